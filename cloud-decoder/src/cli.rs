@@ -1,0 +1,86 @@
+//! The command line. Every option can also come from the environment or the config file; flags win over the
+//! environment, the environment over the file.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
+
+use crate::Device;
+
+/// Decodes latent frames with ONNX Runtime and serves the results over gRPC and REST on one port.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  cloud-decoder serve --bundle bundles/fashion
+  cloud-decoder serve --bundle bundles --listen 0.0.0.0:8080 --device cuda
+  curl --data-binary @frame.lps -o picture.png http://127.0.0.1:8080/v1/bundles/fashion/decode"
+)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve bundles until SIGTERM or Ctrl-C, then finish what was begun
+    ///
+    /// Prints the address it listens on as its only line on stdout, once it is ready. gRPC: lopside.v1.DecoderService,
+    /// grpc.health.v1.Health and server reflection. REST: GET /v1/bundles, POST /v1/bundles/{name}/decode, /healthz
+    /// and /readyz. Spans go to OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; RUST_LOG picks what is logged.
+    Serve(ServeArgs),
+}
+
+/// Options of `serve`.
+#[derive(Debug, Default, Args)]
+pub struct ServeArgs {
+    /// A TOML file with any of: bundles, listen, device, onnxruntime, threads, queue, drain_seconds, log_format
+    #[arg(long, env = "LOPSIDE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A bundle, or a folder of bundles; may be given several times
+    #[arg(long = "bundle", env = "LOPSIDE_BUNDLES", value_name = "DIR", value_delimiter = ',')]
+    pub bundles: Vec<PathBuf>,
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, env = "LOPSIDE_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Where the heads run [default: auto]
+    #[arg(long, env = "LOPSIDE_DEVICE", value_enum)]
+    pub device: Option<Device>,
+    /// The ONNX Runtime library, 1.17 or later [default: libonnxruntime.so where the system finds it]
+    #[arg(long, env = "ORT_DYLIB_PATH", value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
+    /// Threads inside one session on the CPU [default: the cores]
+    #[arg(long, env = "LOPSIDE_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
+    /// Requests that may wait for a head before more are turned away [default: 256]
+    #[arg(long, env = "LOPSIDE_QUEUE", value_name = "N")]
+    pub queue: Option<usize>,
+    /// How long to wait for open requests when stopping [default: 30]
+    #[arg(long, env = "LOPSIDE_DRAIN_SECONDS", value_name = "SECONDS")]
+    pub drain_seconds: Option<u32>,
+    /// How log lines look [default: text]
+    #[arg(long, env = "LOPSIDE_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+impl From<LogFormat> for lopside_telemetry::Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}

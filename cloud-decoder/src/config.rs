@@ -1,0 +1,115 @@
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+use crate::{
+    Device, StartError,
+    cli::{LogFormat, ServeArgs},
+};
+
+const DEFAULT_PORT: u16 = 8080;
+const DEFAULT_QUEUE: usize = 256;
+const DEFAULT_DRAIN_SECONDS: u32 = 30;
+const DEFAULT_LIBRARY: &str = "libonnxruntime.so";
+
+/// What the server does, after flags, environment, config file and defaults are merged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Bundles, or folders of bundles; at least one.
+    pub bundles: Vec<PathBuf>,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where the heads run.
+    pub device: Device,
+    /// The ONNX Runtime library.
+    pub onnxruntime: PathBuf,
+    /// Threads inside one session.
+    pub threads: usize,
+    /// Jobs that may wait for a head.
+    pub queue: usize,
+    /// How long to wait for open requests when stopping.
+    pub drain: Duration,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSettings {
+    #[serde(default)]
+    bundles: Vec<PathBuf>,
+    listen: Option<SocketAddr>,
+    device: Option<Device>,
+    onnxruntime: Option<PathBuf>,
+    threads: Option<usize>,
+    queue: Option<usize>,
+    drain_seconds: Option<u32>,
+    log_format: Option<LogFormat>,
+}
+
+impl Settings {
+    /// Merges flags and environment (already one in `args`) with the config file and the defaults.
+    ///
+    /// # Errors
+    /// [`StartError::Config`] for a config file that cannot be read, [`StartError::NoBundles`].
+    pub fn merge(args: ServeArgs) -> Result<Self, StartError> {
+        let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let bundles = if args.bundles.is_empty() { file.bundles } else { args.bundles };
+        if bundles.is_empty() {
+            return Err(StartError::NoBundles);
+        }
+        let drain = args.drain_seconds.or(file.drain_seconds).unwrap_or(DEFAULT_DRAIN_SECONDS);
+        Ok(Self {
+            bundles,
+            listen: args.listen.or(file.listen).unwrap_or((Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()),
+            device: args.device.or(file.device).unwrap_or(Device::Auto),
+            onnxruntime: args.onnxruntime.or(file.onnxruntime).unwrap_or(DEFAULT_LIBRARY.into()),
+            threads: args.threads.or(file.threads).unwrap_or_else(cores).max(1),
+            queue: args.queue.or(file.queue).unwrap_or(DEFAULT_QUEUE).max(1),
+            drain: Duration::from_secs(drain.into()),
+            log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<FileSettings, StartError> {
+    let wrong = |reason: String| StartError::Config { path: path.to_owned(), reason };
+    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| wrong(error.to_string()))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cloud.toml");
+        fs::write(&path, "bundles = ['a', 'b']\nqueue = 7\nlisten = '127.0.0.1:1'\ndevice = 'cpu'").unwrap();
+        let args = ServeArgs { config: Some(path), queue: Some(9), ..ServeArgs::default() };
+        let settings = Settings::merge(args).unwrap();
+        assert_eq!(settings.bundles, [PathBuf::from("a"), PathBuf::from("b")]);
+        assert_eq!((settings.queue, settings.listen.port(), settings.device), (9, 1, Device::Cpu));
+        assert_eq!(settings.drain, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_server_without_bundles_or_with_a_misspelt_key_does_not_start() {
+        assert!(matches!(Settings::merge(ServeArgs::default()), Err(StartError::NoBundles)));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cloud.toml");
+        fs::write(&path, "bundels = ['a']").unwrap();
+        let error = Settings::merge(ServeArgs { config: Some(path), ..ServeArgs::default() }).unwrap_err();
+        assert!(error.to_string().contains("bundels"), "{error}");
+    }
+}

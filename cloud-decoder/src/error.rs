@@ -1,0 +1,128 @@
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use lopside_bundle::BundleError;
+use lopside_latent::{LatentError, LatentSpaceId};
+
+/// Why the server did not start or did not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The config file is wrong.
+    #[error("{}: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        reason: String,
+    },
+    /// Nothing to serve.
+    #[error("no bundle to serve: give --bundle DIR, set LOPSIDE_BUNDLES, or write bundles = [\"DIR\"] in the config file")]
+    NoBundles,
+    /// A folder holds no bundle.
+    #[error("{} is no bundle and holds none", path.display())]
+    EmptyFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A bundle was refused.
+    #[error("{}: {source}", path.display())]
+    Bundle {
+        /// The bundle's folder.
+        path: PathBuf,
+        /// Why.
+        source: BundleError,
+    },
+    /// Two bundles have the same name.
+    #[error("two bundles are named {name:?}: rename one in its bundle.json")]
+    SameName {
+        /// The name.
+        name: String,
+    },
+    /// ONNX Runtime cannot be loaded.
+    #[error(
+        "cannot load ONNX Runtime from {}: {reason}; name the library with --onnxruntime or ORT_DYLIB_PATH \
+         (PyPI's onnxruntime wheel has it in onnxruntime/capi)",
+        path.display()
+    )]
+    Library {
+        /// The library.
+        path: PathBuf,
+        /// What the loader said.
+        reason: String,
+    },
+    /// CUDA was demanded and is not there.
+    #[error("--device cuda, but {0}; use --device auto to fall back to the CPU")]
+    NoCuda(String),
+    /// A head's model was refused by ONNX Runtime or is not what its manifest says.
+    #[error("bundle {bundle:?}, head {head:?}: {reason}")]
+    Head {
+        /// The bundle.
+        bundle: String,
+        /// The head.
+        head: String,
+        /// Why.
+        reason: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// gRPC reflection cannot be set up.
+    #[error("server reflection: {0}")]
+    Reflection(String),
+    /// The server ended with an error.
+    #[error("serving: {0}")]
+    Serve(#[from] io::Error),
+}
+
+/// Why a request was not answered. [`error_grpc`](crate) and [`error_http`](crate) say how clients see it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The request cannot be right.
+    #[error("{0}")]
+    Request(String),
+    /// A frame was refused.
+    #[error("frame {index}: {source}")]
+    Frame {
+        /// Which frame of the request, from 0.
+        index: usize,
+        /// Why.
+        source: LatentError,
+    },
+    /// No bundle of this latent space is served.
+    #[error("no bundle of latent space {0} is served here")]
+    UnknownLatentSpace(LatentSpaceId),
+    /// No bundle of this name is served.
+    #[error("no bundle {0:?} is served here")]
+    UnknownBundle(String),
+    /// The bundle has no such head.
+    #[error("bundle {bundle:?} has no head {head:?}; it has {known}")]
+    UnknownHead {
+        /// The bundle.
+        bundle: String,
+        /// The head asked for.
+        head: String,
+        /// The heads there are.
+        known: String,
+    },
+    /// The head's queue is full.
+    #[error("the queue of head {head:?} is full: try again later")]
+    Overloaded {
+        /// The head.
+        head: String,
+    },
+    /// The deadline passed before the job's turn.
+    #[error("the deadline passed while the request waited")]
+    DeadlineExceeded,
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+    /// Something that is not the client's fault; the reason is for the log only.
+    #[error("internal error")]
+    Internal(String),
+}

@@ -1,0 +1,147 @@
+//! `lopside.v1.DecoderService`.
+
+use std::time::{Duration, Instant};
+
+use lopside_bundle::HeadKind;
+use lopside_proto::v1::{self, decoder_service_server::DecoderService};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use crate::{
+    Decoder, Format, Output, ServeError, Value, Wanted,
+    registry::{Served, ServedHead},
+};
+
+/// The service over a decoder.
+#[derive(Debug, Clone)]
+pub(crate) struct Grpc {
+    decoder: Decoder,
+}
+
+impl Grpc {
+    pub(crate) fn new(decoder: Decoder) -> Self {
+        Self { decoder }
+    }
+}
+
+#[tonic::async_trait]
+impl DecoderService for Grpc {
+    async fn decode(
+        &self,
+        request: Request<v1::DecodeRequest>,
+    ) -> Result<Response<v1::DecodeResponse>, Status> {
+        let deadline = deadline_of(request.metadata());
+        let v1::DecodeRequest { frames, bundle, outputs } = request.into_inner();
+        let wanted: Vec<Wanted> = outputs.into_iter().map(wanted_of).collect::<Result<_, _>>()?;
+        let answers = self.decoder.decode(&frames, &bundle, &wanted, deadline).await?;
+        let frames = answers
+            .into_iter()
+            .map(|outputs| v1::DecodedFrame { outputs: outputs.into_iter().map(output_of).collect() })
+            .collect();
+        Ok(Response::new(v1::DecodeResponse { frames }))
+    }
+
+    async fn list_bundles(
+        &self,
+        _request: Request<v1::ListBundlesRequest>,
+    ) -> Result<Response<v1::ListBundlesResponse>, Status> {
+        let bundles = self.decoder.registry().all().map(bundle_of).collect();
+        Ok(Response::new(v1::ListBundlesResponse { bundles }))
+    }
+
+    async fn get_bundle(
+        &self,
+        request: Request<v1::GetBundleRequest>,
+    ) -> Result<Response<v1::GetBundleResponse>, Status> {
+        let served = self.decoder.registry().by_name(&request.into_inner().name)?;
+        Ok(Response::new(v1::GetBundleResponse { bundle: Some(bundle_of(served)) }))
+    }
+}
+
+fn wanted_of(output: v1::OutputRequest) -> Result<Wanted, ServeError> {
+    let format = match v1::OutputFormat::try_from(output.format) {
+        Ok(v1::OutputFormat::Unspecified) => Format::Natural,
+        Ok(v1::OutputFormat::Tensor) => Format::Tensor,
+        Ok(v1::OutputFormat::Png) => Format::Png,
+        Ok(v1::OutputFormat::ClassScores) => Format::ClassScores,
+        Err(_) => return Err(ServeError::Request(format!("output format {} is not known", output.format))),
+    };
+    Ok(Wanted { head: output.head, format })
+}
+
+fn output_of(output: Output) -> v1::Output {
+    let value = match output.value {
+        Value::Tensor { shape, values } => v1::output::Value::Tensor(v1::Tensor { shape, values }),
+        Value::Png(png) => v1::output::Value::Png(png),
+        Value::ClassScores(scores) => v1::output::Value::ClassScores(v1::ClassScores {
+            scores: scores
+                .into_iter()
+                .map(|(label, probability)| v1::ClassScore { label, probability })
+                .collect(),
+        }),
+    };
+    v1::Output { head: output.head, head_version: output.version, value: Some(value) }
+}
+
+fn bundle_of(served: &Served) -> v1::Bundle {
+    v1::Bundle {
+        name: served.manifest.name.clone(),
+        description: served.manifest.description.clone(),
+        latent_space: served.space.id().to_string(),
+        latent_shape: served.space.shape().dims().to_vec(),
+        heads: served.heads().map(head_of).collect(),
+    }
+}
+
+fn head_of(head: &ServedHead) -> v1::Head {
+    let (kind, labels) = match &head.spec.kind {
+        HeadKind::Reconstruct { .. } => (v1::HeadKind::Reconstruct, Vec::new()),
+        HeadKind::Classify { labels } => (v1::HeadKind::Classify, labels.clone()),
+    };
+    v1::Head {
+        name: head.spec.name.clone(),
+        version: head.spec.version,
+        kind: kind.into(),
+        output_shape: head.spec.output.item_dims().unwrap_or_default(),
+        labels,
+        parameters: head.spec.cost.parameters,
+        macs: head.spec.cost.macs,
+    }
+}
+
+/// The deadline of the `grpc-timeout` header: up to 8 digits and a unit.
+fn deadline_of(metadata: &MetadataMap) -> Option<Instant> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u32 = number.parse().ok().filter(|_| number.len() <= 8)?;
+    let unit = match unit {
+        "H" => Duration::from_hours(1),
+        "M" => Duration::from_mins(1),
+        "S" => Duration::from_secs(1),
+        "m" => Duration::from_millis(1),
+        "u" => Duration::from_micros(1),
+        "n" => Duration::from_nanos(1),
+        _ => return None,
+    };
+    Instant::now().checked_add(unit.checked_mul(number)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_in_every_unit_and_nonsense_is_no_deadline() {
+        let left = |text: &'static str| {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("grpc-timeout", text.parse().unwrap());
+            deadline_of(&metadata).map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        };
+        for (text, expected) in [("2H", 7200.0), ("3M", 180.0), ("4S", 4.0), ("5000m", 5.0), ("60000000u", 60.0)] {
+            let seconds = left(text).unwrap().as_secs_f64();
+            assert!((expected - 1.0..=expected).contains(&seconds), "{text}: {seconds}");
+        }
+        for text in ["", "S", "1x", "-1S", "123456789S"] {
+            assert_eq!(left(text), None, "{text}");
+        }
+    }
+}

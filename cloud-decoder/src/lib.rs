@@ -1,0 +1,30 @@
+//! The cloud: frames in, what the heads make of them out.
+//!
+//! ```text
+//! grpc ─┐                                    ┌─► output (tensor, PNG, class scores)
+//!       ├─► decode ─► latent ─► engine queue ─┤
+//! http ─┘   (checks)             one thread a session (ONNX Runtime)
+//! ```
+//! The library half is what tests and the training crate use to run the very path that ships.
+
+pub mod cli;
+mod config;
+mod decode;
+mod engine;
+mod error;
+mod error_grpc;
+mod error_http;
+mod grpc;
+mod http;
+mod output;
+mod registry;
+mod runtime;
+pub mod serve;
+
+pub use config::Settings;
+pub use decode::{Decoder, MAX_FRAMES, MAX_OUTPUTS, Wanted};
+pub use engine::Engine;
+pub use error::{ServeError, StartError};
+pub use output::{Format, Output, Value};
+pub use registry::Registry;
+pub use runtime::{Device, Runtime};

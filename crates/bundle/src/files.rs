@@ -1,0 +1,89 @@
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Component, Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::{BundleError, FileRef};
+
+/// The largest file of a bundle.
+const MAX_FILE_BYTES: u64 = 1 << 31;
+
+/// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(String);
+
+impl Digest {
+    /// The digest of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The 64 digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn is_well_formed(&self) -> bool {
+        self.0.len() == 64 && self.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    }
+}
+
+/// Reads a file named by the manifest and checks its length and digest.
+pub(crate) fn read(root: &Path, file: &FileRef) -> Result<Vec<u8>, BundleError> {
+    if file.bytes > MAX_FILE_BYTES {
+        return Err(BundleError::TooLarge { path: file.path.clone(), limit: MAX_FILE_BYTES });
+    }
+    let path = inside(root, &file.path)?;
+    let bytes = read_at_most(&path, file.bytes)?;
+    let found = bytes.len() as u64;
+    if found != file.bytes {
+        return Err(BundleError::Length { path: file.path.clone(), found, expected: file.bytes });
+    }
+    let digest = Digest::of(&bytes);
+    if digest != file.sha256 {
+        return Err(BundleError::DigestMismatch {
+            path: file.path.clone(),
+            found: digest.0,
+            expected: file.sha256.0.clone(),
+        });
+    }
+    Ok(bytes)
+}
+
+/// Reads a file of at most `limit` bytes; of a longer one, `limit + 1` bytes.
+pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+        .map_err(|source| io_error(path, source))?;
+    Ok(bytes)
+}
+
+pub(crate) fn io_error(path: &Path, source: io::Error) -> BundleError {
+    BundleError::Io { path: path.to_owned(), source }
+}
+
+/// Whether a path has only plain names: not absolute, no `..`, no `.`.
+pub(crate) fn is_plain(path: &str) -> bool {
+    !path.is_empty()
+        && !path.contains('\\')
+        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// The file's real place, which must be inside the bundle even through symbolic links.
+fn inside(root: &Path, relative: &str) -> Result<PathBuf, BundleError> {
+    let outside = || BundleError::Outside { path: relative.to_owned() };
+    if !is_plain(relative) {
+        return Err(outside());
+    }
+    let resolve = |path: PathBuf| path.canonicalize().map_err(|source| io_error(&path, source));
+    let path = resolve(root.join(relative))?;
+    if path.starts_with(resolve(root.to_owned())?) { Ok(path) } else { Err(outside()) }
+}

@@ -1,0 +1,45 @@
+//! Latents as bytes: quantiser, integer entropy coder and frame format.
+//!
+//! This crate is pure: slices in, vectors out, no IO, no clock, no float on the decoding side that could
+//! decide a bit. The bytes of a frame depend on the latent's integers and on integer tables alone, so an ARM
+//! encoder and an x86 decoder agree bit for bit.
+//!
+//! ```text
+//! latent f32 ──Quantiser──► integers i32 ──Tables + range coder──► payload ──Frame──► bytes
+//! ```
+//!
+//! [`LatentSpace`] ties the parts together and is what both hosts use.
+//!
+//! ```
+//! use lopside_latent::{IdOnWire, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables};
+//!
+//! let tables = Tables::new(vec![Table::from_counts(-1, &[1, 8, 1])?, Table::from_counts(0, &[5, 5])?])?;
+//! let space = LatentSpace::new(
+//!     LatentSpaceId::new([7; 8]),
+//!     Shape::new(&[2])?,
+//!     Quantiser::new(vec![1.0, 10.0])?,
+//!     tables,
+//! )?;
+//! let frame = space.encode(&[0.2, 0.1], IdOnWire::Present)?;
+//! assert_eq!(space.decode(&frame, &Limits::default())?, vec![0, 1]);
+//! # Ok::<(), lopside_latent::LatentError>(())
+//! ```
+
+mod coder;
+mod error;
+mod frame;
+mod id;
+mod quantise;
+mod seal;
+mod shape;
+mod space;
+mod tables;
+mod varint;
+
+pub use error::LatentError;
+pub use frame::{Frame, IdOnWire, Limits, latent_space_of};
+pub use id::LatentSpaceId;
+pub use quantise::Quantiser;
+pub use shape::Shape;
+pub use space::LatentSpace;
+pub use tables::{MAX_TABLE_SYMBOLS, Table, Tables};

@@ -1,0 +1,66 @@
+//! The end of a range-coded stream in as few bytes as possible.
+//!
+//! When the last symbol is coded, any number in `[lower, lower + range)` names the message. The stock ending
+//! writes one or two whole words; a latent of a dozen bytes notices. Here the number with the most trailing zero
+//! bytes is written, and zero bytes at the end of the stream are left out: the decoder reads zeros past the end.
+
+use constriction::stream::queue::{EncoderSituation, RangeEncoder};
+
+/// The range coder: 16-bit words keep the state's slack small, a 64-bit state makes 16-bit frequencies exact.
+pub(crate) type Encoder = RangeEncoder<u16, u64, Vec<u16>>;
+
+/// The finished stream, most significant byte of each word first.
+pub(crate) fn finish(encoder: Encoder) -> Vec<u8> {
+    let (words, state, situation) = encoder.into_raw_parts();
+    let mut bytes = match situation {
+        EncoderSituation::Normal => {
+            let mut bytes = to_bytes(&words);
+            bytes.extend(shortest(state.lower(), state.range().get()));
+            bytes
+        }
+        // A carry may still run into words held back, which only the coder's own ending knows.
+        EncoderSituation::Inverted(..) => {
+            let sealed = Encoder::from_raw_parts(words, state, situation).into_compressed();
+            sealed.map_or_else(|never| match never {}, |words| to_bytes(&words))
+        }
+    };
+    let len = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    bytes.truncate(len);
+    bytes
+}
+
+/// The words of a stream as [`finish`] wrote it.
+pub(crate) fn words(bytes: &[u8]) -> impl Iterator<Item = u16> + '_ {
+    bytes.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]))
+}
+
+fn to_bytes(words: &[u16]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_be_bytes()).collect()
+}
+
+/// The leading bytes of the number in `[lower, lower + range)` that needs the fewest. The interval does not wrap.
+fn shortest(lower: u64, range: u64) -> Vec<u8> {
+    for count in 0..8_u32 {
+        let free = 64 - 8 * count;
+        let mask = if free == 64 { u64::MAX } else { (1 << free) - 1 };
+        let Some(rounded_up) = lower.checked_add(mask).map(|sum| sum & !mask) else { continue };
+        if rounded_up - lower < range {
+            return rounded_up.to_be_bytes()[..count as usize].to_vec();
+        }
+    }
+    lower.to_be_bytes().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_number_is_found() {
+        assert_eq!(shortest(0, 1 << 48), []);
+        assert_eq!(shortest(1, 1 << 57), [1]);
+        assert_eq!(shortest(0x00ff_0000_0000_0001, 1 << 48), [1]);
+        assert_eq!(shortest(0x1200_0000_0000_0001, 1 << 48), [0x12, 1]);
+        assert_eq!(shortest(u64::MAX - 5, 3), (u64::MAX - 5).to_be_bytes());
+    }
+}

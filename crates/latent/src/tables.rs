@@ -1,0 +1,267 @@
+//! Integer frequency tables and their file.
+//!
+//! A table gives every integer `min ..= min + n − 1` and one escape symbol a frequency of at least 1; the
+//! frequencies add up to 2¹⁶. They are counted over a calibration set and shipped as data: nothing is ever
+//! recomputed from floats.
+//!
+//! The file, little-endian, numbers as LEB128 unless said otherwise:
+//! ```text
+//! "LPT" 0x01                       magic and version
+//! number of tables                 1 ..= 2²⁴
+//! each table:
+//!   min                            zigzag
+//!   n                              1 ..= 4096
+//!   n + 1 frequencies, u16         1 ..= 65535, adding up to 65536; the last is the escape's
+//! ```
+
+use constriction::stream::model::ContiguousCategoricalEntropyModel;
+
+use crate::{LatentError, varint};
+
+const MAGIC: [u8; 4] = *b"LPT\x01";
+const FILE: &str = "table file";
+/// The sum of a table's frequencies.
+const TOTAL: u64 = 1 << 16;
+/// The largest number of integers that a table lists; the rest are escaped.
+pub const MAX_TABLE_SYMBOLS: usize = 4096;
+
+/// The integer entropy model: 16-bit frequencies.
+pub(crate) type Model = ContiguousCategoricalEntropyModel<u16, Vec<u16>, 16>;
+
+/// Frequencies of consecutive integers and of the escape.
+#[derive(Debug, Clone)]
+pub struct Table {
+    min: i32,
+    frequencies: Vec<u16>,
+    model: Model,
+}
+
+impl Table {
+    /// A table of `counts[i]` sightings of the integer `min + i`. Every integer listed, and the escape, gets at
+    /// least one part in 65536, so that nothing is impossible.
+    ///
+    /// # Errors
+    /// [`LatentError::BadTable`] for no or more than [`MAX_TABLE_SYMBOLS`] counts, counts above 2⁴⁰, or a range
+    /// beyond `i32`.
+    pub fn from_counts(min: i32, counts: &[u64]) -> Result<Self, LatentError> {
+        if counts.is_empty() || counts.len() > MAX_TABLE_SYMBOLS {
+            return Err(bad("it must list 1 to 4096 integers"));
+        }
+        if counts.iter().any(|&count| count > 1 << 40) {
+            return Err(bad("a count is over 2^40"));
+        }
+        Self::new(min, apportion(counts))
+    }
+
+    /// A table of these frequencies, the escape's last.
+    fn new(min: i32, frequencies: Vec<u16>) -> Result<Self, LatentError> {
+        if frequencies.len() < 2 || frequencies.len() > MAX_TABLE_SYMBOLS + 1 {
+            return Err(bad("it must list 1 to 4096 integers"));
+        }
+        if min.checked_add(frequencies.len() as i32 - 2).is_none() {
+            return Err(bad("its integers go beyond 32 bits"));
+        }
+        if frequencies.contains(&0) {
+            return Err(bad("a frequency is 0"));
+        }
+        if frequencies.iter().map(|&f| u64::from(f)).sum::<u64>() != TOTAL {
+            return Err(bad("its frequencies do not add up to 65536"));
+        }
+        let model = Model::from_nonzero_fixed_point_probabilities(&frequencies, false)
+            .map_err(|()| bad("its frequencies do not make a distribution"))?;
+        Ok(Self { min, frequencies, model })
+    }
+
+    /// The smallest integer listed.
+    #[must_use]
+    pub fn min(&self) -> i32 {
+        self.min
+    }
+
+    /// The largest integer listed.
+    #[must_use]
+    pub fn max(&self) -> i32 {
+        self.min + (self.frequencies.len() as i32 - 2)
+    }
+
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The escape's symbol, one past the listed integers'.
+    pub(crate) fn escape(&self) -> usize {
+        self.frequencies.len() - 1
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        varint::write(out, varint::zigzag(self.min));
+        varint::write(out, self.escape() as u32);
+        out.extend(self.frequencies.iter().flat_map(|f| f.to_le_bytes()));
+    }
+
+    fn read(bytes: &mut &[u8]) -> Result<Self, LatentError> {
+        let min = varint::unzigzag(varint::read(bytes, FILE, "smallest integer")?);
+        let size = varint::read(bytes, FILE, "table size")? as usize;
+        if size > MAX_TABLE_SYMBOLS {
+            return Err(bad("it must list 1 to 4096 integers"));
+        }
+        let cut = LatentError::Truncated { what: FILE, field: "frequencies" };
+        let (raw, rest) = bytes.split_at_checked(2 * (size + 1)).ok_or(cut)?;
+        *bytes = rest;
+        Self::new(min, raw.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect())
+    }
+}
+
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        self.min == other.min && self.frequencies == other.frequencies
+    }
+}
+
+/// One table a latent dimension.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tables(Vec<Table>);
+
+impl Tables {
+    /// These tables, in the order of the latent's values.
+    ///
+    /// # Errors
+    /// [`LatentError::Limit`] for none or more than 2²⁴.
+    pub fn new(tables: Vec<Table>) -> Result<Self, LatentError> {
+        check_count(tables.len() as u64)?;
+        Ok(Self(tables))
+    }
+
+    /// The tables, one a latent dimension.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Table] {
+        &self.0
+    }
+
+    /// The table file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        varint::write(&mut out, self.0.len() as u32);
+        self.0.iter().for_each(|table| table.write(&mut out));
+        out
+    }
+
+    /// Reads a table file and checks all of it.
+    ///
+    /// # Errors
+    /// [`LatentError::TableMagic`], [`LatentError::Truncated`], [`LatentError::BadTable`] with the table's number,
+    /// [`LatentError::Trailing`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, LatentError> {
+        let mut rest = bytes.strip_prefix(&MAGIC).ok_or(LatentError::TableMagic)?;
+        let count = varint::read(&mut rest, FILE, "number of tables")?;
+        check_count(u64::from(count))?;
+        let mut tables = Vec::new();
+        for index in 0..count as usize {
+            tables.push(Table::read(&mut rest).map_err(|error| numbered(error, index))?);
+        }
+        match rest.len() {
+            0 => Ok(Self(tables)),
+            count => Err(LatentError::Trailing { what: FILE, count }),
+        }
+    }
+}
+
+fn check_count(found: u64) -> Result<(), LatentError> {
+    let limit = 1 << 24;
+    if (1..=limit).contains(&found) {
+        Ok(())
+    } else {
+        Err(LatentError::Limit { what: "number of tables", found, limit })
+    }
+}
+
+const fn bad(reason: &'static str) -> LatentError {
+    LatentError::BadTable { index: 0, reason }
+}
+
+fn numbered(error: LatentError, index: usize) -> LatentError {
+    match error {
+        LatentError::BadTable { reason, .. } => LatentError::BadTable { index, reason },
+        other => other,
+    }
+}
+
+/// Splits 65536 among the counts and an escape of count 0: everyone gets 1, the rest goes by share (largest
+/// remainder method), in integers, ties to the smaller index.
+fn apportion(counts: &[u64]) -> Vec<u16> {
+    let entries = counts.len() + 1;
+    let spare = TOTAL - entries as u64;
+    let sum: u64 = counts.iter().sum();
+    let share = |count: u64| u128::from(count) * u128::from(spare);
+    let divisor = u128::from(sum.max(1));
+    let mut parts: Vec<u64> = counts.iter().map(|&count| 1 + (share(count) / divisor) as u64).collect();
+    parts.push(1);
+    let mut by_remainder: Vec<usize> = (0..counts.len()).collect();
+    by_remainder.sort_by_key(|&i| (std::cmp::Reverse(share(counts[i]) % divisor), i));
+    let left = TOTAL - parts.iter().sum::<u64>();
+    if sum == 0 {
+        // Nothing was seen: all integers are alike.
+        let (each, extra) = (left / counts.len() as u64, left % counts.len() as u64);
+        for (i, part) in parts.iter_mut().take(counts.len()).enumerate() {
+            *part += each + u64::from((i as u64) < extra);
+        }
+    } else {
+        by_remainder.iter().take(left as usize).for_each(|&i| parts[i] += 1);
+    }
+    // Two entries at least, each at least 1, so that none reaches 65536.
+    parts.iter().map(|&part| part as u16).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_counts_make_a_table_that_survives_its_file(
+            min in -5000_i32..5000,
+            counts in proptest::collection::vec(0_u64..1_000_000, 1..300),
+        ) {
+            let table = Table::from_counts(min, &counts).unwrap();
+            prop_assert_eq!((table.min(), table.max()), (min, min + counts.len() as i32 - 1));
+            let tables = Tables::new(vec![table.clone(), table]).unwrap();
+            prop_assert_eq!(Tables::from_bytes(&tables.to_bytes()), Ok(tables));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Tables::from_bytes(&bytes);
+            let _ = Tables::from_bytes(&[&MAGIC[..], &bytes].concat());
+        }
+    }
+
+    #[test]
+    fn shares_follow_counts() {
+        let table = Table::from_counts(0, &[3, 1]).unwrap();
+        assert_eq!(table.frequencies, [49151, 16384, 1]);
+        assert_eq!(Table::from_counts(0, &[0, 0]).unwrap().frequencies, [32768, 32767, 1]);
+        assert_eq!(Table::from_counts(0, &[9]).unwrap().frequencies, [65535, 1]);
+    }
+
+    #[test]
+    fn each_defect_of_a_file_is_named() {
+        let tables = Tables::new(vec![Table::from_counts(-1, &[1, 2, 1]).unwrap()]).unwrap();
+        let good = tables.to_bytes();
+        assert_eq!(Tables::from_bytes(b"LPT\x02"), Err(LatentError::TableMagic));
+        assert!(matches!(
+            Tables::from_bytes(&good[..good.len() - 1]),
+            Err(LatentError::Truncated { what: "table file", field: "frequencies" })
+        ));
+        let mut longer = good.clone();
+        longer.push(0);
+        assert_eq!(Tables::from_bytes(&longer), Err(LatentError::Trailing { what: "table file", count: 1 }));
+        let mut skewed = good.clone();
+        skewed[7] ^= 1;
+        assert!(matches!(Tables::from_bytes(&skewed), Err(LatentError::BadTable { index: 0, .. })));
+        assert!(Table::from_counts(i32::MAX, &[1, 1]).is_err());
+        assert!(Table::from_counts(0, &[]).is_err());
+        assert!(Tables::new(Vec::new()).is_err());
+    }
+}

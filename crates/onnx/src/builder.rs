@@ -1,0 +1,278 @@
+use crate::{
+    OnnxError,
+    graph::elements,
+    proto::{
+        AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
+        TypeProto, ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType,
+        tensor_shape_proto::Dimension, tensor_shape_proto::dimension, type_proto,
+    },
+};
+
+/// The version of the standard operator set that built models speak.
+pub const OPSET: i64 = 17;
+/// The version of the file format of built models, the one that came with [`OPSET`].
+pub const IR_VERSION: i64 = 8;
+
+const PRODUCER: &str = "lopside";
+
+/// One dimension of an input or output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dim {
+    /// Any number at run time, the same wherever the symbol stands.
+    Symbol(String),
+    /// Always this number.
+    Fixed(i64),
+}
+
+impl From<&str> for Dim {
+    fn from(symbol: &str) -> Self {
+        Self::Symbol(symbol.to_owned())
+    }
+}
+
+impl From<i64> for Dim {
+    fn from(extent: i64) -> Self {
+        Self::Fixed(extent)
+    }
+}
+
+/// A constant argument of a node.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Attribute {
+    /// One float.
+    Float(f32),
+    /// One integer.
+    Int(i64),
+    /// A list of integers.
+    Ints(Vec<i64>),
+    /// A text.
+    Text(String),
+}
+
+/// Builds a model of `f32` inputs and outputs, node by node.
+///
+/// Nodes are written in the order they are added, so a node's inputs come before it; names are the caller's to keep
+/// unique. The same calls give the same model, byte for byte.
+#[derive(Debug, Clone)]
+pub struct GraphBuilder {
+    graph: GraphProto,
+}
+
+impl GraphBuilder {
+    /// An empty graph of this name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { graph: GraphProto { name: some(name), ..GraphProto::default() } }
+    }
+
+    /// Declares an input of the model and returns its name.
+    pub fn input(&mut self, name: &str, dims: &[Dim]) -> String {
+        self.graph.input.push(float_value(name, Some(dims)));
+        name.to_owned()
+    }
+
+    /// Declares a tensor that a node computes an output of the model. Outputs keep the order of the calls.
+    pub fn output(&mut self, name: &str, dims: &[Dim]) {
+        self.graph.output.push(float_value(name, Some(dims)));
+    }
+
+    /// Records the shape of a tensor between inputs and outputs, for a later [`split`](crate::split) at it.
+    pub fn value_info(&mut self, name: &str, dims: &[Dim]) {
+        self.graph.value_info.push(float_value(name, Some(dims)));
+    }
+
+    /// Adds a constant of these dimensions, values row-major, and returns its name.
+    ///
+    /// # Errors
+    /// [`OnnxError::InitializerSize`] when there are more or fewer values than the dimensions hold.
+    pub fn initializer(&mut self, name: &str, dims: &[i64], data: &[f32]) -> Result<String, OnnxError> {
+        if elements(dims) != Some(data.len() as u64) {
+            let (tensor, dims) = (name.to_owned(), dims.to_vec());
+            return Err(OnnxError::InitializerSize { tensor, dims, found: data.len() });
+        }
+        let bytes = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Ok(self.tensor(name, dims, DataType::Float, bytes))
+    }
+
+    /// Adds a list of integers, such as the shape of a `Reshape`, and returns its name.
+    pub fn integers(&mut self, name: &str, data: &[i64]) -> String {
+        let bytes = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.tensor(name, &[data.len() as i64], DataType::Int64, bytes)
+    }
+
+    /// Adds a node with one output and returns the output's name, which is also the node's. An empty input name
+    /// leaves an optional input out.
+    pub fn node(
+        &mut self,
+        op_type: &str,
+        inputs: &[&str],
+        name: &str,
+        attributes: &[(&str, Attribute)],
+    ) -> String {
+        self.graph.node.push(NodeProto {
+            input: inputs.iter().map(|&input| input.to_owned()).collect(),
+            output: vec![name.to_owned()],
+            name: some(name),
+            op_type: some(op_type),
+            attribute: attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
+            ..NodeProto::default()
+        });
+        name.to_owned()
+    }
+
+    /// A dense layer: `x [n, in] · weight [in, out] + bias [out]`, giving `[n, out]`.
+    pub fn gemm(&mut self, x: &str, weight: &str, bias: &str, name: &str) -> String {
+        let attributes = [
+            ("alpha", Attribute::Float(1.0)),
+            ("beta", Attribute::Float(1.0)),
+            ("transB", Attribute::Int(0)),
+        ];
+        self.node("Gemm", &[x, weight, bias], name, &attributes)
+    }
+
+    /// `max(x, 0)`, elementwise.
+    pub fn relu(&mut self, x: &str, name: &str) -> String {
+        self.node("Relu", &[x], name, &[])
+    }
+
+    /// `1 / (1 + exp(-x))`, elementwise.
+    pub fn sigmoid(&mut self, x: &str, name: &str) -> String {
+        self.node("Sigmoid", &[x], name, &[])
+    }
+
+    /// Softmax over the last dimension.
+    pub fn softmax(&mut self, x: &str, name: &str) -> String {
+        self.node("Softmax", &[x], name, &[("axis", Attribute::Int(-1))])
+    }
+
+    /// The model, of [`IR_VERSION`] and [`OPSET`].
+    #[must_use]
+    pub fn build(self) -> ModelProto {
+        ModelProto {
+            ir_version: Some(IR_VERSION),
+            producer_name: some(PRODUCER),
+            graph: Some(self.graph),
+            opset_import: vec![OperatorSetIdProto { domain: some(""), version: Some(OPSET) }],
+            ..ModelProto::default()
+        }
+    }
+
+    fn tensor(&mut self, name: &str, dims: &[i64], data_type: DataType, bytes: Vec<u8>) -> String {
+        self.graph.initializer.push(TensorProto {
+            dims: dims.to_vec(),
+            data_type: Some(data_type.into()),
+            name: some(name),
+            raw_data: Some(bytes),
+            ..TensorProto::default()
+        });
+        name.to_owned()
+    }
+}
+
+/// A tensor of `f32` of these dimensions, or of any shape.
+pub(crate) fn float_value(name: &str, dims: Option<&[Dim]>) -> ValueInfoProto {
+    let shape = dims.map(|dims| TensorShapeProto { dim: dims.iter().map(dimension).collect() });
+    let tensor = type_proto::Tensor { elem_type: Some(DataType::Float.into()), shape };
+    let value = Some(type_proto::Value::TensorType(tensor));
+    ValueInfoProto {
+        name: some(name),
+        r#type: Some(TypeProto { value, ..TypeProto::default() }),
+        ..ValueInfoProto::default()
+    }
+}
+
+fn dimension(dim: &Dim) -> Dimension {
+    let value = match dim {
+        Dim::Symbol(symbol) => dimension::Value::DimParam(symbol.clone()),
+        Dim::Fixed(extent) => dimension::Value::DimValue(*extent),
+    };
+    Dimension { value: Some(value), ..Dimension::default() }
+}
+
+fn attribute(name: &str, value: &Attribute) -> AttributeProto {
+    let mut attribute = AttributeProto { name: some(name), ..AttributeProto::default() };
+    match value {
+        Attribute::Float(value) => {
+            attribute.f = Some(*value);
+            attribute.set_type(AttributeType::Float);
+        }
+        Attribute::Int(value) => {
+            attribute.i = Some(*value);
+            attribute.set_type(AttributeType::Int);
+        }
+        Attribute::Ints(values) => {
+            attribute.ints.clone_from(values);
+            attribute.set_type(AttributeType::Ints);
+        }
+        Attribute::Text(text) => {
+            attribute.s = Some(text.as_bytes().to_vec());
+            attribute.set_type(AttributeType::String);
+        }
+    }
+    attribute
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{encode, testing};
+
+    #[test]
+    fn versions_and_producer_are_set() {
+        let model = testing::small_mlp();
+        assert_eq!((model.ir_version(), model.producer_name()), (8, "lopside"));
+        assert_eq!((model.opset_import[0].domain(), model.opset_import[0].version()), ("", 17));
+        assert_eq!(testing::graph(&model).name(), "mlp");
+    }
+
+    #[test]
+    fn a_gemm_is_written_out() {
+        let model = testing::small_mlp();
+        let gemm = &testing::graph(&model).node[0];
+        assert_eq!((gemm.op_type(), gemm.name(), &gemm.output[..]), ("Gemm", "h1", &["h1".to_owned()][..]));
+        assert_eq!(gemm.input, ["x", "w1", "b1"]);
+        let named = |name: &str| gemm.attribute.iter().find(|attribute| attribute.name() == name).unwrap();
+        assert_eq!((named("alpha").f(), named("beta").f(), named("transB").i()), (1.0, 1.0, 0));
+        assert_eq!(named("alpha").r#type(), AttributeType::Float);
+        assert_eq!(named("transB").r#type(), AttributeType::Int);
+    }
+
+    #[test]
+    fn values_are_little_endian_and_typed() {
+        let mut graph = GraphBuilder::new("g");
+        graph.initializer("w", &[1, 2], &[1.0, -2.0]).unwrap();
+        graph.integers("shape", &[-1, 2]);
+        let model = graph.build();
+        let [w, shape] = &testing::graph(&model).initializer[..] else { panic!() };
+        assert_eq!(w.raw_data(), [0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0]);
+        assert_eq!((w.data_type(), &w.dims[..]), (DataType::Float as i32, &[1, 2][..]));
+        assert_eq!(shape.raw_data(), [[0xff; 8], [2, 0, 0, 0, 0, 0, 0, 0]].concat());
+        assert_eq!((shape.data_type(), &shape.dims[..]), (DataType::Int64 as i32, &[2][..]));
+    }
+
+    #[test]
+    fn a_short_initializer_is_refused() {
+        let mut graph = GraphBuilder::new("g");
+        let refused = graph.initializer("w", &[2, 2], &[0.0; 3]);
+        let expected = OnnxError::InitializerSize { tensor: "w".into(), dims: vec![2, 2], found: 3 };
+        assert_eq!(refused, Err(expected));
+        assert!(graph.initializer("w", &[-1, -3], &[0.0; 3]).is_err());
+    }
+
+    #[test]
+    fn every_attribute_kind_has_its_type() {
+        let text = attribute("mode", &Attribute::Text("DCR".into()));
+        assert_eq!((text.s(), text.r#type()), (&b"DCR"[..], AttributeType::String));
+        let ints = attribute("pads", &Attribute::Ints(vec![1, 2]));
+        assert_eq!((&ints.ints[..], ints.r#type()), (&[1, 2][..], AttributeType::Ints));
+    }
+
+    #[test]
+    fn the_same_calls_give_the_same_bytes() {
+        assert_eq!(encode(&testing::small_mlp()), encode(&testing::small_mlp()));
+    }
+}

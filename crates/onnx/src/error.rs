@@ -1,0 +1,138 @@
+/// Why a model was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OnnxError {
+    /// The bytes are no ONNX protobuf.
+    #[error("not an ONNX model ({reason}): check that the file is a complete .onnx file")]
+    Decode {
+        /// What the parser says.
+        reason: prost::DecodeError,
+    },
+    /// The model holds no graph.
+    #[error("the model has no graph: check that the file is a complete .onnx file")]
+    NoGraph,
+    /// The graph declares no output.
+    #[error("the model's graph declares no output: declare at least one")]
+    NoOutput,
+    /// An initializer's values do not fill its dimensions.
+    #[error("initializer `{tensor}` has dimensions {dims:?} but {found} values: make them agree")]
+    InitializerSize {
+        /// The initializer.
+        tensor: String,
+        /// Its dimensions.
+        dims: Vec<i64>,
+        /// How many values were given.
+        found: usize,
+    },
+    /// Two definitions share one name.
+    #[error("tensor `{tensor}` is defined twice: give each input, initializer and node output its own name")]
+    DuplicateTensor {
+        /// The name.
+        tensor: String,
+    },
+    /// A node reads what nothing before it defines.
+    #[error(
+        "node `{node}` reads tensor `{tensor}`, which nothing before it defines: sort the nodes topologically and \
+         check the name"
+    )]
+    UndefinedTensor {
+        /// The name that is read.
+        tensor: String,
+        /// The node that reads it.
+        node: String,
+    },
+    /// The tensor to cut at does not exist.
+    #[error("the graph has no tensor `{tensor}` to cut at: name an output of one of its nodes")]
+    UnknownTensor {
+        /// The name asked for.
+        tensor: String,
+    },
+    /// The tensor to cut at is an input of the model.
+    #[error("cannot cut at `{tensor}`, an input of the model: the encoder would be empty, cut further down")]
+    CutAtInput {
+        /// The name asked for.
+        tensor: String,
+    },
+    /// The tensor to cut at is an initializer or computed from initializers and constants alone.
+    #[error("cannot cut at `{tensor}`: it is a constant and does not depend on the model's inputs")]
+    CutAtConstant {
+        /// The name asked for.
+        tensor: String,
+    },
+    /// The tensor to cut at is an output of the model.
+    #[error("cannot cut at `{tensor}`: it is already an output of the model, cut further up")]
+    CutAtOutput {
+        /// The name asked for.
+        tensor: String,
+    },
+    /// The decoder half would need more than the tensor of the cut.
+    #[error(
+        "a cut at `{tensor}` does not separate the model: beyond it {} also needed; cut where one tensor carries \
+         everything",
+        listed(crossing)
+    )]
+    CrossedCut {
+        /// The name asked for.
+        tensor: String,
+        /// The other tensors that cross the cut, in alphabetical order.
+        crossing: Vec<String>,
+    },
+    /// An output of the model is not computed from the tensor of the cut.
+    #[error(
+        "output `{output}` does not depend on `{tensor}`: cut at a tensor that all outputs depend on, or remove it \
+         from the outputs"
+    )]
+    IndependentOutput {
+        /// The name asked for.
+        tensor: String,
+        /// The output.
+        output: String,
+    },
+    /// A dimension is a symbol without a value.
+    #[error("dimension `{symbol}` of input `{tensor}` has no value: bind the symbol to a number, 0 or more")]
+    UnboundSymbol {
+        /// The input.
+        tensor: String,
+        /// The symbol.
+        symbol: String,
+    },
+    /// An input declares no shape, or one with unknown dimensions.
+    #[error("input `{tensor}` declares no complete tensor shape: write it into the model")]
+    InputShape {
+        /// The input.
+        tensor: String,
+    },
+    /// A shape that a count depends on cannot be derived.
+    #[error(
+        "the output shape of node `{node}` ({op}) cannot be derived: the operator has no shape rule here or its \
+         inputs do not fit; declare the shape in the graph's value_info"
+    )]
+    UnknownShape {
+        /// The operator.
+        op: String,
+        /// The node, or its first output if it has no name.
+        node: String,
+    },
+    /// Multiplications hidden where they are not counted.
+    #[error(
+        "node `{node}` ({op}) runs a graph of its own, whose multiplications are not counted: inline it into the \
+         main graph"
+    )]
+    Nested {
+        /// The operator.
+        op: String,
+        /// The node, or its first output if it has no name.
+        node: String,
+    },
+    /// Dimensions that are negative, or a count beyond 64 bits.
+    #[error("the dimensions at `{name}` are negative or multiply beyond 64 bits: the model is damaged")]
+    BadSize {
+        /// The tensor or node.
+        name: String,
+    },
+}
+
+fn listed(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    format!("{} {}", quoted.join(", "), if names.len() == 1 { "is" } else { "are" })
+}

@@ -1,0 +1,172 @@
+//! What reads what in a graph.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::{
+    OnnxError,
+    proto::{AttributeProto, GraphProto, NodeProto},
+};
+
+/// Standard operators that give other values on every run, so that two copies of one disagree.
+const RANDOM_OPS: [&str; 6] =
+    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
+
+/// Where a tensor comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The caller.
+    Input,
+    /// An initializer, also one that the caller may override.
+    Initializer,
+    /// The node of this index.
+    Node(usize),
+}
+
+/// The nodes and tensors that some tensors are computed from.
+pub(crate) struct Needs<'a> {
+    /// One flag a node.
+    pub(crate) nodes: Vec<bool>,
+    /// The tensors asked for and all that the nodes read.
+    pub(crate) tensors: BTreeSet<&'a str>,
+}
+
+/// A graph whose names are checked: each defined once, before it is read.
+pub(crate) struct Graph<'a> {
+    pub(crate) proto: &'a GraphProto,
+    origins: HashMap<&'a str, Origin>,
+    reads: Vec<Vec<&'a str>>,
+    constant: Vec<bool>,
+}
+
+impl<'a> Graph<'a> {
+    pub(crate) fn new(proto: &'a GraphProto) -> Result<Self, OnnxError> {
+        let mut graph = Self { proto, origins: HashMap::new(), reads: Vec::new(), constant: Vec::new() };
+        for name in initializer_names(proto) {
+            graph.define(name, Origin::Initializer)?;
+        }
+        for input in &proto.input {
+            if graph.origin(input.name()) != Some(Origin::Initializer) {
+                graph.define(input.name(), Origin::Input)?;
+            }
+        }
+        for (index, node) in proto.node.iter().enumerate() {
+            graph.add(index, node)?;
+        }
+        Ok(graph)
+    }
+
+    pub(crate) fn origin(&self, tensor: &str) -> Option<Origin> {
+        self.origins.get(tensor).copied()
+    }
+
+    /// Whether every run gives this node the same inputs and it makes the same of them.
+    pub(crate) fn is_constant(&self, node: usize) -> bool {
+        self.constant[node]
+    }
+
+    /// What `wanted` is computed from, nodes that `available` flags left out with all before them.
+    pub(crate) fn needs(&self, wanted: impl Iterator<Item = &'a str>, available: &[bool]) -> Needs<'a> {
+        let mut needs = Needs { nodes: vec![false; self.reads.len()], tensors: wanted.collect() };
+        for (index, node) in self.proto.node.iter().enumerate().rev() {
+            let done = available.get(index).is_some_and(|&done| done);
+            if !done && outputs(node).any(|output| needs.tensors.contains(output)) {
+                needs.nodes[index] = true;
+                needs.tensors.extend(&self.reads[index]);
+            }
+        }
+        needs
+    }
+
+    /// The tensor and all that are computed from it.
+    pub(crate) fn downstream(&self, tensor: &'a str) -> HashSet<&'a str> {
+        let mut found = HashSet::from([tensor]);
+        for (node, reads) in self.proto.node.iter().zip(&self.reads) {
+            if reads.iter().any(|read| found.contains(read)) {
+                found.extend(outputs(node));
+            }
+        }
+        found
+    }
+
+    fn add(&mut self, index: usize, node: &'a NodeProto) -> Result<(), OnnxError> {
+        let reads = reads(node);
+        let mut constant = !is_random(node);
+        for &tensor in &reads {
+            constant &= match self.origin(tensor) {
+                Some(Origin::Initializer) => true,
+                Some(Origin::Node(node)) => self.constant[node],
+                Some(Origin::Input) => false,
+                None => {
+                    let node = label(node).to_owned();
+                    return Err(OnnxError::UndefinedTensor { tensor: tensor.to_owned(), node });
+                }
+            };
+        }
+        self.reads.push(reads);
+        self.constant.push(constant);
+        outputs(node).try_for_each(|output| self.define(output, Origin::Node(index)))
+    }
+
+    fn define(&mut self, tensor: &'a str, origin: Origin) -> Result<(), OnnxError> {
+        match self.origins.insert(tensor, origin) {
+            Some(_) => Err(OnnxError::DuplicateTensor { tensor: tensor.to_owned() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The node's name, or its first output's if it has none.
+pub(crate) fn label(node: &NodeProto) -> &str {
+    if node.name().is_empty() { node.output.first().map_or("", String::as_str) } else { node.name() }
+}
+
+/// The names of what the node computes, outputs that are left out excepted.
+pub(crate) fn outputs(node: &NodeProto) -> impl Iterator<Item = &str> {
+    node.output.iter().map(String::as_str).filter(|name| !name.is_empty())
+}
+
+/// The graphs in the node's attributes: the branches of an `If`, the body of a `Loop`.
+pub(crate) fn bodies(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
+    node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs))
+}
+
+/// The node's attribute of this name.
+pub(crate) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
+    node.attribute.iter().find(|attribute| attribute.name() == name)
+}
+
+/// Whether the node's operator is ONNX's own.
+pub(crate) fn is_standard(node: &NodeProto) -> bool {
+    matches!(node.domain(), "" | "ai.onnx")
+}
+
+/// The number of elements, if no dimension is negative and it fits.
+pub(crate) fn elements(dims: &[i64]) -> Option<u64> {
+    dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(u64::try_from(dim).ok()?))
+}
+
+/// What the node reads from its graph: its inputs and what its bodies capture.
+fn reads(node: &NodeProto) -> Vec<&str> {
+    let inputs = node.input.iter().map(String::as_str).filter(|name| !name.is_empty());
+    inputs.chain(bodies(node).flat_map(captures)).collect()
+}
+
+/// Names that a body uses and does not define.
+fn captures(body: &GraphProto) -> Vec<&str> {
+    let local: HashSet<&str> = initializer_names(body)
+        .chain(body.input.iter().map(|input| input.name()))
+        .chain(body.node.iter().flat_map(outputs))
+        .collect();
+    let results = body.output.iter().map(|output| output.name()).filter(|name| !name.is_empty());
+    body.node.iter().flat_map(reads).chain(results).filter(|name| !local.contains(name)).collect()
+}
+
+fn initializer_names(graph: &GraphProto) -> impl Iterator<Item = &str> {
+    let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
+    graph.initializer.iter().chain(sparse).map(|tensor| tensor.name())
+}
+
+fn is_random(node: &NodeProto) -> bool {
+    let own = is_standard(node) && RANDOM_OPS.contains(&node.op_type());
+    own || bodies(node).any(|body| body.node.iter().any(is_random))
+}

@@ -1,0 +1,55 @@
+//! ONNX models as data: built, cut in two, and costed, without a runtime.
+//!
+//! ```text
+//! GraphBuilder ──build──► ModelProto ──encode──► bytes ──decode──► ModelProto ──split──► encoder, decoder
+//!                                                                             └─cost──► parameters, MACs
+//! ```
+//!
+//! [`proto`] holds every message of the format, so a model that is decoded and encoded again loses nothing. The
+//! functions here take models from anywhere: they return an [`OnnxError`] for what they cannot handle and never
+//! panic. Nothing is executed, and no file is opened: weights in external files keep pointing at them.
+//!
+//! ```
+//! use lopside_onnx::{Cost, GraphBuilder, cost, decode, encode, split};
+//!
+//! let mut graph = GraphBuilder::new("autoencoder");
+//! let x = graph.input("x", &["batch".into(), 3.into()]);
+//! let w1 = graph.initializer("w1", &[3, 1], &[0.5, 0.5, 0.5])?;
+//! let b1 = graph.initializer("b1", &[1], &[0.0])?;
+//! let z = graph.gemm(&x, &w1, &b1, "z");
+//! let w2 = graph.initializer("w2", &[1, 3], &[1.0, 1.0, 1.0])?;
+//! let b2 = graph.initializer("b2", &[3], &[0.0; 3])?;
+//! let y = graph.gemm(&z, &w2, &b2, "y");
+//! graph.output(&y, &["batch".into(), 3.into()]);
+//!
+//! let model = decode(&encode(&graph.build()))?;
+//! assert_eq!(cost(&model, &[("batch", 1)])?, Cost { parameters: 10, macs: 6 });
+//! let (encoder, decoder) = split(&model, "z")?;
+//! assert_eq!(cost(&encoder, &[("batch", 1)])?, Cost { parameters: 4, macs: 3 });
+//! # let _ = decoder;
+//! # Ok::<(), lopside_onnx::OnnxError>(())
+//! ```
+
+mod builder;
+mod cost;
+mod error;
+mod graph;
+mod model;
+mod rules;
+mod shapes;
+mod split;
+#[cfg(test)]
+mod testing;
+
+/// The messages of the ONNX format, generated from `onnx.proto`. Optional fields are `Option`s with a getter of the
+/// same name that gives the default in place of `None`.
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/onnx.rs"));
+}
+
+pub use builder::{Attribute, Dim, GraphBuilder, IR_VERSION, OPSET};
+pub use cost::{Cost, cost};
+pub use error::OnnxError;
+pub use model::{decode, encode, metadata, set_metadata};
+pub use split::split;

@@ -1,0 +1,111 @@
+use prost::Message;
+
+use crate::{
+    OnnxError,
+    proto::{ModelProto, StringStringEntryProto},
+};
+
+/// The model in the bytes of an `.onnx` file.
+///
+/// # Errors
+/// [`OnnxError::Decode`] for bytes that are no ONNX protobuf, messages nested more than 100 deep included;
+/// [`OnnxError::NoGraph`] for a model without a graph.
+pub fn decode(bytes: &[u8]) -> Result<ModelProto, OnnxError> {
+    let model = ModelProto::decode(bytes).map_err(|reason| OnnxError::Decode { reason })?;
+    if model.graph.is_some() { Ok(model) } else { Err(OnnxError::NoGraph) }
+}
+
+/// The bytes of an `.onnx` file. Equal models give equal bytes.
+#[must_use]
+pub fn encode(model: &ModelProto) -> Vec<u8> {
+    model.encode_to_vec()
+}
+
+/// The value of a key of the model's metadata; the first, should there be several.
+#[must_use]
+pub fn metadata<'a>(model: &'a ModelProto, key: &str) -> Option<&'a str> {
+    model.metadata_props.iter().find(|entry| entry.key() == key).map(StringStringEntryProto::value)
+}
+
+/// Sets a key of the model's metadata: the value that [`metadata`] gives is replaced, a new key is appended.
+pub fn set_metadata(model: &mut ModelProto, key: &str, value: &str) {
+    let entry = StringStringEntryProto { key: Some(key.to_owned()), value: Some(value.to_owned()) };
+    match model.metadata_props.iter_mut().find(|entry| entry.key() == key) {
+        Some(old) => *old = entry,
+        None => model.metadata_props.push(entry),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cost, split, testing};
+    use proptest::prelude::*;
+
+    #[test]
+    fn bytes_come_back() {
+        let model = testing::mlp();
+        let bytes = encode(&model);
+        assert_eq!(decode(&bytes).unwrap(), model);
+        assert_eq!(encode(&decode(&bytes).unwrap()), bytes);
+        assert_eq!(encode(&testing::mlp()), bytes);
+    }
+
+    #[test]
+    fn other_bytes_are_refused() {
+        assert_eq!(decode(b""), Err(OnnxError::NoGraph));
+        assert_eq!(decode(&encode(&ModelProto::default())), Err(OnnxError::NoGraph));
+        assert!(matches!(decode(b"GIF89a"), Err(OnnxError::Decode { .. })));
+        let bytes = encode(&testing::mlp());
+        assert!(matches!(decode(&bytes[..bytes.len() / 2]), Err(OnnxError::Decode { .. })));
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        // The same three tags around and around: node, attribute, subgraph.
+        let mut graph = Vec::new();
+        for depth in 0..400 {
+            let tag = [0x32, 0x2a, 0x0a][depth % 3];
+            graph = [vec![tag], length(graph.len()), graph].concat();
+        }
+        let model = [vec![0x3a], length(graph.len()), graph].concat();
+        assert!(matches!(decode(&model), Err(OnnxError::Decode { .. })));
+    }
+
+    fn length(mut value: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        while value > 0x7f {
+            out.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        out.push(value as u8);
+        out
+    }
+
+    #[test]
+    fn metadata_is_replaced_or_appended() {
+        let mut model = ModelProto::default();
+        assert_eq!(metadata(&model, "a"), None);
+        for (key, value) in [("a", "1"), ("b", "2"), ("a", "3")] {
+            set_metadata(&mut model, key, value);
+        }
+        assert_eq!((metadata(&model, "a"), metadata(&model, "b")), (Some("3"), Some("2")));
+        assert_eq!(model.metadata_props.len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn no_damage_panics(at in 0_usize..10_000, byte in any::<u8>(), cut in any::<bool>()) {
+            let mut bytes = encode(&testing::small_mlp());
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            if cut {
+                bytes.truncate(at);
+            }
+            if let Ok(model) = decode(&bytes) {
+                let _ = split(&model, "latent");
+                let _ = cost(&model, &[("batch", 1)]);
+            }
+        }
+    }
+}

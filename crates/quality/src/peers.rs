@@ -1,0 +1,45 @@
+//! What peer codecs need for one picture: files as they would be sent, their headers included.
+//!
+//! PNG is lossless and has one size. JPEG and WebP are compared at equal quality: the lowest quality setting
+//! whose decoded picture has the wanted PSNR.
+
+mod jpeg;
+mod png;
+mod search;
+#[cfg(feature = "webp")]
+mod webp;
+
+use std::ops::RangeInclusive;
+
+use crate::QualityError;
+
+pub use jpeg::{JpegPoint, jpeg_at_psnr, jpeg_encode, jpeg_point};
+pub use png::png_bytes;
+#[cfg(feature = "webp")]
+pub use webp::{WebpPoint, webp_at_psnr, webp_encode, webp_point};
+
+pub(crate) use png::encode as png_encode;
+
+/// One setting of a lossy codec on one picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CodecPoint {
+    /// The codec's quality setting: 1 to 100 for JPEG, 0 to 100 for WebP. The scales are not comparable.
+    pub quality: u8,
+    /// The whole file, in bytes.
+    pub bytes: usize,
+    /// The decoded picture against the original, in dB; infinity when they are equal.
+    pub psnr: f64,
+}
+
+fn check_quality(codec: &'static str, qualities: &RangeInclusive<u8>, found: u8) -> Result<(), QualityError> {
+    if qualities.contains(&found) {
+        return Ok(());
+    }
+    let (min, max) = (*qualities.start(), *qualities.end());
+    Err(QualityError::Setting {
+        codec,
+        found,
+        min,
+        max,
+    })
+}

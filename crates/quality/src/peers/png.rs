@@ -1,0 +1,55 @@
+use image::{
+    DynamicImage, ImageEncoder,
+    codecs::png::{CompressionType, FilterType, PngEncoder},
+};
+
+use crate::{QualityError, picture::Picture};
+
+/// The picture as a PNG file, in bytes: best compression, filters chosen row by row.
+///
+/// # Errors
+/// [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not supported,
+/// [`QualityError::Codec`] when the encoder fails.
+pub fn png_bytes(image: &DynamicImage) -> Result<usize, QualityError> {
+    encode(&Picture::new(image)?).map(|png| png.len())
+}
+
+pub(crate) fn encode(picture: &Picture<'_>) -> Result<Vec<u8>, QualityError> {
+    let mut png = Vec::new();
+    let encoder = PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive);
+    let (width, height) = (picture.shape.width, picture.shape.height);
+    encoder
+        .write_image(picture.samples, width, height, picture.colour())
+        .map_err(|error| QualityError::Codec {
+            codec: "PNG",
+            action: "encode",
+            reason: error.to_string(),
+        })?;
+    Ok(png)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{psnr, samples};
+
+    #[test]
+    fn the_file_is_lossless() {
+        for image in [samples::natural_grey(40, 30), samples::natural_rgb(40, 30)] {
+            let png = encode(&Picture::new(&image).unwrap()).unwrap();
+            assert!(
+                psnr(&image::load_from_memory(&png).unwrap(), &image)
+                    .unwrap()
+                    .is_infinite()
+            );
+            assert_eq!(png_bytes(&image).unwrap(), png.len());
+        }
+    }
+
+    #[test]
+    fn a_flat_picture_is_smaller_than_a_busy_one() {
+        let flat = DynamicImage::new_luma8(64, 64);
+        let busy = samples::natural_grey(64, 64);
+        assert!(png_bytes(&flat).unwrap() * 10 < png_bytes(&busy).unwrap());
+    }
+}

@@ -1,0 +1,150 @@
+//! The lowest quality setting that reaches a target, for a codec whose PSNR does not always grow with it.
+
+use std::ops::RangeInclusive;
+
+use super::CodecPoint;
+use crate::{PictureShape, QualityError};
+
+/// Pictures of up to this many pixels have every setting tried, from the bottom.
+const SCAN_PIXELS: u64 = 256 * 256;
+/// How far below the bisection's answer larger pictures are scanned.
+const WINDOW: u8 = 5;
+
+/// A lossy codec on one picture.
+pub(super) struct Search<F> {
+    pub(super) qualities: RangeInclusive<u8>,
+    pub(super) target_db: f64,
+    /// Encodes, decodes and measures at one quality.
+    pub(super) point: F,
+}
+
+impl<F: Fn(u8) -> Result<CodecPoint, QualityError>> Search<F> {
+    /// The lowest quality that reaches the target, the highest one when none does.
+    pub(super) fn run(&self, shape: PictureShape) -> Result<CodecPoint, QualityError> {
+        if self.target_db.is_nan() {
+            return Err(QualityError::Target);
+        }
+        if shape.pixels() <= SCAN_PIXELS {
+            return self.scan(self.qualities.clone());
+        }
+        let found = self.bisect()?;
+        self.scan(found.saturating_sub(WINDOW).max(*self.qualities.start())..=found)
+    }
+
+    /// The first quality of the range that reaches the target, its last one when none does.
+    fn scan(&self, range: RangeInclusive<u8>) -> Result<CodecPoint, QualityError> {
+        let (first, last) = range.into_inner();
+        for quality in first..last {
+            let point = (self.point)(quality)?;
+            if point.psnr >= self.target_db {
+                return Ok(point);
+            }
+        }
+        (self.point)(last)
+    }
+
+    /// A quality that reaches the target while the one below does not; an end of the range when there is none.
+    fn bisect(&self) -> Result<u8, QualityError> {
+        let (mut below, mut found) = self.qualities.clone().into_inner();
+        if self.reaches(below)? {
+            return Ok(below);
+        }
+        while found - below > 1 {
+            let middle = below + (found - below) / 2;
+            if self.reaches(middle)? {
+                found = middle;
+            } else {
+                below = middle;
+            }
+        }
+        Ok(found)
+    }
+
+    fn reaches(&self, quality: u8) -> Result<bool, QualityError> {
+        Ok((self.point)(quality)?.psnr >= self.target_db)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    const SMALL: PictureShape = PictureShape {
+        width: 256,
+        height: 256,
+        channels: 1,
+    };
+    const LARGE: PictureShape = PictureShape {
+        width: 256,
+        height: 257,
+        channels: 1,
+    };
+
+    /// The answer for a codec with this PSNR at every quality, and how many encodings it took.
+    fn search(shape: PictureShape, target_db: f64, psnr: impl Fn(u8) -> f64) -> (u8, u32) {
+        let encodings = Cell::new(0);
+        let point = |quality| {
+            encodings.set(encodings.get() + 1);
+            Ok(CodecPoint {
+                quality,
+                bytes: 0,
+                psnr: psnr(quality),
+            })
+        };
+        let found = Search {
+            qualities: 1..=100,
+            target_db,
+            point,
+        }
+        .run(shape)
+        .unwrap();
+        (found.quality, encodings.get())
+    }
+
+    #[test]
+    fn every_target_is_found_by_both_ways() {
+        for target in 1..=100 {
+            assert_eq!(search(SMALL, f64::from(target), f64::from).0, target);
+            let (quality, encodings) = search(LARGE, f64::from(target), f64::from);
+            assert_eq!(quality, target);
+            assert!(encodings <= 14, "{encodings} encodings");
+        }
+    }
+
+    #[test]
+    fn the_ends_answer_when_all_or_none_reach() {
+        for shape in [SMALL, LARGE] {
+            assert_eq!(search(shape, -3.0, f64::from).0, 1);
+            assert_eq!(search(shape, f64::INFINITY, f64::from).0, 100);
+        }
+    }
+
+    #[test]
+    fn a_dent_does_not_hide_a_lower_quality() {
+        let dented = |quality: u8| if quality == 60 { 50.0 } else { f64::from(quality) };
+        assert_eq!(search(SMALL, 59.0, dented).0, 59);
+        assert_eq!(search(LARGE, 59.0, dented).0, 59);
+        let peak = |quality: u8| if quality == 20 { 90.0 } else { f64::from(quality) };
+        assert_eq!(search(SMALL, 80.0, peak).0, 20);
+        let near = |quality: u8| if quality == 77 { 90.0 } else { f64::from(quality) };
+        assert_eq!(search(LARGE, 80.0, near).0, 77);
+    }
+
+    #[test]
+    fn a_target_is_a_number() {
+        let point = |quality| {
+            Ok(CodecPoint {
+                quality,
+                bytes: 0,
+                psnr: 0.0,
+            })
+        };
+        let search = Search {
+            qualities: 1..=100,
+            target_db: f64::NAN,
+            point,
+        };
+        assert_eq!(search.run(SMALL), Err(QualityError::Target));
+    }
+}

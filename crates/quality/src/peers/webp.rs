@@ -1,0 +1,147 @@
+use std::ops::RangeInclusive;
+
+use image::{DynamicImage, RgbImage};
+use webp::{Decoder, Encoder, WebPConfig};
+
+use super::{CodecPoint, check_quality, search::Search};
+use crate::{QualityError, picture::Picture, psnr};
+
+const CODEC: &str = "WebP";
+const QUALITIES: RangeInclusive<u8> = 0..=100;
+/// The longest side that a VP8 frame header holds (RFC 6386, section 9.1).
+const MAX_SIDE: u32 = 16_383;
+/// libwebp's slowest and smallest.
+const METHOD: i32 = 6;
+
+/// WebP at one quality, 0 to 100.
+pub type WebpPoint = CodecPoint;
+
+/// The picture as a lossy WebP file (RFC 9649) by libwebp's method 6, its other settings the default ones. Grey is
+/// expanded to RGB, WebP having no grey; its flat chroma costs a few bytes.
+///
+/// # Errors
+/// [`QualityError::Setting`] for a quality outside 0 to 100, [`QualityError::Side`] for a side of more than
+/// 16,383 pixels, [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not supported,
+/// [`QualityError::Codec`] when the encoder fails.
+pub fn webp_encode(image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError> {
+    check_quality(CODEC, &QUALITIES, quality)?;
+    Picture::new(image)?.check_sides(CODEC, MAX_SIDE)?;
+    let mut config = WebPConfig::new().map_err(|()| failed("encode", "libwebp is of another version"))?;
+    config.quality = f32::from(quality);
+    config.method = METHOD;
+    let rgb = image.to_rgb8();
+    let encoded = Encoder::from_rgb(&rgb, rgb.width(), rgb.height()).encode_advanced(&config);
+    encoded
+        .map(|webp| webp.to_vec())
+        .map_err(|error| failed("encode", &format!("{error:?}")))
+}
+
+/// The size and the PSNR of [`webp_encode`]'s file. A grey picture is compared with the luma of the decoded one.
+///
+/// # Errors
+/// As [`webp_encode`].
+pub fn webp_point(image: &DynamicImage, quality: u8) -> Result<WebpPoint, QualityError> {
+    let webp = webp_encode(image, quality)?;
+    let decoded = decode(&webp)?;
+    let decoded = match image {
+        DynamicImage::ImageLuma8(_) => DynamicImage::ImageLuma8(decoded.to_luma8()),
+        _ => decoded,
+    };
+    Ok(WebpPoint {
+        quality,
+        bytes: webp.len(),
+        psnr: psnr(image, &decoded)?,
+    })
+}
+
+/// WebP at the lowest quality whose decoded picture has at least `target_db` of PSNR; quality 0 and quality 100
+/// when all or none reach it. Searched as for [`jpeg_at_psnr`](crate::jpeg_at_psnr).
+///
+/// # Errors
+/// [`QualityError::Target`] when the target is NaN; otherwise as [`webp_encode`].
+pub fn webp_at_psnr(image: &DynamicImage, target_db: f64) -> Result<WebpPoint, QualityError> {
+    let shape = Picture::new(image)?.shape;
+    let point = |quality| webp_point(image, quality);
+    Search {
+        qualities: QUALITIES,
+        target_db,
+        point,
+    }
+    .run(shape)
+}
+
+fn decode(webp: &[u8]) -> Result<DynamicImage, QualityError> {
+    let decoded = Decoder::new(webp)
+        .decode()
+        .ok_or_else(|| failed("decode", "the file is damaged"))?;
+    RgbImage::from_raw(decoded.width(), decoded.height(), decoded.to_vec())
+        .map(DynamicImage::ImageRgb8)
+        .ok_or_else(|| failed("decode", "it has too few samples"))
+}
+
+fn failed(action: &'static str, reason: &str) -> QualityError {
+    QualityError::Codec {
+        codec: CODEC,
+        action,
+        reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn pictures_come_back() {
+        for image in [samples::natural_grey(61, 47), samples::natural_rgb(61, 47)] {
+            let webp = webp_encode(&image, 90).unwrap();
+            assert!(
+                webp.starts_with(b"RIFF") && &webp[8..15] == b"WEBPVP8",
+                "not a WebP file"
+            );
+            assert_eq!(webp[15], b' ', "not the lossy kind");
+            let decoded = decode(&webp).unwrap();
+            assert_eq!((decoded.width(), decoded.height()), (61, 47));
+            let point = webp_point(&image, 90).unwrap();
+            assert!(point.bytes == webp.len() && point.psnr > 30.0, "{point:?}");
+        }
+    }
+
+    #[test]
+    fn the_file_grows_with_quality() {
+        let image = samples::natural_grey(64, 48);
+        let sizes = [0, 30, 60, 90, 100].map(|quality| webp_encode(&image, quality).unwrap().len());
+        assert!(sizes.is_sorted_by(|a, b| a < b), "{sizes:?}");
+    }
+
+    #[test]
+    fn the_answer_reaches_the_target_and_the_one_below_does_not() {
+        let image = samples::natural_grey(28, 28);
+        let found = webp_at_psnr(&image, 31.0).unwrap();
+        assert!(found.psnr >= 31.0 && found.quality > 0, "{found:?}");
+        assert!(webp_point(&image, found.quality - 1).unwrap().psnr < 31.0);
+        assert_eq!(webp_at_psnr(&image, 1.0).unwrap().quality, 0);
+        assert_eq!(webp_at_psnr(&image, f64::INFINITY).unwrap().quality, 100);
+    }
+
+    #[test]
+    fn wrong_settings_sides_and_bytes_are_named() {
+        let error = webp_encode(&samples::natural_grey(8, 8), 101).unwrap_err();
+        assert!(matches!(
+            error,
+            QualityError::Setting {
+                found: 101,
+                min: 0,
+                max: 100,
+                ..
+            }
+        ));
+        let error = webp_encode(&DynamicImage::new_luma8(1, 16_384), 50).unwrap_err();
+        assert!(matches!(error, QualityError::Side { limit: 16_383, .. }));
+        assert!(matches!(
+            decode(b"RIFF"),
+            Err(QualityError::Codec { action: "decode", .. })
+        ));
+    }
+}

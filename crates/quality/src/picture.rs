@@ -1,0 +1,117 @@
+use std::fmt;
+
+use image::{DynamicImage, ExtendedColorType};
+
+use crate::QualityError;
+
+/// A picture's size in pixels and its channels. Printed as `28×28 grey` or `32×32 RGB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PictureShape {
+    /// Pixels across, at least 1.
+    pub width: u32,
+    /// Pixels down, at least 1.
+    pub height: u32,
+    /// 1 for grey, 3 for RGB.
+    pub channels: u8,
+}
+
+impl PictureShape {
+    /// The number of pixels.
+    #[must_use]
+    pub fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+}
+
+impl fmt::Display for PictureShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colour = if self.channels == 1 { "grey" } else { "RGB" };
+        write!(f, "{}×{} {colour}", self.width, self.height)
+    }
+}
+
+/// A picture of the supported kinds, with at least one pixel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Picture<'a> {
+    pub(crate) shape: PictureShape,
+    /// Row by row, the channels of a pixel side by side.
+    pub(crate) samples: &'a [u8],
+}
+
+impl<'a> Picture<'a> {
+    pub(crate) fn new(image: &'a DynamicImage) -> Result<Self, QualityError> {
+        let (samples, channels) = match image {
+            DynamicImage::ImageLuma8(grey) => (grey.as_raw(), 1),
+            DynamicImage::ImageRgb8(rgb) => (rgb.as_raw(), 3),
+            other => return Err(QualityError::Colour { found: other.color() }),
+        };
+        let (width, height) = (image.width(), image.height());
+        if width == 0 || height == 0 {
+            return Err(QualityError::Empty { width, height });
+        }
+        let shape = PictureShape {
+            width,
+            height,
+            channels,
+        };
+        // The image crate lets a buffer be longer than its pixels.
+        let samples = &samples[..shape.pixels() as usize * usize::from(channels)];
+        Ok(Self { shape, samples })
+    }
+
+    pub(crate) fn colour(&self) -> ExtendedColorType {
+        if self.shape.channels == 1 {
+            ExtendedColorType::L8
+        } else {
+            ExtendedColorType::Rgb8
+        }
+    }
+
+    /// Refuses a picture with a side of more than `limit` pixels.
+    pub(crate) fn check_sides(&self, codec: &'static str, limit: u32) -> Result<(), QualityError> {
+        let found = self.shape;
+        let fits = found.width.max(found.height) <= limit;
+        if fits {
+            Ok(())
+        } else {
+            Err(QualityError::Side { codec, found, limit })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{GrayImage, RgbImage};
+
+    #[test]
+    fn grey_and_rgb_are_taken() {
+        let grey = DynamicImage::ImageLuma8(GrayImage::new(3, 2));
+        assert_eq!(Picture::new(&grey).unwrap().shape.to_string(), "3×2 grey");
+        let rgb = DynamicImage::ImageRgb8(RgbImage::new(3, 2));
+        let picture = Picture::new(&rgb).unwrap();
+        assert_eq!(
+            (picture.shape.to_string().as_str(), picture.samples.len()),
+            ("3×2 RGB", 18)
+        );
+    }
+
+    #[test]
+    fn other_kinds_and_empty_pictures_are_refused() {
+        let error = Picture::new(&DynamicImage::new_rgba8(2, 2)).unwrap_err();
+        assert_eq!(
+            error,
+            QualityError::Colour {
+                found: image::ColorType::Rgba8
+            }
+        );
+        let error = Picture::new(&DynamicImage::new_luma8(0, 5)).unwrap_err();
+        assert_eq!(error, QualityError::Empty { width: 0, height: 5 });
+    }
+
+    #[test]
+    fn bytes_beyond_the_pixels_are_ignored() {
+        let long = DynamicImage::ImageLuma8(GrayImage::from_raw(2, 2, vec![9; 7]).unwrap());
+        assert_eq!(Picture::new(&long).unwrap().samples, [9; 4]);
+    }
+}

@@ -1,0 +1,125 @@
+//! The command line. Every option can also come from the environment or the config file; flags win over the
+//! environment, the environment over the file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Turns pictures into compact latent frames and sends them to a cloud-decoder.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  edge-encoder encode --bundle bundles/fashion samples/fashion --out frames
+  edge-encoder send --bundle bundles/fashion --endpoint http://127.0.0.1:8080 samples/fashion
+  edge-encoder inspect --bundle bundles/fashion frames/00-ankle-boot.lps
+  edge-encoder bench --bundle bundles/fashion"
+)]
+pub struct Cli {
+    /// A TOML file with any of: bundle, endpoint, out, timeout_seconds
+    #[arg(long, global = true, env = "LOPSIDE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Encode pictures into .lps frames
+    ///
+    /// Takes PNG, JPEG, PGM/PPM, .npy (u8, or f32 of 0 to 1) and IDX files, plain or .gz, and folders of them. Any
+    /// size is turned into what the bundle's encoder wants.
+    Encode(EncodeArgs),
+    /// Encode pictures, have them decoded by a cloud-decoder, and compare
+    ///
+    /// Writes the reconstructions, a contact sheet (input above reconstruction), table.txt and report.json.
+    Send(SendArgs),
+    /// Say what is in a frame
+    Inspect(InspectArgs),
+    /// Measure the encoder on this machine: median times a stage and the peak memory of the process
+    Bench(BenchArgs),
+}
+
+/// Which bundle.
+#[derive(Debug, Args)]
+pub struct BundleArg {
+    /// The bundle's folder; the encoder's part of it is enough
+    #[arg(long, env = "LOPSIDE_BUNDLE", value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+}
+
+/// Options of `encode`.
+#[derive(Debug, Args)]
+pub struct EncodeArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub bundle: BundleArg,
+    /// Pictures, or folders of pictures
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub inputs: Vec<PathBuf>,
+    /// Where the frames go [default: out]
+    #[arg(long, env = "LOPSIDE_OUT", value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Leave the 8-byte latent-space id out: the reader must know the bundle
+    #[arg(long)]
+    pub no_id: bool,
+    /// Print one JSON object instead of a line a frame
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `send`.
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub bundle: BundleArg,
+    /// Pictures, or folders of pictures
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub inputs: Vec<PathBuf>,
+    /// The cloud-decoder, as in http://decoder.example:8080
+    #[arg(long, env = "LOPSIDE_ENDPOINT", value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// Where the results go [default: out]
+    #[arg(long, env = "LOPSIDE_OUT", value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How long a request may take [default: 10]
+    #[arg(long, env = "LOPSIDE_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    pub timeout_seconds: Option<u32>,
+    /// Print the report as JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub bundle: BundleArg,
+    /// The frame
+    #[arg(value_name = "FRAME")]
+    pub frame: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub bundle: BundleArg,
+    /// Pictures to encode [default: a gradient of the encoder's own size]
+    #[arg(value_name = "FILE|DIR")]
+    pub inputs: Vec<PathBuf>,
+    /// How often each picture is encoded
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub runs: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

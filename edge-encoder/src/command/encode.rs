@@ -1,0 +1,43 @@
+use lopside_latent::IdOnWire;
+use serde::Serialize;
+
+use super::{load, progress, write};
+use crate::{EdgeError, Encoder, cli::EncodeArgs, config::FileConfig, source};
+
+#[derive(Serialize)]
+struct Summary {
+    frames: u64,
+    total_bytes: u64,
+    mean_bytes: f64,
+    out: String,
+}
+
+/// `edge-encoder encode`.
+pub(super) fn run(args: EncodeArgs, file: &FileConfig) -> Result<(), EdgeError> {
+    let encoder = Encoder::new(&load(&file.bundle(args.bundle.bundle)?)?)?;
+    let out = file.out(args.out);
+    let id = if args.no_id { IdOnWire::Session } else { IdOnWire::Present };
+    let bar = progress("frames");
+    let (mut frames, mut total_bytes) = (0, 0);
+    for item in source::open(&args.inputs)? {
+        let item = item?;
+        let frame = encoder.encode(&item.picture, id)?.frame;
+        let path = out.join(format!("{}.lps", item.name));
+        write(&path, &frame)?;
+        frames += 1;
+        total_bytes += frame.len() as u64;
+        bar.inc(1);
+        if !args.json {
+            bar.suspend(|| println!("{} {}", path.display(), frame.len()));
+        }
+    }
+    bar.finish_and_clear();
+    let mean_bytes = total_bytes as f64 / frames as f64;
+    let out = out.display().to_string();
+    if args.json {
+        println!("{}", serde_json::to_string(&Summary { frames, total_bytes, mean_bytes, out })?);
+    } else {
+        eprintln!("{frames} frames, {mean_bytes:.1} bytes each on average, in {out}");
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! The config file, and the rule flags > environment > file > default.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+use crate::{EdgeError, error::io};
+
+const DEFAULT_TIMEOUT_SECONDS: u32 = 10;
+
+/// The config file. Unknown keys are refused.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileConfig {
+    bundle: Option<PathBuf>,
+    endpoint: Option<String>,
+    out: Option<PathBuf>,
+    timeout_seconds: Option<u32>,
+}
+
+impl FileConfig {
+    /// Reads the file, or nothing when none is named.
+    ///
+    /// # Errors
+    /// [`EdgeError::Io`] or [`EdgeError::Config`].
+    pub fn read(path: Option<&Path>) -> Result<Self, EdgeError> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let text = fs::read_to_string(path).map_err(io(path))?;
+        toml::from_str(&text)
+            .map_err(|source| EdgeError::Config { path: path.to_owned(), reason: source.to_string() })
+    }
+
+    /// The bundle's folder.
+    ///
+    /// # Errors
+    /// [`EdgeError::Missing`] when nobody named one.
+    pub fn bundle(&self, flag: Option<PathBuf>) -> Result<PathBuf, EdgeError> {
+        flag.or_else(|| self.bundle.clone()).ok_or(EdgeError::Missing {
+            what: "the bundle",
+            flag: "--bundle DIR",
+            env: "LOPSIDE_BUNDLE",
+            key: "bundle",
+        })
+    }
+
+    /// The cloud-decoder's address.
+    ///
+    /// # Errors
+    /// [`EdgeError::Missing`] when nobody named one.
+    pub fn endpoint(&self, flag: Option<String>) -> Result<String, EdgeError> {
+        flag.or_else(|| self.endpoint.clone()).ok_or(EdgeError::Missing {
+            what: "the cloud-decoder's address",
+            flag: "--endpoint URL",
+            env: "LOPSIDE_ENDPOINT",
+            key: "endpoint",
+        })
+    }
+
+    /// The folder for results, `out` by default.
+    #[must_use]
+    pub fn out(&self, flag: Option<PathBuf>) -> PathBuf {
+        flag.or_else(|| self.out.clone()).unwrap_or_else(|| "out".into())
+    }
+
+    /// How long a request may take, 10 s by default.
+    #[must_use]
+    pub fn timeout(&self, flag: Option<u32>) -> Duration {
+        let seconds = flag.or(self.timeout_seconds).unwrap_or(DEFAULT_TIMEOUT_SECONDS);
+        Duration::from_secs(seconds.max(1).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let file: FileConfig =
+            toml::from_str("bundle = 'b'\ntimeout_seconds = 3\nendpoint = 'http://a'").unwrap();
+        assert_eq!(file.bundle(Some("flag".into())).unwrap(), Path::new("flag"));
+        assert_eq!(file.bundle(None).unwrap(), Path::new("b"));
+        assert_eq!(file.endpoint(None).unwrap(), "http://a");
+        assert_eq!(file.out(None), Path::new("out"));
+        assert_eq!(file.timeout(None), Duration::from_secs(3));
+        assert_eq!(file.timeout(Some(4)), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn what_nobody_named_is_asked_for_with_all_its_names() {
+        let error = FileConfig::default().bundle(None).unwrap_err().to_string();
+        for name in ["--bundle", "LOPSIDE_BUNDLE", "bundle ="] {
+            assert!(error.contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("edge.toml");
+        fs::write(&path, "bundel = 'x'").unwrap();
+        let error = FileConfig::read(Some(&path)).unwrap_err().to_string();
+        assert!(error.contains("edge.toml") && error.contains("bundel"), "{error}");
+    }
+}

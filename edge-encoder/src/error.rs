@@ -1,0 +1,104 @@
+use std::{
+    io as std_io,
+    path::{Path, PathBuf},
+};
+
+use lopside_bundle::BundleError;
+use lopside_latent::LatentError;
+use lopside_quality::QualityError;
+
+/// Why the edge could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EdgeError {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std_io::Error,
+    },
+    /// A file is no picture that can be read.
+    #[error("{}: {reason}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The inputs hold no picture at all.
+    #[error("no pictures in {paths}: PNG, JPEG, PGM/PPM, .npy and IDX files are read, and folders of them")]
+    NoPictures {
+        /// The inputs, joined.
+        paths: String,
+    },
+    /// The config file is wrong.
+    #[error("{}: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        reason: String,
+    },
+    /// A needed setting was given nowhere.
+    #[error("{what} is not set: give {flag}, set {env}, or write {key} = … in the config file")]
+    Missing {
+        /// The setting.
+        what: &'static str,
+        /// Its flag.
+        flag: &'static str,
+        /// Its variable.
+        env: &'static str,
+        /// Its key in the file.
+        key: &'static str,
+    },
+    /// The bundle was refused.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The latent or frame was refused.
+    #[error(transparent)]
+    Latent(#[from] LatentError),
+    /// The encoder model cannot be run.
+    #[error("encoder.onnx does not run in tract: {0}")]
+    Model(String),
+    /// The address cannot be used.
+    #[error("{endpoint:?} is no address of a cloud-decoder: {reason}; it looks like http://decoder.example:8080")]
+    Endpoint {
+        /// The address as given.
+        endpoint: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The cloud-decoder cannot be reached.
+    #[error("cannot reach {endpoint}: {reason}; is cloud-decoder running there?")]
+    Connect {
+        /// The address.
+        endpoint: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The cloud-decoder refused a request.
+    #[error("the cloud-decoder answered {code}: {message}")]
+    Remote {
+        /// The gRPC code's name.
+        code: String,
+        /// Its message.
+        message: String,
+    },
+    /// The answer is not what was asked for.
+    #[error("the cloud-decoder's answer cannot be used: {0}")]
+    Answer(String),
+    /// Measuring or drawing failed.
+    #[error(transparent)]
+    Quality(#[from] QualityError),
+    /// The report could not be written as JSON.
+    #[error("report: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Turns a system error at `path` into an [`EdgeError::Io`].
+pub(crate) fn io(path: &Path) -> impl FnOnce(std_io::Error) -> EdgeError {
+    let path = path.to_owned();
+    move |source| EdgeError::Io { path, source }
+}

@@ -1,0 +1,21 @@
+//! The edge: pictures in, frames out.
+//!
+//! ```text
+//! source ─► preprocess ─► encoder (tract) ─► latent coder ─► frame ─► .lps file or gRPC
+//! ```
+//! The library half is what tests, benches and the training crate use to run the very path that ships.
+
+pub mod cli;
+pub mod client;
+pub mod command;
+pub mod config;
+mod encoder;
+mod error;
+mod preprocess;
+pub mod report;
+pub mod source;
+mod wire;
+
+pub use encoder::{Encoded, Encoder, Timing};
+pub use error::EdgeError;
+pub use preprocess::{picture_of, samples_of};

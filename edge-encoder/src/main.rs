@@ -1,0 +1,25 @@
+//! `edge-encoder`: runs the shallow encoder on pictures and sends compact latents to the cloud.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use edge_encoder::{cli::Cli, command};
+use lopside_telemetry::{Format, init};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let _telemetry = match init("edge-encoder", "warn", Format::Text) {
+        Ok(guard) => guard,
+        Err(error) => return fail(&error),
+    };
+    match command::run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("edge-encoder: {error}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,57 @@
+//! Reconstruction losses.
+
+use burn::tensor::{Tensor, activation};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// What the training minimises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Loss {
+    /// Mean squared error
+    Mse,
+    /// Binary cross-entropy
+    Bce,
+}
+
+impl Loss {
+    /// The loss of a reconstruction given as logits, mean over all values; targets are 0 to 1.
+    #[must_use]
+    pub fn of(self, logits: Tensor<2>, target: Tensor<2>) -> Tensor<1> {
+        match self {
+            Self::Mse => (activation::sigmoid(logits) - target).square().mean(),
+            Self::Bce => bce_with_logits(logits, target),
+        }
+    }
+}
+
+/// max(l, 0) − l·t + ln(1 + e^(−|l|)): cross-entropy of sigmoid(l) without overflow.
+fn bce_with_logits(logits: Tensor<2>, target: Tensor<2>) -> Tensor<1> {
+    let softplus = logits.clone().abs().neg().exp().add_scalar(1.0).log();
+    (activation::relu(logits.clone()) - logits * target + softplus).mean()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    fn row(values: [f32; 3]) -> Tensor<2> {
+        Tensor::from_data([values], &Device::flex())
+    }
+
+    #[test]
+    fn both_losses_agree_with_their_definitions() {
+        let (logits, target) = ([0.0_f32, 2.0, -80.0], [0.5_f32, 1.0, 0.25]);
+        let sigmoid = |l: f32| 1.0 / (1.0 + (-l).exp());
+        let expected_mse: f32 =
+            logits.iter().zip(target).map(|(&l, t)| (sigmoid(l) - t).powi(2)).sum::<f32>() / 3.0;
+        // −t·ln σ(l) − (1−t)·ln(1−σ(l)); for the last one ln σ(−80) = −80.
+        let expected_bce = (2.0_f32.ln() - sigmoid(2.0).ln() + 0.25 * 80.0) / 3.0;
+        let mse: f32 = Loss::Mse.of(row(logits), row(target)).into_scalar();
+        let bce: f32 = Loss::Bce.of(row(logits), row(target)).into_scalar();
+        assert!((mse - expected_mse).abs() < 1e-6, "{mse} {expected_mse}");
+        assert!((bce - expected_bce).abs() < 1e-5, "{bce} {expected_bce}");
+    }
+}
