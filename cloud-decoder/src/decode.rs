@@ -82,8 +82,12 @@ impl Decoder {
         if let Some(id) = id {
             // An id nobody knows is "not found" even when the bundle is named.
             let by_space = self.registry.by_space(id);
-            return if bundle.is_empty() || by_space.is_err() { by_space } else { self.registry.by_name(bundle) }
-                .cloned();
+            return if bundle.is_empty() || by_space.is_err() {
+                by_space
+            } else {
+                self.registry.by_name(bundle)
+            }
+            .cloned();
         }
         if bundle.is_empty() {
             return Err(ServeError::Frame { index: 0, source: LatentError::NoLatentSpace });
@@ -111,7 +115,9 @@ fn check_counts(frames: usize, outputs: usize) -> Result<(), ServeError> {
         return Err(ServeError::Request(format!("a request has 1 to {MAX_FRAMES} frames, not {frames}")));
     }
     if outputs > MAX_OUTPUTS {
-        return Err(ServeError::Request(format!("a request has at most {MAX_OUTPUTS} outputs, not {outputs}")));
+        return Err(ServeError::Request(format!(
+            "a request has at most {MAX_OUTPUTS} outputs, not {outputs}"
+        )));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, thread, time::Instant};
 
+use lopside_bundle::LATENT_SPACE_KEY;
 use ort::{session::Session, value::TensorRef};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
@@ -30,6 +31,8 @@ pub(crate) struct Io {
     pub(crate) output: String,
     /// Values of one output.
     pub(crate) output_len: usize,
+    /// The latent space it reads; a model that names another one in its metadata is refused.
+    pub(crate) latent_space: String,
 }
 
 struct Job {
@@ -50,7 +53,7 @@ impl Engine {
         queue: usize,
     ) -> Result<Self, String> {
         let session = runtime.session(model)?;
-        check_names(&session, &io)?;
+        check(&session, &io)?;
         let (jobs, inbox) = mpsc::channel(queue);
         let mut worker = Worker { session, io };
         // A first run moves the cost of warming up away from the first client, and proves the shapes.
@@ -121,7 +124,7 @@ impl Worker {
     }
 }
 
-fn check_names(session: &Session, io: &Io) -> Result<(), String> {
+fn check(session: &Session, io: &Io) -> Result<(), String> {
     let has = |outlets: &[ort::value::Outlet], name: &str| outlets.iter().any(|outlet| outlet.name() == name);
     if !has(session.inputs(), &io.input) {
         return Err(format!("its model has no input {:?}", io.input));
@@ -129,5 +132,11 @@ fn check_names(session: &Session, io: &Io) -> Result<(), String> {
     if !has(session.outputs(), &io.output) {
         return Err(format!("its model has no output {:?}", io.output));
     }
-    Ok(())
+    let named = session.metadata().ok().and_then(|metadata| metadata.custom(LATENT_SPACE_KEY));
+    match named {
+        Some(named) if named != io.latent_space => {
+            Err(format!("its model reads latent space {named}, the bundle's is {}", io.latent_space))
+        }
+        _ => Ok(()),
+    }
 }

@@ -16,7 +16,9 @@ pub enum StartError {
         reason: String,
     },
     /// Nothing to serve.
-    #[error("no bundle to serve: give --bundle DIR, set LOPSIDE_BUNDLES, or write bundles = [\"DIR\"] in the config file")]
+    #[error(
+        "no bundle to serve: give --bundle DIR, set LOPSIDE_BUNDLES, or write bundles = [\"DIR\"] in the config file"
+    )]
     NoBundles,
     /// A folder holds no bundle.
     #[error("{} is no bundle and holds none", path.display())]

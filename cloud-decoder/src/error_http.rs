@@ -25,7 +25,9 @@ impl IntoResponse for ServeError {
     fn into_response(self) -> Response {
         let status = match &self {
             Self::Request(_) | Self::Frame { .. } => StatusCode::BAD_REQUEST,
-            Self::UnknownLatentSpace(_) | Self::UnknownBundle(_) | Self::UnknownHead { .. } => StatusCode::NOT_FOUND,
+            Self::UnknownLatentSpace(_) | Self::UnknownBundle(_) | Self::UnknownHead { .. } => {
+                StatusCode::NOT_FOUND
+            }
             Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,

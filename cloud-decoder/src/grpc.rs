@@ -136,7 +136,9 @@ mod tests {
             metadata.insert("grpc-timeout", text.parse().unwrap());
             deadline_of(&metadata).map(|deadline| deadline.saturating_duration_since(Instant::now()))
         };
-        for (text, expected) in [("2H", 7200.0), ("3M", 180.0), ("4S", 4.0), ("5000m", 5.0), ("60000000u", 60.0)] {
+        for (text, expected) in
+            [("2H", 7200.0), ("3M", 180.0), ("4S", 4.0), ("5000m", 5.0), ("60000000u", 60.0)]
+        {
             let seconds = left(text).unwrap().as_secs_f64();
             assert!((expected - 1.0..=expected).contains(&seconds), "{text}: {seconds}");
         }

@@ -3,7 +3,7 @@
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, State, rejection::BytesRejection},
+    extract::{DefaultBodyLimit, Path, Query, Request, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -34,6 +34,15 @@ pub(crate) fn router(decoder: Decoder, ready: watch::Receiver<bool>, max_body: u
         .route("/readyz", get(readyz))
         .layer(DefaultBodyLimit::max(max_body))
         .with_state(Api { decoder, ready })
+}
+
+/// What answers a path that nobody serves: gRPC callers get UNIMPLEMENTED, others 404.
+pub(crate) async fn unknown(request: Request) -> Response {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
+        return tonic::Status::unimplemented(format!("no method {}", request.uri().path())).into_http();
+    }
+    refused(StatusCode::NOT_FOUND, &format!("nothing is served at {}", request.uri().path()))
 }
 
 async fn readyz(State(api): State<Api>) -> Response {
@@ -120,9 +129,13 @@ async fn decode(
     let head = served.head(&query.head).map_err(IntoResponse::into_response)?;
     let format = format_of(&headers, &head.spec.kind)?;
     let wanted = [Wanted { head: query.head, format }];
-    let answers = api.decoder.decode(&[frame], &name, &wanted, None).await.map_err(IntoResponse::into_response)?;
+    let answers =
+        api.decoder.decode(&[frame], &name, &wanted, None).await.map_err(IntoResponse::into_response)?;
     let output = answers.into_iter().flatten().next();
-    output.map_or_else(|| Err(ServeError::Internal("no output".into()).into_response()), |o| Ok(body_of(&name, o)))
+    output.map_or_else(
+        || Err(ServeError::Internal("no output".into()).into_response()),
+        |o| Ok(body_of(&name, o)),
+    )
 }
 
 fn refused(status: StatusCode, reason: &str) -> Response {
@@ -143,7 +156,8 @@ fn format_of(headers: &HeaderMap, kind: &HeadKind) -> Result<Format, Response> {
         HeadKind::Reconstruct { .. } if json => Ok(Format::Tensor),
         HeadKind::Classify { .. } if json => Ok(Format::ClassScores),
         _ => {
-            let reason = format!("this head cannot answer as {accept:?}: ask for image/png or application/json");
+            let reason =
+                format!("this head cannot answer as {accept:?}: ask for image/png or application/json");
             Err(refused(StatusCode::NOT_ACCEPTABLE, &reason))
         }
     }

@@ -67,7 +67,9 @@ pub(crate) fn make(
         (HeadKind::Reconstruct { .. }, Format::ClassScores) => {
             return Err(mismatch(spec, "makes pictures, not class scores"));
         }
-        (HeadKind::Classify { .. }, Format::Png) => return Err(mismatch(spec, "classifies, it makes no pictures")),
+        (HeadKind::Classify { .. }, Format::Png) => {
+            return Err(mismatch(spec, "classifies, it makes no pictures"));
+        }
     };
     Ok(Output { head: spec.name.clone(), version: spec.version, value })
 }
@@ -96,7 +98,8 @@ fn png(
             RgbImage::from_raw(width, height, pixels.map(sample).collect()).map(Into::into)
         }
     };
-    let picture = picture.ok_or_else(|| ServeError::Internal("a reconstruction has the wrong size".into()))?;
+    let picture =
+        picture.ok_or_else(|| ServeError::Internal("a reconstruction has the wrong size".into()))?;
     let mut out = Cursor::new(Vec::new());
     picture.write_to(&mut out, ImageFormat::Png).map_err(|error| ServeError::Internal(error.to_string()))?;
     Ok(out.into_inner())

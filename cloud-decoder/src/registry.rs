@@ -8,10 +8,7 @@ use std::{
 use lopside_bundle::{Bundle, Head, HeadSpec, Manifest, Part};
 use lopside_latent::{LatentSpace, LatentSpaceId};
 
-use crate::{
-    Engine, Runtime, ServeError, StartError,
-    engine::Io,
-};
+use crate::{Engine, Runtime, ServeError, StartError, engine::Io};
 
 /// The bundles that are served.
 #[derive(Debug)]
@@ -88,7 +85,7 @@ impl Served {
         };
         let start = |head: &Head| {
             let Head { spec, model } = head;
-            let engine = Engine::start(runtime, &spec.name, model, io_of(spec), queue)
+            let engine = Engine::start(runtime, &spec.name, model, io_of(spec, &bundle.space), queue)
                 .map_err(|reason| refused(&spec.name, reason))?;
             Ok(ServedHead { spec: spec.clone(), engine })
         };
@@ -117,7 +114,7 @@ impl Served {
     }
 }
 
-fn io_of(spec: &HeadSpec) -> Io {
+fn io_of(spec: &HeadSpec, space: &LatentSpace) -> Io {
     let dims = |tensor: &lopside_bundle::TensorSpec| -> Vec<usize> {
         tensor.item_dims().unwrap_or_default().iter().map(|&dim| dim as usize).collect()
     };
@@ -126,6 +123,7 @@ fn io_of(spec: &HeadSpec) -> Io {
         input_dims: dims(&spec.input),
         output: spec.output.name.clone(),
         output_len: dims(&spec.output).iter().product(),
+        latent_space: space.id().to_string(),
     }
 }
 
@@ -139,7 +137,8 @@ fn bundles_in(folder: &Path) -> Result<Vec<PathBuf>, StartError> {
         path: folder.to_owned(),
         source: lopside_bundle::BundleError::Io { path: folder.to_owned(), source },
     })?;
-    let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| is_bundle(path)).collect();
+    let mut found: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| is_bundle(path)).collect();
     found.sort();
     if found.is_empty() { Err(StartError::EmptyFolder { path: folder.to_owned() }) } else { Ok(found) }
 }

@@ -46,6 +46,7 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let (health, routes) = grpc_routes(decoder.clone()).await?;
     let router = http::router(decoder, is_ready, MAX_REQUEST_BYTES)
         .merge(routes.into_axum_router())
+        .fallback(http::unknown)
         .layer(TraceLayer::new_for_http());
     let listen_error = |source| StartError::Listen { address: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).await.map_err(listen_error)?;

@@ -1,1 +1,168 @@
-//! Placeholder.
+//! What the end-to-end tests share: the binaries, the clone's folders, a running cloud-decoder.
+//!
+//! The binaries are those that cargo put beside the tests; `cargo xtask test` builds them first and names the ONNX
+//! Runtime library in `ORT_DYLIB_PATH`.
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A path inside the clone.
+#[must_use]
+pub fn in_clone(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// The folder of the binaries.
+///
+/// # Panics
+/// When the running test cannot be found on disk.
+#[must_use]
+#[allow(clippy::expect_used)]
+pub fn binaries() -> PathBuf {
+    let test = env::current_exe().expect("the running test has a path");
+    test.ancestors().nth(2).expect("tests lie in target/PROFILE/deps").to_owned()
+}
+
+/// A command of one of the workspace's binaries, without the user's own settings.
+///
+/// # Panics
+/// When it has not been built.
+#[must_use]
+pub fn binary(name: &str) -> Command {
+    let path = binaries().join(name);
+    assert!(path.is_file(), "{} is missing: run the tests with `cargo xtask test`", path.display());
+    let mut command = Command::new(path);
+    command.stdin(Stdio::null()).env_remove("RUST_LOG");
+    for (key, _) in env::vars_os() {
+        if key.to_string_lossy().starts_with("LOPSIDE_") {
+            command.env_remove(key);
+        }
+    }
+    command
+}
+
+/// Runs a command to its end.
+///
+/// # Panics
+/// When it cannot be started.
+#[must_use]
+#[allow(clippy::expect_used)]
+pub fn output(command: &mut Command) -> Output {
+    command.output().expect("the binary starts")
+}
+
+/// A command's stdout, which must have succeeded.
+///
+/// # Panics
+/// When it failed.
+#[must_use]
+pub fn stdout(command: &mut Command) -> String {
+    let output = output(command);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{stderr}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A command's stderr, which must have failed.
+///
+/// # Panics
+/// When it succeeded.
+#[must_use]
+pub fn failure(command: &mut Command) -> String {
+    let output = output(command);
+    assert!(!output.status.success(), "{command:?} succeeded");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A running cloud-decoder; killed when dropped.
+#[derive(Debug)]
+pub struct Cloud {
+    child: Child,
+    /// Its address, `http://127.0.0.1:PORT`.
+    pub url: String,
+}
+
+impl Cloud {
+    /// Starts one on a free port with these bundles and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start(bundles: &[&Path]) -> Self {
+        Self::start_with(bundles, &[])
+    }
+
+    /// [`start`](Self::start) with more arguments.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    #[allow(clippy::expect_used)]
+    pub fn start_with(bundles: &[&Path], args: &[&str]) -> Self {
+        let mut command = serve(bundles);
+        let mut child = command
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("cloud-decoder starts");
+        let mut url = String::new();
+        let stdout = child.stdout.take().expect("stdout is piped");
+        BufReader::new(stdout).read_line(&mut url).expect("stdout can be read");
+        url.truncate(url.trim_end().len());
+        let mut cloud = Self { child, url };
+        if cloud.url.is_empty() {
+            panic!("cloud-decoder did not start: {}", cloud.stop().1);
+        }
+        cloud
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends SIGTERM, without waiting.
+    pub fn terminate(&self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+    }
+
+    /// SIGTERM, and the end: exit status and everything it logged.
+    ///
+    /// # Panics
+    /// When the child cannot be waited for.
+    #[allow(clippy::expect_used)]
+    pub fn stop(&mut self) -> (ExitStatus, String) {
+        self.terminate();
+        let mut log = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            let _ = stderr.read_to_string(&mut log);
+        }
+        (self.child.wait().expect("a child can be waited for"), log)
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `cloud-decoder serve` on a free port with these bundles.
+#[must_use]
+pub fn serve(bundles: &[&Path]) -> Command {
+    let mut command = binary("cloud-decoder");
+    command.args(["serve", "--listen", "127.0.0.1:0", "--device", "cpu"]);
+    for bundle in bundles {
+        command.arg("--bundle").arg(bundle);
+    }
+    command
+}

@@ -130,9 +130,12 @@ mod tests {
 
     #[test]
     fn addresses_that_cannot_be_right_are_refused_with_the_reason() {
-        for (endpoint, expected) in
-            [("localhost:8080", "http://"), ("https://x:1", "TLS"), ("http://", "invalid"), ("ftp://x", "http://")]
-        {
+        for (endpoint, expected) in [
+            ("localhost:8080", "http://"),
+            ("https://x:1", "TLS"),
+            ("http://", "invalid"),
+            ("ftp://x", "http://"),
+        ] {
             let error = parse(endpoint).unwrap_err().to_string();
             assert!(error.contains(expected), "{endpoint}: {error}");
         }

@@ -1,22 +1,14 @@
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use crate::{EdgeError, Plan, picture_of, samples_of};
 use image::DynamicImage;
 use lopside_bundle::{Bundle, Preprocess};
 use lopside_latent::{IdOnWire, LatentSpace};
-use tract_onnx::prelude::{
-    DatumType, Framework as _, InferenceFact, InferenceModelExt as _, IntoRunnable as _, Tensor, TractError, TypedRunnableModel,
-    tvec,
-};
-
-use crate::{EdgeError, picture_of, samples_of};
 
 /// The encoder half of a bundle, ready to run: preprocessing, tract with a plan of fixed shape, latent coder.
+#[derive(Debug)]
 pub struct Encoder {
-    plan: Arc<TypedRunnableModel>,
-    input_dims: Vec<usize>,
+    plan: Plan,
     preprocess: Preprocess,
     space: LatentSpace,
 }
@@ -57,9 +49,12 @@ impl Encoder {
     pub fn new(bundle: &Bundle) -> Result<Self, EdgeError> {
         let spec = &bundle.manifest.encoder;
         let item = spec.input.item_dims().unwrap_or_default();
-        let input_dims: Vec<usize> = std::iter::once(1).chain(item.iter().map(|&dim| dim as usize)).collect();
-        let plan = plan(&bundle.encoder, &input_dims).map_err(model_error)?;
-        Ok(Self { plan, input_dims, preprocess: bundle.manifest.preprocess, space: bundle.space.clone() })
+        let input_dims = std::iter::once(1).chain(item.iter().map(|&dim| dim as usize)).collect();
+        Ok(Self {
+            plan: Plan::new(&bundle.encoder, input_dims)?,
+            preprocess: bundle.manifest.preprocess,
+            space: bundle.space.clone(),
+        })
     }
 
     /// How pictures become the encoder's input.
@@ -98,23 +93,6 @@ impl Encoder {
     /// # Errors
     /// [`EdgeError::Model`] when the model fails or the number of samples is not its input's.
     pub fn latent(&self, samples: &[f32]) -> Result<Vec<f32>, EdgeError> {
-        let input = Tensor::from_shape(&self.input_dims, samples).map_err(model_error)?;
-        let output = self.plan.run(tvec!(input.into())).map_err(model_error)?;
-        let latent = output.first().ok_or_else(|| EdgeError::Model("it has no output".into()))?;
-        let values = latent.to_plain_array_view::<f32>().map_err(model_error)?;
-        Ok(values.iter().copied().collect())
+        self.plan.run(samples)
     }
-}
-
-/// A plan of fixed shape: tract runs it twice as fast as one with a symbolic batch.
-fn plan(model: &[u8], input_dims: &[usize]) -> Result<Arc<TypedRunnableModel>, TractError> {
-    tract_onnx::onnx()
-        .model_for_read(&mut &*model)?
-        .with_input_fact(0, InferenceFact::dt_shape(DatumType::F32, input_dims))?
-        .into_optimized()?
-        .into_runnable()
-}
-
-fn model_error(error: TractError) -> EdgeError {
-    EdgeError::Model(format!("{error:#}"))
 }

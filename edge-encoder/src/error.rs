@@ -59,11 +59,13 @@ pub enum EdgeError {
     /// The latent or frame was refused.
     #[error(transparent)]
     Latent(#[from] LatentError),
-    /// The encoder model cannot be run.
-    #[error("encoder.onnx does not run in tract: {0}")]
+    /// A model cannot be run.
+    #[error("the model does not run in tract: {0}")]
     Model(String),
     /// The address cannot be used.
-    #[error("{endpoint:?} is no address of a cloud-decoder: {reason}; it looks like http://decoder.example:8080")]
+    #[error(
+        "{endpoint:?} is no address of a cloud-decoder: {reason}; it looks like http://decoder.example:8080"
+    )]
     Endpoint {
         /// The address as given.
         endpoint: String,

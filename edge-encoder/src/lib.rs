@@ -11,6 +11,7 @@ pub mod command;
 pub mod config;
 mod encoder;
 mod error;
+mod plan;
 mod preprocess;
 pub mod report;
 pub mod source;
@@ -18,4 +19,5 @@ mod wire;
 
 pub use encoder::{Encoded, Encoder, Timing};
 pub use error::EdgeError;
+pub use plan::Plan;
 pub use preprocess::{picture_of, samples_of};

@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn the_table_has_a_line_a_picture_and_the_mean() {
-        let report = Report::new("fashion", "0123456789abcdef", vec![row("a", 26, 20.0), row("boot", 29, 22.0)]);
+        let report =
+            Report::new("fashion", "0123456789abcdef", vec![row("a", 26, 20.0), row("boot", 29, 22.0)]);
         assert_eq!((report.mean.frame_bytes, report.mean.psnr_db), (28, 21.0));
         let table = report.table();
         let lines: Vec<&str> = table.lines().collect();

@@ -10,12 +10,13 @@
 
 use std::{fs, path::Path};
 
-use burn::module::Module as _;
+use burn::{module::Module as _, tensor::Device};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     TrainingError, curve,
     error::io,
+    model::Autoencoder,
     train::{EpochMetrics, TrainOptions, Trainer},
 };
 
@@ -45,6 +46,13 @@ impl Metrics {
     }
 }
 
+/// The trained model of a run.
+pub(crate) fn model(run: &Path, options: &TrainOptions) -> Result<Autoencoder, TrainingError> {
+    let path = run.join(MODEL);
+    let fresh = Trainer::new(options, &Device::flex()).model.valid();
+    fresh.try_load_file(&path).map_err(|error| record(&path, &error))
+}
+
 /// Saves a trainer.
 pub(crate) fn save(run: &Path, trainer: &Trainer, options: &TrainOptions) -> Result<(), TrainingError> {
     fs::create_dir_all(run).map_err(io(run))?;
@@ -72,7 +80,7 @@ pub(crate) fn load(run: &Path, trainer: Trainer, options: &TrainOptions) -> Resu
     let model = trainer.model.clone().try_load_file(&path).map_err(|error| record(&path, &error))?;
     let path = run.join(OPTIMISER);
     let optimiser = trainer.optimiser.clone().load(&path).map_err(|error| record(&path, &error))?;
-    Ok(Trainer { model, optimiser, history: metrics.epochs, ..trainer })
+    Ok(trainer.resumed(model, optimiser, metrics.epochs))
 }
 
 fn replace(

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use plotters::prelude::{BLACK, ChartBuilder, Color as _, IntoDrawingArea as _, LineSeries, RGBColor, SVGBackend, WHITE};
+use plotters::prelude::{
+    BLACK, ChartBuilder, Color as _, IntoDrawingArea as _, LineSeries, RGBColor, SVGBackend, WHITE,
+};
 
 use crate::{TrainingError, train::EpochMetrics};
 
@@ -14,7 +16,7 @@ const TRAINING: RGBColor = RGBColor(60, 110, 190);
 ///
 /// # Errors
 /// [`TrainingError::Draw`] when the file cannot be written.
-pub fn draw(history: &[EpochMetrics], path: &Path) -> Result<(), TrainingError> {
+pub(crate) fn draw(history: &[EpochMetrics], path: &Path) -> Result<(), TrainingError> {
     render(history, path)
         .map_err(|error| TrainingError::Draw { path: path.to_owned(), reason: error.to_string() })
 }

@@ -9,9 +9,8 @@ use crate::TrainingError;
 /// Where Debian puts the files.
 pub const DEFAULT_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
 /// The names of the ten classes, in the order of the labels.
-pub const LABELS: [&str; 10] = [
-    "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot",
-];
+pub const LABELS: [&str; 10] =
+    ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"];
 
 /// Grey pictures of one size and their labels.
 #[derive(Debug, Clone)]
@@ -84,6 +83,10 @@ impl Dataset {
     /// The given pictures as floats of 0 to 1, one after the other.
     #[must_use]
     pub fn batch(&self, indices: &[usize]) -> Vec<f32> {
-        indices.iter().flat_map(|&index| self.picture(index)).map(|&sample| f32::from(sample) / 255.0).collect()
+        indices
+            .iter()
+            .flat_map(|&index| self.picture(index))
+            .map(|&sample| f32::from(sample) / 255.0)
+            .collect()
     }
 }

@@ -1,1 +1,39 @@
-//! Placeholder.
+//! Trains the models, exports them to ONNX, cuts them in two and measures them.
+//!
+//! ```text
+//! train ─► model.bpk ─export─► whole.onnx ─split─► encoder.onnx + decoder.onnx ─calibrate─► bundle ─► evaluate
+//! ```
+//! Every step leaves its files in the run's folder, so that each can be run by itself; `training bundle` runs them
+//! all.
+
+mod agree;
+mod bundle;
+mod calibrate;
+mod card;
+mod checkpoint;
+pub mod cli;
+mod curve;
+mod data;
+mod engines;
+mod error;
+mod evaluate;
+mod export;
+mod loss;
+mod model;
+mod pca;
+mod preset;
+mod split;
+mod steps;
+mod train;
+
+pub use calibrate::{Calibration, calibrate};
+pub use checkpoint::Metrics;
+pub use data::{DEFAULT_FOLDER, Dataset, LABELS, Split};
+pub use error::TrainingError;
+pub use evaluate::{Evaluation, evaluate};
+pub use loss::Loss;
+pub use model::{Autoencoder, Mlp};
+pub use pca::Pca;
+pub use preset::Preset;
+pub use steps::run;
+pub use train::{EpochMetrics, TrainOptions, train};

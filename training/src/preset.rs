@@ -2,9 +2,11 @@
 
 use clap::ValueEnum;
 use lopside_bundle::{Channels, Preprocess};
+use serde::{Deserialize, Serialize};
 
 /// A model and its data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// The worked example: 784 → 256 → 32 at the edge, 32 → 128 → 256 → 784 in the cloud, on Fashion-MNIST
     FashionDense,

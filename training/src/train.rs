@@ -15,17 +15,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    TrainingError, checkpoint,
-    data::Dataset,
-    loss::Loss,
-    model::Autoencoder,
-    preset::Preset,
-};
+use crate::{TrainingError, checkpoint, data::Dataset, loss::Loss, model::Autoencoder, preset::Preset};
 
 /// What a training is started with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainOptions {
+    /// What is trained.
+    pub preset: Preset,
     /// What is minimised.
     pub loss: Loss,
     /// Passes over the data.
@@ -58,13 +54,12 @@ pub(crate) struct Trainer {
     device: Device,
 }
 
-/// Trains a preset and leaves model, optimiser and metrics in `run`. With `resume`, goes on from there; the
+/// Trains and leaves model, optimiser and metrics in `run`. With `resume`, goes on from there; the
 /// options must be the same. The last tenth of the training data validates.
 ///
 /// # Errors
 /// [`TrainingError`] when there is nothing to resume, the options differ, or a file cannot be written.
 pub fn train(
-    preset: Preset,
     options: &TrainOptions,
     data: &Dataset,
     run: &Path,
@@ -74,7 +69,7 @@ pub fn train(
     if data.len() < 20 {
         return Err(TrainingError::TooLittleData { found: data.len() });
     }
-    let mut trainer = Trainer::new(preset, options, device);
+    let mut trainer = Trainer::new(options, device);
     if resume {
         trainer = checkpoint::load(run, trainer, options)?;
     }
@@ -93,7 +88,8 @@ pub fn train(
 }
 
 impl Trainer {
-    pub(crate) fn new(preset: Preset, options: &TrainOptions, device: &Device) -> Self {
+    pub(crate) fn new(options: &TrainOptions, device: &Device) -> Self {
+        let preset = options.preset;
         device.seed(options.seed);
         let device = device.clone().autodiff();
         Self {
@@ -105,8 +101,24 @@ impl Trainer {
         }
     }
 
+    /// This trainer at the point where another one stopped.
+    pub(crate) fn resumed(
+        self,
+        model: Autoencoder,
+        optimiser: ModuleOptimizer,
+        history: Vec<EpochMetrics>,
+    ) -> Self {
+        Self { model, optimiser, history, ..self }
+    }
+
     /// One pass over the first `count` pictures; the mean loss.
-    fn epoch(&mut self, data: &Dataset, epoch: usize, count: usize, bar: &ProgressBar) -> Result<f64, TrainingError> {
+    fn epoch(
+        &mut self,
+        data: &Dataset,
+        epoch: usize,
+        count: usize,
+        bar: &ProgressBar,
+    ) -> Result<f64, TrainingError> {
         let mut order: Vec<usize> = (0..count).collect();
         let mut rng = StdRng::seed_from_u64(self.options.seed.wrapping_add(epoch as u64 + 1));
         order.shuffle(&mut rng);

@@ -1,2 +1,69 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: the commands of the README and the steps of CI.
+
+mod demo;
+mod dist;
+mod processes;
+mod runtime;
+mod test;
+mod workspace;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// What went wrong, for people.
+type Result<T> = std::result::Result<T, String>;
+
+/// The commands of the README and the steps of CI.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send the sample pictures through the whole path: edge-encoder → cloud-decoder → table and contact sheet
+    Demo {
+        /// Where the reconstructions, contact-sheet.png, table.txt and report.json go
+        #[arg(long, default_value = "out/demo", value_name = "DIR")]
+        out: PathBuf,
+        /// Print the report as JSON instead of the table
+        #[arg(long)]
+        json: bool,
+        /// Run the binaries of this folder instead of building them
+        #[arg(long, value_name = "DIR")]
+        binaries: Option<PathBuf>,
+    },
+    /// Run every test, including those that start the binaries
+    Test {
+        /// Passed on to `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Print the path of the ONNX Runtime library; fetch it into the cache first when it is missing
+    Runtime,
+    /// Make the edge's binary and Debian package, small, in dist/
+    Dist {
+        /// The machine to build for, as in aarch64-unknown-linux-gnu [default: this one]
+        #[arg(long, value_name = "TRIPLE")]
+        target: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = processes::catch_interrupts().and_then(|()| match Cli::parse().command {
+        Command::Demo { out, json, binaries } => demo::run(&out, json, binaries),
+        Command::Test { args } => test::run(&args),
+        Command::Runtime => runtime::library().map(|path| println!("{}", path.display())),
+        Command::Dist { target } => dist::run(target.as_deref()),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if processes::interrupted() => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -71,7 +71,9 @@ pub enum BundleError {
         expected: String,
     },
     /// The latent-space id does not follow from what the manifest names.
-    #[error("bundle.json says latent space {found}, but its encoder, preprocessing and tables give {computed}")]
+    #[error(
+        "bundle.json says latent space {found}, but its encoder, preprocessing and tables give {computed}"
+    )]
     Identity {
         /// The id in the manifest.
         found: LatentSpaceId,

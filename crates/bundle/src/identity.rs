@@ -3,6 +3,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Digest, Preprocess};
 
+/// The key under which an ONNX model's `metadata_props` name the latent space it belongs to. Heads carry it; the
+/// encoder does not, because the name is a digest of the encoder.
+pub const LATENT_SPACE_KEY: &str = "lopside.latent_space";
+
 const DOMAIN: &[u8] = b"lopside latent space 1\0";
 
 /// The name of a latent space: the first 8 bytes of SHA-256 over, in this order,

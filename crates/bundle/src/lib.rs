@@ -20,7 +20,7 @@ mod write;
 
 pub use error::BundleError;
 pub use files::Digest;
-pub use identity::latent_space_id;
+pub use identity::{LATENT_SPACE_KEY, latent_space_id};
 pub use load::{Bundle, Head, Part};
 pub use manifest::{
     Channels, Cost, Dim, EncoderSpec, FileRef, HeadKind, HeadSpec, Manifest, Preprocess, QuantiserSpec,

@@ -81,12 +81,8 @@ fn read_manifest(folder: &Path) -> Result<Manifest, BundleError> {
 
 fn read_space(folder: &Path, manifest: &Manifest) -> Result<LatentSpace, BundleError> {
     let gains = &manifest.quantiser.gains;
-    let computed = latent_space_id(
-        &manifest.encoder.model.sha256,
-        &manifest.tables.sha256,
-        &manifest.preprocess,
-        gains,
-    );
+    let computed =
+        latent_space_id(&manifest.encoder.model.sha256, &manifest.tables.sha256, &manifest.preprocess, gains);
     let found = manifest.latent_space;
     if computed != found {
         return Err(BundleError::Identity { found, computed });
@@ -97,8 +93,6 @@ fn read_space(folder: &Path, manifest: &Manifest) -> Result<LatentSpace, BundleE
 }
 
 fn read_heads(folder: &Path, manifest: &Manifest) -> Result<Vec<Head>, BundleError> {
-    let read = |spec: &HeadSpec| {
-        Ok(Head { spec: spec.clone(), model: files::read(folder, &spec.model)? })
-    };
+    let read = |spec: &HeadSpec| Ok(Head { spec: spec.clone(), model: files::read(folder, &spec.model)? });
     manifest.heads.iter().map(read).collect()
 }

@@ -232,9 +232,11 @@ impl Manifest {
                 format!("head {:?} has version {} twice", head.name, head.version)
             })?;
             check_file(&field("model"), &head.model)?;
-            require(head.input.item_dims() == self.encoder.output.item_dims(), &field("input.shape"), || {
-                "it is not the shape of encoder.output".into()
-            })?;
+            require(
+                head.input.item_dims() == self.encoder.output.item_dims(),
+                &field("input.shape"),
+                || "it is not the shape of encoder.output".into(),
+            )?;
             check_elements(&field("output"), &head.output, head.kind.elements())?;
         }
         Ok(())

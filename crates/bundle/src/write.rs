@@ -3,8 +3,8 @@ use std::{fs, path::Path};
 use lopside_latent::{LatentSpaceId, Quantiser, Tables};
 
 use crate::{
-    BundleError, Cost, Digest, EncoderSpec, FileRef, HeadKind, HeadSpec, Manifest, Preprocess,
-    QuantiserSpec, SCHEMA_VERSION, TensorSpec, files::io_error, latent_space_id,
+    BundleError, Cost, Digest, EncoderSpec, FileRef, HeadKind, HeadSpec, Manifest, Preprocess, QuantiserSpec,
+    SCHEMA_VERSION, TensorSpec, files::io_error, latent_space_id,
 };
 
 /// All that makes a bundle, in memory.

@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 use lopside_bundle::{
-    Bundle, BundleError, Channels, Cost, Dim, Draft, DraftHead, HeadKind, Manifest, Part, Preprocess, TensorSpec,
+    Bundle, BundleError, Channels, Cost, Dim, Draft, DraftHead, HeadKind, Manifest, Part, Preprocess,
+    TensorSpec,
 };
 use lopside_latent::{Quantiser, Table, Tables};
 use tempfile::TempDir;
@@ -104,7 +105,9 @@ fn a_changed_file_is_named() {
         bytes[0] ^= 1;
         fs::write(path, bytes).unwrap();
     };
-    for name in ["encoder.onnx", "tables.bin", "heads/reconstruct-1.onnx", "heads/classify-1.onnx", "README.md"] {
+    for name in
+        ["encoder.onnx", "tables.bin", "heads/reconstruct-1.onnx", "heads/classify-1.onnx", "README.md"]
+    {
         assert!(
             matches!(after_file(name, flip), BundleError::DigestMismatch { path, .. } if path == name),
             "{name}"

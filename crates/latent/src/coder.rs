@@ -90,8 +90,7 @@ impl BitDecoder {
         }
         let below = self.bit()?;
         let distance = self.exp_golomb()? as i64;
-        let value =
-            if below { i64::from(table.min()) - distance } else { i64::from(table.max()) + distance };
+        let value = if below { i64::from(table.min()) - distance } else { i64::from(table.max()) + distance };
         i32::try_from(value).map_err(|_| LatentError::Payload)
     }
 
@@ -160,13 +159,10 @@ mod tests {
         let sequence: Vec<i32> =
             counts.iter().enumerate().flat_map(|(i, &n)| vec![i as i32; n as usize]).collect();
         let integers: Vec<i32> = (0..1000).map(|i| sequence[i * 31 % sequence.len()]).collect();
-        let tables =
-            Tables::new(vec![Table::from_counts(0, &counts.map(u64::from)).unwrap(); 1000]).unwrap();
+        let tables = Tables::new(vec![Table::from_counts(0, &counts.map(u64::from)).unwrap(); 1000]).unwrap();
         let total: u32 = counts.iter().sum();
-        let bits: f64 = integers
-            .iter()
-            .map(|&value| (f64::from(total) / f64::from(counts[value as usize])).log2())
-            .sum();
+        let bits: f64 =
+            integers.iter().map(|&value| (f64::from(total) / f64::from(counts[value as usize])).log2()).sum();
         let bytes = encode(&integers, &tables).unwrap().len() as f64;
         assert!(bytes <= bits / 8.0 * 1.01 + 2.0, "{bytes} bytes for {bits} bits");
     }

@@ -66,7 +66,9 @@ pub enum LatentError {
         limit: u64,
     },
     /// The checksum does not match: the bytes were damaged, or belong to another latent space.
-    #[error("the frame's checksum is {found:#010x}, its bytes give {computed:#010x}: it was damaged on the way")]
+    #[error(
+        "the frame's checksum is {found:#010x}, its bytes give {computed:#010x}: it was damaged on the way"
+    )]
     Checksum {
         /// The checksum in the frame.
         found: u32,

@@ -85,7 +85,10 @@ mod tests {
         let quantiser = Quantiser::new(vec![1.0; 2]).unwrap();
         assert!(matches!(quantiser.quantise(&[0.0, f32::NAN]), Err(LatentError::NotFinite { index: 1, .. })));
         assert!(matches!(quantiser.quantise(&[0.0]), Err(LatentError::Count { found: 1, expected: 2, .. })));
-        assert!(matches!(quantiser.dequantise(&[0; 3]), Err(LatentError::Count { found: 3, expected: 2, .. })));
+        assert!(matches!(
+            quantiser.dequantise(&[0; 3]),
+            Err(LatentError::Count { found: 3, expected: 2, .. })
+        ));
     }
 
     proptest! {

@@ -57,7 +57,11 @@ mod tests {
     #[test]
     fn longer_spellings_are_refused() {
         for bytes in [&[0x80, 0x00][..], &[0xff, 0xff, 0xff, 0xff, 0x1f], &[0x80; 6]] {
-            assert_eq!(read(&mut &*bytes, "frame", "x"), Err(LatentError::Varint { field: "x" }), "{bytes:x?}");
+            assert_eq!(
+                read(&mut &*bytes, "frame", "x"),
+                Err(LatentError::Varint { field: "x" }),
+                "{bytes:x?}"
+            );
         }
     }
 }

@@ -30,7 +30,11 @@ fn golden_frames_never_change() {
         ([0; 8], IdOnWire::Present, include_str!("golden/zeros.hex")),
         ([0, 1, -1, 2, -2, 3, -3, 0], IdOnWire::Present, include_str!("golden/listed.hex")),
         ([0, 1, -1, 2, -2, 3, -3, 0], IdOnWire::Session, include_str!("golden/session.hex")),
-        ([4, -4, 1000, i32::MAX, i32::MIN, 0, 0, 70_000], IdOnWire::Present, include_str!("golden/escaped.hex")),
+        (
+            [4, -4, 1000, i32::MAX, i32::MIN, 0, 0, 70_000],
+            IdOnWire::Present,
+            include_str!("golden/escaped.hex"),
+        ),
     ];
     for (integers, id, expected) in golden {
         let frame = space.encode_integers(&integers, id).unwrap();
@@ -99,10 +103,7 @@ fn each_defect_is_named() {
         Err(LatentError::OtherShape { .. })
     ));
     let spare = Frame { latent_space: ID, shape: space.shape(), payload: &[1; 40] };
-    assert_eq!(
-        space.decode(&spare.to_bytes(IdOnWire::Present), &limits),
-        Err(LatentError::Payload)
-    );
+    assert_eq!(space.decode(&spare.to_bytes(IdOnWire::Present), &limits), Err(LatentError::Payload));
 }
 
 #[test]

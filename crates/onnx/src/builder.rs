@@ -62,7 +62,7 @@ impl GraphBuilder {
     /// An empty graph of this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { graph: GraphProto { name: some(name), ..GraphProto::default() } }
+        Self { graph: GraphProto { name: Some(name.to_owned()), ..GraphProto::default() } }
     }
 
     /// Declares an input of the model and returns its name.
@@ -112,8 +112,8 @@ impl GraphBuilder {
         self.graph.node.push(NodeProto {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
             output: vec![name.to_owned()],
-            name: some(name),
-            op_type: some(op_type),
+            name: Some(name.to_owned()),
+            op_type: Some(op_type.to_owned()),
             attribute: attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
             ..NodeProto::default()
         });
@@ -150,9 +150,9 @@ impl GraphBuilder {
     pub fn build(self) -> ModelProto {
         ModelProto {
             ir_version: Some(IR_VERSION),
-            producer_name: some(PRODUCER),
+            producer_name: Some(PRODUCER.to_owned()),
             graph: Some(self.graph),
-            opset_import: vec![OperatorSetIdProto { domain: some(""), version: Some(OPSET) }],
+            opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET) }],
             ..ModelProto::default()
         }
     }
@@ -161,7 +161,7 @@ impl GraphBuilder {
         self.graph.initializer.push(TensorProto {
             dims: dims.to_vec(),
             data_type: Some(data_type.into()),
-            name: some(name),
+            name: Some(name.to_owned()),
             raw_data: Some(bytes),
             ..TensorProto::default()
         });
@@ -175,7 +175,7 @@ pub(crate) fn float_value(name: &str, dims: Option<&[Dim]>) -> ValueInfoProto {
     let tensor = type_proto::Tensor { elem_type: Some(DataType::Float.into()), shape };
     let value = Some(type_proto::Value::TensorType(tensor));
     ValueInfoProto {
-        name: some(name),
+        name: Some(name.to_owned()),
         r#type: Some(TypeProto { value, ..TypeProto::default() }),
         ..ValueInfoProto::default()
     }
@@ -190,7 +190,7 @@ fn dimension(dim: &Dim) -> Dimension {
 }
 
 fn attribute(name: &str, value: &Attribute) -> AttributeProto {
-    let mut attribute = AttributeProto { name: some(name), ..AttributeProto::default() };
+    let mut attribute = AttributeProto { name: Some(name.to_owned()), ..AttributeProto::default() };
     match value {
         Attribute::Float(value) => {
             attribute.f = Some(*value);
@@ -210,10 +210,6 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
         }
     }
     attribute
-}
-
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
 }
 
 #[cfg(test)]

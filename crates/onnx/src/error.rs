@@ -96,8 +96,10 @@ pub enum OnnxError {
         /// The symbol.
         symbol: String,
     },
-    /// An input declares no shape, or one with unknown dimensions.
-    #[error("input `{tensor}` declares no complete tensor shape: write it into the model")]
+    /// An input declares no shape, or one with unknown dimensions or more than 64.
+    #[error(
+        "input `{tensor}` declares no complete tensor shape of at most 64 dimensions: write it into the model"
+    )]
     InputShape {
         /// The input.
         tensor: String,
@@ -124,8 +126,10 @@ pub enum OnnxError {
         /// The node, or its first output if it has no name.
         node: String,
     },
-    /// Dimensions that are negative, or a count beyond 64 bits.
-    #[error("the dimensions at `{name}` are negative or multiply beyond 64 bits: the model is damaged")]
+    /// Dimensions that are negative or more than 64, or a count beyond 64 bits.
+    #[error(
+        "the dimensions at `{name}` are negative, more than 64, or multiply beyond 64 bits: export the model again"
+    )]
     BadSize {
         /// The tensor or node.
         name: String,

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::{
     OnnxError,
-    proto::{AttributeProto, GraphProto, NodeProto},
+    proto::{AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto},
 };
 
 /// Standard operators that give other values on every run, so that two copies of one disagree.
@@ -154,16 +154,16 @@ fn reads(node: &NodeProto) -> Vec<&str> {
 /// Names that a body uses and does not define.
 fn captures(body: &GraphProto) -> Vec<&str> {
     let local: HashSet<&str> = initializer_names(body)
-        .chain(body.input.iter().map(|input| input.name()))
+        .chain(body.input.iter().map(ValueInfoProto::name))
         .chain(body.node.iter().flat_map(outputs))
         .collect();
-    let results = body.output.iter().map(|output| output.name()).filter(|name| !name.is_empty());
+    let results = body.output.iter().map(ValueInfoProto::name).filter(|name| !name.is_empty());
     body.node.iter().flat_map(reads).chain(results).filter(|name| !local.contains(name)).collect()
 }
 
 fn initializer_names(graph: &GraphProto) -> impl Iterator<Item = &str> {
     let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
-    graph.initializer.iter().chain(sparse).map(|tensor| tensor.name())
+    graph.initializer.iter().chain(sparse).map(TensorProto::name)
 }
 
 fn is_random(node: &NodeProto) -> bool {

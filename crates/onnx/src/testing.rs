@@ -2,7 +2,7 @@
 
 use crate::{
     GraphBuilder,
-    proto::{GraphProto, ModelProto},
+    proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto},
 };
 
 /// An autoencoder 784-256-32-128-256-784. The first Gemm below 784 inputs is `h1`, the 32 values are `latent`, the
@@ -46,17 +46,17 @@ pub(crate) fn graph(model: &ModelProto) -> &GraphProto {
 
 /// The names of the nodes, which the builder takes from their outputs.
 pub(crate) fn nodes(model: &ModelProto) -> Vec<&str> {
-    graph(model).node.iter().map(|node| node.name()).collect()
+    graph(model).node.iter().map(NodeProto::name).collect()
 }
 
 pub(crate) fn initializers(model: &ModelProto) -> Vec<&str> {
-    graph(model).initializer.iter().map(|tensor| tensor.name()).collect()
+    graph(model).initializer.iter().map(TensorProto::name).collect()
 }
 
 pub(crate) fn inputs(model: &ModelProto) -> Vec<&str> {
-    graph(model).input.iter().map(|info| info.name()).collect()
+    graph(model).input.iter().map(ValueInfoProto::name).collect()
 }
 
 pub(crate) fn outputs(model: &ModelProto) -> Vec<&str> {
-    graph(model).output.iter().map(|info| info.name()).collect()
+    graph(model).output.iter().map(ValueInfoProto::name).collect()
 }

@@ -49,33 +49,21 @@ impl<'a> Picture<'a> {
         if width == 0 || height == 0 {
             return Err(QualityError::Empty { width, height });
         }
-        let shape = PictureShape {
-            width,
-            height,
-            channels,
-        };
+        let shape = PictureShape { width, height, channels };
         // The image crate lets a buffer be longer than its pixels.
         let samples = &samples[..shape.pixels() as usize * usize::from(channels)];
         Ok(Self { shape, samples })
     }
 
     pub(crate) fn colour(&self) -> ExtendedColorType {
-        if self.shape.channels == 1 {
-            ExtendedColorType::L8
-        } else {
-            ExtendedColorType::Rgb8
-        }
+        if self.shape.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 }
     }
 
     /// Refuses a picture with a side of more than `limit` pixels.
     pub(crate) fn check_sides(&self, codec: &'static str, limit: u32) -> Result<(), QualityError> {
         let found = self.shape;
         let fits = found.width.max(found.height) <= limit;
-        if fits {
-            Ok(())
-        } else {
-            Err(QualityError::Side { codec, found, limit })
-        }
+        if fits { Ok(()) } else { Err(QualityError::Side { codec, found, limit }) }
     }
 }
 
@@ -90,21 +78,13 @@ mod tests {
         assert_eq!(Picture::new(&grey).unwrap().shape.to_string(), "3×2 grey");
         let rgb = DynamicImage::ImageRgb8(RgbImage::new(3, 2));
         let picture = Picture::new(&rgb).unwrap();
-        assert_eq!(
-            (picture.shape.to_string().as_str(), picture.samples.len()),
-            ("3×2 RGB", 18)
-        );
+        assert_eq!((picture.shape.to_string().as_str(), picture.samples.len()), ("3×2 RGB", 18));
     }
 
     #[test]
     fn other_kinds_and_empty_pictures_are_refused() {
         let error = Picture::new(&DynamicImage::new_rgba8(2, 2)).unwrap_err();
-        assert_eq!(
-            error,
-            QualityError::Colour {
-                found: image::ColorType::Rgba8
-            }
-        );
+        assert_eq!(error, QualityError::Colour { found: image::ColorType::Rgba8 });
         let error = Picture::new(&DynamicImage::new_luma8(0, 5)).unwrap_err();
         assert_eq!(error, QualityError::Empty { width: 0, height: 5 });
     }

@@ -14,16 +14,9 @@ const PEAK: f64 = 255.0;
 pub fn mse(a: &DynamicImage, b: &DynamicImage) -> Result<f64, QualityError> {
     let (a, b) = (Picture::new(a)?, Picture::new(b)?);
     if a.shape != b.shape {
-        return Err(QualityError::Differ {
-            a: a.shape,
-            b: b.shape,
-        });
+        return Err(QualityError::Differ { a: a.shape, b: b.shape });
     }
-    let squares = a
-        .samples
-        .iter()
-        .zip(b.samples)
-        .map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2));
+    let squares = a.samples.iter().zip(b.samples).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2));
     Ok(squares.sum::<u64>() as f64 / a.samples.len() as f64)
 }
 
@@ -87,13 +80,9 @@ mod tests {
 
     #[test]
     fn a_mismatch_names_both_shapes() {
-        let error = psnr(&grey(0), &DynamicImage::new_luma8(5, 7))
-            .unwrap_err()
-            .to_string();
+        let error = psnr(&grey(0), &DynamicImage::new_luma8(5, 7)).unwrap_err().to_string();
         assert!(error.contains("7×5 grey and 5×7 grey"), "{error}");
-        let error = psnr(&grey(0), &DynamicImage::new_rgb8(7, 5))
-            .unwrap_err()
-            .to_string();
+        let error = psnr(&grey(0), &DynamicImage::new_rgb8(7, 5)).unwrap_err().to_string();
         assert!(error.contains("7×5 grey and 7×5 RGB"), "{error}");
     }
 

@@ -42,12 +42,7 @@ impl ContactSheet {
         if columns == 0 || scale == 0 {
             return Err(QualityError::Grid { columns, scale });
         }
-        Ok(Self {
-            columns,
-            scale,
-            largest: (0, 0),
-            pairs: Vec::new(),
-        })
+        Ok(Self { columns, scale, largest: (0, 0), pairs: Vec::new() })
     }
 
     /// Adds a cell with `top`, the input, above `bottom`, its reconstruction. Their sizes may differ from each
@@ -59,9 +54,9 @@ impl ContactSheet {
     /// as it was.
     pub fn push_pair(&mut self, top: &DynamicImage, bottom: &DynamicImage) -> Result<(), QualityError> {
         let shapes = [Picture::new(top)?.shape, Picture::new(bottom)?.shape];
-        let largest = shapes.iter().fold(self.largest, |(width, height), shape| {
-            (width.max(shape.width), height.max(shape.height))
-        });
+        let largest = shapes
+            .iter()
+            .fold(self.largest, |(width, height), shape| (width.max(shape.width), height.max(shape.height)));
         self.check_size(largest, self.pairs.len() as u64 + 1)?;
         self.largest = largest;
         self.pairs.push([top.to_rgb8(), bottom.to_rgb8()]);
@@ -89,21 +84,15 @@ impl ContactSheet {
         let path = path.as_ref();
         let sheet = DynamicImage::ImageRgb8(self.render());
         let png = peers::png_encode(&Picture::new(&sheet)?)?;
-        fs::write(path, png).map_err(|error| QualityError::Save {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
+        fs::write(path, png)
+            .map_err(|error| QualityError::Save { path: path.to_owned(), reason: error.to_string() })
     }
 
     fn check_size(&self, largest: (u32, u32), pairs: u64) -> Result<(), QualityError> {
         let (width, height) = self.size(largest, pairs);
         let limit = MAX_SHEET_PIXELS;
         let fits = width.saturating_mul(height) <= limit;
-        if fits {
-            Ok(())
-        } else {
-            Err(QualityError::SheetTooLarge { width, height, limit })
-        }
+        if fits { Ok(()) } else { Err(QualityError::SheetTooLarge { width, height, limit }) }
     }
 
     /// Width and height of a sheet in pixels. They saturate, for they are asked before the limit is known to hold.
@@ -111,13 +100,8 @@ impl ContactSheet {
         let (columns, scale) = (u64::from(self.columns), u64::from(self.scale));
         let side = |half: u64, cells: u64| half.saturating_mul(cells).saturating_add(u64::from(MARGIN));
         let across = (u64::from(width) * scale).saturating_add(u64::from(MARGIN));
-        let down = (u64::from(height) * scale)
-            .saturating_mul(2)
-            .saturating_add(u64::from(GAP + MARGIN));
-        (
-            side(across, pairs.min(columns)),
-            side(down, pairs.div_ceil(columns)),
-        )
+        let down = (u64::from(height) * scale).saturating_mul(2).saturating_add(u64::from(GAP + MARGIN));
+        (side(across, pairs.min(columns)), side(down, pairs.div_ceil(columns)))
     }
 
     /// The upper left corner of a cell, in sheet pixels.
@@ -150,9 +134,7 @@ mod tests {
     fn sheet_of(pairs: u8, columns: u32, scale: u32) -> ContactSheet {
         let mut sheet = ContactSheet::new(columns, scale).unwrap();
         for level in 0..pairs {
-            sheet
-                .push_pair(&flat(4, 3, level), &flat(4, 3, 100 + level))
-                .unwrap();
+            sheet.push_pair(&flat(4, 3, level), &flat(4, 3, 100 + level)).unwrap();
         }
         sheet
     }
@@ -179,9 +161,7 @@ mod tests {
     fn pixels_are_enlarged_without_blur() {
         let mut sheet = ContactSheet::new(1, 3).unwrap();
         let checks = GrayImage::from_fn(2, 2, |x, y| Luma([if x == y { 250 } else { 10 }]));
-        sheet
-            .push_pair(&DynamicImage::ImageLuma8(checks), &flat(1, 1, 7))
-            .unwrap();
+        sheet.push_pair(&DynamicImage::ImageLuma8(checks), &flat(1, 1, 7)).unwrap();
         let sheet = sheet.render();
         for (x, y) in (0..6).flat_map(|y| (0..6).map(move |x| (x, y))) {
             let expected = if x / 3 == y / 3 { 250 } else { 10 };
@@ -208,26 +188,13 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_and_changes_nothing() {
-        assert_eq!(
-            ContactSheet::new(0, 2).unwrap_err(),
-            QualityError::Grid { columns: 0, scale: 2 }
-        );
-        assert_eq!(
-            ContactSheet::new(2, 0).unwrap_err(),
-            QualityError::Grid { columns: 2, scale: 0 }
-        );
+        assert_eq!(ContactSheet::new(0, 2).unwrap_err(), QualityError::Grid { columns: 0, scale: 2 });
+        assert_eq!(ContactSheet::new(2, 0).unwrap_err(), QualityError::Grid { columns: 2, scale: 0 });
         let mut sheet = sheet_of(1, 2, 1_000);
         let before = sheet.size(sheet.largest, 1);
         let error = sheet.push_pair(&flat(4, 3, 0), &flat(6, 6, 0)).unwrap_err();
         assert!(
-            matches!(
-                error,
-                QualityError::SheetTooLarge {
-                    width: 12_024,
-                    height: 12_018,
-                    ..
-                }
-            ),
+            matches!(error, QualityError::SheetTooLarge { width: 12_024, height: 12_018, .. }),
             "{error}"
         );
         assert_eq!((sheet.pairs.len(), sheet.size(sheet.largest, 1)), (1, before));
@@ -243,9 +210,7 @@ mod tests {
         let path = directory.path().join("sheet.png");
         sheet.save_png(&path).unwrap();
         assert_eq!(image::open(&path).unwrap().to_rgb8(), sheet.render());
-        let error = sheet
-            .save_png(directory.path().join("missing/sheet.png"))
-            .unwrap_err();
+        let error = sheet.save_png(directory.path().join("missing/sheet.png")).unwrap_err();
         assert!(error.to_string().contains("missing/sheet.png"), "{error}");
     }
 }

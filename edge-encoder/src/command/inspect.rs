@@ -19,7 +19,8 @@ struct Inspection {
 /// `edge-encoder inspect`.
 pub(super) fn run(args: InspectArgs, file: &FileConfig) -> Result<(), EdgeError> {
     let bytes = fs::read(&args.frame).map_err(io(&args.frame))?;
-    let space = file.bundle(args.bundle.bundle).ok().map(|folder| load(&folder)).transpose()?.map(|b| b.space);
+    let space =
+        file.bundle(args.bundle.bundle).ok().map(|folder| load(&folder)).transpose()?.map(|b| b.space);
     let inspection = inspect(&bytes, space.as_ref().map(lopside_latent::LatentSpace::id))?;
     let integers = space.map(|space| space.decode(&bytes, &Limits::default())).transpose()?;
     let inspection = Inspection { integers, ..inspection };

@@ -49,7 +49,10 @@ fn extents<const RANK: usize>(path: &Path, from: &mut impl Read) -> Result<[u32;
     let mut magic = [0; 4];
     from.read_exact(&mut magic).map_err(|error| cut_off(path, &error))?;
     if magic != [0, 0, 8, RANK as u8] {
-        return Err(wrong(path, &format!("not an IDX file of bytes of rank {RANK}: it starts with {magic:02x?}")));
+        return Err(wrong(
+            path,
+            &format!("not an IDX file of bytes of rank {RANK}: it starts with {magic:02x?}"),
+        ));
     }
     let mut extents = [0; RANK];
     for extent in &mut extents {

@@ -43,9 +43,11 @@ pub fn open(inputs: &[PathBuf]) -> Result<Items, EdgeError> {
         let paths: Vec<String> = inputs.iter().map(|path| path.display().to_string()).collect();
         return Err(EdgeError::NoPictures { paths: paths.join(", ") });
     }
-    Ok(Box::new(files.into_iter().flat_map(|file| {
-        read(&file).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
-    })))
+    Ok(Box::new(
+        files
+            .into_iter()
+            .flat_map(|file| read(&file).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))),
+    ))
 }
 
 enum Kind {
@@ -87,7 +89,9 @@ fn read(path: &Path) -> Result<Items, EdgeError> {
         Some(Kind::Picture) => Ok(Box::new(std::iter::once(read_picture(path)))),
         Some(Kind::Npy) => npy::read(path, reader(path)?),
         Some(Kind::Idx) => idx::read(path, reader(path)?),
-        None => Err(wrong(path, "the file's name does not end in .png, .jpg, .pgm, .ppm, .npy or -idx3-ubyte")),
+        None => {
+            Err(wrong(path, "the file's name does not end in .png, .jpg, .pgm, .ppm, .npy or -idx3-ubyte"))
+        }
     }
 }
 
@@ -117,7 +121,10 @@ fn stem(path: &Path) -> String {
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     let cut = [".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".pnm", ".npy", ".idx", "-idx3-ubyte", ".idx3-ubyte"];
     let lower = name.to_ascii_lowercase();
-    cut.iter().find(|ending| lower.ends_with(**ending)).map_or(name, |ending| &name[..name.len() - ending.len()]).into()
+    cut.iter()
+        .find(|ending| lower.ends_with(**ending))
+        .map_or(name, |ending| &name[..name.len() - ending.len()])
+        .into()
 }
 
 fn numbered(path: &Path, number: usize) -> String {

@@ -31,7 +31,10 @@ pub(super) fn read(path: &Path, from: Box<dyn Read>) -> Result<Items, EdgeError>
             to_bytes(path, &file.into_vec::<f32>().map_err(bad)?)?
         }
         other => {
-            return Err(wrong(path, &format!("{} is not u1 or f4: use uint8, or float32 of 0 to 1", other.descr())));
+            return Err(wrong(
+                path,
+                &format!("{} is not u1 or f4: use uint8, or float32 of 0 to 1", other.descr()),
+            ));
         }
     };
     Ok(layout.split(path, &samples))

@@ -41,18 +41,11 @@ pub fn jpeg_point(image: &DynamicImage, quality: u8) -> Result<JpegPoint, Qualit
     let bytes = jpeg.len();
     // Huffman coding loses nothing: the file with the sample tables holds the same picture, in one shared scan,
     // which zune-jpeg 0.5.15 does decode (a scan a channel it does not: its issue 422).
-    let readable = if picture.shape.channels == 1 {
-        jpeg
-    } else {
-        encode(&picture, quality, HuffmanTables::Sample)?
-    };
+    let readable =
+        if picture.shape.channels == 1 { jpeg } else { encode(&picture, quality, HuffmanTables::Sample)? };
     let decoded = image::load_from_memory_with_format(&readable, ImageFormat::Jpeg)
         .map_err(|error| failed("decode", &error))?;
-    Ok(JpegPoint {
-        quality,
-        bytes,
-        psnr: psnr(image, &decoded)?,
-    })
+    Ok(JpegPoint { quality, bytes, psnr: psnr(image, &decoded)? })
 }
 
 /// JPEG at the lowest quality whose decoded picture has at least `target_db` of PSNR. Quality 1 when that already
@@ -67,12 +60,7 @@ pub fn jpeg_point(image: &DynamicImage, quality: u8) -> Result<JpegPoint, Qualit
 pub fn jpeg_at_psnr(image: &DynamicImage, target_db: f64) -> Result<JpegPoint, QualityError> {
     let shape = Picture::new(image)?.shape;
     let point = |quality| jpeg_point(image, quality);
-    Search {
-        qualities: QUALITIES,
-        target_db,
-        point,
-    }
-    .run(shape)
+    Search { qualities: QUALITIES, target_db, point }.run(shape)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,16 +74,8 @@ enum HuffmanTables {
 fn encode(picture: &Picture<'_>, quality: u8, tables: HuffmanTables) -> Result<Vec<u8>, QualityError> {
     check_quality(CODEC, &QUALITIES, quality)?;
     picture.check_sides(CODEC, u32::from(u16::MAX))?;
-    let PictureShape {
-        width,
-        height,
-        channels,
-    } = picture.shape;
-    let colour = if channels == 1 {
-        ColorType::Luma
-    } else {
-        ColorType::Rgb
-    };
+    let PictureShape { width, height, channels } = picture.shape;
+    let colour = if channels == 1 { ColorType::Luma } else { ColorType::Rgb };
     let mut jpeg = Vec::new();
     let mut encoder = Encoder::new(&mut jpeg, quality);
     encoder.set_optimized_huffman_tables(tables == HuffmanTables::Optimised);
@@ -111,11 +91,7 @@ fn encode(picture: &Picture<'_>, quality: u8, tables: HuffmanTables) -> Result<V
 }
 
 fn failed(action: &'static str, error: &dyn std::error::Error) -> QualityError {
-    QualityError::Codec {
-        codec: CODEC,
-        action,
-        reason: error.to_string(),
-    }
+    QualityError::Codec { codec: CODEC, action, reason: error.to_string() }
 }
 
 /// Takes out quantiser table 1. The encoder writes it into grey files too, where nothing refers to it; libjpeg does
@@ -162,11 +138,9 @@ mod tests {
 
     #[test]
     fn the_answer_reaches_the_target_and_the_one_below_does_not() {
-        for image in [
-            samples::natural_grey(28, 28),
-            samples::natural_rgb(33, 31),
-            samples::natural_grey(300, 260),
-        ] {
+        for image in
+            [samples::natural_grey(28, 28), samples::natural_rgb(33, 31), samples::natural_grey(300, 260)]
+        {
             for target in [24.0, 27.5, 31.0] {
                 let found = jpeg_at_psnr(&image, target).unwrap();
                 assert!(found.psnr >= target, "{found:?} for {target} dB");
@@ -194,10 +168,7 @@ mod tests {
         for (width, height) in [(28, 28), (67, 65_499)] {
             let image = GrayImage::from_fn(width, height, |x, y| Luma([(x + y) as u8]));
             let jpeg = jpeg_encode(&DynamicImage::ImageLuma8(image), 50).unwrap();
-            let tables = jpeg
-                .windows(4)
-                .filter(|bytes| bytes == &[0xff, DEFINE_QUANTISER, 0, 67])
-                .count();
+            let tables = jpeg.windows(4).filter(|bytes| bytes == &[0xff, DEFINE_QUANTISER, 0, 67]).count();
             let in_header = usize::from(height == 65_499);
             assert_eq!(tables, 1 + in_header);
             assert_eq!(&jpeg[2..4], [0xff, 0xe0]);
@@ -224,11 +195,6 @@ mod tests {
             );
         }
         let error = jpeg_encode(&DynamicImage::new_luma8(65_536, 1), 50).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("65535 pixels a side, the picture is 65536×1 grey"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("65535 pixels a side, the picture is 65536×1 grey"), "{error}");
     }
 }

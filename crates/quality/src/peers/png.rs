@@ -20,11 +20,7 @@ pub(crate) fn encode(picture: &Picture<'_>) -> Result<Vec<u8>, QualityError> {
     let (width, height) = (picture.shape.width, picture.shape.height);
     encoder
         .write_image(picture.samples, width, height, picture.colour())
-        .map_err(|error| QualityError::Codec {
-            codec: "PNG",
-            action: "encode",
-            reason: error.to_string(),
-        })?;
+        .map_err(|error| QualityError::Codec { codec: "PNG", action: "encode", reason: error.to_string() })?;
     Ok(png)
 }
 
@@ -37,11 +33,7 @@ mod tests {
     fn the_file_is_lossless() {
         for image in [samples::natural_grey(40, 30), samples::natural_rgb(40, 30)] {
             let png = encode(&Picture::new(&image).unwrap()).unwrap();
-            assert!(
-                psnr(&image::load_from_memory(&png).unwrap(), &image)
-                    .unwrap()
-                    .is_infinite()
-            );
+            assert!(psnr(&image::load_from_memory(&png).unwrap(), &image).unwrap().is_infinite());
             assert_eq!(png_bytes(&image).unwrap(), png.len());
         }
     }

@@ -70,35 +70,17 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    const SMALL: PictureShape = PictureShape {
-        width: 256,
-        height: 256,
-        channels: 1,
-    };
-    const LARGE: PictureShape = PictureShape {
-        width: 256,
-        height: 257,
-        channels: 1,
-    };
+    const SMALL: PictureShape = PictureShape { width: 256, height: 256, channels: 1 };
+    const LARGE: PictureShape = PictureShape { width: 256, height: 257, channels: 1 };
 
     /// The answer for a codec with this PSNR at every quality, and how many encodings it took.
     fn search(shape: PictureShape, target_db: f64, psnr: impl Fn(u8) -> f64) -> (u8, u32) {
         let encodings = Cell::new(0);
         let point = |quality| {
             encodings.set(encodings.get() + 1);
-            Ok(CodecPoint {
-                quality,
-                bytes: 0,
-                psnr: psnr(quality),
-            })
+            Ok(CodecPoint { quality, bytes: 0, psnr: psnr(quality) })
         };
-        let found = Search {
-            qualities: 1..=100,
-            target_db,
-            point,
-        }
-        .run(shape)
-        .unwrap();
+        let found = Search { qualities: 1..=100, target_db, point }.run(shape).unwrap();
         (found.quality, encodings.get())
     }
 
@@ -133,18 +115,8 @@ mod tests {
 
     #[test]
     fn a_target_is_a_number() {
-        let point = |quality| {
-            Ok(CodecPoint {
-                quality,
-                bytes: 0,
-                psnr: 0.0,
-            })
-        };
-        let search = Search {
-            qualities: 1..=100,
-            target_db: f64::NAN,
-            point,
-        };
+        let point = |quality| Ok(CodecPoint { quality, bytes: 0, psnr: 0.0 });
+        let search = Search { qualities: 1..=100, target_db: f64::NAN, point };
         assert_eq!(search.run(SMALL), Err(QualityError::Target));
     }
 }

@@ -31,9 +31,7 @@ pub fn webp_encode(image: &DynamicImage, quality: u8) -> Result<Vec<u8>, Quality
     config.method = METHOD;
     let rgb = image.to_rgb8();
     let encoded = Encoder::from_rgb(&rgb, rgb.width(), rgb.height()).encode_advanced(&config);
-    encoded
-        .map(|webp| webp.to_vec())
-        .map_err(|error| failed("encode", &format!("{error:?}")))
+    encoded.map(|webp| webp.to_vec()).map_err(|error| failed("encode", &format!("{error:?}")))
 }
 
 /// The size and the PSNR of [`webp_encode`]'s file. A grey picture is compared with the luma of the decoded one.
@@ -47,11 +45,7 @@ pub fn webp_point(image: &DynamicImage, quality: u8) -> Result<WebpPoint, Qualit
         DynamicImage::ImageLuma8(_) => DynamicImage::ImageLuma8(decoded.to_luma8()),
         _ => decoded,
     };
-    Ok(WebpPoint {
-        quality,
-        bytes: webp.len(),
-        psnr: psnr(image, &decoded)?,
-    })
+    Ok(WebpPoint { quality, bytes: webp.len(), psnr: psnr(image, &decoded)? })
 }
 
 /// WebP at the lowest quality whose decoded picture has at least `target_db` of PSNR; quality 0 and quality 100
@@ -62,29 +56,18 @@ pub fn webp_point(image: &DynamicImage, quality: u8) -> Result<WebpPoint, Qualit
 pub fn webp_at_psnr(image: &DynamicImage, target_db: f64) -> Result<WebpPoint, QualityError> {
     let shape = Picture::new(image)?.shape;
     let point = |quality| webp_point(image, quality);
-    Search {
-        qualities: QUALITIES,
-        target_db,
-        point,
-    }
-    .run(shape)
+    Search { qualities: QUALITIES, target_db, point }.run(shape)
 }
 
 fn decode(webp: &[u8]) -> Result<DynamicImage, QualityError> {
-    let decoded = Decoder::new(webp)
-        .decode()
-        .ok_or_else(|| failed("decode", "the file is damaged"))?;
+    let decoded = Decoder::new(webp).decode().ok_or_else(|| failed("decode", "the file is damaged"))?;
     RgbImage::from_raw(decoded.width(), decoded.height(), decoded.to_vec())
         .map(DynamicImage::ImageRgb8)
         .ok_or_else(|| failed("decode", "it has too few samples"))
 }
 
 fn failed(action: &'static str, reason: &str) -> QualityError {
-    QualityError::Codec {
-        codec: CODEC,
-        action,
-        reason: reason.to_owned(),
-    }
+    QualityError::Codec { codec: CODEC, action, reason: reason.to_owned() }
 }
 
 #[cfg(test)]
@@ -96,10 +79,7 @@ mod tests {
     fn pictures_come_back() {
         for image in [samples::natural_grey(61, 47), samples::natural_rgb(61, 47)] {
             let webp = webp_encode(&image, 90).unwrap();
-            assert!(
-                webp.starts_with(b"RIFF") && &webp[8..15] == b"WEBPVP8",
-                "not a WebP file"
-            );
+            assert!(webp.starts_with(b"RIFF") && &webp[8..15] == b"WEBPVP8", "not a WebP file");
             assert_eq!(webp[15], b' ', "not the lossy kind");
             let decoded = decode(&webp).unwrap();
             assert_eq!((decoded.width(), decoded.height()), (61, 47));
@@ -128,20 +108,9 @@ mod tests {
     #[test]
     fn wrong_settings_sides_and_bytes_are_named() {
         let error = webp_encode(&samples::natural_grey(8, 8), 101).unwrap_err();
-        assert!(matches!(
-            error,
-            QualityError::Setting {
-                found: 101,
-                min: 0,
-                max: 100,
-                ..
-            }
-        ));
+        assert!(matches!(error, QualityError::Setting { found: 101, min: 0, max: 100, .. }));
         let error = webp_encode(&DynamicImage::new_luma8(1, 16_384), 50).unwrap_err();
         assert!(matches!(error, QualityError::Side { limit: 16_383, .. }));
-        assert!(matches!(
-            decode(b"RIFF"),
-            Err(QualityError::Codec { action: "decode", .. })
-        ));
+        assert!(matches!(decode(b"RIFF"), Err(QualityError::Codec { action: "decode", .. })));
     }
 }

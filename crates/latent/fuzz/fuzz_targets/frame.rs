@@ -1,0 +1,52 @@
+//! Arbitrary bytes as a whole frame, and as the payload of a frame whose header and checksum are right. What
+//! decodes must encode to the same bytes again.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use lopside_latent::{
+    Frame, IdOnWire, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables, latent_space_of,
+};
+
+static SPACE: LazyLock<LatentSpace> = LazyLock::new(space);
+
+fuzz_target!(|bytes: &[u8]| {
+    round_trip(bytes);
+    let framed = Frame { latent_space: SPACE.id(), shape: SPACE.shape(), payload: bytes };
+    for id in [IdOnWire::Present, IdOnWire::Session] {
+        round_trip(&framed.to_bytes(id));
+    }
+});
+
+fn round_trip(frame: &[u8]) {
+    let Ok(integers) = SPACE.decode(frame, &Limits::default()) else { return };
+    let id = match latent_space_of(frame) {
+        Ok(Some(_)) => IdOnWire::Present,
+        Ok(None) => IdOnWire::Session,
+        Err(error) => panic!("a frame that decodes has no header: {error}"),
+    };
+    let again = SPACE.encode_integers(&integers, id).expect("what was decoded can be encoded");
+    assert_eq!(again, frame, "{integers:?} has two spellings");
+}
+
+/// Two dimensions, and tables of one, of seven and of many integers, some at the ends of the number line.
+fn space() -> LatentSpace {
+    let tables = [
+        Table::from_counts(0, &[1]),
+        Table::from_counts(-3, &[1, 4, 9, 20, 9, 4, 1]),
+        Table::from_counts(-100, &[5; 200]),
+        Table::from_counts(i32::MIN, &[1, 0, 1]),
+        Table::from_counts(i32::MAX, &[7]),
+        Table::from_counts(-1, &[1, 1_000_000, 1]),
+    ];
+    let tables: Vec<Table> = tables.into_iter().map(|table| table.expect("a good table")).collect();
+    LatentSpace::new(
+        LatentSpaceId::new(*b"lopside\0"),
+        Shape::new(&[2, 3]).expect("a good shape"),
+        Quantiser::new(vec![1.0; tables.len()]).expect("good gains"),
+        Tables::new(tables).expect("good tables"),
+    )
+    .expect("a good latent space")
+}

@@ -1,0 +1,17 @@
+//! Arbitrary bytes as a table file, as they are and behind the right magic. What is read must be written as the
+//! same bytes again.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use lopside_latent::Tables;
+
+fuzz_target!(|bytes: &[u8]| {
+    round_trip(bytes);
+    round_trip(&[b"LPT\x01", bytes].concat());
+});
+
+fn round_trip(file: &[u8]) {
+    let Ok(tables) = Tables::from_bytes(file) else { return };
+    assert_eq!(tables.to_bytes(), file, "a table file has two spellings");
+}

@@ -1,0 +1,273 @@
+//! What a model costs to keep and to run.
+
+use std::collections::HashSet;
+
+use crate::{
+    OnnxError,
+    graph::{attribute, bodies, elements, is_standard, label},
+    proto::{GraphProto, ModelProto, NodeProto, tensor_proto::DataType},
+    rules::product,
+    shapes::Shapes,
+};
+
+/// Operators that are counted.
+const COUNTED: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
+
+/// The cost of a model.
+///
+/// A MAC is one multiply-accumulate: one use of one weight for one element of an output. Counted are `Gemm`,
+/// `MatMul`, `Conv` and `ConvTranspose`; biases, activations, normalisation and all other operators are not. A
+/// convolution counts as if its padding were data, a transposed one as if nothing were cropped: each element of its
+/// input meets each weight of its channel. The count is of one run, so with the batch symbol bound to 1 it is the
+/// count for one item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// Elements of the main graph's float initializers, those of a sparse one without its zeros.
+    pub parameters: u64,
+    /// Multiply-accumulates of one run.
+    pub macs: u64,
+}
+
+/// The cost of a model whose symbolic dimensions have these values, for example `[("batch", 1)]`.
+///
+/// Shapes are derived from the inputs' and the initializers' through activations, elementwise operators,
+/// normalisations, the counted operators, `Reshape` to a constant shape, `Flatten`, `Concat` and `DepthToSpace`;
+/// those of other operators are taken from `value_info`.
+///
+/// # Errors
+/// [`OnnxError::UnknownShape`], [`OnnxError::UnboundSymbol`] or [`OnnxError::InputShape`] naming the node or input
+/// at fault when the shapes at a counted operator cannot be derived; [`OnnxError::UndefinedTensor`] when it reads
+/// what nothing defines; [`OnnxError::Nested`] for control flow around counted operators and for calls of functions
+/// that the model defines; [`OnnxError::BadSize`] for negative or more than 64 dimensions and for counts beyond 64
+/// bits; [`OnnxError::NoGraph`].
+pub fn cost(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Cost, OnnxError> {
+    let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
+    let functions: Functions<'_> =
+        model.functions.iter().map(|function| (function.name(), function.domain())).collect();
+    let mut shapes = Shapes::new(graph, symbols);
+    let mut macs = 0_u64;
+    for node in &graph.node {
+        if hides_counted(node, &functions) {
+            return Err(OnnxError::Nested { op: node.op_type().to_owned(), node: label(node).to_owned() });
+        }
+        shapes.infer(node);
+        if is_counted(node) {
+            let sum = node_macs(node, &shapes)?.and_then(|count| macs.checked_add(count));
+            macs = sum.ok_or_else(|| OnnxError::BadSize { name: label(node).to_owned() })?;
+        }
+    }
+    Ok(Cost { parameters: parameters(graph)?, macs })
+}
+
+fn parameters(graph: &GraphProto) -> Result<u64, OnnxError> {
+    let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
+    let floats = graph.initializer.iter().chain(sparse).filter(|tensor| is_float(tensor.data_type()));
+    floats.into_iter().try_fold(0_u64, |sum, tensor| {
+        let count = elements(&tensor.dims).and_then(|count| sum.checked_add(count));
+        count.ok_or_else(|| OnnxError::BadSize { name: tensor.name().to_owned() })
+    })
+}
+
+fn is_float(data_type: i32) -> bool {
+    use DataType as T;
+    let Ok(data_type) = T::try_from(data_type) else {
+        return false;
+    };
+    let wide = matches!(data_type, T::Float | T::Float16 | T::Double | T::Bfloat16);
+    #[rustfmt::skip]
+    let narrow = matches!(
+        data_type,
+        T::Float8e4m3fn | T::Float8e4m3fnuz | T::Float8e5m2 | T::Float8e5m2fnuz | T::Float8e8m0
+        | T::Float6e2m3 | T::Float6e3m2 | T::Float4e2m1
+    );
+    wide || narrow
+}
+
+fn is_counted(node: &NodeProto) -> bool {
+    is_standard(node) && COUNTED.contains(&node.op_type())
+}
+
+/// Names and domains of the functions that the model defines.
+type Functions<'a> = HashSet<(&'a str, &'a str)>;
+
+fn hides_counted(node: &NodeProto, functions: &Functions<'_>) -> bool {
+    let inside = |inner: &NodeProto| is_counted(inner) || hides_counted(inner, functions);
+    functions.contains(&(node.op_type(), node.domain()))
+        || bodies(node).any(|body| body.node.iter().any(inside))
+}
+
+/// The node's count, `None` beyond 64 bits.
+fn node_macs(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<u64>, OnnxError> {
+    let output = shapes.output(node)?;
+    let (uses, weights) = match node.op_type() {
+        "ConvTranspose" => (shapes.input(node, 0)?, weights_per_channel(shapes.input(node, 1)?)),
+        "Conv" => (output, weights_per_channel(shapes.input(node, 1)?)),
+        "Gemm" => {
+            let transposed = attribute(node, "transA").is_some_and(|flag| flag.i() != 0);
+            (output, shapes.input(node, 0)?.get(usize::from(!transposed)).copied())
+        }
+        _ => (output, shapes.input(node, 0)?.last().copied()),
+    };
+    Ok(product(uses).zip(weights).and_then(|(uses, weights)| uses.checked_mul(weights)))
+}
+
+fn weights_per_channel(weight: &[u64]) -> Option<u64> {
+    product(weight.get(1..)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Attribute, GraphBuilder,
+        proto::{AttributeProto, FunctionProto},
+        split, testing,
+    };
+
+    fn error(op: &str, node: &str) -> OnnxError {
+        OnnxError::UnknownShape { op: op.into(), node: node.into() }
+    }
+
+    #[test]
+    fn an_mlp_costs_its_weights() {
+        let weights = 784 * 256 + 256 * 32 + 32 * 128 + 128 * 256 + 256 * 784;
+        let biases = 256 + 32 + 128 + 256 + 784;
+        let model = testing::mlp();
+        let whole = cost(&model, &[("batch", 1)]).unwrap();
+        assert_eq!((weights, biases), (446_464, 1_456));
+        assert_eq!(whole, Cost { parameters: weights + biases, macs: weights });
+        assert_eq!(cost(&model, &[("batch", 3)]).unwrap().macs, 3 * weights);
+
+        let (encoder, decoder) = split(&model, "latent").unwrap();
+        let encoder = cost(&encoder, &[("batch", 1)]).unwrap();
+        let decoder = cost(&decoder, &[("batch", 1)]).unwrap();
+        assert_eq!(encoder.macs, 784 * 256 + 256 * 32);
+        assert_eq!(encoder.macs + decoder.macs, whole.macs);
+        assert_eq!(encoder.parameters + decoder.parameters, whole.parameters);
+    }
+
+    #[test]
+    fn convolutions_count_each_use_of_a_weight() {
+        let mut graph = GraphBuilder::new("conv");
+        graph.input("x", &["n".into(), 1.into(), 28.into(), 28.into()]);
+        graph.initializer("w1", &[8, 1, 3, 3], &[0.0; 72]).unwrap();
+        let down = [("strides", Attribute::Ints(vec![2, 2])), ("pads", Attribute::Ints(vec![1, 1, 1, 1]))];
+        graph.node("Conv", &["x", "w1"], "c", &down);
+        graph.relu("c", "a");
+        graph.initializer("w2", &[8, 4, 2, 2], &[0.0; 128]).unwrap();
+        graph.node("ConvTranspose", &["a", "w2"], "t", &[("strides", Attribute::Ints(vec![2, 2]))]);
+        graph.node("DepthToSpace", &["t"], "d", &[("blocksize", Attribute::Int(2))]);
+        graph.integers("shape", &[0, -1]);
+        graph.node("Reshape", &["d", "shape"], "flat", &[]);
+        graph.initializer("w3", &[3136, 2], &vec![0.0; 6272]).unwrap();
+        graph.node("MatMul", &["flat", "w3"], "y", &[]);
+        let found = cost(&graph.build(), &[("n", 1)]).unwrap();
+        let (conv, transposed, matmul) = (8 * 14 * 14 * 9, 8 * 14 * 14 * 4 * 4, 3136 * 2);
+        assert_eq!(found, Cost { parameters: 72 + 128 + 6272, macs: conv + transposed + matmul });
+    }
+
+    /// `x [n, 2]` through `op` and a dense layer.
+    fn before_gemm(op: &str) -> GraphBuilder {
+        let mut graph = GraphBuilder::new("g");
+        graph.input("x", &["n".into(), 2.into()]);
+        graph.node(op, &["x"], "mystery", &[]);
+        graph.relu("mystery", "a");
+        graph.initializer("w", &[2, 2], &[0.0; 4]).unwrap();
+        graph.initializer("b", &[2], &[0.0; 2]).unwrap();
+        graph.gemm("a", "w", "b", "y");
+        graph
+    }
+
+    #[test]
+    fn an_unknown_operator_matters_where_it_feeds_a_counted_one() {
+        let model = before_gemm("NonZero").build();
+        assert_eq!(cost(&model, &[("n", 1)]), Err(error("NonZero", "mystery")));
+        let mut graph = before_gemm("NonZero");
+        graph.value_info("mystery", &["n".into(), 2.into()]);
+        assert_eq!(cost(&graph.build(), &[("n", 1)]), Ok(Cost { parameters: 6, macs: 4 }));
+        let mut graph = before_gemm("Relu");
+        graph.node("NonZero", &["y"], "after", &[]);
+        assert_eq!(cost(&graph.build(), &[("n", 1)]).unwrap().macs, 4);
+    }
+
+    #[test]
+    fn inputs_without_a_size_are_named() {
+        let model = before_gemm("Relu").build();
+        let unbound = OnnxError::UnboundSymbol { tensor: "x".into(), symbol: "n".into() };
+        assert_eq!(cost(&model, &[]), Err(unbound.clone()));
+        assert_eq!(cost(&model, &[("n", -1)]), Err(unbound));
+        let mut model = model;
+        model.graph.as_mut().unwrap().input[0].r#type = None;
+        assert_eq!(cost(&model, &[]), Err(OnnxError::InputShape { tensor: "x".into() }));
+        model.graph.as_mut().unwrap().input.clear();
+        let undefined = OnnxError::UndefinedTensor { tensor: "x".into(), node: "mystery".into() };
+        assert_eq!(cost(&model, &[]), Err(undefined));
+        model.graph = None;
+        assert_eq!(cost(&model, &[]), Err(OnnxError::NoGraph));
+    }
+
+    #[test]
+    fn inner_sizes_that_differ_are_refused() {
+        let mut graph = GraphBuilder::new("g");
+        graph.input("x", &[1.into(), 3.into()]);
+        graph.initializer("w", &[2, 2], &[0.0; 4]).unwrap();
+        graph.node("MatMul", &["x", "w"], "y", &[]);
+        assert_eq!(cost(&graph.build(), &[]), Err(error("MatMul", "y")));
+    }
+
+    #[test]
+    fn counts_beyond_64_bits_are_refused() {
+        let mut graph = GraphBuilder::new("g");
+        graph.input("x", &[i64::MAX.into(), i64::MAX.into()]);
+        graph.node("MatMul", &["x", "x"], "y", &[]);
+        let mut model = graph.build();
+        assert_eq!(cost(&model, &[]), Err(OnnxError::BadSize { name: "y".into() }));
+        let graph = model.graph.as_mut().unwrap();
+        graph.node.clear();
+        for dims in [vec![-1], vec![i64::MAX, 4]] {
+            let data_type = Some(DataType::Float16 as i32);
+            let name = Some("w".to_owned());
+            graph.initializer =
+                vec![crate::proto::TensorProto { dims, data_type, name, ..Default::default() }];
+            let model = ModelProto { graph: Some(graph.clone()), ..ModelProto::default() };
+            assert_eq!(cost(&model, &[]), Err(OnnxError::BadSize { name: "w".into() }));
+        }
+    }
+
+    #[test]
+    fn only_float_initializers_are_parameters() {
+        let mut graph = GraphBuilder::new("g");
+        graph.integers("shape", &[1, 2, 3]);
+        graph.initializer("w", &[2, 3], &[0.0; 6]).unwrap();
+        graph.initializer("scalar", &[], &[1.0]).unwrap();
+        assert_eq!(cost(&graph.build(), &[]), Ok(Cost { parameters: 7, macs: 0 }));
+    }
+
+    #[test]
+    fn hidden_multiplications_are_refused() {
+        let mut model = before_gemm("Custom").build();
+        let nested = |op: &str| Err(OnnxError::Nested { op: op.into(), node: "mystery".into() });
+        let name = Some("Custom".to_owned());
+        model.functions.push(FunctionProto { name, ..FunctionProto::default() });
+        assert_eq!(cost(&model, &[("n", 1)]), nested("Custom"));
+
+        let mut model = before_gemm("Loop").build();
+        let body = before_gemm("Relu").build().graph;
+        let node = &mut model.graph.as_mut().unwrap().node[0];
+        node.attribute.push(AttributeProto { g: body, ..AttributeProto::default() });
+        assert_eq!(cost(&model, &[("n", 1)]), nested("Loop"));
+    }
+
+    #[test]
+    fn constant_nodes_have_shapes() {
+        let mut graph = GraphBuilder::new("g");
+        graph.input("x", &[2.into(), 6.into()]);
+        graph.node("Constant", &[], "shape", &[("value_ints", Attribute::Ints(vec![4, 3]))]);
+        graph.node("Reshape", &["x", "shape"], "r", &[]);
+        graph.node("Constant", &[], "two", &[("value_float", Attribute::Float(2.0))]);
+        graph.node("Mul", &["r", "two"], "scaled", &[]);
+        graph.initializer("w", &[3, 5], &[0.0; 15]).unwrap();
+        graph.node("MatMul", &["scaled", "w"], "y", &[]);
+        assert_eq!(cost(&graph.build(), &[]).unwrap().macs, 4 * 3 * 5);
+    }
+}

@@ -1,0 +1,405 @@
+//! The output shape of one node from the shapes of its inputs.
+//!
+//! Extents, strides and pads come from files, so all arithmetic is checked: what does not fit has no shape.
+
+use crate::{
+    OnnxError,
+    graph::attribute,
+    proto::{AttributeProto, NodeProto},
+    shapes::{MAX_RANK, Shape, Shapes},
+};
+
+/// The shape of the node's first output, `None` when no rule gives it.
+pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Shape>, OnnxError> {
+    let input = |index| shapes.input(node, index);
+    Ok(match node.op_type() {
+        "Gemm" => gemm(node, input(0)?, input(1)?),
+        "MatMul" => matmul(input(0)?, input(1)?),
+        "Conv" => Window::new(node, input(0)?, input(1)?).and_then(|window| window.conv()),
+        "ConvTranspose" => Window::new(node, input(0)?, input(1)?).and_then(|window| window.transposed()),
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "Mean" => {
+            let inputs: Vec<&[u64]> = (0..node.input.len()).map(input).collect::<Result<_, _>>()?;
+            broadcast(&inputs)
+        }
+        "Reshape" => {
+            let target = shapes.integers(node, 1);
+            let from = input(0)?;
+            target.and_then(|target| reshape(from, target, int(node, "allowzero", 0) != 0))
+        }
+        "Flatten" => flatten(input(0)?, int(node, "axis", 1)),
+        "Concat" => {
+            let inputs: Vec<&[u64]> = (0..node.input.len()).map(input).collect::<Result<_, _>>()?;
+            attribute(node, "axis").and_then(|axis| concat(&inputs, axis.i()))
+        }
+        "DepthToSpace" => depth_to_space(input(0)?, int(node, "blocksize", 0)),
+        op if keeps_shape(op) => Some(input(0)?.to_vec()),
+        _ => None,
+    })
+}
+
+/// The number of elements of a shape, if it fits.
+pub(crate) fn product(dims: &[u64]) -> Option<u64> {
+    dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim))
+}
+
+/// Whether the output has the shape of the first input.
+fn keeps_shape(op: &str) -> bool {
+    #[rustfmt::skip]
+    let elementwise = matches!(
+        op,
+        "Abs" | "Cast" | "Ceil" | "Celu" | "Clip" | "Cos" | "DequantizeLinear" | "Dropout" | "Elu" | "Erf" | "Exp"
+        | "Floor" | "Gelu" | "HardSigmoid" | "HardSwish" | "Identity" | "LeakyRelu" | "Log" | "Mish" | "Neg"
+        | "PRelu" | "QuantizeLinear" | "Reciprocal" | "Relu" | "Round" | "Selu" | "Sigmoid" | "Sign" | "Sin"
+        | "Softplus" | "Softsign" | "Sqrt" | "Tanh" | "ThresholdedRelu"
+    );
+    #[rustfmt::skip]
+    let normalising = matches!(
+        op,
+        "BatchNormalization" | "GroupNormalization" | "InstanceNormalization" | "LRN" | "LayerNormalization"
+        | "LogSoftmax" | "LpNormalization" | "Softmax"
+    );
+    elementwise || normalising
+}
+
+fn gemm(node: &NodeProto, a: &[u64], b: &[u64]) -> Option<Shape> {
+    let oriented = |shape: &[u64], flag: &str| match *shape {
+        [rows, columns] if int(node, flag, 0) != 0 => Some((columns, rows)),
+        [rows, columns] => Some((rows, columns)),
+        _ => None,
+    };
+    let ((m, inner_a), (inner_b, n)) = (oriented(a, "transA")?, oriented(b, "transB")?);
+    (inner_a == inner_b).then(|| vec![m, n])
+}
+
+/// A vector stands for a matrix of one row or one column, which the result then lacks.
+fn matmul(a: &[u64], b: &[u64]) -> Option<Shape> {
+    let (&inner_a, outer_a) = a.split_last()?;
+    let (batch_a, rows) = outer_a.split_at(outer_a.len().saturating_sub(1));
+    let (batch_b, matrix_b) = b.split_at(b.len().saturating_sub(2));
+    let (&inner_b, columns) = matrix_b.split_first()?;
+    if inner_a != inner_b {
+        return None;
+    }
+    Some([&broadcast(&[batch_a, batch_b])?, rows, columns].concat())
+}
+
+fn broadcast(shapes: &[&[u64]]) -> Option<Shape> {
+    let rank = shapes.iter().map(|shape| shape.len()).max()?;
+    let mut out = vec![1; rank];
+    for shape in shapes {
+        for (to, &from) in out.iter_mut().rev().zip(shape.iter().rev()) {
+            match (*to, from) {
+                (1, _) => *to = from,
+                (to, from) if from == 1 || from == to => {}
+                _ => return None,
+            }
+        }
+    }
+    Some(out)
+}
+
+fn reshape(from: &[u64], target: &[i64], allow_zero: bool) -> Option<Shape> {
+    if target.len() > MAX_RANK {
+        return None;
+    }
+    let mut out = Vec::with_capacity(target.len());
+    let mut open = None;
+    for (axis, &dim) in target.iter().enumerate() {
+        out.push(match dim {
+            0 if !allow_zero => *from.get(axis)?,
+            -1 if open.is_none() => {
+                open = Some(axis);
+                1
+            }
+            _ => u64::try_from(dim).ok()?,
+        });
+    }
+    let (total, fixed) = (product(from)?, product(&out)?);
+    if let Some(axis) = open {
+        out[axis] = total.checked_div(fixed)?;
+    }
+    (product(&out)? == total).then_some(out)
+}
+
+fn flatten(from: &[u64], axis: i64) -> Option<Shape> {
+    // The rank itself is an axis here: everything goes into the first dimension.
+    let axis = if axis < 0 { axis.checked_add(from.len() as i64)? } else { axis };
+    let (rows, columns) = from.split_at_checked(usize::try_from(axis).ok()?)?;
+    Some(vec![product(rows)?, product(columns)?])
+}
+
+fn concat(shapes: &[&[u64]], axis: i64) -> Option<Shape> {
+    let (first, rest) = shapes.split_first()?;
+    let axis = if axis < 0 { axis.checked_add(first.len() as i64)? } else { axis };
+    let axis = usize::try_from(axis).ok()?;
+    let mut out = first.to_vec();
+    for shape in rest {
+        let others_agree = shape.len() == out.len()
+            && shape.iter().zip(&out).enumerate().all(|(index, (a, b))| index == axis || a == b);
+        if !others_agree {
+            return None;
+        }
+        let extent = out.get_mut(axis)?;
+        *extent = extent.checked_add(*shape.get(axis)?)?;
+    }
+    (axis < out.len()).then_some(out)
+}
+
+fn depth_to_space(from: &[u64], block: i64) -> Option<Shape> {
+    let [batch, channels, height, width] = *from else {
+        return None;
+    };
+    let block = u64::try_from(block).ok()?;
+    let area = block.checked_mul(block)?;
+    if area == 0 || !channels.is_multiple_of(area) {
+        return None;
+    }
+    Some(vec![batch, channels / area, height.checked_mul(block)?, width.checked_mul(block)?])
+}
+
+/// A convolution's window: input and weight with one entry an axis of space.
+struct Window<'a> {
+    node: &'a NodeProto,
+    x: &'a [u64],
+    weight: &'a [u64],
+    groups: u64,
+}
+
+impl<'a> Window<'a> {
+    fn new(node: &'a NodeProto, x: &'a [u64], weight: &'a [u64]) -> Option<Self> {
+        let groups = u64::try_from(int(node, "group", 1)).ok().filter(|&groups| groups > 0)?;
+        (x.len() >= 3 && x.len() == weight.len()).then_some(Self { node, x, weight, groups })
+    }
+
+    /// `x [n, c, …]`, weight `[m, c / groups, …]`.
+    fn conv(&self) -> Option<Shape> {
+        if self.weight[1].checked_mul(self.groups)? != self.x[1]
+            || !self.weight[0].is_multiple_of(self.groups)
+        {
+            return None;
+        }
+        let extents = (0..self.x.len() - 2).map(|axis| {
+            let (size, stride) = (self.size(axis)?, self.stride(axis)?);
+            if self.is_same() {
+                return u64::try_from(size.checked_add(stride - 1)? / stride).ok();
+            }
+            let room = size.checked_add(self.pads(axis)?)?.checked_sub(self.reach(axis)?)?;
+            u64::try_from(room).ok()?.checked_div(u64::try_from(stride).ok()?)?.checked_add(1)
+        });
+        self.shape(self.weight[0], extents)
+    }
+
+    /// `x [n, c, …]`, weight `[c, m / groups, …]`.
+    fn transposed(&self) -> Option<Shape> {
+        if self.weight[0] != self.x[1] || !self.weight[0].is_multiple_of(self.groups) {
+            return None;
+        }
+        let fixed = attribute(self.node, "output_shape").map(|fixed| fixed.ints.as_slice());
+        let extents = (0..self.x.len() - 2).map(|axis| {
+            if let Some(fixed) = fixed {
+                return u64::try_from(*fixed.get(axis)?).ok();
+            }
+            let (size, stride) = (self.size(axis)?, self.stride(axis)?);
+            if self.is_same() {
+                return u64::try_from(size.checked_mul(stride)?).ok();
+            }
+            let last = size.checked_sub(1)?.checked_mul(stride)?.checked_add(self.reach(axis)?)?;
+            let extra = self.list("output_padding", axis, 0)?;
+            u64::try_from(last.checked_add(extra)?.checked_sub(self.pads(axis)?)?).ok()
+        });
+        self.shape(self.weight[1].checked_mul(self.groups)?, extents)
+    }
+
+    fn shape(&self, channels: u64, extents: impl Iterator<Item = Option<u64>>) -> Option<Shape> {
+        [Some(self.x[0]), Some(channels)].into_iter().chain(extents).collect()
+    }
+
+    fn size(&self, axis: usize) -> Option<i64> {
+        i64::try_from(self.x[axis + 2]).ok()
+    }
+
+    fn stride(&self, axis: usize) -> Option<i64> {
+        self.list("strides", axis, 1).filter(|&stride| stride > 0)
+    }
+
+    /// How far one window stretches.
+    fn reach(&self, axis: usize) -> Option<i64> {
+        let gaps = i64::try_from(self.weight[axis + 2].checked_sub(1)?).ok()?;
+        let dilation = self.list("dilations", axis, 1).filter(|&dilation| dilation > 0)?;
+        gaps.checked_mul(dilation)?.checked_add(1)
+    }
+
+    /// Padding on both sides together; starts of all axes come before the ends.
+    fn pads(&self, axis: usize) -> Option<i64> {
+        if self.auto_pad() == b"VALID" {
+            return Some(0);
+        }
+        let ends = axis + self.x.len() - 2;
+        self.list("pads", axis, 0)?.checked_add(self.list("pads", ends, 0)?)
+    }
+
+    fn is_same(&self) -> bool {
+        matches!(self.auto_pad(), b"SAME_UPPER" | b"SAME_LOWER")
+    }
+
+    fn auto_pad(&self) -> &[u8] {
+        attribute(self.node, "auto_pad").map_or(b"NOTSET", |pad| pad.s())
+    }
+
+    fn list(&self, name: &str, index: usize, default: i64) -> Option<i64> {
+        match attribute(self.node, name) {
+            Some(list) => list.ints.get(index).copied(),
+            None => Some(default),
+        }
+    }
+}
+
+fn int(node: &NodeProto, name: &str, default: i64) -> i64 {
+    attribute(node, name).map_or(default, AttributeProto::i)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Attribute, Dim, GraphBuilder, testing};
+
+    /// The output shape of one node that reads inputs of these shapes, then these constant integers.
+    fn shape(
+        op: &str,
+        shapes: &[&[i64]],
+        integers: Option<&[i64]>,
+        attributes: &[(&str, Attribute)],
+    ) -> Option<Shape> {
+        let mut graph = GraphBuilder::new("one");
+        let mut names = Vec::new();
+        for (index, dims) in shapes.iter().enumerate() {
+            let dims: Vec<Dim> = dims.iter().map(|&dim| dim.into()).collect();
+            names.push(graph.input(&format!("x{index}"), &dims));
+        }
+        names.extend(integers.map(|data| graph.integers("integers", data)));
+        let inputs: Vec<&str> = names.iter().map(String::as_str).collect();
+        graph.node(op, &inputs, "y", attributes);
+        let model = graph.build();
+        let graph = testing::graph(&model);
+        let shapes = Shapes::new(graph, &[]);
+        output(&graph.node[0], &shapes).unwrap()
+    }
+
+    fn ints<'a>(name: &'a str, values: &[i64]) -> (&'a str, Attribute) {
+        (name, Attribute::Ints(values.to_vec()))
+    }
+
+    fn one(name: &str, value: i64) -> (&str, Attribute) {
+        (name, Attribute::Int(value))
+    }
+
+    #[test]
+    fn matrices_multiply() {
+        assert_eq!(shape("Gemm", &[&[2, 3], &[3, 5]], None, &[]), Some(vec![2, 5]));
+        let flags = [one("transA", 1), one("transB", 1)];
+        assert_eq!(shape("Gemm", &[&[3, 2], &[5, 3]], None, &flags), Some(vec![2, 5]));
+        assert_eq!(shape("Gemm", &[&[2, 3], &[4, 5]], None, &[]), None);
+        assert_eq!(shape("Gemm", &[&[2, 3, 1], &[3, 5]], None, &[]), None);
+    }
+
+    #[test]
+    fn matmul_broadcasts_and_takes_vectors() {
+        let matmul = |a: &[i64], b: &[i64]| shape("MatMul", &[a, b], None, &[]);
+        assert_eq!(matmul(&[7, 1, 2, 3], &[6, 3, 5]), Some(vec![7, 6, 2, 5]));
+        assert_eq!(matmul(&[3], &[3, 5]), Some(vec![5]));
+        assert_eq!(matmul(&[2, 3], &[3]), Some(vec![2]));
+        assert_eq!(matmul(&[3], &[3]), Some(vec![]));
+        assert_eq!(matmul(&[4, 2, 3], &[5, 3, 1]), None);
+        assert_eq!(matmul(&[], &[3]), None);
+        assert_eq!(matmul(&[3], &[]), None);
+    }
+
+    #[test]
+    fn elementwise_operators_broadcast() {
+        assert_eq!(shape("Add", &[&[4, 1, 3], &[2, 1]], None, &[]), Some(vec![4, 2, 3]));
+        assert_eq!(shape("Mul", &[&[], &[2, 0]], None, &[]), Some(vec![2, 0]));
+        assert_eq!(shape("Div", &[&[2], &[3]], None, &[]), None);
+        assert_eq!(shape("Relu", &[&[2, 3]], None, &[]), Some(vec![2, 3]));
+        assert_eq!(shape("NonZero", &[&[2, 3]], None, &[]), None);
+    }
+
+    #[test]
+    fn shapes_are_rearranged() {
+        let reshape = |target: &[i64]| shape("Reshape", &[&[2, 3, 4]], Some(target), &[]);
+        assert_eq!(reshape(&[0, -1]), Some(vec![2, 12]));
+        assert_eq!(reshape(&[24]), Some(vec![24]));
+        for wrong in [&[-1, -1][..], &[5, -1], &[23], &[-2, 12], &[24, 1, 1, 0], &[i64::MAX, i64::MAX]] {
+            assert_eq!(reshape(wrong), None, "{wrong:?}");
+        }
+        assert_eq!(shape("Reshape", &[&[0, 3]], Some(&[0, -1]), &[]), None);
+        assert!(shape("Reshape", &[&[1]], Some(&[1; 64]), &[]).is_some());
+        assert_eq!(shape("Reshape", &[&[1]], Some(&[1; 65]), &[]), None);
+        assert_eq!(shape("Flatten", &[&[2, 3, 4]], None, &[]), Some(vec![2, 12]));
+        assert_eq!(shape("Flatten", &[&[2, 3, 4]], None, &[one("axis", 3)]), Some(vec![24, 1]));
+        assert_eq!(shape("Flatten", &[&[2, 3, 4]], None, &[one("axis", -1)]), Some(vec![6, 4]));
+        assert_eq!(shape("Flatten", &[&[2, 3, 4]], None, &[one("axis", i64::MIN)]), None);
+    }
+
+    #[test]
+    fn extents_are_joined_and_moved() {
+        let concat = |axis| shape("Concat", &[&[2, 3], &[2, 4]], None, &[one("axis", axis)]);
+        assert_eq!((concat(1), concat(-1)), (Some(vec![2, 7]), Some(vec![2, 7])));
+        for wrong in [0, 2, -3, i64::MAX, i64::MIN] {
+            assert_eq!(concat(wrong), None, "axis {wrong}");
+        }
+        assert_eq!(shape("Concat", &[&[2, i64::MAX][..]; 3], None, &[one("axis", 1)]), None);
+        let depth = |block| shape("DepthToSpace", &[&[1, 12, 5, 6]], None, &[one("blocksize", block)]);
+        assert_eq!(depth(2), Some(vec![1, 3, 10, 12]));
+        assert_eq!((depth(0), depth(5), depth(i64::MAX)), (None, None, None));
+    }
+
+    #[test]
+    fn windows_slide() {
+        let conv = |attributes: &[_]| shape("Conv", &[&[1, 4, 28, 28], &[8, 4, 3, 3]], None, attributes);
+        assert_eq!(conv(&[]), Some(vec![1, 8, 26, 26]));
+        let strided = [ints("strides", &[2, 1]), ints("pads", &[1, 0, 1, 2])];
+        assert_eq!(conv(&strided), Some(vec![1, 8, 14, 28]));
+        assert_eq!(conv(&[ints("dilations", &[3, 3])]), Some(vec![1, 8, 22, 22]));
+        let same = [("auto_pad", Attribute::Text("SAME_UPPER".into())), ints("strides", &[3, 3])];
+        assert_eq!(conv(&same), Some(vec![1, 8, 10, 10]));
+        let grouped = shape("Conv", &[&[1, 4, 5], &[8, 1, 3]], None, &[one("group", 4)]);
+        assert_eq!(grouped, Some(vec![1, 8, 3]));
+    }
+
+    #[test]
+    fn windows_spread() {
+        let spread =
+            |attributes: &[_]| shape("ConvTranspose", &[&[1, 8, 7, 7], &[8, 4, 4, 4]], None, attributes);
+        let doubling = [ints("strides", &[2, 2]), ints("pads", &[1, 1, 1, 1])];
+        assert_eq!(spread(&doubling), Some(vec![1, 4, 14, 14]));
+        assert_eq!(spread(&[ints("output_padding", &[1, 0])]), Some(vec![1, 4, 11, 10]));
+        assert_eq!(spread(&[ints("output_shape", &[9, 9]), one("group", 2)]), Some(vec![1, 8, 9, 9]));
+        let same = [("auto_pad", Attribute::Text("SAME_LOWER".into())), ints("strides", &[2, 2])];
+        assert_eq!(spread(&same), Some(vec![1, 4, 14, 14]));
+    }
+
+    #[test]
+    fn windows_that_do_not_fit_have_no_shape() {
+        let extreme = [i64::MIN, -1, 0, i64::MAX];
+        for op in ["Conv", "ConvTranspose"] {
+            for value in extreme {
+                for name in ["strides", "dilations", "pads", "output_padding"] {
+                    // Whatever comes out, nothing overflows on the way.
+                    for size in [0, 1, i64::MAX] {
+                        let list = ints(name, &[value, value]);
+                        let _ = shape(op, &[&[1, 4, size], &[4, 4, size]], None, std::slice::from_ref(&list));
+                        let _ = shape(op, &[&[1, 4, size], &[4, 4, 1]], None, &[list]);
+                    }
+                }
+            }
+            for group in [i64::MIN, -1, 0, 3, i64::MAX] {
+                let group = one("group", group);
+                assert_eq!(shape(op, &[&[1, 4, 9], &[4, 4, 3]], None, &[group]).map(|_| op), None);
+            }
+            assert_eq!(shape(op, &[&[1, 4], &[4, 4]], None, &[]), None);
+            assert_eq!(shape(op, &[&[1, 4, 9], &[4, 4, 3, 3]], None, &[]), None);
+            assert_eq!(shape(op, &[&[1, 4, 9], &[4, 4, 3]], None, &[ints("strides", &[])]), None);
+        }
+        assert_eq!(shape("Conv", &[&[1, 4, 2], &[4, 4, 3]], None, &[]), None);
+    }
+}

@@ -1,0 +1,162 @@
+//! The shape of each tensor of a graph, or why it is not known.
+
+use std::collections::HashMap;
+
+use crate::{
+    OnnxError,
+    graph::{attribute, is_standard, label, outputs},
+    proto::{
+        GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
+        tensor_shape_proto::dimension, type_proto,
+    },
+    rules,
+};
+
+/// More dimensions than any real tensor has. Shapes are copied from node to node, so a file must not set their size.
+pub(crate) const MAX_RANK: usize = 64;
+
+/// Dimensions, slowest first.
+pub(crate) type Shape = Vec<u64>;
+
+/// Shapes of the tensors seen so far. What is not known is kept as the error that a use of it is answered with.
+pub(crate) struct Shapes<'a> {
+    found: HashMap<&'a str, Result<Shape, OnnxError>>,
+    /// The shapes that the graph declares for tensors between inputs and outputs.
+    declared: HashMap<&'a str, Shape>,
+    /// The values of constant integers, which are other nodes' shapes.
+    integers: HashMap<&'a str, Vec<i64>>,
+}
+
+impl<'a> Shapes<'a> {
+    /// The shapes of inputs and initializers, symbols having these values.
+    pub(crate) fn new(graph: &'a GraphProto, symbols: &[(&str, i64)]) -> Self {
+        let known = graph.value_info.iter().chain(&graph.output);
+        let declared = known.filter_map(|info| Some((info.name(), declared(info, symbols).ok()?))).collect();
+        let mut shapes = Self { found: HashMap::new(), declared, integers: HashMap::new() };
+        for input in &graph.input {
+            shapes.found.insert(input.name(), self::declared(input, symbols));
+        }
+        for tensor in &graph.initializer {
+            shapes.constant(tensor.name(), tensor);
+        }
+        for sparse in &graph.sparse_initializer {
+            let name = sparse.values.as_ref().map_or("", TensorProto::name);
+            shapes.found.insert(name, dims(name, &sparse.dims));
+        }
+        shapes
+    }
+
+    /// Finds the shapes of the node's outputs from its inputs', or failing that from those the graph declares.
+    pub(crate) fn infer(&mut self, node: &'a NodeProto) {
+        let mut derived = self.derive(node);
+        for (index, output) in outputs(node).enumerate() {
+            // The rules speak of the first output alone.
+            if index > 0 {
+                derived = Err(unknown(node));
+            }
+            let shape = match (&derived, self.declared.get(output)) {
+                (Err(_), Some(declared)) => Ok(declared.clone()),
+                _ => derived.clone(),
+            };
+            self.found.insert(output, shape);
+        }
+    }
+
+    /// The shape of the node's input of this index.
+    pub(crate) fn input(&self, node: &NodeProto, index: usize) -> Result<&[u64], OnnxError> {
+        let name = node.input.get(index).filter(|name| !name.is_empty()).ok_or_else(|| unknown(node))?;
+        self.get(node, name)
+    }
+
+    /// The shape of the node's first output, once inferred.
+    pub(crate) fn output(&self, node: &NodeProto) -> Result<&[u64], OnnxError> {
+        let name = node.output.first().filter(|name| !name.is_empty()).ok_or_else(|| unknown(node))?;
+        self.get(node, name)
+    }
+
+    /// The values of the node's input of this index, if they are constant integers.
+    pub(crate) fn integers(&self, node: &NodeProto, index: usize) -> Option<&[i64]> {
+        self.integers.get(node.input.get(index)?.as_str()).map(Vec::as_slice)
+    }
+
+    fn get(&self, node: &NodeProto, name: &str) -> Result<&[u64], OnnxError> {
+        match self.found.get(name) {
+            Some(Ok(shape)) => Ok(shape),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(OnnxError::UndefinedTensor { tensor: name.to_owned(), node: label(node).to_owned() }),
+        }
+    }
+
+    fn derive(&mut self, node: &'a NodeProto) -> Result<Shape, OnnxError> {
+        if !is_standard(node) {
+            return Err(unknown(node));
+        }
+        if node.op_type() == "Constant" {
+            return self.constant_node(node).ok_or_else(|| unknown(node))?;
+        }
+        rules::output(node, self)?.ok_or_else(|| unknown(node))
+    }
+
+    /// Notes a constant tensor's shape, and its values if they may be a shape.
+    fn constant(&mut self, name: &'a str, tensor: &TensorProto) {
+        self.found.insert(name, dims(name, &tensor.dims));
+        if tensor.data_type() == DataType::Int64 as i32 {
+            self.integers.insert(name, values(tensor));
+        }
+    }
+
+    fn constant_node(&mut self, node: &'a NodeProto) -> Option<Result<Shape, OnnxError>> {
+        let name = outputs(node).next()?;
+        if let Some(tensor) = attribute(node, "value").and_then(|value| value.t.as_ref()) {
+            self.constant(name, tensor);
+            return self.found.get(name).cloned();
+        }
+        if let Some(list) = attribute(node, "value_ints") {
+            self.integers.insert(name, list.ints.clone());
+            return Some(Ok(vec![list.ints.len() as u64]));
+        }
+        if let Some(list) = attribute(node, "value_floats") {
+            return Some(Ok(vec![list.floats.len() as u64]));
+        }
+        let scalar = ["value_int", "value_float"].iter().any(|kind| attribute(node, kind).is_some());
+        scalar.then(|| Ok(Vec::new()))
+    }
+}
+
+fn unknown(node: &NodeProto) -> OnnxError {
+    OnnxError::UnknownShape { op: node.op_type().to_owned(), node: label(node).to_owned() }
+}
+
+fn dims(name: &str, dims: &[i64]) -> Result<Shape, OnnxError> {
+    let shape: Option<Shape> = dims.iter().map(|&dim| u64::try_from(dim).ok()).collect();
+    let shape = shape.filter(|shape| shape.len() <= MAX_RANK);
+    shape.ok_or_else(|| OnnxError::BadSize { name: name.to_owned() })
+}
+
+fn declared(info: &ValueInfoProto, symbols: &[(&str, i64)]) -> Result<Shape, OnnxError> {
+    let no_shape = || OnnxError::InputShape { tensor: info.name().to_owned() };
+    let value = info.r#type.as_ref().and_then(|kind| kind.value.as_ref()).ok_or_else(no_shape)?;
+    let type_proto::Value::TensorType(tensor) = value else {
+        return Err(no_shape());
+    };
+    let shape = tensor.shape.as_ref().filter(|shape| shape.dim.len() <= MAX_RANK).ok_or_else(no_shape)?;
+    let extents = shape.dim.iter().map(|dim| match &dim.value {
+        // Some exporters write -1 for "any".
+        Some(dimension::Value::DimValue(extent)) => u64::try_from(*extent).map_err(|_| no_shape()),
+        Some(dimension::Value::DimParam(symbol)) => {
+            let bound = symbols.iter().find(|(name, _)| name == symbol);
+            bound.and_then(|(_, extent)| u64::try_from(*extent).ok()).ok_or_else(|| {
+                OnnxError::UnboundSymbol { tensor: info.name().to_owned(), symbol: symbol.clone() }
+            })
+        }
+        None => Err(no_shape()),
+    });
+    extents.collect()
+}
+
+fn values(tensor: &TensorProto) -> Vec<i64> {
+    if !tensor.int64_data.is_empty() {
+        return tensor.int64_data.clone();
+    }
+    tensor.raw_data().as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
+}

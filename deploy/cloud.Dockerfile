@@ -1,0 +1,43 @@
+# The cloud: the decoder, ONNX Runtime and the bundles. Build it from the root of the clone:
+#   docker build -f deploy/cloud.Dockerfile -t lopside-cloud .
+FROM rust:1-bookworm AS build
+WORKDIR /src
+# Fetches the pinned toolchain, where the image's own is another one, into a layer that both images share.
+COPY rust-toolchain.toml .
+RUN rustc --version
+# ONNX Runtime: the library of the pinned wheel; pip only fetches it and checks its digest.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends python3-pip \
+    && rm -rf /var/lib/apt/lists/*
+COPY xtask/onnxruntime.txt /tmp/
+RUN python3 -m pip download --require-hashes --no-deps --no-cache-dir --only-binary=:all: --implementation cp \
+        --python-version 3.12 --abi cp312 --platform "manylinux_2_28_$(uname -m)" -r /tmp/onnxruntime.txt -d /tmp/wheel \
+    && python3 -m zipfile -e /tmp/wheel/*.whl /tmp/wheel \
+    && mkdir /onnxruntime \
+    && cd /tmp/wheel/onnxruntime \
+    && cp LICENSE ThirdPartyNotices.txt /onnxruntime/ \
+    && cp capi/libonnxruntime.so.* /onnxruntime/libonnxruntime.so
+COPY . .
+# Cargo's lock on the registry lies outside the cached folder, so builds must take turns.
+RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,target=/src/target \
+    cargo build --locked --release -p cloud-decoder \
+    && cp target/release/cloud-decoder /
+
+FROM debian:bookworm-slim
+LABEL org.opencontainers.image.title="Lopside cloud decoder" \
+      org.opencontainers.image.description="Serves the deep decoder with ONNX Runtime over gRPC and REST" \
+      org.opencontainers.image.vendor="Lopside Engineering" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+# The modes are set because the clone's depend on the umask it was made with.
+COPY --from=build --chmod=0755 /onnxruntime /usr/local/lib/onnxruntime
+COPY --from=build --chmod=0755 /cloud-decoder /usr/local/bin/
+COPY --chmod=0755 bundles /bundles
+ENV ORT_DYLIB_PATH=/usr/local/lib/onnxruntime/libonnxruntime.so
+USER 10001:10001
+EXPOSE 8080
+# The image has no HTTP client, but bash can open a connection.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 CMD ["bash", "-c", \
+    "exec 3<>/dev/tcp/127.0.0.1/8080; printf 'GET /readyz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3; read -r _ status _ <&3; [ \"$status\" = 200 ]"]
+ENTRYPOINT ["/usr/local/bin/cloud-decoder"]
+CMD ["serve", "--listen", "0.0.0.0:8080", "--bundle", "/bundles"]

@@ -1,0 +1,29 @@
+# The edge: the encoder, the encoder's part of the bundle, sample pictures. Build it from the root of the clone:
+#   docker build -f deploy/edge.Dockerfile -t lopside-edge .
+FROM rust:1-bookworm AS build
+WORKDIR /src
+# Fetches the pinned toolchain, where the image's own is another one, into a layer that both images share.
+COPY rust-toolchain.toml .
+RUN rustc --version
+COPY . .
+# Cargo's lock on the registry lies outside the cached folder, so builds must take turns.
+RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,target=/src/target \
+    cargo build --locked --profile size -p edge-encoder \
+    && cp target/size/edge-encoder /
+
+FROM debian:bookworm-slim
+LABEL org.opencontainers.image.title="Lopside edge encoder" \
+      org.opencontainers.image.description="Runs the shallow encoder at the edge and sends compact latents" \
+      org.opencontainers.image.vendor="Lopside Engineering" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+# The modes are set because the clone's depend on the umask it was made with.
+COPY --from=build --chmod=0755 /edge-encoder /usr/local/bin/
+COPY --chmod=0644 \
+    bundles/fashion/README.md bundles/fashion/bundle.json bundles/fashion/encoder.onnx bundles/fashion/tables.bin \
+    /bundles/fashion/
+COPY --chmod=0755 samples /samples
+ENV LOPSIDE_BUNDLE=/bundles/fashion
+USER 10001:10001
+ENTRYPOINT ["/usr/local/bin/edge-encoder"]
+CMD ["--help"]

@@ -1,0 +1,182 @@
+//! What each subcommand does.
+
+use std::path::{Path, PathBuf};
+
+use cloud_decoder::Runtime;
+use lopside_bundle::Draft;
+use lopside_onnx::encode;
+use serde::Serialize;
+
+use crate::{
+    Calibration, Dataset, Evaluation, Metrics, Split, TrainOptions, TrainingError, agree, bundle, calibrate,
+    card, checkpoint,
+    cli::{BundleArgs, CalibrateArgs, Cli, Command, DataArgs, EvaluateArgs, TrainArgs},
+    engines::{self, OrtModel},
+    evaluate, export,
+    split::{self, DECODER, ENCODER, Halves, WHOLE},
+    train,
+};
+
+/// A model card before its figures are known.
+const DRAFT_CARD: &str = "# Draft\n\nNot measured: run `training bundle` or `training evaluate`.\n";
+
+/// Does what the command line says.
+///
+/// # Errors
+/// [`TrainingError`] with the cause and, where there is one, the fix.
+pub fn run(cli: Cli) -> Result<(), TrainingError> {
+    match cli.command {
+        Command::Train(args) => train_step(&args),
+        Command::Export(args) => export_step(&args.run.run),
+        Command::Split(args) => {
+            split_step(&args.run.run, &engines::runtime(&args.runtime.onnxruntime)?).map(drop)
+        }
+        Command::Calibrate(args) => calibrate_command(&args),
+        Command::Evaluate(args) => evaluate_step(&args),
+        Command::Bundle(args) => bundle_step(&args),
+    }
+}
+
+fn train_step(args: &TrainArgs) -> Result<(), TrainingError> {
+    let data = read(&args.data, Split::Train)?;
+    let run = &args.run.run;
+    let history = train(&args.options(), &data, run, args.resume, &args.device.open()?)?;
+    if let Some(last) = history.last() {
+        eprintln!(
+            "epoch {}: loss {:.6}, validation MSE {:.6}; curve in {}",
+            last.epoch,
+            last.train_loss,
+            last.validation_mse,
+            run.join("loss.svg").display()
+        );
+    }
+    Ok(())
+}
+
+fn export_step(run: &Path) -> Result<(), TrainingError> {
+    let options = Metrics::read(run)?.options;
+    let model = checkpoint::model(run, &options)?;
+    split::write(run, WHOLE, &encode(&export::export(&model, options.preset)?))?;
+    eprintln!("{}", run.join(WHOLE).display());
+    Ok(())
+}
+
+/// Cuts, checks and keeps the halves; the largest difference seen.
+fn split_step(run: &Path, runtime: &Runtime) -> Result<f32, TrainingError> {
+    let preset = Metrics::read(run)?.options.preset;
+    let whole = split::read(run, WHOLE, "export")?;
+    let halves = split::split(&whole)?;
+    let models = agree::Models {
+        whole: &whole,
+        encoder: &halves.encoder,
+        decoder: &halves.decoder,
+        input_len: preset.encoder_widths()[0],
+        latent_len: preset.decoder_widths()[0],
+    };
+    let difference = agree::check(&models, runtime)?;
+    split::write(run, ENCODER, &halves.encoder)?;
+    split::write(run, DECODER, &halves.decoder)?;
+    eprintln!("whole and halves agree to {difference:e} in ONNX Runtime and tract");
+    Ok(difference)
+}
+
+fn calibrate_command(args: &CalibrateArgs) -> Result<(), TrainingError> {
+    let runtime = engines::runtime(&args.export.runtime.onnxruntime)?;
+    let data = read(&args.data, Split::Train)?;
+    let run = &args.export.run.run;
+    calibrate_step(run, &data, args.budget.frame_bytes, &runtime)?.write(&args.out, DRAFT_CARD)?;
+    eprintln!("bundle in {}", args.out.display());
+    Ok(())
+}
+
+/// The draft of the bundle; the whole model in the run's folder gets the name of the latent space.
+fn calibrate_step(
+    run: &Path,
+    data: &Dataset,
+    frame_bytes: f64,
+    runtime: &Runtime,
+) -> Result<Draft, TrainingError> {
+    let preset = Metrics::read(run)?.options.preset;
+    let halves =
+        Halves { encoder: split::read(run, ENCODER, "split")?, decoder: split::read(run, DECODER, "split")? };
+    let calibration = calibration(&halves, data, preset.decoder_widths()[0], frame_bytes, runtime)?;
+    let draft = bundle::draft(preset, &halves, &calibration)?;
+    let whole = split::read(run, WHOLE, "export")?;
+    split::write(run, WHOLE, &bundle::stamped(&whole, &draft.latent_space().to_string())?)?;
+    eprintln!(
+        "latent space {}: frames of {:.2} bytes on the training pictures",
+        draft.latent_space(),
+        calibration.mean_frame_bytes
+    );
+    Ok(draft)
+}
+
+fn calibration(
+    halves: &Halves,
+    data: &Dataset,
+    dims: usize,
+    frame_bytes: f64,
+    runtime: &Runtime,
+) -> Result<Calibration, TrainingError> {
+    let every: Vec<usize> = (0..data.len()).collect();
+    let latents =
+        OrtModel::new(runtime, ENCODER, &halves.encoder)?.run_all(&data.batch(&every), data.len())?;
+    let mut decoder = OrtModel::new(runtime, DECODER, &halves.decoder)?;
+    let sensitivities = calibrate::sensitivities(&mut decoder, &latents, dims)?;
+    calibrate(&latents, &sensitivities, frame_bytes)
+}
+
+fn evaluate_step(args: &EvaluateArgs) -> Result<(), TrainingError> {
+    let runtime = engines::runtime(&args.runtime.onnxruntime)?;
+    let (train, test) = (read(&args.data, Split::Train)?, read(&args.data, Split::Test)?);
+    let (evaluation, sheet) = evaluate(&args.bundle, &train, &test, &runtime)?;
+    let json = json(&evaluation, args.out.join("evaluation.json"))?;
+    split::write(&args.out, "evaluation.json", json.as_bytes())?;
+    sheet.save_png(args.out.join("contact-sheet.png"))?;
+    if args.json {
+        print!("{json}")
+    } else {
+        print!("{}", evaluation.table())
+    }
+    eprintln!("contact sheet: {}", args.out.join("contact-sheet.png").display());
+    Ok(())
+}
+
+fn bundle_step(args: &BundleArgs) -> Result<(), TrainingError> {
+    let runtime = engines::runtime(&args.runtime.onnxruntime)?;
+    let run = &args.train.run.run;
+    train_step(&args.train)?;
+    export_step(run)?;
+    let difference = split_step(run, &runtime)?;
+    let train = read(&args.train.data, Split::Train)?;
+    let draft = calibrate_step(run, &train, args.budget.frame_bytes, &runtime)?;
+    draft.write(&args.out, DRAFT_CARD)?;
+    let test = read(&args.train.data, Split::Test)?;
+    let (evaluation, sheet) = evaluate(&args.out, &train, &test, &runtime)?;
+    let options: TrainOptions = args.train.options();
+    draft.write(&args.out, &card::write(&options, args.budget.frame_bytes, difference, &evaluation))?;
+    keep(run, &evaluation, &sheet)?;
+    print!("{}", evaluation.table());
+    eprintln!("bundle in {}", args.out.display());
+    Ok(())
+}
+
+fn keep(
+    run: &Path,
+    evaluation: &Evaluation,
+    sheet: &lopside_quality::ContactSheet,
+) -> Result<(), TrainingError> {
+    let path = run.join("evaluation.json");
+    split::write(run, "evaluation.json", json(evaluation, path)?.as_bytes())?;
+    Ok(sheet.save_png(run.join("contact-sheet.png"))?)
+}
+
+fn read(args: &DataArgs, split: Split) -> Result<Dataset, TrainingError> {
+    Dataset::read(&args.data, split, args.limit)
+}
+
+fn json(value: &impl Serialize, path: PathBuf) -> Result<String, TrainingError> {
+    serde_json::to_string_pretty(value)
+        .map(|text| text + "\n")
+        .map_err(|source| TrainingError::Json { path, source })
+}

@@ -1,0 +1,37 @@
+//! Where things are, and cargo.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{Result, processes};
+
+/// The clone's root.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+}
+
+/// `LOPSIDE_CACHE`, or `lopside` in the user's cache folder.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("LOPSIDE_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("lopside")))
+        .or_else(|| set("HOME").map(|dir| dir.join(".cache/lopside")))
+        .ok_or_else(|| "no cache folder: set LOPSIDE_CACHE to one".to_owned())
+}
+
+/// Runs cargo in the clone's root.
+pub(crate) fn cargo(args: &[&str], env: &[(&str, &Path)]) -> Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(root()).args(args).envs(env.iter().copied());
+    processes::run(&mut command)
+}
