@@ -1,6 +1,9 @@
 //! The command line. Every option can also come from the environment or the config file; flags win over the
 //! environment, the environment over the file.
 
+// Doc comments here are the help text, where backticks would be noise.
+#![allow(clippy::doc_markdown)]
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

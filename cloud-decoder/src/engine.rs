@@ -57,7 +57,7 @@ impl Engine {
         let (jobs, inbox) = mpsc::channel(queue);
         let mut worker = Worker { session, io };
         // A first run moves the cost of warming up away from the first client, and proves the shapes.
-        worker.run(vec![0.0; worker.io.input_dims.iter().product()], 1)?;
+        worker.run(&vec![0.0; worker.io.input_dims.iter().product()], 1)?;
         thread::Builder::new()
             .name(format!("engine-{name}"))
             .spawn(move || worker.serve(inbox))
@@ -101,17 +101,17 @@ impl Worker {
             let result = if job.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 Err(ServeError::DeadlineExceeded)
             } else {
-                self.run(job.latents, job.batch).map_err(ServeError::Internal)
+                self.run(&job.latents, job.batch).map_err(ServeError::Internal)
             };
             // The caller may have gone in the meantime.
             let _ = job.answer.send(result);
         }
     }
 
-    fn run(&mut self, latents: Vec<f32>, batch: usize) -> Result<Vec<f32>, String> {
+    fn run(&mut self, latents: &[f32], batch: usize) -> Result<Vec<f32>, String> {
         let text = |error: ort::Error| error.to_string();
         let shape: Vec<usize> = std::iter::once(batch).chain(self.io.input_dims.iter().copied()).collect();
-        let input = TensorRef::from_array_view((shape, latents.as_slice())).map_err(text)?;
+        let input = TensorRef::from_array_view((shape, latents)).map_err(text)?;
         let outputs = self.session.run(ort::inputs![self.io.input.as_str() => input]).map_err(text)?;
         let output = outputs.get(&self.io.output).ok_or("the output is missing")?;
         let (_, values) = output.try_extract_tensor::<f32>().map_err(text)?;

@@ -11,13 +11,29 @@ use crate::ServeError;
 
 /// The body of every refusal.
 #[derive(Debug, Serialize)]
-pub(crate) struct ErrorBody {
+struct ErrorBody {
     error: String,
 }
 
-impl ErrorBody {
-    pub(crate) fn response(status: StatusCode, error: String) -> Response {
-        (status, Json(Self { error })).into_response()
+/// Why the REST API refused a request: what any transport would refuse, or what only HTTP knows.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    Serve(ServeError),
+    Http(StatusCode, String),
+}
+
+impl From<ServeError> for Refusal {
+    fn from(error: ServeError) -> Self {
+        Self::Serve(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Serve(error) => error.into_response(),
+            Self::Http(status, error) => (status, Json(ErrorBody { error })).into_response(),
+        }
     }
 }
 
@@ -36,7 +52,7 @@ impl IntoResponse for ServeError {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
-        let mut response = ErrorBody::response(status, self.to_string());
+        let mut response = (status, Json(ErrorBody { error: self.to_string() })).into_response();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("1"));
         }

@@ -3,7 +3,10 @@
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, Request, State, rejection::BytesRejection},
+    extract::{
+        DefaultBodyLimit, Path, Query, Request, State,
+        rejection::{BytesRejection, QueryRejection},
+    },
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -14,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::{
     Decoder, Format, Output, ServeError, Value, Wanted,
-    error_http::ErrorBody,
+    error_http::Refusal,
     registry::{Served, ServedHead},
 };
 
@@ -42,7 +45,8 @@ pub(crate) async fn unknown(request: Request) -> Response {
     if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
         return tonic::Status::unimplemented(format!("no method {}", request.uri().path())).into_http();
     }
-    refused(StatusCode::NOT_FOUND, &format!("nothing is served at {}", request.uri().path()))
+    Refusal::Http(StatusCode::NOT_FOUND, format!("nothing is served at {}", request.uri().path()))
+        .into_response()
 }
 
 async fn readyz(State(api): State<Api>) -> Response {
@@ -118,31 +122,23 @@ struct DecodeQuery {
 async fn decode(
     State(api): State<Api>,
     Path(name): Path<String>,
-    query: Result<Query<DecodeQuery>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<DecodeQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Response> {
-    let Query(query) = query.map_err(|error| refused(error.status(), &error.body_text()))?;
-    let frame = body.map_err(|error| refused(error.status(), &error.body_text()))?;
+) -> Result<Response, Refusal> {
+    let Query(query) = query.map_err(|error| Refusal::Http(error.status(), error.body_text()))?;
+    let frame = body.map_err(|error| Refusal::Http(error.status(), error.body_text()))?;
     // The name in the path is checked first: a frame for a bundle that is not here is "not found".
-    let served = api.decoder.registry().by_name(&name).map_err(IntoResponse::into_response)?;
-    let head = served.head(&query.head).map_err(IntoResponse::into_response)?;
+    let head = api.decoder.registry().by_name(&name)?.head(&query.head)?;
     let format = format_of(&headers, &head.spec.kind)?;
     let wanted = [Wanted { head: query.head, format }];
-    let answers =
-        api.decoder.decode(&[frame], &name, &wanted, None).await.map_err(IntoResponse::into_response)?;
+    let answers = api.decoder.decode(&[frame], &name, &wanted, None).await?;
     let output = answers.into_iter().flatten().next();
-    output.map_or_else(
-        || Err(ServeError::Internal("no output".into()).into_response()),
-        |o| Ok(body_of(&name, o)),
-    )
+    let output = output.ok_or_else(|| ServeError::Internal("the head made no output".into()))?;
+    Ok(body_of(&name, output))
 }
 
-fn refused(status: StatusCode, reason: &str) -> Response {
-    ErrorBody::response(status, reason.to_owned())
-}
-
-fn format_of(headers: &HeaderMap, kind: &HeadKind) -> Result<Format, Response> {
+fn format_of(headers: &HeaderMap, kind: &HeadKind) -> Result<Format, Refusal> {
     let accept = headers.get(header::ACCEPT).map_or(Ok("*/*"), |value| value.to_str()).unwrap_or("*/*");
     let takes = |wanted: &str| {
         let range = wanted.split_once('/').map_or("", |(kind, _)| kind);
@@ -158,7 +154,7 @@ fn format_of(headers: &HeaderMap, kind: &HeadKind) -> Result<Format, Response> {
         _ => {
             let reason =
                 format!("this head cannot answer as {accept:?}: ask for image/png or application/json");
-            Err(refused(StatusCode::NOT_ACCEPTABLE, &reason))
+            Err(Refusal::Http(StatusCode::NOT_ACCEPTABLE, reason))
         }
     }
 }

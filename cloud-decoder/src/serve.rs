@@ -42,9 +42,9 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let runtime = Runtime::load(&settings.onnxruntime, settings.device, settings.threads)?;
     let registry = Registry::load(&settings.bundles, &runtime, settings.queue)?;
     let decoder = Decoder::new(Arc::new(registry), Limits::default());
-    let (ready, is_ready) = watch::channel(true);
+    let (ready, readiness) = watch::channel(true);
     let (health, routes) = grpc_routes(decoder.clone()).await?;
-    let router = http::router(decoder, is_ready, MAX_REQUEST_BYTES)
+    let router = http::router(decoder, readiness, MAX_REQUEST_BYTES)
         .merge(routes.into_axum_router())
         .fallback(http::unknown)
         .layer(TraceLayer::new_for_http());

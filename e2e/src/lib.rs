@@ -117,9 +117,8 @@ impl Cloud {
         BufReader::new(stdout).read_line(&mut url).expect("stdout can be read");
         url.truncate(url.trim_end().len());
         let mut cloud = Self { child, url };
-        if cloud.url.is_empty() {
-            panic!("cloud-decoder did not start: {}", cloud.stop().1);
-        }
+        let started = !cloud.url.is_empty();
+        assert!(started, "cloud-decoder did not start: {}", cloud.stop().1);
         cloud
     }
 

@@ -1,5 +1,8 @@
 //! edge-encoder by itself: frames, inspection, configuration, refusals.
 
+// A helper that cannot go on fails its test.
+#![allow(clippy::unwrap_used)]
+
 use std::{fs, path::Path};
 
 use lopside_e2e::{binary, failure, in_clone, stdout};

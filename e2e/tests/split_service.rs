@@ -1,5 +1,8 @@
 //! The split service as its users meet it: both binaries, gRPC and REST on one port.
 
+// A helper that cannot go on fails its test.
+#![allow(clippy::unwrap_used)]
+
 use std::{
     fs,
     net::TcpStream,
@@ -19,6 +22,10 @@ use lopside_proto::v1::{
 };
 use serde_json::Value;
 use tonic::{Code, transport::Channel};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
 
 const FASHION: &str = "bundles/fashion";
 
@@ -207,10 +214,6 @@ async fn bundles_health_and_reflection_are_told() {
         assert_eq!(status, tonic_health::pb::health_check_response::ServingStatus::Serving, "{service}");
     }
 
-    use tonic_reflection::pb::v1::{
-        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-    };
     let request = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
@@ -302,6 +305,10 @@ fn what_cannot_be_served_is_refused_at_the_start() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&head, bytes).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    let mut occupied = binary("cloud-decoder");
+    occupied.arg("serve");
     let cases = [
         (failure(&mut serve(&[bundle])), "heads/reconstruct-1.onnx has SHA-256"),
         (failure(&mut serve(&[])), "--bundle DIR"),
@@ -311,7 +318,10 @@ fn what_cannot_be_served_is_refused_at_the_start() {
             failure(serve(&[&fashion()]).args(["--onnxruntime", "/nowhere.so"])),
             "cannot load ONNX Runtime from /nowhere.so",
         ),
-        (failure(serve(&[&fashion()]).args(["--listen", "192.0.2.1:1"])), "cannot listen on 192.0.2.1:1"),
+        (
+            failure(occupied.arg("--listen").arg(&taken).arg("--bundle").arg(fashion())),
+            "cannot listen on 127.0.0.1:",
+        ),
     ];
     for (error, expected) in cases {
         assert!(error.contains(expected), "{expected}: {error}");

@@ -133,7 +133,7 @@ mod tests {
         for (endpoint, expected) in [
             ("localhost:8080", "http://"),
             ("https://x:1", "TLS"),
-            ("http://", "invalid"),
+            ("http://", "empty"),
             ("ftp://x", "http://"),
         ] {
             let error = parse(endpoint).unwrap_err().to_string();

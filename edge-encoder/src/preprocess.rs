@@ -19,11 +19,11 @@ pub fn picture_of(picture: &DynamicImage, preprocess: &Preprocess) -> DynamicIma
 /// mapped from 0…255 to the bundle's `low…high`.
 #[must_use]
 pub fn samples_of(picture: &DynamicImage, preprocess: &Preprocess) -> Vec<f32> {
-    let scale = (preprocess.high - preprocess.low) / 255.0;
+    let span = preprocess.high - preprocess.low;
     let bytes = picture.as_bytes();
     let channels = preprocess.channels.count() as usize;
     let plane = |channel: usize| bytes.iter().skip(channel).step_by(channels);
-    (0..channels).flat_map(plane).map(|&sample| f32::from(sample).mul_add(scale, preprocess.low)).collect()
+    (0..channels).flat_map(plane).map(|&sample| preprocess.low + span * (f32::from(sample) / 255.0)).collect()
 }
 
 #[cfg(test)]

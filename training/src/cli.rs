@@ -1,5 +1,8 @@
 //! The command line.
 
+// Doc comments here are the help text, where backticks would be noise.
+#![allow(clippy::doc_markdown)]
+
 use std::path::PathBuf;
 
 use burn::tensor::Device;

@@ -12,6 +12,9 @@ const SIZE: (u32, u32) = (800, 480);
 const VALIDATION: RGBColor = RGBColor(200, 80, 40);
 const TRAINING: RGBColor = RGBColor(60, 110, 190);
 
+/// A curve's name, colour and value.
+type Line = (&'static str, RGBColor, fn(&EpochMetrics) -> f64);
+
 /// Draws the training loss and the validation MSE over the epochs, on a logarithmic axis.
 ///
 /// # Errors
@@ -35,7 +38,7 @@ fn render(history: &[EpochMetrics], path: &Path) -> Result<(), Box<dyn std::erro
         .caption("loss", ("sans-serif", 22))
         .build_cartesian_2d(1.0..(history.len() as f64).max(2.0), y)?;
     chart.configure_mesh().x_desc("epoch").y_label_formatter(&|value| format!("{value:.4}")).draw()?;
-    let lines: [(&str, RGBColor, fn(&EpochMetrics) -> f64); 2] = [
+    let lines: [Line; 2] = [
         ("training loss", TRAINING, |epoch| epoch.train_loss),
         ("validation MSE", VALIDATION, |epoch| epoch.validation_mse),
     ];

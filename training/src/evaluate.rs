@@ -127,7 +127,8 @@ impl Evaluation {
     #[must_use]
     pub fn table(&self) -> String {
         let row = |what: &str, bytes: String, mse: f64| {
-            format!("| {what} | {bytes} | {mse:.5} | {:.2} |\n", psnr_of_unit_mse(mse))
+            let psnr = if mse == 0.0 { "lossless".into() } else { format!("{:.2}", psnr_of_unit_mse(mse)) };
+            format!("| {what} | {bytes} | {mse:.5} | {psnr} |\n")
         };
         let frame = format!("{:.1} ({}–{})", self.frame.mean, self.frame.min, self.frame.max);
         let values = self.latent_values;
@@ -149,10 +150,8 @@ impl Evaluation {
             format!("{:.1}", self.webp_smallest.mean_bytes),
             self.webp_smallest.mse,
         );
-        text += &format!(
-            "| PNG | {:.1} | 0 | lossless |\n| raw | {} | 0 | lossless |\n",
-            self.png_bytes, self.raw_bytes
-        );
+        text += &row("PNG", format!("{:.1}", self.png_bytes), 0.0);
+        text += &row("raw", self.raw_bytes.to_string(), 0.0);
         text
     }
 }

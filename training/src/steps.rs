@@ -134,9 +134,9 @@ fn evaluate_step(args: &EvaluateArgs) -> Result<(), TrainingError> {
     split::write(&args.out, "evaluation.json", json.as_bytes())?;
     sheet.save_png(args.out.join("contact-sheet.png"))?;
     if args.json {
-        print!("{json}")
+        print!("{json}");
     } else {
-        print!("{}", evaluation.table())
+        print!("{}", evaluation.table());
     }
     eprintln!("contact sheet: {}", args.out.join("contact-sheet.png").display());
     Ok(())

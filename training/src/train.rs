@@ -138,7 +138,7 @@ impl Trainer {
     }
 
     fn step(&mut self, data: &Dataset, indices: &[usize], learning_rate: f64) -> f64 {
-        let input = self.tensor(data, indices, &self.device);
+        let input = tensor(data, indices, &self.device);
         let loss = self.options.loss.of(self.model.logits(input.clone()), input);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
         self.model = self.optimiser.step(learning_rate, self.model.clone(), gradients);
@@ -151,16 +151,16 @@ impl Trainer {
         let device = self.device.clone().inner();
         let indices: Vec<usize> = range.collect();
         let sums = indices.chunks(1000).map(|indices| {
-            let input = self.tensor(data, indices, &device);
+            let input = tensor(data, indices, &device);
             let error = activation::sigmoid(model.logits(input.clone())) - input;
             f64::from(error.square().sum().into_scalar::<f32>())
         });
         sums.sum::<f64>() / (indices.len() * data.picture_len) as f64
     }
+}
 
-    fn tensor(&self, data: &Dataset, indices: &[usize], device: &Device) -> Tensor<2> {
-        Tensor::from_data(TensorData::new(data.batch(indices), [indices.len(), data.picture_len]), device)
-    }
+fn tensor(data: &Dataset, indices: &[usize], device: &Device) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(data.batch(indices), [indices.len(), data.picture_len]), device)
 }
 
 /// Half a cosine from `start` to 0 as `done` goes from 0 to 1 (Loshchilov and Hutter, SGDR, 2017, eq. 5).

@@ -285,6 +285,8 @@ mod id_text {
     use lopside_latent::LatentSpaceId;
     use serde::{Deserialize, Deserializer, Serializer, de};
 
+    // serde's `with` passes a reference.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
     pub(super) fn serialize<S: Serializer>(id: &LatentSpaceId, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(id)
     }

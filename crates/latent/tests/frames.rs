@@ -1,5 +1,8 @@
 //! The frame as bytes: golden frames, round trips, and every way to damage one.
 
+// A helper that cannot go on fails its test.
+#![allow(clippy::unwrap_used)]
+
 use lopside_latent::{
     Frame, IdOnWire, LatentError, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables,
     latent_space_of,
