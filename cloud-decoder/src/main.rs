@@ -25,8 +25,10 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     let Command::Serve(args) = cli.command;
     let settings = Settings::merge(args)?;
     let _telemetry = init("cloud-decoder", "info", settings.log_format.into())?;
+    // Before anyone can know the address: a signal right after it must already drain.
+    let stop = serve::stop_signal()?;
     let server = serve::start(&settings).await?;
     println!("http://{}", server.address());
-    server.run_until(serve::stop_signal()?).await?;
+    server.run_until(stop).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! Runtime library in `ORT_DYLIB_PATH`.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -80,6 +80,24 @@ pub fn failure(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// The frames of a folder, one line each: the file's name and its bytes in hexadecimal.
+///
+/// # Panics
+/// When the folder cannot be read.
+#[must_use]
+#[allow(clippy::expect_used)]
+pub fn frames_as_text(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).expect("the folder can be listed");
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let line = |path: &PathBuf| {
+        let bytes = fs::read(path).expect("the frame can be read");
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{} {hex}\n", path.file_name().unwrap_or_default().to_string_lossy())
+    };
+    paths.iter().map(line).collect()
+}
+
 /// A running cloud-decoder; killed when dropped.
 #[derive(Debug)]
 pub struct Cloud {
@@ -95,19 +113,19 @@ impl Cloud {
     /// When it does not start.
     #[must_use]
     pub fn start(bundles: &[&Path]) -> Self {
-        Self::start_with(bundles, &[])
+        Self::start_in(bundles, &[])
     }
 
-    /// [`start`](Self::start) with more arguments.
+    /// [`start`](Self::start) with more environment variables.
     ///
     /// # Panics
     /// When it does not start.
     #[must_use]
     #[allow(clippy::expect_used)]
-    pub fn start_with(bundles: &[&Path], args: &[&str]) -> Self {
+    pub fn start_in(bundles: &[&Path], environment: &[(&str, &str)]) -> Self {
         let mut command = serve(bundles);
         let mut child = command
-            .args(args)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -122,24 +140,13 @@ impl Cloud {
         cloud
     }
 
-    /// Its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Sends SIGTERM, without waiting.
-    pub fn terminate(&self) {
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-    }
-
     /// SIGTERM, and the end: exit status and everything it logged.
     ///
     /// # Panics
     /// When the child cannot be waited for.
     #[allow(clippy::expect_used)]
     pub fn stop(&mut self) -> (ExitStatus, String) {
-        self.terminate();
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let mut log = String::new();
         if let Some(mut stderr) = self.child.stderr.take() {
             let _ = stderr.read_to_string(&mut log);

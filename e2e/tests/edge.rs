@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path};
 
-use lopside_e2e::{binary, failure, in_clone, stdout};
+use lopside_e2e::{binary, failure, frames_as_text, in_clone, stdout};
 use serde_json::Value;
 
 const NAME: &str = "edge-encoder";
@@ -27,15 +27,8 @@ fn encode(inputs: &Path, out: &Path) -> String {
 fn the_samples_frames_are_golden() {
     let out = tempfile::tempdir().unwrap();
     encode(&in_clone("samples/fashion"), out.path());
-    let mut names: Vec<_> =
-        fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    names.sort();
-    let hex = |bytes: Vec<u8>| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
-    let lines: String = names
-        .iter()
-        .map(|name| format!("{} {}\n", name.to_string_lossy(), hex(fs::read(out.path().join(name)).unwrap())))
-        .collect();
-    assert_eq!(names.len(), 16);
+    let lines = frames_as_text(out.path());
+    assert_eq!(lines.lines().count(), 16);
     assert_eq!(lines, include_str!("../golden/fashion-frames.txt"), "found:\n{lines}");
 }
 

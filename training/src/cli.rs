@@ -86,7 +86,7 @@ pub struct TrainArgs {
     #[arg(long, value_enum, default_value_t = Loss::Mse)]
     pub loss: Loss,
     /// Passes over the data
-    #[arg(long, default_value_t = 60, value_name = "N")]
+    #[arg(long, default_value_t = 100, value_name = "N")]
     pub epochs: usize,
     /// Pictures a step
     #[arg(long, default_value_t = 128, value_name = "N")]

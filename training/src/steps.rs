@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A model card before its figures are known.
-const DRAFT_CARD: &str = "# Draft\n\nNot measured: run `training bundle` or `training evaluate`.\n";
+const DRAFT_CARD: &str = "# Draft\n\nNot measured: `training bundle` writes the card with its figures.\n";
 
 /// Does what the command line says.
 ///

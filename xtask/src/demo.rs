@@ -37,6 +37,6 @@ pub(crate) fn run(out: &Path, json: bool, binaries: Option<PathBuf>) -> Result<(
 }
 
 fn build() -> Result<PathBuf> {
-    cargo(&["build", "--release", "-p", "edge-encoder", "-p", "cloud-decoder"], &[])?;
+    cargo(&["build", "--release", "--bin", "edge-encoder", "--bin", "cloud-decoder"], &[])?;
     Ok(target().join("release"))
 }

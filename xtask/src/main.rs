@@ -3,6 +3,7 @@
 mod demo;
 mod dist;
 mod processes;
+mod readme;
 mod runtime;
 mod test;
 mod workspace;
@@ -43,6 +44,8 @@ enum Command {
     },
     /// Print the path of the ONNX Runtime library; fetch it into the cache first when it is missing
     Runtime,
+    /// Run the README's commands
+    Readme,
     /// Make the edge's binary and Debian package, small, in dist/
     Dist {
         /// The machine to build for, as in aarch64-unknown-linux-gnu [default: this one]
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Demo { out, json, binaries } => demo::run(&out, json, binaries),
         Command::Test { args } => test::run(&args),
         Command::Runtime => runtime::library().map(|path| println!("{}", path.display())),
+        Command::Readme => readme::run(),
         Command::Dist { target } => dist::run(target.as_deref()),
     });
     match done {

@@ -2,11 +2,11 @@
 
 use crate::{Result, runtime, workspace::cargo};
 
-/// Builds the binaries that the end-to-end tests start, then runs every test. Tests and demo share one profile, so
-/// a clone compiles its dependencies once.
+/// Builds the binaries that the end-to-end tests start, then runs every test. All targets at once, because cargo
+/// would choose other features for the binaries alone and compile the dependencies twice.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let library = runtime::library()?;
-    cargo(&["build", "--release", "--workspace", "--bins"], &[])?;
+    cargo(&["build", "--release", "--workspace", "--all-targets"], &[])?;
     let mut test = vec!["test", "--release", "--workspace"];
     test.extend(args.iter().map(String::as_str));
     cargo(&test, &[("ORT_DYLIB_PATH", &library)])

@@ -1,0 +1,45 @@
+//! `cargo xtask readme`: the README's commands, as a reader would type them.
+
+use std::{fs, process::Command};
+
+use crate::{Result, processes, workspace::root};
+
+/// What opens a block whose commands are run; `sh no-test` marks those that need hours or other machines.
+const TESTED: &str = "```sh";
+
+/// Runs the blocks in one shell, one after the other, and stops at the first failure.
+pub(crate) fn run() -> Result<()> {
+    let path = root().join("README.md");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let script = script(&text);
+    if script.is_empty() {
+        return Err(format!("{} has no block of commands that opens with {TESTED}", path.display()));
+    }
+    let mut shell = Command::new("bash");
+    processes::run(shell.current_dir(root()).args(["-euxo", "pipefail", "-c", &script]))
+}
+
+fn script(text: &str) -> String {
+    let mut script = String::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            inside = !inside && line == TESTED;
+        } else if inside {
+            script.push_str(line);
+            script.push('\n');
+        }
+    }
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_marked_blocks_are_commands() {
+        let text = "a\n```sh\none\ntwo\n```\nb\n```sh no-test\nthree\n```\n```\nfour\n```\n```sh\nfive\n```\n";
+        assert_eq!(script(text), "one\ntwo\nfive\n");
+    }
+}
