@@ -33,6 +33,7 @@ LABEL org.opencontainers.image.title="Lopside cloud decoder" \
 COPY --from=build --chmod=0755 /onnxruntime /usr/local/lib/onnxruntime
 COPY --from=build --chmod=0755 /cloud-decoder /usr/local/bin/
 COPY --chmod=0755 bundles /bundles
+COPY --chmod=0644 NOTICE LICENSE-MIT LICENSE-APACHE /usr/share/doc/lopside/
 ENV ORT_DYLIB_PATH=/usr/local/lib/onnxruntime/libonnxruntime.so
 USER 10001:10001
 EXPOSE 8080

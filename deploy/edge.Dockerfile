@@ -23,6 +23,7 @@ COPY --chmod=0644 \
     bundles/fashion/README.md bundles/fashion/bundle.json bundles/fashion/encoder.onnx bundles/fashion/tables.bin \
     /bundles/fashion/
 COPY --chmod=0755 samples /samples
+COPY --chmod=0644 NOTICE LICENSE-MIT LICENSE-APACHE /usr/share/doc/lopside/
 ENV LOPSIDE_BUNDLE=/bundles/fashion
 USER 10001:10001
 ENTRYPOINT ["/usr/local/bin/edge-encoder"]
