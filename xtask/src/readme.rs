@@ -39,7 +39,8 @@ mod tests {
 
     #[test]
     fn only_marked_blocks_are_commands() {
-        let text = "a\n```sh\none\ntwo\n```\nb\n```sh no-test\nthree\n```\n```\nfour\n```\n```sh\nfive\n```\n";
+        let text =
+            "a\n```sh\none\ntwo\n```\nb\n```sh no-test\nthree\n```\n```\nfour\n```\n```sh\nfive\n```\n";
         assert_eq!(script(text), "one\ntwo\nfive\n");
     }
 }
