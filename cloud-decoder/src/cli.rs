@@ -2,7 +2,7 @@
 //! environment, the environment over the file.
 
 // Doc comments here are the help text, where backticks would be noise.
-#![allow(clippy::doc_markdown)]
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, rustdoc::invalid_html_tags)]
 
 use std::{net::SocketAddr, path::PathBuf};
 

@@ -1,7 +1,7 @@
 //! The command line.
 
 // Doc comments here are the help text, where backticks would be noise.
-#![allow(clippy::doc_markdown)]
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, rustdoc::invalid_html_tags)]
 
 use std::path::PathBuf;
 

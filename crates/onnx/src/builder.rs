@@ -76,7 +76,7 @@ impl GraphBuilder {
         self.graph.output.push(float_value(name, Some(dims)));
     }
 
-    /// Records the shape of a tensor between inputs and outputs, for a later [`split`](crate::split) at it.
+    /// Records the shape of a tensor between inputs and outputs, for a later [`split`](fn@crate::split) at it.
     pub fn value_info(&mut self, name: &str, dims: &[Dim]) {
         self.graph.value_info.push(float_value(name, Some(dims)));
     }
