@@ -27,7 +27,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="Lopside cloud decoder" \
       org.opencontainers.image.description="Serves the deep decoder with ONNX Runtime over gRPC and REST" \
-      org.opencontainers.image.vendor="Lopside Engineering" \
+      org.opencontainers.image.vendor="The Lopside developers" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 # The modes are set because the clone's depend on the umask it was made with.
 COPY --from=build --chmod=0755 /onnxruntime /usr/local/lib/onnxruntime

@@ -1,73 +1,62 @@
 //! A training on disk.
 //!
 //! ```text
-//! run/model.bpk       weights
-//! run/optimiser.bpk   Adam's moments, by parameter
-//! run/metrics.json    the options and one entry an epoch
-//! run/loss.svg        the curve
+//! run/metrics.json          the options and one entry an epoch
+//! run/model-EPOCH.bpk       weights after the last epoch in metrics.json
+//! run/optimiser-EPOCH.bpk   Adam's moments, by parameter
+//! run/loss.svg              the curve
 //! ```
-//! Files are written beside their place and renamed; `metrics.json` comes last and says how many epochs count.
+//! `metrics.json` is replaced in one step, after the files of its last epoch are written and before those of the
+//! epoch before are removed: a training that is killed at any moment resumes from a state that was whole.
 
-use std::{fs, path::Path};
-
-use burn::{module::Module as _, tensor::Device};
-use serde::{Deserialize, Serialize};
-
-use crate::{
-    TrainingError, curve,
-    error::io,
-    model::Autoencoder,
-    train::{EpochMetrics, TrainOptions, Trainer},
+use std::{
+    fs,
+    path::{Path, PathBuf},
 };
 
-const MODEL: &str = "model.bpk";
-const OPTIMISER: &str = "optimiser.bpk";
-const METRICS: &str = "metrics.json";
+use burn::{module::Module as _, optim::ModuleOptimizer};
 
-/// `metrics.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Metrics {
-    /// What the training was started with.
-    pub options: TrainOptions,
-    /// The epochs done.
-    pub epochs: Vec<EpochMetrics>,
-}
+use crate::{
+    TrainingError,
+    error::io,
+    metrics::{Metrics, TrainOptions},
+    model::Autoencoder,
+};
 
-impl Metrics {
-    /// Reads the metrics of a run.
-    ///
-    /// # Errors
-    /// [`TrainingError::NoRun`] when there are none, [`TrainingError::Json`] when they cannot be read.
-    pub fn read(run: &Path) -> Result<Self, TrainingError> {
-        let path = run.join(METRICS);
-        let text = fs::read_to_string(&path).map_err(|_| TrainingError::NoRun { run: run.to_owned() })?;
-        serde_json::from_str(&text).map_err(|source| TrainingError::Json { path, source })
-    }
-}
-
-/// The trained model of a run.
-pub(crate) fn model(run: &Path, options: &TrainOptions) -> Result<Autoencoder, TrainingError> {
-    let path = run.join(MODEL);
-    let fresh = Trainer::new(options, &Device::flex()).model.valid();
+/// The trained model of a run, loaded into `fresh`, a model of the same widths.
+pub(crate) fn model(run: &Path, metrics: &Metrics, fresh: Autoencoder) -> Result<Autoencoder, TrainingError> {
+    let path = file(run, "model", metrics.epochs.len());
     fresh.try_load_file(&path).map_err(|error| record(&path, &error))
 }
 
-/// Saves a trainer.
-pub(crate) fn save(run: &Path, trainer: &Trainer, options: &TrainOptions) -> Result<(), TrainingError> {
+/// Saves the state after the last epoch of `metrics`.
+pub(crate) fn save(
+    run: &Path,
+    model: &Autoencoder,
+    optimiser: &ModuleOptimizer,
+    metrics: &Metrics,
+) -> Result<(), TrainingError> {
     fs::create_dir_all(run).map_err(io(run))?;
-    let model = trainer.model.clone().into_record();
-    replace(run, MODEL, |path| model.save(path).map_err(|error| record(path, &error)))?;
-    replace(run, OPTIMISER, |path| trainer.optimiser.save(path).map_err(|error| record(path, &error)))?;
-    let metrics = Metrics { options: options.clone(), epochs: trainer.history.clone() };
-    let json = serde_json::to_string_pretty(&metrics)
-        .map_err(|source| TrainingError::Json { path: run.join(METRICS), source })?;
-    curve::draw(&trainer.history, &run.join("loss.svg"))?;
-    replace(run, METRICS, |path| fs::write(path, json + "\n").map_err(io(path)))
+    let epoch = metrics.epochs.len();
+    let path = file(run, "model", epoch);
+    model.clone().save_file(&path).map_err(|error| record(&path, &error))?;
+    let path = file(run, "optimiser", epoch);
+    optimiser.save(&path).map_err(|error| record(&path, &error))?;
+    metrics.write(run)?;
+    // What a killed training left behind is overwritten when that epoch comes again.
+    for name in ["model", "optimiser"] {
+        let _ = fs::remove_file(file(run, name, epoch - 1));
+    }
+    Ok(())
 }
 
-/// Loads what [`save`] saved into a fresh trainer.
-pub(crate) fn load(run: &Path, trainer: Trainer, options: &TrainOptions) -> Result<Trainer, TrainingError> {
+/// Loads what [`save`] saved into a fresh model and optimiser; the options must be those it was started with.
+pub(crate) fn load(
+    run: &Path,
+    options: &TrainOptions,
+    fresh: Autoencoder,
+    optimiser: ModuleOptimizer,
+) -> Result<(Autoencoder, ModuleOptimizer, Metrics), TrainingError> {
     let metrics = Metrics::read(run)?;
     if &metrics.options != options {
         return Err(TrainingError::OtherOptions {
@@ -76,23 +65,14 @@ pub(crate) fn load(run: &Path, trainer: Trainer, options: &TrainOptions) -> Resu
             asked: format!("{options:?}"),
         });
     }
-    let path = run.join(MODEL);
-    let model = trainer.model.clone().try_load_file(&path).map_err(|error| record(&path, &error))?;
-    let path = run.join(OPTIMISER);
-    let optimiser = trainer.optimiser.clone().load(&path).map_err(|error| record(&path, &error))?;
-    Ok(trainer.resumed(model, optimiser, metrics.epochs))
+    let model = model(run, &metrics, fresh)?;
+    let path = file(run, "optimiser", metrics.epochs.len());
+    let optimiser = optimiser.load(&path).map_err(|error| record(&path, &error))?;
+    Ok((model, optimiser, metrics))
 }
 
-fn replace(
-    run: &Path,
-    name: &str,
-    write: impl FnOnce(&Path) -> Result<(), TrainingError>,
-) -> Result<(), TrainingError> {
-    // The ending stays, because the record's format is told by it.
-    let fresh = run.join(format!("new-{name}"));
-    write(&fresh)?;
-    let place = run.join(name);
-    fs::rename(&fresh, &place).map_err(io(&place))
+fn file(run: &Path, name: &str, epoch: usize) -> PathBuf {
+    run.join(format!("{name}-{epoch}.bpk"))
 }
 
 fn record(path: &Path, error: &dyn std::fmt::Display) -> TrainingError {

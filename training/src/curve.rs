@@ -6,7 +6,7 @@ use plotters::prelude::{
     BLACK, ChartBuilder, Color as _, IntoDrawingArea as _, LineSeries, RGBColor, SVGBackend, WHITE,
 };
 
-use crate::{TrainingError, train::EpochMetrics};
+use crate::{EpochMetrics, TrainingError};
 
 const SIZE: (u32, u32) = (800, 480);
 const VALIDATION: RGBColor = RGBColor(200, 80, 40);

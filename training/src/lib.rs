@@ -1,7 +1,7 @@
 //! Trains the models, exports them to ONNX, cuts them in two and measures them.
 //!
 //! ```text
-//! train ─► model.bpk ─export─► whole.onnx ─split─► encoder.onnx + decoder.onnx ─calibrate─► bundle ─► evaluate
+//! train ─► model-*.bpk ─export─► whole.onnx ─split─► encoder.onnx + decoder.onnx ─calibrate─► bundle ─► evaluate
 //! ```
 //! Every step leaves its files in the run's folder, so that each can be run by itself; `training bundle` runs them
 //! all.
@@ -19,6 +19,7 @@ mod error;
 mod evaluate;
 mod export;
 mod loss;
+mod metrics;
 mod model;
 mod pca;
 mod preset;
@@ -27,13 +28,13 @@ mod steps;
 mod train;
 
 pub use calibrate::{Calibration, calibrate};
-pub use checkpoint::Metrics;
 pub use data::{DEFAULT_FOLDER, Dataset, LABELS, Split};
 pub use error::TrainingError;
 pub use evaluate::{Evaluation, evaluate};
 pub use loss::Loss;
+pub use metrics::{EpochMetrics, Metrics, TrainOptions};
 pub use model::{Autoencoder, Mlp};
 pub use pca::Pca;
 pub use preset::Preset;
 pub use steps::run;
-pub use train::{EpochMetrics, TrainOptions, train};
+pub use train::train;

@@ -9,12 +9,13 @@ use serde::Serialize;
 
 use crate::{
     Calibration, Dataset, Evaluation, Metrics, Split, TrainOptions, TrainingError, agree, bundle, calibrate,
-    card, checkpoint,
+    card,
     cli::{BundleArgs, CalibrateArgs, Cli, Command, DataArgs, EvaluateArgs, TrainArgs},
     engines::{self, OrtModel},
     evaluate, export,
     split::{self, DECODER, ENCODER, Halves, WHOLE},
     train,
+    train::trained,
 };
 
 /// A model card before its figures are known.
@@ -54,9 +55,9 @@ fn train_step(args: &TrainArgs) -> Result<(), TrainingError> {
 }
 
 fn export_step(run: &Path) -> Result<(), TrainingError> {
-    let options = Metrics::read(run)?.options;
-    let model = checkpoint::model(run, &options)?;
-    split::write(run, WHOLE, &encode(&export::export(&model, options.preset)?))?;
+    let metrics = Metrics::read(run)?;
+    let model = trained(run, &metrics)?;
+    split::write(run, WHOLE, &encode(&export::export(&model, metrics.options.preset)?))?;
     eprintln!("{}", run.join(WHOLE).display());
     Ok(())
 }

@@ -13,44 +13,17 @@ use burn::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
-use serde::{Deserialize, Serialize};
 
-use crate::{TrainingError, checkpoint, data::Dataset, loss::Loss, model::Autoencoder, preset::Preset};
-
-/// What a training is started with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrainOptions {
-    /// What is trained.
-    pub preset: Preset,
-    /// What is minimised.
-    pub loss: Loss,
-    /// Passes over the data.
-    pub epochs: usize,
-    /// Pictures a step.
-    pub batch: usize,
-    /// The first learning rate.
-    pub learning_rate: f64,
-    /// Decides the initial weights and the order of the pictures.
-    pub seed: u64,
-}
-
-/// One epoch's figures.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct EpochMetrics {
-    /// From 1.
-    pub epoch: usize,
-    /// The mean loss over the epoch's steps.
-    pub train_loss: f64,
-    /// Mean squared error on the validation pictures, samples 0 to 1, latents not quantised.
-    pub validation_mse: f64,
-}
+use crate::{
+    EpochMetrics, Metrics, Preset, TrainOptions, TrainingError, checkpoint, curve, data::Dataset,
+    model::Autoencoder,
+};
 
 /// A model, its optimiser and what has been measured so far.
-pub(crate) struct Trainer {
-    pub(crate) model: Autoencoder,
-    pub(crate) optimiser: ModuleOptimizer,
-    pub(crate) history: Vec<EpochMetrics>,
-    options: TrainOptions,
+struct Trainer {
+    model: Autoencoder,
+    optimiser: ModuleOptimizer,
+    metrics: Metrics,
     device: Device,
 }
 
@@ -71,44 +44,49 @@ pub fn train(
     }
     let mut trainer = Trainer::new(options, device);
     if resume {
-        trainer = checkpoint::load(run, trainer, options)?;
+        trainer = trainer.resumed(run)?;
     }
-    let validation = data.len() / 10;
-    let split = data.len() - validation;
-    let bar = progress(options.epochs, split.div_ceil(options.batch));
-    bar.set_position((trainer.history.len() * split.div_ceil(options.batch)) as u64);
-    for epoch in trainer.history.len()..options.epochs {
+    let split = data.len() - data.len() / 10;
+    let steps = split.div_ceil(options.batch);
+    let bar = progress(options.epochs, steps);
+    bar.set_position((trainer.metrics.epochs.len() * steps) as u64);
+    for epoch in trainer.metrics.epochs.len()..options.epochs {
         let train_loss = trainer.epoch(data, epoch, split, &bar)?;
         let validation_mse = trainer.mse(data, split..data.len());
-        trainer.history.push(EpochMetrics { epoch: epoch + 1, train_loss, validation_mse });
-        checkpoint::save(run, &trainer, options)?;
+        trainer.metrics.epochs.push(EpochMetrics { epoch: epoch + 1, train_loss, validation_mse });
+        checkpoint::save(run, &trainer.model, &trainer.optimiser, &trainer.metrics)?;
+        curve::draw(&trainer.metrics.epochs, &run.join("loss.svg"))?;
     }
     bar.finish_and_clear();
-    Ok(trainer.history)
+    Ok(trainer.metrics.epochs)
+}
+
+/// The trained model of a run, for inference.
+pub(crate) fn trained(run: &Path, metrics: &Metrics) -> Result<Autoencoder, TrainingError> {
+    checkpoint::model(run, metrics, fresh(metrics.options.preset, &Device::flex()))
+}
+
+fn fresh(preset: Preset, device: &Device) -> Autoencoder {
+    Autoencoder::new(preset.encoder_widths(), preset.decoder_widths(), device)
 }
 
 impl Trainer {
-    pub(crate) fn new(options: &TrainOptions, device: &Device) -> Self {
-        let preset = options.preset;
+    fn new(options: &TrainOptions, device: &Device) -> Self {
         device.seed(options.seed);
         let device = device.clone().autodiff();
         Self {
-            model: Autoencoder::new(preset.encoder_widths(), preset.decoder_widths(), &device),
+            model: fresh(options.preset, &device),
             optimiser: AdamConfig::new().with_epsilon(1e-8).init(),
-            history: Vec::new(),
-            options: options.clone(),
+            metrics: Metrics { options: options.clone(), epochs: Vec::new() },
             device,
         }
     }
 
-    /// This trainer at the point where another one stopped.
-    pub(crate) fn resumed(
-        self,
-        model: Autoencoder,
-        optimiser: ModuleOptimizer,
-        history: Vec<EpochMetrics>,
-    ) -> Self {
-        Self { model, optimiser, history, ..self }
+    /// This trainer at the point where the run's stopped.
+    fn resumed(self, run: &Path) -> Result<Self, TrainingError> {
+        let Self { model, optimiser, metrics, device } = self;
+        let (model, optimiser, metrics) = checkpoint::load(run, &metrics.options, model, optimiser)?;
+        Ok(Self { model, optimiser, metrics, device })
     }
 
     /// One pass over the first `count` pictures; the mean loss.
@@ -120,13 +98,13 @@ impl Trainer {
         bar: &ProgressBar,
     ) -> Result<f64, TrainingError> {
         let mut order: Vec<usize> = (0..count).collect();
-        let mut rng = StdRng::seed_from_u64(self.options.seed.wrapping_add(epoch as u64 + 1));
+        let mut rng = StdRng::seed_from_u64(self.metrics.options.seed.wrapping_add(epoch as u64 + 1));
         order.shuffle(&mut rng);
-        let steps = count.div_ceil(self.options.batch);
+        let steps = count.div_ceil(self.metrics.options.batch);
         let mut sum = 0.0;
-        for (step, indices) in order.chunks(self.options.batch).enumerate() {
-            let done = (epoch * steps + step) as f64 / (self.options.epochs * steps) as f64;
-            let loss = self.step(data, indices, cosine(self.options.learning_rate, done));
+        for (step, indices) in order.chunks(self.metrics.options.batch).enumerate() {
+            let done = (epoch * steps + step) as f64 / (self.metrics.options.epochs * steps) as f64;
+            let loss = self.step(data, indices, cosine(self.metrics.options.learning_rate, done));
             if !loss.is_finite() {
                 return Err(TrainingError::Diverged { epoch: epoch + 1, step });
             }
@@ -139,7 +117,7 @@ impl Trainer {
 
     fn step(&mut self, data: &Dataset, indices: &[usize], learning_rate: f64) -> f64 {
         let input = tensor(data, indices, &self.device);
-        let loss = self.options.loss.of(self.model.logits(input.clone()), input);
+        let loss = self.metrics.options.loss.of(self.model.logits(input.clone()), input);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
         self.model = self.optimiser.step(learning_rate, self.model.clone(), gradients);
         f64::from(loss.into_scalar::<f32>())
