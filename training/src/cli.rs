@@ -41,6 +41,70 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// All of the above
     Bundle(BundleArgs),
+    /// Get data sets
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Train the photo model
+    PhotoTrain(PhotoTrainArgs),
+}
+
+/// Data sets.
+#[derive(Debug, Clone, Subcommand)]
+pub enum DataCommand {
+    /// Photographs from Debian packages: DIR/train, DIR/test and DIR/provenance.csv
+    Photos(PhotosArgs),
+}
+
+/// Options of `data photos`.
+#[derive(Debug, Clone, Args)]
+pub struct PhotosArgs {
+    /// Where they go
+    #[arg(long, default_value = "data/photos", value_name = "DIR")]
+    pub out: PathBuf,
+    /// A folder with the .deb files, instead of downloading them
+    #[arg(long, value_name = "DIR")]
+    pub debs: Option<PathBuf>,
+}
+
+/// Options of `photo-train`.
+#[derive(Debug, Clone, Args)]
+pub struct PhotoTrainArgs {
+    /// The run's folder
+    #[arg(long, default_value = "runs/photo", value_name = "DIR")]
+    pub run: PathBuf,
+    /// A folder of photographs, searched recursively
+    #[arg(long, default_value = "data/photos/train", value_name = "DIR")]
+    pub photos: PathBuf,
+    /// Where their tiles are kept
+    #[arg(long, default_value = "data/photos/tiles", value_name = "DIR")]
+    pub tiles: PathBuf,
+    /// Channels of the residual network
+    #[arg(long, default_value_t = 96)]
+    pub width: usize,
+    /// Its blocks
+    #[arg(long, default_value_t = 8)]
+    pub blocks: usize,
+    /// Steps in all
+    #[arg(long, default_value_t = 20_000)]
+    pub steps: usize,
+    /// Pictures a step
+    #[arg(long, default_value_t = 8)]
+    pub batch: usize,
+    /// Their side in pixels, a multiple of 32
+    #[arg(long, default_value_t = 128)]
+    pub crop: usize,
+    /// The highest learning rate
+    #[arg(long, default_value_t = 1e-3)]
+    pub learning_rate: f64,
+    /// Decides weights, pictures and qualities
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Go on from the run's folder
+    #[arg(long)]
+    pub resume: bool,
+    /// Where to train
+    #[arg(long, value_enum, default_value_t = TrainDevice::Flex)]
+    pub device: TrainDevice,
 }
 
 /// Where the data is.

@@ -117,6 +117,89 @@ pub enum TrainingError {
         /// The smallest mean frame that was reached.
         smallest: f64,
     },
+    /// The photographs' packages could not be downloaded or unpacked.
+    #[error(
+        "{program}: {reason}. The photographs come from Debian packages: on Debian run `apt-get update` first or name \
+         a folder of downloaded .deb files with --debs DIR; on other systems put photographs in a folder and pass \
+         --photos DIR"
+    )]
+    Packages {
+        /// The command.
+        program: String,
+        /// What it said.
+        reason: String,
+    },
+    /// A folder of packages lacks one or has it twice.
+    #[error(
+        "{} holds {found} files {package}_*.deb instead of one: put version {version} there, which \
+         `apt-get download {package}` gets on Debian 12",
+        folder.display()
+    )]
+    NoDeb {
+        /// The folder.
+        folder: PathBuf,
+        /// The package.
+        package: &'static str,
+        /// The version that is known to be right.
+        version: &'static str,
+        /// How many were found.
+        found: usize,
+    },
+    /// A package of another version lacks a photograph.
+    #[error(
+        "{package} {version} holds no {path}: download version {expected} (Debian 12) and pass its folder with \
+         --debs DIR, or put photographs in a folder and pass --photos DIR"
+    )]
+    NotInPackage {
+        /// The package.
+        package: &'static str,
+        /// The version found.
+        version: String,
+        /// The photograph's path.
+        path: String,
+        /// The version that is known to hold it.
+        expected: &'static str,
+    },
+    /// A photograph cannot be decoded.
+    #[error("{}: {source}: mend the picture or take it away", path.display())]
+    Photo {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: image::ImageError,
+    },
+    /// Nothing to make tiles of.
+    #[error(
+        "{} holds {found} pictures (.png, .jpg, .jpeg, .webp), none of them at least {least} x {least} pixels: \
+         `training data photos --out DIR` gets Debian's photographs",
+        folder.display()
+    )]
+    NoPhotos {
+        /// The folder.
+        folder: PathBuf,
+        /// How many pictures are in it.
+        found: usize,
+        /// The smallest side that gives a tile, in pixels.
+        least: usize,
+    },
+    /// There is no whole tile cache.
+    #[error("{} holds no tiles, or not those that its tiles.json describes: make them anew from the photographs", cache.display())]
+    NoTiles {
+        /// The folder.
+        cache: PathBuf,
+    },
+    /// The crop does not fit the tiles or the model.
+    #[error("{side} pixels are no side for a crop: give a multiple of 16 from 16 to 256")]
+    Crop {
+        /// The side asked for, in pixels.
+        side: usize,
+    },
+    /// The system gives no thread.
+    #[error("no thread for the batches: {source}: use fewer threads")]
+    Thread {
+        /// What the system said.
+        source: std_io::Error,
+    },
     /// The weights do not fit the graph.
     #[error(transparent)]
     Onnx(#[from] lopside_onnx::OnnxError),

@@ -22,6 +22,8 @@ mod loss;
 mod metrics;
 mod model;
 mod pca;
+pub mod photo;
+pub mod photos;
 mod preset;
 mod split;
 mod steps;

@@ -10,9 +10,11 @@ use serde::Serialize;
 use crate::{
     Calibration, Dataset, Evaluation, Metrics, Split, TrainOptions, TrainingError, agree, bundle, calibrate,
     card,
-    cli::{BundleArgs, CalibrateArgs, Cli, Command, DataArgs, EvaluateArgs, TrainArgs},
+    cli::{
+        BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, EvaluateArgs, PhotoTrainArgs, TrainArgs,
+    },
     engines::{self, OrtModel},
-    evaluate, export,
+    evaluate, export, photo, photos,
     split::{self, DECODER, ENCODER, Halves, WHOLE},
     train,
     train::trained,
@@ -35,7 +37,23 @@ pub fn run(cli: Cli) -> Result<(), TrainingError> {
         Command::Calibrate(args) => calibrate_command(&args),
         Command::Evaluate(args) => evaluate_step(&args),
         Command::Bundle(args) => bundle_step(&args),
+        Command::Data(DataCommand::Photos(args)) => photos::fetch(&args.out, args.debs.as_deref()).map(drop),
+        Command::PhotoTrain(args) => photo_train(&args),
     }
+}
+
+fn photo_train(args: &PhotoTrainArgs) -> Result<(), TrainingError> {
+    photos::build(&args.photos, &args.tiles, photos::TileOptions::default())?;
+    let options = photo::PhotoOptions {
+        width: args.width,
+        blocks: args.blocks,
+        steps: args.steps,
+        batch: args.batch,
+        crop: args.crop,
+        learning_rate: args.learning_rate,
+        seed: args.seed,
+    };
+    photo::train(&options, &args.tiles, &args.run, args.resume, &args.device.open()?)
 }
 
 fn train_step(args: &TrainArgs) -> Result<(), TrainingError> {

@@ -1,8 +1,16 @@
-//! Picture quality, the bytes that peer codecs need for the same picture, and contact sheets.
+//! Picture quality, the bytes that peer codecs need for the same picture, rate-distortion curves and what lies between
+//! two of them, and contact sheets.
 //!
 //! Pictures are 8-bit, grey or RGB: a [`DynamicImage`](image::DynamicImage) of any other kind is refused with a
-//! [`QualityError`]. Everything is computed in memory; only [`ContactSheet::save_png`] writes a file. The WebP
-//! peer compiles libwebp, so it sits behind the feature `webp`; all the rest is Rust.
+//! [`QualityError`]. Everything is computed in memory; only functions named `save_…` write a file.
+//!
+//! What a device does not need is behind features:
+//!
+//! - `webp`: the WebP peer. It compiles libwebp and so needs a C compiler.
+//! - `peers`: `webp`, and the peers by libjpeg-turbo and libavif. libjpeg-turbo is compiled with cmake, make and nasm;
+//!   AVIF is measured where `avifenc` and `avifdec` are on PATH.
+//! - `plot`: curves as SVG and PNG.
+//! - `clock`: the CPU time of encoding, on Unix.
 //!
 //! ```
 //! use image::{DynamicImage, GrayImage, Luma};
@@ -15,18 +23,37 @@
 //! # Ok::<(), lopside_quality::QualityError>(())
 //! ```
 
+mod bd_rate;
+#[cfg(feature = "clock")]
+mod clock;
+mod curve;
 mod error;
+mod ms_ssim;
+mod pchip;
 mod peers;
 mod picture;
+#[cfg(feature = "plot")]
+mod plot;
 mod psnr;
 #[cfg(test)]
 mod samples;
 mod sheet;
 
+pub use bd_rate::{BdRate, RatePoint, bd_rate, bd_rate_within};
+#[cfg(feature = "clock")]
+pub use clock::encode_ms_per_megapixel;
+pub use curve::{RdCurve, RdPoint, rd_csv};
 pub use error::QualityError;
-pub use peers::{CodecPoint, JpegPoint, jpeg_at_psnr, jpeg_encode, jpeg_point, png_bytes};
+pub use ms_ssim::{MS_SSIM_MIN_SIDE, ms_ssim, ms_ssim_db};
+#[cfg(feature = "peers")]
+pub use peers::{Avif, TurboJpeg};
+pub use peers::{
+    ChromaSampling, CodecPoint, JpegPoint, Peer, jpeg_at_psnr, jpeg_encode, jpeg_point, peer_point, png_bytes,
+};
 #[cfg(feature = "webp")]
-pub use peers::{WebpPoint, webp_at_psnr, webp_encode, webp_point};
+pub use peers::{Webp, WebpPoint, webp_at_psnr, webp_encode, webp_point};
 pub use picture::PictureShape;
+#[cfg(feature = "plot")]
+pub use plot::{QualityAxis, RateAxis, RdPlot};
 pub use psnr::{mse, psnr, psnr_of_mse};
 pub use sheet::{ContactSheet, MAX_SHEET_PIXELS};

@@ -1,11 +1,16 @@
 //! What peer codecs need for one picture: files as they would be sent, their headers included.
 //!
 //! PNG is lossless and has one size. JPEG and WebP are compared at equal quality: the lowest quality setting
-//! whose decoded picture has the wanted PSNR.
+//! whose decoded picture has the wanted PSNR. Every [`Peer`] can be measured at all its settings, for a curve.
 
+#[cfg(feature = "peers")]
+mod avif;
 mod jpeg;
+mod peer;
 mod png;
 mod search;
+#[cfg(feature = "peers")]
+mod turbo_jpeg;
 #[cfg(feature = "webp")]
 mod webp;
 
@@ -13,17 +18,23 @@ use std::ops::RangeInclusive;
 
 use crate::QualityError;
 
+#[cfg(feature = "peers")]
+pub use avif::Avif;
 pub use jpeg::{JpegPoint, jpeg_at_psnr, jpeg_encode, jpeg_point};
+pub use peer::{ChromaSampling, Peer, peer_point};
 pub use png::png_bytes;
+#[cfg(feature = "peers")]
+pub use turbo_jpeg::TurboJpeg;
 #[cfg(feature = "webp")]
-pub use webp::{WebpPoint, webp_at_psnr, webp_encode, webp_point};
+pub use webp::{Webp, WebpPoint, webp_at_psnr, webp_encode, webp_point};
 
+pub(crate) use peer::in_colours_of;
 pub(crate) use png::encode as png_encode;
 
 /// One setting of a lossy codec on one picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CodecPoint {
-    /// The codec's quality setting: 1 to 100 for JPEG, 0 to 100 for WebP. The scales are not comparable.
+    /// The codec's quality setting: 1 to 100 for JPEG, 0 to 100 for WebP and AVIF. The scales are not comparable.
     pub quality: u8,
     /// The whole file, in bytes.
     pub bytes: usize,

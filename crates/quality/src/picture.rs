@@ -59,6 +59,12 @@ impl<'a> Picture<'a> {
         if self.shape.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 }
     }
 
+    /// Refuses two pictures that cannot be compared sample by sample.
+    pub(crate) fn check_same_shape(&self, other: &Self) -> Result<(), QualityError> {
+        let (a, b) = (self.shape, other.shape);
+        if a == b { Ok(()) } else { Err(QualityError::Differ { a, b }) }
+    }
+
     /// Refuses a picture with a side of more than `limit` pixels.
     pub(crate) fn check_sides(&self, codec: &'static str, limit: u32) -> Result<(), QualityError> {
         let found = self.shape;

@@ -13,9 +13,7 @@ const PEAK: f64 = 255.0;
 /// [`QualityError::Differ`] when the two have different sizes or channels.
 pub fn mse(a: &DynamicImage, b: &DynamicImage) -> Result<f64, QualityError> {
     let (a, b) = (Picture::new(a)?, Picture::new(b)?);
-    if a.shape != b.shape {
-        return Err(QualityError::Differ { a: a.shape, b: b.shape });
-    }
+    a.check_same_shape(&b)?;
     let squares = a.samples.iter().zip(b.samples).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2));
     Ok(squares.sum::<u64>() as f64 / a.samples.len() as f64)
 }

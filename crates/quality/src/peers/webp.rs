@@ -3,35 +3,88 @@ use std::ops::RangeInclusive;
 use image::{DynamicImage, RgbImage};
 use webp::{Decoder, Encoder, WebPConfig};
 
-use super::{CodecPoint, check_quality, search::Search};
-use crate::{QualityError, picture::Picture, psnr};
+use super::{CodecPoint, Peer, check_quality, peer_point, search::Search};
+use crate::{QualityError, picture::Picture};
 
 const CODEC: &str = "WebP";
 const QUALITIES: RangeInclusive<u8> = 0..=100;
 /// The longest side that a VP8 frame header holds (RFC 6386, section 9.1).
 const MAX_SIDE: u32 = 16_383;
 /// libwebp's slowest and smallest.
-const METHOD: i32 = 6;
+const MAX_METHOD: u8 = 6;
 
 /// WebP at one quality, 0 to 100.
 pub type WebpPoint = CodecPoint;
 
-/// The picture as a lossy WebP file (RFC 9649) by libwebp's method 6, its other settings the default ones. Grey is
-/// expanded to RGB, WebP having no grey; its flat chroma costs a few bytes.
+/// Lossy WebP (RFC 9649) by libwebp on one thread, its settings the default ones but for the method. Quality 0 to 100.
+/// Grey is expanded to RGB, WebP having no grey; its flat chroma costs a few bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Webp {
+    method: u8,
+}
+
+impl Webp {
+    /// WebP by one of libwebp's methods: 0, the fastest, to 6, which makes the smallest files. `cwebp` takes 4 unless
+    /// told otherwise.
+    ///
+    /// # Errors
+    /// [`QualityError::Effort`] for a method above 6.
+    pub fn with_method(method: u8) -> Result<Self, QualityError> {
+        if method > MAX_METHOD {
+            return Err(QualityError::Effort {
+                codec: CODEC,
+                knob: "method",
+                found: method,
+                max: MAX_METHOD,
+            });
+        }
+        Ok(Self { method })
+    }
+}
+
+/// Method 6.
+impl Default for Webp {
+    fn default() -> Self {
+        Self { method: MAX_METHOD }
+    }
+}
+
+impl Peer for Webp {
+    fn name(&self) -> String {
+        format!("{CODEC}, method {}", self.method)
+    }
+
+    fn qualities(&self) -> RangeInclusive<u8> {
+        QUALITIES
+    }
+
+    fn encode(&self, image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError> {
+        check_quality(CODEC, &QUALITIES, quality)?;
+        Picture::new(image)?.check_sides(CODEC, MAX_SIDE)?;
+        let mut config = WebPConfig::new().map_err(|()| failed("encode", "libwebp is of another version"))?;
+        config.quality = f32::from(quality);
+        config.method = i32::from(self.method);
+        let rgb = image.to_rgb8();
+        let encoded = Encoder::from_rgb(&rgb, rgb.width(), rgb.height()).encode_advanced(&config);
+        encoded.map(|webp| webp.to_vec()).map_err(|error| failed("encode", &format!("{error:?}")))
+    }
+
+    fn decode(&self, file: &[u8]) -> Result<DynamicImage, QualityError> {
+        let decoded = Decoder::new(file).decode().ok_or_else(|| failed("decode", "the file is damaged"))?;
+        RgbImage::from_raw(decoded.width(), decoded.height(), decoded.to_vec())
+            .map(DynamicImage::ImageRgb8)
+            .ok_or_else(|| failed("decode", "it has too few samples"))
+    }
+}
+
+/// The picture as a lossy WebP file by [`Webp`]'s method 6.
 ///
 /// # Errors
 /// [`QualityError::Setting`] for a quality outside 0 to 100, [`QualityError::Side`] for a side of more than
 /// 16,383 pixels, [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not supported,
 /// [`QualityError::Codec`] when the encoder fails.
 pub fn webp_encode(image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError> {
-    check_quality(CODEC, &QUALITIES, quality)?;
-    Picture::new(image)?.check_sides(CODEC, MAX_SIDE)?;
-    let mut config = WebPConfig::new().map_err(|()| failed("encode", "libwebp is of another version"))?;
-    config.quality = f32::from(quality);
-    config.method = METHOD;
-    let rgb = image.to_rgb8();
-    let encoded = Encoder::from_rgb(&rgb, rgb.width(), rgb.height()).encode_advanced(&config);
-    encoded.map(|webp| webp.to_vec()).map_err(|error| failed("encode", &format!("{error:?}")))
+    Webp::default().encode(image, quality)
 }
 
 /// The size and the PSNR of [`webp_encode`]'s file. A grey picture is compared with the luma of the decoded one.
@@ -39,13 +92,7 @@ pub fn webp_encode(image: &DynamicImage, quality: u8) -> Result<Vec<u8>, Quality
 /// # Errors
 /// As [`webp_encode`].
 pub fn webp_point(image: &DynamicImage, quality: u8) -> Result<WebpPoint, QualityError> {
-    let webp = webp_encode(image, quality)?;
-    let decoded = decode(&webp)?;
-    let decoded = match image {
-        DynamicImage::ImageLuma8(_) => DynamicImage::ImageLuma8(decoded.to_luma8()),
-        _ => decoded,
-    };
-    Ok(WebpPoint { quality, bytes: webp.len(), psnr: psnr(image, &decoded)? })
+    peer_point(&Webp::default(), image, quality)
 }
 
 /// WebP at the lowest quality whose decoded picture has at least `target_db` of PSNR; quality 0 and quality 100
@@ -57,13 +104,6 @@ pub fn webp_at_psnr(image: &DynamicImage, target_db: f64) -> Result<WebpPoint, Q
     let shape = Picture::new(image)?.shape;
     let point = |quality| webp_point(image, quality);
     Search { qualities: QUALITIES, target_db, point }.run(shape)
-}
-
-fn decode(webp: &[u8]) -> Result<DynamicImage, QualityError> {
-    let decoded = Decoder::new(webp).decode().ok_or_else(|| failed("decode", "the file is damaged"))?;
-    RgbImage::from_raw(decoded.width(), decoded.height(), decoded.to_vec())
-        .map(DynamicImage::ImageRgb8)
-        .ok_or_else(|| failed("decode", "it has too few samples"))
 }
 
 fn failed(action: &'static str, reason: &str) -> QualityError {
@@ -81,7 +121,7 @@ mod tests {
             let webp = webp_encode(&image, 90).unwrap();
             assert!(webp.starts_with(b"RIFF") && &webp[8..15] == b"WEBPVP8", "not a WebP file");
             assert_eq!(webp[15], b' ', "not the lossy kind");
-            let decoded = decode(&webp).unwrap();
+            let decoded = Webp::default().decode(&webp).unwrap();
             assert_eq!((decoded.width(), decoded.height()), (61, 47));
             let point = webp_point(&image, 90).unwrap();
             assert!(point.bytes == webp.len() && point.psnr > 30.0, "{point:?}");
@@ -106,11 +146,21 @@ mod tests {
     }
 
     #[test]
+    fn a_slower_method_makes_a_smaller_file() {
+        let image = samples::natural_rgb(96, 64);
+        let file = |method| Webp::with_method(method).unwrap().encode(&image, 60).unwrap();
+        assert!(file(6).len() < file(0).len());
+        assert_eq!(file(6), webp_encode(&image, 60).unwrap());
+        let error = Webp::with_method(7).unwrap_err().to_string();
+        assert!(error.contains("WebP method 7"), "{error}");
+    }
+
+    #[test]
     fn wrong_settings_sides_and_bytes_are_named() {
         let error = webp_encode(&samples::natural_grey(8, 8), 101).unwrap_err();
         assert!(matches!(error, QualityError::Setting { found: 101, min: 0, max: 100, .. }));
         let error = webp_encode(&DynamicImage::new_luma8(1, 16_384), 50).unwrap_err();
         assert!(matches!(error, QualityError::Side { limit: 16_383, .. }));
-        assert!(matches!(decode(b"RIFF"), Err(QualityError::Codec { action: "decode", .. })));
+        assert!(matches!(Webp::default().decode(b"RIFF"), Err(QualityError::Codec { action: "decode", .. })));
     }
 }

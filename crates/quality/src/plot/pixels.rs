@@ -1,0 +1,117 @@
+//! A back end of plotters for pixels in memory. Shapes are drawn by plotters' own rasteriser; text by glyphs of Noto Sans
+//! Mono drawn beforehand in two sizes, for plotters' own text wants fonts of the system.
+
+use std::convert::Infallible;
+
+use image::{Rgb, RgbImage};
+use noto_sans_mono_bitmap::{FontWeight, RasterHeight, RasterizedChar, get_raster, get_raster_width};
+use plotters::prelude::DrawingBackend;
+use plotters_backend::{
+    BackendColor, BackendCoord, BackendTextStyle, DrawingErrorKind,
+    text_anchor::{HPos, VPos},
+};
+
+const WEIGHT: FontWeight = FontWeight::Regular;
+/// Stands for what the glyphs do not have: they have Latin-1.
+const UNKNOWN: char = '?';
+/// Text of this size and more, in pixels, gets the large glyphs.
+const LARGE: f64 = 20.0;
+
+type Drawn = Result<(), DrawingErrorKind<Infallible>>;
+
+pub(super) struct PixelBackend<'a> {
+    pixels: &'a mut RgbImage,
+}
+
+impl<'a> PixelBackend<'a> {
+    pub(super) fn on(pixels: &'a mut RgbImage) -> Self {
+        Self { pixels }
+    }
+
+    fn blend(&mut self, (x, y): BackendCoord, colour: BackendColor) {
+        let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
+        let Some(Rgb(samples)) = self.pixels.get_pixel_mut_checked(x, y) else { return };
+        let (red, green, blue) = colour.rgb;
+        for (sample, ink) in samples.iter_mut().zip([red, green, blue]) {
+            let mixed = f64::from(*sample) * (1.0 - colour.alpha) + f64::from(ink) * colour.alpha;
+            *sample = mixed.round() as u8;
+        }
+    }
+}
+
+impl DrawingBackend for PixelBackend<'_> {
+    type ErrorType = Infallible;
+
+    fn get_size(&self) -> (u32, u32) {
+        self.pixels.dimensions()
+    }
+
+    fn ensure_prepared(&mut self) -> Drawn {
+        Ok(())
+    }
+
+    fn present(&mut self) -> Drawn {
+        Ok(())
+    }
+
+    fn draw_pixel(&mut self, point: BackendCoord, colour: BackendColor) -> Drawn {
+        self.blend(point, colour);
+        Ok(())
+    }
+
+    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> Drawn {
+        let height = height(style);
+        let corner = corner(text, style);
+        let advance = get_raster_width(WEIGHT, height);
+        for (index, glyph) in text.chars().filter_map(|letter| glyph(letter, height)).enumerate() {
+            for (y, row) in glyph.rows().enumerate() {
+                for (x, &ink) in row.iter().enumerate() {
+                    let (x, y) = (corner.0 + (index * advance + x) as i32, corner.1 + y as i32);
+                    let (x, y) = style.transform().transform(x, y);
+                    self.blend((at.0 + x, at.1 + y), style.color().mix(f64::from(ink) / 255.0));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn estimate_text_size<S: BackendTextStyle>(
+        &self,
+        text: &str,
+        style: &S,
+    ) -> Result<(u32, u32), DrawingErrorKind<Infallible>> {
+        Ok(size(text, style))
+    }
+}
+
+/// The upper left corner of the text, seen from its anchor, before it is turned.
+fn corner<S: BackendTextStyle>(text: &str, style: &S) -> BackendCoord {
+    let (width, height) = size(text, style);
+    let (width, height) = (width as i32, height as i32);
+    let x = match style.anchor().h_pos {
+        HPos::Left => 0,
+        HPos::Center => -width / 2,
+        HPos::Right => -width,
+    };
+    let y = match style.anchor().v_pos {
+        VPos::Top => 0,
+        VPos::Center => -height / 2,
+        VPos::Bottom => -height,
+    };
+    (x, y)
+}
+
+/// Width and height of the text in pixels, before it is turned.
+fn size<S: BackendTextStyle>(text: &str, style: &S) -> (u32, u32) {
+    let height = height(style);
+    let width = text.chars().count() * get_raster_width(WEIGHT, height);
+    (width as u32, height.val() as u32)
+}
+
+fn height<S: BackendTextStyle>(style: &S) -> RasterHeight {
+    if style.size() >= LARGE { RasterHeight::Size24 } else { RasterHeight::Size16 }
+}
+
+fn glyph(letter: char, height: RasterHeight) -> Option<RasterizedChar> {
+    get_raster(letter, WEIGHT, height).or_else(|| get_raster(UNKNOWN, WEIGHT, height))
+}

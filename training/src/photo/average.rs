@@ -1,0 +1,39 @@
+//! The running average of a training's weights, which is better than the weights of any one step.
+
+use std::collections::HashMap;
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
+    tensor::{Tensor, TensorData},
+};
+
+/// Moves `average` towards `model` by `share`, 0 to 1, parameter by parameter (B. Polyak and A. Juditsky,
+/// "Acceleration of stochastic approximation by averaging", 1992, with exponential weights).
+pub(crate) fn towards<M: Module>(average: M, model: &M, share: f32) -> M {
+    let mut collected = Collected(HashMap::new());
+    model.visit(&mut collected);
+    average.map(&mut Averager { model: collected.0, share })
+}
+
+struct Collected(HashMap<ParamId, TensorData>);
+
+impl ModuleVisitor for Collected {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.insert(param.id, param.val().into_data());
+    }
+}
+
+struct Averager {
+    model: HashMap<ParamId, TensorData>,
+    share: f32,
+}
+
+impl ModuleMapper for Averager {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(data) = self.model.remove(&param.id) else { return param };
+        param.map(|average| {
+            let model = Tensor::from_data(data, &average.device());
+            average * (1.0 - self.share) + model * self.share
+        })
+    }
+}

@@ -1,0 +1,41 @@
+//! What lies beyond a picture's border: its mirror image.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::lapped::Parity;
+
+/// One value a channel, `[1, c, 1, 1]`, 1 or −1.
+fn signs(parities: &[[Parity; 2]], axis: usize, device: &Device) -> Tensor<4> {
+    let values: Vec<f32> = parities.iter().map(|parity| parity[axis].sign()).collect();
+    Tensor::from_data(TensorData::new(values, [1, parities.len(), 1, 1]), device)
+}
+
+/// `[n, c, h, w]` coefficients to `[n, c, h + 2, w + 2]`: a ring of mirrored neighbours, their signs by parity.
+pub(crate) fn ring(x: Tensor<4>, parities: &[[Parity; 2]]) -> Tensor<4> {
+    let device = x.device();
+    (0..2).fold(x, |x, axis| {
+        let (dim, signs) = (axis + 2, signs(parities, axis, &device));
+        let last = x.dims()[dim] - 1;
+        let first = x.clone().narrow(dim, 0, 1) * signs.clone();
+        let beyond = x.clone().narrow(dim, last, 1) * signs;
+        Tensor::cat(vec![first, x, beyond], dim)
+    })
+}
+
+/// `[n, c, h, w]` samples to `[n, c, h + 2·margin, w + 2·margin]`: the picture continued by its mirror image.
+pub(crate) fn extend(x: Tensor<4>, margin: usize) -> Tensor<4> {
+    [2, 3].into_iter().fold(x, |x, dim| {
+        let last = x.dims()[dim] - margin;
+        let before = x.clone().narrow(dim, 0, margin).flip([dim as isize]);
+        let after = x.clone().narrow(dim, last, margin).flip([dim as isize]);
+        Tensor::cat(vec![before, x, after], dim)
+    })
+}
+
+/// `(w + flips of w) / 4`: filters `[out, in, k, k]` with the symmetry that their channel's parity asks for.
+pub(crate) fn symmetric(w: Tensor<4>, parities: &[[Parity; 2]]) -> Tensor<4> {
+    let device = w.device();
+    let by = |axis| signs(parities, axis, &device).swap_dims(0, 1);
+    let w = (w.clone() + w.flip([2]) * by(0)) * 0.5;
+    (w.clone() + w.flip([3]) * by(1)) * 0.5
+}

@@ -1,0 +1,166 @@
+//! The shape of the photo model, from which weights, graphs and costs follow.
+//!
+//! ```text
+//! picture ─analysis─► 1/8 bands ──────────────► fine     [n, c₀ − m₁, h/8, w/8]
+//!                       └first m₁─merge─► 1/16 ► middle   [n, 4·m₁ − m₂, h/16, w/16]
+//!                                          └first m₂─merge─► coarse [n, 4·m₂, h/32, w/32]
+//! ```
+//! The lowest bands of a level are transformed once more, two by two, because at 1/8 resolution neighbouring
+//! blocks still have much in common. What is left over at each level is one layer of a frame, coarsest first.
+
+use super::lapped::Parity;
+
+/// The step of the first transform, in pixels.
+pub const STRIDE: usize = 8;
+/// Samples of the picture that the first transform's functions reach over a block's sides.
+pub const REACH: usize = STRIDE / 2;
+
+/// One basis function of the first transform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Band {
+    /// The row of [`COLOURS`].
+    pub colour: usize,
+    /// The vertical frequency, 0 to 7.
+    pub vertical: usize,
+    /// The horizontal frequency, 0 to 7.
+    pub horizontal: usize,
+}
+
+/// Grey and two colour differences out of red, green, blue: the principal axes of natural pictures, near enough,
+/// made orthonormal so that an error in them is as large as in the picture.
+pub const COLOURS: [[f64; 3]; 3] = [
+    [0.577_350_269_189_625_8, 0.577_350_269_189_625_8, 0.577_350_269_189_625_8],
+    [std::f64::consts::FRAC_1_SQRT_2, 0.0, -std::f64::consts::FRAC_1_SQRT_2],
+    [0.408_248_290_463_863, -0.816_496_580_927_726, 0.408_248_290_463_863],
+];
+
+/// The shape of a photo model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Bands of grey, lowest first, 1 to 64.
+    pub luma: usize,
+    /// Bands of each colour difference, 1 to 64.
+    pub chroma: usize,
+    /// How many of a level's lowest bands are merged into the next.
+    pub merges: Vec<usize>,
+    /// Channels of the decoder's residual network.
+    pub width: usize,
+    /// Its residual blocks.
+    pub blocks: usize,
+}
+
+impl Spec {
+    /// The first transform's bands, lowest frequency first. A colour difference's band comes where a band of grey of
+    /// twice its frequency does, because it matters less and is as smooth.
+    #[must_use]
+    pub fn bands(&self) -> Vec<Band> {
+        let mut bands: Vec<Band> =
+            (0..3).flat_map(|colour| Self::of_colour(colour, if colour == 0 { self.luma } else { self.chroma })).collect();
+        bands.sort_by_key(|band| (band.weight(), band.colour, band.vertical));
+        bands
+    }
+
+    fn of_colour(colour: usize, count: usize) -> impl Iterator<Item = Band> {
+        let mut all: Vec<Band> = (0..STRIDE * STRIDE)
+            .map(|i| Band { colour, vertical: i / STRIDE, horizontal: i % STRIDE })
+            .collect();
+        all.sort_by_key(|band| (band.frequency(), band.vertical));
+        all.into_iter().take(count)
+    }
+
+    /// Vertical and horizontal parity of every channel of level `level`, before the lowest are taken out; level 0
+    /// is the first transform.
+    #[must_use]
+    pub fn parities(&self, level: usize) -> Vec<[Parity; 2]> {
+        let mut parities: Vec<[Parity; 2]> =
+            self.bands().iter().map(|b| [Parity::of_band(b.vertical), Parity::of_band(b.horizontal)]).collect();
+        for &merged in &self.merges[..level] {
+            parities = (0..4 * merged)
+                .map(|i| {
+                    let [vertical, horizontal] = parities[i % merged];
+                    let quarter = i / merged;
+                    [Parity::of_band(quarter / 2).compose(vertical), Parity::of_band(quarter % 2).compose(horizontal)]
+                })
+                .collect();
+        }
+        parities
+    }
+
+    /// Channels of level `level` before the lowest are taken out.
+    #[must_use]
+    pub fn channels(&self, level: usize) -> usize {
+        if level == 0 { self.luma + 2 * self.chroma } else { 4 * self.merges[level - 1] }
+    }
+
+    /// How many levels there are.
+    #[must_use]
+    pub fn levels(&self) -> usize {
+        self.merges.len() + 1
+    }
+
+    /// Channels of the layer that stays at `level`.
+    #[must_use]
+    pub fn kept(&self, level: usize) -> usize {
+        self.channels(level) - self.merges.get(level).copied().unwrap_or(0)
+    }
+
+    /// The step of level `level`, in pixels.
+    #[must_use]
+    pub fn stride(&self, level: usize) -> usize {
+        STRIDE << level
+    }
+
+    /// What the sides of a picture are padded to a multiple of.
+    #[must_use]
+    pub fn alignment(&self) -> usize {
+        self.stride(self.levels() - 1)
+    }
+}
+
+impl Band {
+    /// The square of its frequency.
+    fn frequency(self) -> usize {
+        self.vertical * self.vertical + self.horizontal * self.horizontal
+    }
+
+    fn weight(self) -> usize {
+        // The lowest colour band comes after the lowest of grey and before all else.
+        if self.colour == 0 { 2 * self.frequency() } else { 8 * self.frequency() + 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> Spec {
+        Spec { luma: 64, chroma: 15, merges: vec![16, 6], width: 8, blocks: 1 }
+    }
+
+    #[test]
+    fn layers_hold_every_coefficient_once() {
+        let spec = spec();
+        assert_eq!((0..3).map(|l| spec.kept(l)).collect::<Vec<_>>(), [78, 58, 24]);
+        let per_block: usize = (0..3).map(|l| spec.kept(l) * 16 >> (2 * l)).sum();
+        assert_eq!(per_block, 94 * 16);
+        assert_eq!((spec.alignment(), spec.channels(0), spec.channels(2)), (32, 94, 24));
+    }
+
+    #[test]
+    fn the_lowest_bands_come_first() {
+        let bands = spec().bands();
+        assert!(bands[..3].iter().all(|b| (b.vertical, b.horizontal) == (0, 0)));
+        assert!(bands.windows(2).all(|pair| pair[0].weight() <= pair[1].weight()));
+        assert_eq!(bands.iter().filter(|b| b.colour == 2).count(), 15);
+    }
+
+    #[test]
+    fn parities_multiply_from_level_to_level() {
+        let spec = spec();
+        let (bands, merged) = (spec.bands(), spec.parities(1));
+        // Channel 16 + 3 is the horizontally odd pair of band 3.
+        let band = bands[3];
+        assert_eq!(merged[16 + 3][0], Parity::of_band(band.vertical));
+        assert_eq!(merged[16 + 3][1], Parity::Odd.compose(Parity::of_band(band.horizontal)));
+    }
+}

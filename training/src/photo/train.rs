@@ -1,0 +1,299 @@
+//! The photo model's training loop.
+
+use std::{
+    f64::consts::PI,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use burn::{
+    grad_clipping::GradientClippingConfig,
+    module::Module,
+    optim::{AdamConfig, GradientsParams, ModuleOptimizer},
+    tensor::{Device, Tensor, TensorData},
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    average,
+    model::{COARSEST, FINEST, PhotoModel, step},
+    spec::Spec,
+    transform::Filters,
+};
+use crate::{
+    TrainingError,
+    error::io,
+    photos::{Batch, BatchLoader, Crop, Sampling, TileSet},
+};
+
+/// How far from the middle between two integers a coefficient is rounded towards zero: 0.5 rounds to the nearest.
+pub(crate) const ROUNDING: f32 = 0.4;
+/// Steps from one validation and checkpoint to the next.
+const EVERY: usize = 250;
+/// Steps in which the learning rate rises.
+const WARM_UP: f64 = 100.0;
+/// The qualities at which validation measures, as octaves.
+const VALIDATED: [f32; 4] = [3.5, 4.9, 6.1, 7.0];
+
+/// What a photo training is started with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PhotoOptions {
+    /// Channels of the residual network.
+    pub width: usize,
+    /// Its blocks.
+    pub blocks: usize,
+    /// Steps in all.
+    pub steps: usize,
+    /// Pictures a step.
+    pub batch: usize,
+    /// Their side, in pixels: a multiple of 32.
+    pub crop: usize,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// Decides weights, pictures and qualities.
+    pub seed: u64,
+}
+
+/// One validation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PhotoPoint {
+    /// Steps done.
+    pub step: usize,
+    /// The mean loss since the last point.
+    pub train_loss: f64,
+    /// Mean PSNR in dB over the validation tiles, averaged weights, one an octave.
+    pub psnr: Vec<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct PhotoMetrics {
+    options: PhotoOptions,
+    points: Vec<PhotoPoint>,
+}
+
+impl PhotoOptions {
+    /// The model's shape.
+    #[must_use]
+    pub fn spec(&self) -> Spec {
+        Spec { luma: 64, chroma: 16, merges: vec![6, 4], width: self.width, blocks: self.blocks }
+    }
+}
+
+struct Trainer {
+    spec: Spec,
+    model: PhotoModel,
+    average: PhotoModel,
+    frozen: Filters,
+    optimiser: ModuleOptimizer,
+    metrics: PhotoMetrics,
+    device: Device,
+}
+
+/// Trains the decoder on the tiles of a cache and leaves weights, their average, the optimiser and the figures in
+/// `run`.
+///
+/// # Errors
+/// [`TrainingError`] when there is nothing to resume, the options differ, or a file cannot be read or written.
+pub fn train(
+    options: &PhotoOptions,
+    cache: &Path,
+    run: &Path,
+    resume: bool,
+    device: &Device,
+) -> Result<(), TrainingError> {
+    let crop = Crop::new(options.crop)?;
+    let tiles = TileSet::open(cache)?;
+    fs::create_dir_all(run).map_err(io(run))?;
+    let mut trainer = Trainer::new(options, device);
+    if resume {
+        trainer = trainer.resumed(run)?;
+    }
+    let first = trainer.metrics.points.last().map_or(0, |point| point.step);
+    let sampling = Sampling { seed: options.seed, batch: options.batch, crop };
+    let loader = BatchLoader::new(&tiles, sampling, first, 1)?;
+    let bar = progress(options.steps, first);
+    let mut sum = 0.0;
+    for batch in loader.take(options.steps - first) {
+        let done = batch.step + 1;
+        sum += trainer.step(&batch)?;
+        bar.inc(1);
+        if done % EVERY == 0 || done == options.steps {
+            let psnr = trainer.validate(&tiles, crop);
+            let train_loss = sum / EVERY as f64;
+            sum = 0.0;
+            bar.println(format!("step {done} loss {train_loss:.4} PSNR {psnr:.3?}"));
+            tracing_line(run, done, train_loss, &psnr)?;
+            trainer.metrics.points.push(PhotoPoint { step: done, train_loss, psnr });
+            trainer.save(run)?;
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// A line a validation, for those who watch a long training without a terminal.
+fn tracing_line(run: &Path, step: usize, loss: f64, psnr: &[f64]) -> Result<(), TrainingError> {
+    use std::io::Write as _;
+    let path = run.join("log.txt");
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
+    writeln!(file, "{step} {loss:.5} {psnr:.3?}").map_err(io(&path))
+}
+
+impl Trainer {
+    fn new(options: &PhotoOptions, device: &Device) -> Self {
+        device.seed(options.seed);
+        let spec = options.spec();
+        let autodiff = device.clone().autodiff();
+        let model = PhotoModel::new(&spec, &autodiff);
+        let clipping = Some(GradientClippingConfig::Norm(1.0));
+        Self {
+            average: model.valid(),
+            frozen: model.valid().analysis,
+            optimiser: AdamConfig::new().with_epsilon(1e-8).with_grad_clipping(clipping).init(),
+            metrics: PhotoMetrics { options: options.clone(), points: Vec::new() },
+            device: device.clone(),
+            spec,
+            model,
+        }
+    }
+
+    fn step(&mut self, batch: &Batch) -> Result<f64, TrainingError> {
+        let options = &self.metrics.options;
+        let picture = tensor(batch, &self.device);
+        let octave = octaves(options.seed, batch.step, batch.shape[0], &self.device);
+        let layers: Vec<Tensor<4>> =
+            quantised(&self.frozen, picture.clone(), &octave, &self.spec).into_iter().map(Tensor::from_inner).collect();
+        let linear = {
+            let inner: Vec<_> = layers.iter().map(|layer| layer.clone().inner()).collect();
+            let synthesis = &self.frozen;
+            mse(synthesis.synthesise(synthesis.unmerge(&inner, &self.spec), &self.spec), picture.clone())
+        };
+        let decoded = self.model.decode(&layers, Tensor::from_inner(octave), &self.spec);
+        // Relative to what rounding alone costs, so that every quality weighs the same.
+        let weight = Tensor::from_inner(linear.recip());
+        let loss = (mse(decoded, Tensor::from_inner(picture)) * weight).mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        let value = f64::from(loss.into_scalar::<f32>());
+        if !value.is_finite() {
+            return Err(TrainingError::Diverged { epoch: 0, step: batch.step });
+        }
+        let rate = learning_rate(options, batch.step);
+        self.model = self.optimiser.step(rate, self.model.clone(), gradients);
+        let share = (10.0 / (batch.step as f32 + 10.0)).max(0.002);
+        self.average = average::towards(self.average.clone(), &self.model.valid(), share);
+        Ok(value)
+    }
+
+    fn validate(&self, tiles: &TileSet, crop: Crop) -> Vec<f64> {
+        VALIDATED
+            .iter()
+            .map(|&octave| {
+                let batches = tiles.validation_batches(crop, 8).step_by(3);
+                let psnr: Vec<f64> = batches.map(|batch| self.psnr(&batch, octave)).collect();
+                psnr.iter().sum::<f64>() / psnr.len() as f64
+            })
+            .collect()
+    }
+
+    fn psnr(&self, batch: &Batch, octave: f32) -> f64 {
+        let picture = tensor(batch, &self.device);
+        let octave = Tensor::full([batch.shape[0], 1], octave, &self.device);
+        let layers = quantised(&self.frozen, picture.clone(), &octave, &self.spec);
+        let decoded = self.average.decode(&layers, octave, &self.spec).clamp(-0.5, 0.5);
+        let error: Vec<f32> = mse(decoded, picture).into_data().try_to_vec().unwrap_or_default();
+        error.iter().map(|&e| -10.0 * f64::from(e.max(1e-12)).log10()).sum::<f64>() / error.len().max(1) as f64
+    }
+
+    fn save(&self, run: &Path) -> Result<(), TrainingError> {
+        let done = self.metrics.points.last().map_or(0, |point| point.step);
+        let record = |path: &Path, error: String| TrainingError::Record { path: path.to_owned(), reason: error };
+        let path = file(run, "model", done);
+        self.model.clone().save_file(&path).map_err(|e| record(&path, e.to_string()))?;
+        let path = file(run, "average", done);
+        self.average.clone().save_file(&path).map_err(|e| record(&path, e.to_string()))?;
+        let path = file(run, "optimiser", done);
+        self.optimiser.save(&path).map_err(|e| record(&path, e.to_string()))?;
+        let path = run.join("metrics.json");
+        let json = serde_json::to_string_pretty(&self.metrics)
+            .map_err(|source| TrainingError::Json { path: path.clone(), source })?;
+        let fresh = run.join("metrics.json.new");
+        fs::write(&fresh, json + "\n").map_err(io(&fresh))?;
+        fs::rename(&fresh, &path).map_err(io(&path))?;
+        if let [.., before, _] = &self.metrics.points[..] {
+            for name in ["model", "average", "optimiser"] {
+                let _ = fs::remove_file(file(run, name, before.step));
+            }
+        }
+        Ok(())
+    }
+
+    fn resumed(mut self, run: &Path) -> Result<Self, TrainingError> {
+        let path = run.join("metrics.json");
+        let text = fs::read_to_string(&path).map_err(|_| TrainingError::NoRun { run: run.to_owned() })?;
+        let metrics: PhotoMetrics =
+            serde_json::from_str(&text).map_err(|source| TrainingError::Json { path, source })?;
+        if metrics.options != self.metrics.options {
+            return Err(TrainingError::OtherOptions {
+                run: run.to_owned(),
+                found: format!("{:?}", metrics.options),
+                asked: format!("{:?}", self.metrics.options),
+            });
+        }
+        let done = metrics.points.last().map_or(0, |point| point.step);
+        let record = |path: &Path, error: String| TrainingError::Record { path: path.to_owned(), reason: error };
+        let path = file(run, "model", done);
+        self.model = self.model.try_load_file(&path).map_err(|e| record(&path, e.to_string()))?;
+        let path = file(run, "average", done);
+        self.average = self.average.try_load_file(&path).map_err(|e| record(&path, e.to_string()))?;
+        let path = file(run, "optimiser", done);
+        self.optimiser = self.optimiser.load(&path).map_err(|e| record(&path, e.to_string()))?;
+        self.metrics = metrics;
+        Ok(self)
+    }
+}
+
+/// The dequantised layers of a picture.
+fn quantised(filters: &Filters, picture: Tensor<4>, octave: &Tensor<2>, spec: &Spec) -> Vec<Tensor<4>> {
+    let step = step(octave.clone());
+    let round = |layer: Tensor<4>| {
+        let scaled = layer / step.clone();
+        scaled.clone().sign() * (scaled.abs() + ROUNDING).floor() * step.clone()
+    };
+    filters.analyse(picture, spec).into_iter().map(round).collect()
+}
+
+/// One octave a picture, evenly over all qualities.
+fn octaves(seed: u64, step: usize, n: usize, device: &Device) -> Tensor<2> {
+    let mut rng = StdRng::seed_from_u64(seed.rotate_left(32) ^ step as u64);
+    let values: Vec<f32> = (0..n).map(|_| rng.random_range(FINEST + 0.6..COARSEST)).collect();
+    Tensor::from_data(TensorData::new(values, [n, 1]), device)
+}
+
+/// Mean squared error of each picture, `[n, 1, 1, 1]`.
+fn mse(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    (a - b).square().mean_dim(1).mean_dim(2).mean_dim(3)
+}
+
+fn tensor(batch: &Batch, device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(batch.samples.clone(), batch.shape), device)
+}
+
+/// Up within [`WARM_UP`] steps, then down to 0 along half a cosine.
+fn learning_rate(options: &PhotoOptions, step: usize) -> f64 {
+    let done = step as f64 / options.steps as f64;
+    options.learning_rate * 0.5 * (1.0 + (PI * done).cos()) * ((step + 1) as f64 / WARM_UP).min(1.0)
+}
+
+fn file(run: &Path, name: &str, step: usize) -> PathBuf {
+    run.join(format!("{name}-{step}.bpk"))
+}
+
+fn progress(steps: usize, first: usize) -> ProgressBar {
+    let bar = ProgressBar::new(steps as u64).with_position(first as u64);
+    match ProgressStyle::with_template("{bar:30} {percent:>3} % {msg} ({eta} left)") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

@@ -1,0 +1,163 @@
+//! The linear parts: analysis at the edge, synthesis in the cloud, each the other's inverse at the start.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{
+        Device, Tensor, TensorData,
+        module::{conv_transpose2d, conv2d},
+        ops::{ConvOptions, ConvTransposeOptions},
+    },
+};
+
+use super::{
+    lapped::lapped_transform,
+    mirror,
+    spec::{COLOURS, REACH, STRIDE, Spec},
+};
+
+/// Filters of one half: the first transform `[c, 3, 16, 16]`, then a merge `[4·m, m, 4, 4]` a level.
+#[derive(Module, Debug)]
+pub struct Filters {
+    /// The first transform.
+    pub bands: Param<Tensor<4>>,
+    /// The merges, finest first.
+    pub merges: Vec<Param<Tensor<4>>>,
+}
+
+impl Filters {
+    /// The lapped orthogonal transform.
+    #[must_use]
+    pub fn lapped(spec: &Spec, device: &Device) -> Self {
+        let merges = spec.merges.iter().map(|&m| Param::from_tensor(merge(m, device))).collect();
+        Self { bands: Param::from_tensor(first(spec, device)), merges }
+    }
+
+    /// A picture `[n, 3, h, w]`, sides multiples of the spec's alignment, to its layers, coarsest first.
+    #[must_use]
+    pub fn analyse(&self, picture: Tensor<4>, spec: &Spec) -> Vec<Tensor<4>> {
+        let weight = mirror::symmetric(self.bands.val(), &spec.parities(0));
+        let picture = mirror::extend(picture, REACH);
+        let mut bands = conv2d(picture, weight, None, strided(STRIDE));
+        let mut layers = Vec::new();
+        for (level, (&merged, weight)) in spec.merges.iter().zip(&self.merges).enumerate() {
+            let kept = bands.dims()[1] - merged;
+            layers.push(bands.clone().narrow(1, merged, kept));
+            let low = mirror::ring(bands.narrow(1, 0, merged), &spec.parities(level)[..merged]);
+            let weight = merge_symmetry(weight.val(), spec, level);
+            bands = conv2d(low, weight, None, strided(2));
+        }
+        layers.push(bands);
+        layers.reverse();
+        layers
+    }
+
+    /// Layers, coarsest first, back to the bands of the first transform, `[n, c, h/8, w/8]`.
+    #[must_use]
+    pub fn unmerge(&self, layers: &[Tensor<4>], spec: &Spec) -> Tensor<4> {
+        let mut layers = layers.iter();
+        let mut bands = layers.next().cloned().unwrap_or_else(|| unreachable!("a spec has a level"));
+        for (level, layer) in (0..spec.merges.len()).rev().zip(layers) {
+            let low = mirror::ring(bands, &spec.parities(level + 1));
+            let low = conv_transpose2d(low, self.merges[level].val(), None, transposed(2, 3));
+            bands = Tensor::cat(vec![low, layer.clone()], 1);
+        }
+        bands
+    }
+
+    /// Bands of the first transform to a picture `[n, 3, h, w]`.
+    #[must_use]
+    pub fn synthesise(&self, bands: Tensor<4>, spec: &Spec) -> Tensor<4> {
+        let bands = mirror::ring(bands, &spec.parities(0));
+        conv_transpose2d(bands, self.bands.val(), None, transposed(STRIDE, STRIDE + REACH))
+    }
+}
+
+/// A merge's filters with their symmetry: a pair of channels of opposite parity mixes antisymmetrically.
+fn merge_symmetry(weight: Tensor<4>, spec: &Spec, level: usize) -> Tensor<4> {
+    let device = weight.device();
+    let (outer, inner) = (spec.parities(level + 1), spec.parities(level));
+    let merged = spec.merges[level];
+    let signs = |axis: usize| {
+        let values: Vec<f32> = outer
+            .iter()
+            .flat_map(|out| inner[..merged].iter().map(move |from| out[axis].compose(from[axis]).sign()))
+            .collect();
+        Tensor::<4>::from_data(TensorData::new(values, [4 * merged, merged, 1, 1]), &device)
+    };
+    let w = (weight.clone() + weight.flip([2]) * signs(0)) * 0.5;
+    (w.clone() + w.flip([3]) * signs(1)) * 0.5
+}
+
+fn first(spec: &Spec, device: &Device) -> Tensor<4> {
+    let (rows, size) = (lapped_transform(STRIDE), 2 * STRIDE);
+    let values: Vec<f32> = spec
+        .bands()
+        .iter()
+        .flat_map(|band| {
+            let rows = &rows;
+            (0..3 * size * size).map(move |i| {
+                let (colour, y, x) = (i / (size * size), i / size % size, i % size);
+                (COLOURS[band.colour][colour] * rows[(band.vertical, y)] * rows[(band.horizontal, x)]) as f32
+            })
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(values, [spec.channels(0), 3, size, size]), device)
+}
+
+/// Every channel by itself, two by two in both directions.
+fn merge(merged: usize, device: &Device) -> Tensor<4> {
+    let rows = lapped_transform(2);
+    let mut values = vec![0.0_f32; 4 * merged * merged * 16];
+    for (quarter, channel, y, x) in (0..4 * merged * 16).map(|i| (i / 16 / merged, i / 16 % merged, i / 4 % 4, i % 4)) {
+        let out = quarter * merged + channel;
+        values[((out * merged + channel) * 4 + y) * 4 + x] = (rows[(quarter / 2, y)] * rows[(quarter % 2, x)]) as f32;
+    }
+    Tensor::from_data(TensorData::new(values, [4 * merged, merged, 4, 4]), device)
+}
+
+fn strided(stride: usize) -> ConvOptions<2> {
+    ConvOptions::new([stride; 2], [0; 2], [1; 2], 1)
+}
+
+fn transposed(stride: usize, crop: usize) -> ConvTransposeOptions<2> {
+    ConvTransposeOptions::new([stride; 2], [crop; 2], [0; 2], [1; 2], 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+
+    fn picture(h: usize, w: usize) -> Tensor<4> {
+        Tensor::random([1, 3, h, w], Distribution::Uniform(-0.5, 0.5), &Device::flex())
+    }
+
+    fn largest(x: Tensor<4>) -> f32 {
+        x.abs().max().into_scalar::<f32>()
+    }
+
+    #[test]
+    fn with_every_band_the_picture_comes_back_up_to_its_border() {
+        let spec = Spec { luma: 64, chroma: 64, merges: vec![16, 6], width: 8, blocks: 1 };
+        let filters = Filters::lapped(&spec, &Device::flex());
+        let picture = picture(64, 96);
+        let layers = filters.analyse(picture.clone(), &spec);
+        let shapes: Vec<_> = layers.iter().map(Tensor::dims).collect();
+        assert_eq!(shapes, [[1, 24, 2, 3], [1, 58, 4, 6], [1, 176, 8, 12]]);
+        let back = filters.synthesise(filters.unmerge(&layers, &spec), &spec);
+        let error = largest(back - picture);
+        assert!(error < 1e-5, "{error}");
+    }
+
+    #[test]
+    fn the_symmetry_changes_nothing_at_the_start() {
+        let spec = Spec { luma: 64, chroma: 15, merges: vec![16, 6], width: 8, blocks: 1 };
+        let filters = Filters::lapped(&spec, &Device::flex());
+        let bands = filters.bands.val();
+        assert!(largest(mirror::symmetric(bands.clone(), &spec.parities(0)) - bands) < 1e-6);
+        for (level, merge) in filters.merges.iter().enumerate() {
+            assert!(largest(merge_symmetry(merge.val(), &spec, level) - merge.val()) < 1e-6);
+        }
+    }
+}

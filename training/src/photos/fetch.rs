@@ -1,0 +1,168 @@
+//! Copies the photographs of [`sources`](super::sources) out of their Debian packages.
+//!
+//! ```text
+//! DIR/train/LABEL-NAME.EXT   to learn from and to validate with
+//! DIR/test/LABEL-NAME.EXT    lossless, to measure with
+//! DIR/provenance.csv         file,package,version,licence,path,sha256,width,height
+//! ```
+//! `provenance.csv` is replaced last, so where it stands all its files do. The packages and what is unpacked of
+//! them lie in a folder below DIR that is removed in the end, about 250 MB.
+
+use std::{fs, path::Path};
+
+use lopside_bundle::Digest;
+
+use super::{
+    packages, picture, replace,
+    sources::{PACKAGES, Package, Photo, photos},
+};
+use crate::{TrainingError, error::io};
+
+/// Name of the table of origins.
+pub const PROVENANCE: &str = "provenance.csv";
+
+const HEADER: &str = "file,package,version,licence,path,sha256,width,height";
+
+/// Where a photograph came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// Path below the folder, like `train/plasma-Kite.jpg`.
+    pub file: String,
+    /// The list's entry: package, licence, path in the package.
+    pub photo: Photo,
+    /// The package's version.
+    pub version: String,
+    /// Digest of the file.
+    pub sha256: Digest,
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+}
+
+/// Fills `out` with the photographs. With `debs`, takes the packages from that folder, otherwise from
+/// `apt-get download`. Files of the same names are replaced, others are left alone.
+///
+/// # Errors
+/// [`TrainingError::Packages`] when `apt-get` or `dpkg-deb` is missing or fails; [`TrainingError::NoDeb`] when
+/// `debs` lacks a package; [`TrainingError::NotInPackage`] when a package of another version lacks a photograph;
+/// [`TrainingError::Photo`] when one cannot be read; [`TrainingError::Io`].
+pub fn fetch(out: &Path, debs: Option<&Path>) -> Result<Vec<Provenance>, TrainingError> {
+    fs::create_dir_all(out).map_err(io(out))?;
+    let work = tempfile::Builder::new().prefix(".packages-").tempdir_in(out).map_err(io(out))?;
+    if debs.is_none() {
+        packages::download(&PACKAGES, work.path())?;
+    }
+    let debs = debs.unwrap_or(work.path());
+    let mut table = Vec::new();
+    for package in PACKAGES {
+        table.extend(take(package, debs, work.path(), out)?);
+    }
+    write(&table, out)?;
+    Ok(table)
+}
+
+/// Copies one package's photographs to `out`.
+fn take(
+    package: &'static Package,
+    debs: &Path,
+    work: &Path,
+    out: &Path,
+) -> Result<Vec<Provenance>, TrainingError> {
+    let deb = packages::find(package, debs)?;
+    let version = packages::version(&deb)?;
+    let unpacked = work.join(package.label);
+    packages::unpack(&deb, &unpacked)?;
+    photos()
+        .filter(|photo| photo.package == package)
+        .map(|photo| copy(photo, &version, &unpacked, out))
+        .collect()
+}
+
+fn copy(photo: Photo, version: &str, unpacked: &Path, out: &Path) -> Result<Provenance, TrainingError> {
+    let from = unpacked.join(&photo.path);
+    let bytes = fs::read(&from).map_err(|_| TrainingError::NotInPackage {
+        package: photo.package.name,
+        version: version.to_owned(),
+        path: photo.path.clone(),
+        expected: photo.package.version,
+    })?;
+    let (width, height) = picture::size(&from)?;
+    let folder = photo.package.purpose.folder();
+    fs::create_dir_all(out.join(folder)).map_err(io(&out.join(folder)))?;
+    let file = format!("{folder}/{}", photo.name);
+    fs::write(out.join(&file), &bytes).map_err(io(&out.join(&file)))?;
+    Ok(Provenance { file, photo, version: version.to_owned(), sha256: Digest::of(&bytes), width, height })
+}
+
+fn write(table: &[Provenance], out: &Path) -> Result<(), TrainingError> {
+    let rows = table.iter().map(|row| {
+        let Provenance { file, photo, version, sha256, width, height } = row;
+        let Photo { package, licence, path, .. } = photo;
+        format!("{file},{},{version},{licence},{path},{},{width},{height}\n", package.name, sha256.as_str())
+    });
+    replace(&out.join(PROVENANCE), format!("{HEADER}\n{}", rows.collect::<String>()).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// A folder with one empty package of each name.
+    fn empty_packages() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for package in PACKAGES {
+            let tree = folder.path().join("tree");
+            fs::create_dir_all(tree.join("DEBIAN")).unwrap();
+            let control = format!(
+                "Package: {}\nVersion: 9:1-1\nArchitecture: all\nMaintainer: nobody <nobody@localhost>\n\
+                 Description: empty\n",
+                package.name
+            );
+            fs::write(tree.join("DEBIAN/control"), control).unwrap();
+            let deb = folder.path().join(format!("{}_1-1_all.deb", package.name));
+            let built = Command::new("dpkg-deb").arg("-b").arg(&tree).arg(deb).output().unwrap();
+            assert!(built.status.success());
+        }
+        folder
+    }
+
+    #[test]
+    fn a_version_without_a_photograph_is_refused_with_the_one_that_has_it() {
+        if Command::new("dpkg-deb").arg("--version").output().is_err() {
+            return;
+        }
+        let (out, debs) = (tempfile::tempdir().unwrap(), empty_packages());
+        let error = fetch(out.path(), Some(debs.path())).unwrap_err();
+        assert!(matches!(error, TrainingError::NotInPackage { .. }), "{error}");
+        let error = error.to_string();
+        assert!(error.contains("9:1-1") && error.contains("20.04.0-2"), "{error}");
+        let left = fs::read_dir(out.path()).unwrap().count();
+        assert_eq!(left, 0, "the unpacked packages were left behind");
+    }
+
+    #[test]
+    fn the_table_names_every_origin() {
+        let out = tempfile::tempdir().unwrap();
+        let photo = photos().find(|photo| photo.name == "plasma-Kite.jpg").unwrap();
+        let row = Provenance {
+            file: "train/plasma-Kite.jpg".into(),
+            photo,
+            version: "4:5.27.5-2".into(),
+            sha256: Digest::of(b""),
+            width: 2560,
+            height: 1600,
+        };
+        write(&[row], out.path()).unwrap();
+        let text = fs::read_to_string(out.path().join(PROVENANCE)).unwrap();
+        assert_eq!(
+            text,
+            "file,package,version,licence,path,sha256,width,height\n\
+             train/plasma-Kite.jpg,plasma-workspace-wallpapers,4:5.27.5-2,GPL-2+,\
+             usr/share/wallpapers/Kite/contents/images/2560x1600.jpg,\
+             e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855,2560,1600\n"
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! `tiles.json`: what a tile cache holds and what it was made of.
+//!
+//! ```text
+//! CACHE/train.tiles        RGB8 tiles of 256 x 256, one after the other, nothing between
+//! CACHE/validation.tiles   the same, of other photographs
+//! CACHE/tiles.json         this index
+//! ```
+//! The index is removed before the tiles are replaced and written after them, so where it stands it describes
+//! them.
+
+use std::{fs, path::Path};
+
+use lopside_bundle::Digest;
+use serde::{Deserialize, Serialize};
+
+use super::{picture::TILE_BYTES, replace};
+use crate::TrainingError;
+
+/// Name of the index in the cache's folder.
+pub const INDEX: &str = "tiles.json";
+/// The version of the index and of what the tiles are; another one is made anew.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// How tiles are made.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TileOptions {
+    /// Whether photographs are halved first, which hides the traces of JPEG in them.
+    pub halve: bool,
+    /// Which share of the photographs validates, 0 to 1. Of two or more, at least one validates and at least
+    /// one trains.
+    pub validation_share: f64,
+}
+
+impl Default for TileOptions {
+    fn default() -> Self {
+        Self { halve: true, validation_share: 0.1 }
+    }
+}
+
+/// Which tiles. A photograph's tiles all belong to the same subset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subset {
+    /// To learn from.
+    Train,
+    /// To validate with.
+    Validation,
+}
+
+impl Subset {
+    /// Both, in the order of their declaration.
+    pub const ALL: [Self; 2] = [Self::Train, Self::Validation];
+
+    /// Name of its tiles in the cache's folder.
+    #[must_use]
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Train => "train.tiles",
+            Self::Validation => "validation.tiles",
+        }
+    }
+}
+
+/// One photograph of the cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexedFile {
+    /// Path below the folder of photographs, with `/`.
+    pub path: String,
+    /// Digest of the file.
+    pub sha256: Digest,
+    /// Where its tiles are.
+    pub subset: Subset,
+    /// The first of its tiles, counted from 0 in the subset.
+    pub first_tile: usize,
+    /// How many tiles; 0 when the picture is too small for one.
+    pub tiles: usize,
+}
+
+/// The file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Index {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// How the tiles were made.
+    pub options: TileOptions,
+    /// The photographs in the order of their paths, those that are too small too.
+    pub files: Vec<IndexedFile>,
+}
+
+impl Index {
+    /// Reads the index of a cache.
+    ///
+    /// # Errors
+    /// [`TrainingError::NoTiles`] when there is none, [`TrainingError::Json`] when it is damaged or of another
+    /// version.
+    pub fn read(cache: &Path) -> Result<Self, TrainingError> {
+        let path = cache.join(INDEX);
+        let text =
+            fs::read_to_string(&path).map_err(|_| TrainingError::NoTiles { cache: cache.to_owned() })?;
+        serde_json::from_str(&text).map_err(|source| TrainingError::Json { path, source })
+    }
+
+    /// How many tiles a subset has.
+    #[must_use]
+    pub fn tiles(&self, subset: Subset) -> usize {
+        self.of(subset).map(|file| file.tiles).sum()
+    }
+
+    /// How many photographs of a subset gave tiles.
+    #[must_use]
+    pub fn photos(&self, subset: Subset) -> usize {
+        self.of(subset).filter(|file| file.tiles > 0).count()
+    }
+
+    /// How many photographs are too small for a tile.
+    #[must_use]
+    pub fn skipped(&self) -> usize {
+        self.files.iter().filter(|file| file.tiles == 0).count()
+    }
+
+    /// Whether the cache's tile files are as long as the index says.
+    pub(super) fn describes(&self, cache: &Path) -> bool {
+        Subset::ALL.iter().all(|&subset| {
+            let expected = (self.tiles(subset) * TILE_BYTES) as u64;
+            fs::metadata(cache.join(subset.file())).is_ok_and(|found| found.len() == expected)
+        })
+    }
+
+    /// Writes the index; the old one stays until the new one is whole.
+    pub(super) fn write(&self, cache: &Path) -> Result<(), TrainingError> {
+        let path = cache.join(INDEX);
+        let json = serde_json::to_string_pretty(self)
+            .map_err(|source| TrainingError::Json { path: path.clone(), source })?;
+        replace(&path, (json + "\n").as_bytes())
+    }
+
+    fn of(&self, subset: Subset) -> impl Iterator<Item = &IndexedFile> {
+        self.files.iter().filter(move |file| file.subset == subset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(subset: Subset, first_tile: usize, tiles: usize) -> IndexedFile {
+        IndexedFile { path: "a/b.jpg".into(), sha256: Digest::of(b""), subset, first_tile, tiles }
+    }
+
+    fn index() -> Index {
+        let files =
+            vec![file(Subset::Train, 0, 2), file(Subset::Validation, 0, 3), file(Subset::Train, 2, 0)];
+        Index { schema_version: SCHEMA_VERSION, options: TileOptions::default(), files }
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        index().write(folder.path()).unwrap();
+        let read = Index::read(folder.path()).unwrap();
+        assert_eq!(read, index());
+        assert_eq!(Subset::ALL.map(|subset| read.tiles(subset)), [2, 3]);
+        assert_eq!(Subset::ALL.map(|subset| read.photos(subset)), [1, 1]);
+        assert_eq!(read.skipped(), 1);
+    }
+
+    #[test]
+    fn a_missing_and_a_damaged_index_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(Index::read(folder.path()), Err(TrainingError::NoTiles { .. })));
+        fs::write(folder.path().join(INDEX), "{").unwrap();
+        assert!(matches!(Index::read(folder.path()), Err(TrainingError::Json { .. })));
+    }
+
+    #[test]
+    fn tile_files_of_another_length_are_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!index().describes(folder.path()));
+        for (subset, tiles) in [(Subset::Train, 2), (Subset::Validation, 3)] {
+            fs::write(folder.path().join(subset.file()), vec![0; tiles * TILE_BYTES]).unwrap();
+        }
+        assert!(index().describes(folder.path()));
+        fs::write(folder.path().join(Subset::Train.file()), b"short").unwrap();
+        assert!(!index().describes(folder.path()));
+    }
+}

@@ -1,0 +1,125 @@
+//! Training batches, made ahead of time by threads of their own.
+//!
+//! Of `n` threads, thread `i` makes the steps `first + i`, `first + i + n`, and so on, into a channel of its own;
+//! the loader takes from the channels in turn. So steps come in order without sorting, and how far the threads run
+//! ahead is bounded: [`AHEAD`] batches waiting and one in hand each. When the loader goes, the channels close and
+//! the threads end with the batch that they are at.
+
+use std::{
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::{self, JoinHandle},
+};
+
+use super::{Batch, Sampling, TileSet};
+use crate::TrainingError;
+
+/// Batches that wait in each thread's channel.
+const AHEAD: usize = 2;
+
+/// An endless stream of training batches, one a step.
+#[derive(Debug)]
+pub struct BatchLoader {
+    channels: Vec<Receiver<Batch>>,
+    threads: Vec<JoinHandle<()>>,
+    turn: usize,
+}
+
+impl BatchLoader {
+    /// Starts `threads` threads (at least one) that make the batches from step `first` on. The number of threads
+    /// changes no batch.
+    ///
+    /// # Errors
+    /// [`TrainingError::Thread`] when the system gives no thread.
+    pub fn new(
+        tiles: &TileSet,
+        sampling: Sampling,
+        first: usize,
+        threads: usize,
+    ) -> Result<Self, TrainingError> {
+        let count = threads.max(1);
+        let mut loader = Self { channels: Vec::new(), threads: Vec::new(), turn: 0 };
+        for lane in 0..count {
+            let (sender, receiver) = sync_channel(AHEAD);
+            let tiles = tiles.clone();
+            let steps = (first + lane..).step_by(count);
+            let thread = thread::Builder::new()
+                .name(format!("batches-{lane}"))
+                .spawn(move || make(&tiles, sampling, steps, &sender))
+                .map_err(|source| TrainingError::Thread { source })?;
+            loader.channels.push(receiver);
+            loader.threads.push(thread);
+        }
+        Ok(loader)
+    }
+}
+
+impl Iterator for BatchLoader {
+    type Item = Batch;
+
+    /// The next step's batch; waits for it. There always is one.
+    fn next(&mut self) -> Option<Batch> {
+        let batch = self.channels[self.turn].recv().ok();
+        self.turn = (self.turn + 1) % self.channels.len();
+        batch
+    }
+}
+
+impl Drop for BatchLoader {
+    fn drop(&mut self) {
+        self.channels.clear();
+        for thread in self.threads.drain(..) {
+            // A thread's panic was printed when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Makes batches until nobody takes them.
+fn make(tiles: &TileSet, sampling: Sampling, steps: impl Iterator<Item = usize>, sender: &SyncSender<Batch>) {
+    for step in steps {
+        if sender.send(Batch::draw(tiles, sampling, step)).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Crop, *};
+
+    fn tiles() -> TileSet {
+        TileSet::flat(&(0..40).collect::<Vec<u8>>(), &[])
+    }
+
+    fn sampling() -> Sampling {
+        Sampling { seed: 5, batch: 4, crop: Crop::new(32).unwrap() }
+    }
+
+    fn batches(first: usize, threads: usize, count: usize) -> Vec<Batch> {
+        BatchLoader::new(&tiles(), sampling(), first, threads).unwrap().take(count).collect()
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let one = batches(0, 1, 13);
+        assert_eq!(one.iter().map(|batch| batch.step).collect::<Vec<_>>(), (0..13).collect::<Vec<_>>());
+        assert_eq!(one, batches(0, 3, 13));
+        assert_eq!(one, batches(0, 0, 13));
+    }
+
+    #[test]
+    fn a_later_start_goes_on_where_an_earlier_one_would_be() {
+        let whole = batches(0, 2, 20);
+        assert_eq!(whole[11..], batches(11, 3, 9));
+    }
+
+    #[test]
+    fn all_threads_end_with_the_loader() {
+        let tiles = tiles();
+        let mut loader = BatchLoader::new(&tiles, sampling(), 0, 3).unwrap();
+        assert!(loader.next().is_some());
+        assert_eq!(tiles.owners(), 4);
+        drop(loader);
+        assert_eq!(tiles.owners(), 1);
+    }
+}

@@ -1,0 +1,110 @@
+//! Debian packages as files: downloading with `apt-get`, reading and unpacking with `dpkg-deb`. Nothing is
+//! installed, so no rights are needed beyond those on the folder.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::sources::Package;
+use crate::{TrainingError, error::io};
+
+/// Downloads the packages' newest versions known to apt into `folder`.
+///
+/// # Errors
+/// [`TrainingError::Packages`] when `apt-get` is missing or fails.
+pub(super) fn download(packages: &[&Package], folder: &Path) -> Result<(), TrainingError> {
+    let mut command = Command::new("apt-get");
+    command.args(["download", "-q"]).args(packages.iter().map(|package| package.name)).current_dir(folder);
+    output(command).map(drop)
+}
+
+/// The one `.deb` file of a package in `folder`.
+///
+/// # Errors
+/// [`TrainingError::NoDeb`] when there is none or more than one, [`TrainingError::Io`].
+pub(super) fn find(package: &'static Package, folder: &Path) -> Result<PathBuf, TrainingError> {
+    let prefix = format!("{}_", package.name);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io(folder))? {
+        let entry = entry.map_err(io(folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(&prefix) && entry.path().extension().is_some_and(|end| end == "deb") {
+            found.push(entry.path());
+        }
+    }
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        _ => Err(TrainingError::NoDeb {
+            folder: folder.to_owned(),
+            package: package.name,
+            version: package.version,
+            found: found.len(),
+        }),
+    }
+}
+
+/// The version in a `.deb` file, epoch included.
+///
+/// # Errors
+/// [`TrainingError::Packages`] when `dpkg-deb` is missing or cannot read the file.
+pub(super) fn version(deb: &Path) -> Result<String, TrainingError> {
+    let mut command = Command::new("dpkg-deb");
+    command.arg("-f").arg(deb).arg("Version");
+    output(command)
+}
+
+/// Unpacks a `.deb` file below `folder`.
+///
+/// # Errors
+/// [`TrainingError::Packages`] when `dpkg-deb` is missing or cannot read the file.
+pub(super) fn unpack(deb: &Path, folder: &Path) -> Result<(), TrainingError> {
+    let mut command = Command::new("dpkg-deb");
+    command.arg("-x").arg(deb).arg(folder);
+    output(command).map(drop)
+}
+
+/// What a command prints, without the space around it.
+fn output(mut command: Command) -> Result<String, TrainingError> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let failed = |reason: String| TrainingError::Packages { program: program.clone(), reason };
+    let output = command.output().map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::sources::PACKAGES, *};
+
+    #[test]
+    fn a_missing_program_is_named_with_the_way_out() {
+        let error = output(Command::new("no-such-apt-get")).unwrap_err().to_string();
+        assert!(error.contains("no-such-apt-get") && error.contains("--photos DIR"), "{error}");
+    }
+
+    #[test]
+    fn a_failing_program_says_why() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no such package >&2; exit 3"]);
+        assert!(output(command).unwrap_err().to_string().contains("no such package"));
+    }
+
+    #[test]
+    fn none_and_two_versions_of_a_package_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let [package, ..] = PACKAGES;
+        let error = find(package, folder.path()).unwrap_err();
+        assert!(matches!(error, TrainingError::NoDeb { found: 0, .. }), "{error}");
+        assert!(error.to_string().contains(package.version), "{error}");
+        for version in ["1", "2"] {
+            fs::write(folder.path().join(format!("{}_{version}_all.deb", package.name)), "").unwrap();
+        }
+        let error = find(package, folder.path()).unwrap_err();
+        assert!(matches!(error, TrainingError::NoDeb { found: 2, .. }), "{error}");
+    }
+}

@@ -1,0 +1,210 @@
+//! From tiles to the samples of a batch: which tiles, which part of them, which way up.
+//!
+//! Everything random about a training batch follows from its seed and its step, by a generator of its own.
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use super::{Subset, TileSet, picture::TILE};
+use crate::TrainingError;
+
+/// Flips, turns and their combinations.
+const ORIENTATIONS: u8 = 8;
+
+/// The side of the squares that are cut out of tiles: a multiple of 16 from 16 to [`TILE`] pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crop(usize);
+
+impl Crop {
+    /// A side in pixels.
+    ///
+    /// # Errors
+    /// [`TrainingError::Crop`] when it is no multiple of 16 from 16 to 256.
+    pub fn new(side: usize) -> Result<Self, TrainingError> {
+        if side.is_multiple_of(16) && (16..=TILE).contains(&side) {
+            Ok(Self(side))
+        } else {
+            Err(TrainingError::Crop { side })
+        }
+    }
+
+    /// The side in pixels.
+    #[must_use]
+    pub fn side(self) -> usize {
+        self.0
+    }
+}
+
+/// What decides the training batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampling {
+    /// Another one gives other batches.
+    pub seed: u64,
+    /// Pictures a batch; 0 counts as 1.
+    pub batch: usize,
+    /// The pictures' side.
+    pub crop: Crop,
+}
+
+/// Pictures for one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Which step, from 0.
+    pub step: usize,
+    /// Pictures, colours (3: red, green, blue), rows, columns.
+    pub shape: [usize; 4],
+    /// The samples in the order of `shape`, -0.5 to 0.5: value / 255 - 0.5.
+    pub samples: Vec<f32>,
+}
+
+impl Batch {
+    /// The training batch of a step: tiles drawn evenly, with repetition, each cut and turned at random.
+    #[must_use]
+    pub(super) fn draw(tiles: &TileSet, sampling: Sampling, step: usize) -> Self {
+        let mut rng = generator(sampling.seed, step);
+        let margin = TILE - sampling.crop.side();
+        let views = (0..sampling.batch.max(1)).map(|_| {
+            let tile = tiles.tile(Subset::Train, rng.random_range(0..tiles.len(Subset::Train)));
+            let (x, y) = (rng.random_range(0..=margin), rng.random_range(0..=margin));
+            (tile, View { x, y, orientation: rng.random_range(0..ORIENTATIONS) })
+        });
+        Self::of(step, sampling.crop, views)
+    }
+
+    /// The batch of these views of these tiles.
+    pub(super) fn of<'a>(
+        step: usize,
+        crop: Crop,
+        views: impl ExactSizeIterator<Item = (&'a [u8], View)>,
+    ) -> Self {
+        let side = crop.side();
+        let shape = [views.len(), 3, side, side];
+        let mut samples = Vec::with_capacity(shape.iter().product());
+        views.for_each(|(tile, view)| view.append(tile, side, &mut samples));
+        Self { step, shape, samples }
+    }
+}
+
+/// A square part of a tile and which way up it is taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View {
+    /// First column.
+    pub(super) x: usize,
+    /// First row.
+    pub(super) y: usize,
+    /// Bit 0 mirrors left and right, bit 1 top and bottom, bit 2 swaps rows and columns: together the eight ways
+    /// to lay a square on itself.
+    pub(super) orientation: u8,
+}
+
+impl View {
+    /// Appends the three colour planes.
+    fn append(self, tile: &[u8], side: usize, samples: &mut Vec<f32>) {
+        let bit = |index: u8| self.orientation >> index & 1 == 1;
+        let mirrored = |mirror: bool, at: usize| if mirror { side - 1 - at } else { at };
+        let (left_right, top_bottom) = (bit(0), bit(1));
+        let (down, across) = if bit(2) { (1, TILE) } else { (TILE, 1) };
+        let origin = self.y * TILE + self.x;
+        for colour in 0..3 {
+            for row in 0..side {
+                let start = origin + mirrored(top_bottom, row) * down;
+                let pixels = (0..side).map(|column| start + mirrored(left_right, column) * across);
+                samples.extend(pixels.map(|pixel| f32::from(tile[pixel * 3 + colour]) / 255.0 - 0.5));
+            }
+        }
+    }
+}
+
+/// Seed and step side by side, so that no two pairs share a generator.
+fn generator(seed: u64, step: usize) -> StdRng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&(step as u64).to_le_bytes());
+    StdRng::from_seed(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{super::picture::TILE_BYTES, *};
+
+    /// A tile whose red is the column, green the row and blue their product.
+    fn gradient() -> Vec<u8> {
+        (0..TILE * TILE)
+            .flat_map(|i| [(i % TILE) as u8, (i / TILE) as u8, ((i % TILE) * (i / TILE)) as u8])
+            .collect()
+    }
+
+    /// What `view` shows, back in 0 to 255.
+    fn shown(view: View, side: usize) -> Vec<u8> {
+        let mut samples = Vec::new();
+        view.append(&gradient(), side, &mut samples);
+        samples.iter().map(|sample| ((sample + 0.5) * 255.0).round() as u8).collect()
+    }
+
+    #[test]
+    fn planes_come_one_after_the_other_from_the_right_place() {
+        let shown = shown(View { x: 100, y: 7, orientation: 0 }, 16);
+        let (red, rest) = shown.split_at(256);
+        let (green, blue) = rest.split_at(256);
+        for (i, ((red, green), blue)) in red.iter().zip(green).zip(blue).enumerate() {
+            let (x, y) = (100 + i % 16, 7 + i / 16);
+            assert_eq!((*red, *green, *blue), (x as u8, y as u8, (x * y) as u8));
+        }
+    }
+
+    #[test]
+    fn the_eight_orientations_are_distinct_and_move_the_same_pixels() {
+        let all: Vec<Vec<u8>> =
+            (0..ORIENTATIONS).map(|orientation| shown(View { x: 3, y: 5, orientation }, 32)).collect();
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 8);
+        let sorted = |planes: &Vec<u8>| {
+            let mut pixels: Vec<_> =
+                (0..1024).map(|i| [0, 1, 2].map(|colour| planes[colour * 1024 + i])).collect();
+            pixels.sort_unstable();
+            pixels
+        };
+        assert_eq!(all.iter().map(sorted).collect::<HashSet<_>>().len(), 1);
+    }
+
+    #[test]
+    fn mirrors_and_the_swap_do_what_they_are_called() {
+        let upright = shown(View { x: 0, y: 0, orientation: 0 }, 16);
+        let at = |planes: &[u8], row: usize, column: usize| planes[row * 16 + column];
+        for (orientation, expected) in [(1, (2, 15 - 5)), (2, (15 - 2, 5)), (4, (5, 2))] {
+            let turned = shown(View { x: 0, y: 0, orientation }, 16);
+            assert_eq!(at(&turned, 2, 5), at(&upright, expected.0, expected.1), "{orientation}");
+        }
+    }
+
+    #[test]
+    fn samples_reach_from_minus_to_plus_a_half() {
+        let tiles = TileSet::flat(&[0, 255], &[]);
+        let batch = Batch::draw(&tiles, Sampling { seed: 1, batch: 64, crop: Crop::new(16).unwrap() }, 0);
+        let values: HashSet<u32> = batch.samples.iter().map(|sample| sample.to_bits()).collect();
+        assert_eq!(values, HashSet::from([(-0.5_f32).to_bits(), 0.5_f32.to_bits()]));
+        assert_eq!(batch.shape, [64, 3, 16, 16]);
+        assert_eq!(batch.samples.len(), 64 * 3 * 16 * 16);
+    }
+
+    #[test]
+    fn seed_and_step_decide_the_batch() {
+        let values: Vec<u8> = (0..50).collect();
+        let tiles = TileSet::flat(&values, &[]);
+        let sampling = Sampling { seed: 7, batch: 8, crop: Crop::new(16).unwrap() };
+        let batch = Batch::draw(&tiles, sampling, 3);
+        assert_eq!(batch, Batch::draw(&tiles, sampling, 3));
+        assert_ne!(batch.samples, Batch::draw(&tiles, sampling, 4).samples);
+        assert_ne!(batch.samples, Batch::draw(&tiles, Sampling { seed: 8, ..sampling }, 3).samples);
+    }
+
+    #[test]
+    fn the_largest_crop_is_a_whole_tile_and_impossible_ones_are_refused() {
+        assert_eq!(shown(View { x: 0, y: 0, orientation: 7 }, TILE).len(), TILE_BYTES);
+        for side in [0, 8, 100, 272] {
+            let error = Crop::new(side).unwrap_err();
+            assert!(error.to_string().contains("multiple of 16"), "{error}");
+        }
+        assert_eq!(Crop::new(256).unwrap().side(), 256);
+    }
+}

@@ -1,0 +1,236 @@
+//! The photographs of Debian 12 that the picture codec learns from and is measured on.
+//!
+//! Drawings, logos and pictures of screens in the same packages are left out: their edges and flat fields are not
+//! what a camera sees. Licences are those of each package's `usr/share/doc/PACKAGE/copyright`. Two packages say
+//! something else beside the pictures themselves: `LGPLv3` in plasma's `metadata.json`, `CC-BY-SA-3.0` in lxqt's
+//! `wallpapers/License`. None of the files is part of this repository.
+
+/// What a photograph is for; also the name of its folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To learn from and to validate with.
+    Train,
+    /// Lossless pictures that nothing is ever learnt from.
+    Test,
+}
+
+impl Purpose {
+    /// The folder's name.
+    #[must_use]
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// A Debian package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Package {
+    /// What apt calls it.
+    pub name: &'static str,
+    /// The version that the list was made with, epoch included.
+    pub version: &'static str,
+    /// What the names of its copies begin with.
+    pub label: &'static str,
+    /// What its photographs are for.
+    pub purpose: Purpose,
+}
+
+/// Photographs of one package with one licence in one folder.
+#[derive(Debug, Clone, Copy)]
+pub struct Group {
+    /// The package.
+    pub package: &'static Package,
+    /// The licence's short name.
+    pub licence: &'static str,
+    /// The path in the package, with `*` where the name goes.
+    pub path: &'static str,
+    /// The names.
+    pub names: &'static [&'static str],
+}
+
+/// One photograph of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Photo {
+    /// The package it is in.
+    pub package: &'static Package,
+    /// The licence's short name.
+    pub licence: &'static str,
+    /// Where it is in the package.
+    pub path: String,
+    /// Its unique flat name, like `plasma-Kite.jpg`.
+    pub name: String,
+}
+
+/// All packages.
+pub const PACKAGES: [&Package; 5] = [&LOMIRI, &MATE, &LXQT, &PLASMA, &LIBJXL];
+
+/// All photographs, package after package.
+pub fn photos() -> impl Iterator<Item = Photo> {
+    GROUPS.iter().flat_map(|group| group.names.iter().map(|name| group.photo(name)))
+}
+
+impl Group {
+    fn photo(&self, name: &str) -> Photo {
+        let extension = self.path.rsplit('.').next().unwrap_or_default();
+        Photo {
+            package: self.package,
+            licence: self.licence,
+            path: self.path.replace('*', name),
+            name: format!("{}-{name}.{extension}", self.package.label),
+        }
+    }
+}
+
+const LOMIRI: Package = Package {
+    name: "lomiri-wallpapers-16.04",
+    version: "20.04.0-2",
+    label: "lomiri",
+    purpose: Purpose::Train,
+};
+const MATE: Package =
+    Package { name: "mate-backgrounds", version: "1.26.0-1", label: "mate", purpose: Purpose::Train };
+const LXQT: Package =
+    Package { name: "lxqt-themes", version: "1.2.0-1", label: "lxqt", purpose: Purpose::Train };
+const PLASMA: Package = Package {
+    name: "plasma-workspace-wallpapers",
+    version: "4:5.27.5-2",
+    label: "plasma",
+    purpose: Purpose::Train,
+};
+const LIBJXL: Package = Package {
+    name: "libjxl-testdata",
+    version: "0.0~git20230110.d6168ff-1",
+    label: "libjxl",
+    purpose: Purpose::Test,
+};
+
+const GROUPS: [Group; 9] = [
+    Group {
+        package: &LOMIRI,
+        licence: "CC-BY-4.0",
+        path: "usr/share/backgrounds/*.jpg",
+        names: &[
+            "aitzgorri_by_Aitzol_Berasategi",
+            "friends_by_Aitzol_Berasategi",
+            "life_by_Aitzol_Berasategi",
+            "picosdeeuropa_by_Aitzol_Berasategi",
+            "Picture_0B_by_freespace",
+            "Picture_1A_by_freespace",
+            "sunset_by_Aitzol_Berasategi",
+            "Wine_by_Jakkub_Mede",
+        ],
+    },
+    Group {
+        package: &LOMIRI,
+        licence: "CC-BY-SA-4.0",
+        path: "usr/share/backgrounds/*.jpg",
+        names: &[
+            "Bridge_by_Sander_Klootwijk",
+            "Dragonfly_by_Bolly",
+            "free_by_Peter_Nerlich",
+            "greentock_by_Peter_Nerlich",
+        ],
+    },
+    Group {
+        package: &LOMIRI,
+        licence: "CC0-1.0",
+        path: "usr/share/backgrounds/*.jpg",
+        names: &["seeding_by_Clements_Engelhardt"],
+    },
+    Group {
+        package: &MATE,
+        licence: "GPL-2+",
+        path: "usr/share/backgrounds/mate/nature/*.jpg",
+        names: &[
+            "Aqua",
+            "Blinds",
+            "Dune",
+            "FreshFlower",
+            "Garden",
+            "GreenMeadow",
+            "LadyBird",
+            "RainDrops",
+            "Storm",
+            "TwoWings",
+            "Wood",
+            "YellowFlower",
+        ],
+    },
+    Group {
+        package: &LXQT,
+        licence: "LGPL-2.1+",
+        path: "usr/share/lxqt/wallpapers/*.jpg",
+        names: &["after-the-rain", "Butterfly-Kenneth-Wimer", "fog", "this-is-not-windows"],
+    },
+    Group {
+        package: &LXQT,
+        licence: "LGPL-2.1+",
+        path: "usr/share/lxqt/wallpapers/*.png",
+        names: &["appleflower", "beam", "butterfly", "cloud", "drop", "flowers", "Valendas"],
+    },
+    Group {
+        package: &PLASMA,
+        licence: "GPL-2+",
+        path: "usr/share/wallpapers/*/contents/images/2560x1600.jpg",
+        names: &[
+            "BytheWater",
+            "ColdRipple",
+            "ColorfulCups",
+            "DarkestHour",
+            "EveningGlow",
+            "FallenLeaf",
+            "Grey",
+            "Kite",
+            "OneStandsOut",
+            "Path",
+            "summer_1am",
+        ],
+    },
+    Group {
+        package: &LIBJXL,
+        licence: "BSD-3-Clause",
+        path: "usr/share/libjxl-testdata/jxl/flower/*.png",
+        names: &["flower"],
+    },
+    Group {
+        package: &LIBJXL,
+        licence: "CC0-1.0",
+        path: "usr/share/libjxl-testdata/external/wesaturate/500px/*_srgb8.png",
+        names: &["cvo9xd_keong_macan", "tmshre_riaphotographs", "u76c0g_bliznaca"],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_even_where_case_is_ignored() {
+        let names: HashSet<String> = photos().map(|photo| photo.name.to_lowercase()).collect();
+        assert_eq!(names.len(), photos().count());
+        assert_eq!(photos().filter(|photo| photo.package.purpose == Purpose::Train).count(), 47);
+        assert_eq!(photos().filter(|photo| photo.package.purpose == Purpose::Test).count(), 4);
+    }
+
+    #[test]
+    fn names_are_flat_and_paths_are_whole() {
+        for photo in photos() {
+            assert!(!photo.name.contains('/') && !photo.path.contains('*'), "{photo:?}");
+        }
+        assert!(photos().any(|photo| photo.name == "plasma-Kite.jpg"
+            && photo.path == "usr/share/wallpapers/Kite/contents/images/2560x1600.jpg"));
+    }
+
+    #[test]
+    fn nothing_needs_quotes_in_a_csv_file() {
+        for photo in photos() {
+            let row = [photo.name.as_str(), &photo.path, photo.licence, photo.package.name];
+            assert!(!row.concat().contains([',', '"', '\n']), "{photo:?}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Which photographs validate. Whole photographs do, not tiles: neighbouring tiles show the same things.
+//!
+//! The photographs are put in the order of a hash of their names, and the first ones validate. So the choice has
+//! nothing to do with what they show or where they come from, and one photograph more or less moves at most one
+//! other.
+
+use super::{Subset, folder::PhotoFile};
+
+/// FNV-1a's constants for 64 bits (Fowler, Noll, Vo; RFC 9923).
+const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const PRIME: u64 = 0x0000_0100_0000_01b3;
+
+/// The subset of each file. Of those that are usable, `share` validate, but of two or more at least one, and at
+/// least one trains.
+pub(super) fn subsets(files: &[PhotoFile], usable: &[bool], share: f64) -> Vec<Subset> {
+    let mut order: Vec<usize> = (0..files.len()).filter(|&i| usable[i]).collect();
+    order.sort_by_key(|&i| (hash(&files[i].name), &files[i].name));
+    let most = order.len().saturating_sub(1);
+    let count = ((order.len() as f64 * share).round() as usize).max(1).min(most);
+    let mut subsets = vec![Subset::Train; files.len()];
+    for &i in &order[..count] {
+        subsets[i] = Subset::Validation;
+    }
+    subsets
+}
+
+fn hash(name: &str) -> u64 {
+    name.bytes().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(count: usize) -> Vec<PhotoFile> {
+        (0..count)
+            .map(|i| PhotoFile { name: format!("{i}.jpg"), path: format!("/p/{i}.jpg").into() })
+            .collect()
+    }
+
+    fn validating(count: usize, share: f64) -> Vec<usize> {
+        let subsets = subsets(&files(count), &vec![true; count], share);
+        (0..count).filter(|&i| subsets[i] == Subset::Validation).collect()
+    }
+
+    #[test]
+    fn the_share_validates() {
+        assert_eq!(validating(200, 0.1).len(), 20);
+        assert_eq!(validating(47, 0.1).len(), 5);
+    }
+
+    #[test]
+    fn neither_subset_is_empty_when_there_are_two() {
+        for (share, expected) in [(0.0, 1), (1.0, 19), (7.0, 19), (-1.0, 1), (f64::NAN, 1)] {
+            assert_eq!(validating(20, share).len(), expected, "{share}");
+            assert_eq!(validating(2, share).len(), 1, "{share}");
+            assert!(validating(1, share).is_empty() && validating(0, share).is_empty(), "{share}");
+        }
+    }
+
+    #[test]
+    fn only_usable_photographs_count() {
+        let mut usable = vec![false; 20];
+        (usable[3], usable[7]) = (true, true);
+        let subsets = subsets(&files(20), &usable, 0.5);
+        assert_ne!(subsets[3], subsets[7]);
+        assert_eq!(subsets.iter().filter(|&&subset| subset == Subset::Validation).count(), 1);
+    }
+
+    #[test]
+    fn a_photograph_more_moves_at_most_one_other() {
+        for count in 20..60 {
+            let (before, after) = (validating(count, 0.2), validating(count + 1, 0.2));
+            let moved = (0..count).filter(|i| before.contains(i) != after.contains(i)).count();
+            assert!(moved <= 1, "{moved} of {count}");
+        }
+    }
+}

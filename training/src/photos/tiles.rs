@@ -1,0 +1,286 @@
+//! Builds the tile cache of a folder of photographs, or finds that it is still good.
+//!
+//! A cache is good when schema, options, paths and digests are the same; to see that, the photographs are hashed,
+//! not decoded. Otherwise all of it is made anew, beside the old tiles, which are replaced when the last
+//! photograph is done.
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
+
+use image::RgbImage;
+use indicatif::{ProgressBar, ProgressStyle};
+use lopside_bundle::Digest;
+
+use super::{
+    INDEX, Index, IndexedFile, SCHEMA_VERSION, Subset, TileOptions,
+    folder::{self, PhotoFile},
+    picture,
+    subsets::subsets,
+};
+use crate::{TrainingError, error::io};
+
+/// A cache that describes the photographs as they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TileCache {
+    /// What is in it.
+    pub index: Index,
+    /// Whether it was there already.
+    pub reused: bool,
+}
+
+/// Makes sure that `cache` holds the tiles of all photographs below `photos`: .png, .jpg, .jpeg and .webp.
+///
+/// # Errors
+/// [`TrainingError::NoPhotos`] when there are none or all are too small for a tile; [`TrainingError::Photo`] with
+/// the name of one that cannot be read; [`TrainingError::Io`].
+pub fn build(photos: &Path, cache: &Path, options: TileOptions) -> Result<TileCache, TrainingError> {
+    let files = folder::list(photos)?;
+    if let Some(index) = reusable(cache, &files, options)? {
+        return Ok(TileCache { index, reused: true });
+    }
+    let index = rebuild(photos, cache, &files, options)?;
+    Ok(TileCache { index, reused: false })
+}
+
+/// The index of the cache, when it is of these very files.
+fn reusable(cache: &Path, files: &[PhotoFile], options: TileOptions) -> Result<Option<Index>, TrainingError> {
+    // A damaged index is no failure here: it is written anew.
+    let Ok(index) = Index::read(cache) else { return Ok(None) };
+    let paths = index.files.iter().map(|file| &file.path);
+    if index.schema_version != SCHEMA_VERSION
+        || index.options != options
+        || !paths.eq(files.iter().map(|file| &file.name))
+        || !index.describes(cache)
+    {
+        return Ok(None);
+    }
+    for (file, indexed) in files.iter().zip(&index.files) {
+        if Digest::of(&read(&file.path)?) != indexed.sha256 {
+            return Ok(None);
+        }
+    }
+    Ok(Some(index))
+}
+
+fn rebuild(
+    photos: &Path,
+    cache: &Path,
+    files: &[PhotoFile],
+    options: TileOptions,
+) -> Result<Index, TrainingError> {
+    let usable: Vec<bool> = files.iter().map(|file| is_usable(file, options)).collect::<Result<_, _>>()?;
+    if !usable.contains(&true) {
+        return Err(TrainingError::NoPhotos {
+            folder: photos.to_owned(),
+            found: files.len(),
+            least: picture::TILE << usize::from(options.halve),
+        });
+    }
+    let subsets = subsets(files, &usable, options.validation_share);
+    fs::create_dir_all(cache).map_err(io(cache))?;
+    let mut writers =
+        [TileWriter::create(cache, Subset::Train)?, TileWriter::create(cache, Subset::Validation)?];
+    let bar = progress(files.len());
+    let mut indexed = Vec::with_capacity(files.len());
+    for ((file, subset), usable) in files.iter().zip(subsets).zip(usable) {
+        bar.set_message(file.name.clone());
+        indexed.push(writers[subset as usize].append(file, usable, options.halve)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let index = Index { schema_version: SCHEMA_VERSION, options, files: indexed };
+    publish(cache, writers, &index)?;
+    Ok(index)
+}
+
+fn is_usable(file: &PhotoFile, options: TileOptions) -> Result<bool, TrainingError> {
+    Ok(picture::is_large_enough(picture::size(&file.path)?, options.halve))
+}
+
+/// Replaces the old cache. Without the index in between, a cache that is half old and half new is never taken for
+/// a good one.
+fn publish(cache: &Path, writers: [TileWriter; 2], index: &Index) -> Result<(), TrainingError> {
+    let old = cache.join(INDEX);
+    if old.exists() {
+        fs::remove_file(&old).map_err(io(&old))?;
+    }
+    for writer in writers {
+        writer.finish()?;
+    }
+    index.write(cache)
+}
+
+/// The tiles of one subset while they are written.
+struct TileWriter {
+    subset: Subset,
+    file: BufWriter<File>,
+    fresh: PathBuf,
+    path: PathBuf,
+    tiles: usize,
+}
+
+impl TileWriter {
+    fn create(cache: &Path, subset: Subset) -> Result<Self, TrainingError> {
+        let path = cache.join(subset.file());
+        let fresh = path.with_added_extension("new");
+        let file = BufWriter::new(File::create(&fresh).map_err(io(&fresh))?);
+        Ok(Self { subset, file, fresh, path, tiles: 0 })
+    }
+
+    /// Appends a photograph's tiles.
+    fn append(&mut self, file: &PhotoFile, usable: bool, halve: bool) -> Result<IndexedFile, TrainingError> {
+        let bytes = read(&file.path)?;
+        let first_tile = self.tiles;
+        if usable {
+            let picture = picture::decode(&bytes, &file.path)?;
+            self.write(&if halve { picture::halve(&picture) } else { picture })?;
+        }
+        Ok(IndexedFile {
+            path: file.name.clone(),
+            sha256: Digest::of(&bytes),
+            subset: self.subset,
+            first_tile,
+            tiles: self.tiles - first_tile,
+        })
+    }
+
+    fn write(&mut self, picture: &RgbImage) -> Result<(), TrainingError> {
+        for tile in picture::tiles(picture) {
+            self.file.write_all(&tile).map_err(io(&self.fresh))?;
+            self.tiles += 1;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), TrainingError> {
+        self.file.flush().map_err(io(&self.fresh))?;
+        fs::rename(&self.fresh, &self.path).map_err(io(&self.path))
+    }
+}
+
+impl Drop for TileWriter {
+    /// What a failed build leaves unfinished goes; after [`TileWriter::finish`] there is nothing of that name.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.fresh);
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TrainingError> {
+    fs::read(path).map_err(io(path))
+}
+
+fn progress(files: usize) -> ProgressBar {
+    let bar = ProgressBar::new(files as u64);
+    match ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::{super::picture::TILE_BYTES, *};
+
+    const OPTIONS: TileOptions = TileOptions { halve: true, validation_share: 0.3 };
+
+    /// Six pictures of 600 x 512, so of two tiles each, and one that is too small. Each has its own grey.
+    fn photographs() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("inner")).unwrap();
+        for i in 0..6 {
+            let name = if i % 2 == 0 { format!("inner/{i}.png") } else { format!("{i}.png") };
+            grey(600, 512, i * 10).save(root.path().join(name)).unwrap();
+        }
+        grey(600, 511, 255).save(root.path().join("small.png")).unwrap();
+        root
+    }
+
+    fn grey(width: u32, height: u32, value: u8) -> RgbImage {
+        RgbImage::from_pixel(width, height, Rgb([value; 3]))
+    }
+
+    #[test]
+    fn every_photograph_is_covered_once_in_one_subset() {
+        let (photos, cache) = (photographs(), tempfile::tempdir().unwrap());
+        let built = build(photos.path(), cache.path(), OPTIONS).unwrap();
+        let index = built.index;
+        assert!(!built.reused && index.describes(cache.path()));
+        assert_eq!(Index::read(cache.path()).unwrap(), index);
+        assert_eq!(index.skipped(), 1);
+        assert_eq!(Subset::ALL.map(|subset| index.tiles(subset)).iter().sum::<usize>(), 12);
+        assert!(Subset::ALL.iter().all(|&subset| index.photos(subset) > 0));
+        for file in index.files.iter().filter(|file| file.tiles > 0) {
+            let bytes = fs::read(cache.path().join(file.subset.file())).unwrap();
+            let tiles = &bytes[file.first_tile * TILE_BYTES..][..2 * TILE_BYTES];
+            let value: u8 = file.path.trim_start_matches("inner/").trim_end_matches(".png").parse().unwrap();
+            assert!(tiles.iter().all(|&sample| sample == value * 10), "{}", file.path);
+        }
+    }
+
+    #[test]
+    fn an_unchanged_folder_is_not_decoded_again() {
+        let (photos, cache) = (photographs(), tempfile::tempdir().unwrap());
+        let built = build(photos.path(), cache.path(), OPTIONS).unwrap();
+        // A mark that building anew would wipe out.
+        let path = cache.path().join(Subset::Train.file());
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[0] ^= 0xff;
+        fs::write(&path, &bytes).unwrap();
+        let again = build(photos.path(), cache.path(), OPTIONS).unwrap();
+        assert!(again.reused);
+        assert_eq!(again.index, built.index);
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+
+    #[test]
+    fn whatever_decides_the_tiles_makes_them_anew() {
+        let (photos, cache) = (photographs(), tempfile::tempdir().unwrap());
+        let mut options = OPTIONS;
+        let fresh = |options| !build(photos.path(), cache.path(), options).unwrap().reused;
+        assert!(fresh(options) && !fresh(options));
+        options.halve = false;
+        assert!(fresh(options), "other options");
+        grey(600, 512, 99).save(photos.path().join("1.png")).unwrap();
+        assert!(fresh(options), "a file with other content");
+        grey(600, 512, 1).save(photos.path().join("more.png")).unwrap();
+        assert!(fresh(options), "a file more");
+        fs::remove_file(photos.path().join("more.png")).unwrap();
+        assert!(fresh(options), "a file less");
+        fs::remove_file(cache.path().join(Subset::Validation.file())).unwrap();
+        assert!(fresh(options), "missing tiles");
+        fs::write(cache.path().join(INDEX), "{}").unwrap();
+        assert!(fresh(options), "a damaged index");
+        assert!(!fresh(options));
+    }
+
+    #[test]
+    fn a_damaged_photograph_is_named_and_the_old_cache_stays() {
+        let (photos, cache) = (photographs(), tempfile::tempdir().unwrap());
+        let built = build(photos.path(), cache.path(), OPTIONS).unwrap();
+        let path = photos.path().join("inner/broken.png");
+        let mut bytes = fs::read(photos.path().join("1.png")).unwrap();
+        bytes.truncate(bytes.len() / 2);
+        fs::write(&path, bytes).unwrap();
+        let error = build(photos.path(), cache.path(), OPTIONS).unwrap_err();
+        assert!(error.to_string().contains("inner/broken.png"), "{error}");
+        assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 3, "unfinished tiles were left behind");
+        fs::remove_file(&path).unwrap();
+        let again = build(photos.path(), cache.path(), OPTIONS).unwrap();
+        assert_eq!(again, TileCache { reused: true, ..built });
+    }
+
+    #[test]
+    fn a_folder_without_large_pictures_is_refused() {
+        let (photos, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let error = build(photos.path(), cache.path(), OPTIONS).unwrap_err();
+        assert!(matches!(error, TrainingError::NoPhotos { found: 0, .. }), "{error}");
+        grey(511, 600, 1).save(photos.path().join("a.png")).unwrap();
+        let error = build(photos.path(), cache.path(), OPTIONS).unwrap_err();
+        assert!(matches!(error, TrainingError::NoPhotos { found: 1, least: 512, .. }), "{error}");
+    }
+}
