@@ -11,7 +11,8 @@ use crate::{
     Calibration, Dataset, Evaluation, Metrics, Split, TrainOptions, TrainingError, agree, bundle, calibrate,
     card,
     cli::{
-        BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, EvaluateArgs, PhotoTrainArgs, TrainArgs,
+        BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, EvaluateArgs, PhotoTrainArgs,
+        TrainArgs,
     },
     engines::{self, OrtModel},
     evaluate, export, photo, photos,

@@ -4,9 +4,15 @@
 //! in bits of probability one half: its side (0 above the table, 1 below) and how far beyond the table's end it
 //! lies, as an Exp-Golomb code of order 0.
 
+use std::{borrow::Borrow, num::NonZeroU16};
+
 use constriction::{
     backends::Cursor,
-    stream::{Decode, Encode, queue::RangeDecoder},
+    stream::{
+        Decode, Encode,
+        model::{DecoderModel, EncoderModel, EntropyModel},
+        queue::RangeDecoder,
+    },
 };
 
 use crate::{
@@ -20,36 +26,65 @@ const MAX_EXCESS_BITS: u32 = 33;
 
 /// The payload for these integers, one a table.
 pub(crate) fn encode(integers: &[i32], tables: &Tables) -> Result<Vec<u8>, LatentError> {
-    let mut coder = BitEncoder { coder: Encoder::new(), coin: coin()? };
+    let mut coder = BitEncoder::new();
     for (&value, table) in integers.iter().zip(tables.as_slice()) {
-        coder.value(value, table)?;
+        coder.code(&mut { value }, table)?;
     }
-    Ok(seal::finish(coder.coder))
+    Ok(coder.finish())
 }
 
 /// The integers of a payload. Exactly what [`encode`] writes is accepted: a payload with a different spelling or
 /// with bytes to spare is an error.
 pub(crate) fn decode(payload: &[u8], tables: &Tables) -> Result<Vec<i32>, LatentError> {
-    let words: Vec<u16> = seal::words(payload).collect();
-    let coder = RangeDecoder::from_compressed(words).map_err(|never| match never {})?;
-    let mut coder = BitDecoder { coder, coin: coin()? };
-    let integers: Vec<i32> =
-        tables.as_slice().iter().map(|table| coder.value(table)).collect::<Result<_, _>>()?;
+    let mut coder = BitDecoder::new(payload)?;
+    let mut integers = vec![0; tables.as_slice().len()];
+    for (value, table) in integers.iter_mut().zip(tables.as_slice()) {
+        coder.code(value, table)?;
+    }
     if encode(&integers, tables)? == payload { Ok(integers) } else { Err(LatentError::Payload) }
 }
 
-/// A fair bit.
-fn coin() -> Result<Model, LatentError> {
-    Model::from_nonzero_fixed_point_probabilities([1_u16 << 15; 2], false).map_err(|()| LatentError::Payload)
+/// One direction of the coder. What is coded is read by the encoder and written by the decoder, so that both
+/// walk through a latent by the same lines of code.
+pub(crate) trait Coder {
+    /// Codes an integer with its table.
+    fn code(&mut self, value: &mut i32, table: &Table) -> Result<(), LatentError>;
+    /// Codes a flag that is set with these odds of 65536, which are not 0.
+    fn flag(&mut self, flag: &mut bool, odds: u16) -> Result<(), LatentError>;
 }
 
-struct BitEncoder {
+/// Integers to bytes.
+pub(crate) struct BitEncoder {
     coder: Encoder,
-    coin: Model,
 }
 
 impl BitEncoder {
-    fn value(&mut self, value: i32, table: &Table) -> Result<(), LatentError> {
+    pub(crate) fn new() -> Self {
+        Self { coder: Encoder::new() }
+    }
+
+    pub(crate) fn finish(self) -> Vec<u8> {
+        seal::finish(self.coder)
+    }
+
+    fn exp_golomb(&mut self, number: u64) -> Result<(), LatentError> {
+        let bits = u64::BITS - number.leading_zeros();
+        (1..bits).try_for_each(|_| self.bit(false))?;
+        (0..bits).rev().try_for_each(|i| self.bit(number >> i & 1 == 1))
+    }
+
+    fn bit(&mut self, bit: bool) -> Result<(), LatentError> {
+        self.coder.encode_symbol(bit, Odds::EVEN).map_err(|_| LatentError::Payload)
+    }
+
+    fn symbol(&mut self, symbol: usize, model: &Model) -> Result<(), LatentError> {
+        self.coder.encode_symbol(symbol, model.as_view()).map_err(|_| LatentError::Payload)
+    }
+}
+
+impl Coder for BitEncoder {
+    fn code(&mut self, value: &mut i32, table: &Table) -> Result<(), LatentError> {
+        let value = *value;
         if (table.min()..=table.max()).contains(&value) {
             return self.symbol(value.abs_diff(table.min()) as usize, table.model());
         }
@@ -61,37 +96,26 @@ impl BitEncoder {
         self.exp_golomb(u64::from(value.abs_diff(edge)))
     }
 
-    fn exp_golomb(&mut self, number: u64) -> Result<(), LatentError> {
-        let bits = u64::BITS - number.leading_zeros();
-        (1..bits).try_for_each(|_| self.bit(false))?;
-        (0..bits).rev().try_for_each(|i| self.bit(number >> i & 1 == 1))
-    }
-
-    fn bit(&mut self, bit: bool) -> Result<(), LatentError> {
-        let coin = self.coin.as_view();
-        self.coder.encode_symbol(usize::from(bit), coin).map_err(|_| LatentError::Payload)
-    }
-
-    fn symbol(&mut self, symbol: usize, model: &Model) -> Result<(), LatentError> {
-        self.coder.encode_symbol(symbol, model.as_view()).map_err(|_| LatentError::Payload)
+    fn flag(&mut self, flag: &mut bool, odds: u16) -> Result<(), LatentError> {
+        self.coder.encode_symbol(*flag, Odds(odds)).map_err(|_| LatentError::Payload)
     }
 }
 
-struct BitDecoder {
+/// Bytes to integers.
+pub(crate) struct BitDecoder {
     coder: RangeDecoder<u16, u64, Cursor<u16, Vec<u16>>>,
-    coin: Model,
 }
 
 impl BitDecoder {
-    fn value(&mut self, table: &Table) -> Result<i32, LatentError> {
-        let symbol = self.coder.decode_symbol(table.model().as_view()).map_err(|_| LatentError::Payload)?;
-        if symbol < table.escape() {
-            return Ok(table.min() + symbol as i32);
-        }
-        let below = self.bit()?;
-        let distance = self.exp_golomb()? as i64;
-        let value = if below { i64::from(table.min()) - distance } else { i64::from(table.max()) + distance };
-        i32::try_from(value).map_err(|_| LatentError::Payload)
+    pub(crate) fn new(payload: &[u8]) -> Result<Self, LatentError> {
+        let words: Vec<u16> = seal::words(payload).collect();
+        let coder = RangeDecoder::from_compressed(words).map_err(|never| match never {})?;
+        Ok(Self { coder })
+    }
+
+    /// Whether nothing is left that could be more than the end of the stream.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.coder.maybe_exhausted()
     }
 
     fn exp_golomb(&mut self) -> Result<u64, LatentError> {
@@ -106,8 +130,58 @@ impl BitDecoder {
     }
 
     fn bit(&mut self) -> Result<bool, LatentError> {
-        let symbol = self.coder.decode_symbol(self.coin.as_view()).map_err(|_| LatentError::Payload)?;
-        Ok(symbol == 1)
+        self.coder.decode_symbol(Odds::EVEN).map_err(|_| LatentError::Payload)
+    }
+}
+
+impl Coder for BitDecoder {
+    fn code(&mut self, value: &mut i32, table: &Table) -> Result<(), LatentError> {
+        let symbol = self.coder.decode_symbol(table.model().as_view()).map_err(|_| LatentError::Payload)?;
+        if symbol < table.escape() {
+            *value = table.min() + symbol as i32;
+            return Ok(());
+        }
+        let below = self.bit()?;
+        let distance = self.exp_golomb()? as i64;
+        let wide = if below { i64::from(table.min()) - distance } else { i64::from(table.max()) + distance };
+        *value = i32::try_from(wide).map_err(|_| LatentError::Payload)?;
+        Ok(())
+    }
+
+    fn flag(&mut self, flag: &mut bool, odds: u16) -> Result<(), LatentError> {
+        *flag = self.coder.decode_symbol(Odds(odds)).map_err(|_| LatentError::Payload)?;
+        Ok(())
+    }
+}
+
+/// The odds, of 65536, that a flag is set: 1 to 65535. A clear flag's share comes first.
+#[derive(Debug, Clone, Copy)]
+struct Odds(u16);
+
+impl Odds {
+    const EVEN: Self = Self(1 << 15);
+
+    fn parts(self) -> Option<[NonZeroU16; 2]> {
+        Some([NonZeroU16::new(self.0)?, NonZeroU16::new(self.0.wrapping_neg())?])
+    }
+}
+
+impl EntropyModel<16> for Odds {
+    type Symbol = bool;
+    type Probability = u16;
+}
+
+impl EncoderModel<16> for Odds {
+    fn left_cumulative_and_probability(&self, symbol: impl Borrow<bool>) -> Option<(u16, NonZeroU16)> {
+        let [set, clear] = self.parts()?;
+        Some(if *symbol.borrow() { (clear.get(), set) } else { (0, clear) })
+    }
+}
+
+impl DecoderModel<16> for Odds {
+    fn quantile_function(&self, quantile: u16) -> (bool, u16, NonZeroU16) {
+        let [set, clear] = self.parts().unwrap_or([NonZeroU16::MIN; 2]);
+        if quantile < clear.get() { (false, 0, clear) } else { (true, clear.get(), set) }
     }
 }
 

@@ -19,7 +19,7 @@ pub enum LatentError {
         found: u8,
     },
     /// A frame version that this build does not know.
-    #[error("frame version {found} is not supported (this build reads version 1): update the decoder")]
+    #[error("frame version {found} is not supported (this build reads versions 1 and 2): update the decoder")]
     Version {
         /// The version found.
         found: u8,
@@ -128,6 +128,28 @@ pub enum LatentError {
         index: usize,
         /// The value, printed.
         value: String,
+    },
+    /// Layers that no picture can have.
+    #[error("a picture's layout: {reason}")]
+    BadLayout {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A context model that cannot drive the entropy coder.
+    #[error("context of channel {channel}: {reason}")]
+    BadContext {
+        /// Which channel, from 0.
+        channel: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A picture's header says something impossible.
+    #[error("the frame's {field} is {found}")]
+    BadHeader {
+        /// The field.
+        field: &'static str,
+        /// What it says.
+        found: u64,
     },
     /// A latent-space id that is not 16 hexadecimal digits.
     #[error("a latent-space id is 16 hexadecimal digits, not {found:?}")]

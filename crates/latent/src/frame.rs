@@ -37,12 +37,14 @@ pub struct Limits {
     pub max_frame_bytes: usize,
     /// The largest latent, in values of 4 bytes.
     pub max_elements: usize,
+    /// The largest picture, in pixels; its latent takes about 12 bytes a pixel.
+    pub max_pixels: u64,
 }
 
 impl Default for Limits {
-    /// 1 MiB frames of 2²² values.
+    /// 16 MiB frames of 2²² values or 40 megapixels.
     fn default() -> Self {
-        Self { max_frame_bytes: 1 << 20, max_elements: 1 << 22 }
+        Self { max_frame_bytes: 16 << 20, max_elements: 1 << 22, max_pixels: 40_000_000 }
     }
 }
 
@@ -111,16 +113,24 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The latent-space id at the front of a frame, `None` when it carries none. Nothing else is checked.
+/// The latent-space id at the front of a frame of any version, `None` when it carries none. Nothing else is checked.
 ///
 /// # Errors
-/// [`LatentError::Truncated`], [`LatentError::Magic`], [`LatentError::Version`] or [`LatentError::Reserved`].
+/// [`LatentError::Truncated`], [`LatentError::Magic`] or [`LatentError::Version`].
 pub fn latent_space_of(bytes: &[u8]) -> Result<Option<LatentSpaceId>, LatentError> {
     let mut rest = bytes;
-    match Header::read(&mut rest)?.id {
-        IdOnWire::Present => Ok(Some(LatentSpaceId::new(take(&mut rest, "latent-space id")?))),
-        IdOnWire::Session => Ok(None),
+    let [magic, flags] = take(&mut rest, "magic")?;
+    if magic != MAGIC {
+        return Err(LatentError::Magic { found: magic });
     }
+    if !(VERSION..=2).contains(&(flags >> 4)) {
+        return Err(LatentError::Version { found: flags >> 4 });
+    }
+    // Every version has this flag in the same place.
+    if flags & FLAG_ID == 0 {
+        return Ok(None);
+    }
+    Ok(Some(LatentSpaceId::new(take(&mut rest, "latent-space id")?)))
 }
 
 /// The first two bytes.

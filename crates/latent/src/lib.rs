@@ -29,6 +29,7 @@ mod coder;
 mod error;
 mod frame;
 mod id;
+pub mod picture;
 mod quantise;
 mod seal;
 mod shape;

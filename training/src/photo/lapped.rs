@@ -126,6 +126,10 @@ mod tests {
     fn frequency_rises_with_the_band() {
         let rows = lapped_transform(8);
         let crossings = |k: usize| (1..16).filter(|&n| rows[(k, n)] * rows[(k, n - 1)] < 0.0).count();
-        assert!((1..8).all(|k| crossings(k) > crossings(k - 1) || k == 1), "{:?}", (0..8).map(crossings).collect::<Vec<_>>());
+        assert!(
+            (1..8).all(|k| crossings(k) > crossings(k - 1) || k == 1),
+            "{:?}",
+            (0..8).map(crossings).collect::<Vec<_>>()
+        );
     }
 }

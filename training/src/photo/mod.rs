@@ -1,7 +1,7 @@
 //! The photo codec's model: pictures of any size, every quality, a linear encoder of about 1 kMAC a pixel.
 
-pub mod lapped;
 mod average;
+pub mod lapped;
 mod mirror;
 pub mod model;
 pub mod spec;

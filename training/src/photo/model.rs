@@ -52,6 +52,6 @@ pub(crate) fn step(octave: Tensor<2>) -> Tensor<4> {
 }
 
 /// The octave on a scale of −1 to 1.
-fn condition(octave: Tensor<2>) -> Tensor<2> {
+pub(crate) fn condition(octave: Tensor<2>) -> Tensor<2> {
     (octave - f32::midpoint(COARSEST, FINEST)) / ((COARSEST - FINEST) / 2.0)
 }

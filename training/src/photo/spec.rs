@@ -54,8 +54,9 @@ impl Spec {
     /// twice its frequency does, because it matters less and is as smooth.
     #[must_use]
     pub fn bands(&self) -> Vec<Band> {
-        let mut bands: Vec<Band> =
-            (0..3).flat_map(|colour| Self::of_colour(colour, if colour == 0 { self.luma } else { self.chroma })).collect();
+        let mut bands: Vec<Band> = (0..3)
+            .flat_map(|colour| Self::of_colour(colour, if colour == 0 { self.luma } else { self.chroma }))
+            .collect();
         bands.sort_by_key(|band| (band.weight(), band.colour, band.vertical));
         bands
     }
@@ -72,14 +73,20 @@ impl Spec {
     /// is the first transform.
     #[must_use]
     pub fn parities(&self, level: usize) -> Vec<[Parity; 2]> {
-        let mut parities: Vec<[Parity; 2]> =
-            self.bands().iter().map(|b| [Parity::of_band(b.vertical), Parity::of_band(b.horizontal)]).collect();
+        let mut parities: Vec<[Parity; 2]> = self
+            .bands()
+            .iter()
+            .map(|b| [Parity::of_band(b.vertical), Parity::of_band(b.horizontal)])
+            .collect();
         for &merged in &self.merges[..level] {
             parities = (0..4 * merged)
                 .map(|i| {
                     let [vertical, horizontal] = parities[i % merged];
                     let quarter = i / merged;
-                    [Parity::of_band(quarter / 2).compose(vertical), Parity::of_band(quarter % 2).compose(horizontal)]
+                    [
+                        Parity::of_band(quarter / 2).compose(vertical),
+                        Parity::of_band(quarter % 2).compose(horizontal),
+                    ]
                 })
                 .collect();
         }

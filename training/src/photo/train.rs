@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     average,
-    model::{COARSEST, FINEST, PhotoModel, step},
+    model::{COARSEST, FINEST, PhotoModel, condition, step},
     spec::Spec,
     transform::Filters,
 };
@@ -30,6 +30,8 @@ use crate::{
 
 /// How far from the middle between two integers a coefficient is rounded towards zero: 0.5 rounds to the nearest.
 pub(crate) const ROUNDING: f32 = 0.4;
+/// What a smooth picture's error counts as at least, in squared steps.
+const SMOOTH: f32 = 0.003;
 /// Steps from one validation and checkpoint to the next.
 const EVERY: usize = 250;
 /// Steps in which the learning rate rises.
@@ -114,14 +116,15 @@ pub fn train(
     let sampling = Sampling { seed: options.seed, batch: options.batch, crop };
     let loader = BatchLoader::new(&tiles, sampling, first, 1)?;
     let bar = progress(options.steps, first);
-    let mut sum = 0.0;
+    let (mut sum, mut count) = (0.0, 0);
     for batch in loader.take(options.steps - first) {
         let done = batch.step + 1;
         sum += trainer.step(&batch)?;
+        count += 1;
         bar.inc(1);
         if done % EVERY == 0 || done == options.steps {
             let psnr = trainer.validate(&tiles, crop);
-            let train_loss = sum / EVERY as f64;
+            let train_loss = sum / std::mem::take(&mut count) as f64;
             sum = 0.0;
             bar.println(format!("step {done} loss {train_loss:.4} PSNR {psnr:.3?}"));
             tracing_line(run, done, train_loss, &psnr)?;
@@ -163,26 +166,28 @@ impl Trainer {
         let options = &self.metrics.options;
         let picture = tensor(batch, &self.device);
         let octave = octaves(options.seed, batch.step, batch.shape[0], &self.device);
-        let layers: Vec<Tensor<4>> =
-            quantised(&self.frozen, picture.clone(), &octave, &self.spec).into_iter().map(Tensor::from_inner).collect();
-        let linear = {
-            let inner: Vec<_> = layers.iter().map(|layer| layer.clone().inner()).collect();
-            let synthesis = &self.frozen;
-            mse(synthesis.synthesise(synthesis.unmerge(&inner, &self.spec), &self.spec), picture.clone())
-        };
-        let decoded = self.model.decode(&layers, Tensor::from_inner(octave), &self.spec);
-        // Relative to what rounding alone costs, so that every quality weighs the same.
-        let weight = Tensor::from_inner(linear.recip());
-        let loss = (mse(decoded, Tensor::from_inner(picture)) * weight).mean();
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        let layers = quantised(&self.frozen, picture.clone(), &octave, &self.spec);
+        let bands = self.frozen.unmerge(&layers, &self.spec);
+        let missing = picture - self.frozen.synthesise(bands.clone(), &self.spec);
+        // Relative to what rounding alone costs, so that every quality weighs the same, but for smooth pictures,
+        // where next to nothing is missing.
+        let scale = step(octave.clone());
+        let weight = (mean_square(missing.clone() / scale.clone()) + SMOOTH).recip();
+        let residual = self
+            .model
+            .trunk
+            .forward(Tensor::from_inner(bands / scale.clone()), condition(Tensor::from_inner(octave)));
+        let error = residual - Tensor::from_inner(missing / scale);
+        let loss = (mean_square(error) * Tensor::from_inner(weight)).mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.model.trunk);
         let value = f64::from(loss.into_scalar::<f32>());
         if !value.is_finite() {
             return Err(TrainingError::Diverged { epoch: 0, step: batch.step });
         }
         let rate = learning_rate(options, batch.step);
-        self.model = self.optimiser.step(rate, self.model.clone(), gradients);
+        self.model.trunk = self.optimiser.step(rate, self.model.trunk.clone(), gradients);
         let share = (10.0 / (batch.step as f32 + 10.0)).max(0.002);
-        self.average = average::towards(self.average.clone(), &self.model.valid(), share);
+        self.average.trunk = average::towards(self.average.trunk.clone(), &self.model.trunk.valid(), share);
         Ok(value)
     }
 
@@ -202,13 +207,15 @@ impl Trainer {
         let octave = Tensor::full([batch.shape[0], 1], octave, &self.device);
         let layers = quantised(&self.frozen, picture.clone(), &octave, &self.spec);
         let decoded = self.average.decode(&layers, octave, &self.spec).clamp(-0.5, 0.5);
-        let error: Vec<f32> = mse(decoded, picture).into_data().try_to_vec().unwrap_or_default();
-        error.iter().map(|&e| -10.0 * f64::from(e.max(1e-12)).log10()).sum::<f64>() / error.len().max(1) as f64
+        let error: Vec<f32> = mean_square(decoded - picture).into_data().try_to_vec().unwrap_or_default();
+        error.iter().map(|&e| -10.0 * f64::from(e.max(1e-12)).log10()).sum::<f64>()
+            / error.len().max(1) as f64
     }
 
     fn save(&self, run: &Path) -> Result<(), TrainingError> {
         let done = self.metrics.points.last().map_or(0, |point| point.step);
-        let record = |path: &Path, error: String| TrainingError::Record { path: path.to_owned(), reason: error };
+        let record =
+            |path: &Path, error: String| TrainingError::Record { path: path.to_owned(), reason: error };
         let path = file(run, "model", done);
         self.model.clone().save_file(&path).map_err(|e| record(&path, e.to_string()))?;
         let path = file(run, "average", done);
@@ -242,7 +249,8 @@ impl Trainer {
             });
         }
         let done = metrics.points.last().map_or(0, |point| point.step);
-        let record = |path: &Path, error: String| TrainingError::Record { path: path.to_owned(), reason: error };
+        let record =
+            |path: &Path, error: String| TrainingError::Record { path: path.to_owned(), reason: error };
         let path = file(run, "model", done);
         self.model = self.model.try_load_file(&path).map_err(|e| record(&path, e.to_string()))?;
         let path = file(run, "average", done);
@@ -271,9 +279,9 @@ fn octaves(seed: u64, step: usize, n: usize, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, [n, 1]), device)
 }
 
-/// Mean squared error of each picture, `[n, 1, 1, 1]`.
-fn mse(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
-    (a - b).square().mean_dim(1).mean_dim(2).mean_dim(3)
+/// The mean square of each picture, `[n, 1, 1, 1]`.
+fn mean_square(x: Tensor<4>) -> Tensor<4> {
+    x.square().mean_dim(1).mean_dim(2).mean_dim(3)
 }
 
 fn tensor(batch: &Batch, device: &Device) -> Tensor<4> {

@@ -108,9 +108,12 @@ fn first(spec: &Spec, device: &Device) -> Tensor<4> {
 fn merge(merged: usize, device: &Device) -> Tensor<4> {
     let rows = lapped_transform(2);
     let mut values = vec![0.0_f32; 4 * merged * merged * 16];
-    for (quarter, channel, y, x) in (0..4 * merged * 16).map(|i| (i / 16 / merged, i / 16 % merged, i / 4 % 4, i % 4)) {
+    for (quarter, channel, y, x) in
+        (0..4 * merged * 16).map(|i| (i / 16 / merged, i / 16 % merged, i / 4 % 4, i % 4))
+    {
         let out = quarter * merged + channel;
-        values[((out * merged + channel) * 4 + y) * 4 + x] = (rows[(quarter / 2, y)] * rows[(quarter % 2, x)]) as f32;
+        values[((out * merged + channel) * 4 + y) * 4 + x] =
+            (rows[(quarter / 2, y)] * rows[(quarter % 2, x)]) as f32;
     }
     Tensor::from_data(TensorData::new(values, [4 * merged, merged, 4, 4]), device)
 }

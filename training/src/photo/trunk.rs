@@ -6,7 +6,10 @@
 
 use burn::{
     module::{Initializer, Module},
-    nn::{Linear, LinearConfig, PaddingConfig2d, conv::{Conv2d, Conv2dConfig}},
+    nn::{
+        Linear, LinearConfig, PaddingConfig2d,
+        conv::{Conv2d, Conv2dConfig},
+    },
     tensor::{Device, Tensor, activation},
 };
 
@@ -50,7 +53,8 @@ impl Trunk {
             head: conv3(spec.channels(0), spec.width, device),
             blocks: (0..spec.blocks).map(|_| Block::new(spec.width, device)).collect(),
             tail: zero_conv3(spec.width, outputs, device),
-            condition: [(1, CONDITION), (CONDITION, CONDITION)].map(|(i, o)| LinearConfig::new(i, o).init(device)),
+            condition: [(1, CONDITION), (CONDITION, CONDITION)]
+                .map(|(i, o)| LinearConfig::new(i, o).init(device)),
         }
     }
 
@@ -60,7 +64,8 @@ impl Trunk {
     pub fn forward(&self, bands: Tensor<4>, quality: Tensor<2>) -> Tensor<4> {
         let condition = self.condition.iter().fold(quality, |x, layer| activation::relu(layer.forward(x)));
         let bent = bands.clone() / (bands.abs() / KNEE + 1.0);
-        let features = self.blocks.iter().fold(self.head.forward(bent), |x, block| block.forward(x, &condition));
+        let features =
+            self.blocks.iter().fold(self.head.forward(bent), |x, block| block.forward(x, &condition));
         to_pixels(self.tail.forward(features))
     }
 }
@@ -89,9 +94,12 @@ impl Block {
 fn to_pixels(x: Tensor<4>) -> Tensor<4> {
     let [n, channels, h, w] = x.dims();
     let colours = channels / (STRIDE * STRIDE);
-    x.reshape([n, colours, STRIDE, STRIDE, h, w])
-        .permute([0, 1, 4, 2, 5, 3])
-        .reshape([n, colours, h * STRIDE, w * STRIDE])
+    x.reshape([n, colours, STRIDE, STRIDE, h, w]).permute([0, 1, 4, 2, 5, 3]).reshape([
+        n,
+        colours,
+        h * STRIDE,
+        w * STRIDE,
+    ])
 }
 
 fn conv3(inputs: usize, outputs: usize, device: &Device) -> Conv2d {

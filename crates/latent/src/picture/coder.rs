@@ -1,0 +1,188 @@
+//! A stripe of a layer, channel by channel, to a payload and back.
+//!
+//! Each channel is one plane of integers in raster order:
+//! ```text
+//! zero plane?  ─yes─► nothing more
+//!     └no─► each row: zero row? ─yes─► nothing more
+//!                         └no─► each integer, with the table of its channel and class
+//! ```
+//! What is coded is the difference from the prediction; for most channels the prediction is 0.
+
+use crate::{
+    LatentError,
+    coder::{BitDecoder, BitEncoder, Coder},
+};
+
+use super::{CLASSES, ContextModel, Energy, Plane, ROW_CLASSES, class_of};
+
+/// What the layers of a stripe coded so far say about the next.
+#[derive(Debug, Default)]
+pub(crate) struct Stripe {
+    /// One plane a channel, and the binary logarithm of its stride.
+    planes: Vec<(Plane, u32)>,
+}
+
+/// Where in the latent space a piece of work is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// The layer.
+    pub(crate) layer: usize,
+    /// Its channels.
+    pub(crate) channels: usize,
+    /// The binary logarithm of its stride.
+    pub(crate) stride_log2: u32,
+    /// The stripe's rows.
+    pub(crate) rows: usize,
+    /// Its columns.
+    pub(crate) columns: usize,
+    /// The quality, 0 to 99.
+    pub(crate) quality: usize,
+}
+
+impl Place {
+    pub(crate) fn elements(&self) -> usize {
+        self.channels * self.rows * self.columns
+    }
+}
+
+impl Stripe {
+    /// The payload of the next layer: `values` are its planes, one after the other.
+    pub(crate) fn encode(
+        &mut self,
+        model: &ContextModel,
+        place: Place,
+        values: &[i16],
+    ) -> Result<Vec<u8>, LatentError> {
+        let (mut coder, first) = (BitEncoder::new(), self.planes.len());
+        let before = |channel: usize, coded: &mut [i32]| {
+            let plane = &values[channel * coded.len()..][..coded.len()];
+            difference(plane, place.columns, predictor(model, first + channel), coded);
+        };
+        self.code(&mut coder, model, place, before, |_, _| Ok(()))?;
+        Ok(coder.finish())
+    }
+
+    /// The planes of the next layer.
+    pub(crate) fn decode(
+        &mut self,
+        model: &ContextModel,
+        place: Place,
+        payload: &[u8],
+    ) -> Result<Vec<i16>, LatentError> {
+        let (mut coder, first) = (BitDecoder::new(payload)?, self.planes.len());
+        let mut values = Vec::with_capacity(place.elements());
+        let after = |channel: usize, coded: &[i32]| {
+            sum(coded, place.columns, predictor(model, first + channel), &mut values)
+        };
+        self.code(&mut coder, model, place, |_, coded| coded.fill(0), after)?;
+        if coder.is_exhausted() { Ok(values) } else { Err(LatentError::Payload) }
+    }
+
+    /// Walks through a layer's channels. `before` fills what is to be coded, `after` takes what was.
+    fn code(
+        &mut self,
+        coder: &mut impl Coder,
+        model: &ContextModel,
+        place: Place,
+        mut before: impl FnMut(usize, &mut [i32]),
+        mut after: impl FnMut(usize, &[i32]) -> Result<(), LatentError>,
+    ) -> Result<(), LatentError> {
+        let first = self.planes.len();
+        let mut coded = vec![0; place.rows * place.columns];
+        let mut zero = false;
+        for channel in 0..place.channels {
+            before(channel, &mut coded);
+            let mut plane = Plane::new(place.rows, place.columns);
+            zero = self.plane(coder, model, place, first + channel, zero, &mut coded, &mut plane)?;
+            plane.blur();
+            self.planes.push((plane, place.stride_log2));
+            after(channel, &coded)?;
+        }
+        Ok(())
+    }
+
+    /// Codes a channel; whether it is zero.
+    #[allow(clippy::too_many_arguments)]
+    fn plane(
+        &self,
+        coder: &mut impl Coder,
+        model: &ContextModel,
+        place: Place,
+        channel: usize,
+        after_zero: bool,
+        coded: &mut [i32],
+        plane: &mut Plane,
+    ) -> Result<bool, LatentError> {
+        let context = &model.channels()[channel];
+        let mut zero = coded.iter().all(|&value| value == 0);
+        coder.flag(&mut zero, context.zero_plane[usize::from(after_zero)])?;
+        if zero {
+            return Ok(true);
+        }
+        let references = context.references.iter().map(|reference| {
+            let (plane, stride_log2) = &self.planes[reference.channel as usize];
+            (plane, stride_log2 - place.stride_log2)
+        });
+        let mut energy = Energy::new(context, place.quality, place.columns, references);
+        for (row, line) in coded.chunks_exact_mut(place.columns).enumerate() {
+            let sum = energy.start_row(plane, row);
+            let class = class_of(u32::try_from(sum).unwrap_or(u32::MAX), ROW_CLASSES);
+            let mut zero_row = line.iter().all(|&value| value == 0);
+            coder.flag(&mut zero_row, model.zero_row_odds(place.layer, class))?;
+            if !zero_row {
+                for (column, value) in line.iter_mut().enumerate() {
+                    let class = class_of(energy.at(plane, row, column), CLASSES);
+                    coder.code(value, model.table(channel, class))?;
+                    plane.set(row, column, *value);
+                }
+            }
+            energy.end_row(plane, row);
+        }
+        Ok(false)
+    }
+}
+
+fn predictor(model: &ContextModel, channel: usize) -> [i32; 4] {
+    model.channels()[channel].predictor.map(i32::from)
+}
+
+/// `plane` less its prediction.
+fn difference(plane: &[i16], columns: usize, weights: [i32; 4], coded: &mut [i32]) {
+    for (at, (coded, &value)) in coded.iter_mut().zip(plane).enumerate() {
+        *coded = i32::from(value) - prediction(plane, columns, at, weights);
+    }
+}
+
+/// Appends `coded` plus its prediction.
+fn sum(coded: &[i32], columns: usize, weights: [i32; 4], values: &mut Vec<i16>) -> Result<(), LatentError> {
+    let start = values.len();
+    for (at, &difference) in coded.iter().enumerate() {
+        let value = difference.checked_add(prediction(&values[start..], columns, at, weights));
+        values.push(value.and_then(|v| i16::try_from(v).ok()).ok_or(LatentError::Payload)?);
+    }
+    Ok(())
+}
+
+/// The prediction of the integer at `at` from those before it: the weighted sum of left, above, above-left and
+/// above-right, to the nearest. Beyond the plane stands the nearest integer within that is known; before the first
+/// one, 0.
+fn prediction(plane: &[i16], columns: usize, at: usize, weights: [i32; 4]) -> i32 {
+    if weights == [0; 4] {
+        return 0;
+    }
+    let (row, column) = (at / columns, at % columns);
+    let value = |at: usize| i32::from(plane[at]);
+    let around = match (row, column) {
+        (0, 0) => [0; 4],
+        (0, _) => [value(at - 1); 4],
+        (_, column) => {
+            let above = value(at - columns);
+            let left = if column == 0 { above } else { value(at - 1) };
+            let above_left = if column == 0 { above } else { value(at - columns - 1) };
+            let above_right = if column + 1 == columns { above } else { value(at - columns + 1) };
+            [left, above, above_left, above_right]
+        }
+    };
+    let sum: i64 = around.iter().zip(weights).map(|(&v, w)| i64::from(v) * i64::from(w)).sum();
+    (sum + 128 >> 8) as i32
+}

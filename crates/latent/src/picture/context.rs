@@ -1,0 +1,215 @@
+//! The context model and its file: how each channel's neighbours foretell its coefficients.
+//!
+//! The file, little-endian, numbers as LEB128 unless said otherwise:
+//! ```text
+//! "LPC" 0x01                       magic and version
+//! number of channels               over all layers, coarsest first
+//! each channel:
+//!   4 predictor weights, i16       left, above, above-left, above-right; 1/256
+//!   6 neighbour weights, u16       above, left, above-left, above-right, two above, two left; 1/256
+//!   adaptive weight, u16           1/256
+//!   100 biases, u16                one a quality; 1/256 of a step
+//!   2 odds of a zero plane, u16    of 65536: after a plane that is not zero, and after one that is
+//!   number of references           0 ..= 16
+//!   each reference: channel (LEB128, an earlier one), weight (u16, 1/256 of a sixth)
+//!   49 table indices               one a class, into the tables below
+//! number of layers
+//! each layer: 81 odds of a zero row, u16    one a class of the row's energy, of 65536
+//! a table file                     the rest of the bytes
+//! ```
+
+use crate::{LatentError, Table, Tables, varint};
+
+use super::{CLASSES, QUALITIES, ROW_CLASSES};
+
+/// Neighbours whose magnitudes are contexts: above, left, above-left, above-right, two above, two left.
+pub const NEIGHBOURS: usize = 6;
+const MAGIC: [u8; 4] = *b"LPC\x01";
+const FILE: &str = "context file";
+const MAX_REFERENCES: usize = 16;
+const MAX_CHANNELS: u32 = 8 * 4096;
+
+/// Another channel that foretells this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reference {
+    /// An earlier channel, counted over all layers.
+    pub channel: u32,
+    /// Its weight, in 1/256 of a sixth.
+    pub weight: u16,
+}
+
+/// How one channel is foretold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelContext {
+    /// Weights of the integers to the left, above, above-left and above-right in the prediction, in 1/256. The
+    /// difference from it is what is coded.
+    pub predictor: [i16; 4],
+    /// Weights of the neighbours' magnitudes, in 1/256.
+    pub near: [u16; NEIGHBOURS],
+    /// The weight of the channel's own average so far, in 1/256.
+    pub adaptive: u16,
+    /// What is expected where nothing else is known, in 1/256 of a step, one a quality.
+    pub bias: Vec<u16>,
+    /// The odds, of 65536, that the whole plane is zero: after a plane that is not, and after one that is.
+    pub zero_plane: [u16; 2],
+    /// Channels that foretell this one.
+    pub references: Vec<Reference>,
+    /// The table of each class.
+    pub tables: Vec<u32>,
+}
+
+/// The contexts of all channels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContextModel {
+    channels: Vec<ChannelContext>,
+    zero_rows: Vec<Vec<u16>>,
+    tables: Tables,
+}
+
+impl ContextModel {
+    /// Puts a model together: the channels of all layers, coarsest first; the odds of a zero row, a list a layer;
+    /// the tables that the channels point into.
+    ///
+    /// # Errors
+    /// [`LatentError::BadContext`] naming the first channel that cannot be right.
+    pub fn new(
+        channels: Vec<ChannelContext>,
+        zero_rows: Vec<Vec<u16>>,
+        tables: Tables,
+    ) -> Result<Self, LatentError> {
+        for (index, channel) in channels.iter().enumerate() {
+            channel.check(index, tables.as_slice().len())?;
+        }
+        let layer_is_whole = |odds: &Vec<u16>| odds.len() == ROW_CLASSES && odds.iter().all(|&o| o > 0);
+        if !zero_rows.iter().all(layer_is_whole) {
+            return Err(LatentError::BadContext {
+                channel: 0,
+                reason: "the odds of zero rows are not 81 a layer",
+            });
+        }
+        Ok(Self { channels, zero_rows, tables })
+    }
+
+    /// The channels of all layers, coarsest first.
+    #[must_use]
+    pub fn channels(&self) -> &[ChannelContext] {
+        &self.channels
+    }
+
+    pub(crate) fn layers(&self) -> usize {
+        self.zero_rows.len()
+    }
+
+    pub(crate) fn zero_row_odds(&self, layer: usize, class: usize) -> u16 {
+        self.zero_rows[layer][class]
+    }
+
+    pub(crate) fn table(&self, channel: usize, class: usize) -> &Table {
+        &self.tables.as_slice()[self.channels[channel].tables[class] as usize]
+    }
+
+    /// The context file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        varint::write(&mut out, self.channels.len() as u32);
+        self.channels.iter().for_each(|channel| channel.write(&mut out));
+        varint::write(&mut out, self.zero_rows.len() as u32);
+        self.zero_rows.iter().flatten().for_each(|odds| out.extend(odds.to_le_bytes()));
+        out.extend(self.tables.to_bytes());
+        out
+    }
+
+    /// Reads a context file and checks all of it.
+    ///
+    /// # Errors
+    /// [`LatentError::TableMagic`], [`LatentError::Truncated`], [`LatentError::BadContext`], or what is wrong with
+    /// the tables.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, LatentError> {
+        let mut rest = bytes.strip_prefix(&MAGIC).ok_or(LatentError::TableMagic)?;
+        let count = varint::read(&mut rest, FILE, "number of channels")?;
+        if count == 0 || count > MAX_CHANNELS {
+            return Err(LatentError::Limit {
+                what: "number of channels",
+                found: count.into(),
+                limit: MAX_CHANNELS.into(),
+            });
+        }
+        let channels = (0..count).map(|_| ChannelContext::read(&mut rest)).collect::<Result<_, _>>()?;
+        let layers = varint::read(&mut rest, FILE, "number of layers")?;
+        if layers > 8 {
+            return Err(LatentError::Limit { what: "number of layers", found: layers.into(), limit: 8 });
+        }
+        let zero_rows = (0..layers)
+            .map(|_| (0..ROW_CLASSES).map(|_| u16_of(&mut rest, "odds of a zero row")).collect())
+            .collect::<Result<_, _>>()?;
+        Self::new(channels, zero_rows, Tables::from_bytes(rest)?)
+    }
+}
+
+impl ChannelContext {
+    fn check(&self, index: usize, tables: usize) -> Result<(), LatentError> {
+        let bad = |reason| Err(LatentError::BadContext { channel: index, reason });
+        if self.bias.len() != QUALITIES {
+            return bad("it has 100 biases, one a quality");
+        }
+        if self.tables.len() != CLASSES || self.tables.iter().any(|&table| table as usize >= tables) {
+            return bad("it has 49 table indices, each of a table there is");
+        }
+        if self.references.len() > MAX_REFERENCES {
+            return bad("it has at most 16 references");
+        }
+        if self.references.iter().any(|reference| reference.channel as usize >= index) {
+            return bad("a reference is not an earlier channel");
+        }
+        if self.zero_plane.contains(&0) {
+            return bad("odds of a zero plane are 0");
+        }
+        Ok(())
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend(self.predictor.iter().flat_map(|weight| weight.to_le_bytes()));
+        let words = self.near.iter().chain([&self.adaptive]).chain(&self.bias).chain(&self.zero_plane);
+        out.extend(words.flat_map(|word| word.to_le_bytes()));
+        varint::write(out, self.references.len() as u32);
+        for reference in &self.references {
+            varint::write(out, reference.channel);
+            out.extend(reference.weight.to_le_bytes());
+        }
+        self.tables.iter().for_each(|&table| varint::write(out, table));
+    }
+
+    fn read(bytes: &mut &[u8]) -> Result<Self, LatentError> {
+        let mut word = || u16_of(bytes, "channel");
+        let mut words = |count: usize| (0..count).map(|_| word()).collect::<Result<Vec<u16>, _>>();
+        let (predictor, near, adaptive) = (words(4)?, words(NEIGHBOURS)?, words(1)?[0]);
+        let (bias, zero_plane) = (words(QUALITIES)?, words(2)?);
+        let count = varint::read(bytes, FILE, "number of references")?.min(MAX_REFERENCES as u32 + 1);
+        let references = (0..count)
+            .map(|_| {
+                let channel = varint::read(bytes, FILE, "reference")?;
+                Ok(Reference { channel, weight: u16_of(bytes, "reference")? })
+            })
+            .collect::<Result<_, _>>()?;
+        let tables =
+            (0..CLASSES).map(|_| varint::read(bytes, FILE, "table index")).collect::<Result<_, _>>()?;
+        let mut near_array = [0; NEIGHBOURS];
+        near_array.copy_from_slice(&near);
+        Ok(Self {
+            predictor: [0, 1, 2, 3].map(|i: usize| predictor[i] as i16),
+            near: near_array,
+            adaptive,
+            bias,
+            zero_plane: [zero_plane[0], zero_plane[1]],
+            references,
+            tables,
+        })
+    }
+}
+
+fn u16_of(bytes: &mut &[u8], field: &'static str) -> Result<u16, LatentError> {
+    let (head, rest) = bytes.split_first_chunk().ok_or(LatentError::Truncated { what: FILE, field })?;
+    *bytes = rest;
+    Ok(u16::from_le_bytes(*head))
+}

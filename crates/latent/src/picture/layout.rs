@@ -1,0 +1,117 @@
+//! Where a picture's coefficients are.
+
+use crate::LatentError;
+
+/// Rows of pixels that are coded together. A stripe knows nothing of the one above it, so stripes can be coded by
+/// several threads, and memory is bounded on both sides.
+pub const STRIPE: u32 = 512;
+
+/// One layer of a latent space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerShape {
+    /// Feature maps, 1 to 4096.
+    pub channels: u32,
+    /// Pixels a coefficient stands for in each direction: a power of two that divides [`STRIPE`].
+    pub stride: u32,
+}
+
+/// The layers of a latent space, coarsest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    layers: Vec<LayerShape>,
+}
+
+impl Layout {
+    /// Layers of falling stride.
+    ///
+    /// # Errors
+    /// [`LatentError::BadLayout`] when a stride is not a power of two up to [`STRIPE`] or not below the one before
+    /// it, when a layer has no channel or more than 4096, or there are none or more than 8 layers.
+    pub fn new(layers: Vec<LayerShape>) -> Result<Self, LatentError> {
+        let bad = |reason| Err(LatentError::BadLayout { reason });
+        if !(1..=8).contains(&layers.len()) {
+            return bad("it has 1 to 8 layers");
+        }
+        if layers.iter().any(|layer| !(1..=4096).contains(&layer.channels)) {
+            return bad("a layer has 1 to 4096 channels");
+        }
+        if layers.iter().any(|layer| !layer.stride.is_power_of_two() || layer.stride > STRIPE) {
+            return bad("a stride is a power of two from 1 to 512");
+        }
+        if layers.windows(2).any(|pair| pair[0].stride <= pair[1].stride) {
+            return bad("each layer's stride is smaller than the one before");
+        }
+        Ok(Self { layers })
+    }
+
+    /// The layers, coarsest first.
+    #[must_use]
+    pub fn layers(&self) -> &[LayerShape] {
+        &self.layers
+    }
+
+    /// What the sides of a picture are padded to a multiple of: the coarsest stride.
+    #[must_use]
+    pub fn alignment(&self) -> u32 {
+        self.layers[0].stride
+    }
+
+    /// Rows and columns of a layer for a picture of these sides.
+    #[must_use]
+    pub fn dims(&self, layer: usize, width: u32, height: u32) -> [usize; 2] {
+        let stride = self.layers[layer].stride;
+        [height, width].map(|side| (side.next_multiple_of(self.alignment()) / stride) as usize)
+    }
+
+    /// Coefficients of a layer for a picture of these sides.
+    #[must_use]
+    pub fn elements(&self, layer: usize, width: u32, height: u32) -> usize {
+        let [rows, columns] = self.dims(layer, width, height);
+        self.layers[layer].channels as usize * rows * columns
+    }
+
+    /// The rows of each stripe of a layer.
+    pub(crate) fn stripes(
+        &self,
+        layer: usize,
+        height: u32,
+    ) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+        let stride = self.layers[layer].stride;
+        let rows = (height.next_multiple_of(self.alignment()) / stride) as usize;
+        let step = (STRIPE / stride) as usize;
+        (0..rows).step_by(step).map(move |first| first..(first + step).min(rows))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout() -> Layout {
+        let layer = |channels, stride| LayerShape { channels, stride };
+        Layout::new(vec![layer(16, 32), layer(20, 16), layer(90, 8)]).unwrap()
+    }
+
+    #[test]
+    fn sides_are_padded_to_the_coarsest_stride() {
+        assert_eq!(layout().dims(0, 1, 33), [2, 1]);
+        assert_eq!(layout().dims(2, 1, 33), [8, 4]);
+        assert_eq!(layout().elements(1, 100, 64), 20 * 4 * 8);
+    }
+
+    #[test]
+    fn stripes_cover_every_row_of_every_layer() {
+        assert_eq!(layout().stripes(2, 1200).collect::<Vec<_>>(), [0..64, 64..128, 128..152]);
+        assert_eq!(layout().stripes(0, 1200).collect::<Vec<_>>(), [0..16, 16..32, 32..38]);
+    }
+
+    #[test]
+    fn impossible_layouts_are_refused() {
+        let layer = |channels, stride| LayerShape { channels, stride };
+        for layers in
+            [vec![], vec![layer(0, 8)], vec![layer(1, 12)], vec![layer(1, 8); 2], vec![layer(1, 1024)]]
+        {
+            assert!(matches!(Layout::new(layers), Err(LatentError::BadLayout { .. })));
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Pictures of any size as frames: layers of feature maps, context-modelled and range-coded.
+//!
+//! ```text
+//! maps f32 ──LayerQuantiser──► planes i16 ──ContextModel + range coder──► payloads ──PictureFrame──► bytes
+//! ```
+//! A picture's latent is a few *layers*, coarsest first; layer `l` has its channels at `1 / stride(l)` of the
+//! picture's resolution. A frame carries the first layers, as many as the sender could afford, and a decoder takes
+//! zeros for the rest.
+
+mod class;
+mod coder;
+mod context;
+mod frame;
+mod layout;
+mod plane;
+mod quantise;
+mod space;
+
+pub use class::{CLASSES, ROW_CLASSES, class_of};
+pub use context::{ChannelContext, ContextModel, NEIGHBOURS, Reference};
+pub use frame::{PictureFrame, PictureHeader, keep_layers};
+pub use layout::{LayerShape, Layout, STRIPE};
+pub use plane::{Energy, Plane};
+pub use quantise::LayerQuantiser;
+pub use space::{DecodedPicture, PictureSpace};
+
+/// The number of qualities, 1 to 100.
+pub const QUALITIES: usize = 100;
+
+/// How finely a picture is quantised: 1, the coarsest, to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quality(u8);
+
+impl Quality {
+    /// A quality from 1 to 100.
+    #[must_use]
+    pub fn new(quality: u8) -> Option<Self> {
+        (1..=QUALITIES as u8).contains(&quality).then_some(Self(quality))
+    }
+
+    /// 1 to 100.
+    #[must_use]
+    pub fn get(self) -> u8 {
+        self.0
+    }
+
+    /// 0 to 99.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0) - 1
+    }
+}

@@ -1,0 +1,141 @@
+//! One channel of one stripe: integers, what is coded of them, and what their neighbours say.
+
+use super::{ChannelContext, Reference};
+
+/// Magnitudes beyond this are contexts like this.
+const LARGEST: u32 = 255;
+/// Zeros around the magnitudes, so that every position has all neighbours.
+const RIM: usize = 2;
+
+/// The magnitudes of a channel's coded integers, as contexts.
+#[derive(Debug, Clone)]
+pub struct Plane {
+    rows: usize,
+    columns: usize,
+    /// `(rows + 2·RIM) × (columns + 2·RIM)`.
+    magnitudes: Vec<u16>,
+    /// `rows × columns`: each magnitude twice, and its four neighbours once; filled by [`blur`](Self::blur).
+    blurred: Vec<u16>,
+}
+
+impl Plane {
+    /// A plane of zeros.
+    #[must_use]
+    pub fn new(rows: usize, columns: usize) -> Self {
+        let magnitudes = vec![0; (rows + 2 * RIM) * (columns + 2 * RIM)];
+        Self { rows, columns, magnitudes, blurred: Vec::new() }
+    }
+
+    fn pitch(&self) -> usize {
+        self.columns + 2 * RIM
+    }
+
+    /// Row `row` of the magnitudes, from −2 on, with its rim.
+    fn row(&self, row: isize) -> &[u16] {
+        let start = (row + RIM as isize) as usize * self.pitch();
+        &self.magnitudes[start..start + self.pitch()]
+    }
+
+    /// Notes one coded integer.
+    pub fn set(&mut self, row: usize, column: usize, coded: i32) {
+        let at = (row + RIM) * self.pitch() + RIM + column;
+        self.magnitudes[at] = coded.unsigned_abs().min(LARGEST) as u16;
+    }
+
+    /// Makes the whole plane a reference for later channels.
+    pub fn blur(&mut self) {
+        let mut blurred = Vec::with_capacity(self.rows * self.columns);
+        for row in 0..self.rows as isize {
+            let (above, here, below) = (self.row(row - 1), self.row(row), self.row(row + 1));
+            for x in RIM..RIM + self.columns {
+                blurred.push(2 * here[x] + here[x - 1] + here[x + 1] + above[x] + below[x]);
+            }
+        }
+        self.blurred = blurred;
+    }
+
+    /// Adds `weight` times what this plane says of a row of a plane that is `1 << shift` times as fine.
+    fn refer(&self, row: usize, shift: u32, weight: u32, energies: &mut [u32]) {
+        let start = (row >> shift) * self.columns;
+        let values = &self.blurred[start..start + self.columns];
+        if shift == 0 {
+            energies.iter_mut().zip(values).for_each(|(energy, &value)| *energy += weight * u32::from(value));
+            return;
+        }
+        for (group, &value) in energies.chunks_mut(1 << shift).zip(values) {
+            group.iter_mut().for_each(|energy| *energy += weight * u32::from(value));
+        }
+    }
+}
+
+/// The expected magnitudes of a channel, row by row, in 1/256 of a step.
+#[derive(Debug)]
+pub struct Energy<'a> {
+    context: &'a ChannelContext,
+    references: Vec<(&'a Plane, u32, u32)>,
+    /// The mean magnitude of the rows so far, older ones fading out.
+    average: u32,
+    constant: u32,
+    row: Vec<u32>,
+}
+
+impl<'a> Energy<'a> {
+    /// For a channel of `columns` columns at a quality (0 to 99). `references` are its references' planes and how
+    /// many times coarser each is, as a power of two.
+    #[must_use]
+    pub fn new(
+        context: &'a ChannelContext,
+        quality: usize,
+        columns: usize,
+        references: impl IntoIterator<Item = (&'a Plane, u32)>,
+    ) -> Self {
+        let weights = context.references.iter().map(|&Reference { weight, .. }| u32::from(weight));
+        let constant = u32::from(context.bias[quality]);
+        Self {
+            references: references
+                .into_iter()
+                .zip(weights)
+                .map(|((plane, shift), w)| (plane, shift, w))
+                .collect(),
+            average: constant,
+            constant,
+            row: vec![0; columns],
+            context,
+        }
+    }
+
+    /// Works out what is known of a row before any of it is coded; the row's sum.
+    pub fn start_row(&mut self, plane: &Plane, row: usize) -> u64 {
+        let [n, _, nw, ne, nn, _] = self.context.near.map(u32::from);
+        let base = self.constant + (self.average * u32::from(self.context.adaptive) >> 8);
+        let (above, higher) = (plane.row(row as isize - 1), plane.row(row as isize - 2));
+        for (x, energy) in self.row.iter_mut().enumerate() {
+            let at = x + RIM;
+            *energy = base
+                + n * u32::from(above[at])
+                + nw * u32::from(above[at - 1])
+                + ne * u32::from(above[at + 1])
+                + nn * u32::from(higher[at]);
+        }
+        for &(reference, shift, weight) in &self.references {
+            reference.refer(row, shift, weight, &mut self.row);
+        }
+        self.row.iter().map(|&energy| u64::from(energy)).sum()
+    }
+
+    /// The expected magnitude at a column, the ones to its left coded.
+    #[must_use]
+    pub fn at(&self, plane: &Plane, row: usize, column: usize) -> u32 {
+        let here = plane.row(row as isize);
+        let (w, ww) = (u32::from(self.context.near[1]), u32::from(self.context.near[5]));
+        self.row[column] + w * u32::from(here[column + RIM - 1]) + ww * u32::from(here[column + RIM - 2])
+    }
+
+    /// Learns from a finished row.
+    pub fn end_row(&mut self, plane: &Plane, row: usize) {
+        let here = &plane.row(row as isize)[RIM..RIM + self.row.len()];
+        let sum: u32 = here.iter().map(|&magnitude| u32::from(magnitude)).sum();
+        let mean = (sum << 8) / self.row.len() as u32;
+        self.average = self.average - (self.average >> 2) + (mean >> 2);
+    }
+}

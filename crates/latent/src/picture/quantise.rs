@@ -1,0 +1,156 @@
+//! From feature maps to integers and back, at every quality.
+
+use crate::LatentError;
+
+use super::QUALITIES;
+
+/// Fractional bits of the fixed-point quotient that is rounded.
+const FRACTION_BITS: u32 = 16;
+
+/// A uniform quantiser with a dead zone: `ŷ = sign(y)·⌊|y|·gain/step(q) + rounding⌋`, `y ≈ ŷ·step(q)/gain`.
+///
+/// The scaled value is cut to 16 fractional bits before it is rounded on integers, so equal maps give equal
+/// integers on every host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerQuantiser {
+    steps: Vec<f32>,
+    gains: Vec<Vec<f32>>,
+    rounding: Vec<f32>,
+}
+
+impl LayerQuantiser {
+    /// `steps` are those of the 100 qualities, in units of the maps, not rising; `gains` scale each channel, a list
+    /// a layer; `rounding`, one a layer, is what is added before the fraction is cut off: 0.5 rounds to the nearest,
+    /// less makes a dead zone around 0.
+    ///
+    /// # Errors
+    /// [`LatentError::BadGain`] for a step or gain that is not positive and finite or a rounding outside 0 to 0.5,
+    /// [`LatentError::Count`] when there are not 100 steps or not one rounding a layer.
+    pub fn new(steps: Vec<f32>, gains: Vec<Vec<f32>>, rounding: Vec<f32>) -> Result<Self, LatentError> {
+        let positive = |(index, &value): (usize, &f32)| {
+            if value.is_finite() && value > 0.0 {
+                Ok(())
+            } else {
+                Err(LatentError::BadGain { index, value: value.to_string() })
+            }
+        };
+        steps.iter().enumerate().try_for_each(positive)?;
+        gains.iter().flatten().enumerate().try_for_each(positive)?;
+        if let Some(index) = rounding.iter().position(|r| !(0.0..=0.5).contains(r)) {
+            return Err(LatentError::BadGain { index, value: rounding[index].to_string() });
+        }
+        for (what, found, expected) in
+            [("list of steps", steps.len(), QUALITIES), ("list of roundings", rounding.len(), gains.len())]
+        {
+            if found != expected {
+                return Err(LatentError::Count { what, found, expected });
+            }
+        }
+        Ok(Self { steps, gains, rounding })
+    }
+
+    /// The steps of the 100 qualities, coarsest first.
+    #[must_use]
+    pub fn steps(&self) -> &[f32] {
+        &self.steps
+    }
+
+    /// The gains of each layer's channels.
+    #[must_use]
+    pub fn gains(&self) -> &[Vec<f32>] {
+        &self.gains
+    }
+
+    /// What is added before the fraction is cut off, one a layer.
+    #[must_use]
+    pub fn rounding(&self) -> &[f32] {
+        &self.rounding
+    }
+
+    /// Integers of a layer's maps, `[channels, …]`. Values beyond 16 bits saturate.
+    ///
+    /// # Errors
+    /// [`LatentError::Count`] when the maps are not whole planes, [`LatentError::NotFinite`] for NaN or infinity.
+    pub fn quantise(&self, layer: usize, quality: usize, maps: &[f32]) -> Result<Vec<i16>, LatentError> {
+        let gains = &self.gains[layer];
+        let plane = self.plane(layer, maps.len())?;
+        if let Some(index) = maps.iter().position(|value| !value.is_finite()) {
+            return Err(LatentError::NotFinite { index, value: maps[index].to_string() });
+        }
+        let one = (1_u32 << FRACTION_BITS) as f32;
+        let rounding = (self.rounding[layer] * one) as i64;
+        let mut integers = Vec::with_capacity(maps.len());
+        for (map, gain) in maps.chunks_exact(plane).zip(gains) {
+            let scale = gain / self.steps[quality] * one;
+            integers.extend(map.iter().map(|&value| round(value * scale, rounding)));
+        }
+        Ok(integers)
+    }
+
+    /// The maps that stand for a layer's integers.
+    ///
+    /// # Errors
+    /// [`LatentError::Count`] when the integers are not whole planes.
+    pub fn dequantise(
+        &self,
+        layer: usize,
+        quality: usize,
+        integers: &[i16],
+    ) -> Result<Vec<f32>, LatentError> {
+        let plane = self.plane(layer, integers.len())?;
+        let mut maps = Vec::with_capacity(integers.len());
+        for (values, gain) in integers.chunks_exact(plane).zip(&self.gains[layer]) {
+            let step = self.steps[quality] / gain;
+            maps.extend(values.iter().map(|&value| f32::from(value) * step));
+        }
+        Ok(maps)
+    }
+
+    /// Values of one plane.
+    fn plane(&self, layer: usize, len: usize) -> Result<usize, LatentError> {
+        let channels = self.gains[layer].len();
+        if len > 0 && len.is_multiple_of(channels) {
+            return Ok(len / channels);
+        }
+        Err(LatentError::Count { what: "list of coefficients", found: len, expected: channels })
+    }
+}
+
+/// Rounds a fixed-point value; the cast saturates.
+fn round(fixed: f32, rounding: i64) -> i16 {
+    let fixed = fixed as i64;
+    let magnitude = (fixed.unsigned_abs() as i64 + rounding) >> FRACTION_BITS;
+    let magnitude = magnitude.min(i64::from(i16::MAX)) as i16;
+    if fixed < 0 { -magnitude } else { magnitude }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quantiser(rounding: f32) -> LayerQuantiser {
+        LayerQuantiser::new(vec![0.5; 100], vec![vec![1.0, 2.0]], vec![rounding]).unwrap()
+    }
+
+    #[test]
+    fn rounding_is_symmetric_with_a_dead_zone() {
+        let integers = quantiser(0.25).quantise(0, 9, &[0.3, -0.3, 0.375, -0.375, 0.1, 1e9]).unwrap();
+        assert_eq!(integers, [0, 0, 1, -1, 0, i16::MAX]);
+        let integers = quantiser(0.5).quantise(0, 9, &[0.25, -0.25, 0.24, -0.24]).unwrap();
+        assert_eq!(integers, [1, -1, 1, -1]);
+    }
+
+    #[test]
+    fn integers_stand_for_multiples_of_the_step() {
+        assert_eq!(quantiser(0.5).dequantise(0, 0, &[3, -1]).unwrap(), [1.5, -0.25]);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert!(LayerQuantiser::new(vec![1.0; 99], vec![vec![1.0]], vec![0.5]).is_err());
+        assert!(LayerQuantiser::new(vec![0.0; 100], vec![vec![1.0]], vec![0.5]).is_err());
+        assert!(LayerQuantiser::new(vec![1.0; 100], vec![vec![1.0]], vec![0.6]).is_err());
+        assert!(quantiser(0.5).quantise(0, 0, &[1.0]).is_err());
+        assert!(quantiser(0.5).quantise(0, 0, &[f32::NAN, 0.0]).is_err());
+    }
+}

@@ -1,0 +1,256 @@
+//! A latent space of pictures, as both hosts use it.
+
+use crate::{IdOnWire, LatentError, LatentSpaceId, Limits, varint};
+
+use super::{
+    ContextModel, LayerQuantiser, Layout, PictureFrame, PictureHeader,
+    coder::{Place, Stripe},
+    frame,
+};
+
+/// What an encoder and its quantiser define for pictures: layers, quantiser and contexts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PictureSpace {
+    id: LatentSpaceId,
+    layout: Layout,
+    quantiser: LayerQuantiser,
+    contexts: ContextModel,
+}
+
+/// The integers of a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodedPicture {
+    /// What the frame says of its picture.
+    pub header: PictureHeader,
+    /// The layers that were there, coarsest first, each `[channels, rows, columns]`.
+    pub layers: Vec<Vec<i16>>,
+}
+
+impl PictureSpace {
+    /// Puts a latent space together.
+    ///
+    /// # Errors
+    /// [`LatentError::Count`] when layout, quantiser and contexts disagree about layers or channels.
+    pub fn new(
+        id: LatentSpaceId,
+        layout: Layout,
+        quantiser: LayerQuantiser,
+        contexts: ContextModel,
+    ) -> Result<Self, LatentError> {
+        let channels: Vec<usize> = layout.layers().iter().map(|layer| layer.channels as usize).collect();
+        let gains: Vec<usize> = quantiser.gains().iter().map(Vec::len).collect();
+        let checks = [
+            ("context model's layers", contexts.layers(), channels.len()),
+            ("quantiser's layers", gains.len(), channels.len()),
+            ("context model's channels", contexts.channels().len(), channels.iter().sum()),
+            ("list of gains", gains.iter().sum(), channels.iter().sum()),
+        ];
+        for (what, found, expected) in checks {
+            if found != expected {
+                return Err(LatentError::Count { what, found, expected });
+            }
+        }
+        if gains != channels {
+            return Err(LatentError::Count { what: "list of gains", found: gains[0], expected: channels[0] });
+        }
+        Ok(Self { id, layout, quantiser, contexts })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> LatentSpaceId {
+        self.id
+    }
+
+    /// Its layers.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Its quantiser.
+    #[must_use]
+    pub fn quantiser(&self) -> &LayerQuantiser {
+        &self.quantiser
+    }
+
+    /// Its contexts.
+    #[must_use]
+    pub fn contexts(&self) -> &ContextModel {
+        &self.contexts
+    }
+
+    /// The frame of a picture's maps: its first layers, coarsest first, each `[channels, rows, columns]` of the
+    /// [layout's dimensions](Layout::dims).
+    ///
+    /// # Errors
+    /// [`LatentError::Count`] or [`LatentError::NotFinite`] when the maps are not of this space.
+    pub fn encode(
+        &self,
+        header: PictureHeader,
+        maps: &[Vec<f32>],
+        id: IdOnWire,
+    ) -> Result<Vec<u8>, LatentError> {
+        let quantised = maps.iter().take(self.layout.layers().len()).enumerate();
+        let layers = quantised
+            .map(|(layer, maps)| self.quantiser.quantise(layer, header.quality.index(), maps))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.encode_integers(header, &layers, id)
+    }
+
+    /// The frame of layers that are already quantised.
+    ///
+    /// # Errors
+    /// [`LatentError::Count`] when a layer has more or fewer integers than the picture's has, or there are none or
+    /// too many layers.
+    pub fn encode_integers(
+        &self,
+        header: PictureHeader,
+        layers: &[Vec<i16>],
+        id: IdOnWire,
+    ) -> Result<Vec<u8>, LatentError> {
+        self.check_layers(header, layers)?;
+        let mut payloads: Vec<Vec<Vec<u8>>> = vec![Vec::new(); layers.len()];
+        for number in 0..self.stripes(header) {
+            let mut stripe = Stripe::default();
+            for (layer, values) in layers.iter().enumerate() {
+                let (place, first) = self.place(header, layer, number);
+                let values = self.cut(header, layer, values, first, place.rows);
+                payloads[layer].push(stripe.encode(&self.contexts, place, &values)?);
+            }
+        }
+        let joined: Vec<Vec<u8>> = payloads.iter().map(|stripes| join(stripes)).collect();
+        let payloads = joined.iter().map(Vec::as_slice).collect();
+        Ok(PictureFrame { latent_space: self.id, header, payloads }.to_bytes(id))
+    }
+
+    /// The integers of a frame of this latent space.
+    ///
+    /// # Errors
+    /// Any of the frame's [errors](PictureFrame::parse), [`LatentError::OtherLatentSpace`], or
+    /// [`LatentError::Payload`].
+    pub fn decode(&self, bytes: &[u8], limits: &Limits) -> Result<DecodedPicture, LatentError> {
+        let frame = PictureFrame::parse(bytes, limits, Some(self.id))?;
+        if frame.latent_space != self.id {
+            return Err(LatentError::OtherLatentSpace { found: frame.latent_space, expected: self.id });
+        }
+        let (header, present, all) = (frame.header, frame.payloads.len(), self.layout.layers().len());
+        if present > all {
+            return Err(LatentError::BadHeader { field: "number of layers", found: present as u64 });
+        }
+        let stripes = self.stripes(header);
+        let payloads =
+            frame.payloads.iter().map(|payload| parts(payload, stripes)).collect::<Result<Vec<_>, _>>()?;
+        let elements = |layer| self.layout.elements(layer, header.width, header.height);
+        let mut layers: Vec<Vec<i16>> = (0..present).map(|layer| vec![0; elements(layer)]).collect();
+        for number in 0..stripes {
+            let mut stripe = Stripe::default();
+            for (layer, values) in layers.iter_mut().enumerate() {
+                let (place, first) = self.place(header, layer, number);
+                let decoded = stripe.decode(&self.contexts, place, payloads[layer][number])?;
+                self.paste(header, layer, values, first, &decoded);
+            }
+        }
+        Ok(DecodedPicture { header, layers })
+    }
+
+    /// The maps that stand for a picture's integers, one a layer of the space: zeros for layers that are missing.
+    ///
+    /// # Errors
+    /// [`LatentError::Count`] when a layer does not fit the picture.
+    pub fn dequantise(&self, picture: &DecodedPicture) -> Result<Vec<Vec<f32>>, LatentError> {
+        let header = picture.header;
+        self.check_layers(header, &picture.layers)?;
+        (0..self.layout.layers().len())
+            .map(|layer| match picture.layers.get(layer) {
+                Some(integers) => self.quantiser.dequantise(layer, header.quality.index(), integers),
+                None => Ok(vec![0.0; self.layout.elements(layer, header.width, header.height)]),
+            })
+            .collect()
+    }
+
+    fn check_layers(&self, header: PictureHeader, layers: &[Vec<i16>]) -> Result<(), LatentError> {
+        let (found, expected) = (layers.len(), self.layout.layers().len());
+        if found == 0 || found > expected {
+            return Err(LatentError::Count { what: "list of layers", found, expected });
+        }
+        for (layer, values) in layers.iter().enumerate() {
+            let (found, expected) = (values.len(), self.layout.elements(layer, header.width, header.height));
+            if found != expected {
+                return Err(LatentError::Count { what: "layer", found, expected });
+            }
+        }
+        Ok(())
+    }
+
+    fn stripes(&self, header: PictureHeader) -> usize {
+        self.layout.stripes(0, header.height).count()
+    }
+
+    /// A stripe's place in a layer, and its first row.
+    fn place(&self, header: PictureHeader, layer: usize, number: usize) -> (Place, usize) {
+        let shape = self.layout.layers()[layer];
+        let [_, columns] = self.layout.dims(layer, header.width, header.height);
+        let rows = self.layout.stripes(layer, header.height).nth(number).unwrap_or_default();
+        let place = Place {
+            layer,
+            channels: shape.channels as usize,
+            stride_log2: shape.stride.ilog2(),
+            rows: rows.len(),
+            columns,
+            quality: header.quality.index(),
+        };
+        (place, rows.start)
+    }
+
+    /// The rows of a stripe, out of every channel.
+    fn cut(
+        &self,
+        header: PictureHeader,
+        layer: usize,
+        values: &[i16],
+        first: usize,
+        rows: usize,
+    ) -> Vec<i16> {
+        let [height, columns] = self.layout.dims(layer, header.width, header.height);
+        let planes = values.chunks_exact(height * columns);
+        planes.flat_map(|plane| &plane[first * columns..(first + rows) * columns]).copied().collect()
+    }
+
+    /// Puts the rows of a stripe where they belong in every channel.
+    fn paste(&self, header: PictureHeader, layer: usize, values: &mut [i16], first: usize, stripe: &[i16]) {
+        let [height, columns] = self.layout.dims(layer, header.width, header.height);
+        let rows = stripe.len() / (self.layout.layers()[layer].channels as usize);
+        for (plane, rows) in values.chunks_exact_mut(height * columns).zip(stripe.chunks_exact(rows)) {
+            plane[first * columns..][..rows.len()].copy_from_slice(rows);
+        }
+    }
+}
+
+/// A layer's payload of those of its stripes.
+fn join(stripes: &[Vec<u8>]) -> Vec<u8> {
+    if let [only] = stripes {
+        return only.clone();
+    }
+    let mut out = Vec::new();
+    for stripe in stripes {
+        varint::write(&mut out, stripe.len() as u32);
+        out.extend(stripe);
+    }
+    out
+}
+
+/// The stripes' payloads of a layer's.
+fn parts(payload: &[u8], stripes: usize) -> Result<Vec<&[u8]>, LatentError> {
+    if stripes == 1 {
+        return Ok(vec![payload]);
+    }
+    let mut rest = payload;
+    let parts = (0..stripes)
+        .map(|_| {
+            let len = varint::read(&mut rest, "frame", "stripe length")?;
+            frame::split(&mut rest, len)
+        })
+        .collect::<Result<_, _>>()?;
+    if rest.is_empty() { Ok(parts) } else { Err(LatentError::Payload) }
+}
