@@ -7,7 +7,8 @@
 use std::{borrow::Borrow, num::NonZeroU16};
 
 use constriction::{
-    backends::Cursor,
+    Queue,
+    backends::{Cursor, ReadWords},
     stream::{
         Decode, Encode,
         model::{DecoderModel, EncoderModel, EntropyModel},
@@ -113,9 +114,11 @@ impl BitDecoder {
         Ok(Self { coder })
     }
 
-    /// Whether nothing is left that could be more than the end of the stream.
-    pub(crate) fn is_exhausted(&self) -> bool {
-        self.coder.maybe_exhausted()
+    /// Whether all of the payload was read. The decoder reads a few words ahead, so this finds what is much too
+    /// long, not another spelling of the same integers.
+    pub(crate) fn is_exhausted(self) -> bool {
+        let (words, ..) = self.coder.into_raw_parts();
+        ReadWords::<u16, Queue>::maybe_exhausted(&words)
     }
 
     fn exp_golomb(&mut self) -> Result<u64, LatentError> {
