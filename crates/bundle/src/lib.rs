@@ -16,6 +16,7 @@ mod files;
 mod identity;
 mod load;
 mod manifest;
+pub mod picture;
 mod write;
 
 pub use error::BundleError;

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lopside_latent::{LatentSpace, Quantiser, Shape, Tables};
 
@@ -47,24 +47,36 @@ impl Bundle {
     /// # Errors
     /// [`BundleError`] naming the file or field that is wrong.
     pub fn load(folder: &Path, part: Part) -> Result<Self, BundleError> {
-        let manifest = read_manifest(folder)?;
-        let space = read_space(folder, &manifest)?;
-        let encoder = match part {
-            Part::Encoder | Part::Whole => files::read(folder, &manifest.encoder.model)?,
-            Part::Heads => Vec::new(),
-        };
-        let heads = match part {
-            Part::Heads | Part::Whole => read_heads(folder, &manifest)?,
-            Part::Encoder => Vec::new(),
-        };
-        if part == Part::Whole {
-            files::read(folder, &manifest.model_card)?;
-        }
-        Ok(Self { manifest, space, encoder, heads })
+        let (path, text) = read_text(folder)?;
+        read_vector(folder, &path, &text, part)
     }
 }
 
-fn read_manifest(folder: &Path) -> Result<Manifest, BundleError> {
+/// The bundle whose manifest is `text`, read from `path`.
+pub(crate) fn read_vector(
+    folder: &Path,
+    path: &Path,
+    text: &[u8],
+    part: Part,
+) -> Result<Bundle, BundleError> {
+    let manifest = parse(path, text)?;
+    let space = read_space(folder, &manifest)?;
+    let encoder = match part {
+        Part::Encoder | Part::Whole => files::read(folder, &manifest.encoder.model)?,
+        Part::Heads => Vec::new(),
+    };
+    let heads = match part {
+        Part::Heads | Part::Whole => read_heads(folder, &manifest)?,
+        Part::Encoder => Vec::new(),
+    };
+    if part == Part::Whole {
+        files::read(folder, &manifest.model_card)?;
+    }
+    Ok(Bundle { manifest, space, encoder, heads })
+}
+
+/// The manifest's place and text.
+pub(crate) fn read_text(folder: &Path) -> Result<(PathBuf, Vec<u8>), BundleError> {
     let path = folder.join(MANIFEST);
     if !path.is_file() {
         return Err(BundleError::NoManifest { path: folder.to_owned() });
@@ -73,8 +85,12 @@ fn read_manifest(folder: &Path) -> Result<Manifest, BundleError> {
     if text.len() as u64 > MAX_MANIFEST_BYTES {
         return Err(BundleError::TooLarge { path: MANIFEST.to_owned(), limit: MAX_MANIFEST_BYTES });
     }
+    Ok((path, text))
+}
+
+fn parse(path: &Path, text: &[u8]) -> Result<Manifest, BundleError> {
     let manifest: Manifest =
-        serde_json::from_slice(&text).map_err(|source| BundleError::Json { path, source })?;
+        serde_json::from_slice(text).map_err(|source| BundleError::Json { path: path.to_owned(), source })?;
     manifest.check()?;
     Ok(manifest)
 }

@@ -255,13 +255,13 @@ impl HeadKind {
     }
 }
 
-fn check_name(field: &str, name: &str) -> Result<(), BundleError> {
+pub(crate) fn check_name(field: &str, name: &str) -> Result<(), BundleError> {
     let good = (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     require(good, field, || format!("{name:?} is not 1 to 64 of a–z, 0–9 and -"))
 }
 
-fn check_file(field: &str, file: &FileRef) -> Result<(), BundleError> {
+pub(crate) fn check_file(field: &str, file: &FileRef) -> Result<(), BundleError> {
     if !files::is_plain(&file.path) {
         return Err(BundleError::Outside { path: file.path.clone() });
     }
@@ -276,22 +276,22 @@ fn check_elements(field: &str, tensor: &TensorSpec, expected: u64) -> Result<(),
     })
 }
 
-fn require(holds: bool, field: &str, reason: impl FnOnce() -> String) -> Result<(), BundleError> {
+pub(crate) fn require(holds: bool, field: &str, reason: impl FnOnce() -> String) -> Result<(), BundleError> {
     if holds { Ok(()) } else { Err(BundleError::Field { field: field.to_owned(), reason: reason() }) }
 }
 
 /// A latent-space id as its text.
-mod id_text {
+pub(crate) mod id_text {
     use lopside_latent::LatentSpaceId;
     use serde::{Deserialize, Deserializer, Serializer, de};
 
     // serde's `with` passes a reference.
     #[allow(clippy::trivially_copy_pass_by_ref)]
-    pub(super) fn serialize<S: Serializer>(id: &LatentSpaceId, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(id: &LatentSpaceId, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(id)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<LatentSpaceId, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<LatentSpaceId, D::Error> {
         String::deserialize(from)?.parse().map_err(de::Error::custom)
     }
 }

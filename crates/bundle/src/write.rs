@@ -111,11 +111,11 @@ impl Draft {
     }
 }
 
-fn file_ref(path: String, bytes: &[u8]) -> FileRef {
+pub(crate) fn file_ref(path: String, bytes: &[u8]) -> FileRef {
     FileRef { path, bytes: bytes.len() as u64, sha256: Digest::of(bytes) }
 }
 
-fn put(folder: &Path, relative: &str, bytes: &[u8]) -> Result<(), BundleError> {
+pub(crate) fn put(folder: &Path, relative: &str, bytes: &[u8]) -> Result<(), BundleError> {
     let path = folder.join(relative);
     let parent = path.parent().unwrap_or(folder);
     fs::create_dir_all(parent).map_err(|source| io_error(parent, source))?;

@@ -1,0 +1,99 @@
+use std::path::Path;
+
+use lopside_latent::picture::{ContextModel, PictureSpace};
+use serde::Deserialize;
+
+use crate::{
+    Bundle, BundleError, Part, files,
+    load::{read_text, read_vector},
+};
+
+use super::{PICTURE_SCHEMA, PictureHeadSpec, PictureManifest, picture_space_id};
+
+/// A bundle of either kind.
+#[derive(Debug, Clone)]
+pub enum AnyBundle {
+    /// Schema 1: latents of one fixed shape.
+    Vector(Bundle),
+    /// Schema 2: pictures of any size.
+    Picture(PictureBundle),
+}
+
+/// A photo model's bundle whose files have all been checked.
+#[derive(Debug, Clone)]
+pub struct PictureBundle {
+    /// The manifest.
+    pub manifest: PictureManifest,
+    /// The latent space.
+    pub space: PictureSpace,
+    /// `encoder.onnx`; empty when only the heads were asked for.
+    pub encoder: Vec<u8>,
+    /// The heads, in the manifest's order; none when only the encoder was asked for.
+    pub heads: Vec<PictureHead>,
+}
+
+/// A head and its model.
+#[derive(Debug, Clone)]
+pub struct PictureHead {
+    /// What the manifest says of it.
+    pub spec: PictureHeadSpec,
+    /// The ONNX file.
+    pub model: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Schema {
+    schema: u32,
+}
+
+impl AnyBundle {
+    /// Loads the part of the bundle in `folder` that a host needs, of whichever kind it is.
+    ///
+    /// # Errors
+    /// [`BundleError`] naming the file or field that is wrong.
+    pub fn load(folder: &Path, part: Part) -> Result<Self, BundleError> {
+        let (path, text) = read_text(folder)?;
+        let schema: Schema = serde_json::from_slice(&text)
+            .map_err(|source| BundleError::Json { path: path.clone(), source })?;
+        if schema.schema != PICTURE_SCHEMA {
+            return Ok(Self::Vector(read_vector(folder, &path, &text, part)?));
+        }
+        let manifest: PictureManifest =
+            serde_json::from_slice(&text).map_err(|source| BundleError::Json { path, source })?;
+        Ok(Self::Picture(PictureBundle::read(folder, manifest, part)?))
+    }
+}
+
+impl PictureBundle {
+    fn read(folder: &Path, manifest: PictureManifest, part: Part) -> Result<Self, BundleError> {
+        manifest.check()?;
+        let space = read_space(folder, &manifest)?;
+        let encoder = match part {
+            Part::Encoder | Part::Whole => files::read(folder, &manifest.encoder.model)?,
+            Part::Heads => Vec::new(),
+        };
+        let read = |spec: &PictureHeadSpec| {
+            Ok::<_, BundleError>(PictureHead { spec: spec.clone(), model: files::read(folder, &spec.model)? })
+        };
+        let heads = match part {
+            Part::Heads | Part::Whole => manifest.heads.iter().map(read).collect::<Result<_, _>>()?,
+            Part::Encoder => Vec::new(),
+        };
+        if part == Part::Whole {
+            files::read(folder, &manifest.model_card)?;
+        }
+        Ok(Self { manifest, space, encoder, heads })
+    }
+}
+
+fn read_space(folder: &Path, manifest: &PictureManifest) -> Result<PictureSpace, BundleError> {
+    let (encoder, contexts) = (&manifest.encoder.model.sha256, &manifest.contexts.sha256);
+    let computed =
+        picture_space_id(encoder, contexts, &manifest.input, &manifest.layers, &manifest.quantiser);
+    let found = manifest.latent_space;
+    if computed != found {
+        return Err(BundleError::Identity { found, computed });
+    }
+    let contexts = ContextModel::from_bytes(&files::read(folder, &manifest.contexts)?)?;
+    Ok(PictureSpace::new(found, manifest.layout()?, manifest.layer_quantiser()?, contexts)?)
+}

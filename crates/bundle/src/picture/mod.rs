@@ -1,0 +1,24 @@
+//! Bundles of photo models: pictures of any size, several layers, every quality.
+//!
+//! ```text
+//! bundle.json       the manifest, schema 2
+//! encoder.onnx      picture [n, 3, h + 2·reach, w + 2·reach] → layers, coarsest first
+//! contexts.bin      the context model of the latent space
+//! heads/*.onnx      layers and quality → picture
+//! README.md         the model card
+//! ```
+//! `h` and `w` are multiples of the coarsest layer's stride. A picture is continued beyond its last row and column
+//! up to such sides, and `reach` samples beyond those, by its mirror image (the border's samples repeated).
+
+mod identity;
+mod load;
+mod manifest;
+mod write;
+
+pub use identity::picture_space_id;
+pub use load::{AnyBundle, PictureBundle, PictureHead};
+pub use manifest::{
+    LayerSpec, PICTURE_SCHEMA, PictureCost, PictureEncoderSpec, PictureHeadSpec, PictureInput,
+    PictureManifest, PictureQuantiserSpec,
+};
+pub use write::{PictureDraft, PictureDraftHead};

@@ -1,0 +1,124 @@
+use std::path::Path;
+
+use lopside_latent::{LatentSpaceId, picture::ContextModel};
+
+use crate::{
+    BundleError, Digest,
+    write::{file_ref, put},
+};
+
+use super::{
+    LayerSpec, PICTURE_SCHEMA, PictureCost, PictureEncoderSpec, PictureHeadSpec, PictureInput,
+    PictureManifest, PictureQuantiserSpec, picture_space_id,
+};
+
+/// All that makes a photo model's bundle, in memory.
+#[derive(Debug, Clone)]
+pub struct PictureDraft {
+    /// The bundle's name.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// How a picture becomes the encoder's input.
+    pub input: PictureInput,
+    /// `encoder.onnx`.
+    pub encoder: Vec<u8>,
+    /// The picture tensor.
+    pub input_tensor: String,
+    /// The tensor up to which strips do not know of each other.
+    pub bands: String,
+    /// What the encoder costs.
+    pub encoder_cost: PictureCost,
+    /// The layers, coarsest first.
+    pub layers: Vec<LayerSpec>,
+    /// The quantiser.
+    pub quantiser: PictureQuantiserSpec,
+    /// The context model.
+    pub contexts: ContextModel,
+    /// The heads.
+    pub heads: Vec<PictureDraftHead>,
+}
+
+/// A head of a [`PictureDraft`].
+#[derive(Debug, Clone)]
+pub struct PictureDraftHead {
+    /// The head's name.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+    /// The ONNX file.
+    pub model: Vec<u8>,
+    /// The quality tensor.
+    pub quality: String,
+    /// The picture tensor.
+    pub output: String,
+    /// How many times larger the output is, in each direction.
+    pub scale: u32,
+    /// What it costs.
+    pub cost: PictureCost,
+}
+
+impl PictureDraft {
+    /// The name of the latent space that this draft defines.
+    #[must_use]
+    pub fn latent_space(&self) -> LatentSpaceId {
+        let contexts = Digest::of(&self.contexts.to_bytes());
+        picture_space_id(&Digest::of(&self.encoder), &contexts, &self.input, &self.layers, &self.quantiser)
+    }
+
+    /// Writes the bundle into `folder`, which is made when it is missing; files of the same names are replaced.
+    /// `model_card` becomes `README.md`.
+    ///
+    /// # Errors
+    /// [`BundleError::Io`], or what [`PictureManifest::check`] finds.
+    pub fn write(&self, folder: &Path, model_card: &str) -> Result<PictureManifest, BundleError> {
+        let manifest = self.manifest(model_card);
+        manifest.check()?;
+        let json = serde_json::to_string_pretty(&manifest)
+            .map_err(|source| BundleError::Json { path: folder.join("bundle.json"), source })?;
+        put(folder, &manifest.encoder.model.path, &self.encoder)?;
+        put(folder, &manifest.contexts.path, &self.contexts.to_bytes())?;
+        for (head, spec) in self.heads.iter().zip(&manifest.heads) {
+            put(folder, &spec.model.path, &head.model)?;
+        }
+        put(folder, &manifest.model_card.path, model_card.as_bytes())?;
+        // Last, so that a folder with a manifest is a whole bundle.
+        put(folder, "bundle.json", (json + "\n").as_bytes())?;
+        Ok(manifest)
+    }
+
+    fn manifest(&self, model_card: &str) -> PictureManifest {
+        PictureManifest {
+            schema: PICTURE_SCHEMA,
+            name: self.name.clone(),
+            description: self.description.clone(),
+            latent_space: self.latent_space(),
+            input: self.input,
+            encoder: PictureEncoderSpec {
+                model: file_ref("encoder.onnx".into(), &self.encoder),
+                input: self.input_tensor.clone(),
+                bands: self.bands.clone(),
+                cost: self.encoder_cost,
+            },
+            layers: self.layers.clone(),
+            quantiser: self.quantiser.clone(),
+            contexts: file_ref("contexts.bin".into(), &self.contexts.to_bytes()),
+            heads: self.heads.iter().map(PictureDraftHead::spec).collect(),
+            model_card: file_ref("README.md".into(), model_card.as_bytes()),
+        }
+    }
+}
+
+impl PictureDraftHead {
+    fn spec(&self) -> PictureHeadSpec {
+        PictureHeadSpec {
+            name: self.name.clone(),
+            version: self.version,
+            model: file_ref(format!("heads/{}-{}.onnx", self.name, self.version), &self.model),
+            quality: self.quality.clone(),
+            output: self.output.clone(),
+            scale: self.scale,
+            cost: self.cost,
+        }
+    }
+}
