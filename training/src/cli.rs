@@ -46,6 +46,8 @@ pub enum Command {
     Data(DataCommand),
     /// Train the photo model
     PhotoTrain(PhotoTrainArgs),
+    /// Export a photo training, count its contexts and write the bundle
+    PhotoBundle(PhotoBundleArgs),
 }
 
 /// Data sets.
@@ -64,6 +66,20 @@ pub struct PhotosArgs {
     /// A folder with the .deb files, instead of downloading them
     #[arg(long, value_name = "DIR")]
     pub debs: Option<PathBuf>,
+}
+
+/// Options of `photo-bundle`.
+#[derive(Debug, Clone, Args)]
+pub struct PhotoBundleArgs {
+    /// The run's folder
+    #[arg(long, default_value = "runs/photo", value_name = "DIR")]
+    pub run: PathBuf,
+    /// A folder of photographs, searched recursively
+    #[arg(long, default_value = "data/photos/train", value_name = "DIR")]
+    pub photos: PathBuf,
+    /// Where the bundle goes
+    #[arg(long, default_value = "bundles/photo", value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// Options of `photo-train`.

@@ -40,6 +40,7 @@ pub fn run(cli: Cli) -> Result<(), TrainingError> {
         Command::Bundle(args) => bundle_step(&args),
         Command::Data(DataCommand::Photos(args)) => photos::fetch(&args.out, args.debs.as_deref()).map(drop),
         Command::PhotoTrain(args) => photo_train(&args),
+        Command::PhotoBundle(args) => photo::bundle(&args.run, &args.photos, &args.out, DRAFT_CARD).map(drop),
     }
 }
 

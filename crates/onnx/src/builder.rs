@@ -145,6 +145,38 @@ impl GraphBuilder {
         self.node("Softmax", &[x], name, &[("axis", Attribute::Int(-1))])
     }
 
+    /// A convolution of `x [n, in, h, w]` with `weight [out, in, k, k]`, `pad` zeros on every side; no bias when
+    /// its name is empty.
+    pub fn conv(&mut self, x: &str, weight: &str, bias: &str, stride: i64, pad: i64, name: &str) -> String {
+        self.node("Conv", &with_bias(x, weight, bias), name, &window(stride, pad))
+    }
+
+    /// A transposed convolution of `x [n, in, h, w]` with `weight [in, out, k, k]`, `crop` samples cut off on every
+    /// side.
+    pub fn conv_transpose(&mut self, x: &str, weight: &str, stride: i64, crop: i64, name: &str) -> String {
+        self.node("ConvTranspose", &[x, weight], name, &window(stride, crop))
+    }
+
+    /// Joins tensors along an axis.
+    pub fn concat(&mut self, parts: &[&str], axis: i64, name: &str) -> String {
+        self.node("Concat", parts, name, &[("axis", Attribute::Int(axis))])
+    }
+
+    /// The elements `start..end` of an axis; negative ones count from the end, `i64::MAX` is the end.
+    pub fn slice(&mut self, x: &str, axis: i64, start: i64, end: i64, name: &str) -> String {
+        let constant = |part: &str| format!("{name}.{part}");
+        let starts = self.integers(&constant("start"), &[start]);
+        let ends = self.integers(&constant("end"), &[end]);
+        let axes = self.integers(&constant("axis"), &[axis]);
+        self.node("Slice", &[x, &starts, &ends, &axes], name, &[])
+    }
+
+    /// `[n, c·b², h, w]` to `[n, c, b·h, b·w]`: channel `c·b² + b·y + x` is pixel `(y, x)` of its block.
+    pub fn depth_to_space(&mut self, x: &str, block: i64, name: &str) -> String {
+        let mode = Attribute::Text("CRD".into());
+        self.node("DepthToSpace", &[x], name, &[("blocksize", Attribute::Int(block)), ("mode", mode)])
+    }
+
     /// The model, of [`IR_VERSION`] and [`OPSET`].
     #[must_use]
     pub fn build(self) -> ModelProto {
@@ -167,6 +199,14 @@ impl GraphBuilder {
         });
         name.to_owned()
     }
+}
+
+fn with_bias<'a>(x: &'a str, weight: &'a str, bias: &'a str) -> Vec<&'a str> {
+    if bias.is_empty() { vec![x, weight] } else { vec![x, weight, bias] }
+}
+
+fn window(stride: i64, pad: i64) -> [(&'static str, Attribute); 2] {
+    [("strides", Attribute::Ints(vec![stride; 2])), ("pads", Attribute::Ints(vec![pad; 4]))]
 }
 
 /// A tensor of `f32` of these dimensions, or of any shape.

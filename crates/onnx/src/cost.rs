@@ -31,7 +31,8 @@ pub struct Cost {
 /// The cost of a model whose symbolic dimensions have these values, for example `[("batch", 1)]`.
 ///
 /// Shapes are derived from the inputs' and the initializers' through activations, elementwise operators,
-/// normalisations, the counted operators, `Reshape` to a constant shape, `Flatten`, `Concat` and `DepthToSpace`;
+/// normalisations, the counted operators, `Reshape` to a constant shape, `Flatten`, `Concat`, `DepthToSpace` and `Slice` by constants without
+/// steps;
 /// those of other operators are taken from `value_info`.
 ///
 /// # Errors

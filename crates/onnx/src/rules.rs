@@ -32,6 +32,13 @@ pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Sha
             attribute(node, "axis").and_then(|axis| concat(&inputs, axis.i()))
         }
         "DepthToSpace" => depth_to_space(input(0)?, int(node, "blocksize", 0)),
+        "Slice" => {
+            let lists = [1, 2, 3].map(|index| shapes.integers(node, index));
+            let from = input(0)?;
+            // Without axes all are meant, and with steps not every element is taken; neither has been needed.
+            let [Some(starts), Some(ends), Some(axes)] = lists else { return Ok(None) };
+            if node.input.len() == 4 { slice(from, starts, ends, axes) } else { None }
+        }
         op if keeps_shape(op) => Some(input(0)?.to_vec()),
         _ => None,
     })
@@ -94,6 +101,22 @@ fn broadcast(shapes: &[&[u64]]) -> Option<Shape> {
                 _ => return None,
             }
         }
+    }
+    Some(out)
+}
+
+/// Starts and ends count from the end when negative and are clamped to the extent.
+fn slice(from: &[u64], starts: &[i64], ends: &[i64], axes: &[i64]) -> Option<Shape> {
+    let mut out = from.to_vec();
+    if starts.len() != ends.len() || starts.len() != axes.len() {
+        return None;
+    }
+    for ((&start, &end), &axis) in starts.iter().zip(ends).zip(axes) {
+        let axis = if axis < 0 { axis.checked_add(from.len() as i64)? } else { axis };
+        let axis = usize::try_from(axis).ok()?;
+        let extent = i64::try_from(*from.get(axis)?).ok()?;
+        let place = |at: i64| if at < 0 { at.saturating_add(extent).max(0) } else { at.min(extent) };
+        out[axis] = place(end).saturating_sub(place(start)).max(0) as u64;
     }
     Some(out)
 }

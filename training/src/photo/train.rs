@@ -83,6 +83,35 @@ impl PhotoOptions {
     }
 }
 
+/// A training that was left in a folder.
+pub(crate) struct PhotoRun {
+    /// What it was started with.
+    pub(crate) options: PhotoOptions,
+    path: PathBuf,
+    done: usize,
+}
+
+impl PhotoRun {
+    pub(crate) fn read(run: &Path) -> Result<Self, TrainingError> {
+        let metrics = read_metrics(run)?;
+        let done = metrics.points.last().map_or(0, |point| point.step);
+        Ok(Self { options: metrics.options, path: run.to_owned(), done })
+    }
+
+    /// The model with its averaged weights.
+    pub(crate) fn model(&self, device: &Device) -> Result<PhotoModel, TrainingError> {
+        let path = file(&self.path, "average", self.done);
+        let fresh = PhotoModel::new(&self.options.spec(), device);
+        fresh.try_load_file(&path).map_err(|error| TrainingError::Record { path, reason: error.to_string() })
+    }
+}
+
+fn read_metrics(run: &Path) -> Result<PhotoMetrics, TrainingError> {
+    let path = run.join("metrics.json");
+    let text = fs::read_to_string(&path).map_err(|_| TrainingError::NoRun { run: run.to_owned() })?;
+    serde_json::from_str(&text).map_err(|source| TrainingError::Json { path, source })
+}
+
 struct Trainer {
     spec: Spec,
     model: PhotoModel,
@@ -237,10 +266,7 @@ impl Trainer {
     }
 
     fn resumed(mut self, run: &Path) -> Result<Self, TrainingError> {
-        let path = run.join("metrics.json");
-        let text = fs::read_to_string(&path).map_err(|_| TrainingError::NoRun { run: run.to_owned() })?;
-        let metrics: PhotoMetrics =
-            serde_json::from_str(&text).map_err(|source| TrainingError::Json { path, source })?;
+        let metrics = read_metrics(run)?;
         if metrics.options != self.metrics.options {
             return Err(TrainingError::OtherOptions {
                 run: run.to_owned(),

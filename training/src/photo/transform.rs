@@ -32,19 +32,28 @@ impl Filters {
         Self { bands: Param::from_tensor(first(spec, device)), merges }
     }
 
+    /// The first transform's filters with their symmetry.
+    pub(crate) fn symmetric_bands(&self, spec: &Spec) -> Tensor<4> {
+        mirror::symmetric(self.bands.val(), &spec.parities(0))
+    }
+
+    /// A merge's filters with their symmetry.
+    pub(crate) fn symmetric_merge(&self, spec: &Spec, level: usize) -> Tensor<4> {
+        merge_symmetry(self.merges[level].val(), spec, level)
+    }
+
     /// A picture `[n, 3, h, w]`, sides multiples of the spec's alignment, to its layers, coarsest first.
     #[must_use]
     pub fn analyse(&self, picture: Tensor<4>, spec: &Spec) -> Vec<Tensor<4>> {
-        let weight = mirror::symmetric(self.bands.val(), &spec.parities(0));
+        let weight = self.symmetric_bands(spec);
         let picture = mirror::extend(picture, REACH);
         let mut bands = conv2d(picture, weight, None, strided(STRIDE));
         let mut layers = Vec::new();
-        for (level, (&merged, weight)) in spec.merges.iter().zip(&self.merges).enumerate() {
+        for (level, &merged) in spec.merges.iter().enumerate() {
             let kept = bands.dims()[1] - merged;
             layers.push(bands.clone().narrow(1, merged, kept));
             let low = mirror::ring(bands.narrow(1, 0, merged), &spec.parities(level)[..merged]);
-            let weight = merge_symmetry(weight.val(), spec, level);
-            bands = conv2d(low, weight, None, strided(2));
+            bands = conv2d(low, self.symmetric_merge(spec, level), None, strided(2));
         }
         layers.push(bands);
         layers.reverse();

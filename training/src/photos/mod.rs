@@ -21,6 +21,8 @@ mod tiles;
 
 use std::{fs, path::Path};
 
+use image::DynamicImage;
+
 pub use fetch::{PROVENANCE, Provenance, fetch};
 pub use index::{INDEX, Index, IndexedFile, SCHEMA_VERSION, Subset, TileOptions};
 pub use loader::BatchLoader;
@@ -31,6 +33,27 @@ pub use tile_set::TileSet;
 pub use tiles::{TileCache, build};
 
 use crate::{TrainingError, error::io};
+
+/// The photographs below a folder, halved, one after the other; those too small for a tile are left out.
+///
+/// # Errors
+/// [`TrainingError::NoPhotos`] when there are none; what is wrong with a photograph comes with its item.
+pub fn halved(
+    folder: &Path,
+) -> Result<impl Iterator<Item = Result<DynamicImage, TrainingError>>, TrainingError> {
+    let files = folder::list(folder)?;
+    if files.is_empty() {
+        return Err(TrainingError::NoPhotos { folder: folder.to_owned(), found: 0, least: 2 * TILE });
+    }
+    Ok(files.into_iter().filter_map(|file| read_halved(&file.path).transpose()))
+}
+
+fn read_halved(path: &Path) -> Result<Option<DynamicImage>, TrainingError> {
+    let bytes = fs::read(path).map_err(io(path))?;
+    let photo = picture::decode(&bytes, path)?;
+    let large = picture::is_large_enough(photo.dimensions(), true);
+    Ok(large.then(|| picture::halve(&photo).into()))
+}
 
 /// Replaces a file in one step: the old one stays until the new one is whole.
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainingError> {

@@ -4,10 +4,10 @@
 pub const CLASSES: usize = 49;
 /// Classes of a whole row's.
 pub const ROW_CLASSES: usize = 81;
-/// Bits of the smallest energy that is told from zero: 4 / 256.
-const SMALLEST: u32 = 2;
+/// Bits of the smallest energy that is told from zero: 64 / 4096.
+const SMALLEST: u32 = 6;
 
-/// The class of an energy in 1/256 of a step: 0 below 1/64 of a step, then four to an octave by the two bits after
+/// The class of an energy in 1/4096 of a step: 0 below 1/64 of a step, then four to an octave by the two bits after
 /// the leading one, the last class for all that is larger.
 #[must_use]
 pub fn class_of(energy: u32, classes: usize) -> usize {
@@ -15,7 +15,7 @@ pub fn class_of(energy: u32, classes: usize) -> usize {
         return 0;
     }
     let octave = energy.ilog2();
-    let quarter = energy >> (octave - SMALLEST) & 3;
+    let quarter = energy >> (octave - 2) & 3;
     (1 + (octave - SMALLEST) * 4 + quarter).min(classes as u32 - 1) as usize
 }
 
@@ -25,8 +25,9 @@ mod tests {
 
     #[test]
     fn classes_rise_by_quarters_of_an_octave() {
-        let classes: Vec<_> = [0, 3, 4, 5, 6, 7, 8, 9, 10, 16, 255, 256].map(|e| class_of(e, CLASSES)).into();
-        assert_eq!(classes, [0, 0, 1, 2, 3, 4, 5, 5, 6, 9, 24, 25]);
+        let classes: Vec<_> =
+            [0, 63, 64, 79, 80, 96, 112, 127, 128, 160, 4095, 4096].map(|e| class_of(e, CLASSES)).into();
+        assert_eq!(classes, [0, 0, 1, 1, 2, 3, 4, 4, 5, 6, 24, 25]);
         assert_eq!((class_of(u32::MAX, CLASSES), class_of(u32::MAX, ROW_CLASSES)), (48, 80));
         assert!((0..100_000).all(|e| class_of(e, ROW_CLASSES) <= class_of(e + 1, ROW_CLASSES)));
     }

@@ -146,8 +146,9 @@ fn predictor(model: &ContextModel, channel: usize) -> [i32; 4] {
     model.channels()[channel].predictor.map(i32::from)
 }
 
-/// `plane` less its prediction.
-fn difference(plane: &[i16], columns: usize, weights: [i32; 4], coded: &mut [i32]) {
+/// A plane of integers, raster order, less its prediction: what is coded of it. `weights` are the channel's
+/// [predictor](super::ChannelContext::predictor).
+pub fn difference(plane: &[i16], columns: usize, weights: [i32; 4], coded: &mut [i32]) {
     for (at, (coded, &value)) in coded.iter_mut().zip(plane).enumerate() {
         *coded = i32::from(value) - prediction(plane, columns, at, weights);
     }

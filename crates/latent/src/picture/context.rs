@@ -6,12 +6,12 @@
 //! number of channels               over all layers, coarsest first
 //! each channel:
 //!   4 predictor weights, i16       left, above, above-left, above-right; 1/256
-//!   6 neighbour weights, u16       above, left, above-left, above-right, two above, two left; 1/256
-//!   adaptive weight, u16           1/256
-//!   100 biases, u16                one a quality; 1/256 of a step
+//!   6 neighbour weights, u16       above, left, above-left, above-right, two above, two left; 1/4096
+//!   adaptive weight, u16           1/4096
+//!   100 biases, u16                one a quality; 1/4096 of a step
 //!   2 odds of a zero plane, u16    of 65536: after a plane that is not zero, and after one that is
 //!   number of references           0 ..= 16
-//!   each reference: channel (LEB128, an earlier one), weight (u16, 1/256 of a sixth)
+//!   each reference: channel (LEB128, an earlier one), weight (u16, 1/4096)
 //!   49 table indices               one a class, into the tables below
 //! number of layers
 //! each layer: 81 odds of a zero row, u16    one a class of the row's energy, of 65536
@@ -34,7 +34,7 @@ const MAX_CHANNELS: u32 = 8 * 4096;
 pub struct Reference {
     /// An earlier channel, counted over all layers.
     pub channel: u32,
-    /// Its weight, in 1/256 of a sixth.
+    /// The weight of twice its magnitude and those of its four neighbours, in 1/4096.
     pub weight: u16,
 }
 
@@ -44,11 +44,11 @@ pub struct ChannelContext {
     /// Weights of the integers to the left, above, above-left and above-right in the prediction, in 1/256. The
     /// difference from it is what is coded.
     pub predictor: [i16; 4],
-    /// Weights of the neighbours' magnitudes, in 1/256.
+    /// Weights of the neighbours' magnitudes, in 1/4096.
     pub near: [u16; NEIGHBOURS],
-    /// The weight of the channel's own average so far, in 1/256.
+    /// The weight of the channel's own average so far, in 1/4096.
     pub adaptive: u16,
-    /// What is expected where nothing else is known, in 1/256 of a step, one a quality.
+    /// What is expected where nothing else is known, in 1/4096 of a step, one a quality.
     pub bias: Vec<u16>,
     /// The odds, of 65536, that the whole plane is zero: after a plane that is not, and after one that is.
     pub zero_plane: [u16; 2],

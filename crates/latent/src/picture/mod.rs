@@ -17,6 +17,7 @@ mod quantise;
 mod space;
 
 pub use class::{CLASSES, ROW_CLASSES, class_of};
+pub use coder::difference;
 pub use context::{ChannelContext, ContextModel, NEIGHBOURS, Reference};
 pub use frame::{PictureFrame, PictureHeader, keep_layers};
 pub use layout::{LayerShape, Layout, STRIPE};

@@ -42,6 +42,20 @@ impl Plane {
         self.magnitudes[at] = coded.unsigned_abs().min(LARGEST) as u16;
     }
 
+    /// The magnitudes of a position's neighbours, in the order of [`NEIGHBOURS`](super::NEIGHBOURS).
+    #[must_use]
+    pub fn neighbours(&self, row: usize, column: usize) -> [u16; 6] {
+        let (row, at) = (row as isize, column + RIM);
+        let (here, above, higher) = (self.row(row), self.row(row - 1), self.row(row - 2));
+        [above[at], here[at - 1], above[at - 1], above[at + 1], higher[at], here[at - 2]]
+    }
+
+    /// What a blurred plane says of a position: its magnitude twice, and those of its four neighbours.
+    #[must_use]
+    pub fn blurred(&self, row: usize, column: usize) -> u16 {
+        self.blurred[row * self.columns + column]
+    }
+
     /// Makes the whole plane a reference for later channels.
     pub fn blur(&mut self) {
         let mut blurred = Vec::with_capacity(self.rows * self.columns);
@@ -68,7 +82,7 @@ impl Plane {
     }
 }
 
-/// The expected magnitudes of a channel, row by row, in 1/256 of a step.
+/// The expected magnitudes of a channel, row by row, in 1/4096 of a step.
 #[derive(Debug)]
 pub struct Energy<'a> {
     context: &'a ChannelContext,
@@ -107,7 +121,7 @@ impl<'a> Energy<'a> {
     /// Works out what is known of a row before any of it is coded; the row's sum.
     pub fn start_row(&mut self, plane: &Plane, row: usize) -> u64 {
         let [n, _, nw, ne, nn, _] = self.context.near.map(u32::from);
-        let base = self.constant + (self.average * u32::from(self.context.adaptive) >> 8);
+        let base = self.constant + (u64::from(self.average) * u64::from(self.context.adaptive) >> 12) as u32;
         let (above, higher) = (plane.row(row as isize - 1), plane.row(row as isize - 2));
         for (x, energy) in self.row.iter_mut().enumerate() {
             let at = x + RIM;
@@ -134,8 +148,8 @@ impl<'a> Energy<'a> {
     /// Learns from a finished row.
     pub fn end_row(&mut self, plane: &Plane, row: usize) {
         let here = &plane.row(row as isize)[RIM..RIM + self.row.len()];
-        let sum: u32 = here.iter().map(|&magnitude| u32::from(magnitude)).sum();
-        let mean = (sum << 8) / self.row.len() as u32;
+        let sum: u64 = here.iter().map(|&magnitude| u64::from(magnitude)).sum();
+        let mean = ((sum << 12) / self.row.len() as u64) as u32;
         self.average = self.average - (self.average >> 2) + (mean >> 2);
     }
 }

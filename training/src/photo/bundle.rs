@@ -1,0 +1,100 @@
+//! From a run to a photo bundle.
+
+use std::path::Path;
+
+use burn::{module::Module as _, tensor::Device};
+use lopside_bundle::{
+    LATENT_SPACE_KEY,
+    picture::{
+        LayerSpec, PictureCost, PictureDraft, PictureDraftHead, PictureInput, PictureManifest,
+        PictureQuantiserSpec,
+    },
+};
+use lopside_onnx::{cost, encode, proto::ModelProto, set_metadata};
+
+use super::{
+    calibrate,
+    export::{self, BANDS, PICTURE, QUALITY, RECONSTRUCTION, layer_name},
+    model::PhotoModel,
+    spec::{REACH, Spec},
+    train::PhotoRun,
+};
+use crate::TrainingError;
+
+/// The picture whose cost is counted and divided by its pixels.
+const COUNTED: (i64, i64) = (1024, 1024);
+
+/// Exports a run's averaged weights, counts the contexts from the photographs and writes the bundle.
+///
+/// # Errors
+/// [`TrainingError`] when there is no run, a photograph cannot be read or the bundle cannot be written.
+pub fn bundle(run: &Path, photos: &Path, out: &Path, card: &str) -> Result<PictureManifest, TrainingError> {
+    let run = PhotoRun::read(run)?;
+    let spec = run.options.spec();
+    let model = run.model(&Device::flex())?.no_grad();
+    let quantiser = calibrate::quantiser(&spec)?;
+    let contexts = calibrate::contexts(photos, &model, &spec, &quantiser)?;
+    let encoder = export::encoder(&model, &spec)?;
+    let mut draft = PictureDraft {
+        name: "photo".into(),
+        description: "Photographs of any size at 100 qualities".into(),
+        input: PictureInput { low: -0.5, high: 0.5, reach: REACH as u32 },
+        encoder_cost: encoder_cost(&encoder)?,
+        encoder: encode(&encoder),
+        input_tensor: PICTURE.into(),
+        bands: BANDS.into(),
+        layers: layers(&spec),
+        quantiser: PictureQuantiserSpec {
+            steps: quantiser.steps().to_vec(),
+            gains: quantiser.gains().to_vec(),
+            rounding: quantiser.rounding().to_vec(),
+        },
+        contexts,
+        heads: Vec::new(),
+    };
+    draft.heads.push(head(&model, &spec, &draft.latent_space().to_string())?);
+    Ok(draft.write(out, card)?)
+}
+
+fn layers(spec: &Spec) -> Vec<LayerSpec> {
+    let layer = |level| LayerSpec {
+        tensor: layer_name(spec, level),
+        channels: spec.kept(level) as u32,
+        stride: spec.stride(level) as u32,
+    };
+    (0..spec.levels()).rev().map(layer).collect()
+}
+
+fn head(model: &PhotoModel, spec: &Spec, latent_space: &str) -> Result<PictureDraftHead, TrainingError> {
+    let mut onnx = export::head(model, spec)?;
+    set_metadata(&mut onnx, LATENT_SPACE_KEY, latent_space);
+    let symbols: Vec<(String, i64)> = (0..spec.levels())
+        .flat_map(|level| {
+            let stride = spec.stride(level) as i64;
+            [(format!("h{stride}"), COUNTED.0 / stride), (format!("w{stride}"), COUNTED.1 / stride)]
+        })
+        .collect();
+    Ok(PictureDraftHead {
+        name: "reconstruct".into(),
+        version: 1,
+        cost: counted(&onnx, &symbols)?,
+        model: encode(&onnx),
+        quality: QUALITY.into(),
+        output: RECONSTRUCTION.into(),
+        scale: 1,
+    })
+}
+
+/// The encoder's cost on a picture with its mirrored border.
+fn encoder_cost(onnx: &ModelProto) -> Result<PictureCost, TrainingError> {
+    let border = 2 * REACH as i64;
+    counted(onnx, &[("h".into(), COUNTED.0 + border), ("w".into(), COUNTED.1 + border)])
+}
+
+fn counted(onnx: &ModelProto, symbols: &[(String, i64)]) -> Result<PictureCost, TrainingError> {
+    let mut all: Vec<(&str, i64)> = vec![("n", 1)];
+    all.extend(symbols.iter().map(|(name, extent)| (name.as_str(), *extent)));
+    let counted = cost(onnx, &all)?;
+    let pixels = (COUNTED.0 * COUNTED.1) as f64;
+    Ok(PictureCost { parameters: counted.parameters, macs_per_pixel: counted.macs as f64 / pixels })
+}

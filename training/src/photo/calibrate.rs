@@ -1,0 +1,372 @@
+//! The context model of a photo encoder, counted from real photographs over all qualities.
+//!
+//! 1. Channels whose neighbours foretell them, sign and all, get a predictor by least squares.
+//! 2. For every channel the expected magnitude is fitted to its neighbours, to the earlier channels that vary most
+//!    like it, to its own average and to the quality, by least squares weighted towards small magnitudes.
+//! 3. With these the photographs are walked through as the coder does, and the integers of each class counted.
+
+use std::path::Path;
+
+use lopside_latent::{
+    Table, Tables,
+    picture::{
+        CLASSES, ChannelContext, ContextModel, Energy, LayerQuantiser, NEIGHBOURS, QUALITIES, ROW_CLASSES,
+        Reference, class_of,
+    },
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use super::{
+    fit::Normal,
+    model::{COARSEST, FINEST, PhotoModel},
+    spec::Spec,
+    statistics::{self, Coded, Maps, View},
+    train::ROUNDING,
+};
+use crate::TrainingError;
+
+/// One part of a step in the context model's weights.
+const ONE: f64 = 4096.0;
+/// Qualities that are looked at, evenly spaced.
+const KNOTS: usize = 12;
+/// Positions that a channel's weights are fitted to.
+const POSITIONS: usize = 30_000;
+/// Channels that foretell another, at most.
+const REFERENCES: usize = 8;
+/// The share of a channel's variance that prediction must take away to be worth it.
+const WORTHWHILE: f64 = 0.3;
+/// Sightings of a class below which a channel shares its layer's table.
+const FEW: u64 = 200;
+
+/// The quantiser of all qualities: one step for all channels, the lapped transform being orthonormal.
+///
+/// # Errors
+/// [`TrainingError::Latent`] when a number is impossible.
+pub fn quantiser(spec: &Spec) -> Result<LayerQuantiser, TrainingError> {
+    let octave = |q: usize| COARSEST + (FINEST - COARSEST) * q as f32 / (QUALITIES - 1) as f32;
+    let steps = (0..QUALITIES).map(|q| octave(q).exp2() / 255.0).collect();
+    let levels = (0..spec.levels()).rev();
+    let gains = levels.map(|level| vec![1.0; spec.kept(level)]).collect();
+    Ok(LayerQuantiser::new(steps, gains, vec![ROUNDING; spec.levels()])?)
+}
+
+/// Counts the context model from the photographs below `folder`.
+///
+/// # Errors
+/// [`TrainingError`] when a photograph cannot be read.
+pub fn contexts(
+    folder: &Path,
+    model: &PhotoModel,
+    spec: &Spec,
+    quantiser: &LayerQuantiser,
+) -> Result<ContextModel, TrainingError> {
+    let maps = statistics::maps(folder, model, spec)?;
+    let predictors = predictors(&maps, spec);
+    let mut views = Vec::new();
+    for knot in 0..KNOTS {
+        for maps in &maps {
+            views.push(statistics::view(maps, quantiser, quality_of(knot), knot, &predictors)?);
+        }
+    }
+    let layers = layers_of(spec);
+    let mut channels: Vec<ChannelContext> =
+        predictors.iter().enumerate().map(|(c, &predictor)| fitted(&views, &layers, c, predictor)).collect();
+    count(&views, &layers, &mut channels)
+}
+
+/// The quality of a knot, 0 to 99.
+fn quality_of(knot: usize) -> usize {
+    knot * (QUALITIES - 1) / (KNOTS - 1)
+}
+
+/// The layer of each channel, and the binary logarithm of its stride.
+fn layers_of(spec: &Spec) -> Vec<(usize, u32)> {
+    (0..spec.levels())
+        .flat_map(|layer| {
+            let level = spec.levels() - 1 - layer;
+            vec![(layer, spec.stride(level).ilog2()); spec.kept(level)]
+        })
+        .collect()
+}
+
+/// The predictor of every channel, zero where it is not worth it. Only the coarsest layer has any: what is left of
+/// the others has no sign to be foretold.
+fn predictors(maps: &[Maps], spec: &Spec) -> Vec<[i16; 4]> {
+    let coarsest = spec.kept(spec.levels() - 1);
+    let all: usize = (0..spec.levels()).map(|level| spec.kept(level)).sum();
+    (0..all).map(|channel| if channel < coarsest { predictor(maps, channel) } else { [0; 4] }).collect()
+}
+
+fn predictor(maps: &[Maps], channel: usize) -> [i16; 4] {
+    let (mut normal, mut energy, mut samples) = (Normal::new(4), 0.0, Vec::new());
+    for photo in maps {
+        let (rows, columns, values) = &photo.layers[0];
+        let plane = &values[channel * rows * columns..][..rows * columns];
+        for (row, column) in (1..*rows).flat_map(|r| (1..columns - 1).map(move |c| (r, c))) {
+            let at = row * columns + column;
+            let around =
+                [at - 1, at - columns, at - columns - 1, at - columns + 1].map(|i| f64::from(plane[i]));
+            let value = f64::from(plane[at]);
+            normal.add(&around, value, 1.0);
+            energy += value * value;
+            samples.push((around, value));
+        }
+    }
+    let weights = normal.solve(true);
+    let error: f64 = samples
+        .iter()
+        .map(|(around, value)| (value - around.iter().zip(&weights).map(|(a, w)| a * w).sum::<f64>()).powi(2))
+        .sum();
+    if error > energy * (1.0 - WORTHWHILE) {
+        return [0; 4];
+    }
+    [0, 1, 2, 3].map(|i: usize| (weights[i] * 256.0).round() as i16)
+}
+
+/// The context of a channel, its tables still to be counted.
+fn fitted(views: &[View], layers: &[(usize, u32)], channel: usize, predictor: [i16; 4]) -> ChannelContext {
+    let mut rng = StdRng::seed_from_u64(channel as u64);
+    let chosen = references(views, layers, channel, &mut rng);
+    let averages: Vec<Vec<f64>> = views.iter().map(|view| averages(&view.channels[channel])).collect();
+    let fixed = NEIGHBOURS + 1 + chosen.len();
+    let mut weights = vec![0.1; fixed + KNOTS];
+    for _ in 0..4 {
+        let mut normal = Normal::new(fixed + KNOTS);
+        let mut rng = StdRng::seed_from_u64(channel as u64);
+        for _ in 0..POSITIONS {
+            let (view, row, column) = position(views, channel, &mut rng);
+            let coded = &views[view].channels[channel];
+            let mut features = vec![0.0; fixed + KNOTS];
+            let near = coded.plane.neighbours(row, column);
+            features.iter_mut().zip(near).for_each(|(feature, m)| *feature = f64::from(m));
+            features[NEIGHBOURS] = averages[view][row];
+            for (feature, &other) in features[NEIGHBOURS + 1..].iter_mut().zip(&chosen) {
+                *feature = blurred(&views[view], layers, channel, other, row, column);
+            }
+            features[fixed + views[view].knot] = 1.0;
+            let expected: f64 = features.iter().zip(&weights).map(|(f, w)| f * w).sum();
+            let magnitude = f64::from(coded.integers[row * coded.columns + column].unsigned_abs().min(255));
+            normal.add(&features, magnitude, 1.0 / (expected + 0.02).powi(2));
+        }
+        weights = normal.solve(false);
+    }
+    let part = |weight: f64| (weight * ONE).round().min(65535.0) as u16;
+    let mut near = [0; NEIGHBOURS];
+    near.iter_mut().zip(&weights).for_each(|(near, &weight)| *near = part(weight));
+    let references = chosen
+        .iter()
+        .zip(&weights[NEIGHBOURS + 1..])
+        .map(|(&other, &weight)| Reference { channel: other as u32, weight: part(weight) });
+    ChannelContext {
+        predictor,
+        near,
+        adaptive: part(weights[NEIGHBOURS]),
+        bias: biases(&weights[fixed..]).iter().map(|&bias| part(bias).max(1)).collect(),
+        zero_plane: [1; 2],
+        references: references.filter(|reference| reference.weight > 0).collect(),
+        tables: vec![0; CLASSES],
+    }
+}
+
+/// Between the knots, straight lines.
+fn biases(knots: &[f64]) -> Vec<f64> {
+    (0..QUALITIES)
+        .map(|quality| {
+            let knot = (0..KNOTS - 2).take_while(|&knot| quality_of(knot + 1) <= quality).count();
+            let (from, to) = (quality_of(knot) as f64, quality_of(knot + 1) as f64);
+            let share = (quality as f64 - from) / (to - from);
+            knots[knot] * (1.0 - share) + knots[knot + 1] * share
+        })
+        .collect()
+}
+
+/// A random position: view, row, column.
+fn position(views: &[View], channel: usize, rng: &mut StdRng) -> (usize, usize, usize) {
+    let view = rng.random_range(0..views.len());
+    let coded = &views[view].channels[channel];
+    (view, rng.random_range(0..coded.rows), rng.random_range(0..coded.columns))
+}
+
+/// The average that the coder knows at each row of a channel, in steps, starting from the channel's own.
+fn averages(coded: &Coded) -> Vec<f64> {
+    let mean = |row: &[i32]| {
+        row.iter().map(|v| f64::from(v.unsigned_abs().min(255))).sum::<f64>() / row.len() as f64
+    };
+    let mut average = mean(&coded.integers);
+    coded
+        .integers
+        .chunks_exact(coded.columns)
+        .map(|row| {
+            let before = average;
+            average = average * 0.75 + mean(row) * 0.25;
+            before
+        })
+        .collect()
+}
+
+/// The earlier channels whose magnitudes vary most like this one's.
+fn references(views: &[View], layers: &[(usize, u32)], channel: usize, rng: &mut StdRng) -> Vec<usize> {
+    let positions: Vec<_> = (0..POSITIONS / 8).map(|_| position(views, channel, rng)).collect();
+    let target: Vec<f64> = positions
+        .iter()
+        .map(|&(view, row, column)| {
+            let coded = &views[view].channels[channel];
+            f64::from(coded.integers[row * coded.columns + column].unsigned_abs().min(12))
+        })
+        .collect();
+    let mut likeness: Vec<(f64, usize)> = (0..channel)
+        .map(|other| {
+            let says = positions.iter().map(|&(view, row, column)| {
+                blurred(&views[view], layers, channel, other, row, column).min(60.0)
+            });
+            (correlation(&says.collect::<Vec<_>>(), &target), other)
+        })
+        .collect();
+    likeness.sort_by(|a, b| b.0.total_cmp(&a.0));
+    likeness
+        .into_iter()
+        .take(REFERENCES)
+        .filter(|(likeness, _)| *likeness > 0.0)
+        .map(|(_, other)| other)
+        .collect()
+}
+
+/// What another channel says of a position.
+fn blurred(
+    view: &View,
+    layers: &[(usize, u32)],
+    channel: usize,
+    other: usize,
+    row: usize,
+    column: usize,
+) -> f64 {
+    let shift = layers[other].1 - layers[channel].1;
+    f64::from(view.channels[other].plane.blurred(row >> shift, column >> shift))
+}
+
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let n = a.len() as f64;
+    let (mean_a, mean_b) = (a.iter().sum::<f64>() / n, b.iter().sum::<f64>() / n);
+    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
+    for (x, y) in a.iter().zip(b) {
+        ab += (x - mean_a) * (y - mean_b);
+        aa += (x - mean_a).powi(2);
+        bb += (y - mean_b).powi(2);
+    }
+    if aa * bb > 0.0 { ab / (aa * bb).sqrt() } else { -1.0 }
+}
+
+/// Integers of one class: how often each was seen.
+#[derive(Debug, Clone, Default)]
+struct Histogram(std::collections::BTreeMap<i32, u64>);
+
+impl Histogram {
+    fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (&value, &count) in &other.0 {
+            *self.0.entry(value).or_default() += count;
+        }
+    }
+}
+
+/// Walks through the photographs as the coder does and turns what it meets into tables and odds.
+fn count(
+    views: &[View],
+    layers: &[(usize, u32)],
+    channels: &mut [ChannelContext],
+) -> Result<ContextModel, TrainingError> {
+    let layer_count = layers.last().map_or(0, |&(layer, _)| layer + 1);
+    let mut rows = vec![vec![[1_u64; 2]; ROW_CLASSES]; layer_count];
+    let mut by_layer = vec![vec![Histogram::default(); CLASSES]; layer_count];
+    let mut by_channel = Vec::new();
+    for channel in 0..channels.len() {
+        let layer = layers[channel].0;
+        let mut planes = [[1_u64; 2]; 2];
+        let mut classes = vec![Histogram::default(); CLASSES];
+        for view in views {
+            let first = channel == 0 || layers[channel - 1].0 != layer;
+            let after_zero = !first && is_zero(&view.channels[channel - 1]);
+            let zero = is_zero(&view.channels[channel]);
+            planes[usize::from(after_zero)][usize::from(zero)] += 1;
+            if !zero {
+                count_plane(view, layers, channel, &channels[channel], &mut rows[layer], &mut classes);
+            }
+        }
+        channels[channel].zero_plane = planes.map(odds);
+        by_layer[layer].iter_mut().zip(&classes).for_each(|(sum, class)| sum.add(class));
+        by_channel.push(classes);
+    }
+    let mut tables = Vec::new();
+    let shared: Vec<Vec<u32>> = by_layer
+        .iter()
+        .map(|classes| (0..CLASSES).map(|class| push(&mut tables, &classes[class], class)).collect())
+        .collect::<Result<_, TrainingError>>()?;
+    for (channel, classes) in by_channel.iter().enumerate() {
+        for (class, histogram) in classes.iter().enumerate() {
+            channels[channel].tables[class] = if histogram.total() < FEW {
+                shared[layers[channel].0][class]
+            } else {
+                push(&mut tables, histogram, class)?
+            };
+        }
+    }
+    let zero_rows = rows.iter().map(|classes| classes.iter().copied().map(odds).collect()).collect();
+    Ok(ContextModel::new(channels.to_vec(), zero_rows, Tables::new(tables)?)?)
+}
+
+fn is_zero(coded: &Coded) -> bool {
+    coded.integers.iter().all(|&value| value == 0)
+}
+
+fn count_plane(
+    view: &View,
+    layers: &[(usize, u32)],
+    channel: usize,
+    context: &ChannelContext,
+    rows: &mut [[u64; 2]],
+    classes: &mut [Histogram],
+) {
+    let coded = &view.channels[channel];
+    let references = context.references.iter().map(|reference| {
+        let other = reference.channel as usize;
+        (&view.channels[other].plane, layers[other].1 - layers[channel].1)
+    });
+    let mut energy = Energy::new(context, view.quality, coded.columns, references);
+    for (row, line) in coded.integers.chunks_exact(coded.columns).enumerate() {
+        let sum = energy.start_row(&coded.plane, row);
+        let zero = line.iter().all(|&value| value == 0);
+        rows[class_of(u32::try_from(sum).unwrap_or(u32::MAX), ROW_CLASSES)][usize::from(zero)] += 1;
+        if !zero {
+            for (column, &value) in line.iter().enumerate() {
+                let class = class_of(energy.at(&coded.plane, row, column), CLASSES);
+                *classes[class].0.entry(value).or_default() += 1;
+            }
+        }
+        energy.end_row(&coded.plane, row);
+    }
+}
+
+/// Odds of the second of two counts, of 65536.
+fn odds([clear, set]: [u64; 2]) -> u16 {
+    (set * 65536 / (clear + set)).clamp(1, 65535) as u16
+}
+
+/// Adds a table of what was seen, mixed with a little of a two-sided geometric distribution of the class's own
+/// magnitude, which stands for what was not seen by chance.
+fn push(tables: &mut Vec<Table>, seen: &Histogram, class: usize) -> Result<u32, TrainingError> {
+    let magnitude = 2.0_f64.powf((class as f64 + 23.5) / 4.0) / ONE;
+    let ratio = magnitude / (1.0 + magnitude);
+    let reach = (12.0 * magnitude).ceil().min(400.0) as i32 + 1;
+    let extent = |edge: Option<(&i32, &u64)>| edge.map_or(0, |(&value, _)| value.clamp(-1000, 1000));
+    let min = extent(seen.0.first_key_value()).min(-reach);
+    let max = extent(seen.0.last_key_value()).max(reach);
+    let prior = |value: i32| 8.0 * ratio.powi(value.abs()) * (1.0 - ratio) / (1.0 + ratio);
+    let counts: Vec<u64> = (min..=max)
+        .map(|value| seen.0.get(&value).copied().unwrap_or(0) * 256 + (prior(value) * 256.0) as u64)
+        .collect();
+    tables.push(Table::from_counts(min, &counts)?);
+    Ok(tables.len() as u32 - 1)
+}

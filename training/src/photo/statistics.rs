@@ -1,0 +1,95 @@
+//! What calibration looks at: integers of real photographs at several qualities.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use image::{DynamicImage, imageops};
+use lopside_latent::picture::{LayerQuantiser, Plane};
+
+use super::{model::PhotoModel, spec::Spec};
+use crate::{TrainingError, photos};
+
+/// The most of each photograph that is looked at, in pixels.
+const WIDTH: u32 = 768;
+const HEIGHT: u32 = 512;
+
+/// The maps of one photograph, coarsest first.
+pub(crate) struct Maps {
+    /// One a layer: rows, columns, values `[channels, rows, columns]`.
+    pub(crate) layers: Vec<(usize, usize, Vec<f32>)>,
+}
+
+/// One channel of one photograph at one quality.
+pub(crate) struct Coded {
+    /// What is coded of it.
+    pub(crate) integers: Vec<i32>,
+    /// Its magnitudes, as contexts.
+    pub(crate) plane: Plane,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+}
+
+/// One photograph at one quality.
+pub(crate) struct View {
+    /// The quality, 0 to 99.
+    pub(crate) quality: usize,
+    /// Which of the knots it is.
+    pub(crate) knot: usize,
+    /// All channels, coarsest layer first.
+    pub(crate) channels: Vec<Coded>,
+}
+
+/// The maps of the middle of every training photograph, halved.
+pub(crate) fn maps(folder: &Path, model: &PhotoModel, spec: &Spec) -> Result<Vec<Maps>, TrainingError> {
+    photos::halved(folder)?.map(|picture| Ok(maps_of(&picture?, model, spec))).collect()
+}
+
+/// The maps of a picture, cut to whole units of the coarsest layer.
+fn maps_of(picture: &DynamicImage, model: &PhotoModel, spec: &Spec) -> Maps {
+    let unit = spec.alignment() as u32;
+    let (width, height) =
+        (picture.width().min(WIDTH) / unit * unit, picture.height().min(HEIGHT) / unit * unit);
+    let (x, y) = ((picture.width() - width) / 2, (picture.height() - height) / 2);
+    let part = imageops::crop_imm(picture, x, y, width, height).to_image();
+    let part = DynamicImage::from(part).to_rgb8();
+    let (width, height) = (width as usize, height as usize);
+    let samples: Vec<f32> = (0..3)
+        .flat_map(|c| part.as_raw().iter().skip(c).step_by(3))
+        .map(|&sample| f32::from(sample) / 255.0 - 0.5)
+        .collect();
+    let tensor = Tensor::from_data(TensorData::new(samples, [1, 3, height, width]), &Device::flex());
+    let layer = |layer: Tensor<4>| {
+        let [_, _, rows, columns] = layer.dims();
+        (rows, columns, layer.into_data().try_to_vec().unwrap_or_default())
+    };
+    Maps { layers: model.analysis.analyse(tensor, spec).into_iter().map(layer).collect() }
+}
+
+/// A photograph at a quality. `predictors` are those of all channels.
+pub(crate) fn view(
+    maps: &Maps,
+    quantiser: &LayerQuantiser,
+    quality: usize,
+    knot: usize,
+    predictors: &[[i16; 4]],
+) -> Result<View, TrainingError> {
+    let mut channels = Vec::new();
+    for (layer, (rows, columns, values)) in maps.layers.iter().enumerate() {
+        let integers = quantiser.quantise(layer, quality, values)?;
+        for plane in integers.chunks_exact(rows * columns) {
+            channels.push(coded(plane, *rows, *columns, predictors[channels.len()]));
+        }
+    }
+    Ok(View { quality, knot, channels })
+}
+
+fn coded(values: &[i16], rows: usize, columns: usize, predictor: [i16; 4]) -> Coded {
+    let mut integers = vec![0; values.len()];
+    lopside_latent::picture::difference(values, columns, predictor.map(i32::from), &mut integers);
+    let mut plane = Plane::new(rows, columns);
+    for (at, &value) in integers.iter().enumerate() {
+        plane.set(at / columns, at % columns, value);
+    }
+    plane.blur();
+    Coded { integers, plane, rows, columns }
+}
