@@ -48,6 +48,8 @@ pub enum Command {
     PhotoTrain(PhotoTrainArgs),
     /// Export a photo training, count its contexts and write the bundle
     PhotoBundle(PhotoBundleArgs),
+    /// Measure a photo bundle beside JPEG, WebP and AVIF
+    PhotoEvaluate(PhotoEvaluateArgs),
 }
 
 /// Data sets.
@@ -79,6 +81,23 @@ pub struct PhotoBundleArgs {
     pub photos: PathBuf,
     /// Where the bundle goes
     #[arg(long, default_value = "bundles/photo", value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Options of `photo-evaluate`.
+#[derive(Debug, Clone, Args)]
+pub struct PhotoEvaluateArgs {
+    /// The bundle's folder
+    #[arg(long, default_value = "bundles/photo", value_name = "DIR")]
+    pub bundle: PathBuf,
+    /// The run's folder
+    #[arg(long, default_value = "runs/photo", value_name = "DIR")]
+    pub run: PathBuf,
+    /// A folder of photographs, searched recursively
+    #[arg(long, default_value = "data/photos/test", value_name = "DIR")]
+    pub photos: PathBuf,
+    /// Where the results go
+    #[arg(long, default_value = "out/evaluation", value_name = "DIR")]
     pub out: PathBuf,
 }
 

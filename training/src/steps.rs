@@ -40,6 +40,19 @@ pub fn run(cli: Cli) -> Result<(), TrainingError> {
         Command::Bundle(args) => bundle_step(&args),
         Command::Data(DataCommand::Photos(args)) => photos::fetch(&args.out, args.debs.as_deref()).map(drop),
         Command::PhotoTrain(args) => photo_train(&args),
+        Command::PhotoEvaluate(args) => {
+            let lopside_bundle::picture::AnyBundle::Picture(bundle) =
+                lopside_bundle::picture::AnyBundle::load(&args.bundle, lopside_bundle::Part::Whole)?
+            else {
+                unreachable!()
+            };
+            let mut own = photo::own::OwnCodec::new(&bundle, &args.run)?;
+            let evaluation = photo::evaluate::evaluate(&mut own, &args.photos, &args.out)?;
+            for c in &evaluation.comparisons {
+                println!("{:>24} vs {:<24} PSNR {:6.1} % MS-SSIM {:6.1} % {:?}", c.codec, c.anchor, c.psnr_percent, c.ms_ssim_percent, c.psnr_by_picture);
+            }
+            Ok(())
+        }
         Command::PhotoBundle(args) => photo::bundle(&args.run, &args.photos, &args.out, DRAFT_CARD).map(drop),
     }
 }

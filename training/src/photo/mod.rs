@@ -3,11 +3,13 @@
 mod average;
 mod bundle;
 pub mod calibrate;
+pub mod evaluate;
 mod export;
 mod fit;
 pub mod lapped;
 mod mirror;
 pub mod model;
+pub(crate) mod own;
 pub mod spec;
 mod statistics;
 mod train;

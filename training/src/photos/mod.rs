@@ -48,6 +48,23 @@ pub fn halved(
     Ok(files.into_iter().filter_map(|file| read_halved(&file.path).transpose()))
 }
 
+/// The photographs below a folder as they are, RGB, with their names, one after the other.
+///
+/// # Errors
+/// [`TrainingError::NoPhotos`] when there are none; what is wrong with a photograph comes with its item.
+pub fn whole(
+    folder: &Path,
+) -> Result<impl Iterator<Item = Result<(String, DynamicImage), TrainingError>>, TrainingError> {
+    let files = folder::list(folder)?;
+    if files.is_empty() {
+        return Err(TrainingError::NoPhotos { folder: folder.to_owned(), found: 0, least: TILE });
+    }
+    Ok(files.into_iter().map(|file| {
+        let bytes = fs::read(&file.path).map_err(io(&file.path))?;
+        Ok((file.name, picture::decode(&bytes, &file.path)?.into()))
+    }))
+}
+
 fn read_halved(path: &Path) -> Result<Option<DynamicImage>, TrainingError> {
     let bytes = fs::read(path).map_err(io(path))?;
     let photo = picture::decode(&bytes, path)?;
