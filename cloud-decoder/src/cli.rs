@@ -40,7 +40,8 @@ pub enum Command {
 /// Options of `serve`.
 #[derive(Debug, Default, Args)]
 pub struct ServeArgs {
-    /// A TOML file with any of: bundles, listen, device, onnxruntime, threads, queue, drain_seconds, log_format
+    /// A TOML file with any of: bundles, listen, device, onnxruntime, threads, queue,
+    /// max_megapixels, drain_seconds, log_format
     #[arg(long, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// A bundle, or a folder of bundles; may be given several times
@@ -61,6 +62,11 @@ pub struct ServeArgs {
     /// Requests that may wait for a head before more are turned away [default: 256]
     #[arg(long, env = "LOPSIDE_QUEUE", value_name = "N")]
     pub queue: Option<usize>,
+    /// The largest picture that a frame may have, in megapixels [default: 40]
+    ///
+    /// A server has at most twice as many pixels in memory at once, padded and enlarged; further pictures wait.
+    #[arg(long, env = "LOPSIDE_MAX_MEGAPIXELS", value_name = "N")]
+    pub max_megapixels: Option<u32>,
     /// How long to wait for open requests when stopping [default: 30]
     #[arg(long, env = "LOPSIDE_DRAIN_SECONDS", value_name = "SECONDS")]
     pub drain_seconds: Option<u32>,

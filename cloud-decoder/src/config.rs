@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use lopside_latent::Limits;
 use serde::Deserialize;
 
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
 const DEFAULT_PORT: u16 = 8080;
 const DEFAULT_QUEUE: usize = 256;
 const DEFAULT_DRAIN_SECONDS: u32 = 30;
+const MEGA: u64 = 1_000_000;
 const DEFAULT_LIBRARY: &str = "libonnxruntime.so";
 
 /// What the server does, after flags, environment, config file and defaults are merged.
@@ -32,6 +34,8 @@ pub struct Settings {
     pub threads: usize,
     /// Jobs that may wait for a head.
     pub queue: usize,
+    /// The largest picture that a frame may have, in pixels.
+    pub max_pixels: u64,
     /// How long to wait for open requests when stopping.
     pub drain: Duration,
     /// How log lines look.
@@ -48,6 +52,7 @@ struct FileSettings {
     onnxruntime: Option<PathBuf>,
     threads: Option<usize>,
     queue: Option<usize>,
+    max_megapixels: Option<u32>,
     drain_seconds: Option<u32>,
     log_format: Option<LogFormat>,
 }
@@ -64,6 +69,7 @@ impl Settings {
             return Err(StartError::NoBundles);
         }
         let drain = args.drain_seconds.or(file.drain_seconds).unwrap_or(DEFAULT_DRAIN_SECONDS);
+        let max_pixels = args.max_megapixels.or(file.max_megapixels).map(|mega| u64::from(mega) * MEGA);
         Ok(Self {
             bundles,
             listen: args.listen.or(file.listen).unwrap_or((Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()),
@@ -71,6 +77,7 @@ impl Settings {
             onnxruntime: args.onnxruntime.or(file.onnxruntime).unwrap_or(DEFAULT_LIBRARY.into()),
             threads: args.threads.or(file.threads).unwrap_or_else(cores).max(1),
             queue: args.queue.or(file.queue).unwrap_or(DEFAULT_QUEUE).max(1),
+            max_pixels: max_pixels.unwrap_or(Limits::default().max_pixels),
             drain: Duration::from_secs(drain.into()),
             log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
         })
@@ -95,11 +102,16 @@ mod tests {
     fn flags_win_over_the_file_and_the_file_over_defaults() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cloud.toml");
-        fs::write(&path, "bundles = ['a', 'b']\nqueue = 7\nlisten = '127.0.0.1:1'\ndevice = 'cpu'").unwrap();
+        fs::write(
+            &path,
+            "bundles = ['a', 'b']\nqueue = 7\nmax_megapixels = 12\nlisten = '127.0.0.1:1'\ndevice = 'cpu'",
+        )
+        .unwrap();
         let args = ServeArgs { config: Some(path), queue: Some(9), ..ServeArgs::default() };
         let settings = Settings::merge(args).unwrap();
         assert_eq!(settings.bundles, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!((settings.queue, settings.listen.port(), settings.device), (9, 1, Device::Cpu));
+        assert_eq!(settings.max_pixels, 12_000_000);
         assert_eq!(settings.drain, Duration::from_secs(30));
     }
 

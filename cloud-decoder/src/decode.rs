@@ -1,13 +1,10 @@
-//! A request, whatever it came through: checks, latents, heads, answers.
+//! A request, whatever it came through: checks, the bundle, its answers.
 
 use std::{sync::Arc, time::Instant};
 
 use lopside_latent::{LatentError, Limits, latent_space_of};
 
-use crate::{
-    Format, Output, Registry, ServeError, output,
-    registry::{Served, ServedHead},
-};
+use crate::{Format, Output, Registry, ServeError, picture::pixels_in_memory, registry::Served, room::Room};
 
 /// The most frames of one request.
 pub const MAX_FRAMES: usize = 64;
@@ -28,13 +25,23 @@ pub struct Wanted {
 pub struct Decoder {
     registry: Arc<Registry>,
     limits: Limits,
+    room: Arc<Room>,
+}
+
+/// A request whose bundle is known; at least one frame, at least one output.
+pub(crate) struct Ask<'a, F> {
+    pub(crate) frames: &'a [F],
+    pub(crate) wanted: &'a [Wanted],
+    pub(crate) limits: &'a Limits,
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl Decoder {
     /// A decoder over these bundles that takes frames within `limits`.
     #[must_use]
     pub fn new(registry: Arc<Registry>, limits: Limits) -> Self {
-        Self { registry, limits }
+        let room = Arc::new(Room::new(pixels_in_memory(&limits), registry.queue()));
+        Self { registry, limits, room }
     }
 
     /// The bundles.
@@ -50,7 +57,7 @@ impl Decoder {
     /// # Errors
     /// [`ServeError`]; of a bad frame with its index.
     #[tracing::instrument(skip_all, fields(frames = frames.len(), bundle))]
-    pub async fn decode<F: AsRef<[u8]>>(
+    pub async fn decode<F: AsRef<[u8]> + Clone + Send + Sync + 'static>(
         &self,
         frames: &[F],
         bundle: &str,
@@ -59,21 +66,14 @@ impl Decoder {
     ) -> Result<Vec<Vec<Output>>, ServeError> {
         check_counts(frames.len(), wanted.len())?;
         let served = self.resolve(frames, bundle)?;
-        tracing::Span::current().record("bundle", served.manifest.name.as_str());
+        tracing::Span::current().record("bundle", served.name());
         let natural = [Wanted { head: String::new(), format: Format::Natural }];
         let wanted = if wanted.is_empty() { &natural } else { wanted };
-        let heads: Vec<&ServedHead> =
-            wanted.iter().map(|wanted| served.head(&wanted.head)).collect::<Result<_, _>>()?;
-        let latents = self.latents(&served, frames)?;
-        let mut answers: Vec<Vec<Output>> = frames.iter().map(|_| Vec::with_capacity(wanted.len())).collect();
-        for (wanted, head) in wanted.iter().zip(heads) {
-            let values = head.engine.run(latents.clone(), frames.len(), deadline).await?;
-            let each = values.len() / frames.len();
-            for (answer, values) in answers.iter_mut().zip(values.chunks_exact(each)) {
-                answer.push(output::make(&head.spec, &served.manifest.preprocess, wanted.format, values)?);
-            }
+        let ask = Ask { frames, wanted, limits: &self.limits, deadline };
+        match served.as_ref() {
+            Served::Vector(service) => service.decode(&ask).await,
+            Served::Picture(service) => service.decode(&ask, &self.room).await,
         }
-        Ok(answers)
     }
 
     fn resolve<F: AsRef<[u8]>>(&self, frames: &[F], bundle: &str) -> Result<Arc<Served>, ServeError> {
@@ -93,20 +93,6 @@ impl Decoder {
             return Err(ServeError::Frame { index: 0, source: LatentError::NoLatentSpace });
         }
         self.registry.by_name(bundle).cloned()
-    }
-
-    /// The latents of all frames, one after the other.
-    fn latents<F: AsRef<[u8]>>(&self, served: &Served, frames: &[F]) -> Result<Vec<f32>, ServeError> {
-        let mut latents = Vec::new();
-        for (index, frame) in frames.iter().enumerate() {
-            let latent = served
-                .space
-                .decode(frame.as_ref(), &self.limits)
-                .and_then(|integers| served.space.dequantise(&integers))
-                .map_err(|source| ServeError::Frame { index, source })?;
-            latents.extend(latent);
-        }
-        Ok(latents)
     }
 }
 

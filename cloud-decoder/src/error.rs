@@ -96,6 +96,18 @@ pub enum ServeError {
         /// Why.
         source: LatentError,
     },
+    /// A frame of fixed latents for a bundle of pictures, or the other way round.
+    #[error("frame {index} is of version {found}, bundle {bundle:?} takes frames of version {expected}")]
+    OtherVersion {
+        /// Which frame of the request, from 0.
+        index: usize,
+        /// The frame's version.
+        found: u8,
+        /// The bundle.
+        bundle: String,
+        /// The version of the bundle's frames.
+        expected: u8,
+    },
     /// No bundle of this latent space is served.
     #[error("no bundle of latent space {0} is served here")]
     UnknownLatentSpace(LatentSpaceId),
@@ -127,4 +139,16 @@ pub enum ServeError {
     /// Something that is not the client's fault; the reason is for the log only.
     #[error("internal error")]
     Internal(String),
+}
+
+impl ServeError {
+    /// Why a bundle that takes frames of version `expected` refused a frame.
+    pub(crate) fn of_frame(index: usize, source: LatentError, bundle: &str, expected: u8) -> Self {
+        match source {
+            LatentError::Version { found: found @ 1..=2 } => {
+                Self::OtherVersion { index, found, bundle: bundle.to_owned(), expected }
+            }
+            source => Self::Frame { index, source },
+        }
+    }
 }

@@ -14,7 +14,9 @@ impl From<ServeError> for Status {
     fn from(error: ServeError) -> Self {
         let message = error.to_string();
         match error {
-            ServeError::Request(_) | ServeError::Frame { .. } => Status::invalid_argument(message),
+            ServeError::Request(_) | ServeError::Frame { .. } | ServeError::OtherVersion { .. } => {
+                Status::invalid_argument(message)
+            }
             ServeError::UnknownLatentSpace(_)
             | ServeError::UnknownBundle(_)
             | ServeError::UnknownHead { .. } => Status::not_found(message),

@@ -40,7 +40,7 @@ impl IntoResponse for Refusal {
 impl IntoResponse for ServeError {
     fn into_response(self) -> Response {
         let status = match &self {
-            Self::Request(_) | Self::Frame { .. } => StatusCode::BAD_REQUEST,
+            Self::Request(_) | Self::Frame { .. } | Self::OtherVersion { .. } => StatusCode::BAD_REQUEST,
             Self::UnknownLatentSpace(_) | Self::UnknownBundle(_) | Self::UnknownHead { .. } => {
                 StatusCode::NOT_FOUND
             }

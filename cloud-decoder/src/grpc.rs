@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use lopside_bundle::HeadKind;
+use lopside_bundle::{
+    HeadKind, HeadSpec,
+    picture::{LayerSpec, PictureHeadSpec},
+};
 use lopside_proto::v1::{self, decoder_service_server::DecoderService};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-use crate::{
-    Decoder, Format, Output, ServeError, Value, Wanted,
-    registry::{Served, ServedHead},
-};
+use crate::{Decoder, Format, Output, ServeError, Value, Wanted, registry::Served};
 
 /// The service over a decoder.
 #[derive(Debug, Clone)]
@@ -83,29 +83,58 @@ fn output_of(output: Output) -> v1::Output {
 }
 
 fn bundle_of(served: &Served) -> v1::Bundle {
-    v1::Bundle {
-        name: served.manifest.name.clone(),
-        description: served.manifest.description.clone(),
-        latent_space: served.space.id().to_string(),
-        latent_shape: served.space.shape().dims().to_vec(),
-        heads: served.heads().map(head_of).collect(),
+    let latent_space = served.latent_space().to_string();
+    match served {
+        Served::Vector(service) => v1::Bundle {
+            name: service.manifest.name.clone(),
+            description: service.manifest.description.clone(),
+            latent_space,
+            latent_shape: service.space.shape().dims().to_vec(),
+            heads: service.heads().map(head_of).collect(),
+            layers: Vec::new(),
+        },
+        Served::Picture(service) => v1::Bundle {
+            name: service.manifest.name.clone(),
+            description: service.manifest.description.clone(),
+            latent_space,
+            latent_shape: Vec::new(),
+            heads: service.heads().map(picture_head_of).collect(),
+            layers: service.manifest.layers.iter().map(layer_of).collect(),
+        },
     }
 }
 
-fn head_of(head: &ServedHead) -> v1::Head {
-    let (kind, labels) = match &head.spec.kind {
+fn head_of(head: &HeadSpec) -> v1::Head {
+    let (kind, labels) = match &head.kind {
         HeadKind::Reconstruct { .. } => (v1::HeadKind::Reconstruct, Vec::new()),
         HeadKind::Classify { labels } => (v1::HeadKind::Classify, labels.clone()),
     };
     v1::Head {
-        name: head.spec.name.clone(),
-        version: head.spec.version,
+        name: head.name.clone(),
+        version: head.version,
         kind: kind.into(),
-        output_shape: head.spec.output.item_dims().unwrap_or_default(),
+        output_shape: head.output.item_dims().unwrap_or_default(),
         labels,
-        parameters: head.spec.cost.parameters,
-        macs: head.spec.cost.macs,
+        parameters: head.cost.parameters,
+        macs: head.cost.macs,
+        ..v1::Head::default()
     }
+}
+
+fn picture_head_of(head: &PictureHeadSpec) -> v1::Head {
+    v1::Head {
+        name: head.name.clone(),
+        version: head.version,
+        kind: v1::HeadKind::Picture.into(),
+        parameters: head.cost.parameters,
+        scale: head.scale,
+        macs_per_pixel: head.cost.macs_per_pixel,
+        ..v1::Head::default()
+    }
+}
+
+fn layer_of(layer: &LayerSpec) -> v1::Layer {
+    v1::Layer { tensor: layer.tensor.clone(), channels: layer.channels, stride: layer.stride }
 }
 
 /// The deadline of the `grpc-timeout` header: up to 8 digits and a unit.

@@ -11,14 +11,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use lopside_bundle::{Dim, HeadKind};
+use lopside_bundle::{
+    Dim, HeadKind, HeadSpec,
+    picture::{LayerSpec, PictureHeadSpec},
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::{
-    Decoder, Format, Output, ServeError, Value, Wanted,
-    error_http::Refusal,
-    registry::{Served, ServedHead},
+    Decoder, Format, Output, ServeError, Value, Wanted, error_http::Refusal, output::Makes, registry::Served,
 };
 
 #[derive(Clone)]
@@ -64,6 +65,8 @@ struct BundleBody {
     description: String,
     latent_space: String,
     latent_shape: Vec<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    layers: Vec<LayerSpec>,
     heads: Vec<HeadBody>,
 }
 
@@ -71,33 +74,78 @@ struct BundleBody {
 struct HeadBody {
     name: String,
     version: u32,
-    kind: HeadKind,
+    kind: KindBody,
     output_shape: Vec<Dim>,
     parameters: u64,
-    macs: u64,
+    #[serde(flatten)]
+    cost: CostBody,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum KindBody {
+    Vector(HeadKind),
+    Picture { picture: PictureBody },
+}
+
+#[derive(Serialize)]
+struct PictureBody {
+    scale: u32,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum CostBody {
+    Item { macs: u64 },
+    Pixel { macs_per_pixel: f64 },
 }
 
 impl From<&Served> for BundleBody {
     fn from(served: &Served) -> Self {
-        Self {
-            name: served.manifest.name.clone(),
-            description: served.manifest.description.clone(),
-            latent_space: served.space.id().to_string(),
-            latent_shape: served.space.shape().dims().to_vec(),
-            heads: served.heads().map(HeadBody::from).collect(),
+        let latent_space = served.latent_space().to_string();
+        match served {
+            Served::Vector(service) => Self {
+                name: service.manifest.name.clone(),
+                description: service.manifest.description.clone(),
+                latent_space,
+                latent_shape: service.space.shape().dims().to_vec(),
+                layers: Vec::new(),
+                heads: service.heads().map(HeadBody::from).collect(),
+            },
+            Served::Picture(service) => Self {
+                name: service.manifest.name.clone(),
+                description: service.manifest.description.clone(),
+                latent_space,
+                latent_shape: Vec::new(),
+                layers: service.manifest.layers.clone(),
+                heads: service.heads().map(HeadBody::from).collect(),
+            },
         }
     }
 }
 
-impl From<&ServedHead> for HeadBody {
-    fn from(head: &ServedHead) -> Self {
+impl From<&HeadSpec> for HeadBody {
+    fn from(head: &HeadSpec) -> Self {
         Self {
-            name: head.spec.name.clone(),
-            version: head.spec.version,
-            kind: head.spec.kind.clone(),
-            output_shape: head.spec.output.shape.clone(),
-            parameters: head.spec.cost.parameters,
-            macs: head.spec.cost.macs,
+            name: head.name.clone(),
+            version: head.version,
+            kind: KindBody::Vector(head.kind.clone()),
+            output_shape: head.output.shape.clone(),
+            parameters: head.cost.parameters,
+            cost: CostBody::Item { macs: head.cost.macs },
+        }
+    }
+}
+
+impl From<&PictureHeadSpec> for HeadBody {
+    fn from(head: &PictureHeadSpec) -> Self {
+        Self {
+            name: head.name.clone(),
+            version: head.version,
+            kind: KindBody::Picture { picture: PictureBody { scale: head.scale } },
+            output_shape: Vec::new(),
+            parameters: head.cost.parameters,
+            cost: CostBody::Pixel { macs_per_pixel: head.cost.macs_per_pixel },
         }
     }
 }
@@ -118,7 +166,7 @@ struct DecodeQuery {
     head: String,
 }
 
-/// A frame in the body; PNG or JSON out, as the `Accept` header says. Without one, a reconstruction is a PNG.
+/// A frame in the body; PNG or JSON out, as the `Accept` header says. Without one, a picture is a PNG.
 async fn decode(
     State(api): State<Api>,
     Path(name): Path<String>,
@@ -129,8 +177,8 @@ async fn decode(
     let Query(query) = query.map_err(|error| Refusal::Http(error.status(), error.body_text()))?;
     let frame = body.map_err(|error| Refusal::Http(error.status(), error.body_text()))?;
     // The name in the path is checked first: a frame for a bundle that is not here is "not found".
-    let head = api.decoder.registry().by_name(&name)?.head(&query.head)?;
-    let format = format_of(&headers, &head.spec.kind)?;
+    let makes = api.decoder.registry().by_name(&name)?.makes(&query.head)?;
+    let format = format_of(&headers, makes)?;
     let wanted = [Wanted { head: query.head, format }];
     let answers = api.decoder.decode(&[frame], &name, &wanted, None).await?;
     let output = answers.into_iter().flatten().next();
@@ -138,7 +186,7 @@ async fn decode(
     Ok(body_of(&name, output))
 }
 
-fn format_of(headers: &HeaderMap, kind: &HeadKind) -> Result<Format, Refusal> {
+fn format_of(headers: &HeaderMap, makes: Makes) -> Result<Format, Refusal> {
     let accept = headers.get(header::ACCEPT).map_or(Ok("*/*"), |value| value.to_str()).unwrap_or("*/*");
     let takes = |wanted: &str| {
         let range = wanted.split_once('/').map_or("", |(kind, _)| kind);
@@ -147,10 +195,10 @@ fn format_of(headers: &HeaderMap, kind: &HeadKind) -> Result<Format, Refusal> {
         })
     };
     let json = takes("application/json");
-    match kind {
-        HeadKind::Reconstruct { .. } if takes("image/png") => Ok(Format::Png),
-        HeadKind::Reconstruct { .. } if json => Ok(Format::Tensor),
-        HeadKind::Classify { .. } if json => Ok(Format::ClassScores),
+    match makes {
+        Makes::Pictures if takes("image/png") => Ok(Format::Png),
+        Makes::Pictures if json => Ok(Format::Tensor),
+        Makes::ClassScores if json => Ok(Format::ClassScores),
         _ => {
             let reason =
                 format!("this head cannot answer as {accept:?}: ask for image/png or application/json");

@@ -1,9 +1,9 @@
 //! The cloud: frames in, what the heads make of them out.
 //!
 //! ```text
-//! grpc ─┐                                    ┌─► output (tensor, PNG, class scores)
-//!       ├─► decode ─► latent ─► engine queue ─┤
-//! http ─┘   (checks)             one thread a session (ONNX Runtime)
+//! grpc ─┐            ┌─► vector ──┐                ┌─► output (tensor, PNG, class scores)
+//!       ├─► decode ──┤            ├─► engine queue ─┤
+//! http ─┘   (checks) └─► picture ─┘   one thread a session (ONNX Runtime)
 //! ```
 //! The library half is what tests and the training crate use to run the very path that ships.
 
@@ -15,16 +15,21 @@ mod error;
 mod error_grpc;
 mod error_http;
 mod grpc;
+mod heads;
 mod http;
+mod model;
 mod output;
+mod picture;
 mod registry;
+mod room;
 mod runtime;
 pub mod serve;
+mod vector;
 
 pub use config::Settings;
 pub use decode::{Decoder, MAX_FRAMES, MAX_OUTPUTS, Wanted};
-pub use engine::Engine;
 pub use error::{ServeError, StartError};
 pub use output::{Format, Output, Value};
+pub use picture::PictureDecoder;
 pub use registry::Registry;
 pub use runtime::{Device, Runtime};

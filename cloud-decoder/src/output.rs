@@ -10,13 +10,22 @@ use crate::ServeError;
 /// How to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// PNG of a reconstruction, class scores of a classification.
+    /// PNG of a picture, class scores of a classification.
     Natural,
     /// The raw numbers.
     Tensor,
     /// An 8-bit PNG.
     Png,
     /// A probability a class.
+    ClassScores,
+}
+
+/// What a head can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Makes {
+    /// Pictures: PNG or tensor.
+    Pictures,
+    /// Class scores, or the logits as a tensor.
     ClassScores,
 }
 
@@ -65,17 +74,29 @@ pub(crate) fn make(
             Value::ClassScores(class_scores(values, labels))
         }
         (HeadKind::Reconstruct { .. }, Format::ClassScores) => {
-            return Err(mismatch(spec, "makes pictures, not class scores"));
+            return Err(no_class_scores(&spec.name));
         }
         (HeadKind::Classify { .. }, Format::Png) => {
-            return Err(mismatch(spec, "classifies, it makes no pictures"));
+            return Err(mismatch(&spec.name, "classifies, it makes no pictures"));
         }
     };
     Ok(Output { head: spec.name.clone(), version: spec.version, value })
 }
 
-fn mismatch(spec: &HeadSpec, what: &str) -> ServeError {
-    ServeError::Request(format!("head {:?} {what}", spec.name))
+/// Why a head that makes pictures makes no class scores.
+pub(crate) fn no_class_scores(head: &str) -> ServeError {
+    mismatch(head, "makes pictures, not class scores")
+}
+
+/// A PNG file of a picture.
+pub(crate) fn encode_png(picture: &DynamicImage) -> Result<Vec<u8>, ServeError> {
+    let mut out = Cursor::new(Vec::new());
+    picture.write_to(&mut out, ImageFormat::Png).map_err(|error| ServeError::Internal(error.to_string()))?;
+    Ok(out.into_inner())
+}
+
+fn mismatch(head: &str, what: &str) -> ServeError {
+    ServeError::Request(format!("head {head:?} {what}"))
 }
 
 /// Samples in `low…high` to 0…255, rounded to nearest and clamped; planes to pixels.
@@ -100,9 +121,7 @@ fn png(
     };
     let picture =
         picture.ok_or_else(|| ServeError::Internal("a reconstruction has the wrong size".into()))?;
-    let mut out = Cursor::new(Vec::new());
-    picture.write_to(&mut out, ImageFormat::Png).map_err(|error| ServeError::Internal(error.to_string()))?;
-    Ok(out.into_inner())
+    encode_png(&picture)
 }
 
 /// Softmax, with the largest logit taken off first so that nothing overflows.

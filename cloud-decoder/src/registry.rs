@@ -5,31 +5,29 @@ use std::{
     sync::Arc,
 };
 
-use lopside_bundle::{Bundle, Head, HeadSpec, Manifest, Part};
-use lopside_latent::{LatentSpace, LatentSpaceId};
+use lopside_bundle::{HeadKind, Part, picture::AnyBundle};
+use lopside_latent::LatentSpaceId;
 
-use crate::{Engine, Runtime, ServeError, StartError, engine::Io};
+use crate::{
+    Runtime, ServeError, StartError, heads::Starter, output::Makes, picture::PictureService,
+    vector::VectorService,
+};
 
 /// The bundles that are served.
 #[derive(Debug)]
 pub struct Registry {
     by_name: BTreeMap<String, Arc<Served>>,
     by_space: HashMap<LatentSpaceId, Arc<Served>>,
+    queue: usize,
 }
 
 /// One bundle and the engines of its heads.
 #[derive(Debug)]
-pub(crate) struct Served {
-    pub(crate) manifest: Manifest,
-    pub(crate) space: LatentSpace,
-    heads: Vec<ServedHead>,
-}
-
-/// One head and its engine.
-#[derive(Debug)]
-pub(crate) struct ServedHead {
-    pub(crate) spec: HeadSpec,
-    pub(crate) engine: Engine,
+pub(crate) enum Served {
+    /// Latents of one fixed shape, frames of version 1.
+    Vector(VectorService),
+    /// Pictures of any size, frames of version 2.
+    Picture(PictureService),
 }
 
 impl Registry {
@@ -39,25 +37,29 @@ impl Registry {
     /// # Errors
     /// [`StartError`] naming the bundle and head that was refused.
     pub fn load(folders: &[PathBuf], runtime: &Runtime, queue: usize) -> Result<Self, StartError> {
-        let mut registry = Self { by_name: BTreeMap::new(), by_space: HashMap::new() };
+        let mut registry = Self { by_name: BTreeMap::new(), by_space: HashMap::new(), queue };
         for folder in folders {
             for folder in bundles_in(folder)? {
-                registry.add(&folder, runtime, queue)?;
+                registry.add(&folder, Starter { runtime, queue })?;
             }
         }
         Ok(registry)
     }
 
-    fn add(&mut self, folder: &Path, runtime: &Runtime, queue: usize) -> Result<(), StartError> {
-        let bundle = Bundle::load(folder, Part::Heads)
+    fn add(&mut self, folder: &Path, starter: Starter<'_>) -> Result<(), StartError> {
+        let bundle = AnyBundle::load(folder, Part::Heads)
             .map_err(|source| StartError::Bundle { path: folder.to_owned(), source })?;
-        let name = bundle.manifest.name.clone();
+        let name = match &bundle {
+            AnyBundle::Vector(bundle) => bundle.manifest.name.clone(),
+            AnyBundle::Picture(bundle) => bundle.manifest.name.clone(),
+        };
         if self.by_name.contains_key(&name) {
             return Err(StartError::SameName { name });
         }
-        let served = Arc::new(Served::start(bundle, runtime, queue)?);
-        tracing::info!(bundle = name, latent_space = %served.space.id(), heads = served.heads.len(), "bundle loaded");
-        self.by_space.entry(served.space.id()).or_insert_with(|| Arc::clone(&served));
+        let served = Arc::new(Served::start(bundle, starter)?);
+        let (space, heads) = (served.latent_space(), served.heads());
+        tracing::info!(bundle = name, latent_space = %space, heads, "bundle loaded");
+        self.by_space.entry(space).or_insert_with(|| Arc::clone(&served));
         self.by_name.insert(name, served);
         Ok(())
     }
@@ -74,56 +76,51 @@ impl Registry {
     pub(crate) fn by_space(&self, id: LatentSpaceId) -> Result<&Arc<Served>, ServeError> {
         self.by_space.get(&id).ok_or(ServeError::UnknownLatentSpace(id))
     }
+
+    /// Jobs that may wait before each head.
+    pub(crate) fn queue(&self) -> usize {
+        self.queue
+    }
 }
 
 impl Served {
-    fn start(bundle: Bundle, runtime: &Runtime, queue: usize) -> Result<Self, StartError> {
-        let refused = |head: &str, reason| StartError::Head {
-            bundle: bundle.manifest.name.clone(),
-            head: head.to_owned(),
-            reason,
-        };
-        let start = |head: &Head| {
-            let Head { spec, model } = head;
-            let engine = Engine::start(runtime, &spec.name, model, io_of(spec, &bundle.space), queue)
-                .map_err(|reason| refused(&spec.name, reason))?;
-            Ok(ServedHead { spec: spec.clone(), engine })
-        };
-        let heads = bundle.heads.iter().map(start).collect::<Result<_, StartError>>()?;
-        Ok(Self { manifest: bundle.manifest, space: bundle.space, heads })
-    }
-
-    /// The newest version of each head, in the manifest's order.
-    pub(crate) fn heads(&self) -> impl Iterator<Item = &ServedHead> {
-        let newest = |head: &&ServedHead| {
-            !self.heads.iter().any(|h| h.spec.name == head.spec.name && h.spec.version > head.spec.version)
-        };
-        self.heads.iter().filter(newest)
-    }
-
-    /// The newest version of a head; of the first one when the name is empty.
-    pub(crate) fn head(&self, name: &str) -> Result<&ServedHead, ServeError> {
-        self.heads().find(|head| name.is_empty() || head.spec.name == name).ok_or_else(|| {
-            let known: Vec<&str> = self.heads().map(|head| head.spec.name.as_str()).collect();
-            ServeError::UnknownHead {
-                bundle: self.manifest.name.clone(),
-                head: name.to_owned(),
-                known: known.join(", "),
-            }
+    fn start(bundle: AnyBundle, starter: Starter<'_>) -> Result<Self, StartError> {
+        Ok(match bundle {
+            AnyBundle::Vector(bundle) => Self::Vector(VectorService::start(bundle, starter)?),
+            AnyBundle::Picture(bundle) => Self::Picture(PictureService::start(bundle, starter)?),
         })
     }
-}
 
-fn io_of(spec: &HeadSpec, space: &LatentSpace) -> Io {
-    let dims = |tensor: &lopside_bundle::TensorSpec| -> Vec<usize> {
-        tensor.item_dims().unwrap_or_default().iter().map(|&dim| dim as usize).collect()
-    };
-    Io {
-        input: spec.input.name.clone(),
-        input_dims: dims(&spec.input),
-        output: spec.output.name.clone(),
-        output_len: dims(&spec.output).iter().product(),
-        latent_space: space.id().to_string(),
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Vector(service) => &service.manifest.name,
+            Self::Picture(service) => &service.manifest.name,
+        }
+    }
+
+    pub(crate) fn latent_space(&self) -> LatentSpaceId {
+        match self {
+            Self::Vector(service) => service.manifest.latent_space,
+            Self::Picture(service) => service.manifest.latent_space,
+        }
+    }
+
+    /// What a head makes; the first one when the name is empty.
+    pub(crate) fn makes(&self, head: &str) -> Result<Makes, ServeError> {
+        match self {
+            Self::Vector(service) => Ok(match service.head(head)?.spec.kind {
+                HeadKind::Reconstruct { .. } => Makes::Pictures,
+                HeadKind::Classify { .. } => Makes::ClassScores,
+            }),
+            Self::Picture(service) => service.head(head).map(|_| Makes::Pictures),
+        }
+    }
+
+    fn heads(&self) -> usize {
+        match self {
+            Self::Vector(service) => service.manifest.heads.len(),
+            Self::Picture(service) => service.manifest.heads.len(),
+        }
     }
 }
 

@@ -20,8 +20,8 @@ use tower_http::trace::TraceLayer;
 
 use crate::{Decoder, Registry, Runtime, Settings, StartError, grpc::Grpc, http};
 
-/// The largest request, in bytes: 16 frames at their limit.
-const MAX_REQUEST_BYTES: usize = 16 << 20;
+/// The largest gRPC request, in bytes: all of its frames together. A REST request is one frame.
+const MAX_REQUEST_BYTES: usize = 64 << 20;
 
 /// A server that is ready: bundles loaded, port open.
 #[derive(Debug)]
@@ -41,10 +41,11 @@ pub struct Server {
 pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let runtime = Runtime::load(&settings.onnxruntime, settings.device, settings.threads)?;
     let registry = Registry::load(&settings.bundles, &runtime, settings.queue)?;
-    let decoder = Decoder::new(Arc::new(registry), Limits::default());
+    let limits = Limits { max_pixels: settings.max_pixels, ..Limits::default() };
+    let decoder = Decoder::new(Arc::new(registry), limits);
     let (ready, readiness) = watch::channel(true);
     let (health, routes) = grpc_routes(decoder.clone()).await?;
-    let router = http::router(decoder, readiness, MAX_REQUEST_BYTES)
+    let router = http::router(decoder, readiness, limits.max_frame_bytes)
         .merge(routes.into_axum_router())
         .fallback(http::unknown)
         .layer(TraceLayer::new_for_http());

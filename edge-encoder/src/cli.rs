@@ -16,10 +16,11 @@ use clap::{Args, Parser, Subcommand};
   edge-encoder encode --bundle bundles/fashion samples/fashion --out frames
   edge-encoder send --bundle bundles/fashion --endpoint http://127.0.0.1:8080 samples/fashion
   edge-encoder inspect --bundle bundles/fashion frames/00-ankle-boot.lps
+  edge-encoder encode --bundle bundles/photo --quality 70 holiday.jpg
   edge-encoder bench --bundle bundles/fashion"
 )]
 pub struct Cli {
-    /// A TOML file with any of: bundle, endpoint, out, timeout_seconds
+    /// A TOML file with any of: bundle, endpoint, out, quality, timeout_seconds
     #[arg(long, global = true, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to do
@@ -32,8 +33,8 @@ pub struct Cli {
 pub enum Command {
     /// Encode pictures into .lps frames
     ///
-    /// Takes PNG, JPEG, PGM/PPM, .npy (u8, or f32 of 0 to 1) and IDX files, plain or .gz, and folders of them. Any
-    /// size is turned into what the bundle's encoder wants.
+    /// Takes PNG, JPEG, WebP, PGM/PPM, .npy (u8, or f32 of 0 to 1) and IDX files, plain or .gz, and folders of them.
+    /// A photo model's bundle keeps their size; of others, any size is turned into what the encoder wants.
     Encode(EncodeArgs),
     /// Encode pictures, have them decoded by a cloud-decoder, and compare
     ///
@@ -41,7 +42,8 @@ pub enum Command {
     Send(SendArgs),
     /// Say what is in a frame
     Inspect(InspectArgs),
-    /// Measure the encoder on this machine: median times a stage and the peak memory of the process
+    /// Measure the encoder on this machine: median times a stage, of photo models a megapixel, and the peak memory of
+    /// the process
     Bench(BenchArgs),
 }
 
@@ -53,12 +55,30 @@ pub struct BundleArg {
     pub bundle: Option<PathBuf>,
 }
 
+/// How a photo model's bundle encodes. Other bundles have none of these.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Photo models")]
+pub struct PictureArgs {
+    /// How finely pictures are quantised, 1 to 100 [default: 50]
+    #[arg(long, env = "LOPSIDE_QUALITY", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: Option<u8>,
+    /// How many layers a frame has, coarsest first [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub layers: Option<u8>,
+    /// How many threads run the encoder [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub threads: Option<u8>,
+}
+
 /// Options of `encode`.
 #[derive(Debug, Args)]
 pub struct EncodeArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub picture: PictureArgs,
     /// Pictures, or folders of pictures
     #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
@@ -79,6 +99,9 @@ pub struct SendArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub picture: PictureArgs,
     /// Pictures, or folders of pictures
     #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
@@ -116,12 +139,15 @@ pub struct BenchArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
-    /// Pictures to encode [default: a gradient of the encoder's own size]
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub picture: PictureArgs,
+    /// Pictures to encode [default: a gradient of the encoder's own size; for photo models a made-up megapixel]
     #[arg(value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
-    /// How often each picture is encoded
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub runs: u32,
+    /// How often each picture is encoded [default: 1000; for photo models 10]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub runs: Option<u32>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

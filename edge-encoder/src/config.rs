@@ -6,11 +6,13 @@ use std::{
     time::Duration,
 };
 
+use lopside_latent::picture::Quality;
 use serde::Deserialize;
 
 use crate::{EdgeError, error::io};
 
 const DEFAULT_TIMEOUT_SECONDS: u32 = 10;
+const DEFAULT_QUALITY: u8 = 50;
 
 /// The config file. Unknown keys are refused.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -19,6 +21,7 @@ pub struct FileConfig {
     bundle: Option<PathBuf>,
     endpoint: Option<String>,
     out: Option<PathBuf>,
+    quality: Option<u8>,
     timeout_seconds: Option<u32>,
 }
 
@@ -66,6 +69,15 @@ impl FileConfig {
         flag.or_else(|| self.out.clone()).unwrap_or_else(|| "out".into())
     }
 
+    /// How finely pictures are quantised, 50 by default.
+    ///
+    /// # Errors
+    /// [`EdgeError::Range`] when it is not 1 to 100.
+    pub fn quality(&self, flag: Option<u8>) -> Result<Quality, EdgeError> {
+        let found = flag.or(self.quality).unwrap_or(DEFAULT_QUALITY);
+        Quality::new(found).ok_or(EdgeError::Range { key: "quality", found, allowed: "1 to 100" })
+    }
+
     /// How long a request may take, 10 s by default.
     #[must_use]
     pub fn timeout(&self, flag: Option<u32>) -> Duration {
@@ -88,6 +100,14 @@ mod tests {
         assert_eq!(file.out(None), Path::new("out"));
         assert_eq!(file.timeout(None), Duration::from_secs(3));
         assert_eq!(file.timeout(Some(4)), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn a_quality_out_of_range_is_refused() {
+        let file: FileConfig = toml::from_str("quality = 101").unwrap();
+        assert!(file.quality(None).unwrap_err().to_string().contains("quality = 101"));
+        assert_eq!(file.quality(Some(7)).unwrap().get(), 7);
+        assert_eq!(FileConfig::default().quality(None).unwrap().get(), 50);
     }
 
     #[test]

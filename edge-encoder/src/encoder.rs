@@ -8,6 +8,7 @@ use lopside_latent::{IdOnWire, LatentSpace};
 /// The encoder half of a bundle, ready to run: preprocessing, tract with a plan of fixed shape, latent coder.
 #[derive(Debug)]
 pub struct Encoder {
+    name: String,
     plan: Plan,
     preprocess: Preprocess,
     space: LatentSpace,
@@ -23,7 +24,7 @@ pub struct Encoded {
 }
 
 /// How long the stages of one encoding took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timing {
     /// Picture to encoder input.
     pub preprocess: Duration,
@@ -51,10 +52,17 @@ impl Encoder {
         let item = spec.input.item_dims().unwrap_or_default();
         let input_dims = std::iter::once(1).chain(item.iter().map(|&dim| dim as usize)).collect();
         Ok(Self {
+            name: bundle.manifest.name.clone(),
             plan: Plan::new(&bundle.encoder, input_dims)?,
             preprocess: bundle.manifest.preprocess,
             space: bundle.space.clone(),
         })
+    }
+
+    /// The bundle's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// How pictures become the encoder's input.

@@ -28,7 +28,9 @@ pub enum EdgeError {
         reason: String,
     },
     /// The inputs hold no picture at all.
-    #[error("no pictures in {paths}: PNG, JPEG, PGM/PPM, .npy and IDX files are read, and folders of them")]
+    #[error(
+        "no pictures in {paths}: PNG, JPEG, WebP, PGM/PPM, .npy and IDX files are read, and folders of them"
+    )]
     NoPictures {
         /// The inputs, joined.
         paths: String,
@@ -59,6 +61,44 @@ pub enum EdgeError {
     /// The latent or frame was refused.
     #[error(transparent)]
     Latent(#[from] LatentError),
+    /// The picture has no pixel, or more than a frame can tell.
+    #[error(
+        "a picture of {width}×{height} pixels does not fit into a frame: its sides are 1 to {limit} pixels"
+    )]
+    Sides {
+        /// Pixels a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// The longest side.
+        limit: u32,
+    },
+    /// The model has not as many layers as were asked for, or none were.
+    #[error("a frame of {found} layers cannot be made: the bundle's model has {layers}, give 1 to {layers}")]
+    Layers {
+        /// How many were asked for.
+        found: usize,
+        /// How many there are.
+        layers: usize,
+    },
+    /// An option that the bundle has no use for.
+    #[error("{option} is for bundles of photo models, and {bundle:?} is of vector models: leave it out")]
+    PhotoOnly {
+        /// The option's name.
+        option: &'static str,
+        /// The bundle's name.
+        bundle: String,
+    },
+    /// A number in the config file is out of its range.
+    #[error("{key} = {found} in the config file is out of range: give {allowed}")]
+    Range {
+        /// The key.
+        key: &'static str,
+        /// What is there.
+        found: u8,
+        /// What may be there.
+        allowed: &'static str,
+    },
     /// A model cannot be run.
     #[error("the model does not run in tract: {0}")]
     Model(String),

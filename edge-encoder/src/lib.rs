@@ -3,21 +3,27 @@
 //! ```text
 //! source ─► preprocess ─► encoder (tract) ─► latent coder ─► frame ─► .lps file or gRPC
 //! ```
+//! [`Encoder`] is for bundles of vector models, [`PictureEncoder`] for those of photo models, [`AnyEncoder`] for
+//! whichever a folder holds.
 //! The library half is what tests, benches and the training crate use to run the very path that ships.
 
+mod any;
 pub mod cli;
 pub mod client;
 pub mod command;
 pub mod config;
 mod encoder;
 mod error;
+mod picture;
 mod plan;
 mod preprocess;
 pub mod report;
 pub mod source;
 mod wire;
 
+pub use any::AnyEncoder;
 pub use encoder::{Encoded, Encoder, Timing};
 pub use error::EdgeError;
+pub use picture::{PictureEncoder, PictureOptions, eight_bit};
 pub use plan::Plan;
 pub use preprocess::{picture_of, samples_of};

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use tract_onnx::prelude::{
-    DatumType, Framework as _, InferenceFact, InferenceModelExt as _, IntoRunnable as _, Tensor, TractError,
-    TypedRunnableModel, tvec,
+    DatumType, Framework as _, InferenceFact, InferenceModel, InferenceModelExt as _, IntoRunnable as _,
+    TValue, TVec, Tensor, TractError, TypedRunnableModel, tvec,
 };
 
 use crate::EdgeError;
@@ -21,6 +21,11 @@ impl Plan {
     /// # Errors
     /// [`EdgeError::Model`] when tract cannot run it.
     pub fn new(model: &[u8], input_dims: Vec<usize>) -> Result<Self, EdgeError> {
+        Self::of(parse(model)?, input_dims)
+    }
+
+    /// Compiles a model of one input.
+    pub(crate) fn of(model: InferenceModel, input_dims: Vec<usize>) -> Result<Self, EdgeError> {
         let plan = compile(model, &input_dims).map_err(|error| failed(&error))?;
         Ok(Self { plan, input_dims })
     }
@@ -37,19 +42,57 @@ impl Plan {
         };
         run().map_err(|error| failed(&error))?.ok_or_else(|| EdgeError::Model("it has no output".into()))
     }
+
+    /// Every output of an input that `fill` writes, row-major, into the samples that the model reads.
+    pub(crate) fn run_filled(&self, fill: impl FnOnce(&mut [f32])) -> Result<Outputs, EdgeError> {
+        let run = || -> Result<TVec<TValue>, TractError> {
+            let mut input = Tensor::zero::<f32>(&self.input_dims)?;
+            fill(input.try_as_plain_ram_mut()?.as_slice_mut()?);
+            self.plan.run(tvec!(input.into()))
+        };
+        run().map(Outputs).map_err(|error| failed(&error))
+    }
 }
 
-fn compile(model: &[u8], input_dims: &[usize]) -> Result<Arc<TypedRunnableModel>, TractError> {
-    // The file's shapes have a symbolic batch, which would contradict the fixed one.
+/// What a model yields.
+#[derive(Debug)]
+pub(crate) struct Outputs(TVec<TValue>);
+
+impl Outputs {
+    /// How many outputs there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The dimensions of output `number`.
+    pub(crate) fn dims(&self, number: usize) -> &[usize] {
+        self.0[number].shape()
+    }
+
+    /// The values of output `number`, row-major.
+    pub(crate) fn values(&self, number: usize) -> Result<&[f32], EdgeError> {
+        let values = || self.0[number].try_as_plain_ram()?.as_slice();
+        values().map_err(|error: TractError| failed(&error))
+    }
+}
+
+/// Reads an ONNX file without the shapes in it: they have a symbolic batch, which would contradict a fixed one.
+pub(crate) fn parse(model: &[u8]) -> Result<InferenceModel, EdgeError> {
     tract_onnx::onnx()
         .with_ignore_value_info(true)
         .with_ignore_output_shapes(true)
-        .model_for_read(&mut &*model)?
+        .model_for_read(&mut &*model)
+        .map_err(|error| failed(&error))
+}
+
+fn compile(model: InferenceModel, input_dims: &[usize]) -> Result<Arc<TypedRunnableModel>, TractError> {
+    model
         .with_input_fact(0, InferenceFact::dt_shape(DatumType::F32, input_dims))?
         .into_optimized()?
         .into_runnable()
 }
 
-fn failed(error: &TractError) -> EdgeError {
+/// What tract says, with all its causes.
+pub(crate) fn failed(error: &TractError) -> EdgeError {
     EdgeError::Model(format!("{error:#}"))
 }

@@ -28,6 +28,20 @@ pub struct Row {
     pub edge_ms: f64,
     /// Request to answer.
     pub round_trip_ms: f64,
+    /// What photo models have beside.
+    #[serde(flatten)]
+    pub photo: Option<Photo>,
+}
+
+/// What pictures of any size have beside the rest of a [`Row`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Photo {
+    /// Pixels a row; of a mean, rounded.
+    pub width: u32,
+    /// Rows; of a mean, rounded.
+    pub height: u32,
+    /// Bits of the frame a pixel.
+    pub bits_per_pixel: f64,
 }
 
 /// The rows and their mean.
@@ -54,9 +68,9 @@ impl Report {
     /// The table for people.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut rows = vec![HEADINGS.map(str::to_owned)];
+        let mut rows = vec![headings(self.mean.photo.is_some())];
         rows.extend(self.pictures.iter().chain([&self.mean]).map(cells));
-        let widths: Vec<usize> = (0..HEADINGS.len())
+        let widths: Vec<usize> = (0..rows[0].len())
             .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
             .collect();
         let mut text = String::new();
@@ -77,8 +91,12 @@ const HEADINGS: [&str; 10] =
 const NOTE: &str = "JPEG: the smallest at our PSNR, or its smallest of all. wire: the request over TCP with gRPC and \
 HTTP/2.\n";
 
-fn cells(row: &Row) -> [String; 10] {
-    [
+fn headings(photo: bool) -> Vec<String> {
+    HEADINGS.iter().chain(photo.then_some(&"bpp")).map(|&heading| heading.to_owned()).collect()
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let mut cells = vec![
         row.name.clone(),
         row.raw_bytes.to_string(),
         row.png_bytes.to_string(),
@@ -89,11 +107,13 @@ fn cells(row: &Row) -> [String; 10] {
         format!("{:.2}", row.psnr_db),
         format!("{:.3}", row.edge_ms),
         format!("{:.2}", row.round_trip_ms),
-    ]
+    ];
+    cells.extend(row.photo.map(|photo| format!("{:.3}", photo.bits_per_pixel)));
+    cells
 }
 
 /// Names to the left, numbers to the right.
-fn align(row: &[String; 10], widths: &[usize]) -> String {
+fn align(row: &[String], widths: &[usize]) -> String {
     let cells: Vec<String> = row
         .iter()
         .zip(widths)
@@ -121,7 +141,19 @@ fn mean(rows: &[Row]) -> Row {
         psnr_db: of(|row| row.psnr_db),
         edge_ms: of(|row| row.edge_ms),
         round_trip_ms: of(|row| row.round_trip_ms),
+        photo: mean_photo(rows),
     }
+}
+
+fn mean_photo(rows: &[Row]) -> Option<Photo> {
+    let photos: Vec<Photo> = rows.iter().filter_map(|row| row.photo).collect();
+    let count = photos.len() as f64;
+    let of = |value: fn(&Photo) -> f64| photos.iter().map(value).sum::<f64>() / count;
+    (!photos.is_empty()).then(|| Photo {
+        width: of(|photo| photo.width.into()).round() as u32,
+        height: of(|photo| photo.height.into()).round() as u32,
+        bits_per_pixel: of(|photo| photo.bits_per_pixel),
+    })
 }
 
 #[cfg(test)]
@@ -140,6 +172,7 @@ mod tests {
             psnr_db,
             edge_ms: 0.1,
             round_trip_ms: 2.0,
+            photo: None,
         }
     }
 
@@ -155,5 +188,19 @@ mod tests {
         assert!(lines[5].starts_with("mean") && lines[5].contains("21.00"));
         let widths: Vec<usize> = lines[..6].iter().map(|line| line.chars().count()).collect();
         assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{widths:?}");
+    }
+
+    #[test]
+    fn only_photographs_have_bits_a_pixel() {
+        let report = Report::new("fashion", "0", vec![row("a", 26, 20.0)]);
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["mean"].as_object().unwrap().len(), 10);
+        let photo = |width| Some(Photo { width, height: 10, bits_per_pixel: 0.5 });
+        let rows = [20, 31].map(|width| Row { photo: photo(width), ..row("a", 26, 20.0) });
+        let report = Report::new("photo", "0", rows.to_vec());
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!((&json["pictures"][1]["width"], &json["mean"]["width"]), (&31.into(), &26.into()));
+        let table = report.table();
+        assert!(table.lines().next().unwrap().ends_with("bpp") && table.contains(" 0.500"), "{table}");
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{Loss, Preset, TrainOptions, TrainingError, data::DEFAULT_FOLDER};
+use crate::{Loss, Preset, TrainOptions, TrainingError, data::DEFAULT_FOLDER, photo::PhotoOptions};
 
 /// Trains asymmetric autoencoders, exports them to ONNX, cuts them in two, calibrates and measures them.
 #[derive(Debug, Parser)]
@@ -16,9 +16,13 @@ use crate::{Loss, Preset, TrainOptions, TrainingError, data::DEFAULT_FOLDER};
     version,
     after_help = "Examples:
   training bundle --out bundles/fashion
+  training data photos --out data/photos
+  training bundle --preset photo --photos data/photos --out bundles/photo
   training train --run runs/fashion-dense --epochs 100 --loss bce
   training train --run runs/fashion-dense --epochs 100 --loss bce --resume
-  training evaluate --bundle bundles/fashion"
+  training evaluate --bundle bundles/fashion
+  training evaluate --bundle bundles/photo --photos data/photos/test
+  training finetune-decoder --bundle bundles/photo --run runs/photo --steps 5000"
 )]
 pub struct Cli {
     /// What to do
@@ -44,12 +48,8 @@ pub enum Command {
     /// Get data sets
     #[command(subcommand)]
     Data(DataCommand),
-    /// Train the photo model
-    PhotoTrain(PhotoTrainArgs),
-    /// Export a photo training, count its contexts and write the bundle
-    PhotoBundle(PhotoBundleArgs),
-    /// Measure a photo bundle beside JPEG, WebP and AVIF
-    PhotoEvaluate(PhotoEvaluateArgs),
+    /// Train the decoder of a photo run further against its encoder, and add it to the bundle as a new head version
+    FinetuneDecoder(FinetuneArgs),
 }
 
 /// Data sets.
@@ -70,71 +70,74 @@ pub struct PhotosArgs {
     pub debs: Option<PathBuf>,
 }
 
-/// Options of `photo-bundle`.
+/// Photographs and what is made of them.
 #[derive(Debug, Clone, Args)]
-pub struct PhotoBundleArgs {
-    /// The run's folder
-    #[arg(long, default_value = "runs/photo", value_name = "DIR")]
-    pub run: PathBuf,
-    /// A folder of photographs, searched recursively
-    #[arg(long, default_value = "data/photos/train", value_name = "DIR")]
+pub struct PhotoArgs {
+    /// Photographs, searched recursively; a folder that `data photos` made is known by its train and test [preset
+    /// photo]
+    #[arg(long, env = "LOPSIDE_PHOTOS", default_value = "data/photos", value_name = "DIR")]
     pub photos: PathBuf,
-    /// Where the bundle goes
-    #[arg(long, default_value = "bundles/photo", value_name = "DIR")]
-    pub out: PathBuf,
+    /// Where their tiles are kept [default: tiles in the run's folder]
+    #[arg(long, value_name = "DIR")]
+    pub tiles: Option<PathBuf>,
+    /// Training steps [preset photo]
+    #[arg(long, default_value_t = 40_000, value_name = "N")]
+    pub steps: usize,
+    /// The side of the pictures of a step in pixels, a multiple of 32 [preset photo]
+    #[arg(long, default_value_t = 128, value_name = "PIXELS")]
+    pub crop: usize,
+    /// Channels of the decoder's residual network [preset photo]
+    #[arg(long, default_value_t = 96, value_name = "N")]
+    pub width: usize,
+    /// Its residual blocks [preset photo]
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub blocks: usize,
 }
 
-/// Options of `photo-evaluate`.
+impl PhotoArgs {
+    /// The folder of photographs to learn from.
+    #[must_use]
+    pub fn train(&self) -> PathBuf {
+        self.part("train")
+    }
+
+    /// The folder of photographs to measure on.
+    #[must_use]
+    pub fn test(&self) -> PathBuf {
+        self.part("test")
+    }
+
+    fn part(&self, name: &str) -> PathBuf {
+        let part = self.photos.join(name);
+        if part.is_dir() { part } else { self.photos.clone() }
+    }
+}
+
+/// Options of `finetune-decoder`.
 #[derive(Debug, Clone, Args)]
-pub struct PhotoEvaluateArgs {
-    /// The bundle's folder
+pub struct FinetuneArgs {
+    /// The bundle that gets the new head version
     #[arg(long, default_value = "bundles/photo", value_name = "DIR")]
     pub bundle: PathBuf,
-    /// The run's folder
+    /// The run to go on from
     #[arg(long, default_value = "runs/photo", value_name = "DIR")]
     pub run: PathBuf,
-    /// A folder of photographs, searched recursively
-    #[arg(long, default_value = "data/photos/test", value_name = "DIR")]
-    pub photos: PathBuf,
-    /// Where the results go
-    #[arg(long, default_value = "out/evaluation", value_name = "DIR")]
+    /// The folder of the new run
+    #[arg(long, default_value = "runs/photo-finetuned", value_name = "DIR")]
     pub out: PathBuf,
-}
-
-/// Options of `photo-train`.
-#[derive(Debug, Clone, Args)]
-pub struct PhotoTrainArgs {
-    /// The run's folder
-    #[arg(long, default_value = "runs/photo", value_name = "DIR")]
-    pub run: PathBuf,
-    /// A folder of photographs, searched recursively
-    #[arg(long, default_value = "data/photos/train", value_name = "DIR")]
-    pub photos: PathBuf,
-    /// Where their tiles are kept
-    #[arg(long, default_value = "data/photos/tiles", value_name = "DIR")]
-    pub tiles: PathBuf,
-    /// Channels of the residual network
-    #[arg(long, default_value_t = 96)]
-    pub width: usize,
-    /// Its blocks
-    #[arg(long, default_value_t = 8)]
-    pub blocks: usize,
-    /// Steps in all
-    #[arg(long, default_value_t = 20_000)]
-    pub steps: usize,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub photo: PhotoArgs,
     /// Pictures a step
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 6, value_name = "N")]
     pub batch: usize,
-    /// Their side in pixels, a multiple of 32
-    #[arg(long, default_value_t = 128)]
-    pub crop: usize,
-    /// The highest learning rate
-    #[arg(long, default_value_t = 1e-3)]
+    /// The first learning rate
+    #[arg(long, default_value_t = 2e-4, value_name = "RATE")]
     pub learning_rate: f64,
-    /// Decides weights, pictures and qualities
-    #[arg(long, default_value_t = 1)]
+    /// Decides pictures and qualities
+    #[arg(long, default_value_t = 2)]
     pub seed: u64,
-    /// Go on from the run's folder
+    /// Go on from the new run's folder
     #[arg(long)]
     pub resume: bool,
     /// Where to train
@@ -169,51 +172,104 @@ pub struct RuntimeArg {
     pub onnxruntime: PathBuf,
 }
 
+/// What can be trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PresetName {
+    /// The worked example: 784 → 256 → 32 at the edge, 32 → 128 → 256 → 784 in the cloud, on Fashion-MNIST
+    FashionDense,
+    /// Photographs of any size: a lapped transform at the edge, a residual network in the cloud
+    Photo,
+}
+
+impl PresetName {
+    /// The dense preset of this name, if it is one.
+    #[must_use]
+    pub const fn dense(self) -> Option<Preset> {
+        match self {
+            Self::FashionDense => Some(Preset::FashionDense),
+            Self::Photo => None,
+        }
+    }
+
+    const fn run(self) -> &'static str {
+        match self {
+            Self::FashionDense => "runs/fashion-dense",
+            Self::Photo => "runs/photo",
+        }
+    }
+}
+
 /// How to train.
 #[derive(Debug, Clone, Args)]
 pub struct TrainArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub run: RunArg,
+    /// The run's folder [default: runs/PRESET]
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub data: DataArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub photo: PhotoArgs,
     /// What to train
-    #[arg(long, value_enum, default_value_t = Preset::FashionDense)]
-    pub preset: Preset,
-    /// What to minimise
+    #[arg(long, value_enum, default_value_t = PresetName::FashionDense)]
+    pub preset: PresetName,
+    /// What to minimise [preset fashion-dense]
     #[arg(long, value_enum, default_value_t = Loss::Mse)]
     pub loss: Loss,
-    /// Passes over the data
+    /// Passes over the data [preset fashion-dense]
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub epochs: usize,
-    /// Pictures a step
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    pub batch: usize,
-    /// The first learning rate; it falls to 0 along half a cosine
-    #[arg(long, default_value_t = 2e-3, value_name = "RATE")]
-    pub learning_rate: f64,
-    /// Decides the initial weights and the order of the pictures
+    /// Pictures a step [default: 128, preset photo: 6]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// The highest learning rate; it falls to 0 along half a cosine [default: 0.002, preset photo: 0.0006]
+    #[arg(long, value_name = "RATE")]
+    pub learning_rate: Option<f64>,
+    /// Decides the initial weights, the order of the pictures and their qualities
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Go on from the run's folder
     #[arg(long)]
     pub resume: bool,
+    /// Stop after step N, to go on later with --resume [preset photo]
+    #[arg(long, value_name = "N")]
+    pub until: Option<usize>,
     /// Where to train
     #[arg(long, value_enum, default_value_t = TrainDevice::Flex)]
     pub device: TrainDevice,
 }
 
 impl TrainArgs {
-    /// The options that decide the result.
+    /// The run's folder.
     #[must_use]
-    pub fn options(&self) -> TrainOptions {
+    pub fn run(&self) -> PathBuf {
+        self.run.clone().unwrap_or_else(|| self.preset.run().into())
+    }
+
+    /// The options that decide the result of a dense preset.
+    #[must_use]
+    pub fn dense(&self, preset: Preset) -> TrainOptions {
         TrainOptions {
-            preset: self.preset,
+            preset,
             loss: self.loss,
             epochs: self.epochs.max(1),
-            batch: self.batch.max(1),
-            learning_rate: self.learning_rate,
+            batch: self.batch.unwrap_or(128).max(1),
+            learning_rate: self.learning_rate.unwrap_or(2e-3),
+            seed: self.seed,
+        }
+    }
+
+    /// The options that decide the result of the photo preset.
+    #[must_use]
+    pub fn photo(&self) -> PhotoOptions {
+        PhotoOptions {
+            width: self.photo.width,
+            blocks: self.photo.blocks,
+            steps: self.photo.steps.max(1),
+            batch: self.batch.unwrap_or(6).max(1),
+            crop: self.photo.crop,
+            learning_rate: self.learning_rate.unwrap_or(6e-4),
             seed: self.seed,
         }
     }
@@ -292,7 +348,10 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub data: DataArgs,
-    /// Where evaluation.json and contact-sheet.png go
+    /// The photographs to measure a photo bundle on, searched recursively
+    #[arg(long, default_value = "data/photos/test", value_name = "DIR")]
+    pub photos: PathBuf,
+    /// Where the figures and pictures go
     #[arg(long, default_value = "out/evaluation", value_name = "DIR")]
     pub out: PathBuf,
     /// Print JSON instead of the table

@@ -80,6 +80,12 @@ pub enum TrainingError {
         /// The step, from 0.
         step: usize,
     },
+    /// Photographs were asked for, but the bundle knows none.
+    #[error("{} is no photo bundle: `training bundle --preset photo` makes one", folder.display())]
+    NoPhotoBundle {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The device was not built in.
     #[error("this build has no wgpu: build with `--features wgpu`")]
     NoWgpu,

@@ -3,17 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use cloud_decoder::Runtime;
-use lopside_bundle::Draft;
+use lopside_bundle::{Draft, Part, picture::AnyBundle};
 use lopside_onnx::encode;
 use serde::Serialize;
 
 use crate::{
     Calibration, Dataset, Evaluation, Metrics, Split, TrainOptions, TrainingError, agree, bundle, calibrate,
     card,
-    cli::{
-        BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, EvaluateArgs, PhotoTrainArgs,
-        TrainArgs,
-    },
+    cli::{BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, EvaluateArgs, TrainArgs},
     engines::{self, OrtModel},
     evaluate, export, photo, photos,
     split::{self, DECODER, ENCODER, Halves, WHOLE},
@@ -22,7 +19,8 @@ use crate::{
 };
 
 /// A model card before its figures are known.
-const DRAFT_CARD: &str = "# Draft\n\nNot measured: `training bundle` writes the card with its figures.\n";
+pub(crate) const DRAFT_CARD: &str =
+    "# Draft\n\nNot measured: `training bundle` writes the card with its figures.\n";
 
 /// Does what the command line says.
 ///
@@ -39,42 +37,15 @@ pub fn run(cli: Cli) -> Result<(), TrainingError> {
         Command::Evaluate(args) => evaluate_step(&args),
         Command::Bundle(args) => bundle_step(&args),
         Command::Data(DataCommand::Photos(args)) => photos::fetch(&args.out, args.debs.as_deref()).map(drop),
-        Command::PhotoTrain(args) => photo_train(&args),
-        Command::PhotoEvaluate(args) => {
-            let lopside_bundle::picture::AnyBundle::Picture(bundle) =
-                lopside_bundle::picture::AnyBundle::load(&args.bundle, lopside_bundle::Part::Whole)?
-            else {
-                unreachable!()
-            };
-            let mut own = photo::own::OwnCodec::new(&bundle, &args.run)?;
-            let evaluation = photo::evaluate::evaluate(&mut own, &args.photos, &args.out)?;
-            for c in &evaluation.comparisons {
-                println!("{:>24} vs {:<24} PSNR {:6.1} % MS-SSIM {:6.1} % {:?}", c.codec, c.anchor, c.psnr_percent, c.ms_ssim_percent, c.psnr_by_picture);
-            }
-            Ok(())
-        }
-        Command::PhotoBundle(args) => photo::bundle(&args.run, &args.photos, &args.out, DRAFT_CARD).map(drop),
+        Command::FinetuneDecoder(args) => photo::steps::finetune(&args),
     }
 }
 
-fn photo_train(args: &PhotoTrainArgs) -> Result<(), TrainingError> {
-    photos::build(&args.photos, &args.tiles, photos::TileOptions::default())?;
-    let options = photo::PhotoOptions {
-        width: args.width,
-        blocks: args.blocks,
-        steps: args.steps,
-        batch: args.batch,
-        crop: args.crop,
-        learning_rate: args.learning_rate,
-        seed: args.seed,
-    };
-    photo::train(&options, &args.tiles, &args.run, args.resume, &args.device.open()?)
-}
-
 fn train_step(args: &TrainArgs) -> Result<(), TrainingError> {
+    let Some(preset) = args.preset.dense() else { return photo::steps::train(args) };
     let data = read(&args.data, Split::Train)?;
-    let run = &args.run.run;
-    let history = train(&args.options(), &data, run, args.resume, &args.device.open()?)?;
+    let run = &args.run();
+    let history = train(&args.dense(preset), &data, run, args.resume, &args.device.open()?)?;
     if let Some(last) = history.last() {
         eprintln!(
             "epoch {}: loss {:.6}, validation MSE {:.6}; curve in {}",
@@ -162,6 +133,9 @@ fn calibration(
 
 fn evaluate_step(args: &EvaluateArgs) -> Result<(), TrainingError> {
     let runtime = engines::runtime(&args.runtime.onnxruntime)?;
+    if let AnyBundle::Picture(bundle) = AnyBundle::load(&args.bundle, Part::Whole)? {
+        return photo::steps::evaluate(args, &bundle, &runtime);
+    }
     let (train, test) = (read(&args.data, Split::Train)?, read(&args.data, Split::Test)?);
     let (evaluation, sheet) = evaluate(&args.bundle, &train, &test, &runtime)?;
     let json = json(&evaluation, args.out.join("evaluation.json"))?;
@@ -178,7 +152,8 @@ fn evaluate_step(args: &EvaluateArgs) -> Result<(), TrainingError> {
 
 fn bundle_step(args: &BundleArgs) -> Result<(), TrainingError> {
     let runtime = engines::runtime(&args.runtime.onnxruntime)?;
-    let run = &args.train.run.run;
+    let Some(preset) = args.train.preset.dense() else { return photo::steps::bundle(args, &runtime) };
+    let run = &args.train.run();
     train_step(&args.train)?;
     export_step(run)?;
     let difference = split_step(run, &runtime)?;
@@ -187,7 +162,7 @@ fn bundle_step(args: &BundleArgs) -> Result<(), TrainingError> {
     draft.write(&args.out, DRAFT_CARD)?;
     let test = read(&args.train.data, Split::Test)?;
     let (evaluation, sheet) = evaluate(&args.out, &train, &test, &runtime)?;
-    let options: TrainOptions = args.train.options();
+    let options: TrainOptions = args.train.dense(preset);
     draft.write(&args.out, &card::write(&options, args.budget.frame_bytes, difference, &evaluation))?;
     keep(run, &evaluation, &sheet)?;
     print!("{}", evaluation.table());

@@ -46,6 +46,12 @@ enum Command {
     Runtime,
     /// Run the README's commands
     Readme,
+    /// Measure speed, as ratios to named peers in the same run
+    Bench {
+        /// Which bench, and its options: `photo`, `coder`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, default_value = "--help")]
+        args: Vec<String>,
+    },
     /// Make the edge's binary and Debian package, small, in dist/
     Dist {
         /// The machine to build for, as in aarch64-unknown-linux-gnu [default: this one]
@@ -60,6 +66,7 @@ fn main() -> ExitCode {
         Command::Test { args } => test::run(&args),
         Command::Runtime => runtime::library().map(|path| println!("{}", path.display())),
         Command::Readme => readme::run(),
+        Command::Bench { args } => bench(&args),
         Command::Dist { target } => dist::run(target.as_deref()),
     });
     match done {
@@ -70,4 +77,9 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn bench(args: &[String]) -> Result<()> {
+    let run = ["run", "--release", "-p", "lopside-bench", "--"];
+    workspace::cargo(&[&run, &args.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat(), &[])
 }

@@ -2,7 +2,7 @@ use lopside_latent::IdOnWire;
 use serde::Serialize;
 
 use super::{load, progress, write};
-use crate::{EdgeError, Encoder, cli::EncodeArgs, config::FileConfig, source};
+use crate::{EdgeError, cli::EncodeArgs, config::FileConfig, source};
 
 #[derive(Serialize)]
 struct Summary {
@@ -14,7 +14,7 @@ struct Summary {
 
 /// `edge-encoder encode`.
 pub(super) fn run(args: EncodeArgs, file: &FileConfig) -> Result<(), EdgeError> {
-    let encoder = Encoder::new(&load(&file.bundle(args.bundle.bundle)?)?)?;
+    let encoder = load(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
     let out = file.out(args.out);
     let id = if args.no_id { IdOnWire::Session } else { IdOnWire::Present };
     let bar = progress("frames");

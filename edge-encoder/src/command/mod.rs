@@ -4,15 +4,16 @@ mod bench;
 mod encode;
 mod inspect;
 mod send;
+mod sheet;
 
 use std::{fs, path::Path};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use lopside_bundle::{Bundle, Part};
+use lopside_bundle::{Part, picture::AnyBundle};
 
 use crate::{
-    EdgeError,
-    cli::{Cli, Command},
+    AnyEncoder, EdgeError, Encoder, PictureEncoder, PictureOptions,
+    cli::{Cli, Command, PictureArgs},
     config::FileConfig,
     error::io,
 };
@@ -31,8 +32,32 @@ pub async fn run(cli: Cli) -> Result<(), EdgeError> {
     }
 }
 
-fn load(folder: &Path) -> Result<Bundle, EdgeError> {
-    Ok(Bundle::load(folder, Part::Encoder)?)
+/// The encoder of the bundle in `folder`, with the options that its kind has.
+fn load(folder: &Path, args: PictureArgs, file: &FileConfig) -> Result<AnyEncoder, EdgeError> {
+    match AnyBundle::load(folder, Part::Encoder)? {
+        AnyBundle::Vector(bundle) => {
+            refuse(args, &bundle.manifest.name)?;
+            Ok(AnyEncoder::Vector(Box::new(Encoder::new(&bundle)?)))
+        }
+        AnyBundle::Picture(bundle) => {
+            let options = PictureOptions {
+                layers: args.layers.map(usize::from),
+                threads: args.threads.map_or(1, usize::from),
+                ..PictureOptions::new(file.quality(args.quality)?)
+            };
+            Ok(AnyEncoder::Picture(Box::new(PictureEncoder::new(&bundle)?), options))
+        }
+    }
+}
+
+/// A config file may serve bundles of both kinds; what was given for this run must mean something.
+fn refuse(args: PictureArgs, bundle: &str) -> Result<(), EdgeError> {
+    let PictureArgs { quality, layers, threads } = args;
+    let given = [("--quality (LOPSIDE_QUALITY)", quality), ("--layers", layers), ("--threads", threads)];
+    match given.into_iter().find(|(_, value)| value.is_some()) {
+        Some((option, _)) => Err(EdgeError::PhotoOnly { option, bundle: bundle.to_owned() }),
+        None => Ok(()),
+    }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), EdgeError> {
@@ -48,5 +73,21 @@ fn progress(what: &'static str) -> ProgressBar {
     match style {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_photo_models_are_refused_by_name() {
+        assert!(refuse(PictureArgs::default(), "fashion").is_ok());
+        let threads = PictureArgs { threads: Some(1), ..PictureArgs::default() };
+        let error = refuse(threads, "fashion").unwrap_err().to_string();
+        assert!(
+            error.contains("--threads") && error.contains("fashion") && error.contains("vector"),
+            "{error}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Pictures from files and folders, one after the other.
 //!
-//! A folder stands for its files in the order of their names, not for its subfolders. PNG, JPEG and PGM/PPM hold
-//! one picture; `.npy` one or many; IDX (`…-idx3-ubyte`) many. The last two are read lazily.
+//! A folder stands for its files in the order of their names, not for its subfolders. PNG, JPEG, WebP and PGM/PPM
+//! hold one picture; `.npy` one or many; IDX (`…-idx3-ubyte`) many. The last two are read lazily.
 
 pub mod idx;
 mod npy;
@@ -61,7 +61,7 @@ fn kind_of(path: &Path) -> Option<Kind> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| name.ends_with(suffix));
-    if ends(&[".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".pnm"]) {
+    if ends(&[".png", ".jpg", ".jpeg", ".webp", ".pgm", ".ppm", ".pnm"]) {
         Some(Kind::Picture)
     } else if ends(&[".npy"]) {
         Some(Kind::Npy)
@@ -89,9 +89,10 @@ fn read(path: &Path) -> Result<Items, EdgeError> {
         Some(Kind::Picture) => Ok(Box::new(std::iter::once(read_picture(path)))),
         Some(Kind::Npy) => npy::read(path, reader(path)?),
         Some(Kind::Idx) => idx::read(path, reader(path)?),
-        None => {
-            Err(wrong(path, "the file's name does not end in .png, .jpg, .pgm, .ppm, .npy or -idx3-ubyte"))
-        }
+        None => Err(wrong(
+            path,
+            "the file's name does not end in .png, .jpg, .webp, .pgm, .ppm, .npy or -idx3-ubyte",
+        )),
     }
 }
 
@@ -119,7 +120,19 @@ fn wrong(path: &Path, reason: &str) -> EdgeError {
 fn stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
-    let cut = [".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".pnm", ".npy", ".idx", "-idx3-ubyte", ".idx3-ubyte"];
+    let cut = [
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".webp",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+        ".npy",
+        ".idx",
+        "-idx3-ubyte",
+        ".idx3-ubyte",
+    ];
     let lower = name.to_ascii_lowercase();
     cut.iter()
         .find(|ending| lower.ends_with(**ending))

@@ -28,7 +28,12 @@ const COUNTED: (i64, i64) = (1024, 1024);
 ///
 /// # Errors
 /// [`TrainingError`] when there is no run, a photograph cannot be read or the bundle cannot be written.
-pub fn bundle(run: &Path, photos: &Path, out: &Path, card: &str) -> Result<PictureManifest, TrainingError> {
+pub(crate) fn bundle(
+    run: &Path,
+    photos: &Path,
+    out: &Path,
+    card: &str,
+) -> Result<PictureManifest, TrainingError> {
     let run = PhotoRun::read(run)?;
     let spec = run.options.spec();
     let model = run.model(&Device::flex())?.no_grad();
@@ -52,7 +57,7 @@ pub fn bundle(run: &Path, photos: &Path, out: &Path, card: &str) -> Result<Pictu
         contexts,
         heads: Vec::new(),
     };
-    draft.heads.push(head(&model, &spec, &draft.latent_space().to_string())?);
+    draft.heads.push(head(&model, &spec, &draft.latent_space().to_string(), 1)?);
     Ok(draft.write(out, card)?)
 }
 
@@ -65,7 +70,13 @@ fn layers(spec: &Spec) -> Vec<LayerSpec> {
     (0..spec.levels()).rev().map(layer).collect()
 }
 
-fn head(model: &PhotoModel, spec: &Spec, latent_space: &str) -> Result<PictureDraftHead, TrainingError> {
+/// The head that reconstructs, of a model with the encoder of this latent space.
+pub(crate) fn head(
+    model: &PhotoModel,
+    spec: &Spec,
+    latent_space: &str,
+    version: u32,
+) -> Result<PictureDraftHead, TrainingError> {
     let mut onnx = export::head(model, spec)?;
     set_metadata(&mut onnx, LATENT_SPACE_KEY, latent_space);
     let symbols: Vec<(String, i64)> = (0..spec.levels())
@@ -76,7 +87,7 @@ fn head(model: &PhotoModel, spec: &Spec, latent_space: &str) -> Result<PictureDr
         .collect();
     Ok(PictureDraftHead {
         name: "reconstruct".into(),
-        version: 1,
+        version,
         cost: counted(&onnx, &symbols)?,
         model: encode(&onnx),
         quality: QUALITY.into(),

@@ -42,7 +42,7 @@ const FEW: u64 = 200;
 ///
 /// # Errors
 /// [`TrainingError::Latent`] when a number is impossible.
-pub fn quantiser(spec: &Spec) -> Result<LayerQuantiser, TrainingError> {
+pub(crate) fn quantiser(spec: &Spec) -> Result<LayerQuantiser, TrainingError> {
     let octave = |q: usize| COARSEST + (FINEST - COARSEST) * q as f32 / (QUALITIES - 1) as f32;
     let steps = (0..QUALITIES).map(|q| octave(q).exp2() / 255.0).collect();
     let levels = (0..spec.levels()).rev();
@@ -54,7 +54,7 @@ pub fn quantiser(spec: &Spec) -> Result<LayerQuantiser, TrainingError> {
 ///
 /// # Errors
 /// [`TrainingError`] when a photograph cannot be read.
-pub fn contexts(
+pub(crate) fn contexts(
     folder: &Path,
     model: &PhotoModel,
     spec: &Spec,

@@ -6,8 +6,10 @@ use std::{
 };
 
 use image::{DynamicImage, RgbImage, imageops};
+use lopside_latent::picture::Quality;
 use lopside_quality::{
-    Avif, Peer, QualityAxis, QualityError, RatePoint, RdCurve, RdPlot, RdPoint, TurboJpeg, Webp, bd_rate_within, rd_csv,
+    Avif, Peer, QualityAxis, QualityError, RatePoint, RdCurve, RdPlot, RdPoint, TurboJpeg, Webp,
+    bd_rate_within, rd_csv,
 };
 use serde::Serialize;
 
@@ -58,16 +60,43 @@ pub struct Curve {
     pub points: Vec<(u32, f64, f64, f64)>,
 }
 
+impl PhotoEvaluation {
+    /// A Markdown table: BD-rates of every codec against every anchor.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut table =
+            String::from("| codec | against | BD-rate, PSNR | BD-rate, MS-SSIM |\n|---|---|---|---|\n");
+        for Comparison { codec, anchor, psnr_percent, ms_ssim_percent, .. } in &self.comparisons {
+            table += &format!("| {codec} | {anchor} | {psnr_percent:+.1} % | {ms_ssim_percent:+.1} % |\n");
+        }
+        table
+    }
+
+    /// All figures as JSON.
+    ///
+    /// # Errors
+    /// [`TrainingError::Json`], which does not happen.
+    pub fn json(&self) -> Result<String, TrainingError> {
+        let failed = |source| TrainingError::Json { path: "evaluation.json".into(), source };
+        Ok(serde_json::to_string_pretty(self).map_err(failed)? + "\n")
+    }
+}
+
 /// Measures a codec on the photographs below `folder` and leaves curves, pictures and figures in `out`.
 ///
 /// # Errors
 /// [`TrainingError`] when a photograph, the bundle or a peer fails.
-pub(crate) fn evaluate(own: &mut OwnCodec, folder: &Path, out: &Path) -> Result<PhotoEvaluation, TrainingError> {
+pub(crate) fn evaluate(
+    own: &mut OwnCodec,
+    folder: &Path,
+    out: &Path,
+) -> Result<PhotoEvaluation, TrainingError> {
     let pictures: Vec<(String, DynamicImage)> = photos::whole(folder)?.collect::<Result<_, _>>()?;
     let peers = peers();
     let mut curves: Vec<Vec<RdCurve>> = vec![own_curves(own, &pictures)?];
     for (peer, settings) in &peers {
-        let of_picture = |(_, picture): &(String, DynamicImage)| RdCurve::of_peer(peer.as_ref(), picture, settings);
+        let of_picture =
+            |(_, picture): &(String, DynamicImage)| RdCurve::of_peer(peer.as_ref(), picture, settings);
         curves.push(pictures.iter().map(of_picture).collect::<Result<_, _>>()?);
     }
     let means: Vec<RdCurve> = curves.iter().map(|curves| RdCurve::mean(curves)).collect::<Result<_, _>>()?;
@@ -79,14 +108,10 @@ pub(crate) fn evaluate(own: &mut OwnCodec, folder: &Path, out: &Path) -> Result<
     fs::create_dir_all(out).map_err(io(out))?;
     draw(&means, out)?;
     write(&out.join("curves.csv"), rd_csv(&means).as_bytes())?;
-    side_by_side(own, &pictures)?.save(out.join("side-by-side.png")).map_err(|error| TrainingError::Draw {
-        path: out.join("side-by-side.png"),
-        reason: error.to_string(),
+    side_by_side(own, &pictures)?.save(out.join("side-by-side.png")).map_err(|error| {
+        TrainingError::Draw { path: out.join("side-by-side.png"), reason: error.to_string() }
     })?;
-    let path = out.join("evaluation.json");
-    let json = serde_json::to_string_pretty(&evaluation)
-        .map_err(|source| TrainingError::Json { path: path.clone(), source })?;
-    write(&path, json.as_bytes())?;
+    write(&out.join("evaluation.json"), evaluation.json()?.as_bytes())?;
     Ok(evaluation)
 }
 
@@ -102,14 +127,17 @@ fn peers() -> Vec<(Box<dyn Peer>, Vec<u8>)> {
     peers
 }
 
-fn own_curves(own: &mut OwnCodec, pictures: &[(String, DynamicImage)]) -> Result<Vec<RdCurve>, TrainingError> {
+fn own_curves(
+    own: &mut OwnCodec,
+    pictures: &[(String, DynamicImage)],
+) -> Result<Vec<RdCurve>, TrainingError> {
     let mut curves = Vec::new();
     for (_, picture) in pictures {
         let mut points = Vec::new();
-        for quality in QUALITIES {
+        for quality in QUALITIES.into_iter().filter_map(Quality::new) {
             let frame = own.encode(picture, quality)?;
             let decoded = own.decode(&frame)?;
-            points.push(RdPoint::measure(u32::from(quality), frame.len(), picture, decoded)?);
+            points.push(RdPoint::measure(u32::from(quality.get()), frame.len(), picture, decoded)?);
         }
         curves.push(RdCurve { codec: "Lopside photo".into(), points });
     }
@@ -141,7 +169,8 @@ fn compare(codec: &[RdCurve], anchor: &[RdCurve]) -> Result<Comparison, Training
             .collect()
     };
     let (psnr, ms_ssim) = (by(RdCurve::psnr_points)?, by(RdCurve::ms_ssim_points)?);
-    let mean = |values: &[(f64, f64, f64)]| values.iter().map(|value| value.0).sum::<f64>() / values.len() as f64;
+    let mean =
+        |values: &[(f64, f64, f64)]| values.iter().map(|value| value.0).sum::<f64>() / values.len() as f64;
     Ok(Comparison {
         codec: codec[0].codec.clone(),
         anchor: anchor[0].codec.clone(),
@@ -181,7 +210,12 @@ fn side_by_side(own: &mut OwnCodec, pictures: &[(String, DynamicImage)]) -> Resu
             let x = picture.width().saturating_sub(CROP) / 2;
             let y = picture.height().saturating_sub(CROP) / 2;
             let part = picture.crop_imm(x, y, CROP, CROP).to_rgb8();
-            imageops::replace(&mut sheet, &part, i64::from(column as u32 * CROP), i64::from(row as u32 * CROP));
+            imageops::replace(
+                &mut sheet,
+                &part,
+                i64::from(column as u32 * CROP),
+                i64::from(row as u32 * CROP),
+            );
         }
     }
     Ok(sheet)
@@ -190,10 +224,10 @@ fn side_by_side(own: &mut OwnCodec, pictures: &[(String, DynamicImage)]) -> Resu
 /// Our finest frame of at most [`SHOWN_BPP`].
 fn shown(own: &mut OwnCodec, picture: &DynamicImage) -> Result<(Vec<u8>, DynamicImage), TrainingError> {
     let budget = (f64::from(picture.width()) * f64::from(picture.height()) * SHOWN_BPP / 8.0) as usize;
-    let mut best = own.encode(picture, 1)?;
-    for quality in 2..=100 {
+    let mut best = Vec::new();
+    for quality in (1..=100).filter_map(Quality::new) {
         let frame = own.encode(picture, quality)?;
-        if frame.len() > budget {
+        if frame.len() > budget && !best.is_empty() {
             break;
         }
         best = frame;

@@ -2,19 +2,21 @@
 
 mod average;
 mod bundle;
-pub mod calibrate;
-pub mod evaluate;
+mod calibrate;
+mod card;
+mod evaluate;
 mod export;
 mod fit;
 pub mod lapped;
 mod mirror;
 pub mod model;
-pub(crate) mod own;
+mod own;
 pub mod spec;
 mod statistics;
+pub(crate) mod steps;
 mod train;
 pub mod transform;
 pub mod trunk;
 
-pub use bundle::bundle;
-pub use train::{PhotoOptions, train};
+pub use evaluate::{Comparison, Curve, PhotoEvaluation};
+pub use train::PhotoOptions;

@@ -60,13 +60,13 @@ pub struct PhotoOptions {
 
 /// One validation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PhotoPoint {
+struct PhotoPoint {
     /// Steps done.
-    pub step: usize,
+    step: usize,
     /// The mean loss since the last point.
-    pub train_loss: f64,
+    train_loss: f64,
     /// Mean PSNR in dB over the validation tiles, averaged weights, one an octave.
-    pub psnr: Vec<f64>,
+    psnr: Vec<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,7 +88,8 @@ pub(crate) struct PhotoRun {
     /// What it was started with.
     pub(crate) options: PhotoOptions,
     path: PathBuf,
-    done: usize,
+    /// Steps done.
+    pub(crate) done: usize,
 }
 
 impl PhotoRun {
@@ -122,55 +123,72 @@ struct Trainer {
     device: Device,
 }
 
-/// Trains the decoder on the tiles of a cache and leaves weights, their average, the optimiser and the figures in
-/// `run`.
-///
-/// # Errors
-/// [`TrainingError`] when there is nothing to resume, the options differ, or a file cannot be read or written.
-pub fn train(
-    options: &PhotoOptions,
-    cache: &Path,
-    run: &Path,
-    resume: bool,
-    device: &Device,
-) -> Result<(), TrainingError> {
-    let crop = Crop::new(options.crop)?;
-    let tiles = TileSet::open(cache)?;
-    fs::create_dir_all(run).map_err(io(run))?;
-    let mut trainer = Trainer::new(options, device);
-    if resume {
-        trainer = trainer.resumed(run)?;
-    }
-    let first = trainer.metrics.points.last().map_or(0, |point| point.step);
-    let sampling = Sampling { seed: options.seed, batch: options.batch, crop };
-    let loader = BatchLoader::new(&tiles, sampling, first, 1)?;
-    let bar = progress(options.steps, first);
-    let (mut sum, mut count) = (0.0, 0);
-    for batch in loader.take(options.steps - first) {
-        let done = batch.step + 1;
-        sum += trainer.step(&batch)?;
-        count += 1;
-        bar.inc(1);
-        if done % EVERY == 0 || done == options.steps {
-            let psnr = trainer.validate(&tiles, crop);
-            let train_loss = sum / std::mem::take(&mut count) as f64;
-            sum = 0.0;
-            bar.println(format!("step {done} loss {train_loss:.4} PSNR {psnr:.3?}"));
-            tracing_line(run, done, train_loss, &psnr)?;
-            trainer.metrics.points.push(PhotoPoint { step: done, train_loss, psnr });
-            trainer.save(run)?;
-        }
-    }
-    bar.finish_and_clear();
-    Ok(())
+/// A training to do.
+pub(crate) struct Training {
+    /// What decides the result.
+    pub(crate) options: PhotoOptions,
+    /// The tile cache.
+    pub(crate) tiles: PathBuf,
+    /// Where weights, their average, the optimiser and the figures go.
+    pub(crate) run: PathBuf,
+    /// Whether to go on from there.
+    pub(crate) resume: bool,
+    /// The step to stop after, if not at the end.
+    pub(crate) until: Option<usize>,
+    /// The run whose averaged weights to start from, if any.
+    pub(crate) from: Option<PathBuf>,
 }
 
-/// A line a validation, for those who watch a long training without a terminal.
-fn tracing_line(run: &Path, step: usize, loss: f64, psnr: &[f64]) -> Result<(), TrainingError> {
-    use std::io::Write as _;
-    let path = run.join("log.txt");
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
-    writeln!(file, "{step} {loss:.5} {psnr:.3?}").map_err(io(&path))
+impl Training {
+    /// Trains the decoder.
+    ///
+    /// # Errors
+    /// [`TrainingError`] when there is nothing to resume, the options differ, or a file cannot be read or written.
+    pub(crate) fn go(&self, device: &Device) -> Result<(), TrainingError> {
+        let options = &self.options;
+        let crop = Crop::new(options.crop)?;
+        let tiles = TileSet::open(&self.tiles)?;
+        let mut trainer = self.trainer(device)?;
+        let first = trainer.metrics.points.last().map_or(0, |point| point.step);
+        let last = self.until.unwrap_or(options.steps).min(options.steps);
+        let sampling = Sampling { seed: options.seed, batch: options.batch, crop };
+        let loader = BatchLoader::new(&tiles, sampling, first, 1)?;
+        let bar = progress(options.steps, first);
+        let (mut sum, mut count) = (0.0, 0);
+        for batch in loader.take(last.saturating_sub(first)) {
+            let done = batch.step + 1;
+            sum += trainer.step(&batch)?;
+            count += 1;
+            bar.inc(1);
+            if done % EVERY == 0 || done == last {
+                let point = PhotoPoint {
+                    step: done,
+                    train_loss: std::mem::take(&mut sum) / f64::from(std::mem::take(&mut count)),
+                    psnr: trainer.validate(&tiles, crop),
+                };
+                bar.println(format!("step {done}: loss {:.4}, PSNR {:.3?} dB", point.train_loss, point.psnr));
+                trainer.metrics.points.push(point);
+                trainer.save(&self.run)?;
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    fn trainer(&self, device: &Device) -> Result<Trainer, TrainingError> {
+        fs::create_dir_all(&self.run).map_err(io(&self.run))?;
+        let mut trainer = Trainer::new(&self.options, device);
+        if self.resume {
+            return trainer.resumed(&self.run);
+        }
+        if let Some(from) = &self.from {
+            let run = PhotoRun::read(from)?;
+            trainer.model = run.model(&device.clone().autodiff())?;
+            trainer.average = trainer.model.valid();
+            trainer.frozen = trainer.average.analysis.clone();
+        }
+        Ok(trainer)
+    }
 }
 
 impl Trainer {

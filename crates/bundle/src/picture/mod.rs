@@ -21,4 +21,4 @@ pub use manifest::{
     LayerSpec, PICTURE_SCHEMA, PictureCost, PictureEncoderSpec, PictureHeadSpec, PictureInput,
     PictureManifest, PictureQuantiserSpec,
 };
-pub use write::{PictureDraft, PictureDraftHead};
+pub use write::{PictureDraft, PictureDraftHead, add_head, set_card};

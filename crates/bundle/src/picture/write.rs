@@ -4,6 +4,7 @@ use lopside_latent::{LatentSpaceId, picture::ContextModel};
 
 use crate::{
     BundleError, Digest,
+    load::read_text,
     write::{file_ref, put},
 };
 
@@ -74,8 +75,6 @@ impl PictureDraft {
     pub fn write(&self, folder: &Path, model_card: &str) -> Result<PictureManifest, BundleError> {
         let manifest = self.manifest(model_card);
         manifest.check()?;
-        let json = serde_json::to_string_pretty(&manifest)
-            .map_err(|source| BundleError::Json { path: folder.join("bundle.json"), source })?;
         put(folder, &manifest.encoder.model.path, &self.encoder)?;
         put(folder, &manifest.contexts.path, &self.contexts.to_bytes())?;
         for (head, spec) in self.heads.iter().zip(&manifest.heads) {
@@ -83,7 +82,7 @@ impl PictureDraft {
         }
         put(folder, &manifest.model_card.path, model_card.as_bytes())?;
         // Last, so that a folder with a manifest is a whole bundle.
-        put(folder, "bundle.json", (json + "\n").as_bytes())?;
+        write_manifest(folder, &manifest)?;
         Ok(manifest)
     }
 
@@ -107,6 +106,45 @@ impl PictureDraft {
             model_card: file_ref("README.md".into(), model_card.as_bytes()),
         }
     }
+}
+
+/// Adds a head to the bundle in `folder`, in front, so that it becomes the default. The latent space stays what it
+/// is.
+///
+/// # Errors
+/// [`BundleError`] when there is no whole photo bundle, the head does not fit, or a file cannot be written.
+pub fn add_head(folder: &Path, head: &PictureDraftHead) -> Result<PictureManifest, BundleError> {
+    let mut manifest = read_manifest(folder)?;
+    manifest.heads.insert(0, head.spec());
+    manifest.check()?;
+    put(folder, &manifest.heads[0].model.path, &head.model)?;
+    write_manifest(folder, &manifest)?;
+    Ok(manifest)
+}
+
+/// Replaces the model card of the bundle in `folder`.
+///
+/// # Errors
+/// [`BundleError`] when there is no photo bundle or a file cannot be written.
+pub fn set_card(folder: &Path, model_card: &str) -> Result<(), BundleError> {
+    let mut manifest = read_manifest(folder)?;
+    manifest.model_card = file_ref(manifest.model_card.path, model_card.as_bytes());
+    put(folder, &manifest.model_card.path, model_card.as_bytes())?;
+    write_manifest(folder, &manifest)
+}
+
+fn read_manifest(folder: &Path) -> Result<PictureManifest, BundleError> {
+    let (path, text) = read_text(folder)?;
+    let manifest: PictureManifest =
+        serde_json::from_slice(&text).map_err(|source| BundleError::Json { path, source })?;
+    manifest.check()?;
+    Ok(manifest)
+}
+
+fn write_manifest(folder: &Path, manifest: &PictureManifest) -> Result<(), BundleError> {
+    let json = serde_json::to_string_pretty(manifest)
+        .map_err(|source| BundleError::Json { path: folder.join("bundle.json"), source })?;
+    put(folder, "bundle.json", (json + "\n").as_bytes())
 }
 
 impl PictureDraftHead {

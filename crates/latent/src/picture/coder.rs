@@ -185,5 +185,5 @@ fn prediction(plane: &[i16], columns: usize, at: usize, weights: [i32; 4]) -> i3
         }
     };
     let sum: i64 = around.iter().zip(weights).map(|(&v, w)| i64::from(v) * i64::from(w)).sum();
-    (sum + 128 >> 8) as i32
+    ((sum + 128) >> 8) as i32
 }

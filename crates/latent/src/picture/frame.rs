@@ -30,9 +30,9 @@ const MAX_LAYERS: u8 = 8;
 /// What a frame says of its picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PictureHeader {
-    /// Pixels a row.
+    /// Pixels a row, 1 to 2²⁴.
     pub width: u32,
-    /// Rows.
+    /// Rows, 1 to 2²⁴.
     pub height: u32,
     /// Whether the picture had one channel.
     pub grey: bool,
@@ -149,8 +149,20 @@ fn read_header(bytes: &mut &[u8], grey: bool) -> Result<PictureHeader, LatentErr
     Ok(PictureHeader { width, height: side(bytes, "height")?, grey, quality })
 }
 
+impl PictureHeader {
+    /// Whether there can be a picture of these sides.
+    pub(crate) fn check(self) -> Result<(), LatentError> {
+        check_side(self.width, "width")?;
+        check_side(self.height, "height")?;
+        Ok(())
+    }
+}
+
 fn side(bytes: &mut &[u8], field: &'static str) -> Result<u32, LatentError> {
-    let side = varint::read(bytes, FRAME, field)?;
+    check_side(varint::read(bytes, FRAME, field)?, field)
+}
+
+fn check_side(side: u32, field: &'static str) -> Result<u32, LatentError> {
     if (1..=MAX_SIDE).contains(&side) {
         Ok(side)
     } else {
@@ -182,7 +194,7 @@ fn take<const N: usize>(bytes: &mut &[u8], field: &'static str) -> Result<[u8; N
     Ok(*head)
 }
 
-fn limit(what: &'static str, found: u64, limit: u64) -> Result<(), LatentError> {
+pub(crate) fn limit(what: &'static str, found: u64, limit: u64) -> Result<(), LatentError> {
     if found <= limit { Ok(()) } else { Err(LatentError::Limit { what, found, limit }) }
 }
 

@@ -1,5 +1,7 @@
 //! Where a picture's coefficients are.
 
+use std::ops::Range;
+
 use crate::LatentError;
 
 /// Rows of pixels that are coded together. A stripe knows nothing of the one above it, so stripes can be coded by
@@ -70,16 +72,22 @@ impl Layout {
         self.layers[layer].channels as usize * rows * columns
     }
 
-    /// The rows of each stripe of a layer.
-    pub(crate) fn stripes(
-        &self,
-        layer: usize,
-        height: u32,
-    ) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+    /// Pixels of a picture of these sides, padded.
+    pub(crate) fn padded(&self, width: u32, height: u32) -> u64 {
+        [height, width].map(|side| u64::from(side.next_multiple_of(self.alignment()))).iter().product()
+    }
+
+    /// How many stripes a picture has.
+    pub(crate) fn stripes(&self, height: u32) -> usize {
+        height.next_multiple_of(self.alignment()).div_ceil(STRIPE) as usize
+    }
+
+    /// The rows of a stripe of a layer.
+    pub(crate) fn stripe(&self, layer: usize, height: u32, number: usize) -> Range<usize> {
         let stride = self.layers[layer].stride;
         let rows = (height.next_multiple_of(self.alignment()) / stride) as usize;
         let step = (STRIPE / stride) as usize;
-        (0..rows).step_by(step).map(move |first| first..(first + step).min(rows))
+        number * step..((number + 1) * step).min(rows)
     }
 }
 
@@ -101,8 +109,13 @@ mod tests {
 
     #[test]
     fn stripes_cover_every_row_of_every_layer() {
-        assert_eq!(layout().stripes(2, 1200).collect::<Vec<_>>(), [0..64, 64..128, 128..152]);
-        assert_eq!(layout().stripes(0, 1200).collect::<Vec<_>>(), [0..16, 16..32, 32..38]);
+        let stripes = |layer| {
+            let layout = layout();
+            (0..layout.stripes(1200)).map(|number| layout.stripe(layer, 1200, number)).collect::<Vec<_>>()
+        };
+        assert_eq!(stripes(2), [0..64, 64..128, 128..152]);
+        assert_eq!(stripes(0), [0..16, 16..32, 32..38]);
+        assert_eq!([1, 512, 513].map(|height| layout().stripes(height)), [1, 1, 2]);
     }
 
     #[test]

@@ -77,7 +77,9 @@ impl Plane {
             return;
         }
         for (group, &value) in energies.chunks_mut(1 << shift).zip(values) {
-            group.iter_mut().for_each(|energy| *energy += weight * u32::from(value));
+            for energy in group {
+                *energy += weight * u32::from(value);
+            }
         }
     }
 }
@@ -121,7 +123,8 @@ impl<'a> Energy<'a> {
     /// Works out what is known of a row before any of it is coded; the row's sum.
     pub fn start_row(&mut self, plane: &Plane, row: usize) -> u64 {
         let [n, _, nw, ne, nn, _] = self.context.near.map(u32::from);
-        let base = self.constant + (u64::from(self.average) * u64::from(self.context.adaptive) >> 12) as u32;
+        let adapted = (u64::from(self.average) * u64::from(self.context.adaptive)) >> 12;
+        let base = self.constant + adapted as u32;
         let (above, higher) = (plane.row(row as isize - 1), plane.row(row as isize - 2));
         for (x, energy) in self.row.iter_mut().enumerate() {
             let at = x + RIM;

@@ -78,7 +78,7 @@ impl LayerQuantiser {
             return Err(LatentError::NotFinite { index, value: maps[index].to_string() });
         }
         let one = (1_u32 << FRACTION_BITS) as f32;
-        let rounding = (self.rounding[layer] * one) as i64;
+        let rounding = (self.rounding[layer] * one) as u64;
         let mut integers = Vec::with_capacity(maps.len());
         for (map, gain) in maps.chunks_exact(plane).zip(gains) {
             let scale = gain / self.steps[quality] * one;
@@ -116,11 +116,11 @@ impl LayerQuantiser {
     }
 }
 
-/// Rounds a fixed-point value; the cast saturates.
-fn round(fixed: f32, rounding: i64) -> i16 {
+/// Rounds a fixed-point value; the cast to an integer saturates.
+fn round(fixed: f32, rounding: u64) -> i16 {
     let fixed = fixed as i64;
-    let magnitude = (fixed.unsigned_abs() as i64 + rounding) >> FRACTION_BITS;
-    let magnitude = magnitude.min(i64::from(i16::MAX)) as i16;
+    let magnitude = (fixed.unsigned_abs() + rounding) >> FRACTION_BITS;
+    let magnitude = magnitude.min(i16::MAX as u64) as i16;
     if fixed < 0 { -magnitude } else { magnitude }
 }
 
@@ -138,6 +138,14 @@ mod tests {
         assert_eq!(integers, [0, 0, 1, -1, 0, i16::MAX]);
         let integers = quantiser(0.5).quantise(0, 9, &[0.25, -0.25, 0.24, -0.24]).unwrap();
         assert_eq!(integers, [1, -1, 1, -1]);
+    }
+
+    #[test]
+    fn what_is_too_large_saturates() {
+        let maps = [1e4, -1e4, 1e15, -1e15, 1e30, -1e30, f32::MAX, f32::MIN];
+        let ends = [20000, -20000, i16::MAX, -i16::MAX, i16::MAX, -i16::MAX, i16::MAX, -i16::MAX];
+        let one = LayerQuantiser::new(vec![0.5; 100], vec![vec![1.0]], vec![0.5]).unwrap();
+        assert_eq!(one.quantise(0, 0, &maps).unwrap(), ends);
     }
 
     #[test]

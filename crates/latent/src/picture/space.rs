@@ -8,6 +8,9 @@ use super::{
     frame,
 };
 
+/// The padded picture may have so many times the pixels that the limit grants the picture itself.
+const PADDING: u64 = 2;
+
 /// What an encoder and its quantiser define for pictures: layers, quantiser and contexts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PictureSpace {
@@ -101,8 +104,8 @@ impl PictureSpace {
     /// The frame of layers that are already quantised.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when a layer has more or fewer integers than the picture's has, or there are none or
-    /// too many layers.
+    /// [`LatentError::BadHeader`] when no picture has such sides, [`LatentError::Count`] when a layer has more or
+    /// fewer integers than the picture's has, or there are none or too many layers.
     pub fn encode_integers(
         &self,
         header: PictureHeader,
@@ -127,8 +130,9 @@ impl PictureSpace {
     /// The integers of a frame of this latent space.
     ///
     /// # Errors
-    /// Any of the frame's [errors](PictureFrame::parse), [`LatentError::OtherLatentSpace`], or
-    /// [`LatentError::Payload`].
+    /// Any of the frame's [errors](PictureFrame::parse), [`LatentError::OtherLatentSpace`],
+    /// [`LatentError::Limit`] when its sides, padded, are those of a picture of more than twice the pixels allowed,
+    /// or [`LatentError::Payload`].
     pub fn decode(&self, bytes: &[u8], limits: &Limits) -> Result<DecodedPicture, LatentError> {
         let frame = PictureFrame::parse(bytes, limits, Some(self.id))?;
         if frame.latent_space != self.id {
@@ -138,6 +142,8 @@ impl PictureSpace {
         if present > all {
             return Err(LatentError::BadHeader { field: "number of layers", found: present as u64 });
         }
+        let padded = self.layout.padded(header.width, header.height);
+        frame::limit("padded picture, in pixels", padded, limits.max_pixels.saturating_mul(PADDING))?;
         let stripes = self.stripes(header);
         let payloads =
             frame.payloads.iter().map(|payload| parts(payload, stripes)).collect::<Result<Vec<_>, _>>()?;
@@ -145,9 +151,9 @@ impl PictureSpace {
         let mut layers: Vec<Vec<i16>> = (0..present).map(|layer| vec![0; elements(layer)]).collect();
         for number in 0..stripes {
             let mut stripe = Stripe::default();
-            for (layer, values) in layers.iter_mut().enumerate() {
+            for (layer, (values, streams)) in layers.iter_mut().zip(&payloads).enumerate() {
                 let (place, first) = self.place(header, layer, number);
-                let decoded = stripe.decode(&self.contexts, place, payloads[layer][number])?;
+                let decoded = stripe.decode(&self.contexts, place, streams[number])?;
                 self.paste(header, layer, values, first, &decoded);
             }
         }
@@ -170,6 +176,7 @@ impl PictureSpace {
     }
 
     fn check_layers(&self, header: PictureHeader, layers: &[Vec<i16>]) -> Result<(), LatentError> {
+        header.check()?;
         let (found, expected) = (layers.len(), self.layout.layers().len());
         if found == 0 || found > expected {
             return Err(LatentError::Count { what: "list of layers", found, expected });
@@ -184,14 +191,14 @@ impl PictureSpace {
     }
 
     fn stripes(&self, header: PictureHeader) -> usize {
-        self.layout.stripes(0, header.height).count()
+        self.layout.stripes(header.height)
     }
 
     /// A stripe's place in a layer, and its first row.
     fn place(&self, header: PictureHeader, layer: usize, number: usize) -> (Place, usize) {
         let shape = self.layout.layers()[layer];
         let [_, columns] = self.layout.dims(layer, header.width, header.height);
-        let rows = self.layout.stripes(layer, header.height).nth(number).unwrap_or_default();
+        let rows = self.layout.stripe(layer, header.height, number);
         let place = Place {
             layer,
             channels: shape.channels as usize,

@@ -1,0 +1,63 @@
+//! Speed, as ratios to named peers in the same run. `cargo xtask bench` builds and starts it.
+
+mod coder;
+mod error;
+mod gemm;
+mod input;
+mod photo;
+mod table;
+
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use error::BenchError;
+
+/// Speed, as ratios to named peers in the same run.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:
+  cargo xtask bench photo
+  cargo xtask bench coder --picture photograph.png --runs 9 --json")]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Edge CPU time a megapixel: preprocessing, encoder and coder beside libjpeg-turbo and libwebp
+    Photo(Options),
+    /// The entropy coder alone: nanoseconds a pixel and symbols a second, both ways
+    Coder(Options),
+}
+
+/// What is measured, and how often.
+#[derive(Debug, Args)]
+struct Options {
+    /// A photo bundle
+    #[arg(long, default_value = "bundles/photo", value_name = "DIR")]
+    bundle: PathBuf,
+    /// The picture to encode
+    #[arg(long, default_value = "samples/photo/tulips.png", value_name = "FILE")]
+    picture: PathBuf,
+    /// How often each thing is done; the median counts
+    #[arg(long, default_value = "9", value_name = "N")]
+    runs: NonZeroUsize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().bench {
+        Bench::Photo(options) => photo::run(&options),
+        Bench::Coder(options) => coder::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

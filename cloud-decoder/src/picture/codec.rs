@@ -1,0 +1,149 @@
+//! What stands between a frame and a head: entropy decoding, dequantisation, names and shapes.
+
+use std::sync::Arc;
+
+use lopside_bundle::picture::{PictureHeadSpec, PictureManifest};
+use lopside_latent::{
+    LatentError, Limits,
+    picture::{PictureFrame, PictureHeader, PictureSpace, Quality},
+};
+
+use crate::{
+    Runtime,
+    model::{Answer, Input, Io, Model, Question},
+};
+
+use super::raster::Raster;
+
+/// Pictures are padded and heads enlarge them: room for so many times the pixels that a frame may have.
+const ROOM: u64 = 2;
+/// The quality of the run that warms a head up.
+const MIDDLE: u8 = 50;
+
+/// A latent space of pictures with the names that its heads know its layers by.
+#[derive(Debug)]
+pub(crate) struct PictureCodec {
+    space: PictureSpace,
+    tensors: Vec<String>,
+    low: f32,
+    high: f32,
+}
+
+/// A frame's feature maps, as inputs of a head.
+#[derive(Debug)]
+pub(crate) struct Maps {
+    /// What the frame says of its picture.
+    pub(crate) header: PictureHeader,
+    layers: Vec<Input>,
+}
+
+/// The pixels that all pictures in memory may have together, padded and enlarged.
+pub(crate) fn pixels_in_memory(limits: &Limits) -> u64 {
+    ROOM.saturating_mul(limits.max_pixels)
+}
+
+impl PictureCodec {
+    /// The codec of a bundle.
+    pub(crate) fn new(manifest: &PictureManifest, space: PictureSpace) -> Self {
+        let tensors = manifest.layers.iter().map(|layer| layer.tensor.clone()).collect();
+        Self { space, tensors, low: manifest.input.low, high: manifest.input.high }
+    }
+
+    /// Checks a frame as far as it can be without decoding it; the pixels of what a head makes of it, padded.
+    ///
+    /// # Errors
+    /// What [`PictureFrame::parse`] finds, or [`LatentError::Limit`] when the padded picture, enlarged `scale` times
+    /// in each direction, is over [`pixels_in_memory`].
+    pub(crate) fn check(&self, frame: &[u8], scale: u32, limits: &Limits) -> Result<u64, LatentError> {
+        let header = PictureFrame::parse(frame, limits, Some(self.space.id()))?.header;
+        let [height, width] = self.padded(header).map(|side| side as u64 * u64::from(scale));
+        let (found, limit) = (width * height, pixels_in_memory(limits));
+        if found <= limit {
+            return Ok(found);
+        }
+        Err(LatentError::Limit { what: "picture, padded and enlarged, in pixels", found, limit })
+    }
+
+    /// Decodes and dequantises a frame; layers that it lacks are zeros.
+    ///
+    /// # Errors
+    /// What [`PictureSpace::decode`] finds.
+    pub(crate) fn maps(&self, frame: &[u8], limits: &Limits) -> Result<Maps, LatentError> {
+        let picture = self.space.decode(frame, limits)?;
+        let maps = self.space.dequantise(&picture)?;
+        Ok(self.named(picture.header, maps))
+    }
+
+    /// What a head is asked about these maps.
+    pub(crate) fn question(&self, maps: &Maps, head: &PictureHeadSpec) -> Question {
+        let quality = Input {
+            name: head.quality.clone(),
+            shape: vec![1, 1],
+            values: Arc::new(vec![f32::from(maps.header.quality.get())]),
+        };
+        let [height, width] = self.padded(maps.header).map(|side| side * head.scale as usize);
+        Question {
+            inputs: maps.layers.iter().cloned().chain([quality]).collect(),
+            output_len: 3 * height * width,
+        }
+    }
+
+    /// The picture in a head's answer.
+    pub(crate) fn raster<'a>(
+        &self,
+        header: PictureHeader,
+        head: &PictureHeadSpec,
+        answer: &'a Answer,
+    ) -> Raster<'a> {
+        let scale = head.scale as usize;
+        Raster {
+            values: answer.values(),
+            pitch: self.padded(header)[1] * scale,
+            width: header.width as usize * scale,
+            height: header.height as usize * scale,
+            low: self.low,
+            high: self.high,
+        }
+    }
+
+    /// Loads a head's model; the smallest picture proves its shapes.
+    ///
+    /// # Errors
+    /// Why the model cannot be what its manifest says.
+    pub(crate) fn load(
+        &self,
+        runtime: &Runtime,
+        head: &PictureHeadSpec,
+        model: &[u8],
+    ) -> Result<Model, String> {
+        let io = Io {
+            inputs: self.tensors.iter().chain([&head.quality]).cloned().collect(),
+            output: head.output.clone(),
+            latent_space: self.space.id().to_string(),
+        };
+        let quality = Quality::new(MIDDLE).ok_or("its warming up has no quality")?;
+        let header = PictureHeader { width: 1, height: 1, grey: false, quality };
+        let layers = 0..self.tensors.len();
+        let zeros = layers.map(|layer| vec![0.0; self.space.layout().elements(layer, 1, 1)]).collect();
+        let maps = self.named(header, zeros);
+        Model::load(runtime, model, &io, &self.question(&maps, head))
+    }
+
+    /// Rows and columns of the padded picture.
+    fn padded(&self, header: PictureHeader) -> [usize; 2] {
+        let alignment = self.space.layout().alignment();
+        [header.height, header.width].map(|side| side.next_multiple_of(alignment) as usize)
+    }
+
+    /// Gives maps their names and shapes.
+    fn named(&self, header: PictureHeader, maps: Vec<Vec<f32>>) -> Maps {
+        let layout = self.space.layout();
+        let named = maps.into_iter().zip(&self.tensors).enumerate().map(|(layer, (values, tensor))| {
+            let [rows, columns] = layout.dims(layer, header.width, header.height);
+            let channels = layout.layers()[layer].channels as usize;
+            let shape = vec![1, channels, rows, columns];
+            Input { name: tensor.clone(), shape, values: Arc::new(values) }
+        });
+        Maps { header, layers: named.collect() }
+    }
+}

@@ -1,0 +1,56 @@
+use image::DynamicImage;
+use lopside_bundle::picture::{PictureBundle, PictureHeadSpec};
+use lopside_latent::Limits;
+
+use crate::{Runtime, ServeError, StartError, heads, model::Model};
+
+use super::{codec::PictureCodec, service::refused};
+
+/// One head of a photo model, run by its caller's thread on the very path that serves; for measurements and tools.
+#[derive(Debug)]
+pub struct PictureDecoder {
+    bundle: String,
+    codec: PictureCodec,
+    head: PictureHeadSpec,
+    model: Model,
+    limits: Limits,
+}
+
+impl PictureDecoder {
+    /// Loads a head's newest version, of the bundle's first head when the name is empty. Frames are taken within
+    /// the default [`Limits`].
+    ///
+    /// # Errors
+    /// [`StartError::Head`] when there is no such head or its model is refused.
+    pub fn new(runtime: &Runtime, bundle: &PictureBundle, head: &str) -> Result<Self, StartError> {
+        let name = bundle.manifest.name.clone();
+        let failed = |reason| StartError::Head { bundle: name.clone(), head: head.to_owned(), reason };
+        let found = heads::find(&name, &bundle.heads, head).map_err(|error| failed(error.to_string()))?;
+        let codec = PictureCodec::new(&bundle.manifest, bundle.space.clone());
+        let model = codec.load(runtime, &found.spec, &found.model).map_err(failed)?;
+        Ok(Self { bundle: name, codec, head: found.spec.clone(), model, limits: Limits::default() })
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The picture of a frame, `scale` times the size it was sent in: 8-bit RGB, or 8-bit grey when the frame says
+    /// that the picture was grey.
+    ///
+    /// # Errors
+    /// [`ServeError`] as a client of the server gets it, with frame index 0.
+    pub fn decode(&mut self, frame: &[u8]) -> Result<DynamicImage, ServeError> {
+        let refused = |source| refused(&self.bundle, 0, source);
+        self.codec.check(frame, self.head.scale, &self.limits).map_err(refused)?;
+        let maps = self.codec.maps(frame, &self.limits).map_err(refused)?;
+        let header = maps.header;
+        let question = self.codec.question(&maps, &self.head);
+        drop(maps);
+        let answer = self.model.run(&question).map_err(ServeError::Internal)?;
+        drop(question);
+        self.codec.raster(header, &self.head, &answer).image(header.grey)
+    }
+}

@@ -1,0 +1,16 @@
+//! Pictures of any size: a frame of version 2 to a PNG or a tensor.
+//!
+//! ```text
+//! frame ──PictureCodec──► maps f32, one a layer ──head──► samples, padded ──Raster──► 8 bits or f32, cropped
+//!         (blocking)                            (engine)                  (blocking)
+//! ```
+//! [`PictureService`] walks that way for the server, [`PictureDecoder`] for everyone who has a thread to spend.
+
+mod codec;
+mod decoder;
+mod raster;
+mod service;
+
+pub(crate) use codec::pixels_in_memory;
+pub use decoder::PictureDecoder;
+pub(crate) use service::PictureService;

@@ -1,0 +1,107 @@
+//! A head's output as a picture: crop, and 8 bits.
+
+use image::{DynamicImage, GrayImage, RgbImage};
+
+use crate::{ServeError, Value};
+
+/// Three planes of samples with a picture in their upper left corner.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Raster<'a> {
+    /// `[3, rows, pitch]`.
+    pub(crate) values: &'a [f32],
+    /// Samples of a padded row.
+    pub(crate) pitch: usize,
+    /// Pixels a row of the picture.
+    pub(crate) width: usize,
+    /// Rows of the picture.
+    pub(crate) height: usize,
+    /// The value of sample 0.
+    pub(crate) low: f32,
+    /// The value of sample 255.
+    pub(crate) high: f32,
+}
+
+impl Raster<'_> {
+    /// Red, green and blue of 8 bits, or grey of the three's mean; rounded to nearest and clamped.
+    ///
+    /// # Errors
+    /// [`ServeError::Internal`] when the output is smaller than the picture.
+    pub(crate) fn image(&self, grey: bool) -> Result<DynamicImage, ServeError> {
+        let scale = 255.0 / (self.high - self.low);
+        // A float to u8 cast saturates, so values outside the range are clamped.
+        let sample = |value: f32| ((value - self.low) * scale).round() as u8;
+        let (width, height) = (self.width as u32, self.height as u32);
+        let image = if grey {
+            let mean = self.pixels().map(|[r, g, b]| sample((r + g + b) / 3.0));
+            GrayImage::from_raw(width, height, self.collect(1, mean)).map(DynamicImage::from)
+        } else {
+            let samples = self.pixels().flat_map(|pixel| pixel.map(sample));
+            RgbImage::from_raw(width, height, self.collect(3, samples)).map(DynamicImage::from)
+        };
+        image.ok_or_else(|| ServeError::Internal("a head's picture has the wrong size".into()))
+    }
+
+    /// The samples as they are, `[3, height, width]`.
+    pub(crate) fn tensor(&self) -> Value {
+        let rows = self.planes().into_iter().flat_map(|plane| self.rows(plane));
+        let mut values = Vec::with_capacity(3 * self.width * self.height);
+        rows.for_each(|row| values.extend_from_slice(row));
+        Value::Tensor { shape: vec![3, self.height as u32, self.width as u32], values }
+    }
+
+    fn pixels(&self) -> impl Iterator<Item = [f32; 3]> {
+        let [red, green, blue] = self.planes().map(|plane| self.rows(plane));
+        let rows = red.zip(green).zip(blue);
+        rows.flat_map(|((red, green), blue)| {
+            red.iter().zip(green).zip(blue).map(|((&red, &green), &blue)| [red, green, blue])
+        })
+    }
+
+    fn planes(&self) -> [&[f32]; 3] {
+        let plane = self.values.len() / 3;
+        [0, 1, 2].map(|index| &self.values[index * plane..][..plane])
+    }
+
+    /// The picture's rows of a plane, without the padding.
+    fn rows<'a>(&self, plane: &'a [f32]) -> impl Iterator<Item = &'a [f32]> + use<'a> {
+        let width = self.width;
+        plane.chunks_exact(self.pitch).take(self.height).map(move |row| &row[..width])
+    }
+
+    fn collect(&self, channels: usize, samples: impl Iterator<Item = u8>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(channels * self.width * self.height);
+        out.extend(samples);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2 × 1 pixels in planes of 2 rows of 3.
+    fn planes(red: [f32; 2], green: [f32; 2], blue: [f32; 2]) -> Vec<f32> {
+        [red, green, blue].iter().flat_map(|plane| [plane[0], plane[1], 9.0, 9.0, 9.0, 9.0]).collect()
+    }
+
+    fn raster(values: &[f32]) -> Raster<'_> {
+        Raster { values, pitch: 3, width: 2, height: 1, low: -1.0, high: 1.0 }
+    }
+
+    #[test]
+    fn samples_are_cropped_rounded_and_clamped() {
+        let values = planes([-1.0, 1.0], [0.0, 2.0], [-3.0, 0.002]);
+        let image = raster(&values).image(false).unwrap();
+        assert_eq!(image.as_bytes(), [0, 128, 0, 255, 255, 128]);
+        let shape = vec![3, 1, 2];
+        let values_of_picture = vec![-1.0, 1.0, 0.0, 2.0, -3.0, 0.002];
+        assert_eq!(raster(&values).tensor(), Value::Tensor { shape, values: values_of_picture });
+    }
+
+    #[test]
+    fn grey_is_the_mean_of_the_three() {
+        let values = planes([-1.0, 1.0], [0.0, 0.5], [1.0, 0.3]);
+        let image = raster(&values).image(true).unwrap();
+        assert_eq!((image.color(), image.as_bytes()), (image::ColorType::L8, &[128, 204][..]));
+    }
+}

@@ -1,0 +1,162 @@
+//! A photo model's bundle as it is served: a picture is a job, and all that is not the head's work is done on
+//! threads that may block.
+
+use std::sync::Arc;
+
+use lopside_bundle::picture::{PictureBundle, PictureHead, PictureHeadSpec, PictureManifest};
+use lopside_latent::{LatentError, picture::PictureHeader};
+use tracing::Span;
+
+use crate::{
+    Format, Output, ServeError, StartError, Value, Wanted,
+    decode::Ask,
+    heads::{self, ServedHead, Starter},
+    model::Answer,
+    output,
+    room::{Place, Room},
+};
+
+use super::codec::{Maps, PictureCodec};
+
+/// The frame version of pictures.
+const FRAME_VERSION: u8 = 2;
+
+type Head = ServedHead<PictureHeadSpec>;
+
+/// The bundle and the engines of its heads.
+#[derive(Debug)]
+pub(crate) struct PictureService {
+    pub(crate) manifest: PictureManifest,
+    codec: Arc<PictureCodec>,
+    heads: Vec<Head>,
+}
+
+/// Why a frame was refused by a bundle of pictures.
+pub(crate) fn refused(bundle: &str, index: usize, source: LatentError) -> ServeError {
+    ServeError::of_frame(index, source, bundle, FRAME_VERSION)
+}
+
+impl PictureService {
+    /// Starts the engines.
+    ///
+    /// # Errors
+    /// [`StartError::Head`] naming the head that was refused.
+    pub(crate) fn start(bundle: PictureBundle, starter: Starter<'_>) -> Result<Self, StartError> {
+        let PictureBundle { manifest, space, heads, .. } = bundle;
+        let codec = PictureCodec::new(&manifest, space);
+        let start = |PictureHead { spec, model }| {
+            let model = codec.load(starter.runtime, &spec, &model);
+            ServedHead::start(starter, &manifest.name, spec, model)
+        };
+        let heads = heads.into_iter().map(start).collect::<Result<_, _>>()?;
+        Ok(Self { manifest, codec: Arc::new(codec), heads })
+    }
+
+    /// The newest version of each head, in the manifest's order.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = &PictureHeadSpec> {
+        heads::newest(&self.heads).map(|head| &head.spec)
+    }
+
+    /// The newest version of a head; of the first one when the name is empty.
+    pub(crate) fn head(&self, name: &str) -> Result<&Head, ServeError> {
+        heads::find(&self.manifest.name, &self.heads, name)
+    }
+
+    /// What the wanted heads make of every frame. All frames are checked before the first one is decoded.
+    ///
+    /// # Errors
+    /// [`ServeError`]; of a bad frame with its index.
+    pub(crate) async fn decode<F: AsRef<[u8]> + Clone + Send + 'static>(
+        &self,
+        ask: &Ask<'_, F>,
+        room: &Room,
+    ) -> Result<Vec<Vec<Output>>, ServeError> {
+        let heads = ask.wanted.iter().map(|wanted| self.wanted(wanted)).collect::<Result<Vec<_>, _>>()?;
+        let scale = heads.iter().map(|(head, _)| head.spec.scale).max().unwrap_or(1);
+        let check = |(index, frame): (usize, &F)| {
+            let pixels = self.codec.check(frame.as_ref(), scale, ask.limits);
+            pixels.map_err(|source| refused(&self.manifest.name, index, source))
+        };
+        let pixels = ask.frames.iter().enumerate().map(check).collect::<Result<Vec<_>, _>>()?;
+        let mut answers = Vec::with_capacity(pixels.len());
+        for (index, pixels) in pixels.into_iter().enumerate() {
+            let place = Arc::new(room.take(pixels, &heads[0].0.spec.name, ask.deadline).await?);
+            let maps = self.maps(ask, index, Arc::clone(&place)).await?;
+            answers.push(self.outputs(ask, &heads, maps, &place).await?);
+        }
+        Ok(answers)
+    }
+
+    /// A head and the format it will answer in.
+    fn wanted(&self, wanted: &Wanted) -> Result<(&Head, Format), ServeError> {
+        let head = self.head(&wanted.head)?;
+        match wanted.format {
+            Format::Natural | Format::Png => Ok((head, Format::Png)),
+            Format::Tensor => Ok((head, Format::Tensor)),
+            Format::ClassScores => Err(output::no_class_scores(&head.spec.name)),
+        }
+    }
+
+    async fn maps<F: AsRef<[u8]> + Clone + Send + 'static>(
+        &self,
+        ask: &Ask<'_, F>,
+        index: usize,
+        place: Arc<Place>,
+    ) -> Result<Maps, ServeError> {
+        let (codec, frame, limits) = (Arc::clone(&self.codec), ask.frames[index].clone(), *ask.limits);
+        let maps = blocking(place, move || codec.maps(frame.as_ref(), &limits)).await?;
+        maps.map_err(|source| refused(&self.manifest.name, index, source))
+    }
+
+    async fn outputs<F>(
+        &self,
+        ask: &Ask<'_, F>,
+        heads: &[(&Head, Format)],
+        maps: Maps,
+        place: &Arc<Place>,
+    ) -> Result<Vec<Output>, ServeError> {
+        let header = maps.header;
+        let questions: Vec<_> =
+            heads.iter().map(|(head, _)| self.codec.question(&maps, &head.spec)).collect();
+        // The questions share the maps, so that the last one takes them along.
+        drop(maps);
+        let mut outputs = Vec::with_capacity(heads.len());
+        for ((head, format), question) in heads.iter().zip(questions) {
+            let answer = head.engine.run(question, ask.deadline).await?;
+            let (codec, spec, format) = (Arc::clone(&self.codec), head.spec.clone(), *format);
+            let make = move || value(&codec, &spec, format, header, answer);
+            let value = blocking(Arc::clone(place), make).await??;
+            outputs.push(Output { head: head.spec.name.clone(), version: head.spec.version, value });
+        }
+        Ok(outputs)
+    }
+}
+
+fn value(
+    codec: &PictureCodec,
+    head: &PictureHeadSpec,
+    format: Format,
+    header: PictureHeader,
+    answer: Answer,
+) -> Result<Value, ServeError> {
+    let raster = codec.raster(header, head, &answer);
+    if format == Format::Tensor {
+        return Ok(raster.tensor());
+    }
+    let image = raster.image(header.grey)?;
+    drop(answer);
+    Ok(Value::Png(output::encode_png(&image)?))
+}
+
+/// Runs long work where it holds up nobody. The picture's place is held to its end, even when the caller has gone.
+async fn blocking<T: Send + 'static>(
+    place: Arc<Place>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ServeError> {
+    let span = Span::current();
+    let work = move || {
+        let _place = place;
+        span.in_scope(work)
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|error| ServeError::Internal(error.to_string()))
+}

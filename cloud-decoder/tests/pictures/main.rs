@@ -1,0 +1,16 @@
+//! Pictures of any size through a head whose output is known: the library's path, gRPC and REST.
+
+// A helper that cannot go on fails its test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bundles;
+mod library;
+mod service;
+
+use std::{env, path::PathBuf};
+
+/// The ONNX Runtime library.
+fn onnxruntime() -> PathBuf {
+    let path = env::var_os("ORT_DYLIB_PATH");
+    path.expect("ORT_DYLIB_PATH names ONNX Runtime: run the tests with `cargo xtask test`").into()
+}

@@ -1,0 +1,80 @@
+//! Arbitrary bytes as a context file: as they are, behind the right magic, and as changes to a good file. What is
+//! read must be written as the same bytes again, and must code a picture.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use lopside_latent::{
+    IdOnWire, LatentSpaceId, Limits, Table, Tables,
+    picture::{
+        CLASSES, ChannelContext, ContextModel, LayerQuantiser, LayerShape, Layout, PictureHeader,
+        PictureSpace, Quality, ROW_CLASSES, Reference,
+    },
+};
+
+/// Channels and strides of the layers that a good file is for.
+const LAYERS: [(u32, u32); 2] = [(2, 16), (1, 8)];
+static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| contexts().to_bytes());
+
+fuzz_target!(|bytes: &[u8]| {
+    round_trip(bytes);
+    round_trip(&[b"LPC\x01", bytes].concat());
+    round_trip(&changed(bytes));
+});
+
+/// The good file with some bytes replaced: each three of `changes` are a place and what stands there then.
+fn changed(changes: &[u8]) -> Vec<u8> {
+    let mut file = GOOD.clone();
+    for change in changes.chunks_exact(3) {
+        let at = usize::from(change[0]) << 8 | usize::from(change[1]);
+        let len = file.len();
+        file[at % len] = change[2];
+    }
+    file
+}
+
+fn round_trip(file: &[u8]) {
+    let Ok(contexts) = ContextModel::from_bytes(file) else { return };
+    assert_eq!(contexts.to_bytes(), file, "a context file has two spellings");
+    let layout = Layout::new(LAYERS.map(|(channels, stride)| LayerShape { channels, stride }).to_vec());
+    let layout = layout.expect("a good layout");
+    let gains = LAYERS.map(|(channels, _)| vec![1.0; channels as usize]).to_vec();
+    let quantiser = LayerQuantiser::new(vec![1.0; 100], gains, vec![0.5; 2]).expect("a good quantiser");
+    if let Ok(space) = PictureSpace::new(LatentSpaceId::new([7; 8]), layout, quantiser, contexts) {
+        code(&space);
+    }
+}
+
+/// Codes a picture of two stripes, of small integers above and of large ones below.
+fn code(space: &PictureSpace) {
+    let quality = Quality::new(100).expect("a good quality");
+    let header = PictureHeader { width: 20, height: 530, grey: false, quality };
+    let layer = |layer| {
+        let count = space.layout().elements(layer, header.width, header.height);
+        let integer = |i| if i < count / 2 { i as i16 % 3 - 1 } else { (i as i16).wrapping_mul(12_345) };
+        (0..count).map(integer).collect()
+    };
+    let layers: Vec<Vec<i16>> = (0..LAYERS.len()).map(layer).collect();
+    let frame = space.encode_integers(header, &layers, IdOnWire::Session).expect("a picture can be encoded");
+    let decoded = space.decode(&frame, &Limits::default()).expect("what was encoded can be decoded");
+    assert_eq!(decoded.layers, layers);
+}
+
+fn contexts() -> ContextModel {
+    let channel = |index: u16| ChannelContext {
+        predictor: [10; 4],
+        near: [900; 6],
+        adaptive: 900,
+        bias: vec![300; 100],
+        zero_plane: [3000, 60_000],
+        references: (0..index.into()).map(|channel| Reference { channel, weight: 700 }).collect(),
+        tables: (0..CLASSES as u32).map(|class| class / 25).collect(),
+    };
+    let tables = [Table::from_counts(0, &[1]), Table::from_counts(-2, &[1, 4, 9, 4, 1])];
+    let tables = tables.into_iter().map(|table| table.expect("a good table")).collect();
+    let tables = Tables::new(tables).expect("good tables");
+    let zero_rows = vec![vec![30_000; ROW_CLASSES]; LAYERS.len()];
+    ContextModel::new((0..3).map(channel).collect(), zero_rows, tables).expect("good contexts")
+}

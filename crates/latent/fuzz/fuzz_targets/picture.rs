@@ -1,0 +1,92 @@
+//! Arbitrary bytes as a whole frame of a picture, and as the payloads of a frame whose header and checksum are right.
+//! What decodes must, encoded again, decode to the same integers, and so must each frame with fewer layers.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use lopside_latent::{
+    IdOnWire, LatentSpaceId, Limits, Table, Tables,
+    picture::{
+        CLASSES, ChannelContext, ContextModel, LayerQuantiser, LayerShape, Layout, PictureFrame,
+        PictureHeader, PictureSpace, Quality, ROW_CLASSES, Reference, keep_layers,
+    },
+};
+
+/// Small, so that a run is fast and memory that a limit does not bound is noticed.
+const LIMITS: Limits = Limits { max_frame_bytes: 1 << 14, max_elements: 0, max_pixels: 1 << 14 };
+
+static SPACE: LazyLock<PictureSpace> = LazyLock::new(space);
+
+fuzz_target!(|bytes: &[u8]| {
+    round_trip(bytes);
+    if let Some((front, payload)) = bytes.split_first_chunk() {
+        round_trip(&framed(front, payload));
+    }
+});
+
+/// A frame whose header and first payloads' lengths are taken from `front`.
+fn framed([quality, width, height, flags, first, second]: &[u8; 6], bytes: &[u8]) -> Vec<u8> {
+    let grey = flags & 1 == 1;
+    let quality = Quality::new(quality % 100 + 1).expect("a good quality");
+    // Up to 32 × 1024, where a narrow picture has three stripes.
+    let header = PictureHeader {
+        width: u32::from(width % 32) + 1,
+        height: (u32::from(*height) + 1) << (flags >> 1 & 3),
+        grey,
+        quality,
+    };
+    let (a, rest) = bytes.split_at(usize::from(*first).min(bytes.len()));
+    let (b, c) = rest.split_at(usize::from(*second).min(rest.len()));
+    let payloads = [a, b, c][..usize::from(flags >> 3) % 3 + 1].to_vec();
+    let id = if flags & 0x80 == 0 { IdOnWire::Present } else { IdOnWire::Session };
+    PictureFrame { latent_space: SPACE.id(), header, payloads }.to_bytes(id)
+}
+
+fn round_trip(frame: &[u8]) {
+    let Ok(picture) = SPACE.decode(frame, &LIMITS) else { return };
+    let again = SPACE.encode_integers(picture.header, &picture.layers, IdOnWire::Session);
+    let again = again.expect("what was decoded can be encoded");
+    // Another spelling than the encoder's may be shorter than its.
+    let roomy = Limits { max_frame_bytes: usize::MAX, ..LIMITS };
+    assert_eq!(SPACE.decode(&again, &roomy).as_ref(), Ok(&picture), "the integers are others");
+    for kept in 1..=picture.layers.len() {
+        let part = keep_layers(frame, kept, &LIMITS, Some(SPACE.id())).expect("a frame that decodes is one");
+        let part = SPACE.decode(&part, &LIMITS).expect("the front of a frame is one");
+        assert_eq!((part.header, &part.layers[..]), (picture.header, &picture.layers[..kept]));
+    }
+}
+
+/// Three layers at strides 32, 16 and 8, with predictors, references between and within layers, and tables of one
+/// and of many integers.
+fn space() -> PictureSpace {
+    let layer = |channels, stride| LayerShape { channels, stride };
+    let layout = Layout::new(vec![layer(1, 32), layer(2, 16), layer(2, 8)]).expect("a good layout");
+    let gains = vec![vec![1.0], vec![1.0; 2], vec![1.0; 2]];
+    let quantiser = LayerQuantiser::new(vec![1.0; 100], gains, vec![0.5; 3]).expect("a good quantiser");
+    let channel = |index: u16| ChannelContext {
+        predictor: if index < 3 { [200, 180, -150, 20] } else { [0; 4] },
+        near: [900, 800, 300, 200, 100, u16::MAX],
+        adaptive: 9000 * index,
+        bias: (0..100).map(|quality| 600 * quality).collect(),
+        zero_plane: [3000, 60_000],
+        references: (0..index.into()).map(|channel| Reference { channel, weight: 700 }).collect(),
+        tables: (0..CLASSES as u32).map(|class| class / 13).collect(),
+    };
+    let tables = [
+        Table::from_counts(0, &[1]),
+        Table::from_counts(-1, &[1, 30, 1]),
+        Table::from_counts(-3, &[1, 4, 9, 20, 9, 4, 1]),
+        Table::from_counts(-100, &[5; 200]),
+    ];
+    let tables = tables.into_iter().map(|table| table.expect("a good table")).collect();
+    let contexts = ContextModel::new(
+        (0..5).map(channel).collect(),
+        vec![(0..ROW_CLASSES as u16).map(|class| 65_000 - 800 * class).collect(); 3],
+        Tables::new(tables).expect("good tables"),
+    );
+    let contexts = contexts.expect("good contexts");
+    PictureSpace::new(LatentSpaceId::new(*b"lopside\0"), layout, quantiser, contexts)
+        .expect("a good latent space")
+}

@@ -1,0 +1,97 @@
+//! What encoding costs on this machine.
+
+mod photo;
+mod scene;
+mod vector;
+
+use std::{fs, hint::black_box, time::Duration};
+
+use image::DynamicImage;
+use lopside_latent::IdOnWire;
+
+use super::load;
+use crate::{AnyEncoder, EdgeError, Timing, cli::BenchArgs, config::FileConfig, source};
+
+/// `edge-encoder bench`.
+pub(super) fn run(args: BenchArgs, file: &FileConfig) -> Result<(), EdgeError> {
+    let encoder = load(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
+    let mut pictures: Vec<DynamicImage> = Vec::new();
+    if !args.inputs.is_empty() {
+        pictures =
+            source::open(&args.inputs)?.map(|item| Ok(item?.picture)).collect::<Result<_, EdgeError>>()?;
+    }
+    match &encoder {
+        AnyEncoder::Vector(vector) => {
+            if pictures.is_empty() {
+                pictures.push(scene::gradient(vector.preprocess().width, vector.preprocess().height));
+            }
+            let runs = Runs::measure(&encoder, &pictures, args.runs.unwrap_or(vector::RUNS))?;
+            vector::Figures::new(&runs).report(args.json)
+        }
+        AnyEncoder::Picture(_, options) => {
+            if pictures.is_empty() {
+                pictures.push(scene::photograph());
+            }
+            let runs = Runs::measure(&encoder, &pictures, args.runs.unwrap_or(photo::RUNS))?;
+            photo::Figures::new(&runs, options).report(args.json)
+        }
+    }
+}
+
+/// What was measured.
+struct Runs {
+    pictures: usize,
+    runs_a_picture: u32,
+    encodings: Vec<Encoding>,
+}
+
+/// One encoding.
+struct Encoding {
+    timing: Timing,
+    bytes: usize,
+    megapixels: f64,
+}
+
+impl Runs {
+    fn measure(encoder: &AnyEncoder, pictures: &[DynamicImage], runs: u32) -> Result<Self, EdgeError> {
+        let mut encodings = Vec::new();
+        for picture in pictures {
+            let megapixels = f64::from(picture.width()) * f64::from(picture.height()) / 1e6;
+            // The first run finds cold caches and compiles the plans.
+            encoder.encode(picture, IdOnWire::Present)?;
+            for _ in 0..runs {
+                let encoded = black_box(encoder.encode(black_box(picture), IdOnWire::Present)?);
+                encodings.push(Encoding { timing: encoded.timing, bytes: encoded.frame.len(), megapixels });
+            }
+        }
+        Ok(Self { pictures: pictures.len(), runs_a_picture: runs, encodings })
+    }
+
+    fn median(&self, value: impl Fn(&Encoding) -> f64) -> f64 {
+        let mut values: Vec<f64> = self.encodings.iter().map(value).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(0.0)
+    }
+
+    fn mean(&self, value: impl Fn(&Encoding) -> f64) -> f64 {
+        self.encodings.iter().map(value).sum::<f64>() / self.encodings.len().max(1) as f64
+    }
+}
+
+/// A stage of an encoding.
+type Stage = fn(&Timing) -> Duration;
+
+/// The high-water mark of this process's memory, which Linux keeps in `/proc/self/status` in KiB.
+fn peak_rss_mib() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
+}
+
+fn print_peak_rss(peak: Option<f64>) {
+    match peak {
+        Some(mib) => println!("peak RSS     {mib:>9.1} MiB"),
+        None => println!("peak RSS     not told by this system"),
+    }
+}

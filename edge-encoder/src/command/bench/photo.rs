@@ -1,0 +1,72 @@
+use serde::Serialize;
+
+use super::{Runs, Stage, peak_rss_mib, print_peak_rss};
+use crate::{EdgeError, PictureOptions, Timing};
+
+/// How often each picture is encoded, by default.
+pub(super) const RUNS: u32 = 10;
+
+/// The figures of a photo model.
+#[derive(Serialize)]
+pub(super) struct Figures {
+    pictures: usize,
+    runs_a_picture: u32,
+    quality: u8,
+    threads: usize,
+    mean_megapixels: f64,
+    median_preprocess_ms_per_megapixel: f64,
+    median_model_ms_per_megapixel: f64,
+    median_code_ms_per_megapixel: f64,
+    median_total_ms_per_megapixel: f64,
+    megapixels_per_second: f64,
+    mean_frame_bytes: f64,
+    mean_bits_per_pixel: f64,
+    /// `null` where the system does not tell.
+    peak_rss_mib: Option<f64>,
+}
+
+impl Figures {
+    pub(super) fn new(runs: &Runs, options: &PictureOptions) -> Self {
+        let ms = |stage: Stage| {
+            runs.median(|encoding| stage(&encoding.timing).as_secs_f64() * 1e3 / encoding.megapixels)
+        };
+        let total = ms(Timing::total);
+        Self {
+            pictures: runs.pictures,
+            runs_a_picture: runs.runs_a_picture,
+            quality: options.quality.get(),
+            threads: options.threads,
+            mean_megapixels: runs.mean(|encoding| encoding.megapixels),
+            median_preprocess_ms_per_megapixel: ms(|timing| timing.preprocess),
+            median_model_ms_per_megapixel: ms(|timing| timing.model),
+            median_code_ms_per_megapixel: ms(|timing| timing.code),
+            median_total_ms_per_megapixel: total,
+            megapixels_per_second: 1e3 / total,
+            mean_frame_bytes: runs.mean(|encoding| encoding.bytes as f64),
+            mean_bits_per_pixel: runs
+                .mean(|encoding| 8.0 * encoding.bytes as f64 / encoding.megapixels / 1e6),
+            peak_rss_mib: peak_rss_mib(),
+        }
+    }
+
+    pub(super) fn report(&self, json: bool) -> Result<(), EdgeError> {
+        if json {
+            println!("{}", serde_json::to_string(self)?);
+            return Ok(());
+        }
+        let Self { pictures, runs_a_picture, mean_megapixels, quality, threads, .. } = self;
+        println!("pictures     {pictures} of {mean_megapixels:.2} megapixels × {runs_a_picture} runs");
+        println!("options      quality {quality}, {threads} threads");
+        println!("preprocess   {:>9.2} ms a megapixel (median)", self.median_preprocess_ms_per_megapixel);
+        println!("encoder      {:>9.2} ms a megapixel", self.median_model_ms_per_megapixel);
+        println!("latent coder {:>9.2} ms a megapixel", self.median_code_ms_per_megapixel);
+        println!("total        {:>9.2} ms a megapixel", self.median_total_ms_per_megapixel);
+        println!("throughput   {:>9.2} megapixels a second", self.megapixels_per_second);
+        println!(
+            "frame        {:>9.0} bytes, {:.3} bits a pixel (mean)",
+            self.mean_frame_bytes, self.mean_bits_per_pixel
+        );
+        print_peak_rss(self.peak_rss_mib);
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! Made-up pictures, the same on every machine.
+
+use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
+
+/// Pixels of the photograph's sides.
+const WIDTH: u32 = 1152;
+const HEIGHT: u32 = 868;
+
+/// From black to white along the diagonal.
+pub(super) fn gradient(width: u32, height: u32) -> DynamicImage {
+    let shade = |x: u32, y: u32| Luma([(255 * (x + y) / (width + height)) as u8]);
+    GrayImage::from_fn(width, height, shade).into()
+}
+
+/// A megapixel that costs about what a photograph does: a sky that hardly changes, hills with an edge, and ground
+/// with texture of every scale.
+pub(super) fn photograph() -> DynamicImage {
+    RgbImage::from_fn(WIDTH, HEIGHT, |x, y| {
+        let hills = HEIGHT * 2 / 5 + octaves(x, 0, 8) / 2;
+        if y < hills {
+            let haze = 60 * y / HEIGHT;
+            return Rgb([110 + haze, 150 + haze, 225 - haze / 2].map(|sample| sample as u8));
+        }
+        let texture = octaves(x, y, 7);
+        let light = 20 + 30 * y / HEIGHT + 3 * texture / 4;
+        Rgb([light * 9 / 10, light, light * 6 / 10].map(|sample| sample.min(255) as u8))
+    })
+    .into()
+}
+
+/// Noise of ever finer scales, 0 to 255: the coarsest of cells of `1 << coarsest` pixels, each next one half as
+/// large and three quarters as strong.
+fn octaves(x: u32, y: u32, coarsest: u32) -> u32 {
+    (0..=coarsest)
+        .map(|octave| (64 * 3_u32.pow(octave) * noise(x, y, coarsest - octave)) >> (2 * octave + 8))
+        .sum()
+}
+
+/// Random values at the corners of cells of `1 << scale` pixels, and what lies between: 0 to 255.
+fn noise(x: u32, y: u32, scale: u32) -> u32 {
+    let (column, row) = (x >> scale, y >> scale);
+    let (right, down) = (x - (column << scale), y - (row << scale));
+    let between = |a: u32, b: u32, at: u32| ((a << scale) + b * at - a * at) >> scale;
+    let along = |row: u32| between(corner(column, row, scale), corner(column + 1, row, scale), right);
+    between(along(row), along(row + 1), down)
+}
+
+/// A hash of three numbers, 0 to 255.
+fn corner(x: u32, y: u32, scale: u32) -> u32 {
+    let mut hash =
+        x.wrapping_mul(0x9e37_79b1) ^ y.wrapping_mul(0x85eb_ca77) ^ scale.wrapping_mul(0xc2b2_ae3d);
+    hash = (hash ^ hash >> 15).wrapping_mul(0x2c1b_3c6d);
+    hash = (hash ^ hash >> 12).wrapping_mul(0x297a_2d39);
+    (hash ^ hash >> 15) >> 24
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_photograph_is_a_megapixel_with_smooth_and_rough_parts() {
+        let picture = photograph().to_rgb8();
+        assert!((990_000..1_010_000).contains(&(picture.width() * picture.height())));
+        let roughness = |y: u32| {
+            let steps =
+                (1..WIDTH).map(|x| picture.get_pixel(x, y)[1].abs_diff(picture.get_pixel(x - 1, y)[1]));
+            steps.map(u64::from).sum::<u64>()
+        };
+        let (sky, ground) = (roughness(10), roughness(HEIGHT - 10));
+        assert!(sky < 10 && ground > 4 * u64::from(WIDTH), "{sky} {ground}");
+    }
+}

@@ -1,0 +1,52 @@
+use serde::Serialize;
+
+use super::{Runs, Stage, peak_rss_mib, print_peak_rss};
+use crate::{EdgeError, Timing};
+
+/// How often each picture is encoded, by default.
+pub(super) const RUNS: u32 = 1000;
+
+/// The figures of a vector model.
+#[derive(Serialize)]
+pub(super) struct Figures {
+    pictures: usize,
+    runs_a_picture: u32,
+    median_preprocess_us: f64,
+    median_model_us: f64,
+    median_code_us: f64,
+    median_total_us: f64,
+    mean_frame_bytes: f64,
+    /// `null` where the system does not tell.
+    peak_rss_mib: Option<f64>,
+}
+
+impl Figures {
+    pub(super) fn new(runs: &Runs) -> Self {
+        let us = |stage: Stage| runs.median(|encoding| stage(&encoding.timing).as_secs_f64() * 1e6);
+        Self {
+            pictures: runs.pictures,
+            runs_a_picture: runs.runs_a_picture,
+            median_preprocess_us: us(|timing| timing.preprocess),
+            median_model_us: us(|timing| timing.model),
+            median_code_us: us(|timing| timing.code),
+            median_total_us: us(Timing::total),
+            mean_frame_bytes: runs.mean(|encoding| encoding.bytes as f64),
+            peak_rss_mib: peak_rss_mib(),
+        }
+    }
+
+    pub(super) fn report(&self, json: bool) -> Result<(), EdgeError> {
+        if json {
+            println!("{}", serde_json::to_string(self)?);
+            return Ok(());
+        }
+        println!("pictures     {} × {} runs", self.pictures, self.runs_a_picture);
+        println!("preprocess   {:>9.1} µs (median)", self.median_preprocess_us);
+        println!("encoder      {:>9.1} µs", self.median_model_us);
+        println!("latent coder {:>9.1} µs", self.median_code_us);
+        println!("total        {:>9.1} µs", self.median_total_us);
+        println!("frame        {:>9.1} bytes (mean)", self.mean_frame_bytes);
+        print_peak_rss(self.peak_rss_mib);
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+use lopside_latent::{
+    Limits,
+    picture::{PictureFrame, PictureSpace},
+};
+use serde::Serialize;
+
+use super::{Frame, PICTURE_VERSION};
+use crate::EdgeError;
+
+#[derive(Serialize)]
+struct Inspection {
+    version: u8,
+    bytes: usize,
+    latent_space: String,
+    id_bytes: usize,
+    quality: u8,
+    width: u32,
+    height: u32,
+    grey: bool,
+    bits_per_pixel: f64,
+    layers: Vec<Layer>,
+}
+
+#[derive(Serialize)]
+struct Layer {
+    payload_bytes: usize,
+    /// `null` when no bundle was named.
+    integers: Option<Integers>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Integers {
+    stride: u32,
+    channels: u32,
+    count: usize,
+    nonzero: usize,
+}
+
+/// Says what is in a frame of version 2; of the space, what its layers are.
+pub(super) fn inspect(frame: &Frame<'_>, space: Option<&PictureSpace>, json: bool) -> Result<(), EdgeError> {
+    let limits = Limits::default();
+    let parsed = PictureFrame::parse(frame.bytes, &limits, frame.session)?;
+    frame.check(parsed.latent_space)?;
+    let integers = space.map(|space| integers(space, frame.bytes, &limits)).transpose()?;
+    let layers = parsed.payloads.iter().enumerate().map(|(number, payload)| Layer {
+        payload_bytes: payload.len(),
+        integers: integers.as_ref().and_then(|integers| integers.get(number).copied()),
+    });
+    let header = parsed.header;
+    let pixels = f64::from(header.width) * f64::from(header.height);
+    let inspection = Inspection {
+        version: PICTURE_VERSION,
+        bytes: frame.bytes.len(),
+        latent_space: parsed.latent_space.to_string(),
+        id_bytes: frame.id_bytes,
+        quality: header.quality.get(),
+        width: header.width,
+        height: header.height,
+        grey: header.grey,
+        bits_per_pixel: 8.0 * frame.bytes.len() as f64 / pixels,
+        layers: layers.collect(),
+    };
+    if json {
+        println!("{}", serde_json::to_string(&inspection)?);
+    } else {
+        print(&inspection);
+    }
+    Ok(())
+}
+
+/// Decodes the payloads, which also proves them.
+fn integers(space: &PictureSpace, bytes: &[u8], limits: &Limits) -> Result<Vec<Integers>, EdgeError> {
+    let decoded = space.decode(bytes, limits)?;
+    let layers = space.layout().layers().iter().zip(&decoded.layers);
+    let count = |integers: &[i16]| integers.iter().filter(|&&integer| integer != 0).count();
+    Ok(layers
+        .map(|(shape, integers)| Integers {
+            stride: shape.stride,
+            channels: shape.channels,
+            count: integers.len(),
+            nonzero: count(integers),
+        })
+        .collect())
+}
+
+fn print(inspection: &Inspection) {
+    let Inspection { version, bytes, latent_space, id_bytes, quality, width, height, .. } = inspection;
+    let colours = if inspection.grey { "grey" } else { "RGB" };
+    println!("frame          version {version}, {bytes} bytes, checksum good");
+    println!("latent space   {latent_space} ({id_bytes} bytes in the frame)");
+    println!("picture        {width}×{height} {colours}, quality {quality}");
+    println!("rate           {:.3} bits a pixel", inspection.bits_per_pixel);
+    for (number, Layer { payload_bytes, integers }) in inspection.layers.iter().enumerate() {
+        let what = integers.map_or_else(
+            || "name the bundle with --bundle to see what it is".to_owned(),
+            |Integers { stride, channels, count, nonzero }| {
+                format!("1/{stride}, {channels} channels, {nonzero} of {count} integers are not 0")
+            },
+        );
+        println!("layer {number:<8} {payload_bytes} bytes: {what}");
+    }
+}

@@ -1,0 +1,83 @@
+use std::path::Path;
+
+use image::DynamicImage;
+use lopside_quality::ContactSheet;
+
+use crate::{AnyEncoder, EdgeError};
+
+/// Columns of a sheet of thumbnails, and how wide these become by enlarging.
+const THUMBNAIL_COLUMNS: u32 = 8;
+const THUMBNAIL_WIDTH: u32 = 112;
+/// Columns of a sheet of photographs, the longest side of one, and how many pairs a sheet holds at most.
+const PHOTO_COLUMNS: u32 = 2;
+const PHOTO_SIDE: u32 = 768;
+const PHOTO_PAIRS: usize = 48;
+
+/// The contact sheet of a run: of thumbnails, enlarged, or of photographs, shrunk.
+pub(super) struct Sheet {
+    sheet: ContactSheet,
+    /// The longest side of a picture; `None` leaves them as they are.
+    side: Option<u32>,
+    /// How many more pairs it takes.
+    left: usize,
+}
+
+impl Sheet {
+    /// An empty sheet for the pictures of an encoder.
+    pub(super) fn new(encoder: &AnyEncoder) -> Result<Self, EdgeError> {
+        match encoder {
+            AnyEncoder::Vector(encoder) => {
+                let scale = (THUMBNAIL_WIDTH / encoder.preprocess().width).max(1);
+                let sheet = ContactSheet::new(THUMBNAIL_COLUMNS, scale)?;
+                Ok(Self { sheet, side: None, left: usize::MAX })
+            }
+            AnyEncoder::Picture(..) => {
+                let sheet = ContactSheet::new(PHOTO_COLUMNS, 1)?;
+                Ok(Self { sheet, side: Some(PHOTO_SIDE), left: PHOTO_PAIRS })
+            }
+        }
+    }
+
+    /// Adds an input above its reconstruction; nothing when the sheet of photographs is full.
+    pub(super) fn push_pair(&mut self, top: &DynamicImage, bottom: &DynamicImage) -> Result<(), EdgeError> {
+        if self.left == 0 {
+            return Ok(());
+        }
+        self.left -= 1;
+        match self.side {
+            Some(side) => self.sheet.push_pair(&shrunk(top, side), &shrunk(bottom, side))?,
+            None => self.sheet.push_pair(top, bottom)?,
+        }
+        Ok(())
+    }
+
+    /// Writes it as PNG.
+    pub(super) fn save_png(&self, path: &Path) -> Result<(), EdgeError> {
+        Ok(self.sheet.save_png(path)?)
+    }
+}
+
+/// The picture, no side longer than `side`.
+fn shrunk(picture: &DynamicImage, side: u32) -> DynamicImage {
+    if picture.width().max(picture.height()) <= side {
+        picture.clone()
+    } else {
+        picture.thumbnail(side, side)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_large_pictures_are_shrunk() {
+        let sides = |width, height| {
+            let picture = shrunk(&DynamicImage::new_rgb8(width, height), 768);
+            (picture.width(), picture.height())
+        };
+        assert_eq!(sides(1536, 1000), (768, 500));
+        assert_eq!(sides(100, 3000), (26, 768));
+        assert_eq!(sides(768, 20), (768, 20));
+    }
+}

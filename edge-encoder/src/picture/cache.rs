@@ -1,0 +1,63 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{EdgeError, Plan};
+
+/// A camera has one size, upright and lying: two plans of each kind.
+const PLANS: usize = 4;
+
+/// The plans of the last few shapes, the latest last.
+#[derive(Debug, Default)]
+pub(super) struct PlanCache {
+    plans: Mutex<Vec<([usize; 2], Arc<Plan>)>>,
+}
+
+impl PlanCache {
+    /// The plan for `[rows, columns]`, made when it is not there.
+    pub(super) fn get(
+        &self,
+        shape: [usize; 2],
+        make: impl FnOnce() -> Result<Plan, EdgeError>,
+    ) -> Result<Arc<Plan>, EdgeError> {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = plans.iter().position(|(made_for, _)| *made_for == shape) {
+            plans[at..].rotate_left(1);
+        } else {
+            let plan = Arc::new(make()?);
+            if plans.len() == PLANS {
+                plans.remove(0);
+            }
+            plans.push((shape, plan));
+        }
+        match plans.last() {
+            Some((_, plan)) => Ok(Arc::clone(plan)),
+            None => unreachable!("one was just put there"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lopside_onnx::{GraphBuilder, encode};
+
+    use super::*;
+
+    fn plan() -> Result<Plan, EdgeError> {
+        let mut graph = GraphBuilder::new("relu");
+        let x = graph.input("x", &["n".into()]);
+        let y = graph.relu(&x, "y");
+        graph.output(&y, &["n".into()]);
+        Plan::new(&encode(&graph.build()), vec![1])
+    }
+
+    #[test]
+    fn the_latest_plans_are_kept() {
+        let cache = PlanCache::default();
+        let kept = |side| cache.get([side, 1], || Err(EdgeError::Model("not there".into()))).is_ok();
+        for side in 0..PLANS {
+            cache.get([side, 1], plan).unwrap();
+        }
+        assert!(kept(0));
+        cache.get([9, 1], plan).unwrap();
+        assert!(kept(0) && kept(9) && !kept(1));
+    }
+}

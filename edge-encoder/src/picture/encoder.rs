@@ -1,0 +1,176 @@
+use std::time::Instant;
+
+use image::DynamicImage;
+use lopside_bundle::picture::{PictureBundle, PictureInput};
+use lopside_latent::{
+    IdOnWire,
+    picture::{PictureHeader, PictureSpace, Quality},
+};
+
+use super::{
+    eight_bit,
+    halves::Halves,
+    samples::Samples,
+    strips::{Bands, Grid, Strips},
+};
+use crate::{EdgeError, Encoded, Timing};
+
+/// The longest side of a picture that a frame can tell.
+const MAX_SIDE: u32 = 1 << 24;
+
+/// The encoder half of a photo model's bundle, ready to run on pictures of any size: mirrored samples, tract strip by
+/// strip with a plan of fixed shape a picture width, latent coder.
+///
+/// Working memory is about 4 bytes a pixel at 96 bands, beside the picture itself. Plans of the latest sizes are
+/// kept, so the first picture of a size takes a few milliseconds longer.
+#[derive(Debug)]
+pub struct PictureEncoder {
+    name: String,
+    halves: Halves,
+    input: PictureInput,
+    space: PictureSpace,
+}
+
+/// How a picture is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PictureOptions {
+    /// How finely.
+    pub quality: Quality,
+    /// How many layers the frame has, coarsest first; `None` for all.
+    pub layers: Option<usize>,
+    /// How many threads run the model; 0 counts as 1.
+    pub threads: usize,
+    /// Whether the frame carries its latent space's id.
+    pub id: IdOnWire,
+}
+
+impl PictureOptions {
+    /// All layers, one thread, the id in the frame.
+    #[must_use]
+    pub fn new(quality: Quality) -> Self {
+        Self { quality, layers: None, threads: 1, id: IdOnWire::Present }
+    }
+}
+
+/// What the model makes of a picture.
+struct Analysed<T> {
+    /// Layers `[channels, rows, columns]`, coarsest first; without the finest when it is bands.
+    layers: Vec<Vec<f32>>,
+    /// The finest layer when it is bands, made into what was asked for.
+    finest: Option<Vec<T>>,
+    timing: Timing,
+}
+
+impl PictureEncoder {
+    /// Loads the encoder of a bundle.
+    ///
+    /// # Errors
+    /// [`EdgeError::Model`] when tract cannot run it or its tensors are not what the manifest says.
+    pub fn new(bundle: &PictureBundle) -> Result<Self, EdgeError> {
+        Ok(Self {
+            name: bundle.manifest.name.clone(),
+            halves: Halves::new(bundle)?,
+            input: bundle.manifest.input,
+            space: bundle.space.clone(),
+        })
+    }
+
+    /// The bundle's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The latent space of its frames.
+    #[must_use]
+    pub fn space(&self) -> &PictureSpace {
+        &self.space
+    }
+
+    /// The frame of a picture of any size. Pictures without colour are marked as grey.
+    ///
+    /// # Errors
+    /// [`EdgeError::Sides`] for a picture that no frame can tell the size of, [`EdgeError::Layers`] when the model
+    /// has not as many layers, [`EdgeError::Model`] or [`EdgeError::Latent`] when it yields none of its latent space.
+    pub fn encode(&self, picture: &DynamicImage, options: &PictureOptions) -> Result<Encoded, EdgeError> {
+        let all = self.space.layout().layers().len();
+        let wanted = options.layers.unwrap_or(all);
+        if !(1..=all).contains(&wanted) {
+            return Err(EdgeError::Layers { found: wanted, layers: all });
+        }
+        let start = Instant::now();
+        let picture = eight_bit(picture);
+        let header = PictureHeader {
+            width: picture.width(),
+            height: picture.height(),
+            grey: !picture.color().has_color(),
+            quality: options.quality,
+        };
+        let converted = start.elapsed();
+        let quantise = |layer: usize, maps: &[f32]| {
+            Ok(self.space.quantiser().quantise(layer, options.quality.index(), maps)?)
+        };
+        let finest = (wanted == all).then_some(|maps: &[f32]| quantise(all - 1, maps));
+        let Analysed { layers, finest, mut timing } = self.analyse(&picture, options.threads, finest)?;
+        let start = Instant::now();
+        let coarser = layers.iter().take(wanted).enumerate().map(|(layer, maps)| quantise(layer, maps));
+        let mut integers = coarser.collect::<Result<Vec<_>, EdgeError>>()?;
+        drop(layers);
+        integers.extend(finest);
+        let frame = self.space.encode_integers(header, &integers, options.id)?;
+        timing.preprocess += converted;
+        timing.code += start.elapsed();
+        Ok(Encoded { frame, timing })
+    }
+
+    /// The layers of a picture before quantisation, coarsest first, each `[channels, rows, columns]` of the
+    /// [layout's dimensions](lopside_latent::picture::Layout::dims).
+    ///
+    /// # Errors
+    /// [`EdgeError::Sides`] or [`EdgeError::Model`], as [`PictureEncoder::encode`].
+    pub fn layers(&self, picture: &DynamicImage) -> Result<Vec<Vec<f32>>, EdgeError> {
+        let copy = |maps: &[f32]| Ok(maps.to_vec());
+        let Analysed { mut layers, finest, .. } = self.analyse(&eight_bit(picture), 1, Some(copy))?;
+        layers.extend(finest);
+        Ok(layers)
+    }
+
+    /// Runs the model on a picture from [`eight_bit`].
+    fn analyse<T, F>(
+        &self,
+        picture: &DynamicImage,
+        threads: usize,
+        finest: Option<F>,
+    ) -> Result<Analysed<T>, EdgeError>
+    where
+        T: Copy + Default + Send,
+        F: Fn(&[f32]) -> Result<Vec<T>, EdgeError> + Sync,
+    {
+        let grid = self.grid(picture.width(), picture.height())?;
+        let start = Instant::now();
+        let samples = Samples::new(picture, &self.input, self.space.layout().alignment() as usize);
+        let plan = self.halves.first(grid.strip_input())?;
+        let prepared = start.elapsed();
+        let low = self.halves.low;
+        let high = finest.filter(|_| self.halves.finest_is_bands());
+        let high = high.map(|made| (self.halves.bands - low, made));
+        let strips = Strips { samples: &samples, plan: &plan, grid, low, high };
+        let Bands { low, high, mut timing } = strips.run(threads)?;
+        let start = Instant::now();
+        let layers = self.halves.layers(low, [grid.rows, grid.columns])?;
+        timing.preprocess += prepared;
+        timing.model += start.elapsed();
+        Ok(Analysed { layers, finest: high, timing })
+    }
+
+    fn grid(&self, width: u32, height: u32) -> Result<Grid, EdgeError> {
+        if ![width, height].iter().all(|side| (1..=MAX_SIDE).contains(side)) {
+            return Err(EdgeError::Sides { width, height, limit: MAX_SIDE });
+        }
+        let layout = self.space.layout();
+        let finest = layout.layers().len() - 1;
+        let [rows, columns] = layout.dims(finest, width, height);
+        let stride = layout.layers()[finest].stride as usize;
+        Ok(Grid { rows, columns, stride, reach: self.input.reach as usize })
+    }
+}

@@ -1,0 +1,166 @@
+use lopside_bundle::picture::{PictureBundle, PictureManifest};
+use lopside_latent::picture::Layout;
+use tract_onnx::prelude::{InferenceModel, OutletId};
+
+use super::cache::PlanCache;
+use crate::{
+    EdgeError, Plan,
+    plan::{Outputs, failed, parse},
+};
+use std::sync::Arc;
+
+/// The encoder's graph, cut at the bands.
+#[derive(Debug)]
+pub(super) struct Halves {
+    /// Picture to bands.
+    first: InferenceModel,
+    /// Bands to layers, without the finest when it is bands already.
+    second: InferenceModel,
+    first_plans: PlanCache,
+    second_plans: PlanCache,
+    /// Channels that the first half yields.
+    pub(super) bands: usize,
+    /// How many of them, from the first on, the second half needs.
+    pub(super) low: usize,
+}
+
+impl Halves {
+    /// Cuts the encoder of a bundle and tries both halves on a small picture.
+    ///
+    /// # Errors
+    /// [`EdgeError::Model`] when tract cannot run it or it is not what the manifest says.
+    pub(super) fn new(bundle: &PictureBundle) -> Result<Self, EdgeError> {
+        let manifest = &bundle.manifest;
+        let model = parse(&bundle.encoder)?;
+        let input = manifest.encoder.input.as_str();
+        let bands = outlet(&model, &manifest.encoder.bands)?;
+        let layers: Vec<OutletId> =
+            manifest.layers.iter().map(|layer| outlet(&model, &layer.tensor)).collect::<Result<_, _>>()?;
+        let first = cut(&model, node(&model, input)?, &[bands])?;
+        let trial = Trial::new(manifest, bundle.space.layout(), &first)?;
+        let (second, low) = trial.second_half(&model, bands, &layers)?;
+        Ok(Self {
+            first,
+            second,
+            first_plans: PlanCache::default(),
+            second_plans: PlanCache::default(),
+            bands: trial.bands,
+            low,
+        })
+    }
+
+    /// Whether the finest layer is the bands that the second half does not need.
+    pub(super) fn finest_is_bands(&self) -> bool {
+        self.low < self.bands
+    }
+
+    /// Picture `[1, 3, rows, columns]` to bands.
+    pub(super) fn first(&self, [rows, columns]: [usize; 2]) -> Result<Arc<Plan>, EdgeError> {
+        let make = || Plan::of(self.first.clone(), vec![1, 3, rows, columns]);
+        self.first_plans.get([rows, columns], make)
+    }
+
+    /// The layers of low bands `[low, rows, columns]`, coarsest first.
+    pub(super) fn layers(
+        &self,
+        low: Vec<f32>,
+        [rows, columns]: [usize; 2],
+    ) -> Result<Vec<Vec<f32>>, EdgeError> {
+        if self.low == 0 {
+            return Ok(Vec::new());
+        }
+        let make = || Plan::of(self.second.clone(), vec![1, self.low, rows, columns]);
+        let outputs = self.second_plans.get([rows, columns], make)?.run_filled(|input| {
+            input.copy_from_slice(&low);
+            drop(low);
+        })?;
+        maps(&outputs)
+    }
+}
+
+/// A small picture's bands, to find out how the second half uses them.
+struct Trial {
+    bands: usize,
+    rows: usize,
+    finest: usize,
+    values: Vec<f32>,
+}
+
+impl Trial {
+    /// Blocks of the coarsest layer a side.
+    const BLOCKS: usize = 2;
+
+    /// Checks that the first half yields bands of the finest layer's stride, and makes some.
+    fn new(manifest: &PictureManifest, layout: &Layout, first: &InferenceModel) -> Result<Self, EdgeError> {
+        let reach = manifest.input.reach as usize;
+        let side = Self::BLOCKS * layout.alignment() as usize;
+        let (finest, stride) =
+            layout.layers().last().map_or((0, 1), |l| (l.channels as usize, l.stride as usize));
+        let input_side = side + 2 * reach;
+        let outputs = Plan::of(first.clone(), vec![1, 3, input_side, input_side])?.run_filled(|_| ())?;
+        let dims = outputs.dims(0);
+        let rows = side / stride;
+        match *dims {
+            [1, bands, found_rows, found_columns] if [found_rows, found_columns] == [rows; 2] => {
+                // Values that no two places share, so that a copy is known for one.
+                let values = (0..bands * rows * rows).map(|i| i as f32 / 1024.0).collect();
+                Ok(Self { bands, rows, finest, values })
+            }
+            _ => Err(EdgeError::Model(format!(
+                "its bands are {dims:?} for an input of [1, 3, {input_side}, {input_side}], not [1, channels, \
+                 {rows}, {rows}] as its finest layer: reach or stride in bundle.json does not fit"
+            ))),
+        }
+    }
+
+    /// The second half and how many bands it needs. When the finest layer is a copy of the last bands and the
+    /// others do not depend on these, they need not pass through it.
+    fn second_half(
+        &self,
+        model: &InferenceModel,
+        bands: OutletId,
+        layers: &[OutletId],
+    ) -> Result<(InferenceModel, usize), EdgeError> {
+        let whole = cut(model, bands, layers)?;
+        let expected = maps(&self.run(&whole, self.bands)?)?;
+        let low = self.bands.saturating_sub(self.finest);
+        let split = low * self.rows * self.rows;
+        if expected.last().is_some_and(|finest| *finest == self.values[split..]) {
+            let coarser = &layers[..layers.len() - 1];
+            if coarser.is_empty() {
+                return Ok((whole, low));
+            }
+            let second = cut(model, bands, coarser)?;
+            // A half that needs the missing bands does not compile, or yields something else.
+            let found = self.run(&second, low).and_then(|outputs| maps(&outputs));
+            if found.is_ok_and(|found| found == expected[..coarser.len()]) {
+                return Ok((second, low));
+            }
+        }
+        Ok((whole, self.bands))
+    }
+
+    fn run(&self, model: &InferenceModel, bands: usize) -> Result<Outputs, EdgeError> {
+        let plan = Plan::of(model.clone(), vec![1, bands, self.rows, self.rows])?;
+        plan.run_filled(|input| input.copy_from_slice(&self.values[..input.len()]))
+    }
+}
+
+fn maps(outputs: &Outputs) -> Result<Vec<Vec<f32>>, EdgeError> {
+    (0..outputs.len()).map(|number| Ok(outputs.values(number)?.to_vec())).collect()
+}
+
+/// The part of a model between a tensor and others.
+fn cut(model: &InferenceModel, from: OutletId, to: &[OutletId]) -> Result<InferenceModel, EdgeError> {
+    let cut = || model.clone().with_input_outlets(&[from])?.with_output_outlets(to)?.into_compact();
+    cut().map_err(|error| failed(&error))
+}
+
+fn outlet(model: &InferenceModel, tensor: &str) -> Result<OutletId, EdgeError> {
+    model.find_outlet_label(tensor).map_or_else(|| node(model, tensor), Ok)
+}
+
+fn node(model: &InferenceModel, tensor: &str) -> Result<OutletId, EdgeError> {
+    let found = model.node_id_by_name(tensor);
+    found.map(OutletId::from).map_err(|_| EdgeError::Model(format!("it has no tensor {tensor:?}")))
+}

@@ -1,0 +1,19 @@
+//! Photo models at the edge: pictures of any size, in bounded memory.
+//!
+//! ```text
+//! picture u8 ─► strip f32 ─first half─► bands ┬─ low bands f32 ──second half──► coarser layers f32 ─► i16 ┐
+//!  (mirrored)   a few rows of blocks          └─ the rest: the finest layer, strip by strip ────────► i16 ┴► frame
+//! ```
+//! The first half is most of the work and its maps would be as large as the picture as floats, so it runs strip by
+//! strip, in as many threads as wanted, and the finest layer is quantised before the next strip. The second half
+//! sees the whole height, but only the few bands that it needs.
+
+mod cache;
+mod encoder;
+mod halves;
+mod planes;
+mod samples;
+mod strips;
+
+pub use encoder::{PictureEncoder, PictureOptions};
+pub use samples::eight_bit;

@@ -1,0 +1,130 @@
+use std::{borrow::Cow, ops::Range};
+
+use image::DynamicImage;
+use lopside_bundle::picture::PictureInput;
+
+/// The picture as photo models see it: 8-bit grey or RGB. Deeper samples are scaled, an alpha channel is dropped;
+/// a picture that is 8-bit grey or RGB already is not copied.
+#[must_use]
+pub fn eight_bit(picture: &DynamicImage) -> Cow<'_, DynamicImage> {
+    match picture {
+        DynamicImage::ImageLuma8(_) | DynamicImage::ImageRgb8(_) => Cow::Borrowed(picture),
+        _ if picture.color().has_color() => Cow::Owned(picture.to_rgb8().into()),
+        _ => Cow::Owned(picture.to_luma8().into()),
+    }
+}
+
+/// A picture's samples as the encoder's input: three planes (of grey the same), mapped from 0…255 to the bundle's
+/// `low…high`, continued by its mirror image.
+#[derive(Debug)]
+pub(super) struct Samples<'a> {
+    bytes: &'a [u8],
+    /// Bytes a pixel, 1 or 3.
+    channels: usize,
+    width: usize,
+    height: usize,
+    /// Rows of the picture and its continuation, without `reach`.
+    aligned_height: usize,
+    reach: usize,
+    /// For every column of the input, where the pixel's bytes are in a row.
+    columns: Vec<usize>,
+    /// What a sample becomes.
+    values: [f32; 256],
+}
+
+impl<'a> Samples<'a> {
+    /// Of a picture from [`eight_bit`] of at least one pixel, its sides continued to multiples of `alignment`.
+    pub(super) fn new(picture: &'a DynamicImage, input: &PictureInput, alignment: usize) -> Self {
+        let channels = usize::from(picture.color().channel_count());
+        let [width, height] = [picture.width() as usize, picture.height() as usize];
+        let aligned_width = width.next_multiple_of(alignment);
+        let reach = input.reach as usize;
+        let column = |x| channels * source(x, aligned_width, width, reach);
+        let span = input.high - input.low;
+        Self {
+            bytes: picture.as_bytes(),
+            channels,
+            width,
+            height,
+            aligned_height: height.next_multiple_of(alignment),
+            reach,
+            columns: (0..aligned_width + 2 * reach).map(column).collect(),
+            values: std::array::from_fn(|sample| input.low + span * (sample as f32 / 255.0)),
+        }
+    }
+
+    /// Writes rows of the input (row 0 is `reach` rows above the picture) into `out`, `[3, rows, columns]`.
+    pub(super) fn fill(&self, rows: Range<usize>, out: &mut [f32]) {
+        let columns = self.columns.len();
+        let plane = rows.len() * columns;
+        for (row, y) in rows.enumerate() {
+            let start = source(y, self.aligned_height, self.height, self.reach) * self.width * self.channels;
+            let bytes = &self.bytes[start..start + self.width * self.channels];
+            for channel in 0..3 {
+                let offset = channel % self.channels;
+                let out = &mut out[channel * plane + row * columns..][..columns];
+                for (value, &column) in out.iter_mut().zip(&self.columns) {
+                    *value = self.values[usize::from(bytes[column + offset])];
+                }
+            }
+        }
+    }
+}
+
+/// The row or column of the picture that stands at `index` of the input: mirrored at the aligned border, as the
+/// models assume, then at the picture's own.
+fn source(index: usize, aligned: usize, side: usize, reach: usize) -> usize {
+    mirror(mirror(index as isize - reach as isize, aligned) as isize, side)
+}
+
+/// Where the mirror image shows `index` of `0..side`, the border samples repeated.
+fn mirror(index: isize, side: usize) -> usize {
+    let index = index.rem_euclid(2 * side as isize) as usize;
+    index.min(2 * side - 1 - index)
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{GrayImage, Luma, Rgb, RgbImage};
+
+    use super::*;
+
+    const INPUT: PictureInput = PictureInput { low: 0.0, high: 255.0, reach: 2 };
+
+    fn filled(picture: &DynamicImage, rows: Range<usize>, alignment: usize) -> Vec<f32> {
+        let samples = Samples::new(picture, &INPUT, alignment);
+        let mut out = vec![-1.0; 3 * rows.len() * samples.columns.len()];
+        samples.fill(rows, &mut out);
+        out
+    }
+
+    #[test]
+    fn the_picture_is_continued_by_its_mirror_image() {
+        let picture = GrayImage::from_fn(3, 1, |x, _| Luma([10 + x as u8])).into();
+        let row = [11.0, 10.0, 10.0, 11.0, 12.0, 12.0, 12.0, 12.0];
+        assert_eq!(filled(&picture, 0..1, 4), [row; 3].concat());
+        let dot = GrayImage::from_pixel(1, 1, Luma([7])).into();
+        assert_eq!(filled(&dot, 0..8, 4), [7.0; 3 * 8 * 8]);
+    }
+
+    #[test]
+    fn colours_become_planes() {
+        let picture = RgbImage::from_fn(1, 2, |_, y| Rgb([1, 2, 3].map(|c| c + 10 * y as u8))).into();
+        let rows = filled(&picture, 2..4, 1);
+        let planes = [1, 11, 2, 12, 3, 13].map(|value| [f32::from(value as u8); 5]);
+        assert_eq!(rows, planes.concat());
+    }
+
+    #[test]
+    fn other_kinds_of_pictures_are_converted_once() {
+        assert!(matches!(eight_bit(&DynamicImage::new_rgb8(1, 1)), Cow::Borrowed(_)));
+        for (picture, channels) in [
+            (DynamicImage::new_rgba8(1, 1), 3),
+            (DynamicImage::new_rgb16(1, 1), 3),
+            (DynamicImage::new_luma_a8(1, 1), 1),
+            (DynamicImage::new_luma16(1, 1), 1),
+        ] {
+            assert_eq!(eight_bit(&picture).color().channel_count(), channels);
+        }
+    }
+}

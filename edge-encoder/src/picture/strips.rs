@@ -1,0 +1,154 @@
+//! The first half of the model, strip by strip.
+
+use std::{
+    ops::AddAssign,
+    panic,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{planes::Planes, samples::Samples};
+use crate::{EdgeError, Plan, Timing};
+
+/// Blocks of a strip, about: enough to keep the matrix product busy, few enough to stay in the cache.
+const STRIP_BLOCKS: usize = 2048;
+
+/// Where the blocks of a picture are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grid {
+    /// Rows of blocks.
+    pub(super) rows: usize,
+    /// Blocks a row.
+    pub(super) columns: usize,
+    /// Pixels of a block in each direction.
+    pub(super) stride: usize,
+    /// Samples beyond a strip on every side.
+    pub(super) reach: usize,
+}
+
+impl Grid {
+    /// Rows of blocks of every strip.
+    fn strip_rows(&self) -> usize {
+        (STRIP_BLOCKS / self.columns).clamp(1, self.rows)
+    }
+
+    /// Rows and columns of a strip's input.
+    pub(super) fn strip_input(&self) -> [usize; 2] {
+        [self.strip_rows(), self.columns].map(|blocks| blocks * self.stride + 2 * self.reach)
+    }
+
+    fn strips(&self) -> usize {
+        self.rows.div_ceil(self.strip_rows())
+    }
+}
+
+/// What is done with the first half's bands.
+pub(super) struct Strips<'a, F> {
+    pub(super) samples: &'a Samples<'a>,
+    pub(super) plan: &'a Plan,
+    pub(super) grid: Grid,
+    /// Bands that are kept as they are, from the first on.
+    pub(super) low: usize,
+    /// The others, and what becomes of them; `None` drops them.
+    pub(super) high: Option<(usize, F)>,
+}
+
+/// The bands of a whole picture.
+#[derive(Debug)]
+pub(super) struct Bands<T> {
+    /// `[low, rows, columns]`.
+    pub(super) low: Vec<f32>,
+    /// `[high, rows, columns]`, if wanted.
+    pub(super) high: Option<Vec<T>>,
+    /// How long each stage took: with several threads, the mean over them.
+    pub(super) timing: Timing,
+}
+
+struct Halves<T> {
+    low: Planes<f32>,
+    high: Option<Planes<T>>,
+}
+
+impl<T, F> Strips<'_, F>
+where
+    T: Copy + Default + Send,
+    F: Fn(&[f32]) -> Result<Vec<T>, EdgeError> + Sync,
+{
+    /// Runs all strips in up to `threads` threads, this one included.
+    pub(super) fn run(&self, threads: usize) -> Result<Bands<T>, EdgeError> {
+        let Grid { rows, columns, .. } = self.grid;
+        let planes = Mutex::new(Halves {
+            low: Planes::new([self.low, rows, columns]),
+            high: self.high.as_ref().map(|(channels, _)| Planes::new([*channels, rows, columns])),
+        });
+        let next = AtomicUsize::new(0);
+        let threads = threads.clamp(1, self.grid.strips());
+        let work = || self.work(&next, &planes);
+        let timing = thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut timing = work()?;
+            for other in others {
+                timing += other.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?;
+            }
+            Ok::<_, EdgeError>(timing)
+        })?;
+        let Halves { low, high } = planes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let timing = timing.shared_by(threads as u32);
+        Ok(Bands { low: low.into_values(), high: high.map(Planes::into_values), timing })
+    }
+
+    /// Takes strips as long as there are any.
+    fn work(&self, next: &AtomicUsize, planes: &Mutex<Halves<T>>) -> Result<Timing, EdgeError> {
+        let mut timing = Timing::default();
+        loop {
+            let strip = next.fetch_add(1, Ordering::Relaxed);
+            if strip >= self.grid.strips() {
+                return Ok(timing);
+            }
+            timing += self.strip(strip, planes)?;
+        }
+    }
+
+    fn strip(&self, strip: usize, planes: &Mutex<Halves<T>>) -> Result<Timing, EdgeError> {
+        let Grid { rows, columns, stride, reach } = self.grid;
+        let strip_rows = self.grid.strip_rows();
+        // The plan's shape is fixed, so the last strip goes back over rows that are there already.
+        let first = (strip * strip_rows).min(rows - strip_rows);
+        let skip = strip * strip_rows - first;
+        let start = Instant::now();
+        let mut preprocess = Duration::ZERO;
+        let outputs = self.plan.run_filled(|input| {
+            let pixels = first * stride..(first + strip_rows) * stride + 2 * reach;
+            self.samples.fill(pixels, input);
+            preprocess = start.elapsed();
+        })?;
+        let modelled = Instant::now();
+        let (low, high) = outputs.values(0)?.split_at(self.low * strip_rows * columns);
+        let high = self.high.as_ref().map(|(_, made)| made(high)).transpose()?;
+        let mut planes = planes.lock().unwrap_or_else(PoisonError::into_inner);
+        planes.low.paste(low, first, skip);
+        if let (Some(planes), Some(high)) = (&mut planes.high, high) {
+            planes.paste(&high, first, skip);
+        }
+        Ok(Timing { preprocess, model: modelled - start - preprocess, code: modelled.elapsed() })
+    }
+}
+
+impl AddAssign for Timing {
+    fn add_assign(&mut self, other: Self) {
+        self.preprocess += other.preprocess;
+        self.model += other.model;
+        self.code += other.code;
+    }
+}
+
+impl Timing {
+    fn shared_by(self, threads: u32) -> Self {
+        let Self { preprocess, model, code } = self;
+        Self { preprocess: preprocess / threads, model: model / threads, code: code / threads }
+    }
+}

@@ -1,0 +1,121 @@
+//! What each subcommand does for photographs.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use cloud_decoder::Runtime;
+use lopside_bundle::{
+    Part,
+    picture::{AnyBundle, PictureBundle, add_head, set_card},
+};
+
+use super::{
+    bundle as bundles, card,
+    evaluate::{self as evaluation, PhotoEvaluation},
+    own::OwnCodec,
+    train::{PhotoRun, Training},
+};
+use crate::{
+    TrainingError,
+    cli::{BundleArgs, EvaluateArgs, FinetuneArgs, PhotoArgs, TrainArgs},
+    photos,
+    steps::DRAFT_CARD,
+};
+
+/// `train --preset photo`.
+pub(crate) fn train(args: &TrainArgs) -> Result<(), TrainingError> {
+    let run = args.run();
+    let training = Training {
+        options: args.photo(),
+        tiles: tiles(&args.photo, &run)?,
+        run,
+        resume: args.resume,
+        until: args.until,
+        from: None,
+    };
+    training.go(&args.device.open()?)
+}
+
+/// `bundle --preset photo`.
+pub(crate) fn bundle(args: &BundleArgs, runtime: &Runtime) -> Result<(), TrainingError> {
+    train(&args.train)?;
+    let run = args.train.run();
+    bundles::bundle(&run, &args.train.photo.train(), &args.out, DRAFT_CARD)?;
+    let bundle = open(&args.out)?;
+    let test = args.train.photo.test();
+    let figures = measure(&bundle, &test, &run.join("evaluation"), runtime)?;
+    let run = PhotoRun::read(&run)?;
+    set_card(&args.out, &card::write(&run, &bundle.manifest, &figures))?;
+    print!("{}", figures.table());
+    eprintln!("bundle in {}", args.out.display());
+    Ok(())
+}
+
+/// `evaluate`, of a photo bundle.
+pub(crate) fn evaluate(
+    args: &EvaluateArgs,
+    bundle: &PictureBundle,
+    runtime: &Runtime,
+) -> Result<(), TrainingError> {
+    let figures = measure(bundle, &args.photos, &args.out, runtime)?;
+    if args.json {
+        print!("{}", figures.json()?);
+    } else {
+        print!("{}", figures.table());
+    }
+    eprintln!("curves and pictures in {}", args.out.display());
+    Ok(())
+}
+
+/// `finetune-decoder`.
+pub(crate) fn finetune(args: &FinetuneArgs) -> Result<(), TrainingError> {
+    let before = PhotoRun::read(&args.run)?;
+    let options = super::PhotoOptions {
+        steps: args.photo.steps.max(1),
+        batch: args.batch.max(1),
+        crop: args.photo.crop,
+        learning_rate: args.learning_rate,
+        seed: args.seed,
+        ..before.options.clone()
+    };
+    let training = Training {
+        options,
+        tiles: tiles(&args.photo, &args.out)?,
+        run: args.out.clone(),
+        resume: args.resume,
+        until: None,
+        from: Some(args.run.clone()),
+    };
+    training.go(&args.device.open()?)?;
+    let bundle = open(&args.bundle)?;
+    let version = bundle.manifest.heads.iter().map(|head| head.version).max().unwrap_or(0) + 1;
+    let run = PhotoRun::read(&args.out)?;
+    let space = bundle.manifest.latent_space.to_string();
+    let head = bundles::head(&run.model(&Device::flex())?, &run.options.spec(), &space, version)?;
+    add_head(&args.bundle, &head)?;
+    eprintln!("{} has head {:?} version {version}", args.bundle.display(), head.name);
+    Ok(())
+}
+
+fn measure(
+    bundle: &PictureBundle,
+    photos: &Path,
+    out: &Path,
+    runtime: &Runtime,
+) -> Result<PhotoEvaluation, TrainingError> {
+    evaluation::evaluate(&mut OwnCodec::new(bundle, runtime)?, photos, out)
+}
+
+fn open(folder: &Path) -> Result<PictureBundle, TrainingError> {
+    match AnyBundle::load(folder, Part::Whole)? {
+        AnyBundle::Picture(bundle) => Ok(bundle),
+        AnyBundle::Vector(_) => Err(TrainingError::NoPhotoBundle { folder: folder.to_owned() }),
+    }
+}
+
+/// The tile cache of the photographs, made when it is missing or no longer fits them.
+fn tiles(args: &PhotoArgs, run: &Path) -> Result<PathBuf, TrainingError> {
+    let cache = args.tiles.clone().unwrap_or_else(|| run.join("tiles"));
+    photos::build(&args.train(), &cache, photos::TileOptions::default())?;
+    Ok(cache)
+}
