@@ -323,6 +323,9 @@ pub struct CalibrateArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub budget: BudgetArg,
+    /// The photographs to count on, searched recursively [runs of preset photo]
+    #[arg(long, default_value = "data/photos/train", value_name = "DIR")]
+    pub photos: PathBuf,
     /// Where the bundle goes
     #[arg(long, default_value = "bundles/fashion", value_name = "DIR")]
     pub out: PathBuf,

@@ -86,6 +86,9 @@ fn split_step(run: &Path, runtime: &Runtime) -> Result<f32, TrainingError> {
 }
 
 fn calibrate_command(args: &CalibrateArgs) -> Result<(), TrainingError> {
+    if photo::steps::calibrate(args)? {
+        return Ok(());
+    }
     let runtime = engines::runtime(&args.export.runtime.onnxruntime)?;
     let data = read(&args.data, Split::Train)?;
     let run = &args.export.run.run;

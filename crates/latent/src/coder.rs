@@ -116,7 +116,7 @@ impl BitDecoder {
 
     /// Whether all of the payload was read. The decoder reads a few words ahead, so this finds what is much too
     /// long, not another spelling of the same integers.
-    pub(crate) fn is_exhausted(self) -> bool {
+    pub(crate) fn has_taken_all(self) -> bool {
         let (words, ..) = self.coder.into_raw_parts();
         ReadWords::<u16, Queue>::maybe_exhausted(&words)
     }

@@ -16,12 +16,13 @@ use lopside_latent::{
 
 const ID: LatentSpaceId = LatentSpaceId::new([0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7]);
 const CONTEXTS: &str = include_str!("golden/pictures/contexts.hex");
-const VECTORS: [(&str, &str); 9] = [
+const VECTORS: [(&str, &str); 10] = [
     ("black", include_str!("golden/pictures/black.txt")),
     ("extreme", include_str!("golden/pictures/extreme.txt")),
     ("first-layer", include_str!("golden/pictures/first-layer.txt")),
     ("grey", include_str!("golden/pictures/grey.txt")),
     ("high", include_str!("golden/pictures/high.txt")),
+    ("large", include_str!("golden/pictures/large.txt")),
     ("odd", include_str!("golden/pictures/odd.txt")),
     ("one-pixel", include_str!("golden/pictures/one-pixel.txt")),
     ("session", include_str!("golden/pictures/session.txt")),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     TrainingError,
-    cli::{BundleArgs, EvaluateArgs, FinetuneArgs, PhotoArgs, TrainArgs},
+    cli::{BundleArgs, CalibrateArgs, EvaluateArgs, FinetuneArgs, PhotoArgs, TrainArgs},
     photos,
     steps::DRAFT_CARD,
 };
@@ -49,6 +49,17 @@ pub(crate) fn bundle(args: &BundleArgs, runtime: &Runtime) -> Result<(), Trainin
     print!("{}", figures.table());
     eprintln!("bundle in {}", args.out.display());
     Ok(())
+}
+
+/// `calibrate`, of a photo run; whether it is one.
+pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<bool, TrainingError> {
+    let run = &args.export.run.run;
+    if PhotoRun::read(run).is_err() {
+        return Ok(false);
+    }
+    bundles::bundle(run, &args.photos, &args.out, DRAFT_CARD)?;
+    eprintln!("bundle in {}", args.out.display());
+    Ok(true)
 }
 
 /// `evaluate`, of a photo bundle.

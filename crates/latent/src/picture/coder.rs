@@ -75,7 +75,7 @@ impl Stripe {
             sum(coded, place.columns, predictor(model, first + channel), &mut values)
         };
         self.code(&mut coder, model, place, |_, coded| coded.fill(0), after)?;
-        if coder.is_exhausted() { Ok(values) } else { Err(LatentError::Payload) }
+        if coder.has_taken_all() { Ok(values) } else { Err(LatentError::Payload) }
     }
 
     /// Walks through a layer's channels. `before` fills what is to be coded, `after` takes what was.

@@ -68,6 +68,6 @@ mod tests {
             steps.map(u64::from).sum::<u64>()
         };
         let (sky, ground) = (roughness(10), roughness(HEIGHT - 10));
-        assert!(sky < 10 && ground > 4 * u64::from(WIDTH), "{sky} {ground}");
+        assert!(sky < 10 && ground > 2 * u64::from(WIDTH), "{sky} {ground}");
     }
 }

@@ -1,0 +1,79 @@
+//! A photo model from nothing: a tiny training on made-up photographs, resumed, calibrated, and its frames through
+//! both binaries.
+
+// A helper that cannot go on fails its test.
+#![allow(clippy::unwrap_used)]
+
+use std::{fs, path::Path};
+
+use image::{DynamicImage, Rgb, RgbImage};
+use lopside_e2e::{Cloud, binary, stdout};
+use lopside_quality::psnr;
+use serde_json::Value;
+
+/// Smooth shades with edges and some noise, `seed` deciding where.
+fn photograph(seed: u32, width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let wave = ((x + 37 * seed) as f32 / 61.0).sin() * ((y + 11 * seed) as f32 / 47.0).cos();
+        let edge = if (x + y / 2 + 50 * seed) % 190 < 60 { 40.0 } else { 0.0 };
+        let noise = (x.wrapping_mul(73_856_093) ^ y.wrapping_mul(19_349_663) ^ seed) % 13;
+        let grey = 110.0 + 70.0 * wave + edge + noise as f32;
+        Rgb([grey, grey * 0.8 + 20.0, 220.0 - grey * 0.6].map(|v| v.clamp(0.0, 255.0) as u8))
+    })
+}
+
+fn photographs(folder: &Path) {
+    for seed in 0..4 {
+        photograph(seed, 640, 560).save(folder.join(format!("photo-{seed}.png"))).unwrap();
+    }
+}
+
+fn train(photos: &Path, run: &Path, args: &[&str]) {
+    let mut command = binary("training");
+    command.args(["train", "--preset", "photo", "--photos"]).arg(photos).arg("--run").arg(run);
+    let small = ["--width", "8", "--blocks", "1", "--batch", "2", "--crop", "64", "--steps", "6"];
+    let _ = stdout(command.args(small).args(args));
+}
+
+fn metrics(run: &Path) -> Value {
+    serde_json::from_slice(&fs::read(run.join("metrics.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_photo_model_is_trained_calibrated_and_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photos, whole, parts) =
+        (folder.path().join("photos"), folder.path().join("whole"), folder.path().join("parts"));
+    fs::create_dir(&photos).unwrap();
+    photographs(&photos);
+    train(&photos, &whole, &[]);
+    train(&photos, &parts, &["--until", "3"]);
+    train(&photos, &parts, &["--resume"]);
+    let last = |run: &Path| metrics(run)["points"].as_array().unwrap().last().unwrap()["psnr"].clone();
+    assert_eq!(last(&whole), last(&parts), "a resumed training ends where an uninterrupted one does");
+
+    let bundle = folder.path().join("bundle");
+    let mut calibrate = binary("training");
+    calibrate.args(["calibrate", "--run"]).arg(&whole).arg("--photos").arg(&photos);
+    let _ = stdout(calibrate.arg("--out").arg(&bundle));
+    let manifest: Value = serde_json::from_slice(&fs::read(bundle.join("bundle.json")).unwrap()).unwrap();
+    let cost = manifest["encoder"]["cost"]["macs_per_pixel"].as_f64().unwrap();
+    assert!(cost <= 1200.0, "{cost}");
+
+    let picture = folder.path().join("new.png");
+    photograph(9, 333, 251).save(&picture).unwrap();
+    let cloud = Cloud::start(&[&bundle]);
+    let out = folder.path().join("out");
+    let mut bytes = Vec::new();
+    for (quality, at_least) in [("20", 26.0), ("80", 38.0)] {
+        let mut send = binary("edge-encoder");
+        send.args(["send", "--quality", quality, "--endpoint"]).arg(&cloud.url).arg("--bundle").arg(&bundle);
+        let _ = stdout(send.arg("--out").arg(&out).arg(&picture));
+        let (before, after) = (image::open(&picture).unwrap(), image::open(out.join("new.png")).unwrap());
+        let psnr = psnr(&before, &DynamicImage::from(after.to_rgb8())).unwrap();
+        assert!(psnr > at_least, "quality {quality}: {psnr} dB");
+        let report: Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+        bytes.push(report["pictures"][0]["frame_bytes"].as_u64().unwrap());
+    }
+    assert!(bytes[0] * 3 < bytes[1], "{bytes:?}");
+}
