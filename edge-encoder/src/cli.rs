@@ -55,7 +55,7 @@ pub struct BundleArg {
     pub bundle: Option<PathBuf>,
 }
 
-/// How a photo model's bundle encodes. Other bundles have none of these.
+/// How a photo model's bundle encodes. Other bundles have none of these. Flattened last: its heading goes on.
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Photo models")]
 pub struct PictureArgs {
@@ -76,9 +76,6 @@ pub struct EncodeArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub picture: PictureArgs,
     /// Pictures, or folders of pictures
     #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
@@ -91,6 +88,9 @@ pub struct EncodeArgs {
     /// Print one JSON object instead of a line a frame
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub picture: PictureArgs,
 }
 
 /// Options of `send`.
@@ -99,9 +99,6 @@ pub struct SendArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub picture: PictureArgs,
     /// Pictures, or folders of pictures
     #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
@@ -117,6 +114,9 @@ pub struct SendArgs {
     /// Print the report as JSON instead of the table
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub picture: PictureArgs,
 }
 
 /// Options of `inspect`.
@@ -139,9 +139,6 @@ pub struct BenchArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub picture: PictureArgs,
     /// Pictures to encode [default: a gradient of the encoder's own size; for photo models a made-up megapixel]
     #[arg(value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
@@ -151,4 +148,7 @@ pub struct BenchArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub picture: PictureArgs,
 }

@@ -118,7 +118,7 @@ struct Cloud(Vec<u8>);
 impl DecoderService for Cloud {
     async fn decode(&self, request: Request<DecodeRequest>) -> Result<Response<DecodeResponse>, Status> {
         let frame = |_| {
-            let value = Some(Value::Png(self.0.clone().into()));
+            let value = Some(Value::Png(self.0.clone()));
             DecodedFrame { outputs: vec![Answer { head: "reconstruct".into(), head_version: 1, value }] }
         };
         let frames = request.into_inner().frames.into_iter().map(frame).collect();

@@ -15,7 +15,7 @@ const PHOTO_PAIRS: usize = 48;
 
 /// The contact sheet of a run: of thumbnails, enlarged, or of photographs, shrunk.
 pub(super) struct Sheet {
-    sheet: ContactSheet,
+    pairs: ContactSheet,
     /// The longest side of a picture; `None` leaves them as they are.
     side: Option<u32>,
     /// How many more pairs it takes.
@@ -28,12 +28,12 @@ impl Sheet {
         match encoder {
             AnyEncoder::Vector(encoder) => {
                 let scale = (THUMBNAIL_WIDTH / encoder.preprocess().width).max(1);
-                let sheet = ContactSheet::new(THUMBNAIL_COLUMNS, scale)?;
-                Ok(Self { sheet, side: None, left: usize::MAX })
+                let pairs = ContactSheet::new(THUMBNAIL_COLUMNS, scale)?;
+                Ok(Self { pairs, side: None, left: usize::MAX })
             }
             AnyEncoder::Picture(..) => {
-                let sheet = ContactSheet::new(PHOTO_COLUMNS, 1)?;
-                Ok(Self { sheet, side: Some(PHOTO_SIDE), left: PHOTO_PAIRS })
+                let pairs = ContactSheet::new(PHOTO_COLUMNS, 1)?;
+                Ok(Self { pairs, side: Some(PHOTO_SIDE), left: PHOTO_PAIRS })
             }
         }
     }
@@ -45,15 +45,15 @@ impl Sheet {
         }
         self.left -= 1;
         match self.side {
-            Some(side) => self.sheet.push_pair(&shrunk(top, side), &shrunk(bottom, side))?,
-            None => self.sheet.push_pair(top, bottom)?,
+            Some(side) => self.pairs.push_pair(&shrunk(top, side), &shrunk(bottom, side))?,
+            None => self.pairs.push_pair(top, bottom)?,
         }
         Ok(())
     }
 
     /// Writes it as PNG.
     pub(super) fn save_png(&self, path: &Path) -> Result<(), EdgeError> {
-        Ok(self.sheet.save_png(path)?)
+        Ok(self.pairs.save_png(path)?)
     }
 }
 

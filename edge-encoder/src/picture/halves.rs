@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use lopside_bundle::picture::{PictureBundle, PictureManifest};
 use lopside_latent::picture::Layout;
 use tract_onnx::prelude::{InferenceModel, OutletId};
@@ -7,7 +9,6 @@ use crate::{
     EdgeError, Plan,
     plan::{Outputs, failed, parse},
 };
-use std::sync::Arc;
 
 /// The encoder's graph, cut at the bands.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use super::{planes::Planes, samples::Samples};
@@ -120,11 +120,11 @@ where
         let first = (strip * strip_rows).min(rows - strip_rows);
         let skip = strip * strip_rows - first;
         let start = Instant::now();
-        let mut preprocess = Duration::ZERO;
+        let mut filled = start;
         let outputs = self.plan.run_filled(|input| {
             let pixels = first * stride..(first + strip_rows) * stride + 2 * reach;
             self.samples.fill(pixels, input);
-            preprocess = start.elapsed();
+            filled = Instant::now();
         })?;
         let modelled = Instant::now();
         let (low, high) = outputs.values(0)?.split_at(self.low * strip_rows * columns);
@@ -134,7 +134,7 @@ where
         if let (Some(planes), Some(high)) = (&mut planes.high, high) {
             planes.paste(&high, first, skip);
         }
-        Ok(Timing { preprocess, model: modelled - start - preprocess, code: modelled.elapsed() })
+        Ok(Timing { preprocess: filled - start, model: modelled - filled, code: modelled.elapsed() })
     }
 }
 

@@ -4,13 +4,17 @@ mod photo;
 mod scene;
 mod vector;
 
-use std::{fs, hint::black_box, time::Duration};
+use std::{
+    fs,
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use image::DynamicImage;
 use lopside_latent::IdOnWire;
 
 use super::load;
-use crate::{AnyEncoder, EdgeError, Timing, cli::BenchArgs, config::FileConfig, source};
+use crate::{AnyEncoder, EdgeError, Encoded, Timing, cli::BenchArgs, config::FileConfig, source};
 
 /// `edge-encoder bench`.
 pub(super) fn run(args: BenchArgs, file: &FileConfig) -> Result<(), EdgeError> {
@@ -41,13 +45,16 @@ pub(super) fn run(args: BenchArgs, file: &FileConfig) -> Result<(), EdgeError> {
 /// What was measured.
 struct Runs {
     pictures: usize,
-    runs_a_picture: u32,
+    /// Of each picture.
+    repeats: u32,
     encodings: Vec<Encoding>,
 }
 
 /// One encoding.
 struct Encoding {
     timing: Timing,
+    /// By the clock: with several threads the stages' means do not tell how long the slowest one took.
+    elapsed: Duration,
     bytes: usize,
     megapixels: f64,
 }
@@ -60,11 +67,13 @@ impl Runs {
             // The first run finds cold caches and compiles the plans.
             encoder.encode(picture, IdOnWire::Present)?;
             for _ in 0..runs {
-                let encoded = black_box(encoder.encode(black_box(picture), IdOnWire::Present)?);
-                encodings.push(Encoding { timing: encoded.timing, bytes: encoded.frame.len(), megapixels });
+                let start = Instant::now();
+                let Encoded { timing, frame } =
+                    black_box(encoder.encode(black_box(picture), IdOnWire::Present)?);
+                encodings.push(Encoding { timing, elapsed: start.elapsed(), bytes: frame.len(), megapixels });
             }
         }
-        Ok(Self { pictures: pictures.len(), runs_a_picture: runs, encodings })
+        Ok(Self { pictures: pictures.len(), repeats: runs, encodings })
     }
 
     fn median(&self, value: impl Fn(&Encoding) -> f64) -> f64 {

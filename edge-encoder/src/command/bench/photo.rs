@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 use super::{Runs, Stage, peak_rss_mib, print_peak_rss};
-use crate::{EdgeError, PictureOptions, Timing};
+use crate::{EdgeError, PictureOptions};
 
 /// How often each picture is encoded, by default.
 pub(super) const RUNS: u32 = 10;
@@ -30,10 +30,10 @@ impl Figures {
         let ms = |stage: Stage| {
             runs.median(|encoding| stage(&encoding.timing).as_secs_f64() * 1e3 / encoding.megapixels)
         };
-        let total = ms(Timing::total);
+        let total = runs.median(|encoding| encoding.elapsed.as_secs_f64() * 1e3 / encoding.megapixels);
         Self {
             pictures: runs.pictures,
-            runs_a_picture: runs.runs_a_picture,
+            runs_a_picture: runs.repeats,
             quality: options.quality.get(),
             threads: options.threads,
             mean_megapixels: runs.mean(|encoding| encoding.megapixels),

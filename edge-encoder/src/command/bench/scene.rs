@@ -22,7 +22,7 @@ pub(super) fn photograph() -> DynamicImage {
             return Rgb([110 + haze, 150 + haze, 225 - haze / 2].map(|sample| sample as u8));
         }
         let texture = octaves(x, y, 7);
-        let light = 20 + 30 * y / HEIGHT + 3 * texture / 4;
+        let light = (2 * texture + 60 * y / HEIGHT).saturating_sub(150);
         Rgb([light * 9 / 10, light, light * 6 / 10].map(|sample| sample.min(255) as u8))
     })
     .into()

@@ -25,7 +25,7 @@ impl Figures {
         let us = |stage: Stage| runs.median(|encoding| stage(&encoding.timing).as_secs_f64() * 1e6);
         Self {
             pictures: runs.pictures,
-            runs_a_picture: runs.runs_a_picture,
+            runs_a_picture: runs.repeats,
             median_preprocess_us: us(|timing| timing.preprocess),
             median_model_us: us(|timing| timing.model),
             median_code_us: us(|timing| timing.code),
