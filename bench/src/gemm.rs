@@ -6,13 +6,13 @@ use nalgebra::DMatrix;
 
 /// Billions of floating-point operations a second of an `m × k` by `k × n` product of `f32`, the median of `runs`.
 pub(crate) fn gflops(m: usize, k: usize, n: usize, runs: NonZeroUsize) -> f64 {
-    let value = |i: usize, j: usize| ((i * 7 + j * 13) % 17) as f32 - 8.0;
-    let (a, b) = (DMatrix::from_fn(m, k, value), DMatrix::from_fn(k, n, value));
+    let value = |row: usize, column: usize| ((row * 7 + column * 13) % 17) as f32 - 8.0;
+    let (left, right) = (DMatrix::from_fn(m, k, value), DMatrix::from_fn(k, n, value));
     let mut product = DMatrix::zeros(m, n);
     let mut seconds: Vec<f64> = (0..=runs.get())
         .map(|_| {
             let start = Instant::now();
-            black_box(&a).mul_to(black_box(&b), &mut product);
+            black_box(&left).mul_to(black_box(&right), &mut product);
             black_box(&product);
             start.elapsed().as_secs_f64()
         })

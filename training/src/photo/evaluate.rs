@@ -64,12 +64,12 @@ impl PhotoEvaluation {
     /// A Markdown table: BD-rates of every codec against every anchor.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut table =
-            String::from("| codec | against | BD-rate, PSNR | BD-rate, MS-SSIM |\n|---|---|---|---|\n");
-        for Comparison { codec, anchor, psnr_percent, ms_ssim_percent, .. } in &self.comparisons {
-            table += &format!("| {codec} | {anchor} | {psnr_percent:+.1} % | {ms_ssim_percent:+.1} % |\n");
-        }
-        table
+        let head = "| codec | against | BD-rate, PSNR | BD-rate, MS-SSIM |\n|---|---|---|---|\n".to_owned();
+        let row = |comparison: &Comparison| {
+            let Comparison { codec, anchor, psnr_percent, ms_ssim_percent, .. } = comparison;
+            format!("| {codec} | {anchor} | {psnr_percent:+.1} % | {ms_ssim_percent:+.1} % |\n")
+        };
+        head + &self.comparisons.iter().map(row).collect::<String>()
     }
 
     /// All figures as JSON.

@@ -1,6 +1,6 @@
 //! Least squares with weights that must not be negative.
 
-/// The sums from which weights follow: XᵀWX and XᵀWy.
+/// The sums from which weights follow: `XᵀWX` and `XᵀWy`.
 #[derive(Debug, Clone)]
 pub(crate) struct Normal {
     size: usize,

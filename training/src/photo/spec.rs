@@ -148,7 +148,7 @@ mod tests {
     fn layers_hold_every_coefficient_once() {
         let spec = spec();
         assert_eq!((0..3).map(|l| spec.kept(l)).collect::<Vec<_>>(), [78, 58, 24]);
-        let per_block: usize = (0..3).map(|l| spec.kept(l) * 16 >> (2 * l)).sum();
+        let per_block: usize = (0..3).map(|l| (spec.kept(l) * 16) >> (2 * l)).sum();
         assert_eq!(per_block, 94 * 16);
         assert_eq!((spec.alignment(), spec.channels(0), spec.channels(2)), (32, 94, 24));
     }

@@ -2,7 +2,7 @@
 //!
 //! It works in units of the quantiser's step, in and out: what rounding took away is of that size whatever the
 //! quality, so one network serves all of them. The quality itself scales and shifts the channels inside every
-//! block (E. Perez et al., "FiLM: visual reasoning with a general conditioning layer", AAAI 2018, eq. 1).
+//! block (E. Perez et al., "`FiLM`: visual reasoning with a general conditioning layer", AAAI 2018, eq. 1).
 
 use burn::{
     module::{Initializer, Module},
