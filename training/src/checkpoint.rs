@@ -1,80 +1,105 @@
 //! A training on disk.
 //!
 //! ```text
-//! run/metrics.json          the options and one entry an epoch
-//! run/model-EPOCH.bpk       weights after the last epoch in metrics.json
-//! run/optimiser-EPOCH.bpk   Adam's moments, by parameter
-//! run/loss.svg              the curve
+//! run/metrics.json     the options and one entry a point: an epoch, or some steps
+//! run/NAME-POINT.bpk   weights or the optimiser's moments at the last point in metrics.json
 //! ```
-//! `metrics.json` is replaced in one step, after the files of its last epoch are written and before those of the
-//! epoch before are removed: a training that is killed at any moment resumes from a state that was whole.
+//! `metrics.json` is replaced in one step, after the files of its last point are written and before those of the
+//! point before are removed: a training that is killed at any moment resumes from a state that was whole.
 
 use std::{
+    fmt::{Debug, Display},
     fs,
     path::{Path, PathBuf},
 };
 
-use burn::{module::Module as _, optim::ModuleOptimizer};
+use burn::{module::Module, optim::ModuleOptimizer};
+use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{
-    TrainingError,
-    error::io,
-    metrics::{Metrics, TrainOptions},
-    model::Autoencoder,
-};
+use crate::{TrainingError, files};
 
-/// The trained model of a run, loaded into `fresh`, a model of the same widths.
-pub(crate) fn model(run: &Path, metrics: &Metrics, fresh: Autoencoder) -> Result<Autoencoder, TrainingError> {
-    let path = file(run, "model", metrics.epochs.len());
-    fresh.try_load_file(&path).map_err(|error| record(&path, &error))
+const METRICS: &str = "metrics.json";
+
+/// The files of one point of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Checkpoint<'a> {
+    /// The run's folder.
+    pub(crate) run: &'a Path,
+    /// The epoch or step.
+    pub(crate) point: usize,
 }
 
-/// Saves the state after the last epoch of `metrics`.
-pub(crate) fn save(
+impl Checkpoint<'_> {
+    pub(crate) fn save<M: Module>(&self, name: &str, module: &M) -> Result<(), TrainingError> {
+        let path = self.file(name);
+        module.clone().save_file(&path).map_err(|error| record(path, &error))
+    }
+
+    /// Loads a module into `fresh`, one of the same shape.
+    pub(crate) fn load<M: Module>(&self, name: &str, fresh: M) -> Result<M, TrainingError> {
+        let path = self.file(name);
+        fresh.try_load_file(&path).map_err(|error| record(path, &error))
+    }
+
+    pub(crate) fn save_optimiser(&self, optimiser: &ModuleOptimizer) -> Result<(), TrainingError> {
+        let path = self.file(OPTIMISER);
+        optimiser.save(&path).map_err(|error| record(path, &error))
+    }
+
+    pub(crate) fn load_optimiser(&self, fresh: ModuleOptimizer) -> Result<ModuleOptimizer, TrainingError> {
+        let path = self.file(OPTIMISER);
+        fresh.load(&path).map_err(|error| record(path, &error))
+    }
+
+    /// Removes this point's files. What a killed training left behind is overwritten when its point comes again.
+    pub(crate) fn remove(&self, names: &[&str]) {
+        for name in names {
+            let _ = fs::remove_file(self.file(name));
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.run.join(format!("{name}-{}.bpk", self.point))
+    }
+}
+
+/// The name of the optimiser's file.
+pub(crate) const OPTIMISER: &str = "optimiser";
+
+/// Reads the metrics of a run.
+///
+/// # Errors
+/// [`TrainingError::NoRun`] when there are none, [`TrainingError::Json`] when they cannot be read.
+pub(crate) fn read_metrics<T: DeserializeOwned>(run: &Path) -> Result<T, TrainingError> {
+    let path = run.join(METRICS);
+    let text = fs::read_to_string(&path).map_err(|_| TrainingError::NoRun { run: run.to_owned() })?;
+    serde_json::from_str(&text).map_err(|source| TrainingError::Json { path, source })
+}
+
+/// Writes them; the old ones stay until the new ones are whole.
+pub(crate) fn write_metrics(run: &Path, metrics: &impl Serialize) -> Result<(), TrainingError> {
+    let path = run.join(METRICS);
+    let json = serde_json::to_string_pretty(metrics)
+        .map_err(|source| TrainingError::Json { path: path.clone(), source })?;
+    files::replace(&path, (json + "\n").as_bytes())
+}
+
+/// A resumed training must have the options it was started with.
+pub(crate) fn check_options<T: PartialEq + Debug>(
     run: &Path,
-    model: &Autoencoder,
-    optimiser: &ModuleOptimizer,
-    metrics: &Metrics,
+    found: &T,
+    asked: &T,
 ) -> Result<(), TrainingError> {
-    fs::create_dir_all(run).map_err(io(run))?;
-    let epoch = metrics.epochs.len();
-    let path = file(run, "model", epoch);
-    model.clone().save_file(&path).map_err(|error| record(&path, &error))?;
-    let path = file(run, "optimiser", epoch);
-    optimiser.save(&path).map_err(|error| record(&path, &error))?;
-    metrics.write(run)?;
-    // What a killed training left behind is overwritten when that epoch comes again.
-    for name in ["model", "optimiser"] {
-        let _ = fs::remove_file(file(run, name, epoch - 1));
+    if found == asked {
+        return Ok(());
     }
-    Ok(())
+    Err(TrainingError::OtherOptions {
+        run: run.to_owned(),
+        found: format!("{found:?}"),
+        asked: format!("{asked:?}"),
+    })
 }
 
-/// Loads what [`save`] saved into a fresh model and optimiser; the options must be those it was started with.
-pub(crate) fn load(
-    run: &Path,
-    options: &TrainOptions,
-    fresh: Autoencoder,
-    optimiser: ModuleOptimizer,
-) -> Result<(Autoencoder, ModuleOptimizer, Metrics), TrainingError> {
-    let metrics = Metrics::read(run)?;
-    if &metrics.options != options {
-        return Err(TrainingError::OtherOptions {
-            run: run.to_owned(),
-            found: format!("{:?}", metrics.options),
-            asked: format!("{options:?}"),
-        });
-    }
-    let model = model(run, &metrics, fresh)?;
-    let path = file(run, "optimiser", metrics.epochs.len());
-    let optimiser = optimiser.load(&path).map_err(|error| record(&path, &error))?;
-    Ok((model, optimiser, metrics))
-}
-
-fn file(run: &Path, name: &str, epoch: usize) -> PathBuf {
-    run.join(format!("{name}-{epoch}.bpk"))
-}
-
-fn record(path: &Path, error: &dyn std::fmt::Display) -> TrainingError {
-    TrainingError::Record { path: path.to_owned(), reason: error.to_string() }
+fn record(path: PathBuf, error: &dyn Display) -> TrainingError {
+    TrainingError::Record { path, reason: error.to_string() }
 }

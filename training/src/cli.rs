@@ -8,7 +8,11 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{Loss, Preset, TrainOptions, TrainingError, data::DEFAULT_FOLDER, photo::PhotoOptions};
+use crate::{
+    Loss, Preset, TrainOptions, TrainingError,
+    data::DEFAULT_FOLDER,
+    photo::{Distortion, PhotoOptions, Trained},
+};
 
 /// Trains asymmetric autoencoders, exports them to ONNX, cuts them in two, calibrates and measures them.
 #[derive(Debug, Parser)]
@@ -92,6 +96,9 @@ pub struct PhotoArgs {
     /// Its residual blocks [preset photo]
     #[arg(long, default_value_t = 8, value_name = "N")]
     pub blocks: usize,
+    /// What counts as distortion [preset photo]
+    #[arg(long, value_enum, default_value_t = Distortion::Mse)]
+    pub distortion: Distortion,
 }
 
 impl PhotoArgs {
@@ -232,6 +239,9 @@ pub struct TrainArgs {
     /// Go on from the run's folder
     #[arg(long)]
     pub resume: bool,
+    /// Start from the weights of another run [preset photo]
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub from: Option<PathBuf>,
     /// Stop after step N, to go on later with --resume [preset photo]
     #[arg(long, value_name = "N")]
     pub until: Option<usize>,
@@ -271,6 +281,8 @@ impl TrainArgs {
             crop: self.photo.crop,
             learning_rate: self.learning_rate.unwrap_or(6e-4),
             seed: self.seed,
+            distortion: self.photo.distortion,
+            trained: Trained::Both,
         }
     }
 }

@@ -5,13 +5,12 @@ use std::{path::Path, sync::Arc};
 use cloud_decoder::{Decoder, Format, Registry, Runtime, Value, Wanted};
 use edge_encoder::{Encoder, samples_of};
 use image::{DynamicImage, GrayImage};
-use indicatif::{ProgressBar, ProgressStyle};
 use lopside_bundle::{Bundle, Cost, Part};
 use lopside_latent::{IdOnWire, Limits};
 use lopside_quality::{CodecPoint, ContactSheet, jpeg_point, png_bytes, psnr_of_mse, webp_point};
 use serde::{Deserialize, Serialize};
 
-use crate::{Dataset, Pca, TrainingError, engines::OrtModel};
+use crate::{Dataset, Pca, TrainingError, engines::OrtModel, progress};
 
 /// Frames of one request.
 const BATCH: usize = 50;
@@ -182,7 +181,7 @@ fn through_frames(
         .map_err(|source| TrainingError::Io { path: "tokio".into(), source })?;
     let wanted = [Wanted { head: String::new(), format: Format::Tensor }];
     let mut through = Through { sizes: Vec::new(), reconstructions: Vec::new() };
-    let bar = progress(pictures.len());
+    let bar = progress::pictures(pictures.len());
     for batch in pictures.chunks(BATCH) {
         let encode = |picture: &DynamicImage| Ok(encoder.encode(picture, IdOnWire::Present)?.frame);
         let frames: Vec<Vec<u8>> = batch.iter().map(encode).collect::<Result<_, TrainingError>>()?;
@@ -196,14 +195,6 @@ fn through_frames(
     }
     bar.finish_and_clear();
     Ok(through)
-}
-
-fn progress(pictures: usize) -> ProgressBar {
-    let bar = ProgressBar::new(pictures as u64);
-    match ProgressStyle::with_template("{bar:30} {pos} of {len} pictures ({eta} left)") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 fn unquantised(

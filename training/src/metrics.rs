@@ -1,12 +1,10 @@
 //! `metrics.json` of a run: what it was started with and how it went.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Loss, Preset, TrainingError, error::io};
-
-const FILE: &str = "metrics.json";
+use crate::{Loss, Preset, TrainingError, checkpoint};
 
 /// What a training is started with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,18 +50,6 @@ impl Metrics {
     /// # Errors
     /// [`TrainingError::NoRun`] when there are none, [`TrainingError::Json`] when they cannot be read.
     pub fn read(run: &Path) -> Result<Self, TrainingError> {
-        let path = run.join(FILE);
-        let text = fs::read_to_string(&path).map_err(|_| TrainingError::NoRun { run: run.to_owned() })?;
-        serde_json::from_str(&text).map_err(|source| TrainingError::Json { path, source })
-    }
-
-    /// Writes them; the old ones stay until the new ones are whole.
-    pub(crate) fn write(&self, run: &Path) -> Result<(), TrainingError> {
-        let path = run.join(FILE);
-        let json = serde_json::to_string_pretty(self)
-            .map_err(|source| TrainingError::Json { path: path.clone(), source })?;
-        let fresh = run.join("metrics.json.new");
-        fs::write(&fresh, json + "\n").map_err(io(&fresh))?;
-        fs::rename(&fresh, &path).map_err(io(&path))
+        checkpoint::read_metrics(run)
     }
 }

@@ -4,20 +4,29 @@
 //! training ends where an uninterrupted one would. The learning rate falls from its start to zero along half a
 //! cosine.
 
-use std::{f64::consts::PI, path::Path};
+use std::{fs, path::Path};
 
 use burn::{
     module::Module,
     optim::{AdamConfig, GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor, TensorData, activation},
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
 use crate::{
-    EpochMetrics, Metrics, Preset, TrainOptions, TrainingError, checkpoint, curve, data::Dataset,
+    EpochMetrics, Metrics, Preset, TrainOptions, TrainingError,
+    checkpoint::{self, Checkpoint, OPTIMISER},
+    curve,
+    data::Dataset,
+    error::io,
     model::Autoencoder,
+    progress,
+    schedule::cosine,
 };
+
+/// The name of the weights' file.
+const MODEL: &str = "model";
 
 /// A model, its optimiser and what has been measured so far.
 struct Trainer {
@@ -48,13 +57,12 @@ pub fn train(
     }
     let split = data.len() - data.len() / 10;
     let steps = split.div_ceil(options.batch);
-    let bar = progress(options.epochs, steps);
-    bar.set_position((trainer.metrics.epochs.len() * steps) as u64);
+    let bar = progress::steps(options.epochs * steps, trainer.metrics.epochs.len() * steps);
     for epoch in trainer.metrics.epochs.len()..options.epochs {
         let train_loss = trainer.epoch(data, epoch, split, &bar)?;
         let validation_mse = trainer.mse(data, split..data.len());
         trainer.metrics.epochs.push(EpochMetrics { epoch: epoch + 1, train_loss, validation_mse });
-        checkpoint::save(run, &trainer.model, &trainer.optimiser, &trainer.metrics)?;
+        trainer.save(run)?;
         curve::draw(&trainer.metrics.epochs, &run.join("loss.svg"))?;
     }
     bar.finish_and_clear();
@@ -63,7 +71,12 @@ pub fn train(
 
 /// The trained model of a run, for inference.
 pub(crate) fn trained(run: &Path, metrics: &Metrics) -> Result<Autoencoder, TrainingError> {
-    checkpoint::model(run, metrics, fresh(metrics.options.preset, &Device::flex()))
+    at(run, metrics).load(MODEL, fresh(metrics.options.preset, &Device::flex()))
+}
+
+/// The last point of a run.
+fn at<'a>(run: &'a Path, metrics: &Metrics) -> Checkpoint<'a> {
+    Checkpoint { run, point: metrics.epochs.len() }
 }
 
 fn fresh(preset: Preset, device: &Device) -> Autoencoder {
@@ -84,9 +97,21 @@ impl Trainer {
 
     /// This trainer at the point where the run's stopped.
     fn resumed(self, run: &Path) -> Result<Self, TrainingError> {
-        let Self { model, optimiser, metrics, device } = self;
-        let (model, optimiser, metrics) = checkpoint::load(run, &metrics.options, model, optimiser)?;
-        Ok(Self { model, optimiser, metrics, device })
+        let metrics = Metrics::read(run)?;
+        checkpoint::check_options(run, &metrics.options, &self.metrics.options)?;
+        let at = at(run, &metrics);
+        let (model, optimiser) = (at.load(MODEL, self.model)?, at.load_optimiser(self.optimiser)?);
+        Ok(Self { model, optimiser, metrics, device: self.device })
+    }
+
+    fn save(&self, run: &Path) -> Result<(), TrainingError> {
+        fs::create_dir_all(run).map_err(io(run))?;
+        let at = at(run, &self.metrics);
+        at.save(MODEL, &self.model)?;
+        at.save_optimiser(&self.optimiser)?;
+        checkpoint::write_metrics(run, &self.metrics)?;
+        Checkpoint { point: at.point - 1, ..at }.remove(&[MODEL, OPTIMISER]);
+        Ok(())
     }
 
     /// One pass over the first `count` pictures; the mean loss.
@@ -139,17 +164,4 @@ impl Trainer {
 
 fn tensor(data: &Dataset, indices: &[usize], device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(data.batch(indices), [indices.len(), data.picture_len]), device)
-}
-
-/// Half a cosine from `start` to 0 as `done` goes from 0 to 1 (Loshchilov and Hutter, SGDR, 2017, eq. 5).
-fn cosine(start: f64, done: f64) -> f64 {
-    start * 0.5 * (1.0 + (PI * done).cos())
-}
-
-fn progress(epochs: usize, steps: usize) -> ProgressBar {
-    let bar = ProgressBar::new((epochs * steps) as u64);
-    match ProgressStyle::with_template("{bar:30} {percent:>3} % {msg} ({eta} left)") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }

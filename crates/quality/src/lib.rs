@@ -44,7 +44,7 @@ pub use bd_rate::{BdRate, RatePoint, bd_rate, bd_rate_within};
 pub use clock::encode_ms_per_megapixel;
 pub use curve::{RdCurve, RdPoint, rd_csv};
 pub use error::QualityError;
-pub use ms_ssim::{MS_SSIM_MIN_SIDE, ms_ssim, ms_ssim_db};
+pub use ms_ssim::{MS_SSIM_EXPONENTS, MS_SSIM_MIN_SIDE, ms_ssim, ms_ssim_db, ms_ssim_window};
 #[cfg(feature = "peers")]
 pub use peers::{Avif, TurboJpeg};
 pub use peers::{

@@ -19,8 +19,8 @@ use crate::{PictureShape, QualityError, picture::Picture};
 pub const MS_SSIM_MIN_SIDE: u32 = (TAPS as u32) << (SCALES - 1);
 
 const SCALES: usize = 5;
-/// The paper's exponents β₁ to β₅ (γ the same, α₅ = β₅), section 3.2.
-const EXPONENTS: [f64; SCALES] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
+/// The paper's exponents β₁ to β₅ (γ the same, α₅ = β₅), section 3.2, finest scale first.
+pub const MS_SSIM_EXPONENTS: [f64; SCALES] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 /// The window's side in samples, and its standard deviation.
 const TAPS: usize = 11;
 const SIGMA: f32 = 1.5;
@@ -39,7 +39,7 @@ pub fn ms_ssim(a: &DynamicImage, b: &DynamicImage) -> Result<f64, QualityError> 
     let (a, b) = (Picture::new(a)?, Picture::new(b)?);
     a.check_same_shape(&b)?;
     check_size(a.shape)?;
-    let window = gaussian();
+    let window = ms_ssim_window();
     let channels = usize::from(a.shape.channels);
     let similarity = |channel| of_planes(&window, Plane::of(&a, channel), Plane::of(&b, channel));
     Ok((0..channels).map(similarity).sum::<f64>() / channels as f64)
@@ -59,7 +59,7 @@ fn check_size(found: PictureShape) -> Result<(), QualityError> {
 
 fn of_planes(window: &[f32; TAPS], mut a: Plane, mut b: Plane) -> f64 {
     let mut product = 1.0;
-    for (scale, exponent) in EXPONENTS.into_iter().enumerate() {
+    for (scale, exponent) in MS_SSIM_EXPONENTS.into_iter().enumerate() {
         let means = scale_means(window, &a, &b);
         let last = scale == SCALES - 1;
         // Luminance is compared at the coarsest scale alone.
@@ -201,7 +201,9 @@ fn filter_row(window: &[f32; TAPS], from: &[f32], to: &mut [f32]) {
     }
 }
 
-fn gaussian() -> [f32; TAPS] {
+/// The window along one side: a Gaussian of 1.5 samples, its sum 1.
+#[must_use]
+pub fn ms_ssim_window() -> [f32; TAPS] {
     let weight = |tap: usize| {
         let distance = tap as f32 - (TAPS / 2) as f32;
         (-distance * distance / (2.0 * SIGMA * SIGMA)).exp()

@@ -33,7 +33,8 @@ impl ModuleMapper for Averager {
         let Some(data) = self.model.remove(&param.id) else { return param };
         param.map(|average| {
             let model = Tensor::from_data(data, &average.device());
-            average * (1.0 - self.share) + model * self.share
+            // In this form an average of what does not change does not change either.
+            average.clone() + (model - average) * self.share
         })
     }
 }

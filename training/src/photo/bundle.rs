@@ -5,10 +5,7 @@ use std::path::Path;
 use burn::{module::Module as _, tensor::Device};
 use lopside_bundle::{
     LATENT_SPACE_KEY,
-    picture::{
-        LayerSpec, PictureCost, PictureDraft, PictureDraftHead, PictureInput, PictureManifest,
-        PictureQuantiserSpec,
-    },
+    picture::{LayerSpec, PictureCost, PictureDraft, PictureDraftHead, PictureInput, PictureQuantiserSpec},
 };
 use lopside_onnx::{cost, encode, proto::ModelProto, set_metadata};
 
@@ -16,28 +13,22 @@ use super::{
     calibrate,
     export::{self, BANDS, PICTURE, QUALITY, RECONSTRUCTION, layer_name},
     model::PhotoModel,
+    run::PhotoRun,
     spec::{REACH, Spec},
-    train::PhotoRun,
 };
 use crate::TrainingError;
 
 /// The picture whose cost is counted and divided by its pixels.
 const COUNTED: (i64, i64) = (1024, 1024);
 
-/// Exports a run's averaged weights, counts the contexts from the photographs and writes the bundle.
+/// Exports a run's averaged weights and counts the contexts from the photographs.
 ///
 /// # Errors
-/// [`TrainingError`] when there is no run, a photograph cannot be read or the bundle cannot be written.
-pub(crate) fn bundle(
-    run: &Path,
-    photos: &Path,
-    out: &Path,
-    card: &str,
-) -> Result<PictureManifest, TrainingError> {
-    let run = PhotoRun::read(run)?;
+/// [`TrainingError`] when weights or photographs cannot be read.
+pub(crate) fn draft(run: &PhotoRun, photos: &Path) -> Result<PictureDraft, TrainingError> {
     let spec = run.options.spec();
     let model = run.model(&Device::flex())?.no_grad();
-    let quantiser = calibrate::quantiser(&spec)?;
+    let quantiser = calibrate::quantiser(&model)?;
     let contexts = calibrate::contexts(photos, &model, &spec, &quantiser)?;
     let encoder = export::encoder(&model, &spec)?;
     let mut draft = PictureDraft {
@@ -58,7 +49,7 @@ pub(crate) fn bundle(
         heads: Vec::new(),
     };
     draft.heads.push(head(&model, &spec, &draft.latent_space().to_string(), 1)?);
-    Ok(draft.write(out, card)?)
+    Ok(draft)
 }
 
 fn layers(spec: &Spec) -> Vec<LayerSpec> {

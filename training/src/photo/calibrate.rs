@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use burn::{module::Param, tensor::Tensor};
 use lopside_latent::{
     Table, Tables,
     picture::{
@@ -18,10 +19,9 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
     fit::Normal,
-    model::{COARSEST, FINEST, PhotoModel},
+    model::{COARSEST, FINEST, PhotoModel, ROUNDING},
     spec::Spec,
     statistics::{self, Coded, Maps, View},
-    train::ROUNDING,
 };
 use crate::TrainingError;
 
@@ -38,16 +38,20 @@ const WORTHWHILE: f64 = 0.3;
 /// Sightings of a class below which a channel shares its layer's table.
 const FEW: u64 = 200;
 
-/// The quantiser of all qualities: one step for all channels, the lapped transform being orthonormal.
+/// The quantiser of all qualities, with the model's gains.
 ///
 /// # Errors
 /// [`TrainingError::Latent`] when a number is impossible.
-pub(crate) fn quantiser(spec: &Spec) -> Result<LayerQuantiser, TrainingError> {
+pub(crate) fn quantiser(model: &PhotoModel) -> Result<LayerQuantiser, TrainingError> {
     let octave = |q: usize| COARSEST + (FINEST - COARSEST) * q as f32 / (QUALITIES - 1) as f32;
     let steps = (0..QUALITIES).map(|q| octave(q).exp2() / 255.0).collect();
-    let levels = (0..spec.levels()).rev();
-    let gains = levels.map(|level| vec![1.0; spec.kept(level)]).collect();
-    Ok(LayerQuantiser::new(steps, gains, vec![ROUNDING; spec.levels()])?)
+    let gain = |gains: &Param<Tensor<1>>| -> Vec<f32> {
+        let logarithms: Vec<f32> = gains.val().into_data().try_to_vec().unwrap_or_default();
+        logarithms.into_iter().map(f32::exp2).collect()
+    };
+    let gains: Vec<Vec<f32>> = model.gains.iter().map(gain).collect();
+    let rounding = vec![ROUNDING; gains.len()];
+    Ok(LayerQuantiser::new(steps, gains, rounding)?)
 }
 
 /// Counts the context model from the photographs below `folder`.

@@ -2,7 +2,7 @@
 
 use lopside_bundle::picture::PictureManifest;
 
-use super::{evaluate::PhotoEvaluation, train::PhotoRun};
+use super::{evaluate::PhotoEvaluation, run::PhotoRun};
 
 /// The card of a bundle, with its measured figures.
 pub(crate) fn write(run: &PhotoRun, manifest: &PictureManifest, figures: &PhotoEvaluation) -> String {

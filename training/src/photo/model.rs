@@ -1,48 +1,95 @@
 //! The photo autoencoder: linear analysis, quantiser, linear synthesis and the residual network beside it.
 
 use burn::{
-    module::Module,
+    module::{Module, Param},
     tensor::{Device, Tensor},
 };
 
-use super::{spec::Spec, transform::Filters, trunk::Trunk};
+use super::{rates::Rates, spec::Spec, transform::Filters, trunk::Trunk};
 
 /// The binary logarithm of the quantiser's step at quality 1, samples 0 to 255.
 pub const COARSEST: f32 = 8.4;
 /// The same at quality 100.
 pub const FINEST: f32 = 2.0;
+/// How far from the middle between two integers a coefficient is rounded towards zero: 0.5 rounds to the nearest.
+pub(crate) const ROUNDING: f32 = 0.4;
 
-/// Both halves: θ is `analysis`, φ the rest.
+/// Both halves: θ is `analysis` and `gains`, φ is `synthesis` and `trunk`; `rates` only helps to train them.
 #[derive(Module, Debug)]
 pub struct PhotoModel {
     /// The encoder.
     pub analysis: Filters,
+    /// Binary logarithms of the quantiser's gains, a list a layer, coarsest first.
+    pub gains: Vec<Param<Tensor<1>>>,
     /// The decoder's linear part.
     pub synthesis: Filters,
     /// The decoder's deep part.
     pub trunk: Trunk,
+    /// The estimate of the bit rate.
+    pub rates: Rates,
 }
 
 impl PhotoModel {
     /// The lapped transform, its inverse, and a residual network that adds nothing yet.
     #[must_use]
     pub fn new(spec: &Spec, device: &Device) -> Self {
+        let gains = |level| Param::from_tensor(Tensor::zeros([spec.kept(level)], device));
         Self {
             analysis: Filters::lapped(spec, device),
+            gains: (0..spec.levels()).rev().map(gains).collect(),
             synthesis: Filters::lapped(spec, device),
             trunk: Trunk::new(spec, device),
+            rates: Rates::new(spec, device),
         }
     }
 
-    /// Dequantised layers, coarsest first, to a picture `[n, 3, h, w]`, samples −0.5 to 0.5 but not clipped.
-    /// `octave` is the binary logarithm of the step on the scale 0 to 255, `[n, 1]`.
+    /// The layers of a picture `[n, 3, h, w]`, coarsest first, in steps: what the quantiser rounds. `octave` is the
+    /// binary logarithm of the step on the scale 0 to 255, `[n, 1]`.
+    #[must_use]
+    pub fn scaled(&self, picture: Tensor<4>, octave: &Tensor<2>, spec: &Spec) -> Vec<Tensor<4>> {
+        let layers = self.analysis.analyse(picture, spec).into_iter();
+        layers.zip(self.steps(octave)).map(|(layer, steps)| layer / steps).collect()
+    }
+
+    /// What stands for integers: the layers of [`scaled`](Self::scaled), rounded.
+    #[must_use]
+    pub fn dequantised(&self, integers: &[Tensor<4>], octave: &Tensor<2>) -> Vec<Tensor<4>> {
+        integers.iter().zip(self.steps(octave)).map(|(layer, steps)| layer.clone() * steps).collect()
+    }
+
+    /// Dequantised layers, coarsest first, to the linear part of a picture `[n, 3, h, w]` and what the residual
+    /// network adds to it, in steps.
+    #[must_use]
+    pub fn parts(&self, layers: &[Tensor<4>], octave: Tensor<2>, spec: &Spec) -> [Tensor<4>; 2] {
+        let bands = self.synthesis.unmerge(layers, spec);
+        let residual = self.trunk.forward(bands.clone() / step(octave.clone()), condition(octave));
+        [self.synthesis.synthesise(bands, spec), residual]
+    }
+
+    /// Dequantised layers to a picture `[n, 3, h, w]`, samples −0.5 to 0.5 but not clipped.
     #[must_use]
     pub fn decode(&self, layers: &[Tensor<4>], octave: Tensor<2>, spec: &Spec) -> Tensor<4> {
-        let step = step(octave.clone());
-        let bands = self.synthesis.unmerge(layers, spec);
-        let residual = self.trunk.forward(bands.clone() / step.clone(), condition(octave));
-        self.synthesis.synthesise(bands, spec) + residual * step
+        let [linear, residual] = self.parts(layers, octave.clone(), spec);
+        linear + residual * step(octave)
     }
+
+    /// The quantiser's steps of each layer's channels, `[n, c, 1, 1]`.
+    fn steps(&self, octave: &Tensor<2>) -> Vec<Tensor<4>> {
+        let gain = |gain: &Param<Tensor<1>>| {
+            let channels = gain.dims()[0];
+            (gain.val() * -std::f32::consts::LN_2).exp().reshape([1, channels, 1, 1])
+        };
+        self.gains.iter().map(|gains| step(octave.clone()) * gain(gains)).collect()
+    }
+}
+
+/// Integers of scaled coefficients, with the quantiser's dead zone. Their gradient is that of the coefficients
+/// (Y. Bengio, N. Léonard, A. Courville, "Estimating or propagating gradients through stochastic neurons",
+/// 2013, section 4: the straight-through estimator).
+pub(crate) fn round(scaled: Tensor<4>) -> Tensor<4> {
+    let fixed = scaled.clone().detach();
+    let integers = fixed.clone().sign() * (fixed.clone().abs() + ROUNDING).floor();
+    scaled + (integers - fixed)
 }
 
 /// The quantiser's step for samples of range 1, `[n, 1, 1, 1]`.

@@ -6,14 +6,15 @@ use burn::tensor::Device;
 use cloud_decoder::Runtime;
 use lopside_bundle::{
     Part,
-    picture::{AnyBundle, PictureBundle, add_head, set_card},
+    picture::{AnyBundle, PictureBundle, add_head},
 };
 
 use super::{
-    bundle as bundles, card,
+    PhotoOptions, Trained, bundle as bundles, card,
     evaluate::{self as evaluation, PhotoEvaluation},
     own::OwnCodec,
-    train::{PhotoRun, Training},
+    run::PhotoRun,
+    train::Training,
 };
 use crate::{
     TrainingError,
@@ -24,14 +25,14 @@ use crate::{
 
 /// `train --preset photo`.
 pub(crate) fn train(args: &TrainArgs) -> Result<(), TrainingError> {
-    let run = args.run();
+    let run = &args.run();
     let training = Training {
         options: args.photo(),
-        tiles: tiles(&args.photo, &run)?,
+        tiles: tiles(&args.photo, run)?,
         run,
         resume: args.resume,
         until: args.until,
-        from: None,
+        from: args.from.as_deref(),
     };
     training.go(&args.device.open()?)
 }
@@ -39,13 +40,13 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), TrainingError> {
 /// `bundle --preset photo`.
 pub(crate) fn bundle(args: &BundleArgs, runtime: &Runtime) -> Result<(), TrainingError> {
     train(&args.train)?;
-    let run = args.train.run();
-    bundles::bundle(&run, &args.train.photo.train(), &args.out, DRAFT_CARD)?;
+    let folder = args.train.run();
+    let run = PhotoRun::read(&folder)?;
+    let draft = bundles::draft(&run, &args.train.photo.train())?;
+    draft.write(&args.out, DRAFT_CARD)?;
     let bundle = open(&args.out)?;
-    let test = args.train.photo.test();
-    let figures = measure(&bundle, &test, &run.join("evaluation"), runtime)?;
-    let run = PhotoRun::read(&run)?;
-    set_card(&args.out, &card::write(&run, &bundle.manifest, &figures))?;
+    let figures = measure(&bundle, &args.train.photo.test(), &folder.join("evaluation"), runtime)?;
+    draft.write(&args.out, &card::write(&run, &bundle.manifest, &figures))?;
     print!("{}", figures.table());
     eprintln!("bundle in {}", args.out.display());
     Ok(())
@@ -53,11 +54,8 @@ pub(crate) fn bundle(args: &BundleArgs, runtime: &Runtime) -> Result<(), Trainin
 
 /// `calibrate`, of a photo run; whether it is one.
 pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<bool, TrainingError> {
-    let run = &args.export.run.run;
-    if PhotoRun::read(run).is_err() {
-        return Ok(false);
-    }
-    bundles::bundle(run, &args.photos, &args.out, DRAFT_CARD)?;
+    let Ok(run) = PhotoRun::read(&args.export.run.run) else { return Ok(false) };
+    bundles::draft(&run, &args.photos)?.write(&args.out, DRAFT_CARD)?;
     eprintln!("bundle in {}", args.out.display());
     Ok(true)
 }
@@ -81,21 +79,23 @@ pub(crate) fn evaluate(
 /// `finetune-decoder`.
 pub(crate) fn finetune(args: &FinetuneArgs) -> Result<(), TrainingError> {
     let before = PhotoRun::read(&args.run)?;
-    let options = super::PhotoOptions {
+    let options = PhotoOptions {
         steps: args.photo.steps.max(1),
         batch: args.batch.max(1),
         crop: args.photo.crop,
         learning_rate: args.learning_rate,
         seed: args.seed,
-        ..before.options.clone()
+        distortion: args.photo.distortion,
+        trained: Trained::Decoder,
+        ..before.options
     };
     let training = Training {
         options,
         tiles: tiles(&args.photo, &args.out)?,
-        run: args.out.clone(),
+        run: &args.out,
         resume: args.resume,
         until: None,
-        from: Some(args.run.clone()),
+        from: Some(&args.run),
     };
     training.go(&args.device.open()?)?;
     let bundle = open(&args.bundle)?;

@@ -13,10 +13,10 @@ use std::{fs, path::Path};
 use lopside_bundle::Digest;
 
 use super::{
-    packages, picture, replace,
+    packages, picture,
     sources::{PACKAGES, Package, Photo, photos},
 };
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io, files::replace};
 
 /// Name of the table of origins.
 pub const PROVENANCE: &str = "provenance.csv";

@@ -13,8 +13,8 @@ use std::{fs, path::Path};
 use lopside_bundle::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::{picture::TILE_BYTES, replace};
-use crate::TrainingError;
+use super::picture::TILE_BYTES;
+use crate::{TrainingError, files::replace};
 
 /// Name of the index in the cache's folder.
 pub const INDEX: &str = "tiles.json";

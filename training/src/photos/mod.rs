@@ -71,10 +71,3 @@ fn read_halved(path: &Path) -> Result<Option<DynamicImage>, TrainingError> {
     let large = picture::is_large_enough(photo.dimensions(), true);
     Ok(large.then(|| picture::halve(&photo).into()))
 }
-
-/// Replaces a file in one step: the old one stays until the new one is whole.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainingError> {
-    let fresh = path.with_added_extension("new");
-    fs::write(&fresh, bytes).map_err(io(&fresh))?;
-    fs::rename(&fresh, path).map_err(io(path))
-}

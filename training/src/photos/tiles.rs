@@ -11,7 +11,6 @@ use std::{
 };
 
 use image::RgbImage;
-use indicatif::{ProgressBar, ProgressStyle};
 use lopside_bundle::Digest;
 
 use super::{
@@ -20,7 +19,7 @@ use super::{
     picture,
     subsets::subsets,
 };
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io, progress};
 
 /// A cache that describes the photographs as they are.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +82,7 @@ fn rebuild(
     fs::create_dir_all(cache).map_err(io(cache))?;
     let mut writers =
         [TileWriter::create(cache, Subset::Train)?, TileWriter::create(cache, Subset::Validation)?];
-    let bar = progress(files.len());
+    let bar = progress::pictures(files.len());
     let mut indexed = Vec::with_capacity(files.len());
     for ((file, subset), usable) in files.iter().zip(subsets).zip(usable) {
         bar.set_message(file.name.clone());
@@ -170,14 +169,6 @@ impl Drop for TileWriter {
 
 fn read(path: &Path) -> Result<Vec<u8>, TrainingError> {
     fs::read(path).map_err(io(path))
-}
-
-fn progress(files: usize) -> ProgressBar {
-    let bar = ProgressBar::new(files as u64);
-    match ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 #[cfg(test)]

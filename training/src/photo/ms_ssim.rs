@@ -1,0 +1,97 @@
+//! MS-SSIM with a gradient, as `lopside_quality::ms_ssim` measures it.
+
+use burn::tensor::{
+    Tensor, TensorData,
+    module::{avg_pool2d, conv2d},
+    ops::{AvgPoolOptions, ConvOptions},
+};
+use lopside_quality::{MS_SSIM_EXPONENTS, ms_ssim_window};
+
+/// (K₁ L)² and (K₂ L)² for samples of range 1.
+const C1: f32 = 0.01 * 0.01;
+const C2: f32 = 0.03 * 0.03;
+/// Below this a scale counts as unlike, and its gradient ends.
+const LEAST: f32 = 1e-3;
+
+/// The MS-SSIM of each pair of pictures `[n, 3, h, w]`, samples of range 1, as `[n, 1, 1, 1]`. Pictures too small
+/// for all five scales are measured at those that they have, with exponents of the same sum.
+pub(crate) fn ms_ssim(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    let [.., h, w] = a.dims();
+    let taps = ms_ssim_window().len();
+    let scales = (0..MS_SSIM_EXPONENTS.len()).take_while(|scale| h.min(w) >> scale >= taps).count().max(1);
+    let used = &MS_SSIM_EXPONENTS[..scales];
+    let (whole, part): (f64, f64) = (MS_SSIM_EXPONENTS.iter().sum(), used.iter().sum());
+    let (mut a, mut b) = (a, b);
+    let mut product: Option<Tensor<4>> = None;
+    for (scale, exponent) in used.iter().enumerate() {
+        let last = scale + 1 == scales;
+        let mean = similarity(a.clone(), b.clone(), last);
+        let factor = mean.clamp_min(LEAST).powf_scalar(exponent * whole / part);
+        product = Some(product.map_or(factor.clone(), |product| product * factor));
+        if !last {
+            (a, b) = (halved(a), halved(b));
+        }
+    }
+    product.unwrap_or_else(|| unreachable!("there is a scale")).mean_dim(1)
+}
+
+/// The mean of contrast and structure, and of luminance too when `luminance`, of each channel, `[n, c, 1, 1]`.
+fn similarity(a: Tensor<4>, b: Tensor<4>, luminance: bool) -> Tensor<4> {
+    let (mean_a, mean_b) = (blurred(a.clone()), blurred(b.clone()));
+    let (square_a, square_b) = (mean_a.clone().square(), mean_b.clone().square());
+    let both = mean_a * mean_b;
+    let variances = blurred(a.clone().square() + b.clone().square()) - square_a.clone() - square_b.clone();
+    let covariance = blurred(a * b) - both.clone();
+    let map = (covariance * 2.0 + C2) / (variances + C2);
+    let map = if luminance { map * ((both * 2.0 + C1) / (square_a + square_b + C1)) } else { map };
+    map.mean_dim(2).mean_dim(3)
+}
+
+/// The window's mean wherever it fits whole.
+fn blurred(x: Tensor<4>) -> Tensor<4> {
+    let channels = x.dims()[1];
+    let (window, device) = (ms_ssim_window(), x.device());
+    let options = || ConvOptions::new([1, 1], [0, 0], [1, 1], channels);
+    let values = TensorData::new(window.repeat(channels), [channels, 1, window.len(), 1]);
+    let window: Tensor<4> = Tensor::from_data(values, &device);
+    let rows = conv2d(x, window.clone(), None, options());
+    conv2d(rows, window.swap_dims(2, 3), None, options())
+}
+
+fn halved(x: Tensor<4>) -> Tensor<4> {
+    avg_pool2d(x, AvgPoolOptions::new([2, 2]).with_stride([2, 2]))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use image::{DynamicImage, RgbImage};
+
+    use super::*;
+
+    #[test]
+    fn it_is_what_the_evaluation_measures() {
+        let noise = |x: u32, y: u32, by: u32| (x * 7919 + y * 104_729 + by).wrapping_mul(2_654_435_761) >> 27;
+        let picture = |by: u32| {
+            RgbImage::from_fn(192, 176, |x, y| {
+                let ramp = x / 2 + y / 4;
+                image::Rgb(
+                    [0, 40, 80]
+                        .map(|c| (ramp + c / 2 + noise(x, y, c) + noise(x, y, by + c) / 2).min(255) as u8),
+                )
+            })
+        };
+        let tensor = |picture: &RgbImage| {
+            let samples: Vec<f32> = (0..3)
+                .flat_map(|c| picture.as_raw().iter().skip(c).step_by(3))
+                .map(|&sample| f32::from(sample) / 255.0)
+                .collect();
+            Tensor::<4>::from_data(TensorData::new(samples, [1, 3, 176, 192]), &Device::flex())
+        };
+        let (a, b) = (picture(1), picture(2));
+        let found = ms_ssim(tensor(&a), tensor(&b)).into_scalar::<f32>();
+        let expected = lopside_quality::ms_ssim(&DynamicImage::from(a), &DynamicImage::from(b)).unwrap();
+        assert!((f64::from(found) - expected).abs() < 1e-4, "{found} {expected}");
+        assert!(expected < 0.99);
+    }
+}

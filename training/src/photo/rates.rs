@@ -1,0 +1,204 @@
+//! How many bits a picture's integers will take, near enough to the coder's count and with a gradient.
+//!
+//! As in the coder, each coefficient's magnitude is foretold by its neighbours above and to the left, by the
+//! earlier channels and the coarser layers around its place, and by the quality. What is foretold is the scale of
+//! a Laplace distribution, whose mass over the coefficient's interval is its probability. Uniform noise stands for
+//! rounding (J. Ballé, V. Laparra, E. P. Simoncelli, "End-to-end optimized image compression", ICLR 2017,
+//! section 3).
+
+use burn::{
+    module::{Module, Param},
+    tensor::{
+        Device, Tensor, TensorData,
+        module::{avg_pool2d, conv2d, interpolate},
+        ops::{AvgPoolOptions, ConvOptions, InterpolateMode, InterpolateOptions},
+    },
+};
+use rand::{Rng, RngExt as _};
+
+use super::spec::Spec;
+
+/// The kernel over a channel's own neighbours, `NEAR.0` rows by `NEAR.1` columns; its last row is the coefficient's.
+const NEAR: [usize; 2] = [3, 5];
+/// The least scale, in steps: a coefficient is never foretold to be zero for certain.
+const LEAST: f32 = 0.03;
+
+/// What foretells the magnitudes of all layers, coarsest first.
+#[derive(Module, Debug)]
+pub struct Rates {
+    layers: Vec<LayerRates>,
+}
+
+/// What foretells a layer's magnitudes. Weights are squares, so that none is negative.
+#[derive(Module, Debug)]
+struct LayerRates {
+    /// `[c, 1, 3, 5]`.
+    near: Param<Tensor<4>>,
+    /// From the channels of the coarser layers and the earlier ones of this: `[c, coarser + c, 1, 1]`.
+    others: Param<Tensor<4>>,
+    /// What is foretold when all around is zero: its logarithm at the middle quality and how it changes, `[c, 2]`.
+    alone: Param<Tensor<2>>,
+}
+
+impl Rates {
+    /// Rates that have yet to learn.
+    #[must_use]
+    pub fn new(spec: &Spec, device: &Device) -> Self {
+        let mut coarser = 0;
+        let layers = (0..spec.levels()).rev().map(|level| {
+            let channels = spec.kept(level);
+            let layer = LayerRates::new(channels, coarser, device);
+            coarser += channels;
+            layer
+        });
+        Self { layers: layers.collect() }
+    }
+
+    /// Estimated bits of each picture, `[n, 1, 1, 1]`. `scaled` are the layers in steps, coarsest first, `integers`
+    /// what they are rounded to, `condition` the quality as the residual network sees it, `[n, 1]`, `rng` the
+    /// source of the noise.
+    #[must_use]
+    pub fn bits(
+        &self,
+        scaled: &[Tensor<4>],
+        integers: &[Tensor<4>],
+        condition: &Tensor<2>,
+        rng: &mut impl Rng,
+    ) -> Tensor<4> {
+        let n = condition.dims()[0];
+        let mut total = Tensor::zeros([n, 1, 1, 1], &condition.device());
+        let mut coarser: Option<Tensor<4>> = None;
+        for ((layer, scaled), integers) in self.layers.iter().zip(scaled).zip(integers) {
+            // What is foretold must not pull at what foretells it: the coder codes that first.
+            let magnitudes = integers.clone().detach().abs();
+            let around = around(magnitudes.clone());
+            let references = match coarser {
+                Some(coarser) => Tensor::cat(vec![twice_as_fine(coarser), around], 1),
+                None => around,
+            };
+            let scale = layer.scale(&magnitudes, references.clone(), condition);
+            let noise = noise(scaled.dims(), rng, &scaled.device());
+            total = total + bits(scaled.clone() + noise, scale).sum_dim(1).sum_dim(2).sum_dim(3);
+            coarser = Some(references);
+        }
+        total
+    }
+}
+
+impl LayerRates {
+    fn new(channels: usize, coarser: usize, device: &Device) -> Self {
+        let near = Tensor::full([channels, 1, NEAR[0], NEAR[1]], 0.25, device);
+        let others = Tensor::full([channels, coarser + channels, 1, 1], 0.03, device);
+        let alone = TensorData::new([-2.0_f32, -1.5].repeat(channels), [channels, 2]);
+        Self {
+            near: Param::from_tensor(near),
+            others: Param::from_tensor(others),
+            alone: Param::from_tensor(Tensor::from_data(alone, device)),
+        }
+    }
+
+    /// The foretold scale of every coefficient, in steps.
+    fn scale(&self, magnitudes: &Tensor<4>, references: Tensor<4>, condition: &Tensor<2>) -> Tensor<4> {
+        let channels = self.near.dims()[0];
+        let device = magnitudes.device();
+        let near = self.near.val().square() * causal(&device);
+        let [rows, columns] = NEAR;
+        let own = ConvOptions::new([1, 1], [rows - 1, columns / 2], [1, 1], channels);
+        let own = conv2d(magnitudes.clone(), near, None, own).narrow(2, 0, magnitudes.dims()[2]);
+        let others = self.others.val().square() * earlier(self.others.dims(), &device);
+        let others = conv2d(references, others, None, ConvOptions::new([1, 1], [0, 0], [1, 1], 1));
+        let alone = self.alone.val();
+        let slope = alone.clone().narrow(1, 1, 1).reshape([1, channels]);
+        let alone = (alone.narrow(1, 0, 1).reshape([1, channels]) + condition.clone() * slope).exp();
+        let n = condition.dims()[0];
+        own + others + alone.reshape([n, channels, 1, 1]) + LEAST
+    }
+}
+
+/// 1 before the coefficient in raster order, 0 from it on, `[1, 1, 3, 5]`.
+fn causal(device: &Device) -> Tensor<4> {
+    let [rows, columns] = NEAR;
+    let here = (rows - 1) * columns + columns / 2;
+    let mask: Vec<f32> = (0..rows * columns).map(|i| f32::from(u8::from(i < here))).collect();
+    Tensor::from_data(TensorData::new(mask, [1, 1, rows, columns]), device)
+}
+
+/// 1 for references that are coded before the channel: all coarser ones and the earlier of its layer.
+fn earlier([channels, references, ..]: [usize; 4], device: &Device) -> Tensor<4> {
+    let coarser = references - channels;
+    let mask: Vec<f32> = (0..channels)
+        .flat_map(|channel| (0..references).map(move |r| f32::from(u8::from(r < coarser + channel))))
+        .collect();
+    Tensor::from_data(TensorData::new(mask, [channels, references, 1, 1]), device)
+}
+
+/// The mean over each place and its eight neighbours.
+fn around(magnitudes: Tensor<4>) -> Tensor<4> {
+    avg_pool2d(magnitudes, AvgPoolOptions::new([3, 3]).with_stride([1, 1]).with_padding([1, 1]))
+}
+
+fn twice_as_fine(x: Tensor<4>) -> Tensor<4> {
+    let [_, _, h, w] = x.dims();
+    interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * h, 2 * w]))
+}
+
+/// Even noise of −½ to ½.
+fn noise(dims: [usize; 4], rng: &mut impl Rng, device: &Device) -> Tensor<4> {
+    let values: Vec<f32> = (0..dims.iter().product()).map(|_| rng.random_range(-0.5..0.5)).collect();
+    Tensor::from_data(TensorData::new(values, dims), device)
+}
+
+/// Bits of each value: −log₂ of the Laplace distribution's mass between half a step below and half a step above.
+fn bits(x: Tensor<4>, scale: Tensor<4>) -> Tensor<4> {
+    let x = x.abs();
+    let rate = scale.recip();
+    // Outside the middle: e^((½ − x)/b) · (1 − e^(−1/b)) / 2, as a logarithm.
+    let far = (x.clone() - 0.5).clamp_min(0.0) * rate.clone()
+        - ((rate.clone() * -1.0).exp() * -1.0 + 1.0).log()
+        + std::f32::consts::LN_2;
+    // Around it: 1 − (e^((x − ½)/b) + e^(−(x + ½)/b)) / 2.
+    let inner = x.clone().clamp_max(0.5);
+    let sides = ((inner.clone() - 0.5) * rate.clone()).exp() + ((inner + 0.5) * rate * -1.0).exp();
+    let middle = (sides * -0.5 + 1.0).clamp_min(1e-9).log() * -1.0;
+    let outside = x.greater_elem(0.5);
+    middle.mask_where(outside, far) / std::f32::consts::LN_2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_are_those_of_the_laplace_distribution() {
+        let device = Device::flex();
+        let tensor = |values: [f32; 4]| {
+            Tensor::<4>::from_data(TensorData::new(values.to_vec(), [1, 1, 1, 4]), &device)
+        };
+        let found = bits(tensor([0.0, 0.3, -1.0, 4.0]), tensor([0.5, 0.5, 0.5, 2.0]));
+        let found: Vec<f32> = found.into_data().try_to_vec().unwrap();
+        let below = |x: f64, b: f64| if x < 0.0 { (x / b).exp() / 2.0 } else { 1.0 - (-x / b).exp() / 2.0 };
+        for (found, (x, b)) in found.iter().zip([(0.0, 0.5), (0.3, 0.5), (-1.0, 0.5), (4.0, 2.0)]) {
+            let expected = -(below(x + 0.5, b) - below(x - 0.5, b)).log2();
+            assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_foretold_by_what_comes_later() {
+        let device = Device::flex();
+        let rates = LayerRates::new(3, 0, &device);
+        let condition = Tensor::zeros([1, 1], &device);
+        let at = |channel: usize, row: usize, column: usize| {
+            let mut values = vec![0.0_f32; 3 * 36];
+            values[channel * 36 + row * 6 + column] = 9.0;
+            let magnitudes = Tensor::from_data(TensorData::new(values, [1, 3, 6, 6]), &device);
+            let scale = rates.scale(&magnitudes, around(magnitudes.clone()), &condition);
+            scale.into_data().try_to_vec::<f32>().unwrap()
+        };
+        let quiet = at(2, 5, 5);
+        let loud = at(1, 3, 3);
+        let changed: Vec<usize> = (0..108).filter(|&i| (loud[i] - quiet[i]).abs() > 1e-6).collect();
+        assert!(changed.iter().all(|&i| i > 36 + 3 * 6 + 3), "{changed:?}");
+        assert!(changed.contains(&(36 + 3 * 6 + 4)) && changed.contains(&(72 + 3 * 6 + 3)));
+    }
+}
