@@ -73,13 +73,15 @@ fn decoded(encoder: &PictureEncoder, picture: &DynamicImage, options: &PictureOp
     encoder.space().decode(&frame, &Limits::default()).unwrap()
 }
 
+/// The integers of these maps at the quality of [`options`].
+fn quantised(encoder: &PictureEncoder, maps: &[Vec<f32>]) -> Vec<Vec<i16>> {
+    let quantiser = encoder.space().quantiser();
+    maps.iter().enumerate().map(|(layer, maps)| quantiser.quantise(layer, 59, maps).unwrap()).collect()
+}
+
 fn assert_same_as_whole(model: Model, picture: &DynamicImage) {
     let encoder = encoder(model);
-    let expected: Vec<Vec<i16>> = whole(model, picture)
-        .iter()
-        .enumerate()
-        .map(|(layer, maps)| encoder.space().quantiser().quantise(layer, 59, maps).unwrap())
-        .collect();
+    let expected = quantised(&encoder, &whole(model, picture));
     assert!(expected.iter().all(|layer| layer.iter().any(|&integer| integer.abs() > 3)));
     for threads in [1, 3] {
         let found = decoded(&encoder, picture, &options(threads));
@@ -143,8 +145,8 @@ fn fewer_layers_are_the_first_ones() {
 fn maps_are_what_is_quantised() {
     let (encoder, picture) = (encoder(SMALL), colour(90, 1100));
     let header = decoded(&encoder, &picture, &options(1)).header;
-    let maps = encoder.layers(&picture).unwrap();
-    let frame = encoder.space().encode(header, &maps, IdOnWire::Session).unwrap();
+    let integers = quantised(&encoder, &encoder.layers(&picture).unwrap());
+    let frame = encoder.space().encode_integers(header, &integers, IdOnWire::Session).unwrap();
     let options = PictureOptions { id: IdOnWire::Session, ..options(1) };
     assert_eq!(encoder.encode(&picture, &options).unwrap().frame, frame);
 }

@@ -1,5 +1,5 @@
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::{Component, Path, PathBuf},
 };
@@ -64,6 +64,19 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, BundleErr
         .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
         .map_err(|source| io_error(path, source))?;
     Ok(bytes)
+}
+
+/// Writes a file of the bundle, and the folders that it is in.
+pub(crate) fn put(folder: &Path, relative: &str, bytes: &[u8]) -> Result<(), BundleError> {
+    let path = folder.join(relative);
+    let parent = path.parent().unwrap_or(folder);
+    fs::create_dir_all(parent).map_err(|source| io_error(parent, source))?;
+    fs::write(&path, bytes).map_err(|source| io_error(&path, source))
+}
+
+/// What the manifest says of a file with these bytes.
+pub(crate) fn file_ref(path: String, bytes: &[u8]) -> FileRef {
+    FileRef { path, bytes: bytes.len() as u64, sha256: Digest::of(bytes) }
 }
 
 pub(crate) fn io_error(path: &Path, source: io::Error) -> BundleError {

@@ -11,20 +11,24 @@
 //! Nothing outside the folder is ever opened. The edge may ship without `heads/`, the cloud without
 //! `encoder.onnx`: [`Part`] says what is needed.
 
+mod check;
 mod error;
 mod files;
 mod identity;
 mod load;
 mod manifest;
+mod manifest_file;
+mod part;
 pub mod picture;
 mod write;
 
 pub use error::BundleError;
 pub use files::Digest;
 pub use identity::{LATENT_SPACE_KEY, latent_space_id};
-pub use load::{Bundle, Head, Part};
+pub use load::{Bundle, Head};
 pub use manifest::{
     Channels, Cost, Dim, EncoderSpec, FileRef, HeadKind, HeadSpec, Manifest, Preprocess, QuantiserSpec,
     SCHEMA_VERSION, TensorSpec,
 };
+pub use part::Part;
 pub use write::{Draft, DraftHead};

@@ -1,22 +1,8 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use lopside_latent::{LatentSpace, Quantiser, Shape, Tables};
 
-use crate::{BundleError, HeadSpec, Manifest, files, latent_space_id};
-
-const MANIFEST: &str = "bundle.json";
-const MAX_MANIFEST_BYTES: u64 = 16 << 20;
-
-/// Which files of a bundle a host needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// The encoder and the tables: an edge.
-    Encoder,
-    /// The heads and the tables: a cloud.
-    Heads,
-    /// Everything, the model card included.
-    Whole,
-}
+use crate::{BundleError, HeadSpec, Manifest, Part, files, latent_space_id, manifest_file::ManifestFile};
 
 /// A bundle whose files have all been checked.
 #[derive(Debug, Clone)]
@@ -47,52 +33,20 @@ impl Bundle {
     /// # Errors
     /// [`BundleError`] naming the file or field that is wrong.
     pub fn load(folder: &Path, part: Part) -> Result<Self, BundleError> {
-        let (path, text) = read_text(folder)?;
-        read_vector(folder, &path, &text, part)
+        Self::read(folder, &ManifestFile::read(folder)?, part)
     }
-}
 
-/// The bundle whose manifest is `text`, read from `path`.
-pub(crate) fn read_vector(
-    folder: &Path,
-    path: &Path,
-    text: &[u8],
-    part: Part,
-) -> Result<Bundle, BundleError> {
-    let manifest = parse(path, text)?;
-    let space = read_space(folder, &manifest)?;
-    let encoder = match part {
-        Part::Encoder | Part::Whole => files::read(folder, &manifest.encoder.model)?,
-        Part::Heads => Vec::new(),
-    };
-    let heads = match part {
-        Part::Heads | Part::Whole => read_heads(folder, &manifest)?,
-        Part::Encoder => Vec::new(),
-    };
-    if part == Part::Whole {
-        files::read(folder, &manifest.model_card)?;
+    pub(crate) fn read(folder: &Path, file: &ManifestFile, part: Part) -> Result<Self, BundleError> {
+        let manifest: Manifest = file.parse()?;
+        manifest.check()?;
+        let space = read_space(folder, &manifest)?;
+        let encoder = part.read_encoder(folder, &manifest.encoder.model)?;
+        let read =
+            |spec: &HeadSpec| Ok(Head { spec: spec.clone(), model: files::read(folder, &spec.model)? });
+        let heads = part.read_heads(&manifest.heads, read)?;
+        part.check_card(folder, &manifest.model_card)?;
+        Ok(Self { manifest, space, encoder, heads })
     }
-    Ok(Bundle { manifest, space, encoder, heads })
-}
-
-/// The manifest's place and text.
-pub(crate) fn read_text(folder: &Path) -> Result<(PathBuf, Vec<u8>), BundleError> {
-    let path = folder.join(MANIFEST);
-    if !path.is_file() {
-        return Err(BundleError::NoManifest { path: folder.to_owned() });
-    }
-    let text = files::read_at_most(&path, MAX_MANIFEST_BYTES)?;
-    if text.len() as u64 > MAX_MANIFEST_BYTES {
-        return Err(BundleError::TooLarge { path: MANIFEST.to_owned(), limit: MAX_MANIFEST_BYTES });
-    }
-    Ok((path, text))
-}
-
-fn parse(path: &Path, text: &[u8]) -> Result<Manifest, BundleError> {
-    let manifest: Manifest =
-        serde_json::from_slice(text).map_err(|source| BundleError::Json { path: path.to_owned(), source })?;
-    manifest.check()?;
-    Ok(manifest)
 }
 
 fn read_space(folder: &Path, manifest: &Manifest) -> Result<LatentSpace, BundleError> {
@@ -106,9 +60,4 @@ fn read_space(folder: &Path, manifest: &Manifest) -> Result<LatentSpace, BundleE
     let tables = Tables::from_bytes(&files::read(folder, &manifest.tables)?)?;
     let shape = Shape::new(&manifest.encoder.output.item_dims().unwrap_or_default())?;
     Ok(LatentSpace::new(found, shape, Quantiser::new(gains.clone())?, tables)?)
-}
-
-fn read_heads(folder: &Path, manifest: &Manifest) -> Result<Vec<Head>, BundleError> {
-    let read = |spec: &HeadSpec| Ok(Head { spec: spec.clone(), model: files::read(folder, &spec.model)? });
-    manifest.heads.iter().map(read).collect()
 }

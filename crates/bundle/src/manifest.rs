@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use lopside_latent::LatentSpaceId;
 use serde::{Deserialize, Serialize};
 
-use crate::{BundleError, Digest, files};
+use crate::{
+    BundleError, Digest,
+    check::{check_any_head, check_file, check_head, check_name, check_range, head_field, require},
+};
 
 /// The version of the manifest that this build writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -212,8 +215,7 @@ impl Manifest {
         check_name("name", &self.name)?;
         let preprocess = &self.preprocess;
         require(preprocess.samples() > 0, "preprocess", || "width and height must be at least 1".into())?;
-        let span = preprocess.high - preprocess.low;
-        require(span.is_finite() && span > 0.0, "preprocess", || "low must be below high".into())?;
+        check_range("preprocess", preprocess.low, preprocess.high)?;
         check_elements("encoder.input", &self.encoder.input, preprocess.samples())?;
         check_elements("encoder.output", &self.encoder.output, self.quantiser.gains.len() as u64)?;
         check_file("encoder.model", &self.encoder.model)?;
@@ -223,21 +225,16 @@ impl Manifest {
     }
 
     fn check_heads(&self) -> Result<(), BundleError> {
-        require(!self.heads.is_empty(), "heads", || "a bundle has at least one head".into())?;
+        check_any_head(&self.heads)?;
         let mut seen = HashSet::new();
         for (i, head) in self.heads.iter().enumerate() {
-            let field = |name: &str| format!("heads[{i}].{name}");
-            check_name(&field("name"), &head.name)?;
-            require(seen.insert((&head.name, head.version)), &field("version"), || {
-                format!("head {:?} has version {} twice", head.name, head.version)
-            })?;
-            check_file(&field("model"), &head.model)?;
+            check_head(&mut seen, i, &head.name, head.version, &head.model)?;
             require(
                 head.input.item_dims() == self.encoder.output.item_dims(),
-                &field("input.shape"),
+                &head_field(i, "input.shape"),
                 || "it is not the shape of encoder.output".into(),
             )?;
-            check_elements(&field("output"), &head.output, head.kind.elements())?;
+            check_elements(&head_field(i, "output"), &head.output, head.kind.elements())?;
         }
         Ok(())
     }
@@ -255,29 +252,10 @@ impl HeadKind {
     }
 }
 
-pub(crate) fn check_name(field: &str, name: &str) -> Result<(), BundleError> {
-    let good = (1..=64).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    require(good, field, || format!("{name:?} is not 1 to 64 of a–z, 0–9 and -"))
-}
-
-pub(crate) fn check_file(field: &str, file: &FileRef) -> Result<(), BundleError> {
-    if !files::is_plain(&file.path) {
-        return Err(BundleError::Outside { path: file.path.clone() });
-    }
-    require(file.sha256.is_well_formed(), &format!("{field}.sha256"), || {
-        "it is not 64 lower-case hexadecimal digits".into()
-    })
-}
-
 fn check_elements(field: &str, tensor: &TensorSpec, expected: u64) -> Result<(), BundleError> {
     require(tensor.item_elements() == Some(expected) && expected > 0, &format!("{field}.shape"), || {
         format!("it must be a named batch and fixed dimensions of {expected} values, at least 1")
     })
-}
-
-pub(crate) fn require(holds: bool, field: &str, reason: impl FnOnce() -> String) -> Result<(), BundleError> {
-    if holds { Ok(()) } else { Err(BundleError::Field { field: field.to_owned(), reason: reason() }) }
 }
 
 /// A latent-space id as its text.

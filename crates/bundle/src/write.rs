@@ -1,10 +1,12 @@
-use std::{fs, path::Path};
+use std::path::Path;
 
 use lopside_latent::{LatentSpaceId, Quantiser, Tables};
 
 use crate::{
-    BundleError, Cost, Digest, EncoderSpec, FileRef, HeadKind, HeadSpec, Manifest, Preprocess, QuantiserSpec,
-    SCHEMA_VERSION, TensorSpec, files::io_error, latent_space_id,
+    BundleError, Cost, Digest, EncoderSpec, HeadKind, HeadSpec, Manifest, Preprocess, QuantiserSpec,
+    SCHEMA_VERSION, TensorSpec,
+    files::{file_ref, put},
+    latent_space_id, manifest_file,
 };
 
 /// All that makes a bundle, in memory.
@@ -65,8 +67,6 @@ impl Draft {
     pub fn write(&self, folder: &Path, model_card: &str) -> Result<Manifest, BundleError> {
         let manifest = self.manifest(model_card);
         manifest.check()?;
-        let json = serde_json::to_string_pretty(&manifest)
-            .map_err(|source| BundleError::Json { path: folder.join("bundle.json"), source })?;
         put(folder, &manifest.encoder.model.path, &self.encoder)?;
         put(folder, &manifest.tables.path, &self.tables.to_bytes())?;
         for (head, spec) in self.heads.iter().zip(&manifest.heads) {
@@ -74,7 +74,7 @@ impl Draft {
         }
         put(folder, &manifest.model_card.path, model_card.as_bytes())?;
         // Last, so that a folder with a manifest is a whole bundle.
-        put(folder, "bundle.json", (json + "\n").as_bytes())?;
+        manifest_file::write(folder, &manifest)?;
         Ok(manifest)
     }
 
@@ -109,15 +109,4 @@ impl Draft {
             cost: head.cost,
         }
     }
-}
-
-pub(crate) fn file_ref(path: String, bytes: &[u8]) -> FileRef {
-    FileRef { path, bytes: bytes.len() as u64, sha256: Digest::of(bytes) }
-}
-
-pub(crate) fn put(folder: &Path, relative: &str, bytes: &[u8]) -> Result<(), BundleError> {
-    let path = folder.join(relative);
-    let parent = path.parent().unwrap_or(folder);
-    fs::create_dir_all(parent).map_err(|source| io_error(parent, source))?;
-    fs::write(&path, bytes).map_err(|source| io_error(&path, source))
 }

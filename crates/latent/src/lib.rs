@@ -28,6 +28,7 @@
 mod coder;
 mod error;
 mod frame;
+mod framing;
 mod id;
 pub mod picture;
 mod quantise;
@@ -38,7 +39,8 @@ mod tables;
 mod varint;
 
 pub use error::LatentError;
-pub use frame::{Frame, IdOnWire, Limits, latent_space_of};
+pub use frame::Frame;
+pub use framing::{IdOnWire, Limits, latent_space_of};
 pub use id::LatentSpaceId;
 pub use quantise::Quantiser;
 pub use shape::Shape;

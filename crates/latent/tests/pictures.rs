@@ -245,6 +245,11 @@ fn limits_and_foreign_frames_are_named() {
     for len in 0..frame.len() {
         assert!(space.decode(&frame[..len], &Limits::default()).is_err());
     }
+    // Magic and version are read as one field.
+    assert_eq!(
+        space.decode(&frame[..1], &Limits::default()),
+        Err(LatentError::Truncated { what: "frame", field: "magic" })
+    );
 }
 
 #[test]

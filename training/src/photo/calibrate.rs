@@ -9,10 +9,10 @@ use std::path::Path;
 
 use burn::{module::Param, tensor::Tensor};
 use lopside_latent::{
-    Table, Tables,
+    LatentError, Table, Tables,
     picture::{
-        CLASSES, ChannelContext, ContextModel, Energy, LayerQuantiser, NEIGHBOURS, QUALITIES, ROW_CLASSES,
-        Reference, class_of,
+        CLASSES, ChannelContext, ContextModel, Energy, LayerQuantiser, NEIGHBOURS, Plane, PlaneVisitor,
+        QUALITIES, ROW_CLASSES, Reference, walk_plane,
     },
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -293,11 +293,12 @@ fn count(
         for view in views {
             let first = channel == 0 || layers[channel - 1].0 != layer;
             let after_zero = !first && is_zero(&view.channels[channel - 1]);
-            let zero = is_zero(&view.channels[channel]);
-            planes[usize::from(after_zero)][usize::from(zero)] += 1;
-            if !zero {
-                count_plane(view, layers, channel, &channels[channel], &mut rows[layer], &mut classes);
-            }
+            let mut counts = Counts {
+                planes: &mut planes[usize::from(after_zero)],
+                rows: &mut rows[layer],
+                classes: &mut classes,
+            };
+            count_plane(view, layers, channel, &channels[channel], &mut counts)?;
         }
         channels[channel].zero_plane = planes.map(odds);
         by_layer[layer].iter_mut().zip(&classes).for_each(|(sum, class)| sum.add(class));
@@ -325,32 +326,49 @@ fn is_zero(coded: &Coded) -> bool {
     coded.integers.iter().all(|&value| value == 0)
 }
 
+/// How often each thing was met that the coder codes, of one channel.
+struct Counts<'a> {
+    /// Planes that are not zero, and that are.
+    planes: &'a mut [u64; 2],
+    /// Rows that are not zero, and that are, of each class.
+    rows: &'a mut [[u64; 2]],
+    /// Integers of each class.
+    classes: &'a mut [Histogram],
+}
+
+impl PlaneVisitor for Counts<'_> {
+    fn plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {
+        self.planes[usize::from(*zero)] += 1;
+        Ok(())
+    }
+
+    fn row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError> {
+        self.rows[class][usize::from(*zero)] += 1;
+        Ok(())
+    }
+
+    fn value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
+        *self.classes[class].0.entry(*value).or_default() += 1;
+        Ok(())
+    }
+}
+
 fn count_plane(
     view: &View,
     layers: &[(usize, u32)],
     channel: usize,
     context: &ChannelContext,
-    rows: &mut [[u64; 2]],
-    classes: &mut [Histogram],
-) {
+    counts: &mut Counts<'_>,
+) -> Result<(), TrainingError> {
     let coded = &view.channels[channel];
     let references = context.references.iter().map(|reference| {
         let other = reference.channel as usize;
         (&view.channels[other].plane, layers[other].1 - layers[channel].1)
     });
-    let mut energy = Energy::new(context, view.quality, coded.columns, references);
-    for (row, line) in coded.integers.chunks_exact(coded.columns).enumerate() {
-        let sum = energy.start_row(&coded.plane, row);
-        let zero = line.iter().all(|&value| value == 0);
-        rows[class_of(u32::try_from(sum).unwrap_or(u32::MAX), ROW_CLASSES)][usize::from(zero)] += 1;
-        if !zero {
-            for (column, &value) in line.iter().enumerate() {
-                let class = class_of(energy.at(&coded.plane, row, column), CLASSES);
-                *classes[class].0.entry(value).or_default() += 1;
-            }
-        }
-        energy.end_row(&coded.plane, row);
-    }
+    let energy = || Energy::new(context, view.quality, coded.columns, references);
+    let mut plane = Plane::new(coded.rows, coded.columns);
+    walk_plane(energy, &mut plane, &mut coded.integers.clone(), counts)?;
+    Ok(())
 }
 
 /// Odds of the second of two counts, of 65536.

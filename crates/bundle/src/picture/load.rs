@@ -3,10 +3,7 @@ use std::path::Path;
 use lopside_latent::picture::{ContextModel, PictureSpace};
 use serde::Deserialize;
 
-use crate::{
-    Bundle, BundleError, Part, files,
-    load::{read_text, read_vector},
-};
+use crate::{Bundle, BundleError, Part, files, manifest_file::ManifestFile};
 
 use super::{PICTURE_SCHEMA, PictureHeadSpec, PictureManifest, picture_space_id};
 
@@ -52,36 +49,27 @@ impl AnyBundle {
     /// # Errors
     /// [`BundleError`] naming the file or field that is wrong.
     pub fn load(folder: &Path, part: Part) -> Result<Self, BundleError> {
-        let (path, text) = read_text(folder)?;
-        let schema: Schema = serde_json::from_slice(&text)
-            .map_err(|source| BundleError::Json { path: path.clone(), source })?;
-        if schema.schema != PICTURE_SCHEMA {
-            return Ok(Self::Vector(read_vector(folder, &path, &text, part)?));
+        let file = ManifestFile::read(folder)?;
+        let Schema { schema } = file.parse()?;
+        if schema == PICTURE_SCHEMA {
+            Ok(Self::Picture(PictureBundle::read(folder, &file, part)?))
+        } else {
+            Ok(Self::Vector(Bundle::read(folder, &file, part)?))
         }
-        let manifest: PictureManifest =
-            serde_json::from_slice(&text).map_err(|source| BundleError::Json { path, source })?;
-        Ok(Self::Picture(PictureBundle::read(folder, manifest, part)?))
     }
 }
 
 impl PictureBundle {
-    fn read(folder: &Path, manifest: PictureManifest, part: Part) -> Result<Self, BundleError> {
+    fn read(folder: &Path, file: &ManifestFile, part: Part) -> Result<Self, BundleError> {
+        let manifest: PictureManifest = file.parse()?;
         manifest.check()?;
         let space = read_space(folder, &manifest)?;
-        let encoder = match part {
-            Part::Encoder | Part::Whole => files::read(folder, &manifest.encoder.model)?,
-            Part::Heads => Vec::new(),
-        };
+        let encoder = part.read_encoder(folder, &manifest.encoder.model)?;
         let read = |spec: &PictureHeadSpec| {
-            Ok::<_, BundleError>(PictureHead { spec: spec.clone(), model: files::read(folder, &spec.model)? })
+            Ok(PictureHead { spec: spec.clone(), model: files::read(folder, &spec.model)? })
         };
-        let heads = match part {
-            Part::Heads | Part::Whole => manifest.heads.iter().map(read).collect::<Result<_, _>>()?,
-            Part::Encoder => Vec::new(),
-        };
-        if part == Part::Whole {
-            files::read(folder, &manifest.model_card)?;
-        }
+        let heads = part.read_heads(&manifest.heads, read)?;
+        part.check_card(folder, &manifest.model_card)?;
         Ok(Self { manifest, space, encoder, heads })
     }
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BundleError, FileRef,
-    manifest::{check_file, check_name, id_text, require},
+    check::{check_any_head, check_file, check_head, check_name, check_range, head_field, require},
+    manifest::id_text,
 };
 
 /// The version of the manifest of photo models.
@@ -138,8 +139,7 @@ impl PictureManifest {
             return Err(BundleError::Schema { found: self.schema, expected: PICTURE_SCHEMA });
         }
         check_name("name", &self.name)?;
-        let span = self.input.high - self.input.low;
-        require(span.is_finite() && span > 0.0, "input", || "low must be below high".into())?;
+        check_range("input", self.input.low, self.input.high)?;
         require(self.input.reach <= 64, "input.reach", || "it is over 64".into())?;
         check_file("encoder.model", &self.encoder.model)?;
         check_file("contexts", &self.contexts)?;
@@ -168,16 +168,11 @@ impl PictureManifest {
     }
 
     fn check_heads(&self) -> Result<(), BundleError> {
-        require(!self.heads.is_empty(), "heads", || "a bundle has at least one head".into())?;
+        check_any_head(&self.heads)?;
         let mut seen = HashSet::new();
         for (i, head) in self.heads.iter().enumerate() {
-            let field = |name: &str| format!("heads[{i}].{name}");
-            check_name(&field("name"), &head.name)?;
-            require(seen.insert((&head.name, head.version)), &field("version"), || {
-                format!("head {:?} has version {} twice", head.name, head.version)
-            })?;
-            check_file(&field("model"), &head.model)?;
-            require((1..=8).contains(&head.scale), &field("scale"), || "it must be 1 to 8".into())?;
+            check_head(&mut seen, i, &head.name, head.version, &head.model)?;
+            require((1..=8).contains(&head.scale), &head_field(i, "scale"), || "it must be 1 to 8".into())?;
         }
         Ok(())
     }

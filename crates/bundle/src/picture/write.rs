@@ -4,8 +4,8 @@ use lopside_latent::{LatentSpaceId, picture::ContextModel};
 
 use crate::{
     BundleError, Digest,
-    load::read_text,
-    write::{file_ref, put},
+    files::{file_ref, put},
+    manifest_file::{self, ManifestFile},
 };
 
 use super::{
@@ -82,7 +82,7 @@ impl PictureDraft {
         }
         put(folder, &manifest.model_card.path, model_card.as_bytes())?;
         // Last, so that a folder with a manifest is a whole bundle.
-        write_manifest(folder, &manifest)?;
+        manifest_file::write(folder, &manifest)?;
         Ok(manifest)
     }
 
@@ -118,7 +118,7 @@ pub fn add_head(folder: &Path, head: &PictureDraftHead) -> Result<PictureManifes
     manifest.heads.insert(0, head.spec());
     manifest.check()?;
     put(folder, &manifest.heads[0].model.path, &head.model)?;
-    write_manifest(folder, &manifest)?;
+    manifest_file::write(folder, &manifest)?;
     Ok(manifest)
 }
 
@@ -130,21 +130,13 @@ pub fn set_card(folder: &Path, model_card: &str) -> Result<(), BundleError> {
     let mut manifest = read_manifest(folder)?;
     manifest.model_card = file_ref(manifest.model_card.path, model_card.as_bytes());
     put(folder, &manifest.model_card.path, model_card.as_bytes())?;
-    write_manifest(folder, &manifest)
+    manifest_file::write(folder, &manifest)
 }
 
 fn read_manifest(folder: &Path) -> Result<PictureManifest, BundleError> {
-    let (path, text) = read_text(folder)?;
-    let manifest: PictureManifest =
-        serde_json::from_slice(&text).map_err(|source| BundleError::Json { path, source })?;
+    let manifest: PictureManifest = ManifestFile::read(folder)?.parse()?;
     manifest.check()?;
     Ok(manifest)
-}
-
-fn write_manifest(folder: &Path, manifest: &PictureManifest) -> Result<(), BundleError> {
-    let json = serde_json::to_string_pretty(manifest)
-        .map_err(|source| BundleError::Json { path: folder.join("bundle.json"), source })?;
-    put(folder, "bundle.json", (json + "\n").as_bytes())
 }
 
 impl PictureDraftHead {

@@ -1,19 +1,14 @@
 //! A stripe of a layer, channel by channel, to a payload and back.
 //!
-//! Each channel is one plane of integers in raster order:
-//! ```text
-//! zero plane?  ─yes─► nothing more
-//!     └no─► each row: zero row? ─yes─► nothing more
-//!                         └no─► each integer, with the table of its channel and class
-//! ```
-//! What is coded is the difference from the prediction; for most channels the prediction is 0.
+//! Each channel is one plane of integers, met by [`walk_plane`]. What is coded is the difference from the prediction; for
+//! most channels the prediction is 0.
 
 use crate::{
     LatentError,
     coder::{BitDecoder, BitEncoder, Coder},
 };
 
-use super::{CLASSES, ContextModel, Energy, Plane, ROW_CLASSES, class_of};
+use super::{ContextModel, Energy, Plane, PlaneVisitor, walk_plane};
 
 /// What the layers of a stripe coded so far say about the next.
 #[derive(Debug, Default)]
@@ -89,11 +84,14 @@ impl Stripe {
     ) -> Result<(), LatentError> {
         let first = self.planes.len();
         let mut coded = vec![0; place.rows * place.columns];
-        let mut zero = false;
+        let mut after_zero = false;
         for channel in 0..place.channels {
             before(channel, &mut coded);
             let mut plane = Plane::new(place.rows, place.columns);
-            zero = self.plane(coder, model, place, first + channel, zero, &mut coded, &mut plane)?;
+            let number = first + channel;
+            let mut visitor = Coding { coder, model, layer: place.layer, channel: number, after_zero };
+            let energy = || self.energy(model, place, number);
+            after_zero = walk_plane(energy, &mut plane, &mut coded, &mut visitor)?;
             plane.blur();
             self.planes.push((plane, place.stride_log2));
             after(channel, &coded)?;
@@ -101,44 +99,44 @@ impl Stripe {
         Ok(())
     }
 
-    /// Codes a channel; whether it is zero.
-    #[allow(clippy::too_many_arguments)]
-    fn plane(
-        &self,
-        coder: &mut impl Coder,
-        model: &ContextModel,
-        place: Place,
-        channel: usize,
-        after_zero: bool,
-        coded: &mut [i32],
-        plane: &mut Plane,
-    ) -> Result<bool, LatentError> {
+    /// The expected magnitudes of a channel.
+    fn energy<'a>(&'a self, model: &'a ContextModel, place: Place, channel: usize) -> Energy<'a> {
         let context = &model.channels()[channel];
-        let mut zero = coded.iter().all(|&value| value == 0);
-        coder.flag(&mut zero, context.zero_plane[usize::from(after_zero)])?;
-        if zero {
-            return Ok(true);
-        }
         let references = context.references.iter().map(|reference| {
             let (plane, stride_log2) = &self.planes[reference.channel as usize];
             (plane, stride_log2 - place.stride_log2)
         });
-        let mut energy = Energy::new(context, place.quality, place.columns, references);
-        for (row, line) in coded.chunks_exact_mut(place.columns).enumerate() {
-            let sum = energy.start_row(plane, row);
-            let class = class_of(u32::try_from(sum).unwrap_or(u32::MAX), ROW_CLASSES);
-            let mut zero_row = line.iter().all(|&value| value == 0);
-            coder.flag(&mut zero_row, model.zero_row_odds(place.layer, class))?;
-            if !zero_row {
-                for (column, value) in line.iter_mut().enumerate() {
-                    let class = class_of(energy.at(plane, row, column), CLASSES);
-                    coder.code(value, model.table(channel, class))?;
-                    plane.set(row, column, *value);
-                }
-            }
-            energy.end_row(plane, row);
-        }
-        Ok(false)
+        Energy::new(context, place.quality, place.columns, references)
+    }
+}
+
+/// A channel on its way through the coder.
+struct Coding<'a, C> {
+    coder: &'a mut C,
+    model: &'a ContextModel,
+    layer: usize,
+    /// Counted over all layers.
+    channel: usize,
+    /// Whether the layer's channel before it is zero.
+    after_zero: bool,
+}
+
+// Inlined by hand: a build for size would call them once an integer.
+impl<C: Coder> PlaneVisitor for Coding<'_, C> {
+    #[inline]
+    fn plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {
+        let odds = self.model.channels()[self.channel].zero_plane;
+        self.coder.flag(zero, odds[usize::from(self.after_zero)])
+    }
+
+    #[inline]
+    fn row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError> {
+        self.coder.flag(zero, self.model.zero_row_odds(self.layer, class))
+    }
+
+    #[inline]
+    fn value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
+        self.coder.code(value, self.model.table(self.channel, class))
     }
 }
 

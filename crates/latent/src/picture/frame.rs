@@ -14,16 +14,17 @@
 //! The payload of a layer is that of its only stripe, or, when the picture has several, for each stripe a LEB128
 //! length and its payload.
 
-use crate::{IdOnWire, LatentError, LatentSpaceId, Limits, varint};
+use crate::{
+    IdOnWire, LatentError, LatentSpaceId, Limits,
+    framing::{FRAME, Start, check_limit, take, take_payload},
+    varint,
+};
 
 use super::Quality;
 
-const MAGIC: u8 = 0x4c;
 const VERSION: u8 = 2;
-const FLAG_ID: u8 = 1;
 const FLAG_GREY: u8 = 1 << 1;
 const RESERVED: u8 = 0b1100;
-const FRAME: &str = "frame";
 const MAX_SIDE: u32 = 1 << 24;
 const MAX_LAYERS: u8 = 8;
 
@@ -56,22 +57,14 @@ impl<'a> PictureFrame<'a> {
     #[must_use]
     pub fn to_bytes(&self, id: IdOnWire) -> Vec<u8> {
         let grey = if self.header.grey { FLAG_GREY } else { 0 };
-        let flags = if id == IdOnWire::Present { grey | FLAG_ID } else { grey };
-        let start = [MAGIC, VERSION << 4 | flags];
-        let mut out = start.to_vec();
-        if id == IdOnWire::Present {
-            out.extend(self.latent_space.as_bytes());
-        }
-        let body = out.len();
-        out.push(self.header.quality.get());
-        varint::write(&mut out, self.header.width);
-        varint::write(&mut out, self.header.height);
-        out.push(self.payloads.len() as u8);
-        self.payloads.iter().for_each(|payload| varint::write(&mut out, payload.len() as u32));
-        self.payloads.iter().for_each(|payload| out.extend(*payload));
-        let crc = checksum(start, self.latent_space, &out[body..]);
-        out.extend(crc.to_le_bytes());
-        out
+        Start::new(VERSION, grey, id).frame(self.latent_space, |out| {
+            out.push(self.header.quality.get());
+            varint::write(out, self.header.width);
+            varint::write(out, self.header.height);
+            out.push(self.payloads.len() as u8);
+            self.payloads.iter().for_each(|payload| varint::write(out, payload.len() as u32));
+            self.payloads.iter().for_each(|payload| out.extend(*payload));
+        })
     }
 
     /// Takes a frame apart and checks all but its payloads. `session` is the latent space that both ends have
@@ -84,28 +77,16 @@ impl<'a> PictureFrame<'a> {
         limits: &Limits,
         session: Option<LatentSpaceId>,
     ) -> Result<Self, LatentError> {
-        limit("frame, in bytes", bytes.len() as u64, limits.max_frame_bytes as u64)?;
+        check_limit("frame, in bytes", bytes.len() as u128, limits.max_frame_bytes as u64)?;
         let mut rest = bytes;
-        let start = take(&mut rest, "magic")?;
-        let flags = check_start(start)?;
-        let latent_space = if flags & FLAG_ID == 0 {
-            session.ok_or(LatentError::NoLatentSpace)?
-        } else {
-            LatentSpaceId::new(take(&mut rest, "latent-space id")?)
-        };
+        let start = Start::check(take(&mut rest, "magic")?, VERSION, RESERVED)?;
+        let latent_space = start.latent_space(&mut rest, session)?;
         let body = rest;
-        let header = read_header(&mut rest, flags & FLAG_GREY != 0)?;
-        limit("picture, in pixels", u64::from(header.width) * u64::from(header.height), limits.max_pixels)?;
+        let header = read_header(&mut rest, start.flags() & FLAG_GREY != 0)?;
+        let pixels = u128::from(header.width) * u128::from(header.height);
+        check_limit("picture, in pixels", pixels, limits.max_pixels)?;
         let payloads = read_payloads(&mut rest)?;
-        let covered = &body[..body.len() - rest.len()];
-        let found = u32::from_le_bytes(take(&mut rest, "checksum")?);
-        if !rest.is_empty() {
-            return Err(LatentError::Trailing { what: FRAME, count: rest.len() });
-        }
-        let computed = checksum(start, latent_space, covered);
-        if found != computed {
-            return Err(LatentError::Checksum { found, computed });
-        }
+        start.check_end(latent_space, body, rest)?;
         Ok(Self { latent_space, header, payloads })
     }
 }
@@ -123,22 +104,7 @@ pub fn keep_layers(
 ) -> Result<Vec<u8>, LatentError> {
     let mut frame = PictureFrame::parse(bytes, limits, session)?;
     frame.payloads.truncate(layers.max(1));
-    let id = if bytes[1] & FLAG_ID == 0 { IdOnWire::Session } else { IdOnWire::Present };
-    Ok(frame.to_bytes(id))
-}
-
-/// The flags of a frame's first two bytes.
-fn check_start([magic, flags]: [u8; 2]) -> Result<u8, LatentError> {
-    if magic != MAGIC {
-        return Err(LatentError::Magic { found: magic });
-    }
-    if flags >> 4 != VERSION {
-        return Err(LatentError::Version { found: flags >> 4 });
-    }
-    if flags & RESERVED != 0 {
-        return Err(LatentError::Reserved { found: flags & RESERVED });
-    }
-    Ok(flags)
+    Ok(frame.to_bytes(IdOnWire::of(bytes[1])))
 }
 
 fn read_header(bytes: &mut &[u8], grey: bool) -> Result<PictureHeader, LatentError> {
@@ -177,29 +143,5 @@ fn read_payloads<'a>(bytes: &mut &'a [u8]) -> Result<Vec<&'a [u8]>, LatentError>
     }
     let lengths: Vec<u32> =
         (0..count).map(|_| varint::read(bytes, FRAME, "payload length")).collect::<Result<_, _>>()?;
-    lengths.into_iter().map(|len| split(bytes, len)).collect()
-}
-
-/// Takes `len` bytes off the front.
-pub(crate) fn split<'a>(bytes: &mut &'a [u8], len: u32) -> Result<&'a [u8], LatentError> {
-    let cut = LatentError::Truncated { what: FRAME, field: "payload" };
-    let (head, rest) = bytes.split_at_checked(len as usize).ok_or(cut)?;
-    *bytes = rest;
-    Ok(head)
-}
-
-fn take<const N: usize>(bytes: &mut &[u8], field: &'static str) -> Result<[u8; N], LatentError> {
-    let (head, rest) = bytes.split_first_chunk().ok_or(LatentError::Truncated { what: FRAME, field })?;
-    *bytes = rest;
-    Ok(*head)
-}
-
-pub(crate) fn limit(what: &'static str, found: u64, limit: u64) -> Result<(), LatentError> {
-    if found <= limit { Ok(()) } else { Err(LatentError::Limit { what, found, limit }) }
-}
-
-/// Over the id as well, be it sent or not.
-fn checksum([magic, flags]: [u8; 2], latent_space: LatentSpaceId, body: &[u8]) -> u32 {
-    let crc = crc32c::crc32c(&[magic, flags]);
-    crc32c::crc32c_append(crc32c::crc32c_append(crc, latent_space.as_bytes()), body)
+    lengths.into_iter().map(|len| take_payload(bytes, len)).collect()
 }

@@ -15,6 +15,7 @@ mod layout;
 mod plane;
 mod quantise;
 mod space;
+mod walk;
 
 pub use class::{CLASSES, ROW_CLASSES, class_of};
 pub use coder::difference;
@@ -24,6 +25,7 @@ pub use layout::{LayerShape, Layout, STRIPE};
 pub use plane::{Energy, Plane};
 pub use quantise::LayerQuantiser;
 pub use space::{DecodedPicture, PictureSpace};
+pub use walk::{PlaneVisitor, walk_plane};
 
 /// The number of qualities, 1 to 100.
 pub const QUALITIES: usize = 100;

@@ -26,6 +26,10 @@ impl Plane {
         Self { rows, columns, magnitudes, blurred: Vec::new() }
     }
 
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
     fn pitch(&self) -> usize {
         self.columns + 2 * RIM
     }

@@ -1,11 +1,14 @@
 //! A latent space of pictures, as both hosts use it.
 
-use crate::{IdOnWire, LatentError, LatentSpaceId, Limits, varint};
+use crate::{
+    IdOnWire, LatentError, LatentSpaceId, Limits,
+    framing::{FRAME, check_limit, take_payload},
+    varint,
+};
 
 use super::{
     ContextModel, LayerQuantiser, Layout, PictureFrame, PictureHeader,
     coder::{Place, Stripe},
-    frame,
 };
 
 /// The padded picture may have so many times the pixels that the limit grants the picture itself.
@@ -83,25 +86,8 @@ impl PictureSpace {
         &self.contexts
     }
 
-    /// The frame of a picture's maps: its first layers, coarsest first, each `[channels, rows, columns]` of the
-    /// [layout's dimensions](Layout::dims).
-    ///
-    /// # Errors
-    /// [`LatentError::Count`] or [`LatentError::NotFinite`] when the maps are not of this space.
-    pub fn encode(
-        &self,
-        header: PictureHeader,
-        maps: &[Vec<f32>],
-        id: IdOnWire,
-    ) -> Result<Vec<u8>, LatentError> {
-        let quantised = maps.iter().take(self.layout.layers().len()).enumerate();
-        let layers = quantised
-            .map(|(layer, maps)| self.quantiser.quantise(layer, header.quality.index(), maps))
-            .collect::<Result<Vec<_>, _>>()?;
-        self.encode_integers(header, &layers, id)
-    }
-
-    /// The frame of layers that are already quantised.
+    /// The frame of a picture's quantised maps: its first layers, coarsest first, each `[channels, rows, columns]` of
+    /// the [layout's dimensions](Layout::dims).
     ///
     /// # Errors
     /// [`LatentError::BadHeader`] when no picture has such sides, [`LatentError::Count`] when a layer has more or
@@ -143,7 +129,7 @@ impl PictureSpace {
             return Err(LatentError::BadHeader { field: "number of layers", found: present as u64 });
         }
         let padded = self.layout.padded(header.width, header.height);
-        frame::limit("padded picture, in pixels", padded, limits.max_pixels.saturating_mul(PADDING))?;
+        check_limit("padded picture, in pixels", padded.into(), limits.max_pixels.saturating_mul(PADDING))?;
         let stripes = self.stripes(header);
         let payloads =
             frame.payloads.iter().map(|payload| parts(payload, stripes)).collect::<Result<Vec<_>, _>>()?;
@@ -255,8 +241,8 @@ fn parts(payload: &[u8], stripes: usize) -> Result<Vec<&[u8]>, LatentError> {
     let mut rest = payload;
     let parts = (0..stripes)
         .map(|_| {
-            let len = varint::read(&mut rest, "frame", "stripe length")?;
-            frame::split(&mut rest, len)
+            let len = varint::read(&mut rest, FRAME, "stripe length")?;
+            take_payload(&mut rest, len)
         })
         .collect::<Result<_, _>>()?;
     if rest.is_empty() { Ok(parts) } else { Err(LatentError::Payload) }

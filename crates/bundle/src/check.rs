@@ -1,0 +1,54 @@
+//! Checks of what the manifests of both schemas have.
+
+use std::collections::HashSet;
+
+use crate::{BundleError, FileRef, files};
+
+pub(crate) fn require(holds: bool, field: &str, reason: impl FnOnce() -> String) -> Result<(), BundleError> {
+    if holds { Ok(()) } else { Err(BundleError::Field { field: field.to_owned(), reason: reason() }) }
+}
+
+pub(crate) fn check_name(field: &str, name: &str) -> Result<(), BundleError> {
+    let good = (1..=64).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    require(good, field, || format!("{name:?} is not 1 to 64 of a–z, 0–9 and -"))
+}
+
+pub(crate) fn check_file(field: &str, file: &FileRef) -> Result<(), BundleError> {
+    if !files::is_plain(&file.path) {
+        return Err(BundleError::Outside { path: file.path.clone() });
+    }
+    require(file.sha256.is_well_formed(), &format!("{field}.sha256"), || {
+        "it is not 64 lower-case hexadecimal digits".into()
+    })
+}
+
+/// What low and high value of the samples must be to each other.
+pub(crate) fn check_range(field: &str, low: f32, high: f32) -> Result<(), BundleError> {
+    let span = high - low;
+    require(span.is_finite() && span > 0.0, field, || "low must be below high".into())
+}
+
+pub(crate) fn check_any_head<H>(heads: &[H]) -> Result<(), BundleError> {
+    require(!heads.is_empty(), "heads", || "a bundle has at least one head".into())
+}
+
+/// Checks what all heads have; `seen` are the names and versions of those before it.
+pub(crate) fn check_head<'a>(
+    seen: &mut HashSet<(&'a str, u32)>,
+    index: usize,
+    name: &'a str,
+    version: u32,
+    model: &FileRef,
+) -> Result<(), BundleError> {
+    check_name(&head_field(index, "name"), name)?;
+    require(seen.insert((name, version)), &head_field(index, "version"), || {
+        format!("head {name:?} has version {version} twice")
+    })?;
+    check_file(&head_field(index, "model"), model)
+}
+
+/// The path of a head's field.
+pub(crate) fn head_field(index: usize, name: &str) -> String {
+    format!("heads[{index}].{name}")
+}

@@ -1,0 +1,163 @@
+//! The way through a channel's plane, the same for the encoder, the decoder and whoever counts for them.
+//!
+//! A plane's integers are in raster order:
+//! ```text
+//! zero plane?  ─yes─► nothing more
+//!     └no─► each row: zero row? ─yes─► nothing more
+//!                         └no─► each integer, with the table of its channel and class
+//! ```
+
+use crate::LatentError;
+
+use super::{CLASSES, Energy, Plane, ROW_CLASSES, class_of};
+
+/// Meets what is coded of a plane, in the order in which it is coded. Whoever encodes or counts leaves what it is
+/// shown as it is; a decoder, shown zeros, puts what it reads in their place.
+pub trait PlaneVisitor {
+    /// Whether the whole plane is zero; if it is, nothing more is met.
+    ///
+    /// # Errors
+    /// Whatever ends the walk.
+    fn plane(&mut self, zero: &mut bool) -> Result<(), LatentError>;
+
+    /// Whether a whole row is zero, of the row class `class`; if it is, none of its integers are met.
+    ///
+    /// # Errors
+    /// Whatever ends the walk.
+    fn row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError>;
+
+    /// One integer, of the class `class`.
+    ///
+    /// # Errors
+    /// Whatever ends the walk.
+    fn value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError>;
+}
+
+/// Walks through what is coded of a channel's plane; whether it is zero. `energy` makes the channel's, which is only
+/// needed when it is not. `plane`, zeros of the same rows and columns, takes the magnitudes met.
+///
+/// # Errors
+/// What `visitor` returns.
+pub fn walk_plane<'a>(
+    energy: impl FnOnce() -> Energy<'a>,
+    plane: &mut Plane,
+    coded: &mut [i32],
+    visitor: &mut impl PlaneVisitor,
+) -> Result<bool, LatentError> {
+    let mut zero = is_zero(coded);
+    visitor.plane(&mut zero)?;
+    if zero {
+        return Ok(true);
+    }
+    let mut energy = energy();
+    for (row, line) in coded.chunks_exact_mut(plane.columns()).enumerate() {
+        let class = row_class(energy.start_row(plane, row));
+        let mut zero = is_zero(line);
+        visitor.row(class, &mut zero)?;
+        if !zero {
+            for (column, value) in line.iter_mut().enumerate() {
+                let class = class_of(energy.at(plane, row, column), CLASSES);
+                visitor.value(class, value)?;
+                plane.set(row, column, *value);
+            }
+        }
+        energy.end_row(plane, row);
+    }
+    Ok(false)
+}
+
+fn is_zero(integers: &[i32]) -> bool {
+    integers.iter().all(|&value| value == 0)
+}
+
+/// The class of a row of this energy in all.
+fn row_class(sum: u64) -> usize {
+    class_of(u32::try_from(sum).unwrap_or(u32::MAX), ROW_CLASSES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{ChannelContext, NEIGHBOURS};
+
+    /// What was met, in order: `None` for a flag's class where it has none.
+    #[derive(Default)]
+    struct Log(Vec<(Option<usize>, i32)>);
+
+    impl PlaneVisitor for Log {
+        fn plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {
+            self.0.push((None, i32::from(*zero)));
+            Ok(())
+        }
+
+        fn row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError> {
+            self.0.push((Some(class), i32::from(*zero)));
+            Ok(())
+        }
+
+        fn value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
+            self.0.push((Some(class), *value));
+            Ok(())
+        }
+    }
+
+    /// Puts back what a [`Log`] has met, last first.
+    struct Replay(Vec<(Option<usize>, i32)>);
+
+    impl Replay {
+        fn next(&mut self, class: Option<usize>) -> i32 {
+            let (met, value) = self.0.pop().unwrap();
+            assert_eq!(met, class);
+            value
+        }
+    }
+
+    impl PlaneVisitor for Replay {
+        fn plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {
+            *zero = self.next(None) == 1;
+            Ok(())
+        }
+
+        fn row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError> {
+            *zero = self.next(Some(class)) == 1;
+            Ok(())
+        }
+
+        fn value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
+            *value = self.next(Some(class));
+            Ok(())
+        }
+    }
+
+    fn walked(coded: &mut [i32; 12], visitor: &mut impl PlaneVisitor) -> bool {
+        let context = ChannelContext {
+            predictor: [0; 4],
+            near: [900; NEIGHBOURS],
+            adaptive: 500,
+            bias: vec![64; 100],
+            zero_plane: [1; 2],
+            references: Vec::new(),
+            tables: vec![0; CLASSES],
+        };
+        let energy = || Energy::new(&context, 0, 3, []);
+        walk_plane(energy, &mut Plane::new(4, 3), coded, visitor).unwrap()
+    }
+
+    #[test]
+    fn a_zero_plane_is_met_as_one() {
+        let mut log = Log::default();
+        assert!(walked(&mut [0; 12], &mut log));
+        assert_eq!(log.0, [(None, 1)]);
+    }
+
+    #[test]
+    fn who_writes_meets_what_who_reads_has_met() {
+        let coded = [0, 0, 0, 5, 0, -2, 0, 0, 0, 0, 1, 0];
+        let (mut read, mut written, mut log) = (coded, [0; 12], Log::default());
+        assert!(!walked(&mut read, &mut log));
+        assert_eq!((read, log.0.len()), (coded, 1 + 4 + 6));
+        let mut replay = Replay(log.0.into_iter().rev().collect());
+        assert!(!walked(&mut written, &mut replay));
+        assert_eq!((written, replay.0.len()), (coded, 0));
+    }
+}
