@@ -84,6 +84,14 @@ impl Table {
         self.min + (self.frequencies.len() as i32 - 2)
     }
 
+    /// What an integer costs, in bits; one that is not listed, what the escape costs.
+    #[must_use]
+    pub fn bits(&self, integer: i32) -> f32 {
+        let listed = (self.min..=self.max()).contains(&integer);
+        let symbol = if listed { (integer - self.min) as usize } else { self.escape() };
+        16.0 - f32::from(self.frequencies[symbol]).log2()
+    }
+
     pub(crate) fn model(&self) -> &Model {
         &self.model
     }

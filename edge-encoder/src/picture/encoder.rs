@@ -107,17 +107,17 @@ impl PictureEncoder {
             quality: options.quality,
         };
         let converted = start.elapsed();
-        let quantise = |layer: usize, maps: &[f32]| {
-            Ok(self.space.quantiser().quantise(layer, options.quality.index(), maps)?)
-        };
-        let finest = (wanted == all).then_some(|maps: &[f32]| quantise(all - 1, maps));
+        let quality = options.quality.index();
+        let finest = (wanted == all)
+            .then_some(|maps: &[f32]| Ok(self.space.coefficients(all - 1, quality, maps)?.into_values()));
         let Analysed { layers, finest, mut timing } = self.analyse(&picture, options.threads, finest)?;
         let start = Instant::now();
-        let coarser = layers.iter().take(wanted).enumerate().map(|(layer, maps)| quantise(layer, maps));
-        let mut integers = coarser.collect::<Result<Vec<_>, EdgeError>>()?;
+        let coarser = layers.iter().take(wanted).enumerate();
+        let coarser = coarser.map(|(layer, maps)| self.space.coefficients(layer, quality, maps));
+        let mut coefficients = coarser.collect::<Result<Vec<_>, _>>()?;
         drop(layers);
-        integers.extend(finest);
-        let frame = self.space.encode_integers(header, &integers, options.id)?;
+        coefficients.extend(finest.map(|values| self.space.coefficients_of(all - 1, values)));
+        let frame = self.space.encode(header, &coefficients, options.id)?;
         timing.preprocess += converted;
         timing.code += start.elapsed();
         Ok(Encoded { frame, timing })

@@ -8,7 +8,11 @@ use crate::{
     coder::{BitDecoder, BitEncoder, Coder},
 };
 
-use super::{ContextModel, Energy, Plane, PlaneVisitor, walk_plane};
+use super::{
+    ContextModel, Energy, Plane, PlaneVisitor,
+    decide::{Deciding, Decisions, nearest},
+    walk_plane,
+};
 
 /// What the layers of a stripe coded so far say about the next.
 #[derive(Debug, Default)]
@@ -57,6 +61,27 @@ impl Stripe {
         Ok(coder.finish())
     }
 
+    /// The payload of the next layer, whose integers are decided on as they are coded: `values` are its planes in
+    /// sixteenths of a step. No channel of it may have a predictor.
+    pub(crate) fn encode_deciding(
+        &mut self,
+        model: &ContextModel,
+        decisions: &Decisions,
+        place: Place,
+        values: &[i16],
+    ) -> Result<Vec<u8>, LatentError> {
+        let (mut coder, mut after_zero) = (BitEncoder::new(), false);
+        for sixteenths in values.chunks_exact(place.rows * place.columns) {
+            let mut coded: Vec<i32> = sixteenths.iter().map(|&s| nearest(s)).collect();
+            let channel = self.planes.len();
+            let coding = Coding { coder: &mut coder, model, layer: place.layer, channel, after_zero };
+            let columns = place.columns;
+            let mut visitor = Deciding { coding, decisions, sixteenths, columns, row: 0, at: 0 };
+            after_zero = self.plane(model, place, &mut coded, &mut visitor)?;
+        }
+        Ok(coder.finish())
+    }
+
     /// The planes of the next layer.
     pub(crate) fn decode(
         &mut self,
@@ -82,21 +107,32 @@ impl Stripe {
         mut before: impl FnMut(usize, &mut [i32]),
         mut after: impl FnMut(usize, &[i32]) -> Result<(), LatentError>,
     ) -> Result<(), LatentError> {
-        let first = self.planes.len();
         let mut coded = vec![0; place.rows * place.columns];
         let mut after_zero = false;
         for channel in 0..place.channels {
             before(channel, &mut coded);
-            let mut plane = Plane::new(place.rows, place.columns);
-            let number = first + channel;
+            let number = self.planes.len();
             let mut visitor = Coding { coder, model, layer: place.layer, channel: number, after_zero };
-            let energy = || self.energy(model, place, number);
-            after_zero = walk_plane(energy, &mut plane, &mut coded, &mut visitor)?;
-            plane.blur();
-            self.planes.push((plane, place.stride_log2));
+            after_zero = self.plane(model, place, &mut coded, &mut visitor)?;
             after(channel, &coded)?;
         }
         Ok(())
+    }
+
+    /// Walks through the next channel; whether it is zero.
+    fn plane(
+        &mut self,
+        model: &ContextModel,
+        place: Place,
+        coded: &mut [i32],
+        visitor: &mut impl PlaneVisitor,
+    ) -> Result<bool, LatentError> {
+        let mut plane = Plane::new(place.rows, place.columns);
+        let energy = || self.energy(model, place, self.planes.len());
+        let zero = walk_plane(energy, &mut plane, coded, visitor)?;
+        plane.blur();
+        self.planes.push((plane, place.stride_log2));
+        Ok(zero)
     }
 
     /// The expected magnitudes of a channel.
@@ -111,17 +147,16 @@ impl Stripe {
 }
 
 /// A channel on its way through the coder.
-struct Coding<'a, C> {
-    coder: &'a mut C,
-    model: &'a ContextModel,
-    layer: usize,
+pub(super) struct Coding<'a, C> {
+    pub(super) coder: &'a mut C,
+    pub(super) model: &'a ContextModel,
+    pub(super) layer: usize,
     /// Counted over all layers.
-    channel: usize,
+    pub(super) channel: usize,
     /// Whether the layer's channel before it is zero.
-    after_zero: bool,
+    pub(super) after_zero: bool,
 }
 
-// Inlined by hand: a build for size would call them once an integer.
 impl<C: Coder> PlaneVisitor for Coding<'_, C> {
     #[inline]
     fn plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {

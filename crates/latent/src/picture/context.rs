@@ -104,6 +104,10 @@ impl ContextModel {
         self.zero_rows[layer][class]
     }
 
+    pub(crate) fn tables(&self) -> &[Table] {
+        self.tables.as_slice()
+    }
+
     pub(crate) fn table(&self, channel: usize, class: usize) -> &Table {
         &self.tables.as_slice()[self.channels[channel].tables[class] as usize]
     }

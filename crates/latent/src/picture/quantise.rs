@@ -4,6 +4,8 @@ use crate::LatentError;
 
 use super::QUALITIES;
 
+/// Parts of a step in which coefficients are told to a coder that decides on their integers itself.
+pub(super) const SIXTEENTHS: i16 = 16;
 /// Fractional bits of the fixed-point quotient that is rounded.
 const FRACTION_BITS: u32 = 16;
 
@@ -72,16 +74,34 @@ impl LayerQuantiser {
     /// # Errors
     /// [`LatentError::Count`] when the maps are not whole planes, [`LatentError::NotFinite`] for NaN or infinity.
     pub fn quantise(&self, layer: usize, quality: usize, maps: &[f32]) -> Result<Vec<i16>, LatentError> {
-        let gains = &self.gains[layer];
+        self.rounded(layer, quality, maps, 1.0, self.rounding[layer])
+    }
+
+    /// A layer's maps in sixteenths of a step, to the nearest, `[channels, …]`. Values beyond 16 bits saturate.
+    ///
+    /// # Errors
+    /// As [`quantise`](Self::quantise).
+    pub fn sixteenths(&self, layer: usize, quality: usize, maps: &[f32]) -> Result<Vec<i16>, LatentError> {
+        self.rounded(layer, quality, maps, f32::from(SIXTEENTHS), 0.5)
+    }
+
+    fn rounded(
+        &self,
+        layer: usize,
+        quality: usize,
+        maps: &[f32],
+        parts: f32,
+        rounding: f32,
+    ) -> Result<Vec<i16>, LatentError> {
         let plane = self.plane(layer, maps.len())?;
         if let Some(index) = maps.iter().position(|value| !value.is_finite()) {
             return Err(LatentError::NotFinite { index, value: maps[index].to_string() });
         }
         let one = (1_u32 << FRACTION_BITS) as f32;
-        let rounding = (self.rounding[layer] * one) as u64;
+        let rounding = (rounding * one) as u64;
         let mut integers = Vec::with_capacity(maps.len());
-        for (map, gain) in maps.chunks_exact(plane).zip(gains) {
-            let scale = gain / self.steps[quality] * one;
+        for (map, gain) in maps.chunks_exact(plane).zip(&self.gains[layer]) {
+            let scale = gain / self.steps[quality] * parts * one;
             integers.extend(map.iter().map(|&value| round(value * scale, rounding)));
         }
         Ok(integers)

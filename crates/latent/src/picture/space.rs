@@ -9,6 +9,7 @@ use crate::{
 use super::{
     ContextModel, LayerQuantiser, Layout, PictureFrame, PictureHeader,
     coder::{Place, Stripe},
+    decide::{Coefficients, Decisions},
 };
 
 /// The padded picture may have so many times the pixels that the limit grants the picture itself.
@@ -21,6 +22,7 @@ pub struct PictureSpace {
     layout: Layout,
     quantiser: LayerQuantiser,
     contexts: ContextModel,
+    decisions: Decisions,
 }
 
 /// The integers of a frame.
@@ -59,7 +61,8 @@ impl PictureSpace {
         if gains != channels {
             return Err(LatentError::Count { what: "list of gains", found: gains[0], expected: channels[0] });
         }
-        Ok(Self { id, layout, quantiser, contexts })
+        let decisions = Decisions::new(&contexts);
+        Ok(Self { id, layout, quantiser, contexts, decisions })
     }
 
     /// Its name.
@@ -86,26 +89,80 @@ impl PictureSpace {
         &self.contexts
     }
 
+    /// The coefficients of a layer as a frame best takes them: in sixteenths of a step where the coder can decide on
+    /// the integers itself, otherwise rounded. `maps` are `[channels, …]`.
+    ///
+    /// # Errors
+    /// As [`LayerQuantiser::quantise`].
+    pub fn coefficients(
+        &self,
+        layer: usize,
+        quality: usize,
+        maps: &[f32],
+    ) -> Result<Coefficients, LatentError> {
+        let values = if self.has_predictors(layer) {
+            self.quantiser.quantise(layer, quality, maps)?
+        } else {
+            self.quantiser.sixteenths(layer, quality, maps)?
+        };
+        Ok(self.coefficients_of(layer, values))
+    }
+
+    /// Values of a layer that were [coefficients](Self::coefficients) of it, put together anew from parts.
+    #[must_use]
+    pub fn coefficients_of(&self, layer: usize, values: Vec<i16>) -> Coefficients {
+        if self.has_predictors(layer) {
+            Coefficients::Integers(values)
+        } else {
+            Coefficients::Sixteenths(values)
+        }
+    }
+
     /// The frame of a picture's quantised maps: its first layers, coarsest first, each `[channels, rows, columns]` of
     /// the [layout's dimensions](Layout::dims).
     ///
     /// # Errors
-    /// [`LatentError::BadHeader`] when no picture has such sides, [`LatentError::Count`] when a layer has more or
-    /// fewer integers than the picture's has, or there are none or too many layers.
+    /// As [`encode`](Self::encode).
     pub fn encode_integers(
         &self,
         header: PictureHeader,
         layers: &[Vec<i16>],
         id: IdOnWire,
     ) -> Result<Vec<u8>, LatentError> {
-        self.check_layers(header, layers)?;
+        let layers: Vec<Coefficients> = layers.iter().cloned().map(Coefficients::Integers).collect();
+        self.encode(header, &layers, id)
+    }
+
+    /// The frame of a picture's coefficients: its first layers, coarsest first, each `[channels, rows, columns]` of
+    /// the [layout's dimensions](Layout::dims).
+    ///
+    /// # Errors
+    /// [`LatentError::BadHeader`] when no picture has such sides, [`LatentError::Count`] when a layer has more or
+    /// fewer coefficients than the picture's has, there are none or too many layers, or a layer of sixteenths has
+    /// predictors.
+    pub fn encode(
+        &self,
+        header: PictureHeader,
+        layers: &[Coefficients],
+        id: IdOnWire,
+    ) -> Result<Vec<u8>, LatentError> {
+        self.check_layers(header, layers.iter().map(Coefficients::values))?;
         let mut payloads: Vec<Vec<Vec<u8>>> = vec![Vec::new(); layers.len()];
         for number in 0..self.stripes(header) {
             let mut stripe = Stripe::default();
-            for (layer, values) in layers.iter().enumerate() {
+            for (layer, coefficients) in layers.iter().enumerate() {
                 let (place, first) = self.place(header, layer, number);
-                let values = self.cut(header, layer, values, first, place.rows);
-                payloads[layer].push(stripe.encode(&self.contexts, place, &values)?);
+                let values = self.cut(header, layer, coefficients.values(), first, place.rows);
+                payloads[layer].push(match coefficients {
+                    Coefficients::Sixteenths(_) if !self.has_predictors(layer) => {
+                        stripe.encode_deciding(&self.contexts, &self.decisions, place, &values)?
+                    }
+                    Coefficients::Sixteenths(_) => {
+                        let what = "list of predictors of a layer in sixteenths";
+                        return Err(LatentError::Count { what, found: layer, expected: 0 });
+                    }
+                    Coefficients::Integers(_) => stripe.encode(&self.contexts, place, &values)?,
+                });
             }
         }
         let joined: Vec<Vec<u8>> = payloads.iter().map(|stripes| join(stripes)).collect();
@@ -152,7 +209,7 @@ impl PictureSpace {
     /// [`LatentError::Count`] when a layer does not fit the picture.
     pub fn dequantise(&self, picture: &DecodedPicture) -> Result<Vec<Vec<f32>>, LatentError> {
         let header = picture.header;
-        self.check_layers(header, &picture.layers)?;
+        self.check_layers(header, picture.layers.iter().map(Vec::as_slice))?;
         (0..self.layout.layers().len())
             .map(|layer| match picture.layers.get(layer) {
                 Some(integers) => self.quantiser.dequantise(layer, header.quality.index(), integers),
@@ -161,13 +218,26 @@ impl PictureSpace {
             .collect()
     }
 
-    fn check_layers(&self, header: PictureHeader, layers: &[Vec<i16>]) -> Result<(), LatentError> {
+    /// Whether a channel of a layer is coded as the difference from a prediction.
+    fn has_predictors(&self, layer: usize) -> bool {
+        let before = self.layout.layers()[..layer].iter().map(|layer| layer.channels as usize).sum();
+        let channels = self.contexts.channels()[before..].iter();
+        channels
+            .take(self.layout.layers()[layer].channels as usize)
+            .any(|channel| channel.predictor != [0; 4])
+    }
+
+    fn check_layers<'a>(
+        &self,
+        header: PictureHeader,
+        layers: impl ExactSizeIterator<Item = &'a [i16]>,
+    ) -> Result<(), LatentError> {
         header.check()?;
         let (found, expected) = (layers.len(), self.layout.layers().len());
         if found == 0 || found > expected {
             return Err(LatentError::Count { what: "list of layers", found, expected });
         }
-        for (layer, values) in layers.iter().enumerate() {
+        for (layer, values) in layers.enumerate() {
             let (found, expected) = (values.len(), self.layout.elements(layer, header.width, header.height));
             if found != expected {
                 return Err(LatentError::Count { what: "layer", found, expected });

@@ -1,0 +1,168 @@
+//! Which integer stands for a coefficient: the nearest one, or the next towards zero where that saves more bits than
+//! it costs in distortion.
+//!
+//! A coefficient `u`, in steps, whose nearest magnitude is `k` is coded as `k` if
+//! `(u − (k − 1))² − (u − k)² = 2·(u − k + ½) ≥ λ · (bits(k) − bits(k − 1))`, otherwise as `k − 1`. The bits are
+//! those of the table that its neighbours ask for, so the dead zone is wide where all around is zero and narrow where
+//! nothing is. λ, in squared steps a bit, is the slope of a uniform quantiser at high rates (A. Gersho and R. Gray,
+//! "Vector quantization and signal compression", 1992, section 5.6). A decoder knows nothing of all this.
+
+use crate::{LatentError, Table, coder::Coder};
+
+use super::{CLASSES, ContextModel, PlaneVisitor, coder::Coding, quantise::SIXTEENTHS};
+
+/// λ: −dD/dR of D = 2^(−2R)/12.
+const LAMBDA: f32 = std::f32::consts::LN_2 / 6.0;
+
+/// A layer's coefficients, `[channels, rows, columns]`, on their way into a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Coefficients {
+    /// Integers, coded as they are.
+    Integers(Vec<i16>),
+    /// Sixteenths of a step, of which the coder makes integers. For layers without
+    /// [predictors](super::ChannelContext::predictor).
+    Sixteenths(Vec<i16>),
+}
+
+impl Coefficients {
+    /// The values, whatever they are.
+    #[must_use]
+    pub fn into_values(self) -> Vec<i16> {
+        let (Self::Integers(values) | Self::Sixteenths(values)) = self;
+        values
+    }
+
+    pub(super) fn values(&self) -> &[i16] {
+        let (Self::Integers(values) | Self::Sixteenths(values)) = self;
+        values
+    }
+}
+
+/// What a table's smallest integers cost, in bits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Costs {
+    /// Of 0.
+    zero: f32,
+    /// More than that, of ±1.
+    one: f32,
+    /// Sixteenths over the middle between 0 and 1, and between any other two neighbours, below which the smaller
+    /// one is coded.
+    least: [i32; 2],
+}
+
+/// What the tables of a context model cost.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Decisions {
+    costs: Vec<Costs>,
+}
+
+impl Decisions {
+    pub(super) fn new(contexts: &ContextModel) -> Self {
+        Self { costs: contexts.tables().iter().map(Costs::new).collect() }
+    }
+}
+
+impl Costs {
+    fn new(table: &Table) -> Self {
+        let both = |magnitude: i32| (table.bits(magnitude) + table.bits(-magnitude)) / 2.0;
+        let (zero, one, two) = (table.bits(0), both(1), both(2));
+        let least = |bits: f32| (f32::from(SIXTEENTHS) * LAMBDA * bits / 2.0).ceil().clamp(0.0, 15.0) as i32;
+        Self { zero, one: one - zero, least: [least(one - zero), least(two - one)] }
+    }
+}
+
+/// The integer nearest to a number of sixteenths.
+pub(super) fn nearest(sixteenths: i16) -> i32 {
+    let magnitude = (i32::from(sixteenths).abs() + i32::from(SIXTEENTHS) / 2) / i32::from(SIXTEENTHS);
+    magnitude * i32::from(sixteenths.signum())
+}
+
+/// How many sixteenths over the middle between `magnitude − 1` and `magnitude` a coefficient is.
+fn over(sixteenths: i16, magnitude: i32) -> i32 {
+    i32::from(sixteenths).abs() - i32::from(SIXTEENTHS) * magnitude + i32::from(SIXTEENTHS) / 2
+}
+
+/// A channel on its way through the encoder, which is shown the nearest integers and codes those decided on.
+pub(super) struct Deciding<'a, C> {
+    pub(super) coding: Coding<'a, C>,
+    pub(super) decisions: &'a Decisions,
+    /// The channel's plane.
+    pub(super) sixteenths: &'a [i16],
+    pub(super) columns: usize,
+    /// Where the next row starts, and the next value is.
+    pub(super) row: usize,
+    pub(super) at: usize,
+}
+
+impl<C> Deciding<'_, C> {
+    fn costs(&self, class: usize) -> Costs {
+        let channel = &self.coding.model.channels()[self.coding.channel];
+        self.decisions.costs[channel.tables[class] as usize]
+    }
+
+    /// Whether a row that is not zero is better coded as if it were. Only ones can be given up.
+    fn is_worthless(&self, line: &[i16], row_class: usize) -> bool {
+        if line.iter().any(|&s| nearest(s).abs() > 1) {
+            return false;
+        }
+        // The class of the mean of what is foretold for the row: classes are quarters of octaves.
+        let octaves = (self.columns as f32).log2();
+        let class = (row_class as f32 - 4.0 * octaves).round().clamp(0.0, (CLASSES - 1) as f32);
+        let costs = self.costs(class as usize);
+        let odds = f32::from(self.coding.model.zero_row_odds(self.coding.layer, row_class)) / 65536.0;
+        let flag = (odds / (1.0 - odds)).log2();
+        let ones = line.iter().filter(|&&s| nearest(s) != 0);
+        let (count, over) = ones.fold((0, 0), |(count, sum), &s| (count + 1, sum + over(s, 1)));
+        let bits = flag + self.columns as f32 * costs.zero + count as f32 * costs.one;
+        2.0 * over as f32 / f32::from(SIXTEENTHS) < LAMBDA * bits
+    }
+}
+
+impl<C: Coder> PlaneVisitor for Deciding<'_, C> {
+    #[inline]
+    fn plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {
+        self.coding.plane(zero)
+    }
+
+    #[inline]
+    fn row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError> {
+        let line = &self.sixteenths[self.row..][..self.columns];
+        *zero = *zero || self.is_worthless(line, class);
+        self.at = self.row;
+        self.row += self.columns;
+        self.coding.row(class, zero)
+    }
+
+    #[inline]
+    fn value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
+        if *value != 0 {
+            let magnitude = value.abs();
+            let least = self.costs(class).least[usize::from(magnitude > 1)];
+            if over(self.sixteenths[self.at], magnitude) < least {
+                *value -= value.signum();
+            }
+        }
+        self.at += 1;
+        self.coding.value(class, value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteenths_round_to_the_nearest_integer() {
+        let rounded: Vec<i32> = [0, 7, 8, -7, -8, 23, 24, i16::MAX, i16::MIN].map(nearest).into();
+        assert_eq!(rounded, [0, 0, 1, 0, -1, 1, 2, 2048, -2048]);
+        assert_eq!((over(8, 1), over(23, 1), over(-24, 2), over(-39, 2)), (0, 15, 0, 15));
+    }
+
+    #[test]
+    fn the_rarer_a_one_the_further_it_must_be_from_zero() {
+        let costs = |ones: u64| Costs::new(&Table::from_counts(-2, &[1, ones, 1000, ones, 1]).unwrap());
+        let (rare, common) = (costs(4), costs(400));
+        assert!(rare.one > 7.5 && common.one < 1.5, "{rare:?} {common:?}");
+        assert!(rare.least[0] >= 7 && common.least[0] <= 2, "{rare:?} {common:?}");
+    }
+}
