@@ -11,9 +11,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use lopside_e2e::{binaries, binary, failure};
+use lopside_e2e::{binaries, binary, failure, in_clone};
+use lopside_quality::psnr;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+
+const PHOTOS: [&str; 2] = ["blossom", "tulips"];
 
 fn demo(out: &Path) -> Command {
     let mut command = binary("xtask");
@@ -35,14 +38,41 @@ fn group(id: u32) -> Vec<String> {
 }
 
 #[test]
-fn it_ends_with_a_report_and_nothing_left_running() {
+fn it_ends_with_reports_and_nothing_left_running() {
     let out = tempfile::tempdir().unwrap();
     let mut child = demo(out.path()).process_group(0).stdout(Stdio::piped()).spawn().unwrap();
-    let report: Value = serde_json::from_reader(child.stdout.take().unwrap()).unwrap();
+    let stdout = serde_json::Deserializer::from_reader(child.stdout.take().unwrap());
+    let reports: Vec<Value> = stdout.into_iter().map(Result::unwrap).collect();
     assert!(child.wait().unwrap().success());
-    assert_eq!(report["pictures"].as_array().unwrap().len(), 16);
-    assert!(out.path().join("contact-sheet.png").is_file());
     assert_eq!(group(child.id()), Vec::<String>::new());
+
+    assert_eq!(reports[0]["pictures"].as_array().unwrap().len(), 16);
+    assert!(out.path().join("contact-sheet.png").is_file());
+
+    let rows: Vec<&[Value]> = reports[1..].chunks(3).collect();
+    assert_eq!(rows.len(), PHOTOS.len());
+    for (name, rows) in PHOTOS.into_iter().zip(rows) {
+        assert_eq!(rows[0]["picture"], name);
+        beats_its_peers(rows, &out.path().join("photo").join(format!("{name}.png")));
+    }
+    let sheet = image::open(out.path().join("photo.png")).unwrap();
+    // Four pictures a row and their margins of 8; a row a photograph, each with a label of 28.
+    assert_eq!((sheet.width(), sheet.height()), (8 + 4 * 508, 8 + 2 * 536));
+}
+
+/// Our frame, JPEG and WebP: in as many bytes the frame holds the better picture, measured here again.
+fn beats_its_peers(rows: &[Value], reconstruction: &Path) {
+    let codecs: Vec<&str> = rows.iter().map(|row| row["codec"].as_str().unwrap()).collect();
+    assert_eq!(codecs, ["Lopside", "JPEG 4:2:0", "WebP, method 6"]);
+    let [ours, jpeg, webp] = [0, 1, 2].map(|row| rows[row]["bytes"].as_f64().unwrap());
+    for peer in [jpeg, webp] {
+        assert!(peer <= ours && peer > 0.93 * ours, "{rows:?}");
+    }
+    let [ours, jpeg, webp] = [0, 1, 2].map(|row| rows[row]["psnr_db"].as_f64().unwrap());
+    assert!(ours > jpeg + 1.0 && ours > webp, "{rows:?}");
+    let original = image::open(in_clone("samples/photo").join(reconstruction.file_name().unwrap())).unwrap();
+    let found = psnr(&original, &image::open(reconstruction).unwrap()).unwrap();
+    assert!((found - ours).abs() < 1e-6, "{found} {rows:?}");
 }
 
 #[test]

@@ -12,31 +12,81 @@ use crate::{
     workspace::{cargo, root, target},
 };
 
-const BUNDLE: &str = "bundles/fashion";
-const SAMPLES: &str = "samples/fashion";
+const FASHION: &str = "bundles/fashion";
+const FASHION_SAMPLES: &str = "samples/fashion";
+const PHOTO: &str = "bundles/photo";
+const PHOTO_SAMPLES: [&str; 2] = ["samples/photo/blossom.png", "samples/photo/tulips.png"];
+/// 0.2 to 0.4 bits a pixel, where codecs can be told apart by eye.
+const PHOTO_QUALITY: &str = "40";
 
-/// Builds both binaries, starts the cloud's on a free port and runs the edge's over the samples.
+/// Builds the binaries, starts the cloud's on a free port and runs the edge's over the samples: first the pictures of
+/// one size, then the photographs, which are shown beside JPEG and WebP of the same bytes.
 pub(crate) fn run(out: &Path, json: bool, binaries: Option<PathBuf>) -> Result<()> {
     let library = runtime::library()?;
-    let binaries = binaries.map_or_else(build, Ok)?;
-    let binary = |name: &str| {
-        let mut command = Command::new(binaries.join(name));
-        command.current_dir(root()).stdin(Stdio::null());
-        command
-    };
-    let mut cloud = binary("cloud-decoder");
-    cloud.args(["serve", "--listen", "127.0.0.1:0", "--bundle", BUNDLE, "--onnxruntime"]).arg(library);
-    cloud.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned()));
-    let server = Server::start(&mut cloud)?;
-    let mut edge = binary("edge-encoder");
-    edge.args(["send", "--bundle", BUNDLE, "--endpoint", &server.address, "--out"]).arg(out);
-    if json {
-        edge.arg("--json");
-    }
-    processes::run(edge.arg(SAMPLES))
+    let demo = Demo { binaries: binaries.map_or_else(build, Ok)?, out, json };
+    let cloud = demo.cloud(&library)?;
+    demo.fashion(&cloud)?;
+    demo.photos(&cloud)?;
+    demo.compare()
 }
 
+struct Demo<'a> {
+    binaries: PathBuf,
+    out: &'a Path,
+    json: bool,
+}
+
+impl Demo<'_> {
+    fn cloud(&self, library: &Path) -> Result<Server> {
+        let mut cloud = self.binary("cloud-decoder");
+        cloud.args(["serve", "--listen", "127.0.0.1:0", "--bundle", FASHION, "--bundle", PHOTO]);
+        cloud.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned()));
+        Server::start(cloud.arg("--onnxruntime").arg(library))
+    }
+
+    fn fashion(&self, cloud: &Server) -> Result<()> {
+        let mut edge = self.edge(FASHION, cloud);
+        edge.arg("--out").arg(self.out).arg(FASHION_SAMPLES);
+        processes::run(self.reporting(&mut edge))
+    }
+
+    /// Without a report on stdout: the comparison says more.
+    fn photos(&self, cloud: &Server) -> Result<()> {
+        let mut edge = self.edge(PHOTO, cloud);
+        edge.args(["--quality", PHOTO_QUALITY, "--out"]).arg(self.photo_folder());
+        processes::run(edge.args(PHOTO_SAMPLES).stdout(Stdio::null()))
+    }
+
+    fn compare(&self) -> Result<()> {
+        let mut compare = self.binary("lopside-demo");
+        compare.arg("--sent").arg(self.photo_folder()).arg("--sheet").arg(self.out.join("photo.png"));
+        processes::run(self.reporting(&mut compare).args(PHOTO_SAMPLES))
+    }
+
+    fn binary(&self, name: &str) -> Command {
+        let mut command = Command::new(self.binaries.join(name));
+        command.current_dir(root()).stdin(Stdio::null());
+        command
+    }
+
+    fn edge(&self, bundle: &str, cloud: &Server) -> Command {
+        let mut edge = self.binary("edge-encoder");
+        edge.args(["send", "--bundle", bundle, "--endpoint", &cloud.address]);
+        edge
+    }
+
+    fn reporting<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        if self.json { command.arg("--json") } else { command }
+    }
+
+    fn photo_folder(&self) -> PathBuf {
+        self.out.join("photo")
+    }
+}
+
+/// The comparison by itself, so that the edge is built without its codecs.
 fn build() -> Result<PathBuf> {
     cargo(&["build", "--release", "--bin", "edge-encoder", "--bin", "cloud-decoder"], &[])?;
+    cargo(&["build", "--release", "--package", "lopside-demo"], &[])?;
     Ok(target().join("release"))
 }

@@ -24,12 +24,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Send the sample pictures through the whole path: edge-encoder → cloud-decoder → table and contact sheet
+    /// Send the sample pictures through the whole path: edge-encoder → cloud-decoder → tables and sheets
     Demo {
-        /// Where the reconstructions, contact-sheet.png, table.txt and report.json go
+        /// Where the reconstructions, contact-sheet.png, photo.png, table.txt and report.json go
         #[arg(long, default_value = "out/demo", value_name = "DIR")]
         out: PathBuf,
-        /// Print the report as JSON instead of the table
+        /// Print the report and the comparison as JSON instead of tables
         #[arg(long)]
         json: bool,
         /// Run the binaries of this folder instead of building them

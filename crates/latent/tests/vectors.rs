@@ -13,6 +13,7 @@ use lopside_latent::{
         PictureSpace, Quality, ROW_CLASSES, Reference, keep_layers,
     },
 };
+use sha2::{Digest as _, Sha256};
 
 const ID: LatentSpaceId = LatentSpaceId::new([0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7]);
 const CONTEXTS: &str = include_str!("golden/pictures/contexts.hex");
@@ -28,6 +29,9 @@ const VECTORS: [(&str, &str); 10] = [
     ("session", include_str!("golden/pictures/session.txt")),
     ("wide", include_str!("golden/pictures/wide.txt")),
 ];
+
+/// SHA-256 of the frames of [`random`] pictures, one after the other.
+const RANDOM_FRAMES: &str = "90e4e7238e9a6fc52f7e2c3cb0e5b4cc18b36096be572492604fe5e6f28f1b21";
 
 #[test]
 fn the_vectors_context_file_never_changes() {
@@ -60,6 +64,21 @@ fn the_vectors_frames_decode_to_their_integers() {
         let id = latent_space_of(&frame).unwrap();
         assert_eq!(id.is_some(), vector.id == IdOnWire::Present, "{name}");
     }
+}
+
+/// What the vectors are too few for: sizes, qualities and densities of all kinds, the same on every processor.
+#[test]
+fn the_frames_of_random_pictures_never_change() {
+    const PICTURES: u32 = 600;
+    let (space, limits) = (space(), Limits::default());
+    let mut digest = Sha256::new();
+    for seed in 0..PICTURES {
+        let (header, layers) = random(seed, space.layout());
+        let frame = space.encode_integers(header, &layers, IdOnWire::Present).unwrap();
+        assert!(space.decode(&frame, &limits).unwrap().layers == layers, "{seed}: other integers");
+        digest.update(&frame);
+    }
+    assert_eq!(hex(&digest.finalize()), RANDOM_FRAMES);
 }
 
 #[test]
@@ -112,6 +131,24 @@ impl Vector {
     }
 }
 
+/// A picture of up to 3 stripes, with anything from a few small integers to many large ones.
+fn random(seed: u32, layout: &Layout) -> (PictureHeader, Vec<Vec<i16>>) {
+    let mut state = seed;
+    let mut next = |below: u32| random_below(&mut state, below);
+    let header = PictureHeader {
+        width: 1 + next(150),
+        height: if next(8) == 0 { 1 + next(1100) } else { 1 + next(150) },
+        grey: next(4) == 0,
+        quality: Quality::new(1 + next(100) as u8).unwrap(),
+    };
+    let density = [64 + next(193), 64 + next(193), next(257), 1 << next(15)];
+    let mut planes: Vec<Planes> =
+        (0..layout.layers().len()).map(|layer| Planes::new(layout, layer, header)).collect();
+    let [filled_planes, rows, integers, size] = density;
+    fill(&mut planes, &[seed, filled_planes, rows, integers, size]);
+    (header, planes.into_iter().map(|planes| planes.values).collect())
+}
+
 /// A layer's integers, zeros at first.
 struct Planes {
     rows: usize,
@@ -138,10 +175,7 @@ fn set(layers: &mut [Planes], numbers: &[i64]) {
 /// `fill seed planes rows integers size`.
 fn fill(layers: &mut [Planes], numbers: &[u32]) {
     let [mut state, planes, rows, integers, size] = *numbers else { panic!("{numbers:?}") };
-    let mut next = |below: u32| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 16) % below
-    };
+    let mut next = |below: u32| random_below(&mut state, below);
     for layer in layers {
         for plane in layer.values.chunks_exact_mut(layer.rows * layer.columns) {
             let plane_is_filled = next(256) < planes;
@@ -156,6 +190,11 @@ fn fill(layers: &mut [Planes], numbers: &[u32]) {
             }
         }
     }
+}
+
+fn random_below(state: &mut u32, below: u32) -> u32 {
+    *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+    (*state >> 16) % below
 }
 
 /// Layers of 1, 2 and 2 channels at strides 64, 16 and 8.

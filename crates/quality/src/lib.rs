@@ -9,6 +9,7 @@
 //! - `webp`: the WebP peer. It compiles libwebp and so needs a C compiler.
 //! - `peers`: `webp`, and the peers by libjpeg-turbo and libavif. libjpeg-turbo is compiled with cmake, make and nasm;
 //!   AVIF is measured where `avifenc` and `avifdec` are on PATH.
+//! - `labels`: sheets of pictures with a line of text above each.
 //! - `plot`: curves as SVG and PNG.
 //! - `clock`: the CPU time of encoding, on Unix.
 //!
@@ -28,6 +29,10 @@ mod bd_rate;
 mod clock;
 mod curve;
 mod error;
+#[cfg(feature = "labels")]
+mod glyphs;
+#[cfg(feature = "labels")]
+mod labelled;
 mod ms_ssim;
 mod pchip;
 mod peers;
@@ -44,11 +49,14 @@ pub use bd_rate::{BdRate, RatePoint, bd_rate, bd_rate_within};
 pub use clock::encode_ms_per_megapixel;
 pub use curve::{RdCurve, RdPoint, rd_csv};
 pub use error::QualityError;
+#[cfg(feature = "labels")]
+pub use labelled::LabelledSheet;
 pub use ms_ssim::{MS_SSIM_EXPONENTS, MS_SSIM_MIN_SIDE, ms_ssim, ms_ssim_db, ms_ssim_window};
 #[cfg(feature = "peers")]
 pub use peers::{Avif, TurboJpeg};
 pub use peers::{
-    ChromaSampling, CodecPoint, JpegPoint, Peer, jpeg_at_psnr, jpeg_encode, jpeg_point, peer_point, png_bytes,
+    ChromaSampling, CodecPoint, Fitting, JpegPoint, Peer, fitting, jpeg_at_psnr, jpeg_encode, jpeg_fitting,
+    jpeg_point, peer_point, png_bytes,
 };
 #[cfg(feature = "webp")]
 pub use peers::{Webp, WebpPoint, webp_at_psnr, webp_encode, webp_point};

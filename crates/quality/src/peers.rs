@@ -1,10 +1,12 @@
 //! What peer codecs need for one picture: files as they would be sent, their headers included.
 //!
 //! PNG is lossless and has one size. JPEG and WebP are compared at equal quality: the lowest quality setting
-//! whose decoded picture has the wanted PSNR. Every [`Peer`] can be measured at all its settings, for a curve.
+//! whose decoded picture has the wanted PSNR; or at equal bytes: the finest file that is not larger. Every [`Peer`] can be
+//! measured at all its settings, for a curve.
 
 #[cfg(feature = "peers")]
 mod avif;
+mod fitting;
 mod jpeg;
 mod peer;
 mod png;
@@ -20,6 +22,7 @@ use crate::QualityError;
 
 #[cfg(feature = "peers")]
 pub use avif::Avif;
+pub use fitting::{Fitting, fitting, jpeg_fitting};
 pub use jpeg::{JpegPoint, jpeg_at_psnr, jpeg_encode, jpeg_point};
 pub use peer::{ChromaSampling, Peer, peer_point};
 pub use png::png_bytes;

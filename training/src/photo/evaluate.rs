@@ -9,7 +9,7 @@ use image::{DynamicImage, RgbImage, imageops};
 use lopside_latent::picture::Quality;
 use lopside_quality::{
     Avif, Peer, QualityAxis, QualityError, RatePoint, RdCurve, RdPlot, RdPoint, TurboJpeg, Webp,
-    bd_rate_within, rd_csv,
+    bd_rate_within, fitting, rd_csv,
 };
 use serde::Serialize;
 
@@ -204,7 +204,7 @@ fn side_by_side(own: &mut OwnCodec, pictures: &[(String, DynamicImage)]) -> Resu
         let mut columns = vec![picture.clone(), decoded];
         let peers: [&dyn Peer; 2] = [&TurboJpeg::default(), &Webp::default()];
         for peer in peers {
-            columns.push(fitting(peer, picture, frame.len())?);
+            columns.push(fitting(peer, picture, frame.len())?.picture);
         }
         for (column, picture) in columns.iter().enumerate() {
             let x = picture.width().saturating_sub(CROP) / 2;
@@ -234,21 +234,6 @@ fn shown(own: &mut OwnCodec, picture: &DynamicImage) -> Result<(Vec<u8>, Dynamic
     }
     let decoded = own.decode(&best)?;
     Ok((best, decoded))
-}
-
-/// The peer's best picture of at most `bytes`; its smallest when none is.
-fn fitting(peer: &dyn Peer, picture: &DynamicImage, bytes: usize) -> Result<DynamicImage, TrainingError> {
-    let mut settings = peer.qualities();
-    let mut best = peer.encode(picture, *settings.start())?;
-    settings.next();
-    for setting in settings {
-        let file = peer.encode(picture, setting)?;
-        if file.len() > bytes {
-            break;
-        }
-        best = file;
-    }
-    Ok(peer.decode(&best)?)
 }
 
 fn write(path: &PathBuf, bytes: &[u8]) -> Result<(), TrainingError> {

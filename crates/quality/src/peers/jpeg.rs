@@ -7,7 +7,7 @@ use super::{CodecPoint, check_quality, search::Search};
 use crate::{PictureShape, QualityError, picture::Picture, psnr};
 
 const CODEC: &str = "JPEG";
-const QUALITIES: RangeInclusive<u8> = 1..=100;
+pub(super) const QUALITIES: RangeInclusive<u8> = 1..=100;
 
 // Markers of ITU-T T.81, table B.1.
 const DEFINE_QUANTISER: u8 = 0xdb;
@@ -36,16 +36,24 @@ pub fn jpeg_encode(image: &DynamicImage, quality: u8) -> Result<Vec<u8>, Quality
 /// # Errors
 /// As [`jpeg_encode`].
 pub fn jpeg_point(image: &DynamicImage, quality: u8) -> Result<JpegPoint, QualityError> {
-    let picture = Picture::new(image)?;
-    let jpeg = encode(&picture, quality, HuffmanTables::Optimised)?;
+    let jpeg = jpeg_encode(image, quality)?;
     let bytes = jpeg.len();
+    Ok(JpegPoint { quality, bytes, psnr: psnr(image, &decoded(image, quality, jpeg)?)? })
+}
+
+/// The picture in a file of [`jpeg_encode`], which made it of `image` at this quality.
+pub(super) fn decoded(
+    image: &DynamicImage,
+    quality: u8,
+    jpeg: Vec<u8>,
+) -> Result<DynamicImage, QualityError> {
+    let picture = Picture::new(image)?;
     // Huffman coding loses nothing: the file with the sample tables holds the same picture, in one shared scan,
     // which zune-jpeg 0.5.15 does decode (a scan a channel it does not: its issue 422).
     let readable =
         if picture.shape.channels == 1 { jpeg } else { encode(&picture, quality, HuffmanTables::Sample)? };
-    let decoded = image::load_from_memory_with_format(&readable, ImageFormat::Jpeg)
-        .map_err(|error| failed("decode", &error))?;
-    Ok(JpegPoint { quality, bytes, psnr: psnr(image, &decoded)? })
+    image::load_from_memory_with_format(&readable, ImageFormat::Jpeg)
+        .map_err(|error| failed("decode", &error))
 }
 
 /// JPEG at the lowest quality whose decoded picture has at least `target_db` of PSNR. Quality 1 when that already

@@ -1,19 +1,17 @@
-//! A back end of plotters for pixels in memory. Shapes are drawn by plotters' own rasteriser; text by glyphs of Noto Sans
-//! Mono drawn beforehand in two sizes, for plotters' own text wants fonts of the system.
+//! A back end of plotters for pixels in memory. Shapes are drawn by plotters' own rasteriser; text by this crate's glyphs,
+//! for plotters' own text wants fonts of the system.
 
 use std::convert::Infallible;
 
 use image::{Rgb, RgbImage};
-use noto_sans_mono_bitmap::{FontWeight, RasterHeight, RasterizedChar, get_raster, get_raster_width};
 use plotters::prelude::DrawingBackend;
 use plotters_backend::{
     BackendColor, BackendCoord, BackendTextStyle, DrawingErrorKind,
     text_anchor::{HPos, VPos},
 };
 
-const WEIGHT: FontWeight = FontWeight::Regular;
-/// Stands for what the glyphs do not have: they have Latin-1.
-const UNKNOWN: char = '?';
+use crate::glyphs::{RasterHeight, advance, glyph};
+
 /// Text of this size and more, in pixels, gets the large glyphs.
 const LARGE: f64 = 20.0;
 
@@ -62,7 +60,7 @@ impl DrawingBackend for PixelBackend<'_> {
     fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> Drawn {
         let height = height(style);
         let corner = corner(text, style);
-        let advance = get_raster_width(WEIGHT, height);
+        let advance = advance(height);
         for (index, glyph) in text.chars().filter_map(|letter| glyph(letter, height)).enumerate() {
             for (y, row) in glyph.rows().enumerate() {
                 for (x, &ink) in row.iter().enumerate() {
@@ -104,14 +102,10 @@ fn corner<S: BackendTextStyle>(text: &str, style: &S) -> BackendCoord {
 /// Width and height of the text in pixels, before it is turned.
 fn size<S: BackendTextStyle>(text: &str, style: &S) -> (u32, u32) {
     let height = height(style);
-    let width = text.chars().count() * get_raster_width(WEIGHT, height);
+    let width = text.chars().count() * advance(height);
     (width as u32, height.val() as u32)
 }
 
 fn height<S: BackendTextStyle>(style: &S) -> RasterHeight {
     if style.size() >= LARGE { RasterHeight::Size24 } else { RasterHeight::Size16 }
-}
-
-fn glyph(letter: char, height: RasterHeight) -> Option<RasterizedChar> {
-    get_raster(letter, WEIGHT, height).or_else(|| get_raster(UNKNOWN, WEIGHT, height))
 }

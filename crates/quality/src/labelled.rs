@@ -1,0 +1,186 @@
+//! Pictures side by side, each under a line that says what it is.
+//!
+//! ```text
+//! margin 8
+//! original          JPEG, 9,310 bytes      a label is cut off where its cell ends
+//! ┌─────────┐       ┌─────────┐
+//! │         │ margin│         │            every cell: as wide and as high as the largest picture
+//! └─────────┘   8   └─────────┘
+//! margin 8
+//! ```
+
+use std::{fs, path::Path};
+
+use image::{DynamicImage, Rgb, RgbImage, imageops};
+
+use crate::{
+    MAX_SHEET_PIXELS, QualityError,
+    glyphs::{RasterHeight, advance, glyph},
+    peers,
+    picture::Picture,
+};
+
+const MARGIN: u32 = 8;
+const BACKGROUND: Rgb<u8> = Rgb([255; 3]);
+const HEIGHT: RasterHeight = RasterHeight::Size24;
+const LABEL: u32 = HEIGHT as u32 + MARGIN / 2;
+
+/// Pictures in their own size, filled row by row.
+#[derive(Debug, Clone)]
+pub struct LabelledSheet {
+    columns: u32,
+    /// Of the largest picture so far, or more.
+    cell: (u32, u32),
+    cells: Vec<(String, RgbImage)>,
+}
+
+impl LabelledSheet {
+    /// An empty sheet of `columns` pictures a row.
+    ///
+    /// # Errors
+    /// [`QualityError::Grid`] when it is 0.
+    pub fn new(columns: u32) -> Result<Self, QualityError> {
+        if columns == 0 {
+            return Err(QualityError::Grid { columns, scale: 1 });
+        }
+        Ok(Self { columns, cell: (0, 0), cells: Vec::new() })
+    }
+
+    /// Adds a picture. Of its label Latin-1 is written, and a question mark for any other letter.
+    ///
+    /// # Errors
+    /// [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not supported,
+    /// [`QualityError::SheetTooLarge`] when the sheet would have more than [`MAX_SHEET_PIXELS`]. The sheet is then as it
+    /// was.
+    pub fn push(&mut self, label: &str, picture: &DynamicImage) -> Result<(), QualityError> {
+        let shape = Picture::new(picture)?.shape;
+        let cell = (self.cell.0.max(shape.width), self.cell.1.max(shape.height));
+        let (width, height) = self.size(cell, self.cells.len() as u64 + 1);
+        let limit = MAX_SHEET_PIXELS;
+        if width.saturating_mul(height) > limit {
+            return Err(QualityError::SheetTooLarge { width, height, limit });
+        }
+        self.cell = cell;
+        self.cells.push((label.to_owned(), picture.to_rgb8()));
+        Ok(())
+    }
+
+    /// The sheet as one picture; a sheet without pictures is a square of margin.
+    #[must_use]
+    pub fn render(&self) -> RgbImage {
+        let (width, height) = self.size(self.cell, self.cells.len() as u64);
+        let mut sheet = RgbImage::from_pixel(width as u32, height as u32, BACKGROUND);
+        for (index, (label, picture)) in self.cells.iter().enumerate() {
+            let (column, row) = (index as u32 % self.columns, index as u32 / self.columns);
+            let x = MARGIN + column * (self.cell.0 + MARGIN);
+            let y = MARGIN + row * (LABEL + self.cell.1 + MARGIN);
+            write(&mut sheet, label, (x, y), self.cell.0);
+            imageops::replace(&mut sheet, picture, i64::from(x), i64::from(y + LABEL));
+        }
+        sheet
+    }
+
+    /// Writes the sheet as a PNG file, in place of any file of that name.
+    ///
+    /// # Errors
+    /// [`QualityError::Save`] when the file cannot be written, [`QualityError::Codec`] when PNG fails.
+    pub fn save_png(&self, path: impl AsRef<Path>) -> Result<(), QualityError> {
+        let path = path.as_ref();
+        let sheet = DynamicImage::ImageRgb8(self.render());
+        let png = peers::png_encode(&Picture::new(&sheet)?)?;
+        fs::write(path, png)
+            .map_err(|error| QualityError::Save { path: path.to_owned(), reason: error.to_string() })
+    }
+
+    /// Width and height of a sheet in pixels.
+    fn size(&self, cell: (u32, u32), cells: u64) -> (u64, u64) {
+        let (columns, margin) = (u64::from(self.columns), u64::from(MARGIN));
+        let across = u64::from(cell.0) + margin;
+        let down = u64::from(LABEL) + u64::from(cell.1) + margin;
+        (margin + across * cells.min(columns), margin + down * cells.div_ceil(columns))
+    }
+}
+
+/// Writes a line in black, as many letters as fit into `width`.
+fn write(sheet: &mut RgbImage, text: &str, (left, top): (u32, u32), width: u32) {
+    let advance = advance(HEIGHT) as u32;
+    let fitting = text.chars().take((width / advance) as usize);
+    for (x, letter) in (left..).step_by(advance as usize).zip(fitting) {
+        let Some(glyph) = glyph(letter, HEIGHT) else { continue };
+        for (y, row) in (top..).zip(glyph.rows()) {
+            for (x, ink) in (x..).zip(row) {
+                sheet.put_pixel(x, y, Rgb([255 - ink; 3]));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flat(width: u32, height: u32, level: u8) -> DynamicImage {
+        RgbImage::from_pixel(width, height, Rgb([level; 3])).into()
+    }
+
+    /// Dark pixels in a rectangle.
+    fn ink(sheet: &RgbImage, (left, top): (u32, u32), (width, height): (u32, u32)) -> usize {
+        let part = imageops::crop_imm(sheet, left, top, width, height).to_image();
+        part.pixels().filter(|pixel| pixel.0[0] < 128).count()
+    }
+
+    #[test]
+    fn pictures_stand_row_by_row_under_their_labels() {
+        let mut sheet = LabelledSheet::new(2).unwrap();
+        for (label, level) in [("original", 200), ("", 201), ("J", 202)] {
+            sheet.push(label, &flat(150, 40, level)).unwrap();
+        }
+        let sheet = sheet.render();
+        assert_eq!(sheet.dimensions(), (8 + 2 * 158, 8 + 2 * (LABEL + 48)));
+        let second = 8 + LABEL + 48;
+        for (level, x, y) in [(200, 8, 8), (201, 166, 8), (202, 8, second)] {
+            assert_eq!(sheet.get_pixel(x, y + LABEL).0, [level; 3]);
+            assert_eq!(sheet.get_pixel(x + 149, y + LABEL + 39).0, [level; 3]);
+            assert_eq!(*sheet.get_pixel(x + 150, y + LABEL), BACKGROUND);
+        }
+        let label = (150, LABEL);
+        assert!(ink(&sheet, (8, 8), label) > ink(&sheet, (8, second), label));
+        assert!(ink(&sheet, (8, second), label) > 10);
+        assert_eq!(ink(&sheet, (166, 8), label), 0);
+    }
+
+    #[test]
+    fn a_label_ends_with_its_cell() {
+        let mut sheet = LabelledSheet::new(1).unwrap();
+        sheet.push("mmmmmmmmmmmmmmmm → ∞", &flat(60, 10, 255)).unwrap();
+        let sheet = sheet.render();
+        assert!(ink(&sheet, (8, 8), (60, LABEL)) > 100);
+        assert_eq!(ink(&sheet, (68, 0), (8, sheet.height())), 0);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_changes_nothing() {
+        let error = LabelledSheet::new(0).unwrap_err();
+        assert_eq!(error, QualityError::Grid { columns: 0, scale: 1 });
+        let mut sheet = LabelledSheet::new(3).unwrap();
+        assert_eq!(sheet.render().dimensions(), (8, 8));
+        sheet.push("small", &flat(10, 10, 0)).unwrap();
+        let before = sheet.render();
+        let error = sheet.push("large", &flat(8000, 4000, 0)).unwrap_err();
+        assert!(matches!(error, QualityError::SheetTooLarge { width: 16_024, .. }), "{error}");
+        assert!(sheet.push("alpha", &DynamicImage::new_rgba8(1, 1)).is_err());
+        assert_eq!(sheet.render(), before);
+    }
+
+    #[test]
+    fn the_file_holds_the_rendered_pixels() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sheet = LabelledSheet::new(1).unwrap();
+        sheet.push("one", &flat(30, 20, 90)).unwrap();
+        let path = folder.path().join("sheet.png");
+        sheet.save_png(&path).unwrap();
+        assert_eq!(image::open(&path).unwrap().to_rgb8(), sheet.render());
+        let error = sheet.save_png(folder.path().join("missing/sheet.png")).unwrap_err();
+        assert!(error.to_string().contains("missing/sheet.png"), "{error}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Photographs in our frames, in JPEG and in WebP, at equal bytes.
+
+use image::DynamicImage;
+use lopside_quality::{Fitting, LabelledSheet, Peer as _, QualityError, Webp, fitting, jpeg_fitting, psnr};
+use serde::Serialize;
+
+use crate::{Result, sent::Sent, table::grouped};
+
+/// One photograph in one file.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Row {
+    pub(crate) picture: String,
+    pub(crate) codec: String,
+    /// The whole file or frame.
+    pub(crate) bytes: usize,
+    pub(crate) bits_per_pixel: f64,
+    /// Of RGB.
+    pub(crate) psnr_db: f64,
+}
+
+/// The figures of all photographs, and a sheet with a row of each.
+pub(crate) struct Comparison {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) sheet: LabelledSheet,
+}
+
+impl Comparison {
+    /// Pictures a row: the original and three codecs.
+    const COLUMNS: u32 = 4;
+
+    pub(crate) fn new() -> Result<Self> {
+        let sheet = LabelledSheet::new(Self::COLUMNS).map_err(|error| error.to_string())?;
+        Ok(Self { rows: Vec::new(), sheet })
+    }
+
+    /// A photograph beside the finest JPEG and WebP that are not larger than its frame.
+    pub(crate) fn add(&mut self, sent: &Sent) -> Result<()> {
+        self.measure(sent).map_err(|error| format!("{}: {error}", sent.name))
+    }
+
+    fn measure(&mut self, sent: &Sent) -> std::result::Result<(), QualityError> {
+        let Sent { name, original, reconstruction, frame_bytes } = sent;
+        self.sheet.push(&format!("{name}, original"), original)?;
+        self.push(sent, "Lopside", *frame_bytes, psnr(original, reconstruction)?, reconstruction)?;
+        let webp = Webp::default();
+        let peers = [
+            ("JPEG 4:2:0".to_owned(), jpeg_fitting(original, *frame_bytes)?),
+            (webp.name(), fitting(&webp, original, *frame_bytes)?),
+        ];
+        for (codec, Fitting { point, picture }) in peers {
+            self.push(sent, &codec, point.bytes, point.psnr, &picture)?;
+        }
+        Ok(())
+    }
+
+    fn push(
+        &mut self,
+        sent: &Sent,
+        codec: &str,
+        bytes: usize,
+        psnr_db: f64,
+        picture: &DynamicImage,
+    ) -> std::result::Result<(), QualityError> {
+        let pixels = f64::from(sent.original.width()) * f64::from(sent.original.height());
+        self.rows.push(Row {
+            picture: sent.name.clone(),
+            codec: codec.to_owned(),
+            bytes,
+            bits_per_pixel: 8.0 * bytes as f64 / pixels,
+            psnr_db,
+        });
+        self.sheet.push(&format!("{codec}: {} B, {psnr_db:.2} dB", grouped(bytes)), picture)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, RgbImage};
+
+    #[test]
+    fn peers_get_as_many_bytes_and_all_are_shown() {
+        let wave = |x: u32, y: u32| (120.0 + 90.0 * (x as f32 / 9.0).sin() * (y as f32 / 7.0).cos()) as u8;
+        let picture = |step: u8| -> DynamicImage {
+            RgbImage::from_fn(160, 90, |x, y| Rgb([wave(x, y) / step * step; 3])).into()
+        };
+        let sent = |name: &str| Sent {
+            name: name.into(),
+            original: picture(1),
+            reconstruction: picture(4),
+            frame_bytes: 1500,
+        };
+        let mut comparison = Comparison::new().unwrap();
+        for name in ["lake", "hill"] {
+            comparison.add(&sent(name)).unwrap();
+        }
+        let codecs: Vec<&str> = comparison.rows.iter().map(|row| row.codec.as_str()).collect();
+        assert_eq!(codecs, ["Lopside", "JPEG 4:2:0", "WebP, method 6"].repeat(2));
+        assert!(comparison.rows.iter().all(|row| row.bytes <= 1500 && row.psnr_db > 20.0));
+        assert!((comparison.rows[0].bits_per_pixel - 8.0 * 1500.0 / 14_400.0).abs() < 1e-12);
+        let one_row = comparison.sheet.render().height() / 2;
+        assert!(one_row > 90, "{one_row}");
+    }
+}

@@ -1,0 +1,68 @@
+//! What `edge-encoder send` leaves of a picture: its reconstruction, and its frame's size in `report.json`.
+
+use std::{fs, path::Path};
+
+use image::DynamicImage;
+use serde::Deserialize;
+
+use crate::Result;
+
+/// A photograph and what came back of it.
+pub(crate) struct Sent {
+    pub(crate) name: String,
+    pub(crate) original: DynamicImage,
+    pub(crate) reconstruction: DynamicImage,
+    pub(crate) frame_bytes: usize,
+}
+
+#[derive(Deserialize)]
+struct Report {
+    pictures: Vec<Picture>,
+}
+
+#[derive(Deserialize)]
+struct Picture {
+    name: String,
+    frame_bytes: usize,
+}
+
+/// Reads the original and what `folder` holds of it.
+pub(crate) fn read(folder: &Path, original: &Path) -> Result<Sent> {
+    let name = original.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let report = folder.join("report.json");
+    let text = fs::read(&report).map_err(|error| format!("{}: {error}", report.display()))?;
+    let Report { pictures } =
+        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", report.display()))?;
+    let row = pictures.iter().find(|picture| picture.name == name).ok_or_else(|| {
+        format!("{} has no picture {name:?}: send it with edge-encoder first", report.display())
+    })?;
+    Ok(Sent {
+        original: open(original)?,
+        reconstruction: open(&folder.join(format!("{name}.png")))?,
+        frame_bytes: row.frame_bytes,
+        name,
+    })
+}
+
+fn open(path: &Path) -> Result<DynamicImage> {
+    let picture = image::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(picture.into_rgb8().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_that_was_not_sent_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let original = folder.path().join("lake.png");
+        let error = |text: &str| {
+            fs::write(folder.path().join("report.json"), text).unwrap();
+            read(folder.path(), &original).err().unwrap()
+        };
+        assert!(error("{}").contains("report.json"));
+        let error = error(r#"{"pictures": [{"name": "hill", "frame_bytes": 9}]}"#);
+        assert!(error.contains("\"lake\"") && error.contains("edge-encoder"), "{error}");
+    }
+}

@@ -1,0 +1,91 @@
+//! The figures as a table for people or as lines of JSON for programs.
+
+use std::fmt::Write as _;
+
+use crate::{Result, comparison::Row};
+
+const NOTE: &str = "JPEG and WebP: the finest that are not larger than our frame.\n";
+
+/// One JSON object a line.
+pub(crate) fn json(rows: &[Row]) -> Result<String> {
+    let line = |row| serde_json::to_string(row).map(|line| line + "\n").map_err(|error| error.to_string());
+    rows.iter().map(line).collect()
+}
+
+/// A line a file, and one below each photograph.
+pub(crate) fn text(rows: &[Row]) -> String {
+    let mut text = line("picture", "codec", ["bytes", "bpp", "PSNR dB"]);
+    let mut last = "";
+    for row in rows {
+        if row.picture != last {
+            text += &line(&"─".repeat(12), &"─".repeat(14), [&"─".repeat(8), &"─".repeat(6), &"─".repeat(7)]);
+            last = &row.picture;
+        }
+        let [bpp, psnr] = [format!("{:.3}", row.bits_per_pixel), format!("{:.2}", row.psnr_db)];
+        text += &line(&row.picture, &row.codec, [&grouped(row.bytes), &bpp, &psnr]);
+    }
+    text + NOTE
+}
+
+fn line(picture: &str, codec: &str, [bytes, bpp, psnr]: [&str; 3]) -> String {
+    format!("{picture:<12}  {codec:<14}  {bytes:>8}  {bpp:>6}  {psnr:>7}\n")
+}
+
+/// A number with a comma before every three digits.
+pub(crate) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        let _ = write!(text, "{digit}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Row> {
+        let row = |picture: &str, codec: &str, bytes, psnr_db| Row {
+            picture: picture.into(),
+            codec: codec.into(),
+            bytes,
+            bits_per_pixel: 0.25,
+            psnr_db,
+        };
+        vec![
+            row("lake", "Lopside", 9310, 31.25),
+            row("lake", "JPEG 4:2:0", 9204, 28.5),
+            row("hill", "x", 7, 9.0),
+        ]
+    }
+
+    #[test]
+    fn the_table_has_a_line_a_file() {
+        let text = text(&rows());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 1 + 1 + 2 + 1 + 1 + 1);
+        assert!(lines[2].starts_with("lake") && lines[2].contains("9,310") && lines[2].ends_with("31.25"));
+        let widths: Vec<usize> = lines[..6].iter().map(|line| line.chars().count()).collect();
+        assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{widths:?}");
+    }
+
+    #[test]
+    fn a_line_of_json_has_the_figures() {
+        let text = json(&rows()).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            (lines.len(), &lines[1]["codec"], &lines[1]["bytes"]),
+            (3, &"JPEG 4:2:0".into(), &9204.into())
+        );
+    }
+
+    #[test]
+    fn digits_stand_in_threes() {
+        assert_eq!([7, 999, 1000, 1_234_567].map(grouped), ["7", "999", "1,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,65 @@
+//! How much memory the edge takes for a large photograph, from the PNG file to the frame.
+//!
+//! The only test of its process, because the system keeps one figure for all children that have ended.
+
+// A helper that cannot go on fails its test.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use image::{
+    ExtendedColorType, ImageEncoder as _, RgbImage,
+    codecs::png::{CompressionType, FilterType, PngEncoder},
+    imageops,
+};
+use lopside_e2e::{binary, in_clone, stdout};
+use nix::sys::resource::{UsageWho, getrusage};
+
+const SIDES: (u32, u32) = (4000, 3000);
+const LIMIT: u64 = 150_000_000;
+
+/// The samples side by side, each one mirrored beside itself so that no seam is sharper than a photograph.
+fn photograph() -> RgbImage {
+    let samples = ["blossom", "tulips"].map(|name| {
+        let sample = image::open(in_clone(&format!("samples/photo/{name}.png"))).unwrap().to_rgb8();
+        [sample.clone(), imageops::flip_horizontal(&sample)]
+    });
+    let (width, height) = samples[0][0].dimensions();
+    let mut photograph = RgbImage::new(SIDES.0, SIDES.1);
+    for (row, y) in (0..SIDES.1).step_by(height as usize).enumerate() {
+        for (column, x) in (0..SIDES.0).step_by(width as usize).enumerate() {
+            let tile = &samples[(row + column / 2) % 2][column % 2];
+            imageops::replace(&mut photograph, tile, i64::from(x), i64::from(y));
+        }
+    }
+    photograph
+}
+
+fn save(photograph: &RgbImage, path: &Path) {
+    let file = std::fs::File::create(path).unwrap();
+    PngEncoder::new_with_quality(file, CompressionType::Fast, FilterType::Adaptive)
+        .write_image(photograph, SIDES.0, SIDES.1, ExtendedColorType::Rgb8)
+        .unwrap();
+}
+
+/// The most memory that one ended child had resident. A child starts as a copy of this process, so this process's own
+/// peak counts too: the figure is never too low.
+fn peak_of_children() -> u64 {
+    let kib = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss();
+    1024 * u64::try_from(kib).unwrap()
+}
+
+#[test]
+fn twelve_megapixels_take_at_most_150_megabytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("photograph.png");
+    save(&photograph(), &picture);
+    for quality in ["50", "90"] {
+        let mut encode = binary("edge-encoder");
+        encode.args(["encode", "--quality", quality, "--bundle"]).arg(in_clone("bundles/photo"));
+        let text = stdout(encode.arg("--out").arg(folder.path()).arg(&picture));
+        let peak = peak_of_children();
+        println!("quality {quality}: {peak} bytes at most; {}", text.trim());
+        assert!(peak <= LIMIT, "{peak} bytes at quality {quality}");
+    }
+}
