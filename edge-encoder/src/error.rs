@@ -81,6 +81,14 @@ pub enum EdgeError {
         /// How many there are.
         layers: usize,
     },
+    /// The bundle says nothing of a fast encoder.
+    #[error(
+        "{bundle:?} has no fast encoder: leave --fast out, or take a bundle whose encoder has fast_bands"
+    )]
+    NotFast {
+        /// The bundle's name.
+        bundle: String,
+    },
     /// An option that the bundle has no use for.
     #[error("{option} is for bundles of photo models, and {bundle:?} is of vector models: leave it out")]
     PhotoOnly {

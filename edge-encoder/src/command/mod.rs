@@ -45,16 +45,22 @@ fn load(folder: &Path, args: PictureArgs, file: &FileConfig) -> Result<AnyEncode
                 threads: args.threads.map_or(1, usize::from),
                 ..PictureOptions::new(file.quality(args.quality)?)
             };
-            Ok(AnyEncoder::Picture(Box::new(PictureEncoder::new(&bundle)?), options))
+            let make = if args.fast { PictureEncoder::fast } else { PictureEncoder::new };
+            Ok(AnyEncoder::Picture(Box::new(make(&bundle)?), options))
         }
     }
 }
 
 /// A config file may serve bundles of both kinds; what was given for this run must mean something.
 fn refuse(args: PictureArgs, bundle: &str) -> Result<(), EdgeError> {
-    let PictureArgs { quality, layers, threads } = args;
-    let given = [("--quality (LOPSIDE_QUALITY)", quality), ("--layers", layers), ("--threads", threads)];
-    match given.into_iter().find(|(_, value)| value.is_some()) {
+    let PictureArgs { quality, layers, fast, threads } = args;
+    let given = [
+        ("--quality (LOPSIDE_QUALITY)", quality.is_some()),
+        ("--layers", layers.is_some()),
+        ("--fast", fast),
+        ("--threads", threads.is_some()),
+    ];
+    match given.into_iter().find(|(_, given)| *given) {
         Some((option, _)) => Err(EdgeError::PhotoOnly { option, bundle: bundle.to_owned() }),
         None => Ok(()),
     }

@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use image::DynamicImage;
-use lopside_bundle::picture::{PictureBundle, PictureInput};
+use lopside_bundle::picture::{PictureBundle, PictureInput, PictureManifest};
 use lopside_latent::{
     IdOnWire,
     picture::{PictureHeader, PictureSpace, Quality},
@@ -67,9 +67,23 @@ impl PictureEncoder {
     /// # Errors
     /// [`EdgeError::Model`] when tract cannot run it or its tensors are not what the manifest says.
     pub fn new(bundle: &PictureBundle) -> Result<Self, EdgeError> {
+        Self::with(bundle, Halves::new(bundle)?)
+    }
+
+    /// Loads the encoder of a bundle so far as it makes the lowest bands: a fraction of the work, for low qualities.
+    ///
+    /// # Errors
+    /// [`EdgeError::NotFast`] when the bundle does not say which, otherwise as [`PictureEncoder::new`].
+    pub fn fast(bundle: &PictureBundle) -> Result<Self, EdgeError> {
+        let PictureManifest { encoder, name, .. } = &bundle.manifest;
+        let bands = encoder.fast_bands.ok_or_else(|| EdgeError::NotFast { bundle: name.clone() })?;
+        Self::with(bundle, Halves::new(bundle)?.with_bands(bands as usize)?)
+    }
+
+    fn with(bundle: &PictureBundle, halves: Halves) -> Result<Self, EdgeError> {
         Ok(Self {
             name: bundle.manifest.name.clone(),
-            halves: Halves::new(bundle)?,
+            halves,
             input: bundle.manifest.input,
             space: bundle.space.clone(),
         })
@@ -108,12 +122,16 @@ impl PictureEncoder {
         };
         let converted = start.elapsed();
         let quality = options.quality.index();
-        let finest = (wanted == all)
-            .then_some(|maps: &[f32]| Ok(self.space.coefficients(all - 1, quality, maps)?.into_values()));
+        let made = self.halves.bands - self.halves.low;
+        let finest = (wanted == all).then_some(|maps: &[f32]| {
+            Ok(self.space.coefficients(all - 1, made, quality, maps)?.into_values())
+        });
         let Analysed { layers, finest, mut timing } = self.analyse(&picture, options.threads, finest)?;
         let start = Instant::now();
         let coarser = layers.iter().take(wanted).enumerate();
-        let coarser = coarser.map(|(layer, maps)| self.space.coefficients(layer, quality, maps));
+        let channels = |layer: usize| self.space.layout().layers()[layer].channels as usize;
+        let coarser =
+            coarser.map(|(layer, maps)| self.space.coefficients(layer, channels(layer), quality, maps));
         let mut coefficients = coarser.collect::<Result<Vec<_>, _>>()?;
         drop(layers);
         coefficients.extend(finest.map(|values| self.space.coefficients_of(all - 1, values)));
@@ -158,9 +176,17 @@ impl PictureEncoder {
         let Bands { low, high, mut timing } = strips.run(threads)?;
         let start = Instant::now();
         let layers = self.halves.layers(low, [grid.rows, grid.columns])?;
+        let finest = high.map(|mut values| {
+            let all = self.space.layout().layers().len();
+            values.resize(
+                self.space.layout().elements(all - 1, picture.width(), picture.height()),
+                T::default(),
+            );
+            values
+        });
         timing.preprocess += prepared;
         timing.model += start.elapsed();
-        Ok(Analysed { layers, finest: high, timing })
+        Ok(Analysed { layers, finest, timing })
     }
 
     fn grid(&self, width: u32, height: u32) -> Result<Grid, EdgeError> {

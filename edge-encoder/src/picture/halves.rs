@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use lopside_bundle::picture::{PictureBundle, PictureManifest};
 use lopside_latent::picture::Layout;
-use tract_onnx::prelude::{InferenceModel, OutletId};
+use tract_onnx::{
+    prelude::{InferenceModel, OutletId, TractError},
+    tract_hir::internal::{Factoid as _, InletId, SpecialOps as _, format_err},
+};
 
 use super::cache::PlanCache;
 use crate::{
@@ -48,6 +51,22 @@ impl Halves {
             bands: trial.bands,
             low,
         })
+    }
+
+    /// These halves with only the first `bands` bands.
+    ///
+    /// # Errors
+    /// [`EdgeError::Model`] when the finest layer is not bands, fewer are made than the second half needs, or the
+    /// bands are not what a convolution makes.
+    pub(super) fn with_bands(mut self, bands: usize) -> Result<Self, EdgeError> {
+        let needed = self.low.max(1);
+        if !self.finest_is_bands() || !(needed..=self.bands).contains(&bands) {
+            let whole = self.bands;
+            return Err(EdgeError::Model(format!("fast_bands is {bands}, not {needed} to {whole}")));
+        }
+        keep_first(&mut self.first, bands).map_err(|error| failed(&error))?;
+        self.bands = bands;
+        Ok(self)
     }
 
     /// Whether the finest layer is the bands that the second half does not need.
@@ -149,6 +168,22 @@ impl Trial {
 
 fn maps(outputs: &Outputs) -> Result<Vec<Vec<f32>>, EdgeError> {
     (0..outputs.len()).map(|number| Ok(outputs.values(number)?.to_vec())).collect()
+}
+
+/// Makes a convolution, the last operator of a model, yield only its first channels, by cutting its weights: they come
+/// first in its inputs' shapes.
+fn keep_first(model: &mut InferenceModel, channels: usize) -> Result<(), TractError> {
+    let last = model.output_outlets()?[0].node;
+    for (slot, input) in model.node(last).inputs.clone().into_iter().enumerate().skip(1) {
+        let fact = model.outlet_fact(input)?;
+        let Some(weights) = fact.value.concretize() else {
+            return Err(format_err!("its weights are computed"));
+        };
+        let name = format!("{}.first{channels}", model.node(input.node).name);
+        let kept = model.add_const(name, weights.slice(0, 0, channels)?)?;
+        model.add_edge(kept, InletId::new(last, slot))?;
+    }
+    model.compact()
 }
 
 /// The part of a model between a tensor and others.

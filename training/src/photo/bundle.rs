@@ -18,6 +18,8 @@ use super::{
 };
 use crate::TrainingError;
 
+/// Bands that a hurried encoder makes: those that a picture at about 0.2 bits a pixel has much of.
+const FAST_BANDS: u32 = 24;
 /// The picture whose cost is counted and divided by its pixels.
 const COUNTED: (i64, i64) = (1024, 1024);
 
@@ -39,6 +41,7 @@ pub(crate) fn draft(run: &PhotoRun, photos: &Path) -> Result<PictureDraft, Train
         encoder: encode(&encoder),
         input_tensor: PICTURE.into(),
         bands: BANDS.into(),
+        fast_bands: Some(FAST_BANDS),
         layers: layers(&spec),
         quantiser: PictureQuantiserSpec {
             steps: quantiser.steps().to_vec(),

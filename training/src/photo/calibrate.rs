@@ -19,7 +19,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
     fit::Normal,
-    model::{COARSEST, FINEST, PhotoModel, ROUNDING},
+    model::{COARSEST, FINEST, PhotoModel},
+    quantise::ROUNDING,
     spec::Spec,
     statistics::{self, Coded, Maps, View},
 };

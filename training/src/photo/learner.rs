@@ -17,8 +17,10 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
     Distortion, PhotoOptions, Trained, average,
-    model::{COARSEST, FINEST, PhotoModel, condition, round, step},
+    model::{COARSEST, FINEST, PhotoModel, condition, step},
     ms_ssim::ms_ssim,
+    quantise::{decide, round},
+    rates::bits_of,
     run::{AVERAGE, MODEL, PhotoMetrics, PhotoPoint},
     spec::Spec,
 };
@@ -102,7 +104,7 @@ impl Learner {
     /// The mean over the pictures of distortion + λ · bit rate.
     fn loss(&self, picture: &Tensor<4>, octave: &Tensor<2>, rng: &mut StdRng) -> Tensor<1> {
         let scaled = self.model.scaled(picture.clone(), octave, &self.spec);
-        let integers: Vec<_> = scaled.iter().cloned().map(round).collect();
+        let [integers, scales] = quantised(&self.model, &scaled, octave);
         let layers = self.model.dequantised(&integers, octave);
         let [linear, residual] = self.model.parts(&layers, octave.clone(), &self.spec);
         let step = step(octave.clone());
@@ -120,7 +122,7 @@ impl Learner {
             return distortion.mean();
         }
         let samples = picture.dims()[1..].iter().product::<usize>() as f32;
-        let bits = self.model.rates.bits(&scaled, &integers, &condition(octave.clone()), rng);
+        let bits = bits_of(&scaled, &scales, rng);
         (distortion + bits * (LAMBDA / samples) / rounding).mean()
     }
 
@@ -164,8 +166,8 @@ impl Learner {
         let [n, _, h, w] = batch.shape;
         let octave = Tensor::full([n, 1], octave, &self.device);
         let scaled = self.average.scaled(picture.clone(), &octave, &self.spec);
-        let integers: Vec<_> = scaled.iter().cloned().map(round).collect();
-        let bits = self.average.rates.bits(&scaled, &integers, &condition(octave.clone()), rng);
+        let [integers, scales] = quantised(&self.average, &scaled, &octave);
+        let bits = bits_of(&scaled, &scales, rng);
         let layers = self.average.dequantised(&integers, &octave);
         let decoded = self.average.decode(&layers, octave, &self.spec).clamp(-0.5, 0.5);
         let bpp = values(bits).into_iter().map(|bits| bits / (h * w) as f64);
@@ -198,6 +200,19 @@ impl Learner {
         self.metrics = metrics;
         Ok(self)
     }
+}
+
+/// The integers of scaled layers as the encoder decides on them, and the scales that it foretells.
+fn quantised(model: &PhotoModel, scaled: &[Tensor<4>], octave: &Tensor<2>) -> [Vec<Tensor<4>>; 2] {
+    let rounded: Vec<_> = scaled.iter().cloned().map(round).collect();
+    let scales = model.rates.scales(&rounded, &condition(octave.clone()));
+    let mut layers = rounded.into_iter();
+    // The coarsest layer, whose integers are predicted, is only rounded.
+    let mut integers: Vec<_> = layers.next().into_iter().collect();
+    integers.extend(
+        scaled[1..].iter().zip(&scales[1..]).map(|(layer, scale)| decide(layer.clone(), scale.clone())),
+    );
+    [integers, scales]
 }
 
 /// A part of the model, one step on; where it has no gradients it stays.

@@ -14,6 +14,7 @@ pub mod model;
 mod ms_ssim;
 mod options;
 mod own;
+mod quantise;
 pub mod rates;
 mod run;
 pub mod spec;

@@ -11,8 +11,6 @@ use super::{rates::Rates, spec::Spec, transform::Filters, trunk::Trunk};
 pub const COARSEST: f32 = 8.4;
 /// The same at quality 100.
 pub const FINEST: f32 = 2.0;
-/// How far from the middle between two integers a coefficient is rounded towards zero: 0.5 rounds to the nearest.
-pub(crate) const ROUNDING: f32 = 0.4;
 
 /// Both halves: θ is `analysis` and `gains`, φ is `synthesis` and `trunk`; `rates` only helps to train them.
 #[derive(Module, Debug)]
@@ -81,15 +79,6 @@ impl PhotoModel {
         };
         self.gains.iter().map(|gains| step(octave.clone()) * gain(gains)).collect()
     }
-}
-
-/// Integers of scaled coefficients, with the quantiser's dead zone. Their gradient is that of the coefficients
-/// (Y. Bengio, N. Léonard, A. Courville, "Estimating or propagating gradients through stochastic neurons",
-/// 2013, section 4: the straight-through estimator).
-pub(crate) fn round(scaled: Tensor<4>) -> Tensor<4> {
-    let fixed = scaled.clone().detach();
-    let integers = fixed.clone().sign() * (fixed.clone().abs() + ROUNDING).floor();
-    scaled + (integers - fixed)
 }
 
 /// The quantiser's step for samples of range 1, `[n, 1, 1, 1]`.

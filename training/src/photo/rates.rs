@@ -54,21 +54,13 @@ impl Rates {
         Self { layers: layers.collect() }
     }
 
-    /// Estimated bits of each picture, `[n, 1, 1, 1]`. `scaled` are the layers in steps, coarsest first, `integers`
-    /// what they are rounded to, `condition` the quality as the residual network sees it, `[n, 1]`, `rng` the
-    /// source of the noise.
+    /// The foretold scale of every coefficient of every layer, in steps. `integers` are the layers as they are
+    /// coded, coarsest first, `condition` the quality as the residual network sees it, `[n, 1]`.
     #[must_use]
-    pub fn bits(
-        &self,
-        scaled: &[Tensor<4>],
-        integers: &[Tensor<4>],
-        condition: &Tensor<2>,
-        rng: &mut impl Rng,
-    ) -> Tensor<4> {
-        let n = condition.dims()[0];
-        let mut total = Tensor::zeros([n, 1, 1, 1], &condition.device());
+    pub fn scales(&self, integers: &[Tensor<4>], condition: &Tensor<2>) -> Vec<Tensor<4>> {
+        let mut scales = Vec::new();
         let mut coarser: Option<Tensor<4>> = None;
-        for ((layer, scaled), integers) in self.layers.iter().zip(scaled).zip(integers) {
+        for (layer, integers) in self.layers.iter().zip(integers) {
             // What is foretold must not pull at what foretells it: the coder codes that first.
             let magnitudes = integers.clone().detach().abs();
             let around = around(magnitudes.clone());
@@ -76,13 +68,22 @@ impl Rates {
                 Some(coarser) => Tensor::cat(vec![twice_as_fine(coarser), around], 1),
                 None => around,
             };
-            let scale = layer.scale(&magnitudes, references.clone(), condition);
-            let noise = noise(scaled.dims(), rng, &scaled.device());
-            total = total + bits(scaled.clone() + noise, scale).sum_dim(1).sum_dim(2).sum_dim(3);
+            scales.push(layer.scale(&magnitudes, references.clone(), condition));
             coarser = Some(references);
         }
-        total
+        scales
     }
+}
+
+/// Estimated bits of each picture, `[n, 1, 1, 1]`: `scaled` are its layers in steps, `scales` what was foretold of
+/// them, `rng` the source of the noise.
+pub(crate) fn bits_of(scaled: &[Tensor<4>], scales: &[Tensor<4>], rng: &mut impl Rng) -> Tensor<4> {
+    let of_layer = |(scaled, scale): (&Tensor<4>, &Tensor<4>)| {
+        let noise = noise(scaled.dims(), rng, &scaled.device());
+        bits(scaled.clone() + noise, scale.clone()).sum_dim(1).sum_dim(2).sum_dim(3)
+    };
+    let layers = scaled.iter().zip(scales).map(of_layer);
+    layers.reduce(|sum, bits| sum + bits).unwrap_or_else(|| unreachable!("a model has a layer"))
 }
 
 impl LayerRates {

@@ -70,6 +70,9 @@ pub struct PictureEncoderSpec {
     /// The tensor up to which rows of the picture do not know of each other but for `reach`: `[n, c, h/stride,
     /// w/stride]` of the finest layer's stride. Up to here a picture may be worked on in strips.
     pub bands: String,
+    /// How many of the bands, from the first on, a hurried encoder makes; it takes the others for 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fast_bands: Option<u32>,
     /// What it costs.
     pub cost: PictureCost,
 }
@@ -141,6 +144,7 @@ impl PictureManifest {
         check_name("name", &self.name)?;
         check_range("input", self.input.low, self.input.high)?;
         require(self.input.reach <= 64, "input.reach", || "it is over 64".into())?;
+        require(self.encoder.fast_bands != Some(0), "encoder.fast_bands", || "it is 0".into())?;
         check_file("encoder.model", &self.encoder.model)?;
         check_file("contexts", &self.contexts)?;
         check_file("model_card", &self.model_card)?;

@@ -28,6 +28,8 @@ pub struct PictureDraft {
     pub input_tensor: String,
     /// The tensor up to which strips do not know of each other.
     pub bands: String,
+    /// How many of its bands a hurried encoder makes.
+    pub fast_bands: Option<u32>,
     /// What the encoder costs.
     pub encoder_cost: PictureCost,
     /// The layers, coarsest first.
@@ -97,6 +99,7 @@ impl PictureDraft {
                 model: file_ref("encoder.onnx".into(), &self.encoder),
                 input: self.input_tensor.clone(),
                 bands: self.bands.clone(),
+                fast_bands: self.fast_bands,
                 cost: self.encoder_cost,
             },
             layers: self.layers.clone(),

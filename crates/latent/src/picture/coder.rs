@@ -71,8 +71,9 @@ impl Stripe {
         values: &[i16],
     ) -> Result<Vec<u8>, LatentError> {
         let (mut coder, mut after_zero) = (BitEncoder::new(), false);
+        let mut coded = vec![0; place.rows * place.columns];
         for sixteenths in values.chunks_exact(place.rows * place.columns) {
-            let mut coded: Vec<i32> = sixteenths.iter().map(|&s| nearest(s)).collect();
+            coded.iter_mut().zip(sixteenths).for_each(|(coded, &s)| *coded = nearest(s));
             let channel = self.planes.len();
             let coding = Coding { coder: &mut coder, model, layer: place.layer, channel, after_zero };
             let columns = place.columns;
@@ -130,7 +131,9 @@ impl Stripe {
         let mut plane = Plane::new(place.rows, place.columns);
         let energy = || self.energy(model, place, self.planes.len());
         let zero = walk_plane(energy, &mut plane, coded, visitor)?;
-        plane.blur();
+        if !zero {
+            plane.blur();
+        }
         self.planes.push((plane, place.stride_log2));
         Ok(zero)
     }

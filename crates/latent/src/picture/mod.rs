@@ -21,7 +21,7 @@ mod walk;
 pub use class::{CLASSES, ROW_CLASSES, class_of};
 pub use coder::difference;
 pub use context::{ChannelContext, ContextModel, NEIGHBOURS, Reference};
-pub use decide::Coefficients;
+pub use decide::{Coefficients, LAMBDA};
 pub use frame::{PictureFrame, PictureHeader, keep_layers};
 pub use layout::{LayerShape, Layout, STRIPE};
 pub use plane::{Energy, Plane};

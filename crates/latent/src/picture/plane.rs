@@ -14,7 +14,8 @@ pub struct Plane {
     columns: usize,
     /// `(rows + 2·RIM) × (columns + 2·RIM)`.
     magnitudes: Vec<u16>,
-    /// `rows × columns`: each magnitude twice, and its four neighbours once; filled by [`blur`](Self::blur).
+    /// `rows × columns`: each magnitude twice, and its four neighbours once; filled by [`blur`](Self::blur), nothing
+    /// in a plane of zeros.
     blurred: Vec<u16>,
 }
 
@@ -57,10 +58,10 @@ impl Plane {
     /// What a blurred plane says of a position: its magnitude twice, and those of its four neighbours.
     #[must_use]
     pub fn blurred(&self, row: usize, column: usize) -> u16 {
-        self.blurred[row * self.columns + column]
+        self.blurred.get(row * self.columns + column).copied().unwrap_or(0)
     }
 
-    /// Makes the whole plane a reference for later channels.
+    /// Makes the whole plane a reference for later channels. A plane that stayed zero is one already.
     pub fn blur(&mut self) {
         let mut blurred = Vec::with_capacity(self.rows * self.columns);
         for row in 0..self.rows as isize {
@@ -115,6 +116,7 @@ impl<'a> Energy<'a> {
             references: references
                 .into_iter()
                 .zip(weights)
+                .filter(|((plane, _), _)| !plane.blurred.is_empty())
                 .map(|((plane, shift), w)| (plane, shift, w))
                 .collect(),
             average: constant,

@@ -74,26 +74,31 @@ impl LayerQuantiser {
     /// # Errors
     /// [`LatentError::Count`] when the maps are not whole planes, [`LatentError::NotFinite`] for NaN or infinity.
     pub fn quantise(&self, layer: usize, quality: usize, maps: &[f32]) -> Result<Vec<i16>, LatentError> {
-        self.rounded(layer, quality, maps, 1.0, self.rounding[layer])
+        self.rounded([layer, self.gains[layer].len()], quality, maps, 1.0, self.rounding[layer])
     }
 
-    /// A layer's maps in sixteenths of a step, to the nearest, `[channels, …]`. Values beyond 16 bits saturate.
-    ///
-    /// # Errors
-    /// As [`quantise`](Self::quantise).
-    pub fn sixteenths(&self, layer: usize, quality: usize, maps: &[f32]) -> Result<Vec<i16>, LatentError> {
-        self.rounded(layer, quality, maps, f32::from(SIXTEENTHS), 0.5)
+    /// The first `channels` maps of a layer, in sixteenths of a step if `fine`, to the nearest, otherwise integers.
+    pub(super) fn first(
+        &self,
+        layer: usize,
+        channels: usize,
+        quality: usize,
+        maps: &[f32],
+        fine: bool,
+    ) -> Result<Vec<i16>, LatentError> {
+        let (parts, rounding) = if fine { (f32::from(SIXTEENTHS), 0.5) } else { (1.0, self.rounding[layer]) };
+        self.rounded([layer, channels], quality, maps, parts, rounding)
     }
 
     fn rounded(
         &self,
-        layer: usize,
+        [layer, channels]: [usize; 2],
         quality: usize,
         maps: &[f32],
         parts: f32,
         rounding: f32,
     ) -> Result<Vec<i16>, LatentError> {
-        let plane = self.plane(layer, maps.len())?;
+        let plane = whole(maps.len(), channels)?;
         if let Some(index) = maps.iter().position(|value| !value.is_finite()) {
             return Err(LatentError::NotFinite { index, value: maps[index].to_string() });
         }
@@ -117,7 +122,7 @@ impl LayerQuantiser {
         quality: usize,
         integers: &[i16],
     ) -> Result<Vec<f32>, LatentError> {
-        let plane = self.plane(layer, integers.len())?;
+        let plane = whole(integers.len(), self.gains[layer].len())?;
         let mut maps = Vec::with_capacity(integers.len());
         for (values, gain) in integers.chunks_exact(plane).zip(&self.gains[layer]) {
             let step = self.steps[quality] / gain;
@@ -125,15 +130,14 @@ impl LayerQuantiser {
         }
         Ok(maps)
     }
+}
 
-    /// Values of one plane.
-    fn plane(&self, layer: usize, len: usize) -> Result<usize, LatentError> {
-        let channels = self.gains[layer].len();
-        if len > 0 && len.is_multiple_of(channels) {
-            return Ok(len / channels);
-        }
-        Err(LatentError::Count { what: "list of coefficients", found: len, expected: channels })
+/// Values of one of so many planes.
+fn whole(len: usize, channels: usize) -> Result<usize, LatentError> {
+    if len > 0 && len.is_multiple_of(channels) {
+        return Ok(len / channels);
     }
+    Err(LatentError::Count { what: "list of coefficients", found: len, expected: channels })
 }
 
 /// Rounds a fixed-point value; the cast to an integer saturates.

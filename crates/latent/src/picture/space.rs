@@ -90,22 +90,19 @@ impl PictureSpace {
     }
 
     /// The coefficients of a layer as a frame best takes them: in sixteenths of a step where the coder can decide on
-    /// the integers itself, otherwise rounded. `maps` are `[channels, …]`.
+    /// the integers itself, otherwise rounded. `maps` are its first `channels`, `[channels, …]`.
     ///
     /// # Errors
     /// As [`LayerQuantiser::quantise`].
     pub fn coefficients(
         &self,
         layer: usize,
+        channels: usize,
         quality: usize,
         maps: &[f32],
     ) -> Result<Coefficients, LatentError> {
-        let values = if self.has_predictors(layer) {
-            self.quantiser.quantise(layer, quality, maps)?
-        } else {
-            self.quantiser.sixteenths(layer, quality, maps)?
-        };
-        Ok(self.coefficients_of(layer, values))
+        let fine = !self.has_predictors(layer);
+        Ok(self.coefficients_of(layer, self.quantiser.first(layer, channels, quality, maps, fine)?))
     }
 
     /// Values of a layer that were [coefficients](Self::coefficients) of it, put together anew from parts.

@@ -1,0 +1,57 @@
+//! Rounding, as the edge does it, with a gradient: that of what is rounded (Y. Bengio, N. Léonard, A. Courville,
+//! "Estimating or propagating gradients through stochastic neurons", 2013, section 4: the straight-through estimator).
+
+use burn::tensor::Tensor;
+use lopside_latent::picture::LAMBDA;
+
+/// How far from the middle between two integers a coefficient is rounded towards zero: 0.5 rounds to the nearest.
+pub(crate) const ROUNDING: f32 = 0.4;
+
+/// Integers of scaled coefficients, with the quantiser's dead zone.
+pub(crate) fn round(scaled: Tensor<4>) -> Tensor<4> {
+    let fixed = scaled.clone().detach();
+    let integers = fixed.clone().sign() * (fixed.clone().abs() + ROUNDING).floor();
+    scaled + (integers - fixed)
+}
+
+/// Integers of scaled coefficients as the coder decides on them, by what each would cost: the nearest, or the next
+/// towards zero. `scale` is that of the Laplace distribution that foretells them, where the coder has a table.
+pub(crate) fn decide(scaled: Tensor<4>, scale: Tensor<4>) -> Tensor<4> {
+    let fixed = scaled.clone().detach();
+    let magnitude = fixed.clone().abs();
+    let nearest = (magnitude.clone() + 0.5).floor();
+    let over = magnitude - nearest.clone() + 0.5;
+    let rate = scale.detach().recip();
+    // Bits from 1 to 2, and so on: 1 / (b ln 2). From 0 to 1: log₂((1 − e^(−1/2b)) / (e^(−1/2b) (1 − e^(−1/b)) / 2)).
+    let half = (rate.clone() * -0.5).exp();
+    let first = rate.clone() * 0.5 + std::f32::consts::LN_2 - (half + 1.0).log();
+    let more = rate.mask_where(nearest.clone().lower_elem(1.5), first);
+    let least = more * (LAMBDA / (2.0 * std::f32::consts::LN_2));
+    let smaller = (nearest.clone() - 1.0).clamp_min(0.0);
+    let integers = fixed.clone().sign() * nearest.mask_where(over.lower(least), smaller);
+    scaled + (integers - fixed)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    fn row(values: [f32; 5]) -> Tensor<4> {
+        Tensor::from_data(TensorData::new(values.to_vec(), [1, 1, 1, 5]), &Device::flex())
+    }
+
+    fn values(x: Tensor<4>) -> Vec<f32> {
+        x.into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn the_dead_zone_is_wider_where_zero_is_foretold() {
+        let coefficients = || row([0.5, -0.7, 1.0, -1.7, 0.2]);
+        assert_eq!(values(round(coefficients())), [0.0, -1.0, 1.0, -2.0, 0.0]);
+        assert_eq!(values(decide(coefficients(), row([4.0; 5]))), [0.0, -1.0, 1.0, -2.0, 0.0]);
+        let quiet = values(decide(coefficients(), row([0.07; 5])));
+        assert_eq!(quiet, [0.0, 0.0, 1.0, -1.0, 0.0]);
+    }
+}
