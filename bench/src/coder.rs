@@ -1,49 +1,71 @@
 //! `bench coder`: the entropy coder by itself.
 
 use edge_encoder::PictureEncoder;
+use image::DynamicImage;
+use lopside_bundle::picture::PictureBundle;
 use lopside_latent::{
     IdOnWire, Limits,
-    picture::{PictureHeader, Quality},
+    picture::{PictureHeader, PictureSpace, Quality},
 };
-use lopside_quality::{Peer as _, Webp, encode_ms_per_megapixel};
+use lopside_quality::{EncodeJob, encode_times};
 
 use crate::{
     BenchError, Options,
-    input::{open, pixels},
+    input::{Job, open, pixels, qualities, webp},
     table::{Row, print},
 };
 
-const QUALITIES: [u8; 3] = [25, 45, 65];
-
 pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
     let (bundle, picture) = open(options)?;
-    let space = &bundle.space;
-    let maps = PictureEncoder::new(&bundle)?.layers(&picture)?;
-    let symbols: usize = maps.iter().map(Vec::len).sum();
-    let webp = encode_ms_per_megapixel(pixels(&picture), options.runs, || {
-        Ok::<_, BenchError>(Webp::with_method(4)?.encode(&picture, 75).map(drop)?)
-    })?;
-    let per_symbol = pixels(&picture) as f64 / symbols as f64;
+    let (contents, symbols) = contents(&bundle, &picture)?;
+    let pixels = pixels(&picture);
+    let mut jobs = vec![webp(4, &picture)?];
+    for content in &contents {
+        let bpp = content.frame.len() as f64 * 8.0 / pixels as f64;
+        jobs.extend(content.both_ways(&bundle.space, bpp));
+    }
+    let times = encode_times(pixels, options.runs, jobs)?;
     let mut rows = Vec::new();
-    for quality in QUALITIES.into_iter().filter_map(Quality::new) {
+    if let [webp, ours @ ..] = &times[..] {
+        for time in ours {
+            let ms = time.ms_per_megapixel;
+            // A millisecond a megapixel is a nanosecond a pixel.
+            let row = Row::new(&time.name, ms, "ns/pixel");
+            rows.push(row.against("libwebp, method 4, in all", webp.ms_per_megapixel));
+            rows.push(Row::new(&time.name, 1e3 * symbols as f64 / (ms * pixels as f64), "Msym/s"));
+        }
+    }
+    print(&rows, options.json)
+}
+
+/// What the coder gets to do at one quality.
+struct Content {
+    header: PictureHeader,
+    layers: Vec<Vec<i16>>,
+    frame: Vec<u8>,
+}
+
+/// The picture at every quality, and how many integers each of them is.
+fn contents(bundle: &PictureBundle, picture: &DynamicImage) -> Result<(Vec<Content>, usize), BenchError> {
+    let space = &bundle.space;
+    let maps = PictureEncoder::new(bundle)?.layers(picture)?;
+    let content = |quality: Quality| {
         let header = PictureHeader { width: picture.width(), height: picture.height(), grey: false, quality };
         let quantise =
             |(layer, maps): (usize, &Vec<f32>)| space.quantiser().quantise(layer, quality.index(), maps);
         let layers = maps.iter().enumerate().map(quantise).collect::<Result<Vec<_>, _>>()?;
         let frame = space.encode_integers(header, &layers, IdOnWire::Present)?;
-        let encode = encode_ms_per_megapixel(pixels(&picture), options.runs, || {
-            Ok::<_, BenchError>(space.encode_integers(header, &layers, IdOnWire::Present).map(drop)?)
-        })?;
-        let decode = encode_ms_per_megapixel(pixels(&picture), options.runs, || {
-            Ok::<_, BenchError>(space.decode(&frame, &Limits::default()).map(drop)?)
-        })?;
-        let bpp = frame.len() as f64 * 8.0 / pixels(&picture) as f64;
-        for (way, ms) in [("encode", encode), ("decode", decode)] {
-            // A millisecond a megapixel is a nanosecond a pixel.
-            let name = format!("{way}, quality {} ({bpp:.2} bpp)", quality.get());
-            rows.push(Row::new(&name, ms, "ns/pixel").against("libwebp, method 4, in all", webp));
-            rows.push(Row::new(&name, 1e3 / (ms * per_symbol), "Msym/s"));
-        }
+        Ok(Content { header, layers, frame })
+    };
+    let contents = qualities().map(content).collect::<Result<_, BenchError>>()?;
+    Ok((contents, maps.iter().map(Vec::len).sum()))
+}
+
+impl Content {
+    fn both_ways<'a>(&'a self, space: &'a PictureSpace, bpp: f64) -> [Job<'a>; 2] {
+        let name = |way: &str| format!("{way}, quality {} ({bpp:.2} bpp)", self.header.quality.get());
+        let encode = || Ok(space.encode_integers(self.header, &self.layers, IdOnWire::Present)?.len());
+        let decode = || Ok(space.decode(&self.frame, &Limits::default()).map(|_| self.frame.len())?);
+        [EncodeJob::new(name("encode"), encode), EncodeJob::new(name("decode"), decode)]
     }
-    print(&rows, options.json)
 }

@@ -1,82 +1,91 @@
 //! `bench photo`: what a picture costs at the edge.
 
-use std::time::Duration;
+use std::array;
 
 use edge_encoder::{PictureEncoder, PictureOptions, Timing};
 use image::DynamicImage;
 use lopside_bundle::picture::PictureBundle;
 use lopside_latent::picture::Quality;
-use lopside_quality::{Peer, TurboJpeg, Webp, encode_ms_per_megapixel};
+use lopside_quality::{EncodeJob, TurboJpeg, encode_times};
 
 use crate::{
     BenchError, Options, gemm,
-    input::{open, pixels},
+    input::{Job, PEER_QUALITY, open, pixels, qualities, webp},
     table::{Row, print},
 };
 
 const UNIT: &str = "ms/MP";
-/// Our qualities: low, middle and high bit rates.
-const QUALITIES: [u8; 3] = [25, 45, 65];
 
 pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
     let (bundle, picture) = open(options)?;
-    let jpeg = peer(&TurboJpeg::default(), 75, &picture, options)?;
-    let webp = peer(&Webp::with_method(4)?, 75, &picture, options)?;
-    let slow = peer(&Webp::with_method(6)?, 75, &picture, options)?;
-    let mut rows = vec![
-        Row::new("libjpeg-turbo, quality 75", jpeg, UNIT),
-        Row::new("libwebp, method 4, quality 75", webp, UNIT),
-        Row::new("libwebp, method 6, quality 75", slow, UNIT),
-    ];
     let encoder = PictureEncoder::new(&bundle)?;
-    let mut model = Vec::new();
-    for quality in QUALITIES.into_iter().filter_map(Quality::new) {
-        let (total, timing) = ours(&encoder, quality, &picture, options)?;
-        let name = |stage: &str| format!("lopside, quality {}{stage}", quality.get());
-        rows.push(Row::new(name(""), total, UNIT).against("libwebp, method 4", webp));
-        rows.push(Row::new(name(""), total, UNIT).against("libjpeg-turbo", jpeg));
-        let stages = [(": preprocessing", timing[0]), (": encoder", timing[1]), (": coder", timing[2])];
-        rows.extend(stages.map(|(stage, value)| Row::new(name(stage), value, UNIT)));
-        model.push(timing[1]);
+    let mut timings: Vec<Vec<Timing>> = qualities().map(|_| Vec::new()).collect();
+    let jpeg = format!("libjpeg-turbo, quality {PEER_QUALITY}");
+    let jpeg = EncodeJob::of_peer(jpeg, TurboJpeg::default(), &picture, PEER_QUALITY);
+    let mut jobs = vec![jpeg, webp(4, &picture)?, webp(6, &picture)?];
+    jobs.extend(qualities().zip(&mut timings).map(|(quality, t)| ours(&encoder, quality, &picture, t)));
+    let times = encode_times(pixels(&picture), options.runs, jobs)?;
+    let mut rows = Vec::new();
+    let mut model = f64::INFINITY;
+    if let [jpeg, webp, slow, ours @ ..] = &times[..] {
+        rows.extend([jpeg, webp, slow].map(|peer| Row::new(&peer.name, peer.ms_per_megapixel, UNIT)));
+        for (time, timings) in ours.iter().zip(&timings) {
+            let (name, total) = (&time.name, time.ms_per_megapixel);
+            rows.push(Row::new(name, total, UNIT).against("libwebp, method 4", webp.ms_per_megapixel));
+            rows.push(Row::new(name, total, UNIT).against("libjpeg-turbo", jpeg.ms_per_megapixel));
+            let stages = shares(timings).map(|share| share * total);
+            let names = ["preprocessing", "encoder", "coder"];
+            rows.extend((0..3).map(|i| Row::new(format!("{name}: {}", names[i]), stages[i], UNIT)));
+            model = model.min(stages[1]);
+        }
     }
-    rows.extend(peak(&bundle, &model, options));
+    rows.extend(beside_gemm(&bundle, model, options)?);
     print(&rows, options.json)
 }
 
-fn peer(peer: &dyn Peer, quality: u8, picture: &DynamicImage, options: &Options) -> Result<f64, BenchError> {
-    encode_ms_per_megapixel(pixels(picture), options.runs, || Ok(peer.encode(picture, quality).map(drop)?))
-}
-
-/// CPU time in all, and the medians of the stages, in ms a megapixel.
-fn ours(
-    encoder: &PictureEncoder,
+/// Our encoder on one thread; `timings` gets those of every run.
+fn ours<'a>(
+    encoder: &'a PictureEncoder,
     quality: Quality,
-    picture: &DynamicImage,
-    options: &Options,
-) -> Result<(f64, [f64; 3]), BenchError> {
-    let mut timings = Vec::new();
-    let total = encode_ms_per_megapixel(pixels(picture), options.runs, || {
-        timings.push(encoder.encode(picture, &PictureOptions::new(quality))?.timing);
-        Ok::<_, BenchError>(())
-    })?;
-    let median = |stage: fn(&Timing) -> Duration| {
-        let mut times: Vec<f64> = timings.iter().map(|timing| stage(timing).as_secs_f64() * 1e3).collect();
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2] / (pixels(picture) as f64 / 1e6)
-    };
-    Ok((total, [median(|t| t.preprocess), median(|t| t.model), median(|t| t.code)]))
+    picture: &'a DynamicImage,
+    timings: &'a mut Vec<Timing>,
+) -> Job<'a> {
+    EncodeJob::new(format!("lopside, quality {}", quality.get()), move || {
+        let encoded = encoder.encode(picture, &PictureOptions::new(quality))?;
+        timings.push(encoded.timing);
+        Ok(encoded.frame.len())
+    })
 }
 
-/// How near the encoder comes to what the core can do.
-fn peak(bundle: &PictureBundle, model_ms: &[f64], options: &Options) -> [Row; 2] {
+/// The stages' shares of the whole: preprocessing, encoder, coder. They come from the wall clock, which is all that the
+/// edge reads; as the stages follow each other on one thread, they are the shares of CPU time as well, but for waiting,
+/// which the median over the runs leaves out.
+fn shares(timings: &[Timing]) -> [f64; 3] {
+    let shares: Vec<[f64; 3]> = timings
+        .iter()
+        .map(|t| {
+            let stages = [t.preprocess, t.model, t.code].map(|stage| stage.as_secs_f64());
+            let total: f64 = stages.iter().sum();
+            stages.map(|stage| stage / total)
+        })
+        .collect();
+    array::from_fn(|stage| {
+        let mut values: Vec<f64> = shares.iter().map(|shares| shares[stage]).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or_default()
+    })
+}
+
+/// The encoder's multiply-accumulates a second beside those of a plain product of matrices of the size of its first
+/// convolution: both in CPU time, both as counted from the shapes.
+fn beside_gemm(bundle: &PictureBundle, model_ms: f64, options: &Options) -> Result<[Row; 2], BenchError> {
     let finest = bundle.space.layout().layers().len() - 1;
     let layer = bundle.space.layout().layers()[finest];
-    let fastest = model_ms.iter().copied().fold(f64::INFINITY, f64::min);
     let flops = 2.0 * bundle.manifest.encoder.cost.macs_per_pixel * 1e6;
-    // The first convolution as a product: its channels by its filter's samples by the blocks of a strip.
-    let plain = gemm::gflops(layer.channels as usize, 3 * 16 * 16, 2048, options.runs);
-    [
-        Row::new("encoder", flops / (fastest * 1e-3) / 1e9, "GFLOP/s").against("plain GEMM", plain),
+    // Its channels by its filter's samples by the blocks of a strip.
+    let plain = gemm::gflops(layer.channels as usize, 3 * 16 * 16, 2048, options.runs)?;
+    Ok([
+        Row::new("encoder", flops / (model_ms * 1e-3) / 1e9, "GFLOP/s").against("plain GEMM", plain),
         Row::new("plain GEMM of its size", plain, "GFLOP/s"),
-    ]
+    ])
 }

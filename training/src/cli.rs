@@ -239,6 +239,9 @@ pub struct TrainArgs {
     /// Go on from the run's folder
     #[arg(long)]
     pub resume: bool,
+    /// Leave the encoder as it is: the lapped transform, or that of --from [preset photo]
+    #[arg(long)]
+    pub decoder_only: bool,
     /// Start from the weights of another run [preset photo]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub from: Option<PathBuf>,
@@ -282,7 +285,7 @@ impl TrainArgs {
             learning_rate: self.learning_rate.unwrap_or(6e-4),
             seed: self.seed,
             distortion: self.photo.distortion,
-            trained: Trained::Both,
+            trained: if self.decoder_only { Trained::Decoder } else { Trained::Both },
         }
     }
 }

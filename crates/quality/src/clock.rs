@@ -35,15 +35,25 @@ pub fn encode_ms_per_megapixel<E: From<QualityError>>(
     runs: NonZeroUsize,
     mut encode: impl FnMut() -> Result<(), E>,
 ) -> Result<f64, E> {
-    if pixels == 0 {
-        return Err(QualityError::Empty { width: 0, height: 0 }.into());
-    }
     encode()?;
     let mut seconds = Vec::with_capacity(runs.get());
     for _ in 0..runs.get() {
-        let start = cpu_time()?;
-        encode()?;
-        seconds.push(cpu_time()?.saturating_sub(start).as_secs_f64());
+        seconds.push(timed(&mut encode)?.1);
+    }
+    Ok(ms_per_megapixel(seconds, pixels)?)
+}
+
+/// What `work` answers, and the seconds of CPU time that it took.
+pub(crate) fn timed<T, E: From<QualityError>>(work: impl FnOnce() -> Result<T, E>) -> Result<(T, f64), E> {
+    let start = cpu_time()?;
+    let answer = work()?;
+    Ok((answer, cpu_time()?.saturating_sub(start).as_secs_f64()))
+}
+
+/// The median of some times in seconds, in milliseconds per million pixels.
+pub(crate) fn ms_per_megapixel(seconds: Vec<f64>, pixels: u64) -> Result<f64, QualityError> {
+    if pixels == 0 {
+        return Err(QualityError::Empty { width: 0, height: 0 });
     }
     Ok(1e3 * median(seconds) / (pixels as f64 / 1e6))
 }

@@ -11,7 +11,7 @@
 //!   AVIF is measured where `avifenc` and `avifdec` are on PATH.
 //! - `labels`: sheets of pictures with a line of text above each.
 //! - `plot`: curves as SVG and PNG.
-//! - `clock`: the CPU time of encoding, on Unix.
+//! - `clock`: the CPU time of encoding, by one codec or several in turn, on Unix.
 //!
 //! ```
 //! use image::{DynamicImage, GrayImage, Luma};
@@ -43,6 +43,8 @@ mod psnr;
 #[cfg(test)]
 mod samples;
 mod sheet;
+#[cfg(feature = "clock")]
+mod speed;
 
 pub use bd_rate::{BdRate, RatePoint, bd_rate, bd_rate_within};
 #[cfg(feature = "clock")]
@@ -65,3 +67,5 @@ pub use picture::PictureShape;
 pub use plot::{QualityAxis, RateAxis, RdPlot};
 pub use psnr::{mse, psnr, psnr_of_mse};
 pub use sheet::{ContactSheet, MAX_SHEET_PIXELS};
+#[cfg(feature = "clock")]
+pub use speed::{EncodeJob, EncodeTime, encode_times};

@@ -67,7 +67,7 @@ impl PictureEncoder {
     /// # Errors
     /// [`EdgeError::Model`] when tract cannot run it or its tensors are not what the manifest says.
     pub fn new(bundle: &PictureBundle) -> Result<Self, EdgeError> {
-        Self::with(bundle, Halves::new(bundle)?)
+        Ok(Self::with(bundle, Halves::new(bundle)?))
     }
 
     /// Loads the encoder of a bundle so far as it makes the lowest bands: a fraction of the work, for low qualities.
@@ -77,16 +77,16 @@ impl PictureEncoder {
     pub fn fast(bundle: &PictureBundle) -> Result<Self, EdgeError> {
         let PictureManifest { encoder, name, .. } = &bundle.manifest;
         let bands = encoder.fast_bands.ok_or_else(|| EdgeError::NotFast { bundle: name.clone() })?;
-        Self::with(bundle, Halves::new(bundle)?.with_bands(bands as usize)?)
+        Ok(Self::with(bundle, Halves::new(bundle)?.with_bands(bands as usize)?))
     }
 
-    fn with(bundle: &PictureBundle, halves: Halves) -> Result<Self, EdgeError> {
-        Ok(Self {
+    fn with(bundle: &PictureBundle, halves: Halves) -> Self {
+        Self {
             name: bundle.manifest.name.clone(),
             halves,
             input: bundle.manifest.input,
             space: bundle.space.clone(),
-        })
+        }
     }
 
     /// The bundle's name.

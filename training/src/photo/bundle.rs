@@ -28,7 +28,7 @@ const COUNTED: (i64, i64) = (1024, 1024);
 /// # Errors
 /// [`TrainingError`] when weights or photographs cannot be read.
 pub(crate) fn draft(run: &PhotoRun, photos: &Path) -> Result<PictureDraft, TrainingError> {
-    let spec = run.options.spec();
+    let spec = run.origin.options.spec();
     let model = run.model(&Device::flex())?.no_grad();
     let quantiser = calibrate::quantiser(&model)?;
     let contexts = calibrate::contexts(photos, &model, &spec, &quantiser)?;

@@ -1,60 +1,124 @@
-//! The model card of a photo bundle, its `README.md`. It holds nothing that changes from run to run, such as times.
+//! The model card of a photo bundle, its `README.md`, and the pictures in it. It holds nothing that changes from run to
+//! run, such as times.
 
-use lopside_bundle::picture::PictureManifest;
+use std::path::Path;
 
-use super::{evaluate::PhotoEvaluation, run::PhotoRun};
+use lopside_bundle::picture::{PictureDraft, PictureManifest};
 
-/// The card of a bundle, with its measured figures.
-pub(crate) fn write(run: &PhotoRun, manifest: &PictureManifest, figures: &PhotoEvaluation) -> String {
-    let (encoder, head) = (manifest.encoder.cost, manifest.heads[0].cost);
+use super::{
+    Distortion, PhotoOptions, Trained,
+    evaluate::PhotoEvaluation,
+    illustration::SIDE_BY_SIDE,
+    run::{Origin, PhotoRun},
+};
+use crate::{TrainingError, split};
+
+/// Writes the draft into `folder` with its card and measured figures, and beside it the pictures that it shows. The
+/// manifest does not name these, so no side reads them.
+pub(crate) fn put(
+    folder: &Path,
+    draft: &PictureDraft,
+    run: &PhotoRun,
+    manifest: &PictureManifest,
+    figures: &PhotoEvaluation,
+) -> Result<(), TrainingError> {
+    for illustration in &figures.illustrations {
+        split::write(folder, illustration.file, &illustration.bytes)?;
+    }
+    draft.write(folder, &write(run, manifest, figures))?;
+    Ok(())
+}
+
+fn write(run: &PhotoRun, manifest: &PictureManifest, figures: &PhotoEvaluation) -> String {
     let layers: Vec<String> = manifest
         .layers
         .iter()
         .map(|layer| format!("{} channels at 1/{}", layer.channels, layer.stride))
         .collect();
     format!(
-        "# {name}\n\n{description}. The encoder is a lapped orthogonal transform, its lowest bands transformed \
-         again twice; the decoder its inverse and, beside it, a residual network. Layers, coarsest first: \
+        "# {name}\n\n{description}. The encoder is a linear transform, learnt from a lapped orthogonal one, its \
+         lowest bands transformed again twice; the decoder another and, beside it, a residual network. Layers, coarsest first: \
          {layers}.\n\n\
          ## Figures\n\nOn {count} lossless photographs that nothing was learnt from (Debian's \
          `libjxl-testdata`: {pictures}). Bytes are those of whole frames, header, latent-space id and checksum \
          included; PSNR is that of RGB. BD-rate (PCHIP) between the qualities that the anchor reaches at 0.1 and \
-         0.8 bits a pixel, mean over the pictures.\n\n{table}\n\
-         | | encoder (edge) | decoder (cloud) |\n|---|---|---|\n\
-         | parameters | {} | {} |\n| MAC a pixel | {:.0} | {:.0} |\n\n\
-         ## Made by\n\n```sh\n{command}\n```\n\n\
+         0.8 bits a pixel and the codec reaches too, mean over the pictures.\n\n{bd_rates}\n{costs}\n{shown}\
+         ## Made by\n\n```sh\n{commands}\n```\n\n\
          ## Data and licence\n\nThe photographs of the Debian packages `lomiri-wallpapers-16.04` (CC BY-SA), \
          `plasma-workspace-wallpapers` (GPL-2+), `mate-backgrounds` (GPL-2+) and `lxqt-themes` (LGPL-2.1+), as \
-         listed with digests by `training data photos`; none of them is part of this bundle. This bundle: MIT OR \
-         Apache-2.0.\n",
-        encoder.parameters,
-        head.parameters,
-        encoder.macs_per_pixel,
-        head.macs_per_pixel,
+         listed with digests by `training data photos`; none of them is part of this bundle.{parts} This bundle: \
+         MIT OR Apache-2.0.\n",
         name = manifest.name,
         description = manifest.description,
         layers = layers.join(", "),
         count = figures.pictures.len(),
         pictures = figures.pictures.join(", "),
-        table = figures.table(),
-        command = command(run),
+        bd_rates = figures.bd_rates(),
+        costs = figures.costs(),
+        shown = shown(figures),
+        parts = parts(figures),
+        commands = commands(run),
     )
 }
 
-/// The command that makes the same bundle again.
-fn command(run: &PhotoRun) -> String {
-    let options = &run.options;
+fn shown(figures: &PhotoEvaluation) -> String {
+    figures
+        .illustrations
+        .iter()
+        .map(|illustration| format!("![{}]({})\n\n", illustration.caption, illustration.file))
+        .collect()
+}
+
+/// Where the parts of photographs in the bundle come from.
+fn parts(figures: &PhotoEvaluation) -> String {
+    let shows = figures.illustrations.iter().any(|illustration| illustration.file == SIDE_BY_SIDE);
+    let parts = format!(" `{SIDE_BY_SIDE}` shows parts of those test photographs that are CC0-1.0.");
+    if shows { parts } else { String::new() }
+}
+
+/// The commands that make the same bundle again.
+fn commands(run: &PhotoRun) -> String {
+    let mut stages = vec![&run.origin];
+    while let Some(from) = &stages[stages.len() - 1].from {
+        stages.push(from);
+    }
+    let count = stages.len() - 1;
+    let first = "data photos --out data/photos".to_owned();
+    let stages = stages.iter().rev().enumerate().map(|(number, stage)| {
+        let last = number == count;
+        let command = if last { "bundle" } else { "train" };
+        let from = if number > 0 { format!(" --from runs/photo-{number}") } else { String::new() };
+        let out = if last { " --out bundles/photo" } else { "" };
+        format!("{command} --run runs/photo-{}{from}{}{out}", number + 1, arguments(stage))
+    });
+    let lines = std::iter::once(first).chain(stages);
+    lines.map(|line| format!("cargo run --release -p training -- {line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn arguments(stage: &Origin) -> String {
+    let PhotoOptions { width, blocks, steps, batch, crop, learning_rate, seed, distortion, trained } =
+        &stage.options;
+    let distortion = if *distortion == Distortion::MsSsim { " --distortion ms-ssim" } else { "" };
+    let trained = if *trained == Trained::Decoder { " --decoder-only" } else { "" };
     format!(
-        "cargo run --release -p training -- data photos --out data/photos\n\
-         cargo run --release -p training -- bundle --preset photo --photos data/photos --width {} --blocks {} \
-         --steps {} --batch {} --crop {} --learning-rate {} --seed {} --until {} --out bundles/photo",
-        options.width,
-        options.blocks,
-        options.steps,
-        options.batch,
-        options.crop,
-        options.learning_rate,
-        options.seed,
-        run.done,
+        " --preset photo --photos data/photos --width {width} --blocks {blocks} --steps {steps} --batch {batch} \
+         --crop {crop} --learning-rate {learning_rate} --seed {seed}{distortion}{trained} --until {}",
+        stage.done
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::report::tests::figures, *};
+    use crate::photo::illustration::Illustration;
+
+    #[test]
+    fn the_card_shows_what_lies_beside_it() {
+        let mut figures = figures();
+        assert!(shown(&figures).is_empty() && parts(&figures).is_empty());
+        let show = |file, caption| Illustration { file, caption, bytes: Vec::new() };
+        figures.illustrations = vec![show("psnr.svg", "PSNR"), show(SIDE_BY_SIDE, "Pictures")];
+        assert_eq!(shown(&figures), "![PSNR](psnr.svg)\n\n![Pictures](side-by-side.png)\n\n");
+        assert!(parts(&figures).contains("CC0-1.0"));
+    }
 }

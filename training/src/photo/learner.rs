@@ -72,7 +72,7 @@ impl Learner {
         }
         let clipping = Some(GradientClippingConfig::Norm(1.0));
         Self {
-            metrics: PhotoMetrics { options: options.clone(), points: Vec::new() },
+            metrics: PhotoMetrics { options: options.clone(), from: None, points: Vec::new() },
             average: model.valid(),
             optimiser: AdamConfig::new().with_epsilon(1e-8).with_grad_clipping(clipping).init(),
             device: device.clone(),

@@ -3,7 +3,7 @@
 use cloud_decoder::{PictureDecoder, Runtime};
 use edge_encoder::{PictureEncoder, PictureOptions};
 use image::DynamicImage;
-use lopside_bundle::picture::PictureBundle;
+use lopside_bundle::picture::{PictureBundle, PictureCost};
 use lopside_latent::picture::Quality;
 
 use crate::TrainingError;
@@ -12,12 +12,22 @@ use crate::TrainingError;
 pub(crate) struct OwnCodec {
     encoder: PictureEncoder,
     decoder: PictureDecoder,
+    /// What the encoder costs.
+    pub(crate) encoder_cost: PictureCost,
+    /// What the default head costs.
+    pub(crate) decoder_cost: PictureCost,
 }
 
 impl OwnCodec {
     /// The bundle's encoder in tract and its default head in ONNX Runtime.
     pub(crate) fn new(bundle: &PictureBundle, runtime: &Runtime) -> Result<Self, TrainingError> {
-        Ok(Self { encoder: PictureEncoder::new(bundle)?, decoder: PictureDecoder::new(runtime, bundle, "")? })
+        let manifest = &bundle.manifest;
+        Ok(Self {
+            encoder: PictureEncoder::new(bundle)?,
+            decoder: PictureDecoder::new(runtime, bundle, "")?,
+            encoder_cost: manifest.encoder.cost,
+            decoder_cost: manifest.heads[0].cost,
+        })
     }
 
     /// The frame of a picture, header and id included, all layers, on one thread.

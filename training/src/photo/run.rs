@@ -20,7 +20,22 @@ pub(crate) const AVERAGE: &str = "average";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PhotoMetrics {
     pub(crate) options: PhotoOptions,
+    /// The training whose weights this one started from.
+    #[serde(default)]
+    pub(crate) from: Option<Box<Origin>>,
     pub(crate) points: Vec<PhotoPoint>,
+}
+
+/// A training that another one started from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// What it was started with.
+    pub(crate) options: PhotoOptions,
+    /// Steps done.
+    pub(crate) done: usize,
+    /// What it started from itself.
+    #[serde(default)]
+    pub(crate) from: Option<Box<Origin>>,
 }
 
 /// One validation, of the averaged weights.
@@ -49,22 +64,21 @@ impl PhotoMetrics {
 
 /// A training that was left in a folder.
 pub(crate) struct PhotoRun {
-    /// What it was started with.
-    pub(crate) options: PhotoOptions,
-    /// Steps done.
-    pub(crate) done: usize,
+    /// What was done.
+    pub(crate) origin: Origin,
     path: PathBuf,
 }
 
 impl PhotoRun {
     pub(crate) fn read(run: &Path) -> Result<Self, TrainingError> {
         let metrics = PhotoMetrics::read(run)?;
-        Ok(Self { done: metrics.done(), options: metrics.options, path: run.to_owned() })
+        let origin = Origin { done: metrics.done(), options: metrics.options, from: metrics.from };
+        Ok(Self { origin, path: run.to_owned() })
     }
 
     /// The model with its averaged weights.
     pub(crate) fn model(&self, device: &Device) -> Result<PhotoModel, TrainingError> {
-        let at = Checkpoint { run: &self.path, point: self.done };
-        at.load(AVERAGE, PhotoModel::new(&self.options.spec(), device))
+        let at = Checkpoint { run: &self.path, point: self.origin.done };
+        at.load(AVERAGE, PhotoModel::new(&self.origin.options.spec(), device))
     }
 }

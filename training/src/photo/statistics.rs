@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use image::{DynamicImage, imageops};
+use edge_encoder::samples_of;
+use image::DynamicImage;
+use lopside_bundle::{Channels, Preprocess};
 use lopside_latent::picture::{LayerQuantiser, Plane};
 
 use super::{model::PhotoModel, spec::Spec};
@@ -44,20 +46,16 @@ pub(crate) fn maps(folder: &Path, model: &PhotoModel, spec: &Spec) -> Result<Vec
     photos::halved(folder)?.map(|picture| Ok(maps_of(&picture?, model, spec))).collect()
 }
 
-/// The maps of a picture, cut to whole units of the coarsest layer.
+/// The maps of an RGB picture, cut to whole units of the coarsest layer.
 fn maps_of(picture: &DynamicImage, model: &PhotoModel, spec: &Spec) -> Maps {
     let unit = spec.alignment() as u32;
     let (width, height) =
         (picture.width().min(WIDTH) / unit * unit, picture.height().min(HEIGHT) / unit * unit);
     let (x, y) = ((picture.width() - width) / 2, (picture.height() - height) / 2);
-    let part = imageops::crop_imm(picture, x, y, width, height).to_image();
-    let part = DynamicImage::from(part).to_rgb8();
-    let (width, height) = (width as usize, height as usize);
-    let samples: Vec<f32> = (0..3)
-        .flat_map(|c| part.as_raw().iter().skip(c).step_by(3))
-        .map(|&sample| f32::from(sample) / 255.0 - 0.5)
-        .collect();
-    let tensor = Tensor::from_data(TensorData::new(samples, [1, 3, height, width]), &Device::flex());
+    let preprocess = Preprocess { width, height, channels: Channels::Rgb, low: -0.5, high: 0.5 };
+    let samples = samples_of(&picture.crop_imm(x, y, width, height), &preprocess);
+    let dims = [1, 3, height as usize, width as usize];
+    let tensor = Tensor::from_data(TensorData::new(samples, dims), &Device::flex());
     let layer = |layer: Tensor<4>| {
         let [_, _, rows, columns] = layer.dims();
         (rows, columns, layer.into_data().try_to_vec().unwrap_or_default())

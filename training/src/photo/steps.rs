@@ -46,7 +46,7 @@ pub(crate) fn bundle(args: &BundleArgs, runtime: &Runtime) -> Result<(), Trainin
     draft.write(&args.out, DRAFT_CARD)?;
     let bundle = open(&args.out)?;
     let figures = measure(&bundle, &args.train.photo.test(), &folder.join("evaluation"), runtime)?;
-    draft.write(&args.out, &card::write(&run, &bundle.manifest, &figures))?;
+    card::put(&args.out, &draft, &run, &bundle.manifest, &figures)?;
     print!("{}", figures.table());
     eprintln!("bundle in {}", args.out.display());
     Ok(())
@@ -87,7 +87,7 @@ pub(crate) fn finetune(args: &FinetuneArgs) -> Result<(), TrainingError> {
         seed: args.seed,
         distortion: args.photo.distortion,
         trained: Trained::Decoder,
-        ..before.options
+        ..before.origin.options
     };
     let training = Training {
         options,
@@ -102,7 +102,7 @@ pub(crate) fn finetune(args: &FinetuneArgs) -> Result<(), TrainingError> {
     let version = bundle.manifest.heads.iter().map(|head| head.version).max().unwrap_or(0) + 1;
     let run = PhotoRun::read(&args.out)?;
     let space = bundle.manifest.latent_space.to_string();
-    let head = bundles::head(&run.model(&Device::flex())?, &run.options.spec(), &space, version)?;
+    let head = bundles::head(&run.model(&Device::flex())?, &run.origin.options.spec(), &space, version)?;
     add_head(&args.bundle, &head)?;
     eprintln!("{} has head {:?} version {version}", args.bundle.display(), head.name);
     Ok(())

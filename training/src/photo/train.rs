@@ -66,12 +66,15 @@ impl Training<'_> {
     }
 
     fn learner(&self, device: &Device) -> Result<Learner, TrainingError> {
-        let start = match self.from {
-            Some(from) if !self.resume => Some(PhotoRun::read(from)?.model(&device.clone().autodiff())?),
-            _ => None,
-        };
-        let learner = Learner::new(&self.options, start, device);
-        if self.resume { learner.resumed(self.run) } else { Ok(learner) }
+        if self.resume {
+            return Learner::new(&self.options, None, device).resumed(self.run);
+        }
+        let Some(from) = self.from else { return Ok(Learner::new(&self.options, None, device)) };
+        let run = PhotoRun::read(from)?;
+        let start = run.model(&device.clone().autodiff())?;
+        let mut learner = Learner::new(&self.options, Some(start), device);
+        learner.metrics.from = Some(Box::new(run.origin));
+        Ok(learner)
     }
 }
 

@@ -7,6 +7,7 @@
 //! heads/*.onnx      layers and quality → picture
 //! README.md         the model card
 //! ```
+//! The pictures that the card shows may lie beside it; the manifest does not name them and nothing reads them.
 //! `h` and `w` are multiples of the coarsest layer's stride. A picture is continued beyond its last row and column
 //! up to such sides, and `reach` samples beyond those, by its mirror image (the border's samples repeated).
 
@@ -21,4 +22,4 @@ pub use manifest::{
     LayerSpec, PICTURE_SCHEMA, PictureCost, PictureEncoderSpec, PictureHeadSpec, PictureInput,
     PictureManifest, PictureQuantiserSpec,
 };
-pub use write::{PictureDraft, PictureDraftHead, add_head, set_card};
+pub use write::{PictureDraft, PictureDraftHead, add_head};

@@ -125,17 +125,6 @@ pub fn add_head(folder: &Path, head: &PictureDraftHead) -> Result<PictureManifes
     Ok(manifest)
 }
 
-/// Replaces the model card of the bundle in `folder`.
-///
-/// # Errors
-/// [`BundleError`] when there is no photo bundle or a file cannot be written.
-pub fn set_card(folder: &Path, model_card: &str) -> Result<(), BundleError> {
-    let mut manifest = read_manifest(folder)?;
-    manifest.model_card = file_ref(manifest.model_card.path, model_card.as_bytes());
-    put(folder, &manifest.model_card.path, model_card.as_bytes())?;
-    manifest_file::write(folder, &manifest)
-}
-
 fn read_manifest(folder: &Path) -> Result<PictureManifest, BundleError> {
     let manifest: PictureManifest = ManifestFile::read(folder)?.parse()?;
     manifest.check()?;

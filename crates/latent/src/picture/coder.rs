@@ -10,7 +10,7 @@ use crate::{
 
 use super::{
     ContextModel, Energy, Plane, PlaneVisitor,
-    decide::{Deciding, Decisions, nearest},
+    decide::{Deciding, Decisions, all_nearest_to_zero, nearest},
     walk_plane,
 };
 
@@ -45,37 +45,42 @@ impl Place {
 }
 
 impl Stripe {
-    /// The payload of the next layer: `values` are its planes, one after the other.
+    /// The payload of the next layer, of these planes.
     pub(crate) fn encode(
         &mut self,
         model: &ContextModel,
         place: Place,
-        values: &[i16],
+        planes: &[&[i16]],
     ) -> Result<Vec<u8>, LatentError> {
         let (mut coder, first) = (BitEncoder::new(), self.planes.len());
         let before = |channel: usize, coded: &mut [i32]| {
-            let plane = &values[channel * coded.len()..][..coded.len()];
-            difference(plane, place.columns, predictor(model, first + channel), coded);
+            difference(planes[channel], place.columns, predictor(model, first + channel), coded);
         };
         self.code(&mut coder, model, place, before, |_, _| Ok(()))?;
         Ok(coder.finish())
     }
 
-    /// The payload of the next layer, whose integers are decided on as they are coded: `values` are its planes in
-    /// sixteenths of a step. No channel of it may have a predictor.
+    /// The payload of the next layer, whose integers are decided on as they are coded: `planes` are in sixteenths of a
+    /// step. No channel of it may have a predictor.
     pub(crate) fn encode_deciding(
         &mut self,
         model: &ContextModel,
         decisions: &Decisions,
         place: Place,
-        values: &[i16],
+        planes: &[&[i16]],
     ) -> Result<Vec<u8>, LatentError> {
         let (mut coder, mut after_zero) = (BitEncoder::new(), false);
         let mut coded = vec![0; place.rows * place.columns];
-        for sixteenths in values.chunks_exact(place.rows * place.columns) {
-            coded.iter_mut().zip(sixteenths).for_each(|(coded, &s)| *coded = nearest(s));
+        for &sixteenths in planes {
             let channel = self.planes.len();
-            let coding = Coding { coder: &mut coder, model, layer: place.layer, channel, after_zero };
+            let mut coding = Coding { coder: &mut coder, model, layer: place.layer, channel, after_zero };
+            after_zero = all_nearest_to_zero(sixteenths);
+            if after_zero {
+                coding.plane(&mut after_zero)?;
+                self.planes.push((Plane::new(place.rows, place.columns), place.stride_log2));
+                continue;
+            }
+            coded.iter_mut().zip(sixteenths).for_each(|(coded, &s)| *coded = nearest(s));
             let columns = place.columns;
             let mut visitor = Deciding { coding, decisions, sixteenths, columns, row: 0, at: 0 };
             after_zero = self.plane(model, place, &mut coded, &mut visitor)?;

@@ -65,7 +65,7 @@ impl Decisions {
 
 impl Costs {
     fn new(table: &Table) -> Self {
-        let both = |magnitude: i32| (table.bits(magnitude) + table.bits(-magnitude)) / 2.0;
+        let both = |magnitude: i32| f32::midpoint(table.bits(magnitude), table.bits(-magnitude));
         let (zero, one, two) = (table.bits(0), both(1), both(2));
         let least = |bits: f32| (f32::from(SIXTEENTHS) * LAMBDA * bits / 2.0).ceil().clamp(0.0, 15.0) as i32;
         Self { zero, one: one - zero, least: [least(one - zero), least(two - one)] }
@@ -76,6 +76,12 @@ impl Costs {
 pub(super) fn nearest(sixteenths: i16) -> i32 {
     let magnitude = (i32::from(sixteenths).abs() + i32::from(SIXTEENTHS) / 2) / i32::from(SIXTEENTHS);
     magnitude * i32::from(sixteenths.signum())
+}
+
+/// Whether zero is the nearest integer to all of these.
+pub(super) fn all_nearest_to_zero(sixteenths: &[i16]) -> bool {
+    let largest = sixteenths.iter().fold(0, |largest: u16, s| largest.max(s.unsigned_abs()));
+    nearest(largest.min(i16::MAX as u16) as i16) == 0
 }
 
 /// How many sixteenths over the middle between `magnitude − 1` and `magnitude` a coefficient is.

@@ -77,15 +77,32 @@ impl Plane {
     fn refer(&self, row: usize, shift: u32, weight: u32, energies: &mut [u32]) {
         let start = (row >> shift) * self.columns;
         let values = &self.blurred[start..start + self.columns];
-        if shift == 0 {
-            energies.iter_mut().zip(values).for_each(|(energy, &value)| *energy += weight * u32::from(value));
-            return;
+        // The usual groups have a length that the compiler knows.
+        match shift {
+            0 => energies
+                .iter_mut()
+                .zip(values)
+                .for_each(|(energy, &value)| *energy += weight * u32::from(value)),
+            1 => spread::<2>(energies, values, weight),
+            2 => spread::<4>(energies, values, weight),
+            _ => spread_by(1 << shift, energies, values, weight),
         }
-        for (group, &value) in energies.chunks_mut(1 << shift).zip(values) {
-            for energy in group {
-                *energy += weight * u32::from(value);
-            }
-        }
+    }
+}
+
+/// Adds `weight` times each value to `N` energies, to fewer at the end.
+fn spread<const N: usize>(energies: &mut [u32], values: &[u16], weight: u32) {
+    let (groups, rest) = energies.as_chunks_mut::<N>();
+    let (whole, last) = values.split_at(groups.len());
+    for (group, &value) in groups.iter_mut().zip(whole) {
+        group.iter_mut().for_each(|energy| *energy += weight * u32::from(value));
+    }
+    spread_by(N, rest, last, weight);
+}
+
+fn spread_by(group: usize, energies: &mut [u32], values: &[u16], weight: u32) {
+    for (group, &value) in energies.chunks_mut(group).zip(values) {
+        group.iter_mut().for_each(|energy| *energy += weight * u32::from(value));
     }
 }
 

@@ -264,17 +264,17 @@ impl PictureSpace {
     }
 
     /// The rows of a stripe, out of every channel.
-    fn cut(
+    fn cut<'a>(
         &self,
         header: PictureHeader,
         layer: usize,
-        values: &[i16],
+        values: &'a [i16],
         first: usize,
         rows: usize,
-    ) -> Vec<i16> {
+    ) -> Vec<&'a [i16]> {
         let [height, columns] = self.layout.dims(layer, header.width, header.height);
         let planes = values.chunks_exact(height * columns);
-        planes.flat_map(|plane| &plane[first * columns..(first + rows) * columns]).copied().collect()
+        planes.map(|plane| &plane[first * columns..(first + rows) * columns]).collect()
     }
 
     /// Puts the rows of a stripe where they belong in every channel.

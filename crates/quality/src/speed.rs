@@ -1,0 +1,114 @@
+//! The CPU time of several encoders side by side.
+
+use std::{fmt, num::NonZeroUsize};
+
+use image::DynamicImage;
+
+use crate::{
+    Peer, QualityError,
+    clock::{ms_per_megapixel, timed},
+};
+
+/// A codec at one setting on one picture, to be timed beside others.
+pub struct EncodeJob<'a, E> {
+    name: String,
+    encode: Box<dyn FnMut() -> Result<usize, E> + 'a>,
+}
+
+/// What a job took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncodeTime {
+    /// The job's name.
+    pub name: String,
+    /// Its file, in bytes.
+    pub bytes: usize,
+    /// Milliseconds of CPU time per million pixels.
+    pub ms_per_megapixel: f64,
+}
+
+impl<'a, E: From<QualityError>> EncodeJob<'a, E> {
+    /// A job by any codec; `encode` answers with the bytes of its file.
+    pub fn new(name: impl Into<String>, encode: impl FnMut() -> Result<usize, E> + 'a) -> Self {
+        Self { name: name.into(), encode: Box::new(encode) }
+    }
+
+    /// A job by a peer.
+    pub fn of_peer(
+        name: impl Into<String>,
+        peer: impl Peer + 'a,
+        image: &'a DynamicImage,
+        quality: u8,
+    ) -> Self {
+        Self::new(name, move || Ok(peer.encode(image, quality)?.len()))
+    }
+}
+
+impl<E> fmt::Debug for EncodeJob<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncodeJob").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The CPU time of every job, counted as [`encode_ms_per_megapixel`](crate::encode_ms_per_megapixel) does, on a picture
+/// of `pixels` pixels: medians of `runs` rounds after one that is not counted. A round runs every job once, so that
+/// what slows the machine down for a while slows all of them.
+///
+/// # Errors
+/// What a job fails with; [`QualityError::Clock`] when the system does not tell the time, [`QualityError::Empty`] for no
+/// pixels.
+pub fn encode_times<E: From<QualityError>>(
+    pixels: u64,
+    runs: NonZeroUsize,
+    mut jobs: Vec<EncodeJob<'_, E>>,
+) -> Result<Vec<EncodeTime>, E> {
+    let mut bytes = Vec::with_capacity(jobs.len());
+    for job in &mut jobs {
+        bytes.push((job.encode)()?);
+    }
+    let mut seconds = vec![Vec::with_capacity(runs.get()); jobs.len()];
+    for _ in 0..runs.get() {
+        for (job, seconds) in jobs.iter_mut().zip(&mut seconds) {
+            seconds.push(timed(&mut job.encode)?.1);
+        }
+    }
+    let time = |((job, bytes), seconds): ((EncodeJob<'_, E>, usize), Vec<f64>)| {
+        Ok(EncodeTime { name: job.name, bytes, ms_per_megapixel: ms_per_megapixel(seconds, pixels)? })
+    };
+    jobs.into_iter().zip(bytes).zip(seconds).map(time).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn runs(count: usize) -> NonZeroUsize {
+        NonZeroUsize::new(count).unwrap()
+    }
+
+    #[test]
+    fn jobs_take_turns() {
+        let calls = RefCell::new(String::new());
+        let job = |name: &'static str, bytes: usize| {
+            let calls = &calls;
+            EncodeJob::new(name, move || {
+                calls.borrow_mut().push_str(name);
+                Ok::<_, QualityError>(bytes)
+            })
+        };
+        let times = encode_times(100, runs(3), vec![job("a", 7), job("b", 9)]).unwrap();
+        assert_eq!(*calls.borrow(), "abababab");
+        let found: Vec<_> = times.iter().map(|time| (time.name.as_str(), time.bytes)).collect();
+        assert_eq!(found, [("a", 7), ("b", 9)]);
+        assert!(times.iter().all(|time| time.ms_per_megapixel >= 0.0), "{times:?}");
+    }
+
+    #[test]
+    fn errors_are_handed_on() {
+        let failing = || EncodeJob::new("fails", || Err(QualityError::Target));
+        assert_eq!(encode_times(1, runs(1), vec![failing()]), Err(QualityError::Target));
+        let job = EncodeJob::new("does nothing", || Ok::<_, QualityError>(0));
+        assert!(matches!(encode_times(0, runs(1), vec![job]), Err(QualityError::Empty { .. })));
+    }
+}

@@ -1,0 +1,68 @@
+//! BD-rates of every codec against every other one.
+
+use lopside_quality::{BdRate, QualityError, RatePoint, RdCurve, bd_rate_within};
+use serde::Serialize;
+
+use crate::TrainingError;
+
+/// The bit rates between which curves are compared, those of the anchor.
+const RATES: (f64, f64) = (0.1, 0.8);
+
+/// BD-rates of a codec against an anchor, in percent: negative is fewer bits.
+#[derive(Debug, Clone, Serialize)]
+pub struct Comparison {
+    /// The codec measured.
+    pub codec: String,
+    /// The codec it is measured against.
+    pub anchor: String,
+    /// Mean over the pictures of each one's BD-rate by PSNR.
+    pub psnr_percent: f64,
+    /// Each picture's, with the range of PSNR compared, in dB.
+    pub psnr_by_picture: Vec<(f64, f64, f64)>,
+    /// Mean over the pictures of each one's BD-rate by MS-SSIM in dB.
+    pub ms_ssim_percent: f64,
+    /// Each picture's, with the range of MS-SSIM compared, in dB.
+    pub ms_ssim_by_picture: Vec<(f64, f64, f64)>,
+}
+
+/// Every codec against every peer. `curves` are a codec's curves each, picture by picture; the first is ours, which is
+/// no anchor.
+pub(crate) fn comparisons(curves: &[Vec<RdCurve>]) -> Result<Vec<Comparison>, TrainingError> {
+    let mut all = Vec::new();
+    for anchor in &curves[1..] {
+        for codec in curves {
+            if codec[0].codec != anchor[0].codec {
+                all.push(compare(codec, anchor)?);
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn compare(codec: &[RdCurve], anchor: &[RdCurve]) -> Result<Comparison, TrainingError> {
+    let by = |points: fn(&RdCurve) -> Vec<RatePoint>| -> Result<Vec<(f64, f64, f64)>, QualityError> {
+        anchor
+            .iter()
+            .zip(codec)
+            .map(|(anchor, codec)| {
+                let BdRate { percent, low, high } =
+                    bd_rate_within(&points(anchor), &points(codec), RATES.0, RATES.1)?;
+                Ok((percent, low, high))
+            })
+            .collect()
+    };
+    let (psnr, ms_ssim) = (by(RdCurve::psnr_points)?, by(RdCurve::ms_ssim_points)?);
+    Ok(Comparison {
+        codec: codec[0].codec.clone(),
+        anchor: anchor[0].codec.clone(),
+        psnr_percent: mean(&psnr, |value| value.0),
+        psnr_by_picture: psnr,
+        ms_ssim_percent: mean(&ms_ssim, |value| value.0),
+        ms_ssim_by_picture: ms_ssim,
+    })
+}
+
+/// The mean of something over the pictures.
+pub(crate) fn mean<T>(values: &[T], of: impl Fn(&T) -> f64) -> f64 {
+    values.iter().map(of).sum::<f64>() / values.len() as f64
+}

@@ -1,0 +1,146 @@
+//! The pictures of the model card. They are the same from run to run, and small.
+
+use std::{io::Cursor, path::Path};
+
+use image::{
+    DynamicImage, ExtendedColorType, ImageEncoder as _, RgbImage,
+    codecs::png::{CompressionType, FilterType, PngEncoder},
+    imageops,
+};
+use lopside_quality::{QualityAxis, RdCurve, RdPlot};
+
+use crate::{TrainingError, photos};
+
+/// The name of the side-by-side picture, in the evaluation's folder and in a bundle.
+pub(crate) const SIDE_BY_SIDE: &str = "side-by-side.png";
+/// The side of the card's crops, in pixels.
+const CROP: u32 = 240;
+/// What the side-by-side picture of a card may have at most, in bytes.
+const LIMIT: usize = 1_000_000;
+/// The licence that lets a photograph's part be in a bundle without a condition.
+const FREE: &str = "CC0-1.0";
+
+/// A picture of the card.
+#[derive(Debug, Clone)]
+pub(crate) struct Illustration {
+    /// The file's name.
+    pub(crate) file: &'static str,
+    /// What it shows.
+    pub(crate) caption: &'static str,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// One test photograph, as it was and as the codecs make it.
+pub(crate) struct Row {
+    /// Its name.
+    pub(crate) name: String,
+    /// The original, ours, JPEG, WebP.
+    pub(crate) columns: Vec<DynamicImage>,
+}
+
+/// The curves, and a side-by-side picture of the photographs that may be in a bundle, if it is small enough.
+pub(crate) fn illustrations(means: &[RdCurve], rows: &[Row]) -> Result<Vec<Illustration>, TrainingError> {
+    let curve = |file, caption, quality| {
+        let plot = RdPlot { quality, ..plot(means) };
+        Ok::<_, TrainingError>(Illustration { file, caption, bytes: plot.svg()?.into_bytes() })
+    };
+    let mut all: Vec<Illustration> = vec![
+        curve("psnr.svg", "PSNR over bits a pixel, mean over the pictures", QualityAxis::Psnr)?,
+        curve("ms-ssim.svg", "MS-SSIM over bits a pixel, mean over the pictures", QualityAxis::MsSsim)?,
+    ];
+    let free: Vec<&Row> = rows.iter().filter(|row| is_free(&row.name)).collect();
+    if !free.is_empty() {
+        let bytes = png(&sheet(&free, CROP), Path::new(SIDE_BY_SIDE))?;
+        let caption = "From left to right: the original, Lopside, JPEG and WebP at equal bytes";
+        all.extend((bytes.len() < LIMIT).then_some(Illustration { file: SIDE_BY_SIDE, caption, bytes }));
+    }
+    Ok(all)
+}
+
+/// PSNR over bits a pixel.
+pub(crate) fn plot(means: &[RdCurve]) -> RdPlot<'_> {
+    RdPlot::new("Mean over the pictures", means)
+}
+
+fn is_free(name: &str) -> bool {
+    photos::photos().any(|photo| photo.name == name && photo.licence == FREE)
+}
+
+/// One row a photograph, the middle of each picture, `side` pixels square.
+pub(crate) fn sheet(rows: &[&Row], side: u32) -> RgbImage {
+    let columns = rows.iter().map(|row| row.columns.len()).max().unwrap_or(0);
+    let mut sheet = RgbImage::new(columns as u32 * side, rows.len() as u32 * side);
+    for (down, row) in rows.iter().enumerate() {
+        for (across, picture) in row.columns.iter().enumerate() {
+            let x = picture.width().saturating_sub(side) / 2;
+            let y = picture.height().saturating_sub(side) / 2;
+            let part = picture.crop_imm(x, y, side, side).to_rgb8();
+            let (left, top) = (across as u32 * side, down as u32 * side);
+            imageops::replace(&mut sheet, &part, i64::from(left), i64::from(top));
+        }
+    }
+    sheet
+}
+
+/// A PNG file, as small as it gets. `path` is for the error.
+pub(crate) fn png(picture: &RgbImage, path: &Path) -> Result<Vec<u8>, TrainingError> {
+    let mut bytes = Cursor::new(Vec::new());
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive)
+        .write_image(picture.as_raw(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
+        .map_err(|error| TrainingError::Draw { path: path.to_owned(), reason: error.to_string() })?;
+    Ok(bytes.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+    use lopside_quality::RdPoint;
+
+    use super::*;
+
+    fn row(name: &str) -> Row {
+        let picture = |level| DynamicImage::from(RgbImage::from_pixel(500, 300, Rgb([level; 3])));
+        Row { name: name.into(), columns: [10, 20, 30, 40].map(picture).to_vec() }
+    }
+
+    fn means() -> Vec<RdCurve> {
+        let points = [(0.1, 28.0), (0.4, 33.0)].map(|(bpp, psnr)| RdPoint {
+            quality_setting: 1,
+            bpp,
+            psnr,
+            ms_ssim: Some(0.9 + bpp / 10.0),
+        });
+        vec![RdCurve { codec: "Lopside photo".into(), points: points.to_vec() }]
+    }
+
+    #[test]
+    fn rows_and_columns_stand_where_they_belong() {
+        let rows = [row("a"), row("b")];
+        let sheet = sheet(&rows.iter().collect::<Vec<_>>(), 50);
+        assert_eq!(sheet.dimensions(), (200, 100));
+        for (x, level) in [(0, 10), (50, 20), (149, 30), (199, 40)] {
+            assert_eq!((sheet.get_pixel(x, 0).0, sheet.get_pixel(x, 99).0), ([level; 3], [level; 3]));
+        }
+    }
+
+    #[test]
+    fn only_photographs_without_conditions_are_shown() {
+        let files = |names: &[&str]| {
+            let rows: Vec<Row> = names.iter().map(|name| row(name)).collect();
+            let all = illustrations(&means(), &rows).unwrap();
+            all.iter().map(|illustration| illustration.file).collect::<Vec<_>>()
+        };
+        assert_eq!(files(&["libjxl-flower.png", "my-own.png"]), ["psnr.svg", "ms-ssim.svg"]);
+        let all = files(&["libjxl-flower.png", "libjxl-u76c0g_bliznaca.png"]);
+        assert_eq!(all, ["psnr.svg", "ms-ssim.svg", SIDE_BY_SIDE]);
+    }
+
+    #[test]
+    fn they_are_the_same_every_time() {
+        let bytes = || {
+            let all = illustrations(&means(), &[row("libjxl-u76c0g_bliznaca.png")]).unwrap();
+            all.into_iter().map(|illustration| illustration.bytes).collect::<Vec<_>>()
+        };
+        assert_eq!(bytes(), bytes());
+    }
+}

@@ -1,0 +1,126 @@
+//! The evaluation as Markdown tables and as JSON.
+
+use super::{Comparison, EdgeTime, PhotoEvaluation, compare::mean};
+use crate::TrainingError;
+
+impl PhotoEvaluation {
+    /// All tables: BD-rates, costs and the edge's times. The last change from run to run.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let means = format!("means over {} pictures", self.pictures.len());
+        format!(
+            "BD-rates between 0.1 and 0.8 bits a pixel of the anchor, with the qualities compared, {means}:\n\n{}\n\
+             Costs, counted from the graphs:\n\n{}\n\
+             Encoding on one core, {means}:\n\n{}",
+            self.bd_rates(),
+            self.costs(),
+            self.times()
+        )
+    }
+
+    /// BD-rates of every codec against every anchor, and between which qualities, mean over the pictures.
+    #[must_use]
+    pub fn bd_rates(&self) -> String {
+        let head = "| codec | against | BD-rate, PSNR | from – to, dB | BD-rate, MS-SSIM | from – to, dB |\n\
+                    |---|---|---|---|---|---|\n";
+        let row = |comparison: &Comparison| {
+            let Comparison { codec, anchor, psnr_percent, ms_ssim_percent, .. } = comparison;
+            let (psnr, ms_ssim) = (range(&comparison.psnr_by_picture), range(&comparison.ms_ssim_by_picture));
+            format!(
+                "| {codec} | {anchor} | {psnr_percent:+.1} % | {psnr} | {ms_ssim_percent:+.1} % | {ms_ssim} |\n"
+            )
+        };
+        head.to_owned() + &self.comparisons.iter().map(row).collect::<String>()
+    }
+
+    /// Parameters and multiply-accumulates of both halves.
+    #[must_use]
+    pub fn costs(&self) -> String {
+        let Self { encoder, decoder, .. } = self;
+        format!(
+            "| | encoder (edge) | decoder (cloud) |\n|---|---|---|\n\
+             | parameters | {} | {} |\n| MAC a pixel | {:.0} | {:.0} |\n",
+            encoder.parameters, decoder.parameters, encoder.macs_per_pixel, decoder.macs_per_pixel
+        )
+    }
+
+    /// CPU time at the edge. It changes from run to run.
+    #[must_use]
+    pub fn times(&self) -> String {
+        let head = "| codec | bits a pixel | CPU ms a megapixel | × libwebp | × libjpeg-turbo |\n\
+                    |---|---|---|---|---|\n";
+        let row = |time: &EdgeTime| {
+            let EdgeTime { codec, bpp, ms_per_megapixel, to_webp, to_jpeg } = time;
+            format!("| {codec} | {bpp:.2} | {ms_per_megapixel:.1} | {to_webp:.2} | {to_jpeg:.2} |\n")
+        };
+        head.to_owned() + &self.edge_times.iter().map(row).collect::<String>()
+    }
+
+    /// All figures as JSON.
+    ///
+    /// # Errors
+    /// [`TrainingError::Json`], which does not happen.
+    pub fn json(&self) -> Result<String, TrainingError> {
+        let failed = |source| TrainingError::Json { path: "evaluation.json".into(), source };
+        Ok(serde_json::to_string_pretty(self).map_err(failed)? + "\n")
+    }
+}
+
+/// The mean ends of the qualities compared.
+fn range(by_picture: &[(f64, f64, f64)]) -> String {
+    format!("{:.1} – {:.1}", mean(by_picture, |value| value.1), mean(by_picture, |value| value.2))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use lopside_bundle::picture::PictureCost;
+
+    use super::*;
+
+    /// Figures that no measurement had.
+    pub(crate) fn figures() -> PhotoEvaluation {
+        PhotoEvaluation {
+            pictures: vec!["one.png".into(), "two.png".into()],
+            curves: Vec::new(),
+            comparisons: vec![Comparison {
+                codec: "Lopside photo".into(),
+                anchor: "JPEG 4:2:0".into(),
+                psnr_percent: -55.44,
+                psnr_by_picture: vec![(-50.0, 24.0, 34.0), (-60.88, 30.0, 38.0)],
+                ms_ssim_percent: -51.1,
+                ms_ssim_by_picture: vec![(-51.1, 8.0, 15.0), (-51.1, 10.0, 16.0)],
+            }],
+            encoder: PictureCost { parameters: 77_076, macs_per_pixel: 1162.4 },
+            decoder: PictureCost { parameters: 1_681_514, macs_per_pixel: 25_823.0 },
+            edge_times: vec![EdgeTime {
+                codec: "Lopside photo, quality 45".into(),
+                bpp: 0.456,
+                ms_per_megapixel: 43.21,
+                to_webp: 0.765,
+                to_jpeg: 3.4,
+            }],
+            illustrations: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_report_has_rates_costs_and_times() {
+        let table = figures().table();
+        for line in [
+            "| Lopside photo | JPEG 4:2:0 | -55.4 % | 27.0 – 36.0 | -51.1 % | 9.0 – 15.5 |",
+            "| MAC a pixel | 1162 | 25823 |",
+            "| Lopside photo, quality 45 | 0.46 | 43.2 | 0.77 | 3.40 |",
+        ] {
+            assert!(table.lines().any(|found| found == line), "{line} is not in\n{table}");
+        }
+    }
+
+    #[test]
+    fn the_json_has_each_pictures_range() {
+        let json = figures().json().unwrap();
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["comparisons"][0]["ms_ssim_by_picture"][1][2], 16.0);
+        assert_eq!(value["edge_times"][0]["to_jpeg"], 3.4);
+        assert_eq!(value["encoder"]["parameters"], 77_076);
+    }
+}

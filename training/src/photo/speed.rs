@@ -1,0 +1,114 @@
+//! What encoding costs at the edge beside the peers: CPU time of one core.
+
+use std::num::NonZeroUsize;
+
+use image::DynamicImage;
+use lopside_latent::picture::Quality;
+use lopside_quality::{EncodeJob, EncodeTime, TurboJpeg, Webp, encode_times};
+use serde::Serialize;
+
+use super::{compare::mean, own::OwnCodec};
+use crate::TrainingError;
+
+/// Our qualities: low, middle and high bit rates.
+const QUALITIES: [u8; 3] = [25, 45, 65];
+/// That of the peers: between our middle one and our highest in bits.
+const PEER_QUALITY: u8 = 75;
+/// The method that `cwebp` takes unless told otherwise.
+const WEBP_METHOD: u8 = 4;
+/// Where the anchors stand among the jobs.
+const JPEG: usize = 0;
+const WEBP: usize = 1;
+/// How often every picture is encoded; the median counts.
+const RUNS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(6);
+
+/// What one codec at one setting costs, as means over the pictures.
+#[derive(Debug, Clone, Serialize)]
+pub struct EdgeTime {
+    /// The codec and its setting.
+    pub codec: String,
+    /// Bits a pixel.
+    pub bpp: f64,
+    /// Milliseconds of CPU time a million pixels, on one core.
+    pub ms_per_megapixel: f64,
+    /// How many times libwebp's time that is, by `cwebp`'s method.
+    pub to_webp: f64,
+    /// How many times libjpeg-turbo's time that is.
+    pub to_jpeg: f64,
+}
+
+/// The peers and our codec at three qualities, in turn on every picture. AVIF is not among them: it runs as a program of
+/// its own, which has to start and to read and write files.
+pub(crate) fn edge_times(
+    own: &OwnCodec,
+    pictures: &[(String, DynamicImage)],
+) -> Result<Vec<EdgeTime>, TrainingError> {
+    let mut by_picture = Vec::new();
+    for (_, picture) in pictures {
+        by_picture.push((pixels(picture), encode_times(pixels(picture), RUNS, jobs(own, picture)?)?));
+    }
+    Ok(means(&by_picture))
+}
+
+/// JPEG, WebP, then ours.
+fn jobs<'a>(
+    own: &'a OwnCodec,
+    picture: &'a DynamicImage,
+) -> Result<Vec<EncodeJob<'a, TrainingError>>, TrainingError> {
+    let jpeg = format!("libjpeg-turbo, quality {PEER_QUALITY}");
+    let webp = format!("libwebp, method {WEBP_METHOD}, quality {PEER_QUALITY}");
+    let mut jobs = vec![
+        EncodeJob::of_peer(jpeg, TurboJpeg::default(), picture, PEER_QUALITY),
+        EncodeJob::of_peer(webp, Webp::with_method(WEBP_METHOD)?, picture, PEER_QUALITY),
+    ];
+    jobs.extend(QUALITIES.into_iter().filter_map(Quality::new).map(|quality| {
+        let name = format!("Lopside photo, quality {}", quality.get());
+        EncodeJob::new(name, move || Ok(own.encode(picture, quality)?.len()))
+    }));
+    Ok(jobs)
+}
+
+/// The means over pictures, each with its pixels and its times in the order of [`jobs`].
+fn means(by_picture: &[(u64, Vec<EncodeTime>)]) -> Vec<EdgeTime> {
+    let Some((_, first)) = by_picture.first() else { return Vec::new() };
+    let ms = |job: usize| mean(by_picture, |(_, times)| times[job].ms_per_megapixel);
+    let bpp = |job: usize| mean(by_picture, |(pixels, times)| times[job].bytes as f64 * 8.0 / *pixels as f64);
+    let time = |(job, time): (usize, &EncodeTime)| EdgeTime {
+        codec: time.name.clone(),
+        bpp: bpp(job),
+        ms_per_megapixel: ms(job),
+        to_webp: ms(job) / ms(WEBP),
+        to_jpeg: ms(job) / ms(JPEG),
+    };
+    first.iter().enumerate().map(time).collect()
+}
+
+fn pixels(picture: &DynamicImage) -> u64 {
+    u64::from(picture.width()) * u64::from(picture.height())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_means_and_ratios_those_of_the_means() {
+        let times = |jpeg, webp, ours| {
+            [("jpeg", jpeg), ("webp", webp), ("ours", ours)]
+                .map(|(name, ms_per_megapixel)| EncodeTime {
+                    name: name.into(),
+                    bytes: 100,
+                    ms_per_megapixel,
+                })
+                .to_vec()
+        };
+        let found = means(&[(400, times(4.0, 40.0, 20.0)), (800, times(6.0, 60.0, 30.0))]);
+        let names: Vec<&str> = found.iter().map(|time| time.codec.as_str()).collect();
+        assert_eq!(names, ["jpeg", "webp", "ours"]);
+        let EdgeTime { bpp, ms_per_megapixel, to_webp, to_jpeg, .. } = found[2];
+        for (found, expected) in [(bpp, 1.5), (ms_per_megapixel, 25.0), (to_webp, 0.5), (to_jpeg, 5.0)] {
+            assert!((found - expected).abs() < 1e-9, "{found} instead of {expected}");
+        }
+        assert!(means(&[]).is_empty());
+    }
+}
