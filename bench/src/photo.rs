@@ -19,16 +19,20 @@ const UNIT: &str = "ms/MP";
 pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
     let (bundle, picture) = open(options)?;
     let encoder = PictureEncoder::new(&bundle)?;
+    let (fast, mut fast_timings) = (fast(&bundle)?, Vec::new());
     let mut timings: Vec<Vec<Timing>> = qualities().map(|_| Vec::new()).collect();
     let jpeg = format!("libjpeg-turbo, quality {PEER_QUALITY}");
     let jpeg = EncodeJob::of_peer(jpeg, TurboJpeg::default(), &picture, PEER_QUALITY);
     let mut jobs = vec![jpeg, webp(4, &picture)?, webp(6, &picture)?];
-    jobs.extend(qualities().zip(&mut timings).map(|(quality, t)| ours(&encoder, quality, &picture, t)));
+    jobs.extend(qualities().zip(&mut timings).map(|(quality, t)| ours(&encoder, quality, "", &picture, t)));
+    let lowest = fast.as_ref().zip(qualities().next());
+    jobs.extend(lowest.map(|(fast, quality)| ours(fast, quality, "fast, ", &picture, &mut fast_timings)));
     let times = encode_times(pixels(&picture), options.runs, jobs)?;
     let mut rows = Vec::new();
     let mut model = f64::INFINITY;
     if let [jpeg, webp, slow, ours @ ..] = &times[..] {
         rows.extend([jpeg, webp, slow].map(|peer| Row::new(&peer.name, peer.ms_per_megapixel, UNIT)));
+        timings.push(fast_timings);
         for (time, timings) in ours.iter().zip(&timings) {
             let (name, total) = (&time.name, time.ms_per_megapixel);
             rows.push(Row::new(name, total, UNIT).against("libwebp, method 4", webp.ms_per_megapixel));
@@ -36,7 +40,9 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
             let stages = shares(timings).map(|share| share * total);
             let names = ["preprocessing", "encoder", "coder"];
             rows.extend((0..3).map(|i| Row::new(format!("{name}: {}", names[i]), stages[i], UNIT)));
-            model = model.min(stages[1]);
+            if !name.contains("fast") {
+                model = model.min(stages[1]);
+            }
         }
     }
     rows.extend(beside_gemm(&bundle, model, options)?);
@@ -47,14 +53,20 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
 fn ours<'a>(
     encoder: &'a PictureEncoder,
     quality: Quality,
+    speed: &str,
     picture: &'a DynamicImage,
     timings: &'a mut Vec<Timing>,
 ) -> Job<'a> {
-    EncodeJob::new(format!("lopside, quality {}", quality.get()), move || {
+    EncodeJob::new(format!("lopside, {speed}quality {}", quality.get()), move || {
         let encoded = encoder.encode(picture, &PictureOptions::new(quality))?;
         timings.push(encoded.timing);
         Ok(encoded.frame.len())
     })
+}
+
+/// The fast encoder of a bundle that has one.
+fn fast(bundle: &PictureBundle) -> Result<Option<PictureEncoder>, BenchError> {
+    Ok(bundle.fast_encoder.is_some().then(|| PictureEncoder::fast(bundle)).transpose()?)
 }
 
 /// The stages' shares of the whole: preprocessing, encoder, coder. They come from the wall clock, which is all that the

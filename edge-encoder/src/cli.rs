@@ -65,7 +65,7 @@ pub struct PictureArgs {
     /// How many layers a frame has, coarsest first [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
     pub layers: Option<u8>,
-    /// Make only the lowest bands: a fifth of the work, for low qualities
+    /// Halve the picture first and make only its lowest bands: a fraction of the work, for low qualities
     #[arg(long)]
     pub fast: bool,
     /// How many threads run the encoder [default: 1]

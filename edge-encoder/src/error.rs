@@ -82,9 +82,7 @@ pub enum EdgeError {
         layers: usize,
     },
     /// The bundle says nothing of a fast encoder.
-    #[error(
-        "{bundle:?} has no fast encoder: leave --fast out, or take a bundle whose encoder has fast_bands"
-    )]
+    #[error("{bundle:?} has no fast encoder: leave --fast out, or take a bundle with an encoder-fast.onnx")]
     NotFast {
         /// The bundle's name.
         bundle: String,

@@ -4,6 +4,7 @@ use tract_onnx::prelude::{
     DatumType, Framework as _, InferenceFact, InferenceModel, InferenceModelExt as _, IntoRunnable as _,
     TValue, TVec, Tensor, TractError, TypedRunnableModel, tvec,
 };
+use tract_onnx::tract_core::knobs::KnobScope;
 
 use crate::EdgeError;
 
@@ -86,9 +87,10 @@ pub(crate) fn parse(model: &[u8]) -> Result<InferenceModel, EdgeError> {
 }
 
 fn compile(model: InferenceModel, input_dims: &[usize]) -> Result<Arc<TypedRunnableModel>, TractError> {
-    model
-        .with_input_fact(0, InferenceFact::dt_shape(DatumType::F32, input_dims))?
-        .into_optimized()?
+    let model = model.with_input_fact(0, InferenceFact::dt_shape(DatumType::F32, input_dims))?;
+    // tract's convolution without a matrix product takes ten times as long where the stride is that of the blocks.
+    KnobScope::new([("TRACT_DISABLE_DIRECT_SPATIAL", "true")])?
+        .enter(|| model.into_optimized())?
         .into_runnable()
 }
 

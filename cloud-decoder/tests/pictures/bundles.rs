@@ -59,7 +59,7 @@ fn draft(scale: u32) -> PictureDraft {
         encoder: b"stays at the edge".to_vec(),
         input_tensor: "image".into(),
         bands: "bands".into(),
-        fast_bands: None,
+        fast: None,
         encoder_cost: cost,
         layers: layers.to_vec(),
         quantiser: PictureQuantiserSpec {

@@ -6,9 +6,9 @@
 use lopside_latent::{
     IdOnWire, LatentError, LatentSpaceId, Limits, Table, Tables, latent_space_of,
     picture::{
-        CLASSES, ChannelContext, ContextModel, Energy, LayerQuantiser, LayerShape, Layout, NEIGHBOURS,
-        PictureFrame, PictureHeader, PictureSpace, Plane, Quality, ROW_CLASSES, Reference, STRIPE,
-        keep_layers,
+        CLASSES, ChannelContext, Coefficients, ContextModel, Energy, LayerQuantiser, LayerShape, Layout,
+        NEIGHBOURS, PictureFrame, PictureHeader, PictureSpace, Plane, Quality, ROW_CLASSES, Reference,
+        STRIPE, keep_layers,
     },
 };
 use proptest::prelude::*;
@@ -206,6 +206,72 @@ proptest! {
     }
 }
 
+/// The finer layer of a picture that went into its frame as sixteenths, as it comes out.
+fn decided(space: &PictureSpace, header: PictureHeader, sixteenths: &[i16]) -> Vec<i16> {
+    let coarse = vec![0; space.layout().elements(0, header.width, header.height)];
+    let layers = [Coefficients::Integers(coarse), Coefficients::Sixteenths(sixteenths.to_vec())];
+    let frame = space.encode(header, &layers, IdOnWire::Present).unwrap();
+    space.decode(&frame, &Limits::default()).unwrap().layers.remove(1)
+}
+
+proptest! {
+    #[test]
+    fn decided_integers_are_the_nearest_or_the_next_towards_zero(
+        width in 1_u32..200, height in 1_u32..700, seed in proptest::collection::vec(-200_i16..200, 1..40),
+    ) {
+        let (space, header) = (space(), header(width, height));
+        let sixteenths = layers(&space, header, &seed).remove(1);
+        for (found, sixteenths) in decided(&space, header, &sixteenths).into_iter().zip(sixteenths) {
+            let nearest = (sixteenths.abs() + 8) / 16;
+            prop_assert!(found == 0 || found.signum() == sixteenths.signum());
+            prop_assert!(found.abs() == nearest || found.abs() + 1 == nearest, "{found} of {sixteenths}");
+            // Never further away than the next integer.
+            prop_assert!((sixteenths - 16 * found).abs() < 24);
+        }
+    }
+}
+
+#[test]
+fn a_lone_one_is_given_up_when_it_is_hardly_nearer_to_one_than_to_zero() {
+    let (space, header) = (space(), header(64, 64));
+    let mut sixteenths = vec![0; space.layout().elements(1, 64, 64)];
+    for (value, expected) in [(9, 0), (-9, 0), (15, 1), (-15, -1)] {
+        sixteenths[20] = value;
+        // Something in the row that is worth its bits.
+        sixteenths[16] = 16 * 40;
+        let found = decided(&space, header, &sixteenths);
+        assert_eq!((found[16], found[20]), (40, expected), "{value}");
+    }
+}
+
+#[test]
+fn missing_channels_of_sixteenths_are_zeros() {
+    let (space, header) = (space(), header(64, 64));
+    let plane = space.layout().elements(1, 64, 64) / 3;
+    let mut sixteenths: Vec<i16> = (0..plane as i16).map(|i| i * 5 % 64).collect();
+    let found = decided(&space, header, &sixteenths);
+    assert!(found[plane..].iter().all(|&integer| integer == 0));
+    sixteenths.resize(3 * plane, 0);
+    assert_eq!(found, decided(&space, header, &sixteenths));
+    let half = [Coefficients::Integers(vec![0; 32]), Coefficients::Sixteenths(vec![0; plane / 2])];
+    let error = space.encode(header, &half, IdOnWire::Present).unwrap_err();
+    assert!(matches!(error, LatentError::Count { .. }), "{error}");
+}
+
+#[test]
+fn layers_with_predictors_take_integers_alone() {
+    let (space, header) = (space(), header(16, 16));
+    let coarse = vec![0; space.layout().elements(0, 16, 16)];
+    let error = space.encode(header, &[Coefficients::Sixteenths(coarse)], IdOnWire::Present).unwrap_err();
+    assert!(matches!(error, LatentError::Count { .. }), "{error}");
+    let maps = [0.6, 0.6];
+    assert!(matches!(space.coefficients(0, 2, 39, &maps).unwrap(), Coefficients::Integers(_)));
+    let Coefficients::Sixteenths(values) = space.coefficients(1, 2, 39, &maps).unwrap() else {
+        unreachable!()
+    };
+    assert_eq!(values, [19, 38]);
+}
+
 #[test]
 fn missing_layers_are_zeros() {
     let (space, header) = (space(), header(70, 50));
@@ -295,7 +361,7 @@ fn the_largest_energy_has_31_bits() {
     let context = loudest(0, 0..16);
     let mut plane = Plane::new(SIDE, SIDE);
     (0..SIDE * SIDE).for_each(|at| plane.set(at / SIDE, at % SIDE, i32::MIN));
-    plane.blur();
+
     let mut energy = Energy::new(&context, 99, SIDE, (0..16).map(|_| (&plane, 0)));
     let (mut sum, mut largest) = (0, 0);
     for row in 0..SIDE {

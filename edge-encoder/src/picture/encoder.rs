@@ -1,14 +1,14 @@
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 use image::DynamicImage;
-use lopside_bundle::picture::{PictureBundle, PictureInput, PictureManifest};
+use lopside_bundle::picture::{PictureBundle, PictureInput};
 use lopside_latent::{
     IdOnWire,
     picture::{PictureHeader, PictureSpace, Quality},
 };
 
 use super::{
-    eight_bit,
+    eight_bit, halved,
     halves::Halves,
     samples::Samples,
     strips::{Bands, Grid, Strips},
@@ -70,14 +70,13 @@ impl PictureEncoder {
         Ok(Self::with(bundle, Halves::new(bundle)?))
     }
 
-    /// Loads the encoder of a bundle so far as it makes the lowest bands: a fraction of the work, for low qualities.
+    /// Loads the fast encoder of a bundle, which makes the lowest bands of a picture that it halves first: a fraction of
+    /// the work, for low qualities.
     ///
     /// # Errors
-    /// [`EdgeError::NotFast`] when the bundle does not say which, otherwise as [`PictureEncoder::new`].
+    /// [`EdgeError::NotFast`] when the bundle has none, otherwise as [`PictureEncoder::new`].
     pub fn fast(bundle: &PictureBundle) -> Result<Self, EdgeError> {
-        let PictureManifest { encoder, name, .. } = &bundle.manifest;
-        let bands = encoder.fast_bands.ok_or_else(|| EdgeError::NotFast { bundle: name.clone() })?;
-        Ok(Self::with(bundle, Halves::new(bundle)?.with_bands(bands as usize)?))
+        Ok(Self::with(bundle, Halves::fast(bundle)?))
     }
 
     fn with(bundle: &PictureBundle, halves: Halves) -> Self {
@@ -142,7 +141,7 @@ impl PictureEncoder {
     }
 
     /// The layers of a picture before quantisation, coarsest first, each `[channels, rows, columns]` of the
-    /// [layout's dimensions](lopside_latent::picture::Layout::dims).
+    /// [layout's dimensions](lopside_latent::picture::Layout::dims); of the finest only the channels that are made.
     ///
     /// # Errors
     /// [`EdgeError::Sides`] or [`EdgeError::Model`], as [`PictureEncoder::encode`].
@@ -166,7 +165,10 @@ impl PictureEncoder {
     {
         let grid = self.grid(picture.width(), picture.height())?;
         let start = Instant::now();
-        let samples = Samples::new(picture, &self.input, self.space.layout().alignment() as usize);
+        let shrink = self.halves.shrink;
+        let seen = if shrink == 1 { Cow::Borrowed(picture) } else { Cow::Owned(halved(picture)) };
+        let input = PictureInput { reach: self.input.reach / shrink as u32, ..self.input };
+        let samples = Samples::new(&seen, &input, self.space.layout().alignment() as usize / shrink);
         let plan = self.halves.first(grid.strip_input())?;
         let prepared = start.elapsed();
         let low = self.halves.low;
@@ -176,17 +178,9 @@ impl PictureEncoder {
         let Bands { low, high, mut timing } = strips.run(threads)?;
         let start = Instant::now();
         let layers = self.halves.layers(low, [grid.rows, grid.columns])?;
-        let finest = high.map(|mut values| {
-            let all = self.space.layout().layers().len();
-            values.resize(
-                self.space.layout().elements(all - 1, picture.width(), picture.height()),
-                T::default(),
-            );
-            values
-        });
         timing.preprocess += prepared;
         timing.model += start.elapsed();
-        Ok(Analysed { layers, finest, timing })
+        Ok(Analysed { layers, finest: high, timing })
     }
 
     fn grid(&self, width: u32, height: u32) -> Result<Grid, EdgeError> {
@@ -196,7 +190,7 @@ impl PictureEncoder {
         let layout = self.space.layout();
         let finest = layout.layers().len() - 1;
         let [rows, columns] = layout.dims(finest, width, height);
-        let stride = layout.layers()[finest].stride as usize;
-        Ok(Grid { rows, columns, stride, reach: self.input.reach as usize })
+        let stride = layout.layers()[finest].stride as usize / self.halves.shrink;
+        Ok(Grid { rows, columns, stride, reach: self.input.reach as usize / self.halves.shrink })
     }
 }

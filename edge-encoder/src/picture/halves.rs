@@ -2,10 +2,7 @@ use std::sync::Arc;
 
 use lopside_bundle::picture::{PictureBundle, PictureManifest};
 use lopside_latent::picture::Layout;
-use tract_onnx::{
-    prelude::{InferenceModel, OutletId, TractError},
-    tract_hir::internal::{Factoid as _, InletId, SpecialOps as _, format_err},
-};
+use tract_onnx::prelude::{InferenceModel, OutletId};
 
 use super::cache::PlanCache;
 use crate::{
@@ -26,7 +23,12 @@ pub(super) struct Halves {
     pub(super) bands: usize,
     /// How many of them, from the first on, the second half needs.
     pub(super) low: usize,
+    /// How many times smaller the first half sees the picture, in each direction.
+    pub(super) shrink: usize,
 }
+
+/// How many times smaller a fast encoder sees the picture.
+const HALF: usize = 2;
 
 impl Halves {
     /// Cuts the encoder of a bundle and tries both halves on a small picture.
@@ -41,7 +43,7 @@ impl Halves {
         let layers: Vec<OutletId> =
             manifest.layers.iter().map(|layer| outlet(&model, &layer.tensor)).collect::<Result<_, _>>()?;
         let first = cut(&model, node(&model, input)?, &[bands])?;
-        let trial = Trial::new(manifest, bundle.space.layout(), &first)?;
+        let trial = Trial::new(manifest, bundle.space.layout(), &first, 1)?;
         let (second, low) = trial.second_half(&model, bands, &layers)?;
         Ok(Self {
             first,
@@ -50,23 +52,29 @@ impl Halves {
             second_plans: PlanCache::default(),
             bands: trial.bands,
             low,
+            shrink: 1,
         })
     }
 
-    /// These halves with only the first `bands` bands.
+    /// The bundle's fast encoder in the place of the first half.
     ///
     /// # Errors
-    /// [`EdgeError::Model`] when the finest layer is not bands, fewer are made than the second half needs, or the
-    /// bands are not what a convolution makes.
-    pub(super) fn with_bands(mut self, bands: usize) -> Result<Self, EdgeError> {
-        let needed = self.low.max(1);
-        if !self.finest_is_bands() || !(needed..=self.bands).contains(&bands) {
-            let whole = self.bands;
-            return Err(EdgeError::Model(format!("fast_bands is {bands}, not {needed} to {whole}")));
+    /// [`EdgeError::NotFast`] when the bundle has none, [`EdgeError::Model`] as [`Halves::new`], or when it does not
+    /// yield the first bands.
+    pub(super) fn fast(bundle: &PictureBundle) -> Result<Self, EdgeError> {
+        let manifest = &bundle.manifest;
+        let (Some(spec), Some(model)) = (&manifest.encoder.fast, &bundle.fast_encoder) else {
+            return Err(EdgeError::NotFast { bundle: manifest.name.clone() });
+        };
+        let whole = Self::new(bundle)?;
+        let model = parse(model)?;
+        let first = cut(&model, node(&model, &spec.input)?, &[outlet(&model, &spec.bands)?])?;
+        let bands = Trial::new(manifest, bundle.space.layout(), &first, HALF)?.bands;
+        let needed = whole.low.max(1)..=whole.bands;
+        if !whole.finest_is_bands() || !needed.contains(&bands) {
+            return Err(EdgeError::Model(format!("its fast encoder makes {bands} bands, not {needed:?}")));
         }
-        keep_first(&mut self.first, bands).map_err(|error| failed(&error))?;
-        self.bands = bands;
-        Ok(self)
+        Ok(Self { first, bands, shrink: HALF, ..whole })
     }
 
     /// Whether the finest layer is the bands that the second half does not need.
@@ -110,13 +118,19 @@ impl Trial {
     /// Blocks of the coarsest layer a side.
     const BLOCKS: usize = 2;
 
-    /// Checks that the first half yields bands of the finest layer's stride, and makes some.
-    fn new(manifest: &PictureManifest, layout: &Layout, first: &InferenceModel) -> Result<Self, EdgeError> {
+    /// Checks that the first half, which sees the picture `shrink` times smaller, yields bands of the finest layer's
+    /// stride, and makes some.
+    fn new(
+        manifest: &PictureManifest,
+        layout: &Layout,
+        first: &InferenceModel,
+        shrink: usize,
+    ) -> Result<Self, EdgeError> {
         let reach = manifest.input.reach as usize;
         let side = Self::BLOCKS * layout.alignment() as usize;
         let (finest, stride) =
             layout.layers().last().map_or((0, 1), |l| (l.channels as usize, l.stride as usize));
-        let input_side = side + 2 * reach;
+        let input_side = (side + 2 * reach) / shrink;
         let outputs = Plan::of(first.clone(), vec![1, 3, input_side, input_side])?.run_filled(|_| ())?;
         let dims = outputs.dims(0);
         let rows = side / stride;
@@ -168,22 +182,6 @@ impl Trial {
 
 fn maps(outputs: &Outputs) -> Result<Vec<Vec<f32>>, EdgeError> {
     (0..outputs.len()).map(|number| Ok(outputs.values(number)?.to_vec())).collect()
-}
-
-/// Makes a convolution, the last operator of a model, yield only its first channels, by cutting its weights: they come
-/// first in its inputs' shapes.
-fn keep_first(model: &mut InferenceModel, channels: usize) -> Result<(), TractError> {
-    let last = model.output_outlets()?[0].node;
-    for (slot, input) in model.node(last).inputs.clone().into_iter().enumerate().skip(1) {
-        let fact = model.outlet_fact(input)?;
-        let Some(weights) = fact.value.concretize() else {
-            return Err(format_err!("its weights are computed"));
-        };
-        let name = format!("{}.first{channels}", model.node(input.node).name);
-        let kept = model.add_const(name, weights.slice(0, 0, channels)?)?;
-        model.add_edge(kept, InletId::new(last, slot))?;
-    }
-    model.compact()
 }
 
 /// The part of a model between a tensor and others.

@@ -17,3 +17,4 @@ mod strips;
 
 pub use encoder::{PictureEncoder, PictureOptions};
 pub use samples::eight_bit;
+use samples::halved;

@@ -1,6 +1,6 @@
 use std::{borrow::Cow, ops::Range};
 
-use image::DynamicImage;
+use image::{DynamicImage, GrayImage, RgbImage};
 use lopside_bundle::picture::PictureInput;
 
 /// The picture as photo models see it: 8-bit grey or RGB. Deeper samples are scaled, an alpha channel is dropped;
@@ -12,6 +12,38 @@ pub fn eight_bit(picture: &DynamicImage) -> Cow<'_, DynamicImage> {
         _ if picture.color().has_color() => Cow::Owned(picture.to_rgb8().into()),
         _ => Cow::Owned(picture.to_luma8().into()),
     }
+}
+
+/// A picture from [`eight_bit`] at half its size: the mean of every 2×2 samples, an odd last row or column taken twice.
+#[must_use]
+pub(super) fn halved(picture: &DynamicImage) -> DynamicImage {
+    let (width, height) = (picture.width(), picture.height());
+    let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
+    if let DynamicImage::ImageLuma8(grey) = picture {
+        let samples = halved_samples::<1>(grey.as_raw(), width as usize);
+        return GrayImage::from_raw(half_width, half_height, samples).unwrap_or_default().into();
+    }
+    let samples = halved_samples::<3>(picture.as_bytes(), width as usize);
+    RgbImage::from_raw(half_width, half_height, samples).unwrap_or_default().into()
+}
+
+fn halved_samples<const CHANNELS: usize>(samples: &[u8], width: usize) -> Vec<u8> {
+    let (row, half_row) = (width * CHANNELS, width.div_ceil(2) * CHANNELS);
+    let mut halved = vec![0; half_row * (samples.len() / row).div_ceil(2)];
+    let mut sums = vec![0; row];
+    for (out, rows) in halved.chunks_exact_mut(half_row).zip(samples.chunks(2 * row)) {
+        let (upper, lower) = rows.split_at(row);
+        let lower = if lower.is_empty() { upper } else { lower };
+        sums.iter_mut()
+            .zip(upper.iter().zip(lower))
+            .for_each(|(sum, (&u, &l))| *sum = u16::from(u) + u16::from(l));
+        for (out, pair) in out.as_chunks_mut::<CHANNELS>().0.iter_mut().zip(sums.chunks(2 * CHANNELS)) {
+            let (left, right) = pair.split_at(CHANNELS);
+            let right = if right.is_empty() { left } else { right };
+            *out = std::array::from_fn(|c| ((left[c] + right[c] + 2) / 4) as u8);
+        }
+    }
+    halved
 }
 
 /// A picture's samples as the encoder's input: three planes (of grey the same), mapped from 0…255 to the bundle's
@@ -90,6 +122,20 @@ mod tests {
     use super::*;
 
     const INPUT: PictureInput = PictureInput { low: 0.0, high: 255.0, reach: 2 };
+
+    #[test]
+    fn halved_pictures_are_the_means_of_four_samples() {
+        let grey = |width, samples: &[u8]| {
+            let height = samples.len() as u32 / width;
+            DynamicImage::from(GrayImage::from_raw(width, height, samples.to_vec()).unwrap())
+        };
+        let half = halved(&grey(3, &[0, 4, 9, 8, 5, 13, 100, 102, 7]));
+        assert_eq!((half.width(), half.height()), (2, 2));
+        assert_eq!(half.as_bytes(), [4, 11, 101, 7]);
+        let colour = RgbImage::from_fn(5, 2, |x, y| Rgb([x as u8, 10 * y as u8, 7]));
+        let half = halved(&colour.into());
+        assert_eq!(half.as_bytes(), [1, 5, 7, 3, 5, 7, 4, 5, 7]);
+    }
 
     fn filled(picture: &DynamicImage, rows: Range<usize>, alignment: usize) -> Vec<f32> {
         let samples = Samples::new(picture, &INPUT, alignment);

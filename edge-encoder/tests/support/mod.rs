@@ -90,7 +90,7 @@ impl Model {
             encoder: self.encoder(&tensors),
             input_tensor: "picture".into(),
             bands: "bands".into(),
-            fast_bands: None,
+            fast: None,
             encoder_cost: cost,
             quantiser: PictureQuantiserSpec {
                 steps: (0..100).map(|quality| 2.0 * 0.95_f32.powi(quality)).collect(),

@@ -5,21 +5,22 @@ use std::path::Path;
 use burn::{module::Module as _, tensor::Device};
 use lopside_bundle::{
     LATENT_SPACE_KEY,
-    picture::{LayerSpec, PictureCost, PictureDraft, PictureDraftHead, PictureInput, PictureQuantiserSpec},
+    picture::{
+        FastDraft, LayerSpec, PictureCost, PictureDraft, PictureDraftHead, PictureInput, PictureQuantiserSpec,
+    },
 };
 use lopside_onnx::{cost, encode, proto::ModelProto, set_metadata};
 
 use super::{
     calibrate,
     export::{self, BANDS, PICTURE, QUALITY, RECONSTRUCTION, layer_name},
+    fast,
     model::PhotoModel,
     run::PhotoRun,
     spec::{REACH, Spec},
 };
 use crate::TrainingError;
 
-/// Bands that a hurried encoder makes: those that a picture at about 0.2 bits a pixel has much of.
-const FAST_BANDS: u32 = 24;
 /// The picture whose cost is counted and divided by its pixels.
 const COUNTED: (i64, i64) = (1024, 1024);
 
@@ -41,7 +42,7 @@ pub(crate) fn draft(run: &PhotoRun, photos: &Path) -> Result<PictureDraft, Train
         encoder: encode(&encoder),
         input_tensor: PICTURE.into(),
         bands: BANDS.into(),
-        fast_bands: Some(FAST_BANDS),
+        fast: Some(fast_encoder(photos, &model, &spec)?),
         layers: layers(&spec),
         quantiser: PictureQuantiserSpec {
             steps: quantiser.steps().to_vec(),
@@ -53,6 +54,14 @@ pub(crate) fn draft(run: &PhotoRun, photos: &Path) -> Result<PictureDraft, Train
     };
     draft.heads.push(head(&model, &spec, &draft.latent_space().to_string(), 1)?);
     Ok(draft)
+}
+
+fn fast_encoder(photos: &Path, model: &PhotoModel, spec: &Spec) -> Result<FastDraft, TrainingError> {
+    let onnx = fast::encoder(photos, model, spec)?;
+    // It sees half of the picture and half of its border.
+    let border = REACH as i64;
+    let cost = counted(&onnx, &[("h".into(), COUNTED.0 / 2 + border), ("w".into(), COUNTED.1 / 2 + border)])?;
+    Ok(FastDraft { model: encode(&onnx), input: PICTURE.into(), bands: BANDS.into(), cost })
 }
 
 fn layers(spec: &Spec) -> Vec<LayerSpec> {

@@ -63,13 +63,18 @@ pub(crate) fn evaluate(
 ) -> Result<PhotoEvaluation, TrainingError> {
     let pictures: Vec<(String, DynamicImage)> = photos::whole(folder)?.collect::<Result<_, _>>()?;
     let peers = peers();
-    let mut curves: Vec<Vec<RdCurve>> = vec![own_curves(own, &pictures)?];
+    let mut curves: Vec<Vec<RdCurve>> = vec![own_curves(own, &pictures, "Lopside photo", OwnCodec::encode)?];
     for (peer, settings) in &peers {
         let of_picture =
             |(_, picture): &(String, DynamicImage)| RdCurve::of_peer(peer.as_ref(), picture, settings);
         curves.push(pictures.iter().map(of_picture).collect::<Result<_, _>>()?);
     }
-    let means: Vec<RdCurve> = curves.iter().map(|curves| RdCurve::mean(curves)).collect::<Result<_, _>>()?;
+    let mut means: Vec<RdCurve> =
+        curves.iter().map(|curves| RdCurve::mean(curves)).collect::<Result<_, _>>()?;
+    if own.has_fast() {
+        let fast = own_curves(own, &pictures, "Lopside photo, fast", OwnCodec::encode_fast)?;
+        means.push(RdCurve::mean(&fast)?);
+    }
     let rows = side_by_side(own, &pictures)?;
     let evaluation = PhotoEvaluation {
         pictures: pictures.iter().map(|(name, _)| name.clone()).collect(),
@@ -103,16 +108,18 @@ fn peers() -> Vec<(Box<dyn Peer>, Vec<u8>)> {
 fn own_curves(
     own: &mut OwnCodec,
     pictures: &[(String, DynamicImage)],
+    codec: &str,
+    encode: fn(&OwnCodec, &DynamicImage, Quality) -> Result<Vec<u8>, TrainingError>,
 ) -> Result<Vec<RdCurve>, TrainingError> {
     let mut curves = Vec::new();
     for (_, picture) in pictures {
         let mut points = Vec::new();
         for quality in QUALITIES.into_iter().filter_map(Quality::new) {
-            let frame = own.encode(picture, quality)?;
+            let frame = encode(own, picture, quality)?;
             let decoded = own.decode(&frame)?;
             points.push(RdPoint::measure(u32::from(quality.get()), frame.len(), picture, decoded)?);
         }
-        curves.push(RdCurve { codec: "Lopside photo".into(), points });
+        curves.push(RdCurve { codec: codec.into(), points });
     }
     Ok(curves)
 }

@@ -90,7 +90,8 @@ fn sides(spec: &Spec, level: usize) -> (String, String) {
     (format!("h{}", spec.stride(level)), format!("w{}", spec.stride(level)))
 }
 
-fn dims(channels: usize, h: &str, w: &str) -> [Dim; 4] {
+/// A batch of feature maps.
+pub(crate) fn dims(channels: usize, h: &str, w: &str) -> [Dim; 4] {
     [Dim::from("n"), Dim::Fixed(channels as i64), Dim::from(h), Dim::from(w)]
 }
 

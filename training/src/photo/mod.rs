@@ -7,6 +7,7 @@ mod card;
 mod compare;
 mod evaluate;
 mod export;
+mod fast;
 mod fit;
 mod illustration;
 pub mod lapped;

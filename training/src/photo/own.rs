@@ -11,6 +11,7 @@ use crate::TrainingError;
 /// Both halves of a photo bundle.
 pub(crate) struct OwnCodec {
     encoder: PictureEncoder,
+    fast: Option<PictureEncoder>,
     decoder: PictureDecoder,
     /// What the encoder costs.
     pub(crate) encoder_cost: PictureCost,
@@ -24,6 +25,7 @@ impl OwnCodec {
         let manifest = &bundle.manifest;
         Ok(Self {
             encoder: PictureEncoder::new(bundle)?,
+            fast: bundle.fast_encoder.is_some().then(|| PictureEncoder::fast(bundle)).transpose()?,
             decoder: PictureDecoder::new(runtime, bundle, "")?,
             encoder_cost: manifest.encoder.cost,
             decoder_cost: manifest.heads[0].cost,
@@ -33,6 +35,21 @@ impl OwnCodec {
     /// The frame of a picture, header and id included, all layers, on one thread.
     pub(crate) fn encode(&self, picture: &DynamicImage, quality: Quality) -> Result<Vec<u8>, TrainingError> {
         Ok(self.encoder.encode(picture, &PictureOptions::new(quality))?.frame)
+    }
+
+    /// Whether there is a fast encoder.
+    pub(crate) fn has_fast(&self) -> bool {
+        self.fast.is_some()
+    }
+
+    /// The frame that the fast encoder makes, or the other one where there is none.
+    pub(crate) fn encode_fast(
+        &self,
+        picture: &DynamicImage,
+        quality: Quality,
+    ) -> Result<Vec<u8>, TrainingError> {
+        let encoder = self.fast.as_ref().unwrap_or(&self.encoder);
+        Ok(encoder.encode(picture, &PictureOptions::new(quality))?.frame)
     }
 
     /// The picture of a frame.

@@ -50,7 +50,7 @@ pub(crate) fn edge_times(
     Ok(means(&by_picture))
 }
 
-/// JPEG, WebP, then ours.
+/// JPEG, WebP, then ours and our fast one.
 fn jobs<'a>(
     own: &'a OwnCodec,
     picture: &'a DynamicImage,
@@ -64,6 +64,11 @@ fn jobs<'a>(
     jobs.extend(QUALITIES.into_iter().filter_map(Quality::new).map(|quality| {
         let name = format!("Lopside photo, quality {}", quality.get());
         EncodeJob::new(name, move || Ok(own.encode(picture, quality)?.len()))
+    }));
+    let fast = Quality::new(QUALITIES[0]).filter(|_| own.has_fast());
+    jobs.extend(fast.map(|quality| {
+        let name = format!("Lopside photo, fast, quality {}", quality.get());
+        EncodeJob::new(name, move || Ok(own.encode_fast(picture, quality)?.len()))
     }));
     Ok(jobs)
 }

@@ -43,24 +43,33 @@ pub(crate) struct View {
 
 /// The maps of the middle of every training photograph, halved.
 pub(crate) fn maps(folder: &Path, model: &PhotoModel, spec: &Spec) -> Result<Vec<Maps>, TrainingError> {
-    photos::halved(folder)?.map(|picture| Ok(maps_of(&picture?, model, spec))).collect()
+    let layer = |layer: Tensor<4>| {
+        let [_, _, rows, columns] = layer.dims();
+        (rows, columns, layer.into_data().try_to_vec().unwrap_or_default())
+    };
+    let maps_of = |picture: Tensor<4>| Maps {
+        layers: model.analysis.analyse(picture, spec).into_iter().map(layer).collect(),
+    };
+    pictures(folder, spec)?.map(|picture| Ok(maps_of(picture?))).collect()
 }
 
-/// The maps of an RGB picture, cut to whole units of the coarsest layer.
-fn maps_of(picture: &DynamicImage, model: &PhotoModel, spec: &Spec) -> Maps {
+/// The middle of every training photograph, halved, `[1, 3, h, w]`, its sides whole units of the coarsest layer.
+pub(crate) fn pictures(
+    folder: &Path,
+    spec: &Spec,
+) -> Result<impl Iterator<Item = Result<Tensor<4>, TrainingError>>, TrainingError> {
     let unit = spec.alignment() as u32;
+    Ok(photos::halved(folder)?.map(move |picture| Ok(middle(&picture?, unit))))
+}
+
+fn middle(picture: &DynamicImage, unit: u32) -> Tensor<4> {
     let (width, height) =
         (picture.width().min(WIDTH) / unit * unit, picture.height().min(HEIGHT) / unit * unit);
     let (x, y) = ((picture.width() - width) / 2, (picture.height() - height) / 2);
     let preprocess = Preprocess { width, height, channels: Channels::Rgb, low: -0.5, high: 0.5 };
     let samples = samples_of(&picture.crop_imm(x, y, width, height), &preprocess);
     let dims = [1, 3, height as usize, width as usize];
-    let tensor = Tensor::from_data(TensorData::new(samples, dims), &Device::flex());
-    let layer = |layer: Tensor<4>| {
-        let [_, _, rows, columns] = layer.dims();
-        (rows, columns, layer.into_data().try_to_vec().unwrap_or_default())
-    };
-    Maps { layers: model.analysis.analyse(tensor, spec).into_iter().map(layer).collect() }
+    Tensor::from_data(TensorData::new(samples, dims), &Device::flex())
 }
 
 /// A photograph at a quality. `predictors` are those of all channels.
@@ -88,6 +97,5 @@ fn coded(values: &[i16], rows: usize, columns: usize, predictor: [i16; 4]) -> Co
     for (at, &value) in integers.iter().enumerate() {
         plane.set(at / columns, at % columns, value);
     }
-    plane.blur();
     Coded { integers, plane, rows, columns }
 }

@@ -25,6 +25,8 @@ pub struct PictureBundle {
     pub space: PictureSpace,
     /// `encoder.onnx`; empty when only the heads were asked for.
     pub encoder: Vec<u8>,
+    /// `encoder-fast.onnx`, where the bundle has one; not when only the heads were asked for.
+    pub fast_encoder: Option<Vec<u8>>,
     /// The heads, in the manifest's order; none when only the encoder was asked for.
     pub heads: Vec<PictureHead>,
 }
@@ -65,12 +67,14 @@ impl PictureBundle {
         manifest.check()?;
         let space = read_space(folder, &manifest)?;
         let encoder = part.read_encoder(folder, &manifest.encoder.model)?;
+        let fast = manifest.encoder.fast.as_ref().filter(|_| part != Part::Heads);
+        let fast_encoder = fast.map(|fast| files::read(folder, &fast.model)).transpose()?;
         let read = |spec: &PictureHeadSpec| {
             Ok(PictureHead { spec: spec.clone(), model: files::read(folder, &spec.model)? })
         };
         let heads = part.read_heads(&manifest.heads, read)?;
         part.check_card(folder, &manifest.model_card)?;
-        Ok(Self { manifest, space, encoder, heads })
+        Ok(Self { manifest, space, encoder, fast_encoder, heads })
     }
 }
 

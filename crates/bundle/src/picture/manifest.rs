@@ -70,10 +70,25 @@ pub struct PictureEncoderSpec {
     /// The tensor up to which rows of the picture do not know of each other but for `reach`: `[n, c, h/stride,
     /// w/stride]` of the finest layer's stride. Up to here a picture may be worked on in strips.
     pub bands: String,
-    /// How many of the bands, from the first on, a hurried encoder makes; it takes the others for 0.
+    /// A hurried encoder of the same bands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fast_bands: Option<u32>,
+    pub fast: Option<FastEncoderSpec>,
     /// What it costs.
+    pub cost: PictureCost,
+}
+
+/// An encoder that sees the picture at half its size, the mean of every 2×2 samples, and makes the first of the
+/// [bands](PictureEncoderSpec::bands), near enough; the others count as 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FastEncoderSpec {
+    /// The ONNX file.
+    pub model: FileRef,
+    /// The picture tensor, `[n, 3, h/2 + reach, w/2 + reach]`.
+    pub input: String,
+    /// The tensor of the first bands.
+    pub bands: String,
+    /// What it costs, the rest of the encoder not counted.
     pub cost: PictureCost,
 }
 
@@ -144,8 +159,13 @@ impl PictureManifest {
         check_name("name", &self.name)?;
         check_range("input", self.input.low, self.input.high)?;
         require(self.input.reach <= 64, "input.reach", || "it is over 64".into())?;
-        require(self.encoder.fast_bands != Some(0), "encoder.fast_bands", || "it is 0".into())?;
         check_file("encoder.model", &self.encoder.model)?;
+        if let Some(fast) = &self.encoder.fast {
+            check_file("encoder.fast.model", &fast.model)?;
+            require(self.input.reach.is_multiple_of(2), "input.reach", || {
+                "it is odd, and a fast encoder sees half of it".into()
+            })?;
+        }
         check_file("contexts", &self.contexts)?;
         check_file("model_card", &self.model_card)?;
         self.layout()?;

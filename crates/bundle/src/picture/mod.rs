@@ -19,7 +19,7 @@ mod write;
 pub use identity::picture_space_id;
 pub use load::{AnyBundle, PictureBundle, PictureHead};
 pub use manifest::{
-    LayerSpec, PICTURE_SCHEMA, PictureCost, PictureEncoderSpec, PictureHeadSpec, PictureInput,
-    PictureManifest, PictureQuantiserSpec,
+    FastEncoderSpec, LayerSpec, PICTURE_SCHEMA, PictureCost, PictureEncoderSpec, PictureHeadSpec,
+    PictureInput, PictureManifest, PictureQuantiserSpec,
 };
-pub use write::{PictureDraft, PictureDraftHead, add_head};
+pub use write::{FastDraft, PictureDraft, PictureDraftHead, add_head};

@@ -9,8 +9,8 @@ use crate::{
 };
 
 use super::{
-    LayerSpec, PICTURE_SCHEMA, PictureCost, PictureEncoderSpec, PictureHeadSpec, PictureInput,
-    PictureManifest, PictureQuantiserSpec, picture_space_id,
+    FastEncoderSpec, LayerSpec, PICTURE_SCHEMA, PictureCost, PictureEncoderSpec, PictureHeadSpec,
+    PictureInput, PictureManifest, PictureQuantiserSpec, picture_space_id,
 };
 
 /// All that makes a photo model's bundle, in memory.
@@ -28,8 +28,8 @@ pub struct PictureDraft {
     pub input_tensor: String,
     /// The tensor up to which strips do not know of each other.
     pub bands: String,
-    /// How many of its bands a hurried encoder makes.
-    pub fast_bands: Option<u32>,
+    /// A hurried encoder.
+    pub fast: Option<FastDraft>,
     /// What the encoder costs.
     pub encoder_cost: PictureCost,
     /// The layers, coarsest first.
@@ -40,6 +40,19 @@ pub struct PictureDraft {
     pub contexts: ContextModel,
     /// The heads.
     pub heads: Vec<PictureDraftHead>,
+}
+
+/// The hurried encoder of a [`PictureDraft`].
+#[derive(Debug, Clone)]
+pub struct FastDraft {
+    /// The ONNX file.
+    pub model: Vec<u8>,
+    /// The picture tensor.
+    pub input: String,
+    /// The tensor of the first bands.
+    pub bands: String,
+    /// What it costs.
+    pub cost: PictureCost,
 }
 
 /// A head of a [`PictureDraft`].
@@ -78,6 +91,9 @@ impl PictureDraft {
         let manifest = self.manifest(model_card);
         manifest.check()?;
         put(folder, &manifest.encoder.model.path, &self.encoder)?;
+        if let (Some(fast), Some(spec)) = (&self.fast, &manifest.encoder.fast) {
+            put(folder, &spec.model.path, &fast.model)?;
+        }
         put(folder, &manifest.contexts.path, &self.contexts.to_bytes())?;
         for (head, spec) in self.heads.iter().zip(&manifest.heads) {
             put(folder, &spec.model.path, &head.model)?;
@@ -99,7 +115,7 @@ impl PictureDraft {
                 model: file_ref("encoder.onnx".into(), &self.encoder),
                 input: self.input_tensor.clone(),
                 bands: self.bands.clone(),
-                fast_bands: self.fast_bands,
+                fast: self.fast.as_ref().map(FastDraft::spec),
                 cost: self.encoder_cost,
             },
             layers: self.layers.clone(),
@@ -129,6 +145,17 @@ fn read_manifest(folder: &Path) -> Result<PictureManifest, BundleError> {
     let manifest: PictureManifest = ManifestFile::read(folder)?.parse()?;
     manifest.check()?;
     Ok(manifest)
+}
+
+impl FastDraft {
+    fn spec(&self) -> FastEncoderSpec {
+        FastEncoderSpec {
+            model: file_ref("encoder-fast.onnx".into(), &self.model),
+            input: self.input.clone(),
+            bands: self.bands.clone(),
+            cost: self.cost,
+        }
+    }
 }
 
 impl PictureDraftHead {

@@ -61,7 +61,8 @@ impl Stripe {
     }
 
     /// The payload of the next layer, whose integers are decided on as they are coded: `planes` are in sixteenths of a
-    /// step. No channel of it may have a predictor.
+    /// step. No channel of it may have a predictor; those that are missing
+    /// at the end are zeros.
     pub(crate) fn encode_deciding(
         &mut self,
         model: &ContextModel,
@@ -71,7 +72,8 @@ impl Stripe {
     ) -> Result<Vec<u8>, LatentError> {
         let (mut coder, mut after_zero) = (BitEncoder::new(), false);
         let mut coded = vec![0; place.rows * place.columns];
-        for &sixteenths in planes {
+        for channel in 0..place.channels {
+            let sixteenths = planes.get(channel).copied().unwrap_or_default();
             let channel = self.planes.len();
             let mut coding = Coding { coder: &mut coder, model, layer: place.layer, channel, after_zero };
             after_zero = all_nearest_to_zero(sixteenths);
@@ -136,9 +138,6 @@ impl Stripe {
         let mut plane = Plane::new(place.rows, place.columns);
         let energy = || self.energy(model, place, self.planes.len());
         let zero = walk_plane(energy, &mut plane, coded, visitor)?;
-        if !zero {
-            plane.blur();
-        }
         self.planes.push((plane, place.stride_log2));
         Ok(zero)
     }

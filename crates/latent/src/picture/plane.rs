@@ -1,5 +1,7 @@
 //! One channel of one stripe: integers, what is coded of them, and what their neighbours say.
 
+use std::cell::OnceCell;
+
 use super::{ChannelContext, Reference};
 
 /// Magnitudes beyond this are contexts like this.
@@ -14,9 +16,10 @@ pub struct Plane {
     columns: usize,
     /// `(rows + 2·RIM) × (columns + 2·RIM)`.
     magnitudes: Vec<u16>,
-    /// `rows × columns`: each magnitude twice, and its four neighbours once; filled by [`blur`](Self::blur), nothing
-    /// in a plane of zeros.
-    blurred: Vec<u16>,
+    /// Whether a magnitude is not 0.
+    loud: bool,
+    /// `rows × columns`: each magnitude twice, and its four neighbours once; made when it is first asked for.
+    blurred: OnceCell<Vec<u16>>,
 }
 
 impl Plane {
@@ -24,7 +27,7 @@ impl Plane {
     #[must_use]
     pub fn new(rows: usize, columns: usize) -> Self {
         let magnitudes = vec![0; (rows + 2 * RIM) * (columns + 2 * RIM)];
-        Self { rows, columns, magnitudes, blurred: Vec::new() }
+        Self { rows, columns, magnitudes, loud: false, blurred: OnceCell::new() }
     }
 
     pub(crate) fn columns(&self) -> usize {
@@ -45,6 +48,7 @@ impl Plane {
     pub fn set(&mut self, row: usize, column: usize, coded: i32) {
         let at = (row + RIM) * self.pitch() + RIM + column;
         self.magnitudes[at] = coded.unsigned_abs().min(LARGEST) as u16;
+        self.loud |= coded != 0;
     }
 
     /// The magnitudes of a position's neighbours, in the order of [`NEIGHBOURS`](super::NEIGHBOURS).
@@ -55,28 +59,29 @@ impl Plane {
         [above[at], here[at - 1], above[at - 1], above[at + 1], higher[at], here[at - 2]]
     }
 
-    /// What a blurred plane says of a position: its magnitude twice, and those of its four neighbours.
+    /// What a whole plane says of a position: its magnitude twice, and those of its four neighbours.
     #[must_use]
     pub fn blurred(&self, row: usize, column: usize) -> u16 {
-        self.blurred.get(row * self.columns + column).copied().unwrap_or(0)
+        self.blur()[row * self.columns + column]
     }
 
-    /// Makes the whole plane a reference for later channels. A plane that stayed zero is one already.
-    pub fn blur(&mut self) {
-        let mut blurred = Vec::with_capacity(self.rows * self.columns);
-        for row in 0..self.rows as isize {
-            let (above, here, below) = (self.row(row - 1), self.row(row), self.row(row + 1));
-            for x in RIM..RIM + self.columns {
-                blurred.push(2 * here[x] + here[x - 1] + here[x + 1] + above[x] + below[x]);
+    fn blur(&self) -> &[u16] {
+        self.blurred.get_or_init(|| {
+            let mut blurred = Vec::with_capacity(self.rows * self.columns);
+            for row in 0..self.rows as isize {
+                let (above, here, below) = (self.row(row - 1), self.row(row), self.row(row + 1));
+                let columns = RIM..RIM + self.columns;
+                blurred
+                    .extend(columns.map(|x| 2 * here[x] + here[x - 1] + here[x + 1] + above[x] + below[x]));
             }
-        }
-        self.blurred = blurred;
+            blurred
+        })
     }
 
     /// Adds `weight` times what this plane says of a row of a plane that is `1 << shift` times as fine.
     fn refer(&self, row: usize, shift: u32, weight: u32, energies: &mut [u32]) {
         let start = (row >> shift) * self.columns;
-        let values = &self.blurred[start..start + self.columns];
+        let values = &self.blur()[start..start + self.columns];
         // The usual groups have a length that the compiler knows.
         match shift {
             0 => energies
@@ -133,7 +138,7 @@ impl<'a> Energy<'a> {
             references: references
                 .into_iter()
                 .zip(weights)
-                .filter(|((plane, _), _)| !plane.blurred.is_empty())
+                .filter(|((plane, _), _)| plane.loud)
                 .map(|((plane, shift), w)| (plane, shift, w))
                 .collect(),
             average: constant,

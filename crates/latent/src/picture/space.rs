@@ -143,7 +143,17 @@ impl PictureSpace {
         layers: &[Coefficients],
         id: IdOnWire,
     ) -> Result<Vec<u8>, LatentError> {
-        self.check_layers(header, layers.iter().map(Coefficients::values))?;
+        let lengths = layers.iter().enumerate().map(|(layer, coefficients)| {
+            let plane = self.layout.dims(layer, header.width, header.height).iter().product::<usize>();
+            match coefficients {
+                // Channels that are missing at the end are zeros.
+                Coefficients::Sixteenths(values) if values.len().is_multiple_of(plane.max(1)) => {
+                    values.len().max(self.layout.elements(layer, header.width, header.height))
+                }
+                other => other.values().len(),
+            }
+        });
+        self.check_layers(header, lengths)?;
         let mut payloads: Vec<Vec<Vec<u8>>> = vec![Vec::new(); layers.len()];
         for number in 0..self.stripes(header) {
             let mut stripe = Stripe::default();
@@ -206,7 +216,7 @@ impl PictureSpace {
     /// [`LatentError::Count`] when a layer does not fit the picture.
     pub fn dequantise(&self, picture: &DecodedPicture) -> Result<Vec<Vec<f32>>, LatentError> {
         let header = picture.header;
-        self.check_layers(header, picture.layers.iter().map(Vec::as_slice))?;
+        self.check_layers(header, picture.layers.iter().map(Vec::len))?;
         (0..self.layout.layers().len())
             .map(|layer| match picture.layers.get(layer) {
                 Some(integers) => self.quantiser.dequantise(layer, header.quality.index(), integers),
@@ -224,18 +234,19 @@ impl PictureSpace {
             .any(|channel| channel.predictor != [0; 4])
     }
 
-    fn check_layers<'a>(
+    /// `lengths` are how many values each layer has.
+    fn check_layers(
         &self,
         header: PictureHeader,
-        layers: impl ExactSizeIterator<Item = &'a [i16]>,
+        lengths: impl ExactSizeIterator<Item = usize>,
     ) -> Result<(), LatentError> {
         header.check()?;
-        let (found, expected) = (layers.len(), self.layout.layers().len());
+        let (found, expected) = (lengths.len(), self.layout.layers().len());
         if found == 0 || found > expected {
             return Err(LatentError::Count { what: "list of layers", found, expected });
         }
-        for (layer, values) in layers.enumerate() {
-            let (found, expected) = (values.len(), self.layout.elements(layer, header.width, header.height));
+        for (layer, found) in lengths.enumerate() {
+            let expected = self.layout.elements(layer, header.width, header.height);
             if found != expected {
                 return Err(LatentError::Count { what: "layer", found, expected });
             }

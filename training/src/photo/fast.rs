@@ -1,0 +1,143 @@
+//! The fast encoder: the lowest bands, foretold from the picture at half its size.
+//!
+//! Low frequencies survive halving, so a filter of half the length, a quarter of the samples, finds them nearly as well.
+//! Its weights are those of least squared error over real photographs, with the bands' symmetry.
+
+use std::path::Path;
+
+use burn::tensor::{
+    Device, Tensor, TensorData,
+    module::{avg_pool2d, conv2d},
+    ops::{AvgPoolOptions, ConvOptions},
+};
+use lopside_onnx::{GraphBuilder, proto::ModelProto};
+use nalgebra::DMatrix;
+
+use super::{
+    export::{BANDS, PICTURE, dims},
+    mirror,
+    model::PhotoModel,
+    spec::{STRIDE, Spec},
+    statistics,
+};
+use crate::TrainingError;
+
+/// Bands that it makes: those that a picture at a few tenths of a bit a pixel has much of.
+const KEPT: usize = 16;
+/// The sides of its filters, in samples of the halved picture, and their step.
+const SIDE: usize = STRIDE;
+const STEP: usize = STRIDE / 2;
+/// Every so many blocks of a photograph are looked at.
+const EVERY: usize = 5;
+/// What is added to the sums of squares, as a share of their mean, so that they can be solved.
+const RIDGE: f64 = 1e-5;
+
+/// The sums from which weights follow: samples by samples, and samples by bands.
+struct Sums {
+    squares: DMatrix<f64>,
+    products: DMatrix<f64>,
+}
+
+/// Fits the fast encoder to the photographs below `folder`.
+///
+/// # Errors
+/// [`TrainingError`] when a photograph cannot be read or there are too few to fit to.
+pub(crate) fn encoder(folder: &Path, model: &PhotoModel, spec: &Spec) -> Result<ModelProto, TrainingError> {
+    let kept = KEPT.min(spec.channels(0));
+    let inputs = 3 * SIDE * SIDE;
+    let mut sums = Sums { squares: DMatrix::zeros(inputs, inputs), products: DMatrix::zeros(inputs, kept) };
+    for picture in statistics::pictures(folder, spec)? {
+        let picture = picture?;
+        let bands = conv2d(picture.clone(), model.analysis.symmetric_bands(spec), None, strided(STRIDE));
+        let halved = avg_pool2d(picture, AvgPoolOptions::new([2, 2]).with_stride([2, 2]));
+        sums.add(&halved, &bands.narrow(1, 0, kept));
+    }
+    let weights = sums.solve(kept).ok_or_else(|| TrainingError::Model {
+        model: "fast encoder".into(),
+        reason: "the photographs are too few to fit it to".into(),
+    })?;
+    let weights = mirror::symmetric(weights, &spec.parities(0)[..kept]);
+    graph(kept, weights)
+}
+
+impl Sums {
+    /// Adds a picture: its halved samples `[1, 3, h/2, w/2]`, and what its bands are `[1, kept, …]`.
+    fn add(&mut self, halved: &Tensor<4>, bands: &Tensor<4>) {
+        let ([.., height, width], [_, kept, rows, columns]) = (halved.dims(), bands.dims());
+        let values = |x: &Tensor<4>| x.clone().into_data().try_to_vec::<f32>().unwrap_or_default();
+        let (samples, bands) = (values(halved), values(bands));
+        let places: Vec<[usize; 2]> =
+            (0..rows * columns).step_by(EVERY).map(|at| [at / columns, at % columns]).collect();
+        let patch = |place: [usize; 2], i: usize| {
+            let (colour, y, x) = (i / (SIDE * SIDE), i / SIDE % SIDE, i % SIDE);
+            samples[(colour * height + place[0] * STEP + y) * width + place[1] * STEP + x]
+        };
+        let inputs = self.squares.nrows();
+        let x = DMatrix::from_fn(inputs, places.len(), |i, n| f64::from(patch(places[n], i)));
+        let y = DMatrix::from_fn(places.len(), kept, |n, band| {
+            f64::from(bands[(band * rows + places[n][0]) * columns + places[n][1]])
+        });
+        self.squares += &x * x.transpose();
+        self.products += &x * y;
+    }
+
+    /// The weights `[kept, 3, 8, 8]`, when there are enough samples.
+    fn solve(mut self, kept: usize) -> Option<Tensor<4>> {
+        let ridge = RIDGE * self.squares.trace() / self.squares.nrows() as f64;
+        self.squares += DMatrix::identity(self.squares.nrows(), self.squares.nrows()) * ridge;
+        let weights = self.squares.cholesky()?.solve(&self.products);
+        // Column by column is band by band.
+        let values: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
+        Some(Tensor::from_data(TensorData::new(values, [kept, 3, SIDE, SIDE]), &Device::flex()))
+    }
+}
+
+fn graph(kept: usize, weights: Tensor<4>) -> Result<ModelProto, TrainingError> {
+    let values: Vec<f32> = weights.into_data().try_to_vec().unwrap_or_default();
+    let mut graph = GraphBuilder::new("photo-encoder-fast");
+    let picture = graph.input(PICTURE, &dims(3, "h", "w"));
+    let shape = [kept, 3, SIDE, SIDE].map(|extent| extent as i64);
+    let weight = graph.initializer("analysis", &shape, &values)?;
+    graph.conv(&picture, &weight, "", STEP as i64, 0, BANDS);
+    graph.output(BANDS, &dims(kept, "h8", "w8"));
+    Ok(graph.build())
+}
+
+fn strided(stride: usize) -> ConvOptions<2> {
+    ConvOptions::new([stride; 2], [0; 2], [1; 2], 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn low_bands_of_a_smooth_picture_are_found_in_half_of_it() {
+        let spec = Spec { luma: 64, chroma: 16, merges: vec![6, 4], width: 4, blocks: 1 };
+        let model = PhotoModel::new(&spec, &Device::flex());
+        let (height, width) = (16 * 8 + 8, 24 * 8 + 8);
+        let picture = |seed: usize| {
+            let wave = |i: usize| {
+                let (c, y, x) = (i / (height * width), i / width % height, i % width);
+                let phase = |a: usize, b: usize| (x * a + y * b + 40 * c * seed) as f32 / 60.0;
+                0.2 * phase(seed, 3).sin() + 0.1 * phase(5, seed + 1).cos() + 0.05 * phase(7 * seed, 9).sin()
+            };
+            let values: Vec<f32> = (0..3 * height * width).map(wave).collect();
+            Tensor::<4>::from_data(TensorData::new(values, [1, 3, height, width]), &Device::flex())
+        };
+        let halves = |picture: Tensor<4>| {
+            let bands = conv2d(picture.clone(), model.analysis.symmetric_bands(&spec), None, strided(STRIDE));
+            (avg_pool2d(picture, AvgPoolOptions::new([2, 2]).with_stride([2, 2])), bands.narrow(1, 0, 6))
+        };
+        let mut sums = Sums { squares: DMatrix::zeros(192, 192), products: DMatrix::zeros(192, 6) };
+        for seed in 1..5 {
+            let (halved, bands) = halves(picture(seed));
+            sums.add(&halved, &bands);
+        }
+        let weights = sums.solve(6).unwrap();
+        let (halved, bands) = halves(picture(6));
+        let found = conv2d(halved, weights, None, strided(STEP));
+        let energy = |x: Tensor<4>| x.square().sum().into_scalar::<f32>();
+        assert!(energy(found - bands.clone()) < 1e-2 * energy(bands));
+    }
+}
