@@ -59,21 +59,27 @@ fn a_photo_model_is_trained_calibrated_and_served() {
     let manifest: Value = serde_json::from_slice(&fs::read(bundle.join("bundle.json")).unwrap()).unwrap();
     let cost = manifest["encoder"]["cost"]["macs_per_pixel"].as_f64().unwrap();
     assert!(cost <= 1200.0, "{cost}");
+    let fast = manifest["encoder"]["fast"]["cost"]["macs_per_pixel"].as_f64().unwrap();
+    assert!(fast * 10.0 < cost, "{fast}");
 
     let picture = folder.path().join("new.png");
     photograph(9, 333, 251).save(&picture).unwrap();
     let cloud = Cloud::start(&[&bundle]);
     let out = folder.path().join("out");
     let mut bytes = Vec::new();
-    for (quality, at_least) in [("20", 26.0), ("80", 36.0)] {
+    let settings: [(&[&str], f64); 3] =
+        [(&["--quality", "20"], 26.0), (&["--quality", "80"], 36.0), (&["--quality", "20", "--fast"], 25.0)];
+    for (options, at_least) in settings {
         let mut send = binary("edge-encoder");
-        send.args(["send", "--quality", quality, "--endpoint"]).arg(&cloud.url).arg("--bundle").arg(&bundle);
+        send.arg("send").args(options).arg("--endpoint").arg(&cloud.url).arg("--bundle").arg(&bundle);
         let _ = stdout(send.arg("--out").arg(&out).arg(&picture));
         let (before, after) = (image::open(&picture).unwrap(), image::open(out.join("new.png")).unwrap());
         let psnr = psnr(&before, &DynamicImage::from(after.to_rgb8())).unwrap();
-        assert!(psnr > at_least, "quality {quality}: {psnr} dB");
+        assert!(psnr > at_least, "{options:?}: {psnr} dB");
         let report: Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
         bytes.push(report["pictures"][0]["frame_bytes"].as_u64().unwrap());
     }
     assert!(bytes[0] * 3 < bytes[1], "{bytes:?}");
+    // The fast encoder leaves the finest bands out.
+    assert!(bytes[2] < bytes[0] * 11 / 10, "{bytes:?}");
 }

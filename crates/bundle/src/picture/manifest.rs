@@ -70,9 +70,9 @@ pub struct PictureEncoderSpec {
     /// The tensor up to which rows of the picture do not know of each other but for `reach`: `[n, c, h/stride,
     /// w/stride]` of the finest layer's stride. Up to here a picture may be worked on in strips.
     pub bands: String,
-    /// A hurried encoder of the same bands.
+    /// A fast encoder of the same bands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fast: Option<FastEncoderSpec>,
+    pub fast: Option<Box<FastEncoderSpec>>,
     /// What it costs.
     pub cost: PictureCost,
 }

@@ -28,7 +28,7 @@ pub struct PictureDraft {
     pub input_tensor: String,
     /// The tensor up to which strips do not know of each other.
     pub bands: String,
-    /// A hurried encoder.
+    /// A fast encoder.
     pub fast: Option<FastDraft>,
     /// What the encoder costs.
     pub encoder_cost: PictureCost,
@@ -42,7 +42,7 @@ pub struct PictureDraft {
     pub heads: Vec<PictureDraftHead>,
 }
 
-/// The hurried encoder of a [`PictureDraft`].
+/// The fast encoder of a [`PictureDraft`].
 #[derive(Debug, Clone)]
 pub struct FastDraft {
     /// The ONNX file.
@@ -115,7 +115,7 @@ impl PictureDraft {
                 model: file_ref("encoder.onnx".into(), &self.encoder),
                 input: self.input_tensor.clone(),
                 bands: self.bands.clone(),
-                fast: self.fast.as_ref().map(FastDraft::spec),
+                fast: self.fast.as_ref().map(|fast| Box::new(fast.spec())),
                 cost: self.encoder_cost,
             },
             layers: self.layers.clone(),

@@ -61,8 +61,7 @@ impl Stripe {
     }
 
     /// The payload of the next layer, whose integers are decided on as they are coded: `planes` are in sixteenths of a
-    /// step. No channel of it may have a predictor; those that are missing
-    /// at the end are zeros.
+    /// step. No channel of it may have a predictor; those that are missing at the end are zeros.
     pub(crate) fn encode_deciding(
         &mut self,
         model: &ContextModel,

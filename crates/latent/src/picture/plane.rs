@@ -100,14 +100,18 @@ fn spread<const N: usize>(energies: &mut [u32], values: &[u16], weight: u32) {
     let (groups, rest) = energies.as_chunks_mut::<N>();
     let (whole, last) = values.split_at(groups.len());
     for (group, &value) in groups.iter_mut().zip(whole) {
-        group.iter_mut().for_each(|energy| *energy += weight * u32::from(value));
+        for energy in group {
+            *energy += weight * u32::from(value);
+        }
     }
     spread_by(N, rest, last, weight);
 }
 
 fn spread_by(group: usize, energies: &mut [u32], values: &[u16], weight: u32) {
     for (group, &value) in energies.chunks_mut(group).zip(values) {
-        group.iter_mut().for_each(|energy| *energy += weight * u32::from(value));
+        for energy in group {
+            *energy += weight * u32::from(value);
+        }
     }
 }
 
