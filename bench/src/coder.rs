@@ -5,7 +5,7 @@ use image::DynamicImage;
 use lopside_bundle::picture::PictureBundle;
 use lopside_latent::{
     IdOnWire, Limits,
-    picture::{PictureHeader, PictureSpace, Quality},
+    picture::{Coefficients, PictureHeader, PictureSpace, Quality},
 };
 use lopside_quality::{EncodeJob, encode_times};
 
@@ -41,7 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
 /// What the coder gets to do at one quality.
 struct Content {
     header: PictureHeader,
-    layers: Vec<Vec<i16>>,
+    layers: Vec<Coefficients>,
     frame: Vec<u8>,
 }
 
@@ -51,10 +51,12 @@ fn contents(bundle: &PictureBundle, picture: &DynamicImage) -> Result<(Vec<Conte
     let maps = PictureEncoder::new(bundle)?.layers(picture)?;
     let content = |quality: Quality| {
         let header = PictureHeader { width: picture.width(), height: picture.height(), grey: false, quality };
-        let quantise =
-            |(layer, maps): (usize, &Vec<f32>)| space.quantiser().quantise(layer, quality.index(), maps);
-        let layers = maps.iter().enumerate().map(quantise).collect::<Result<Vec<_>, _>>()?;
-        let frame = space.encode_integers(header, &layers, IdOnWire::Present)?;
+        let channels = |layer: usize| space.layout().layers()[layer].channels as usize;
+        let coefficients = |(layer, maps): (usize, &Vec<f32>)| {
+            space.coefficients(layer, channels(layer), quality.index(), maps)
+        };
+        let layers = maps.iter().enumerate().map(coefficients).collect::<Result<Vec<_>, _>>()?;
+        let frame = space.encode(header, &layers, IdOnWire::Present)?;
         Ok(Content { header, layers, frame })
     };
     let contents = qualities().map(content).collect::<Result<_, BenchError>>()?;
@@ -64,7 +66,7 @@ fn contents(bundle: &PictureBundle, picture: &DynamicImage) -> Result<(Vec<Conte
 impl Content {
     fn both_ways<'a>(&'a self, space: &'a PictureSpace, bpp: f64) -> [Job<'a>; 2] {
         let name = |way: &str| format!("{way}, quality {} ({bpp:.2} bpp)", self.header.quality.get());
-        let encode = || Ok(space.encode_integers(self.header, &self.layers, IdOnWire::Present)?.len());
+        let encode = || Ok(space.encode(self.header, &self.layers, IdOnWire::Present)?.len());
         let decode = || Ok(space.decode(&self.frame, &Limits::default()).map(|_| self.frame.len())?);
         [EncodeJob::new(name("encode"), encode), EncodeJob::new(name("decode"), decode)]
     }

@@ -1,5 +1,5 @@
-//! A photo model from nothing: a tiny training on made-up photographs, resumed, calibrated, and its frames through
-//! both binaries.
+//! A photo model from nothing: a tiny training on made-up photographs, resumed, calibrated, its decoder trained further,
+//! and its frames through both binaries.
 
 // A helper that cannot go on fails its test.
 #![allow(clippy::unwrap_used)]
@@ -61,6 +61,17 @@ fn a_photo_model_is_trained_calibrated_and_served() {
     assert!(cost <= 1200.0, "{cost}");
     let fast = manifest["encoder"]["fast"]["cost"]["macs_per_pixel"].as_f64().unwrap();
     assert!(fast * 10.0 < cost, "{fast}");
+
+    let mut finetune = binary("training");
+    finetune.args(["finetune-decoder", "--run"]).arg(&whole).arg("--bundle").arg(&bundle);
+    finetune.arg("--photos").arg(&photos).arg("--out").arg(folder.path().join("finetuned"));
+    let _ = stdout(finetune.args(["--steps", "4", "--batch", "2", "--crop", "64"]));
+    let after: Value = serde_json::from_slice(&fs::read(bundle.join("bundle.json")).unwrap()).unwrap();
+    assert_eq!(after["latent_space"], manifest["latent_space"]);
+    assert_eq!(after["encoder"], manifest["encoder"]);
+    let versions: Vec<_> =
+        after["heads"].as_array().unwrap().iter().map(|head| head["version"].clone()).collect();
+    assert_eq!(versions, [2, 1]);
 
     let picture = folder.path().join("new.png");
     photograph(9, 333, 251).save(&picture).unwrap();

@@ -9,15 +9,15 @@
 //! margin 8
 //! ```
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use image::{DynamicImage, Rgb, RgbImage, imageops};
 
 use crate::{
-    MAX_SHEET_PIXELS, QualityError,
+    QualityError,
     glyphs::{RasterHeight, advance, glyph},
-    peers,
     picture::Picture,
+    sheet,
 };
 
 const MARGIN: u32 = 8;
@@ -50,16 +50,12 @@ impl LabelledSheet {
     ///
     /// # Errors
     /// [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not supported,
-    /// [`QualityError::SheetTooLarge`] when the sheet would have more than [`MAX_SHEET_PIXELS`]. The sheet is then as it
-    /// was.
+    /// [`QualityError::SheetTooLarge`] when the sheet would have more than
+    /// [`MAX_SHEET_PIXELS`](crate::MAX_SHEET_PIXELS). The sheet is then as it was.
     pub fn push(&mut self, label: &str, picture: &DynamicImage) -> Result<(), QualityError> {
         let shape = Picture::new(picture)?.shape;
         let cell = (self.cell.0.max(shape.width), self.cell.1.max(shape.height));
-        let (width, height) = self.size(cell, self.cells.len() as u64 + 1);
-        let limit = MAX_SHEET_PIXELS;
-        if width.saturating_mul(height) > limit {
-            return Err(QualityError::SheetTooLarge { width, height, limit });
-        }
+        sheet::check_size(self.size(cell, self.cells.len() as u64 + 1))?;
         self.cell = cell;
         self.cells.push((label.to_owned(), picture.to_rgb8()));
         Ok(())
@@ -85,11 +81,7 @@ impl LabelledSheet {
     /// # Errors
     /// [`QualityError::Save`] when the file cannot be written, [`QualityError::Codec`] when PNG fails.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<(), QualityError> {
-        let path = path.as_ref();
-        let sheet = DynamicImage::ImageRgb8(self.render());
-        let png = peers::png_encode(&Picture::new(&sheet)?)?;
-        fs::write(path, png)
-            .map_err(|error| QualityError::Save { path: path.to_owned(), reason: error.to_string() })
+        sheet::save(path.as_ref(), self.render())
     }
 
     /// Width and height of a sheet in pixels.

@@ -57,7 +57,7 @@ impl ContactSheet {
         let largest = shapes
             .iter()
             .fold(self.largest, |(width, height), shape| (width.max(shape.width), height.max(shape.height)));
-        self.check_size(largest, self.pairs.len() as u64 + 1)?;
+        check_size(self.size(largest, self.pairs.len() as u64 + 1))?;
         self.largest = largest;
         self.pairs.push([top.to_rgb8(), bottom.to_rgb8()]);
         Ok(())
@@ -81,18 +81,7 @@ impl ContactSheet {
     /// # Errors
     /// [`QualityError::Save`] when the file cannot be written, [`QualityError::Codec`] when PNG fails.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<(), QualityError> {
-        let path = path.as_ref();
-        let sheet = DynamicImage::ImageRgb8(self.render());
-        let png = peers::png_encode(&Picture::new(&sheet)?)?;
-        fs::write(path, png)
-            .map_err(|error| QualityError::Save { path: path.to_owned(), reason: error.to_string() })
-    }
-
-    fn check_size(&self, largest: (u32, u32), pairs: u64) -> Result<(), QualityError> {
-        let (width, height) = self.size(largest, pairs);
-        let limit = MAX_SHEET_PIXELS;
-        let fits = width.saturating_mul(height) <= limit;
-        if fits { Ok(()) } else { Err(QualityError::SheetTooLarge { width, height, limit }) }
+        save(path.as_ref(), self.render())
     }
 
     /// Width and height of a sheet in pixels. They saturate, for they are asked before the limit is known to hold.
@@ -120,6 +109,20 @@ impl ContactSheet {
             }
         }
     }
+}
+
+/// Whether a sheet of this width and height is small enough to be drawn.
+pub(crate) fn check_size((width, height): (u64, u64)) -> Result<(), QualityError> {
+    let limit = MAX_SHEET_PIXELS;
+    let fits = width.saturating_mul(height) <= limit;
+    if fits { Ok(()) } else { Err(QualityError::SheetTooLarge { width, height, limit }) }
+}
+
+/// Writes a sheet as a PNG file, in place of any file of that name.
+pub(crate) fn save(path: &Path, sheet: RgbImage) -> Result<(), QualityError> {
+    let png = peers::png_encode(&Picture::new(&DynamicImage::ImageRgb8(sheet))?)?;
+    fs::write(path, png)
+        .map_err(|error| QualityError::Save { path: path.to_owned(), reason: error.to_string() })
 }
 
 #[cfg(test)]
@@ -199,7 +202,7 @@ mod tests {
         );
         assert_eq!((sheet.pairs.len(), sheet.size(sheet.largest, 1)), (1, before));
         let huge = ContactSheet::new(u32::MAX, u32::MAX).unwrap();
-        let error = huge.check_size((u32::MAX, u32::MAX), u64::MAX).unwrap_err();
+        let error = check_size(huge.size((u32::MAX, u32::MAX), u64::MAX)).unwrap_err();
         assert!(matches!(error, QualityError::SheetTooLarge { .. }));
     }
 

@@ -104,7 +104,12 @@ pub(crate) fn finetune(args: &FinetuneArgs) -> Result<(), TrainingError> {
     let space = bundle.manifest.latent_space.to_string();
     let head = bundles::head(&run.model(&Device::flex())?, &run.origin.options.spec(), &space, version)?;
     add_head(&args.bundle, &head)?;
-    eprintln!("{} has head {:?} version {version}", args.bundle.display(), head.name);
+    eprintln!(
+        "{} has head {:?} version {version}; its card still shows the figures of the one before: `training evaluate` \
+         measures",
+        args.bundle.display(),
+        head.name
+    );
     Ok(())
 }
 
