@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Instant};
 
 use lopside_latent::{LatentError, Limits, latent_space_of};
 
-use crate::{Format, Output, Registry, ServeError, picture::pixels_in_memory, registry::Served, room::Room};
+use crate::{
+    Format, Output, Registry, SentInput, ServeError, picture::pixels_in_memory, registry::Served, room::Room,
+};
 
 /// The most frames of one request.
 pub const MAX_FRAMES: usize = 64;
@@ -20,6 +22,29 @@ pub struct Wanted {
     pub format: Format,
 }
 
+/// Frames and what to make of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a, F> {
+    /// The frames, 1 to [`MAX_FRAMES`], all of one latent space.
+    pub frames: &'a [F],
+    /// The bundle's name; empty when the first frame's latent-space id says which.
+    pub bundle: &'a str,
+    /// What the frames were made of, for heads that score: none, or one a frame.
+    pub inputs: &'a [SentInput],
+    /// At most [`MAX_OUTPUTS`]; none for the bundle's first head in its natural format.
+    pub wanted: &'a [Wanted],
+    /// When the answer is of no use any more.
+    pub deadline: Option<Instant>,
+}
+
+impl<'a, F> Request<'a, F> {
+    /// These frames by the first head of the bundle that their ids name, in its natural format.
+    #[must_use]
+    pub fn new(frames: &'a [F]) -> Self {
+        Self { frames, bundle: "", inputs: &[], wanted: &[], deadline: None }
+    }
+}
+
 /// Decodes frames with the heads of a registry; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Decoder {
@@ -31,6 +56,7 @@ pub struct Decoder {
 /// A request whose bundle is known; at least one frame, at least one output.
 pub(crate) struct Ask<'a, F> {
     pub(crate) frames: &'a [F],
+    pub(crate) inputs: &'a [SentInput],
     pub(crate) wanted: &'a [Wanted],
     pub(crate) limits: &'a Limits,
     pub(crate) deadline: Option<Instant>,
@@ -50,26 +76,22 @@ impl Decoder {
         &self.registry
     }
 
-    /// What the wanted heads make of every frame, in the order of the frames and, inside, of `wanted`. `bundle`
-    /// may be empty: then the first frame's latent-space id says which. All frames are of one latent space. With
-    /// nothing wanted, the bundle's first head answers in its natural format.
+    /// What the wanted heads make of every frame, in the order of the frames and, inside, of what is wanted.
     ///
     /// # Errors
-    /// [`ServeError`]; of a bad frame with its index.
-    #[tracing::instrument(skip_all, fields(frames = frames.len(), bundle))]
+    /// [`ServeError`]; of a bad frame or input with its index.
+    #[tracing::instrument(skip_all, fields(frames = request.frames.len(), bundle))]
     pub async fn decode<F: AsRef<[u8]> + Clone + Send + Sync + 'static>(
         &self,
-        frames: &[F],
-        bundle: &str,
-        wanted: &[Wanted],
-        deadline: Option<Instant>,
+        request: Request<'_, F>,
     ) -> Result<Vec<Vec<Output>>, ServeError> {
-        check_counts(frames.len(), wanted.len())?;
+        let Request { frames, bundle, inputs, wanted, deadline } = request;
+        check_counts(frames.len(), inputs.len(), wanted.len())?;
         let served = self.resolve(frames, bundle)?;
         tracing::Span::current().record("bundle", served.name());
         let natural = [Wanted { head: String::new(), format: Format::Natural }];
         let wanted = if wanted.is_empty() { &natural } else { wanted };
-        let ask = Ask { frames, wanted, limits: &self.limits, deadline };
+        let ask = Ask { frames, inputs, wanted, limits: &self.limits, deadline };
         match served.as_ref() {
             Served::Vector(service) => service.decode(&ask).await,
             Served::Picture(service) => service.decode(&ask, &self.room).await,
@@ -96,9 +118,12 @@ impl Decoder {
     }
 }
 
-fn check_counts(frames: usize, outputs: usize) -> Result<(), ServeError> {
+fn check_counts(frames: usize, inputs: usize, outputs: usize) -> Result<(), ServeError> {
     if !(1..=MAX_FRAMES).contains(&frames) {
         return Err(ServeError::Request(format!("a request has 1 to {MAX_FRAMES} frames, not {frames}")));
+    }
+    if inputs != 0 && inputs != frames {
+        return Err(ServeError::Request(format!("a request has no inputs or one a frame, not {inputs}")));
     }
     if outputs > MAX_OUTPUTS {
         return Err(ServeError::Request(format!(

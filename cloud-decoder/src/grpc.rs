@@ -3,13 +3,16 @@
 use std::time::{Duration, Instant};
 
 use lopside_bundle::{
-    HeadKind, HeadSpec,
+    HeadKind, HeadSpec, LatentSpec,
     picture::{LayerSpec, PictureHeadSpec},
 };
 use lopside_proto::v1::{self, decoder_service_server::DecoderService};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-use crate::{Decoder, Format, Output, ServeError, Value, Wanted, registry::Served};
+use crate::{
+    Anomaly, AnomalyPart, Decoder, Format, Output, Request as Call, SentInput, ServeError, Value, Wanted,
+    registry::Served,
+};
 
 /// The service over a decoder.
 #[derive(Debug, Clone)]
@@ -30,9 +33,11 @@ impl DecoderService for Grpc {
         request: Request<v1::DecodeRequest>,
     ) -> Result<Response<v1::DecodeResponse>, Status> {
         let deadline = deadline_of(request.metadata());
-        let v1::DecodeRequest { frames, bundle, outputs } = request.into_inner();
+        let v1::DecodeRequest { frames, bundle, outputs, inputs } = request.into_inner();
+        let inputs: Vec<SentInput> = inputs.into_iter().map(input_of).collect::<Result<_, _>>()?;
         let wanted: Vec<Wanted> = outputs.into_iter().map(wanted_of).collect::<Result<_, _>>()?;
-        let answers = self.decoder.decode(&frames, &bundle, &wanted, deadline).await?;
+        let request = Call { frames: &frames, bundle: &bundle, inputs: &inputs, wanted: &wanted, deadline };
+        let answers = self.decoder.decode(request).await?;
         let frames = answers
             .into_iter()
             .map(|outputs| v1::DecodedFrame { outputs: outputs.into_iter().map(output_of).collect() })
@@ -63,15 +68,36 @@ fn wanted_of(output: v1::OutputRequest) -> Result<Wanted, ServeError> {
         Ok(v1::OutputFormat::Tensor) => Format::Tensor,
         Ok(v1::OutputFormat::Png) => Format::Png,
         Ok(v1::OutputFormat::ClassScores) => Format::ClassScores,
+        Ok(v1::OutputFormat::Anomaly) => Format::Anomaly,
         Err(_) => return Err(ServeError::Request(format!("output format {} is not known", output.format))),
     };
     Ok(Wanted { head: output.head, format })
+}
+
+fn input_of(input: v1::Input) -> Result<SentInput, ServeError> {
+    match input.value {
+        Some(v1::input::Value::Picture(bytes)) => Ok(SentInput::Picture(bytes)),
+        Some(v1::input::Value::Tensor(tensor)) => Ok(SentInput::Numbers(tensor.values)),
+        None => Err(ServeError::Request("an input is neither a picture nor a tensor".into())),
+    }
+}
+
+fn anomaly_of(anomaly: Anomaly) -> v1::Anomaly {
+    let part = |AnomalyPart { name, value, quantile }| v1::AnomalyPart { name, value, quantile };
+    v1::Anomaly {
+        score: anomaly.score,
+        quantile: anomaly.quantile,
+        anomalous: anomaly.anomalous,
+        parts: anomaly.parts.into_iter().map(part).collect(),
+        heat_map: anomaly.heat_map.unwrap_or_default(),
+    }
 }
 
 fn output_of(output: Output) -> v1::Output {
     let value = match output.value {
         Value::Tensor { shape, values } => v1::output::Value::Tensor(v1::Tensor { shape, values }),
         Value::Png(png) => v1::output::Value::Png(png),
+        Value::Anomaly(anomaly) => v1::output::Value::Anomaly(anomaly_of(anomaly)),
         Value::ClassScores(scores) => v1::output::Value::ClassScores(v1::ClassScores {
             scores: scores
                 .into_iter()
@@ -91,7 +117,7 @@ fn bundle_of(served: &Served) -> v1::Bundle {
             latent_space,
             latent_shape: service.space.shape().dims().to_vec(),
             heads: service.heads().map(head_of).collect(),
-            layers: Vec::new(),
+            layers: service.manifest.latent.iter().map(latent_of).collect(),
         },
         Served::Picture(service) => v1::Bundle {
             name: service.manifest.name.clone(),
@@ -105,10 +131,14 @@ fn bundle_of(served: &Served) -> v1::Bundle {
 }
 
 fn head_of(head: &HeadSpec) -> v1::Head {
-    let (kind, labels) = match &head.kind {
-        HeadKind::Reconstruct { .. } => (v1::HeadKind::Reconstruct, Vec::new()),
-        HeadKind::Classify { labels } => (v1::HeadKind::Classify, labels.clone()),
+    let kind = match &head.kind {
+        HeadKind::Reconstruct(_) => v1::HeadKind::Reconstruct,
+        HeadKind::Classify { .. } => v1::HeadKind::Classify,
+        HeadKind::Series(_) => v1::HeadKind::Series,
+        HeadKind::Score(_) => v1::HeadKind::Score,
+        HeadKind::Tensor {} => v1::HeadKind::Tensor,
     };
+    let labels = if let HeadKind::Classify { labels } = &head.kind { labels.clone() } else { Vec::new() };
     v1::Head {
         name: head.name.clone(),
         version: head.version,
@@ -134,7 +164,13 @@ fn picture_head_of(head: &PictureHeadSpec) -> v1::Head {
 }
 
 fn layer_of(layer: &LayerSpec) -> v1::Layer {
-    v1::Layer { tensor: layer.tensor.clone(), channels: layer.channels, stride: layer.stride }
+    let LayerSpec { tensor, channels, stride } = layer.clone();
+    v1::Layer { tensor, channels, stride, shape: Vec::new() }
+}
+
+fn latent_of(layer: &LatentSpec) -> v1::Layer {
+    let shape = layer.tensor.item_dims().unwrap_or_default();
+    v1::Layer { tensor: layer.tensor.name.clone(), shape, ..v1::Layer::default() }
 }
 
 /// The deadline of the `grpc-timeout` header: up to 8 digits and a unit.

@@ -1,12 +1,13 @@
 //! The cloud: frames in, what the heads make of them out.
 //!
 //! ```text
-//! grpc ─┐            ┌─► vector ──┐                ┌─► output (tensor, PNG, class scores)
+//! grpc ─┐            ┌─► vector ──┐                ┌─► output (tensor, PNG, class scores, anomaly)
 //!       ├─► decode ──┤            ├─► engine queue ─┤
 //! http ─┘   (checks) └─► picture ─┘   one thread a session (ONNX Runtime)
 //! ```
 //! The library half is what tests and the training crate use to run the very path that ships.
 
+mod anomaly;
 pub mod cli;
 mod config;
 mod decode;
@@ -23,13 +24,16 @@ mod picture;
 mod registry;
 mod room;
 mod runtime;
+mod sent;
 pub mod serve;
 mod vector;
 
+pub use anomaly::{Anomaly, AnomalyPart};
 pub use config::Settings;
-pub use decode::{Decoder, MAX_FRAMES, MAX_OUTPUTS, Wanted};
+pub use decode::{Decoder, MAX_FRAMES, MAX_OUTPUTS, Request, Wanted};
 pub use error::{ServeError, StartError};
 pub use output::{Format, Output, Value};
 pub use picture::PictureDecoder;
 pub use registry::Registry;
 pub use runtime::{Device, Runtime};
+pub use sent::SentInput;

@@ -1,4 +1,4 @@
-//! A head's model in ONNX Runtime: tensors in by name, one tensor out.
+//! A head's model in ONNX Runtime: tensors in and out by name.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use crate::Runtime;
 pub(crate) struct Io {
     /// The inputs.
     pub(crate) inputs: Vec<String>,
-    /// The output.
-    pub(crate) output: String,
+    /// The outputs.
+    pub(crate) outputs: Vec<String>,
     /// The latent space it reads; a model that names another one in its metadata is refused.
     pub(crate) latent_space: String,
 }
@@ -37,18 +37,23 @@ pub(crate) struct Input {
 pub(crate) struct Question {
     /// All inputs of the model.
     pub(crate) inputs: Vec<Input>,
-    /// Values of the output, over the whole batch.
-    pub(crate) output_len: usize,
+    /// Values of each output, over the whole batch.
+    pub(crate) output_lens: Vec<usize>,
 }
 
 /// What a run made. The values stay where ONNX Runtime has put them, because a picture is large.
 #[derive(Debug)]
-pub(crate) struct Answer(Tensor<f32>);
+pub(crate) struct Answer(Vec<Tensor<f32>>);
 
 impl Answer {
-    /// The values, row-major.
+    /// The values of the first output, row-major.
     pub(crate) fn values(&self) -> &[f32] {
-        self.0.extract_tensor().1
+        self.output(0).unwrap_or_default()
+    }
+
+    /// The values of an output, row-major, when there is one of this number.
+    pub(crate) fn output(&self, number: usize) -> Option<&[f32]> {
+        self.0.get(number).map(|output| output.extract_tensor().1)
     }
 }
 
@@ -56,7 +61,7 @@ impl Answer {
 #[derive(Debug)]
 pub(crate) struct Model {
     session: Session,
-    output: String,
+    outputs: Vec<String>,
 }
 
 impl Model {
@@ -67,7 +72,7 @@ impl Model {
     pub(crate) fn load(runtime: &Runtime, model: &[u8], io: &Io, warm_up: &Question) -> Result<Self, String> {
         let session = runtime.session(model)?;
         check(&session, io)?;
-        let mut model = Self { session, output: io.output.clone() };
+        let mut model = Self { session, outputs: io.outputs.clone() };
         model.run(warm_up)?;
         Ok(model)
     }
@@ -75,20 +80,22 @@ impl Model {
     /// One run.
     ///
     /// # Errors
-    /// What ONNX Runtime says, or that the output is not of the expected size.
+    /// What ONNX Runtime says, or that an output is not of the expected size.
     pub(crate) fn run(&mut self, question: &Question) -> Result<Answer, String> {
         let text = |error: ort::Error| error.to_string();
         let inputs = question.inputs.iter().map(view).collect::<Result<Vec<_>, _>>().map_err(text)?;
         let mut outputs = self.session.run(inputs).map_err(text)?;
-        let output = outputs.remove(&self.output).ok_or("the output is missing")?;
-        let output: Tensor<f32> = output.downcast().map_err(text)?;
-        let (_, values) = output.try_extract_tensor::<f32>().map_err(text)?;
-        let (found, expected) = (values.len(), question.output_len);
-        if found == expected {
-            Ok(Answer(output))
-        } else {
-            Err(format!("the head made {found} values instead of {expected}"))
-        }
+        let take = |(name, &expected): (&String, &usize)| {
+            let output = outputs.remove(name).ok_or_else(|| format!("the output {name:?} is missing"))?;
+            let output: Tensor<f32> = output.downcast().map_err(text)?;
+            let found = output.try_extract_tensor::<f32>().map_err(text)?.1.len();
+            if found == expected {
+                Ok(output)
+            } else {
+                Err(format!("the head made {found} values of {name:?} instead of {expected}"))
+            }
+        };
+        self.outputs.iter().zip(&question.output_lens).map(take).collect::<Result<_, _>>().map(Answer)
     }
 }
 
@@ -102,8 +109,8 @@ fn check(session: &Session, io: &Io) -> Result<(), String> {
     if let Some(missing) = io.inputs.iter().find(|input| !has(session.inputs(), input)) {
         return Err(format!("its model has no input {missing:?}"));
     }
-    if !has(session.outputs(), &io.output) {
-        return Err(format!("its model has no output {:?}", io.output));
+    if let Some(missing) = io.outputs.iter().find(|output| !has(session.outputs(), output)) {
+        return Err(format!("its model has no output {missing:?}"));
     }
     let named = session.metadata().ok().and_then(|metadata| metadata.custom(LATENT_SPACE_KEY));
     match named {

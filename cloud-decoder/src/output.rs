@@ -2,15 +2,15 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
-use lopside_bundle::{Channels, HeadKind, HeadSpec, Preprocess};
+use image::{DynamicImage, ImageFormat};
+use lopside_bundle::{HeadKind, HeadSpec};
 
-use crate::ServeError;
+use crate::{Anomaly, ServeError};
 
 /// How to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// PNG of a picture, class scores of a classification.
+    /// PNG of a picture, class scores of a classification, an anomaly of a score, numbers in their own units.
     Natural,
     /// The raw numbers.
     Tensor,
@@ -18,6 +18,8 @@ pub enum Format {
     Png,
     /// A probability a class.
     ClassScores,
+    /// How unusual the frame is.
+    Anomaly,
 }
 
 /// What a head can make.
@@ -27,6 +29,22 @@ pub(crate) enum Makes {
     Pictures,
     /// Class scores, or the logits as a tensor.
     ClassScores,
+    /// Anomalies, or the columns as a tensor.
+    Anomalies,
+    /// Tensors.
+    Numbers,
+}
+
+impl Makes {
+    /// What a head of this kind makes.
+    pub(crate) fn of(kind: &HeadKind) -> Self {
+        match kind {
+            HeadKind::Reconstruct(_) => Self::Pictures,
+            HeadKind::Classify { .. } => Self::ClassScores,
+            HeadKind::Score(_) => Self::Anomalies,
+            HeadKind::Series(_) | HeadKind::Tensor {} => Self::Numbers,
+        }
+    }
 }
 
 /// What a head made of one frame.
@@ -54,38 +72,58 @@ pub enum Value {
     Png(Vec<u8>),
     /// Labels and probabilities, most probable first.
     ClassScores(Vec<(String, f32)>),
+    /// How unusual the frame is.
+    Anomaly(Anomaly),
 }
 
-/// Turns the numbers of one frame into the answer.
-pub(crate) fn make(
-    spec: &HeadSpec,
-    preprocess: &Preprocess,
-    format: Format,
-    values: &[f32],
-) -> Result<Output, ServeError> {
-    let value = match (&spec.kind, format) {
-        (_, Format::Tensor) => {
-            Value::Tensor { shape: spec.output.item_dims().unwrap_or_default(), values: values.to_vec() }
-        }
-        (HeadKind::Reconstruct { width, height, channels }, Format::Natural | Format::Png) => {
-            Value::Png(png(values, (*width, *height), *channels, preprocess)?)
+/// Whether a head can answer so.
+///
+/// # Errors
+/// [`ServeError::Request`] when it cannot.
+pub(crate) fn check(spec: &HeadSpec, format: Format) -> Result<(), ServeError> {
+    let fits = match (&spec.kind, format) {
+        (_, Format::Natural | Format::Tensor)
+        | (HeadKind::Reconstruct(_), Format::Png)
+        | (HeadKind::Classify { .. }, Format::ClassScores)
+        | (HeadKind::Score(_), Format::Anomaly) => true,
+        (_, Format::Png | Format::ClassScores | Format::Anomaly) => false,
+    };
+    if fits { Ok(()) } else { Err(mismatch(&spec.name, Makes::of(&spec.kind), format)) }
+}
+
+/// Turns the numbers of one frame into the answer of a head that does not score.
+pub(crate) fn value(spec: &HeadSpec, format: Format, values: &[f32]) -> Result<Value, ServeError> {
+    let tensor =
+        |values: Vec<f32>| Value::Tensor { shape: spec.output.item_dims().unwrap_or_default(), values };
+    Ok(match (&spec.kind, format) {
+        (HeadKind::Reconstruct(picture), Format::Natural | Format::Png) => {
+            let picture = lopside_input::picture_of_samples(values, picture);
+            let wrong = || ServeError::Internal("a reconstruction has the wrong size".into());
+            Value::Png(encode_png(&picture.ok_or_else(wrong)?)?)
         }
         (HeadKind::Classify { labels }, Format::Natural | Format::ClassScores) => {
             Value::ClassScores(class_scores(values, labels))
         }
-        (HeadKind::Reconstruct { .. }, Format::ClassScores) => {
-            return Err(no_class_scores(&spec.name));
-        }
-        (HeadKind::Classify { .. }, Format::Png) => {
-            return Err(mismatch(&spec.name, "classifies, it makes no pictures"));
-        }
-    };
-    Ok(Output { head: spec.name.clone(), version: spec.version, value })
+        (HeadKind::Series(series), Format::Natural) => tensor(lopside_input::restored(values, series)),
+        _ => tensor(values.to_vec()),
+    })
 }
 
-/// Why a head that makes pictures makes no class scores.
-pub(crate) fn no_class_scores(head: &str) -> ServeError {
-    mismatch(head, "makes pictures, not class scores")
+/// Why a head does not answer so.
+pub(crate) fn mismatch(head: &str, makes: Makes, format: Format) -> ServeError {
+    let makes = match makes {
+        Makes::Pictures => "makes pictures",
+        Makes::ClassScores => "classifies",
+        Makes::Anomalies => "scores",
+        Makes::Numbers => "makes numbers",
+    };
+    let asked = match format {
+        Format::Natural | Format::Tensor => "tensors",
+        Format::Png => "pictures",
+        Format::ClassScores => "class scores",
+        Format::Anomaly => "anomalies",
+    };
+    ServeError::Request(format!("head {head:?} {makes}, it makes no {asked}"))
 }
 
 /// A PNG file of a picture.
@@ -93,35 +131,6 @@ pub(crate) fn encode_png(picture: &DynamicImage) -> Result<Vec<u8>, ServeError> 
     let mut out = Cursor::new(Vec::new());
     picture.write_to(&mut out, ImageFormat::Png).map_err(|error| ServeError::Internal(error.to_string()))?;
     Ok(out.into_inner())
-}
-
-fn mismatch(head: &str, what: &str) -> ServeError {
-    ServeError::Request(format!("head {head:?} {what}"))
-}
-
-/// Samples in `low…high` to 0…255, rounded to nearest and clamped; planes to pixels.
-fn png(
-    values: &[f32],
-    (width, height): (u32, u32),
-    channels: Channels,
-    preprocess: &Preprocess,
-) -> Result<Vec<u8>, ServeError> {
-    let scale = 255.0 / (preprocess.high - preprocess.low);
-    // A float to u8 cast saturates, so values outside the range are clamped.
-    let sample = |value: f32| ((value - preprocess.low) * scale).round() as u8;
-    let plane = width as usize * height as usize;
-    let picture: Option<DynamicImage> = match channels {
-        Channels::Grey => {
-            GrayImage::from_raw(width, height, values.iter().copied().map(sample).collect()).map(Into::into)
-        }
-        Channels::Rgb => {
-            let pixels = (0..plane).flat_map(|i| [values[i], values[plane + i], values[2 * plane + i]]);
-            RgbImage::from_raw(width, height, pixels.map(sample).collect()).map(Into::into)
-        }
-    };
-    let picture =
-        picture.ok_or_else(|| ServeError::Internal("a reconstruction has the wrong size".into()))?;
-    encode_png(&picture)
 }
 
 /// Softmax, with the largest logit taken off first so that nothing overflows.
@@ -146,14 +155,5 @@ mod tests {
         assert_eq!(scores[0].0, "b");
         assert!((scores.iter().map(|score| score.1).sum::<f32>() - 1.0).abs() < 1e-6);
         assert!((scores[0].1 - 0.731_058_6).abs() < 1e-6);
-    }
-
-    #[test]
-    fn samples_are_rounded_and_clamped_and_planes_become_pixels() {
-        let preprocess = Preprocess { width: 2, height: 1, channels: Channels::Rgb, low: -1.0, high: 1.0 };
-        let values = [-1.0, 1.0, 0.0, 2.0, -3.0, 0.002];
-        let png = png(&values, (2, 1), Channels::Rgb, &preprocess).unwrap();
-        let picture = image::load_from_memory(&png).unwrap().to_rgb8();
-        assert_eq!(picture.as_raw(), &[0, 128, 0, 255, 255, 128]);
     }
 }

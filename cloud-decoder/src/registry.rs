@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use lopside_bundle::{HeadKind, Part, picture::AnyBundle};
+use lopside_bundle::{Part, picture::AnyBundle};
 use lopside_latent::LatentSpaceId;
 
 use crate::{
@@ -108,10 +108,7 @@ impl Served {
     /// What a head makes; the first one when the name is empty.
     pub(crate) fn makes(&self, head: &str) -> Result<Makes, ServeError> {
         match self {
-            Self::Vector(service) => Ok(match service.head(head)?.spec.kind {
-                HeadKind::Reconstruct { .. } => Makes::Pictures,
-                HeadKind::Classify { .. } => Makes::ClassScores,
-            }),
+            Self::Vector(service) => service.head(head).map(|head| Makes::of(&head.spec.kind)),
             Self::Picture(service) => service.head(head).map(|_| Makes::Pictures),
         }
     }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::{Bundle, HeadSpec, Manifest, TensorSpec};
-use lopside_latent::LatentSpace;
+use lopside_bundle::{Bundle, HeadKind, HeadSpec, Manifest, TensorSpec};
+use lopside_latent::{LatentError, LatentSpace};
 
 use crate::{
-    Output, ServeError, StartError,
+    Output, ServeError, StartError, Value,
+    anomaly::{self, Evidence},
     decode::Ask,
     heads::{self, ServedHead, Starter},
-    model::{Input, Io, Model, Question},
-    output,
+    model::{Answer, Input, Io, Model, Question},
+    output::{self, Format},
+    sent,
 };
 
 /// The frame version of fixed latents.
@@ -24,6 +26,15 @@ pub(crate) struct VectorService {
     heads: Vec<ServedHead<HeadSpec>>,
 }
 
+/// The latents of a request's frames.
+struct Latents {
+    count: usize,
+    /// The layers by their tensors, each of all frames one after the other.
+    layers: Vec<Input>,
+    /// What each latent costs, in bits.
+    bits: Vec<f64>,
+}
+
 impl VectorService {
     /// Starts the engines.
     ///
@@ -31,15 +42,17 @@ impl VectorService {
     /// [`StartError::Head`] naming the head that was refused.
     pub(crate) fn start(bundle: Bundle, starter: Starter<'_>) -> Result<Self, StartError> {
         let Bundle { manifest, space, heads, .. } = bundle;
+        let zeros = Latents::new(&manifest, &space, &[vec![0; space.len()]]);
         let start = |head: lopside_bundle::Head| {
             let io = Io {
-                inputs: vec![head.spec.input.name.clone()],
-                output: head.spec.output.name.clone(),
+                inputs: head.spec.inputs.clone(),
+                outputs: outputs(&head.spec).map(|tensor| tensor.name.clone()).collect(),
                 latent_space: space.id().to_string(),
             };
-            let zeros = vec![0.0; space.quantiser().gains().len()];
-            let warm_up = question(&head.spec, Arc::new(zeros), 1);
-            let model = Model::load(starter.runtime, &head.model, &io, &warm_up);
+            let zeros = zeros.as_ref().map_err(ToString::to_string);
+            let model = zeros.and_then(|zeros| {
+                Model::load(starter.runtime, &head.model, &io, &zeros.question(&head.spec))
+            });
             ServedHead::start(starter, &manifest.name, head.spec, model)
         };
         let heads = heads.into_iter().map(start).collect::<Result<_, _>>()?;
@@ -59,48 +72,108 @@ impl VectorService {
     /// What the wanted heads make of every frame.
     ///
     /// # Errors
-    /// [`ServeError`]; of a bad frame with its index.
+    /// [`ServeError`]; of a bad frame or input with its index.
     pub(crate) async fn decode<F: AsRef<[u8]>>(
         &self,
         ask: &Ask<'_, F>,
     ) -> Result<Vec<Vec<Output>>, ServeError> {
         let heads = ask.wanted.iter().map(|wanted| self.head(&wanted.head)).collect::<Result<Vec<_>, _>>()?;
-        let latents = Arc::new(self.latents(ask)?);
-        let count = ask.frames.len();
+        for (wanted, head) in ask.wanted.iter().zip(&heads) {
+            output::check(&head.spec, wanted.format)?;
+        }
+        let latents = self.latents(ask)?;
+        let inputs = self.inputs(ask)?;
         let mut answers: Vec<Vec<Output>> =
             ask.frames.iter().map(|_| Vec::with_capacity(heads.len())).collect();
         for (wanted, head) in ask.wanted.iter().zip(heads) {
-            let question = question(&head.spec, Arc::clone(&latents), count);
-            let made = head.engine.run(question, ask.deadline).await?;
-            let each = made.values().len() / count;
-            for (answer, values) in answers.iter_mut().zip(made.values().chunks_exact(each)) {
-                answer.push(output::make(&head.spec, &self.manifest.preprocess, wanted.format, values)?);
+            let made = head.engine.run(latents.question(&head.spec), ask.deadline).await?;
+            for (index, answer) in answers.iter_mut().enumerate() {
+                let item = Item { latents: &latents, index, input: inputs.get(index), made: &made };
+                let value = self.value(&head.spec, wanted.format, &item)?;
+                answer.push(Output { head: head.spec.name.clone(), version: head.spec.version, value });
             }
         }
         Ok(answers)
     }
 
-    /// The latents of all frames, one after the other.
-    fn latents<F: AsRef<[u8]>>(&self, ask: &Ask<'_, F>) -> Result<Vec<f32>, ServeError> {
-        let mut latents = Vec::new();
-        for (index, frame) in ask.frames.iter().enumerate() {
-            let latent = self
-                .space
-                .decode(frame.as_ref(), ask.limits)
-                .and_then(|integers| self.space.dequantise(&integers))
-                .map_err(|source| ServeError::of_frame(index, source, &self.manifest.name, FRAME_VERSION))?;
-            latents.extend(latent);
+    fn value(&self, spec: &HeadSpec, format: Format, item: &Item<'_>) -> Result<Value, ServeError> {
+        let values = item.output(0);
+        match &spec.kind {
+            HeadKind::Score(score) if format != Format::Tensor => {
+                let evidence = Evidence {
+                    bits: item.latents.bits[item.index],
+                    columns: values,
+                    compared: item.input.map(|input| (&input[..], item.output(1))),
+                };
+                Ok(Value::Anomaly(anomaly::judge(score, &self.manifest.input, evidence)?))
+            }
+            _ => output::value(spec, format, values),
         }
-        Ok(latents)
+    }
+
+    /// The latents of all frames.
+    fn latents<F: AsRef<[u8]>>(&self, ask: &Ask<'_, F>) -> Result<Latents, ServeError> {
+        let refused =
+            |index: usize, source| ServeError::of_frame(index, source, &self.manifest.name, FRAME_VERSION);
+        let decode = |(index, frame): (usize, &F)| {
+            self.space.decode(frame.as_ref(), ask.limits).map_err(|source| refused(index, source))
+        };
+        let integers = ask.frames.iter().enumerate().map(decode).collect::<Result<Vec<_>, _>>()?;
+        Latents::new(&self.manifest, &self.space, &integers).map_err(|source| refused(0, source))
+    }
+
+    /// The inputs that were sent along, as the encoder saw them.
+    fn inputs<F>(&self, ask: &Ask<'_, F>) -> Result<Vec<Vec<f32>>, ServeError> {
+        let Manifest { input, encoder, .. } = &self.manifest;
+        let tensor = |(index, sent)| sent::tensor(sent, index, input, &encoder.input);
+        ask.inputs.iter().enumerate().map(tensor).collect()
     }
 }
 
-fn question(spec: &HeadSpec, latents: Arc<Vec<f32>>, batch: usize) -> Question {
-    let shape = std::iter::once(batch).chain(dims(&spec.input)).collect();
-    Question {
-        inputs: vec![Input { name: spec.input.name.clone(), shape, values: latents }],
-        output_len: batch * dims(&spec.output).product::<usize>(),
+/// One frame of a request and what a head made of it.
+struct Item<'a> {
+    latents: &'a Latents,
+    index: usize,
+    input: Option<&'a Vec<f32>>,
+    made: &'a Answer,
+}
+
+impl Item<'_> {
+    /// This frame's share of an output.
+    fn output(&self, number: usize) -> &[f32] {
+        let values = self.made.output(number).unwrap_or_default();
+        let each = values.len() / self.latents.count;
+        &values[self.index * each..][..each]
     }
+}
+
+impl Latents {
+    fn new(manifest: &Manifest, space: &LatentSpace, integers: &[Vec<i32>]) -> Result<Self, LatentError> {
+        let rows = integers.iter().map(|row| space.dequantise(row)).collect::<Result<Vec<_>, _>>()?;
+        let bits = integers.iter().map(|row| space.bits(row)).collect::<Result<_, _>>()?;
+        let layer = |(number, spec): (usize, &lopside_bundle::LatentSpec)| {
+            let range = space.prefix(number)..space.prefix(number + 1);
+            let values = rows.iter().flat_map(|row| row[range.clone()].iter().copied()).collect();
+            let shape = std::iter::once(rows.len()).chain(dims(&spec.tensor)).collect();
+            Input { name: spec.tensor.name.clone(), shape, values: Arc::new(values) }
+        };
+        let layers = manifest.latent.iter().enumerate().map(layer).collect();
+        Ok(Self { count: rows.len(), layers, bits })
+    }
+
+    fn question(&self, spec: &HeadSpec) -> Question {
+        let read = |layer: &&Input| spec.inputs.contains(&layer.name);
+        Question {
+            inputs: self.layers.iter().filter(read).cloned().collect(),
+            output_lens: outputs(spec).map(|tensor| self.count * dims(tensor).product::<usize>()).collect(),
+        }
+    }
+}
+
+/// What a head's model yields: its output, and what else its kind needs.
+fn outputs(spec: &HeadSpec) -> impl Iterator<Item = &TensorSpec> {
+    let more = if let HeadKind::Score(score) = &spec.kind { score.reconstruction.as_ref() } else { None };
+    std::iter::once(&spec.output).chain(more)
 }
 
 fn dims(tensor: &TensorSpec) -> impl Iterator<Item = usize> + use<> {

@@ -71,6 +71,7 @@ async fn decoded(client: &mut DecoderServiceClient<Channel>, frames: [Vec<u8>; 2
         frames: frames.into_iter().map(Into::into).collect(),
         bundle: String::new(),
         outputs: Vec::new(),
+        inputs: Vec::new(),
     };
     let answers: [DecodedFrame; 2] =
         client.decode(request).await.unwrap().into_inner().frames.try_into().unwrap();

@@ -6,10 +6,11 @@
 use std::path::Path;
 
 use lopside_bundle::{
-    Channels, Cost, Dim, Draft, DraftHead, HeadKind, LATENT_SPACE_KEY, Preprocess, TensorSpec,
+    Channels, Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LATENT_SPACE_KEY, LatentSpec, PictureSpec,
+    TensorSpec,
 };
 use lopside_e2e::{Cloud, failure, serve};
-use lopside_latent::{IdOnWire, LatentSpace, Quantiser, Shape, Table, Tables};
+use lopside_latent::{IdOnWire, LatentSpace, Table, Tables};
 use lopside_onnx::{GraphBuilder, encode, set_metadata};
 use lopside_proto::v1::{
     DecodeRequest, OutputFormat, OutputRequest, decoder_service_client::DecoderServiceClient,
@@ -36,13 +37,18 @@ fn linear(output: &str, width: i64, weight: &[f32], latent_space: &str) -> Vec<u
     encode(&model)
 }
 
+fn picture() -> PictureSpec {
+    PictureSpec::uniform(2, 1, Channels::Grey, 0.0, 1.0)
+}
+
 fn draft() -> Draft {
-    let kind = HeadKind::Reconstruct { width: 2, height: 1, channels: Channels::Grey };
+    let kind = HeadKind::Reconstruct(picture());
     let head = |name: &str, kind, output: &str, extent| DraftHead {
         name: name.into(),
         version: 1,
         kind,
         model: Vec::new(),
+        inputs: vec!["latent".into()],
         output: tensor(output, extent),
         cost: Cost { parameters: 0, macs: 2 * u64::from(extent) },
     };
@@ -50,12 +56,11 @@ fn draft() -> Draft {
     Draft {
         name: "toy".into(),
         description: "Two values for two pixels".into(),
-        preprocess: Preprocess { width: 2, height: 1, channels: Channels::Grey, low: 0.0, high: 1.0 },
+        input: InputSpec::Picture(picture()),
         encoder: b"stays at the edge".to_vec(),
-        input: tensor("image", 2),
-        latent: tensor("latent", 2),
+        input_tensor: tensor("image", 2),
         encoder_cost: Cost { parameters: 0, macs: 4 },
-        quantiser: Quantiser::new(vec![10.0; 2]).unwrap(),
+        latent: vec![LatentSpec { tensor: tensor("latent", 2), gains: vec![10.0; 2] }],
         tables: Tables::new(vec![Table::from_counts(0, &[1; 11]).unwrap(); 2]).unwrap(),
         heads: vec![
             head("reconstruct", kind, "picture", 2),
@@ -72,7 +77,7 @@ fn write(folder: &Path, latent_space: Option<&str>) -> LatentSpace {
     draft.heads[0].model = linear("picture", 2, &[1.0, 0.0, 0.0, 1.0], &named);
     draft.heads[1].model = linear("logits", 3, &[2.0, 0.0, 0.0, 0.0, 2.0, 0.0], &named);
     draft.write(folder, "# Toy\n").unwrap();
-    LatentSpace::new(id, Shape::new(&[2]).unwrap(), draft.quantiser, draft.tables).unwrap()
+    draft.space().unwrap()
 }
 
 #[tokio::test]
@@ -86,6 +91,7 @@ async fn one_frame_is_a_picture_and_class_scores() {
         frames: frames.to_vec(),
         bundle: "toy".into(),
         outputs: vec![output("classify"), output("reconstruct")],
+        inputs: Vec::new(),
     };
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     let answer = client.decode(request).await.unwrap().into_inner();

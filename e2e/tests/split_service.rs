@@ -114,6 +114,7 @@ async fn grpc_decodes_to_pictures_and_tensors() {
         frames: sample_frames().into_iter().map(Into::into).collect(),
         bundle: String::new(),
         outputs: vec![wanted(OutputFormat::Tensor), wanted(OutputFormat::Png)],
+        inputs: Vec::new(),
     };
     let answer = client(&cloud).await.decode(request).await.unwrap().into_inner();
     assert_eq!(answer.frames.len(), 16);
@@ -140,6 +141,7 @@ async fn grpc_names_what_is_wrong() {
         frames: frames.into_iter().map(Into::into).collect(),
         bundle: bundle.into(),
         outputs: vec![OutputRequest { head: head.into(), format: 0 }],
+        inputs: Vec::new(),
     };
     let mut damaged = good.clone();
     *damaged.last_mut().unwrap() ^= 1;
@@ -181,6 +183,7 @@ async fn a_frame_without_an_id_needs_the_bundles_name() {
         frames: vec![frame.clone().into()],
         bundle: bundle.into(),
         outputs: Vec::new(),
+        inputs: Vec::new(),
     };
     let mut client = client(&cloud).await;
     assert!(client.decode(request("fashion")).await.is_ok());

@@ -1,15 +1,20 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, path::PathBuf};
 
 use image::DynamicImage;
+use lopside_bundle::{HeadKind, HeadSpec, InputSpec};
+use lopside_input::picture_of;
 use lopside_latent::{IdOnWire, LatentSpaceId};
 
-use crate::{EdgeError, Encoded, Encoder, PictureEncoder, PictureOptions, eight_bit, picture_of};
+use crate::{
+    EdgeError, Encoded, Encoder, PictureEncoder, PictureOptions, eight_bit,
+    source::{self, Input, Inputs},
+};
 
 /// The encoder half of a bundle of either kind.
 #[derive(Debug)]
 pub enum AnyEncoder {
-    /// Of a vector model: pictures of one size.
-    Vector(Box<Encoder>),
+    /// Of a vector model: pictures of one size, windows or tensors; and how many layers a frame has at most.
+    Vector(Box<Encoder>, Option<usize>),
     /// Of a photo model, and how it encodes.
     Picture(Box<PictureEncoder>, PictureOptions),
 }
@@ -19,7 +24,7 @@ impl AnyEncoder {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Vector(encoder) => encoder.name(),
+            Self::Vector(encoder, _) => encoder.name(),
             Self::Picture(encoder, _) => encoder.name(),
         }
     }
@@ -28,28 +33,63 @@ impl AnyEncoder {
     #[must_use]
     pub fn latent_space(&self) -> LatentSpaceId {
         match self {
-            Self::Vector(encoder) => encoder.space().id(),
+            Self::Vector(encoder, _) => encoder.space().id(),
             Self::Picture(encoder, _) => encoder.space().id(),
         }
     }
 
-    /// The 8-bit picture, grey or RGB, that a reconstruction stands for: in the size that the encoder sees.
-    #[must_use]
-    pub fn input<'a>(&self, picture: &'a DynamicImage) -> Cow<'a, DynamicImage> {
+    /// The inputs of these files and folders, of the kind that the encoder takes.
+    ///
+    /// # Errors
+    /// As [`source::open`] and [`source::numbers`].
+    pub fn open(&self, inputs: &[PathBuf]) -> Result<Inputs, EdgeError> {
         match self {
-            Self::Vector(encoder) => Cow::Owned(picture_of(picture, encoder.preprocess())),
-            Self::Picture(..) => eight_bit(picture),
+            Self::Vector(encoder, _) => match encoder.input() {
+                InputSpec::Picture(_) => source::inputs(inputs),
+                InputSpec::Series(spec) => source::numbers::windows(inputs, spec),
+                InputSpec::Tensor {} => source::numbers::tensors(inputs, encoder.input_dims()),
+            },
+            Self::Picture(..) => source::inputs(inputs),
         }
     }
 
-    /// The frame of a picture of any size; `id` goes before the options.
+    /// The heads that a frame can be sent to, by the manifest; none of a photo model, whose frames are pictures.
+    #[must_use]
+    pub fn heads(&self) -> &[HeadSpec] {
+        match self {
+            Self::Vector(encoder, _) => encoder.heads(),
+            Self::Picture(..) => &[],
+        }
+    }
+
+    /// The 8-bit picture, grey or RGB, that a reconstruction stands for: in the size of the first head that makes
+    /// pictures, else in the size that the encoder sees.
+    #[must_use]
+    pub fn original<'a>(&self, picture: &'a DynamicImage) -> Cow<'a, DynamicImage> {
+        let Self::Vector(encoder, _) = self else { return eight_bit(picture) };
+        let of_head = encoder.heads().iter().find_map(|head| match &head.kind {
+            HeadKind::Reconstruct(spec) => Some(spec),
+            _ => None,
+        });
+        match (of_head, encoder.input()) {
+            (Some(spec), _) | (None, InputSpec::Picture(spec)) => Cow::Owned(picture_of(picture, spec)),
+            _ => eight_bit(picture),
+        }
+    }
+
+    /// The frame of an input; `id` goes before the options.
     ///
     /// # Errors
-    /// As [`Encoder::encode`] and [`PictureEncoder::encode`].
-    pub fn encode(&self, picture: &DynamicImage, id: IdOnWire) -> Result<Encoded, EdgeError> {
-        match self {
-            Self::Vector(encoder) => encoder.encode(picture, id),
-            Self::Picture(encoder, options) => encoder.encode(picture, &PictureOptions { id, ..*options }),
+    /// As [`Encoder::encode_input`] and [`PictureEncoder::encode`].
+    pub fn encode(&self, input: &Input, id: IdOnWire) -> Result<Encoded, EdgeError> {
+        match (self, input) {
+            (Self::Vector(encoder, layers), _) => encoder.encode_input(input, *layers, id),
+            (Self::Picture(encoder, options), Input::Picture(picture)) => {
+                encoder.encode(picture, &PictureOptions { id, ..*options })
+            }
+            (Self::Picture(encoder, _), Input::Numbers(_)) => {
+                Err(EdgeError::OtherInput { bundle: encoder.name().to_owned(), takes: "pictures" })
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Turns pictures into compact latent frames and sends them to a cloud-decoder.
+/// Turns pictures and measurements into compact latent frames and sends them to a cloud-decoder.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -31,14 +31,16 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Encode pictures into .lps frames
+    /// Encode pictures or measurements into .lps frames
     ///
-    /// Takes PNG, JPEG, WebP, PGM/PPM, .npy (u8, or f32 of 0 to 1) and IDX files, plain or .gz, and folders of them.
-    /// A photo model's bundle keeps their size; of others, any size is turned into what the encoder wants.
+    /// Pictures: PNG, JPEG, WebP, PGM/PPM, .npy (u8, or f32 of 0 to 1) and IDX files, plain or .gz, and folders of
+    /// them. A photo model's bundle keeps their size; of others, any size is turned into what the encoder wants.
+    /// Measurements, for bundles that take windows of them: CSV and .npy files; every row is in a window.
     Encode(EncodeArgs),
-    /// Encode pictures, have them decoded by a cloud-decoder, and compare
+    /// Encode pictures or measurements, have them decoded by a cloud-decoder, and compare
     ///
-    /// Writes the reconstructions, a contact sheet (input above reconstruction), table.txt and report.json.
+    /// Asks the bundle's first head and all that classify or score, in one request. Writes the reconstructions, of
+    /// pictures a contact sheet (input above reconstruction), table.txt and report.json.
     Send(SendArgs),
     /// Say what is in a frame
     Inspect(InspectArgs),
@@ -62,7 +64,7 @@ pub struct PictureArgs {
     /// How finely pictures are quantised, 1 to 100 [default: 50]
     #[arg(long, env = "LOPSIDE_QUALITY", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
-    /// How many layers a frame has, coarsest first [default: all]
+    /// How many layers a frame has, coarsest first; also for other bundles of several layers [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
     pub layers: Option<u8>,
     /// Halve the picture first and make only its lowest bands: a fraction of the work, for low qualities
@@ -79,7 +81,7 @@ pub struct EncodeArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
-    /// Pictures, or folders of pictures
+    /// Pictures or measurements, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
     /// Where the frames go [default: out]
@@ -102,7 +104,7 @@ pub struct SendArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
-    /// Pictures, or folders of pictures
+    /// Pictures or measurements, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
     /// The cloud-decoder, as in http://decoder.example:8080
@@ -114,6 +116,10 @@ pub struct SendArgs {
     /// How long a request may take [default: 10]
     #[arg(long, env = "LOPSIDE_TIMEOUT_SECONDS", value_name = "SECONDS")]
     pub timeout_seconds: Option<u32>,
+    /// Send what the encoder sees along with the frame, so that heads that score know the error of the reconstruction
+    /// and draw where it lies
+    #[arg(long)]
+    pub with_input: bool,
     /// Print the report as JSON instead of the table
     #[arg(long)]
     pub json: bool,

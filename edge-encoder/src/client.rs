@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
 use lopside_proto::v1::{
-    DecodeRequest, OutputFormat, OutputRequest, decoder_service_client::DecoderServiceClient, output::Value,
+    self, DecodeRequest, OutputFormat, OutputRequest, decoder_service_client::DecoderServiceClient,
+    output::Value,
 };
 use tokio::net::TcpStream;
 use tonic::{
@@ -31,8 +32,8 @@ pub struct Client {
 /// A frame decoded by the cloud.
 #[derive(Debug, Clone)]
 pub struct Decoded {
-    /// The picture, a PNG file.
-    pub png: Vec<u8>,
+    /// One output a head asked for, in that order; of none, the first head's.
+    pub outputs: Vec<Value>,
     /// From the request to the whole answer.
     pub round_trip: Duration,
     /// Bytes this request sent over TCP, gRPC and HTTP/2 included.
@@ -66,15 +67,24 @@ impl Client {
         Ok(Self { service, counters, timeout })
     }
 
-    /// Has one frame decoded to a picture by the first head of its bundle.
+    /// Has one frame decoded by these heads of its bundle, by the first when there are none. What the frame was made
+    /// of goes along where it is given.
     ///
     /// # Errors
-    /// [`EdgeError::Remote`] with the cloud's reason, [`EdgeError::Answer`] when the answer is no picture.
-    pub async fn decode(&mut self, frame: Vec<u8>) -> Result<Decoded, EdgeError> {
+    /// [`EdgeError::Remote`] with the cloud's reason, [`EdgeError::Answer`] when it is not what was asked for.
+    pub async fn decode(
+        &mut self,
+        frame: Vec<u8>,
+        heads: &[String],
+        input: Option<v1::Input>,
+    ) -> Result<Decoded, EdgeError> {
+        let output =
+            |head: &String| OutputRequest { head: head.clone(), format: OutputFormat::Unspecified.into() };
         let mut request = Request::new(DecodeRequest {
             frames: vec![frame.into()],
             bundle: String::new(),
-            outputs: Vec::<OutputRequest>::new(),
+            outputs: heads.iter().map(output).collect(),
+            inputs: input.into_iter().collect(),
         });
         request.set_timeout(self.timeout);
         let (sent, received) = self.counters.read();
@@ -82,13 +92,14 @@ impl Client {
         let answer = self.service.decode(request).await.map_err(|status| remote(&status))?.into_inner();
         let round_trip = start.elapsed();
         let (sent_after, received_after) = self.counters.read();
-        let output = answer.frames.into_iter().next().and_then(|frame| frame.outputs.into_iter().next());
-        let Some(Value::Png(png)) = output.and_then(|output| output.value) else {
-            let asked = OutputFormat::Png.as_str_name();
-            return Err(EdgeError::Answer(format!("the default head's answer is no {asked}")));
-        };
+        let outputs = answer.frames.into_iter().flat_map(|frame| frame.outputs);
+        let outputs: Vec<Value> = outputs.filter_map(|output| output.value).collect();
+        let expected = heads.len().max(1);
+        if outputs.len() != expected {
+            return Err(EdgeError::Answer(format!("{} outputs instead of {expected}", outputs.len())));
+        }
         Ok(Decoded {
-            png,
+            outputs,
             round_trip,
             sent_bytes: sent_after - sent,
             received_bytes: received_after - received,

@@ -19,9 +19,9 @@ pub enum EdgeError {
         /// What the system said.
         source: std_io::Error,
     },
-    /// A file is no picture that can be read.
+    /// A file is no input that can be read.
     #[error("{}: {reason}", path.display())]
-    Picture {
+    File {
         /// The file.
         path: PathBuf,
         /// What is wrong.
@@ -32,6 +32,12 @@ pub enum EdgeError {
         "no pictures in {paths}: PNG, JPEG, WebP, PGM/PPM, .npy and IDX files are read, and folders of them"
     )]
     NoPictures {
+        /// The inputs, joined.
+        paths: String,
+    },
+    /// The inputs hold no numbers at all.
+    #[error("no numbers in {paths}: CSV and .npy files are read, plain or .gz, and folders of them")]
+    NoNumbers {
         /// The inputs, joined.
         paths: String,
     },
@@ -80,6 +86,14 @@ pub enum EdgeError {
         found: usize,
         /// How many there are.
         layers: usize,
+    },
+    /// A picture for a bundle of numbers, or the other way round.
+    #[error("{bundle:?} takes {takes}: give it those, or another bundle with --bundle")]
+    OtherInput {
+        /// The bundle's name.
+        bundle: String,
+        /// What it takes.
+        takes: &'static str,
     },
     /// The bundle says nothing of a fast encoder.
     #[error("{bundle:?} has no fast encoder: leave --fast out, or take a bundle with an encoder-fast.onnx")]

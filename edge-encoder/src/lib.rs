@@ -1,4 +1,4 @@
-//! The edge: pictures in, frames out.
+//! The edge: pictures and measurements in, frames out.
 //!
 //! ```text
 //! source ─► preprocess ─► encoder (tract) ─► latent coder ─► frame ─► .lps file or gRPC
@@ -16,7 +16,6 @@ mod encoder;
 mod error;
 mod picture;
 mod plan;
-mod preprocess;
 pub mod report;
 pub mod source;
 mod wire;
@@ -26,4 +25,3 @@ pub use encoder::{Encoded, Encoder, Timing};
 pub use error::EdgeError;
 pub use picture::{PictureEncoder, PictureOptions, eight_bit};
 pub use plan::Plan;
-pub use preprocess::{picture_of, samples_of};

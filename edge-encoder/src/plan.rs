@@ -8,7 +8,7 @@ use tract_onnx::tract_core::knobs::KnobScope;
 
 use crate::EdgeError;
 
-/// A model of one input and one output, compiled by tract for one fixed input shape: twice as fast as with a
+/// A model of one input, compiled by tract for one fixed input shape: twice as fast as with a
 /// symbolic batch.
 #[derive(Debug)]
 pub struct Plan {
@@ -31,17 +31,20 @@ impl Plan {
         Ok(Self { plan, input_dims })
     }
 
-    /// The output of one input, both row-major.
+    /// The outputs of one input, one after the other, all row-major.
     ///
     /// # Errors
     /// [`EdgeError::Model`] when the model fails or the number of values is not the input's.
     pub fn run(&self, input: &[f32]) -> Result<Vec<f32>, EdgeError> {
-        let run = || -> Result<Option<Vec<f32>>, TractError> {
+        let run = || -> Result<Vec<f32>, TractError> {
             let outputs = self.plan.run(tvec!(Tensor::from_shape(&self.input_dims, input)?.into()))?;
-            let Some(output) = outputs.first() else { return Ok(None) };
-            Ok(Some(output.to_plain_array_view::<f32>()?.iter().copied().collect()))
+            let mut values = Vec::new();
+            for output in &outputs {
+                values.extend(output.to_plain_array_view::<f32>()?.iter());
+            }
+            Ok(values)
         };
-        run().map_err(|error| failed(&error))?.ok_or_else(|| EdgeError::Model("it has no output".into()))
+        run().map_err(|error| failed(&error))
     }
 
     /// Every output of an input that `fill` writes, row-major, into the samples that the model reads.

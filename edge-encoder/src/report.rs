@@ -1,16 +1,44 @@
-//! What one picture cost and how it came back: rows, their mean, the table and the JSON.
+//! What one input cost and how it came back: rows, their mean, the table and the JSON.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-/// One picture through the whole path.
+/// One input through the whole path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// The picture's name.
+    /// The input's name.
     pub name: String,
-    /// Samples of the encoder's input, one byte each.
+    /// The encoder's input: samples of a picture, one byte each; numbers, four bytes each.
     pub raw_bytes: u64,
+    /// The frame.
+    pub frame_bytes: u64,
+    /// What the request sent over TCP: frame, gRPC and HTTP/2.
+    pub wire_bytes: u64,
+    /// Input to frame at the edge.
+    pub edge_ms: f64,
+    /// Request to answer.
+    pub round_trip_ms: f64,
+    /// What pictures have that came back.
+    #[serde(flatten)]
+    pub picture: Option<Picture>,
+    /// What photo models have beside.
+    #[serde(flatten)]
+    pub photo: Option<Photo>,
+    /// What numbers have that came back.
+    #[serde(flatten)]
+    pub numbers: Option<Numbers>,
+    /// What a classifying head says; none of a mean.
+    #[serde(flatten)]
+    pub class: Option<Class>,
+    /// What a scoring head says.
+    #[serde(flatten)]
+    pub anomaly: Option<Unusual>,
+}
+
+/// A picture beside what else could have been sent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Picture {
     /// The same picture as PNG.
     pub png_bytes: u64,
     /// The same picture as the smallest JPEG that reaches this PSNR, or JPEG's smallest size when even quality 1
@@ -18,19 +46,8 @@ pub struct Row {
     pub jpeg_bytes: u64,
     /// The PSNR of that JPEG, in dB.
     pub jpeg_psnr_db: f64,
-    /// The frame.
-    pub frame_bytes: u64,
-    /// What the request sent over TCP: frame, gRPC and HTTP/2.
-    pub wire_bytes: u64,
     /// Reconstruction against input on 8-bit samples, in dB.
     pub psnr_db: f64,
-    /// Picture to frame at the edge.
-    pub edge_ms: f64,
-    /// Request to answer.
-    pub round_trip_ms: f64,
-    /// What photo models have beside.
-    #[serde(flatten)]
-    pub photo: Option<Photo>,
 }
 
 /// What pictures of any size have beside the rest of a [`Row`].
@@ -44,6 +61,33 @@ pub struct Photo {
     pub bits_per_pixel: f64,
 }
 
+/// Numbers that came back.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Numbers {
+    /// The root of the mean squared error, in the numbers' own units.
+    pub rmse: f64,
+}
+
+/// The most probable class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Class {
+    /// Its label.
+    pub class: String,
+    /// Its probability, 0 to 1.
+    pub probability: f64,
+}
+
+/// How unusual an input is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Unusual {
+    /// The score; larger is more unusual.
+    pub score: f64,
+    /// The share of normal samples with a lower one, 0 to 1.
+    pub quantile: f64,
+    /// The verdict, 1 or 0; of a mean, the share.
+    pub anomalous: f64,
+}
+
 /// The rows and their mean.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
@@ -51,9 +95,9 @@ pub struct Report {
     pub bundle: String,
     /// The latent space's name.
     pub latent_space: String,
-    /// The pictures, in the order they were sent.
+    /// The inputs, in the order they were sent.
     pub pictures: Vec<Row>,
-    /// Means over the pictures; bytes are rounded.
+    /// Means over the inputs; bytes are rounded.
     pub mean: Row,
 }
 
@@ -68,9 +112,13 @@ impl Report {
     /// The table for people.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut rows = vec![headings(self.mean.photo.is_some())];
-        rows.extend(self.pictures.iter().chain([&self.mean]).map(cells));
-        let widths: Vec<usize> = (0..rows[0].len())
+        let lines: Vec<&Row> = self.pictures.iter().chain([&self.mean]).collect();
+        let known = |column: &&Column| lines.iter().any(|row| (column.1)(row).is_some());
+        let columns: Vec<&Column> = COLUMNS.iter().filter(known).collect();
+        let mut rows = vec![columns.iter().map(|column| column.0.to_owned()).collect::<Vec<_>>()];
+        let cell = |row: &Row, column: &Column| (column.1)(row).unwrap_or_default();
+        rows.extend(lines.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()));
+        let widths: Vec<usize> = (0..columns.len())
             .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
             .collect();
         let mut text = String::new();
@@ -81,35 +129,44 @@ impl Report {
             }
             let _ = writeln!(text, "{}", align(row, &widths));
         }
-        text.push_str(NOTE);
+        text.push_str(if self.mean.picture.is_some() { NOTE } else { NUMBERS_NOTE });
         text
     }
 }
 
-const HEADINGS: [&str; 10] =
-    ["picture", "raw B", "PNG B", "JPEG B", "JPEG dB", "frame B", "wire B", "PSNR dB", "edge ms", "trip ms"];
+/// A heading, and the cell of a row that has one.
+type Column = (&'static str, fn(&Row) -> Option<String>);
+
+const COLUMNS: [Column; 17] = [
+    ("input", |row| Some(row.name.clone())),
+    ("raw B", |row| Some(row.raw_bytes.to_string())),
+    ("PNG B", |row| row.picture.map(|picture| picture.png_bytes.to_string())),
+    ("JPEG B", |row| row.picture.map(|picture| picture.jpeg_bytes.to_string())),
+    ("JPEG dB", |row| row.picture.map(|picture| format!("{:.2}", picture.jpeg_psnr_db))),
+    ("frame B", |row| Some(row.frame_bytes.to_string())),
+    ("wire B", |row| Some(row.wire_bytes.to_string())),
+    ("PSNR dB", |row| row.picture.map(|picture| format!("{:.2}", picture.psnr_db))),
+    ("RMSE", |row| row.numbers.map(|numbers| format!("{:.4}", numbers.rmse))),
+    ("class", |row| row.class.as_ref().map(|class| class.class.clone())),
+    ("prob", |row| row.class.as_ref().map(|class| format!("{:.2}", class.probability))),
+    ("score", |row| row.anomaly.map(|anomaly| format!("{:.2}", anomaly.score))),
+    ("quantile", |row| row.anomaly.map(|anomaly| format!("{:.3}", anomaly.quantile))),
+    ("anomalous", |row| row.anomaly.map(|anomaly| verdict(anomaly.anomalous))),
+    ("edge ms", |row| Some(format!("{:.3}", row.edge_ms))),
+    ("trip ms", |row| Some(format!("{:.2}", row.round_trip_ms))),
+    ("bpp", |row| row.photo.map(|photo| format!("{:.3}", photo.bits_per_pixel))),
+];
 const NOTE: &str = "JPEG: the smallest at our PSNR, or its smallest of all. wire: the request over TCP with gRPC and \
 HTTP/2.\n";
+const NUMBERS_NOTE: &str = "raw: 4 bytes a number. wire: the request over TCP with gRPC and HTTP/2.\n";
 
-fn headings(photo: bool) -> Vec<String> {
-    HEADINGS.iter().chain(photo.then_some(&"bpp")).map(|&heading| heading.to_owned()).collect()
-}
-
-fn cells(row: &Row) -> Vec<String> {
-    let mut cells = vec![
-        row.name.clone(),
-        row.raw_bytes.to_string(),
-        row.png_bytes.to_string(),
-        row.jpeg_bytes.to_string(),
-        format!("{:.2}", row.jpeg_psnr_db),
-        row.frame_bytes.to_string(),
-        row.wire_bytes.to_string(),
-        format!("{:.2}", row.psnr_db),
-        format!("{:.3}", row.edge_ms),
-        format!("{:.2}", row.round_trip_ms),
-    ];
-    cells.extend(row.photo.map(|photo| format!("{:.3}", photo.bits_per_pixel)));
-    cells
+/// Yes, no, or the share of a mean.
+fn verdict(anomalous: f64) -> String {
+    match anomalous {
+        0.0 => "no".into(),
+        1.0 => "yes".into(),
+        share => format!("{:.0} %", 100.0 * share),
+    }
 }
 
 /// Names to the left, numbers to the right.
@@ -124,36 +181,60 @@ fn align(row: &[String], widths: &[usize]) -> String {
 }
 
 fn mean(rows: &[Row]) -> Row {
-    let count = rows.len().max(1) as f64;
-    let of = |value: fn(&Row) -> f64| rows.iter().map(value).sum::<f64>() / count;
-    let bytes = |value: fn(&Row) -> u64| {
-        let sum: u64 = rows.iter().map(value).sum();
-        (sum as f64 / count).round() as u64
-    };
+    let bytes = |value: fn(&Row) -> u64| average(rows.iter().map(|row| value(row) as f64)).round() as u64;
     Row {
         name: "mean".to_owned(),
         raw_bytes: bytes(|row| row.raw_bytes),
-        png_bytes: bytes(|row| row.png_bytes),
-        jpeg_bytes: bytes(|row| row.jpeg_bytes),
-        jpeg_psnr_db: of(|row| row.jpeg_psnr_db),
         frame_bytes: bytes(|row| row.frame_bytes),
         wire_bytes: bytes(|row| row.wire_bytes),
-        psnr_db: of(|row| row.psnr_db),
-        edge_ms: of(|row| row.edge_ms),
-        round_trip_ms: of(|row| row.round_trip_ms),
-        photo: mean_photo(rows),
+        edge_ms: average(rows.iter().map(|row| row.edge_ms)),
+        round_trip_ms: average(rows.iter().map(|row| row.round_trip_ms)),
+        picture: mean_of(
+            rows,
+            |row| row.picture,
+            |of| Picture {
+                png_bytes: of(|picture| picture.png_bytes as f64).round() as u64,
+                jpeg_bytes: of(|picture| picture.jpeg_bytes as f64).round() as u64,
+                jpeg_psnr_db: of(|picture| picture.jpeg_psnr_db),
+                psnr_db: of(|picture| picture.psnr_db),
+            },
+        ),
+        photo: mean_of(
+            rows,
+            |row| row.photo,
+            |of| Photo {
+                width: of(|photo| photo.width.into()).round() as u32,
+                height: of(|photo| photo.height.into()).round() as u32,
+                bits_per_pixel: of(|photo| photo.bits_per_pixel),
+            },
+        ),
+        numbers: mean_of(rows, |row| row.numbers, |of| Numbers { rmse: of(|numbers| numbers.rmse) }),
+        class: None,
+        anomaly: mean_of(
+            rows,
+            |row| row.anomaly,
+            |of| Unusual {
+                score: of(|anomaly| anomaly.score),
+                quantile: of(|anomaly| anomaly.quantile),
+                anomalous: of(|anomaly| anomaly.anomalous),
+            },
+        ),
     }
 }
 
-fn mean_photo(rows: &[Row]) -> Option<Photo> {
-    let photos: Vec<Photo> = rows.iter().filter_map(|row| row.photo).collect();
-    let count = photos.len() as f64;
-    let of = |value: fn(&Photo) -> f64| photos.iter().map(value).sum::<f64>() / count;
-    (!photos.is_empty()).then(|| Photo {
-        width: of(|photo| photo.width.into()).round() as u32,
-        height: of(|photo| photo.height.into()).round() as u32,
-        bits_per_pixel: of(|photo| photo.bits_per_pixel),
-    })
+/// The mean of a group of figures over the rows that have it; `make` is given what averages one figure.
+fn mean_of<T>(
+    rows: &[Row],
+    group: fn(&Row) -> Option<T>,
+    make: impl FnOnce(&dyn Fn(fn(&T) -> f64) -> f64) -> T,
+) -> Option<T> {
+    let groups: Vec<T> = rows.iter().filter_map(group).collect();
+    (!groups.is_empty()).then(|| make(&|figure| average(groups.iter().map(figure))))
+}
+
+fn average(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+    sum / f64::from(count.max(1))
 }
 
 #[cfg(test)]
@@ -164,15 +245,15 @@ mod tests {
         Row {
             name: name.into(),
             raw_bytes: 784,
-            png_bytes: 400,
-            jpeg_bytes: 330,
-            jpeg_psnr_db: 21.0,
             frame_bytes,
             wire_bytes: 90,
-            psnr_db,
             edge_ms: 0.1,
             round_trip_ms: 2.0,
+            picture: Some(Picture { png_bytes: 400, jpeg_bytes: 330, jpeg_psnr_db: 21.0, psnr_db }),
             photo: None,
+            numbers: None,
+            class: None,
+            anomaly: None,
         }
     }
 
@@ -180,7 +261,7 @@ mod tests {
     fn the_table_has_a_line_a_picture_and_the_mean() {
         let report =
             Report::new("fashion", "0123456789abcdef", vec![row("a", 26, 20.0), row("boot", 29, 22.0)]);
-        assert_eq!((report.mean.frame_bytes, report.mean.psnr_db), (28, 21.0));
+        assert_eq!((report.mean.frame_bytes, report.mean.picture.unwrap().psnr_db), (28, 21.0));
         let table = report.table();
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 7);
@@ -188,6 +269,22 @@ mod tests {
         assert!(lines[5].starts_with("mean") && lines[5].contains("21.00"));
         let widths: Vec<usize> = lines[..6].iter().map(|line| line.chars().count()).collect();
         assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{widths:?}");
+    }
+
+    #[test]
+    fn columns_stand_only_where_there_are_figures() {
+        let row = |name: &str, rmse, anomalous| Row {
+            picture: None,
+            numbers: Some(Numbers { rmse }),
+            anomaly: Some(Unusual { score: 2.0, quantile: 0.5, anomalous }),
+            ..row(name, 26, 0.0)
+        };
+        let report = Report::new("pump", "0", vec![row("a", 0.25, 0.0), row("b", 0.75, 1.0)]);
+        let table = report.table();
+        assert!(table.contains("RMSE") && !table.contains("JPEG") && !table.contains("class"), "{table}");
+        assert!(table.contains(" 0.5000") && table.contains("yes") && table.contains("50 %"), "{table}");
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!((&json["mean"]["rmse"], &json["mean"]["anomalous"]), (&0.5.into(), &0.5.into()));
     }
 
     #[test]

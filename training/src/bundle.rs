@@ -1,6 +1,6 @@
 //! The bundle's draft: halves, quantiser and tables put together, with what each half costs.
 
-use lopside_bundle::{Cost, Dim, Draft, DraftHead, HeadKind, TensorSpec};
+use lopside_bundle::{Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LatentSpec, TensorSpec};
 use lopside_onnx::{cost, decode, encode};
 
 use crate::{Calibration, Preset, TrainingError, export, split::Halves};
@@ -15,28 +15,25 @@ pub(crate) fn draft(
     halves: &Halves,
     calibration: &Calibration,
 ) -> Result<Draft, TrainingError> {
-    let preprocess = preset.preprocess();
     let (encoder, decoder) = (preset.encoder_widths(), preset.decoder_widths());
-    let kind = HeadKind::Reconstruct {
-        width: preprocess.width,
-        height: preprocess.height,
-        channels: preprocess.channels,
-    };
     let mut draft = Draft {
         name: preset.bundle_name().into(),
         description: preset.description().into(),
-        preprocess,
+        input: InputSpec::Picture(preset.picture()),
         encoder: halves.encoder.clone(),
-        input: tensor(export::INPUT, encoder[0]),
-        latent: tensor(export::LATENT, decoder[0]),
+        input_tensor: tensor(export::INPUT, encoder[0]),
         encoder_cost: cost_of(&halves.encoder)?,
-        quantiser: calibration.quantiser.clone(),
+        latent: vec![LatentSpec {
+            tensor: tensor(export::LATENT, decoder[0]),
+            gains: calibration.quantiser.gains().to_vec(),
+        }],
         tables: calibration.tables.clone(),
         heads: vec![DraftHead {
             name: RECONSTRUCT.into(),
             version: 1,
-            kind,
+            kind: HeadKind::Reconstruct(preset.picture()),
             model: Vec::new(),
+            inputs: vec![export::LATENT.into()],
             output: tensor(export::OUTPUT, decoder[decoder.len() - 1]),
             cost: cost_of(&halves.decoder)?,
         }],

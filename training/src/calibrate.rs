@@ -6,7 +6,7 @@
 //! 10.3.3, at high rate), so Δᵢ = c/√sᵢ, and c is the coarsest-to-finest search that meets the frame budget.
 
 use lopside_latent::{
-    IdOnWire, LatentSpace, LatentSpaceId, MAX_TABLE_SYMBOLS, Quantiser, Shape, Table, Tables,
+    IdOnWire, LatentLayer, LatentSpace, LatentSpaceId, MAX_TABLE_SYMBOLS, Quantiser, Shape, Table, Tables,
 };
 
 use crate::{TrainingError, engines::OrtModel};
@@ -103,13 +103,14 @@ fn calibration(latents: &[f32], sensitivities: &[f64], scale: i32) -> Result<Cal
         latents.chunks_exact(dims).map(|z| quantiser.quantise(z)).collect::<Result<_, _>>()?;
     let tables = Tables::new((0..dims).map(|dim| count(&integers, dim)).collect::<Result<_, _>>()?)?;
     let id = LatentSpaceId::new([0; 8]);
-    let space = LatentSpace::new(id, Shape::new(&[dims as u32])?, quantiser, tables)?;
+    let layer = LatentLayer { shape: Shape::new(&[dims as u32])?, quantiser: quantiser.clone() };
+    let space = LatentSpace::new(id, vec![layer], tables)?;
     let mut bytes = 0;
     for integers in integers.iter().take(SEARCH_LATENTS) {
         bytes += space.encode_integers(integers, IdOnWire::Present)?.len();
     }
     Ok(Calibration {
-        quantiser: space.quantiser().clone(),
+        quantiser,
         tables: space.tables().clone(),
         mean_frame_bytes: bytes as f64 / integers.len().min(SEARCH_LATENTS) as f64,
     })

@@ -2,10 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use cloud_decoder::{Decoder, Format, Registry, Runtime, Value, Wanted};
-use edge_encoder::{Encoder, samples_of};
+use cloud_decoder::{Decoder, Format, Registry, Request, Runtime, Value, Wanted};
+use edge_encoder::Encoder;
 use image::{DynamicImage, GrayImage};
-use lopside_bundle::{Bundle, Cost, Part};
+use lopside_bundle::{Bundle, Cost, InputSpec, Part};
 use lopside_latent::{IdOnWire, Limits};
 use lopside_quality::{CodecPoint, ContactSheet, jpeg_point, png_bytes, psnr_of_mse, webp_point};
 use serde::{Deserialize, Serialize};
@@ -100,7 +100,7 @@ pub fn evaluate(
     let through = through_frames(&encoder, &decoder, &pictures)?;
     let every: Vec<usize> = (0..test.len()).collect();
     let originals = test.batch(&every);
-    let latent_values = bundle.space.quantiser().gains().len();
+    let latent_values = bundle.space.len();
     let pca = Pca::fit(&train.batch(&(0..train.len()).collect::<Vec<_>>()), train.picture_len, latent_values);
     let mse_frames = mse(&originals, &through.reconstructions);
     let evaluation = Evaluation {
@@ -186,7 +186,11 @@ fn through_frames(
         let encode = |picture: &DynamicImage| Ok(encoder.encode(picture, IdOnWire::Present)?.frame);
         let frames: Vec<Vec<u8>> = batch.iter().map(encode).collect::<Result<_, TrainingError>>()?;
         through.sizes.extend(frames.iter().map(Vec::len));
-        for output in tokio.block_on(decoder.decode(&frames, "", &wanted, None))?.into_iter().flatten() {
+        for output in tokio
+            .block_on(decoder.decode(Request { wanted: &wanted, ..Request::new(&frames) }))?
+            .into_iter()
+            .flatten()
+        {
             if let Value::Tensor { values, .. } = output.value {
                 through.reconstructions.extend(values);
             }
@@ -209,16 +213,17 @@ fn unquantised(
 
 /// The test pictures; they are checked to be what the encoder takes as they are.
 fn pictures(test: &Dataset, bundle: &Bundle) -> Result<Vec<DynamicImage>, TrainingError> {
-    let preprocess = &bundle.manifest.preprocess;
-    let (width, height) = (preprocess.width, preprocess.height);
-    let picture = |index: usize| {
-        let picture = GrayImage::from_raw(width, height, test.picture(index).to_vec());
-        picture.map(DynamicImage::from).filter(|p| samples_of(p, preprocess).len() == test.picture_len)
-    };
-    (0..test.len()).map(picture).collect::<Option<_>>().ok_or_else(|| TrainingError::Model {
+    let other = || TrainingError::Model {
         model: bundle.manifest.name.clone(),
-        reason: format!("it takes pictures of {width}×{height}, the data set has other ones"),
-    })
+        reason: "it does not take pictures like those of the data set".into(),
+    };
+    let InputSpec::Picture(spec) = &bundle.manifest.input else { return Err(other()) };
+    let fits = spec.samples() == test.picture_len as u64;
+    let picture = |index: usize| {
+        let picture = GrayImage::from_raw(spec.width, spec.height, test.picture(index).to_vec());
+        picture.map(DynamicImage::from).filter(|_| fits)
+    };
+    (0..test.len()).map(picture).collect::<Option<_>>().ok_or_else(other)
 }
 
 fn mse(a: &[f32], b: &[f32]) -> f64 {

@@ -1,7 +1,7 @@
 //! What is trained: the presets.
 
 use clap::ValueEnum;
-use lopside_bundle::{Channels, Preprocess};
+use lopside_bundle::{Channels, PictureSpec};
 use serde::{Deserialize, Serialize};
 
 /// A model and its data.
@@ -55,11 +55,9 @@ impl Preset {
 
     /// How pictures become the encoder's input.
     #[must_use]
-    pub const fn preprocess(self) -> Preprocess {
+    pub fn picture(self) -> PictureSpec {
         match self {
-            Self::FashionDense => {
-                Preprocess { width: 28, height: 28, channels: Channels::Grey, low: 0.0, high: 1.0 }
-            }
+            Self::FashionDense => PictureSpec::uniform(28, 28, Channels::Grey, 0.0, 1.0),
         }
     }
 }

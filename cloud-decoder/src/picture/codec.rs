@@ -84,7 +84,7 @@ impl PictureCodec {
         let [height, width] = self.padded(maps.header).map(|side| side * head.scale as usize);
         Question {
             inputs: maps.layers.iter().cloned().chain([quality]).collect(),
-            output_len: 3 * height * width,
+            output_lens: vec![3 * height * width],
         }
     }
 
@@ -118,7 +118,7 @@ impl PictureCodec {
     ) -> Result<Model, String> {
         let io = Io {
             inputs: self.tensors.iter().chain([&head.quality]).cloned().collect(),
-            output: head.output.clone(),
+            outputs: vec![head.output.clone()],
             latent_space: self.space.id().to_string(),
         };
         let quality = Quality::new(MIDDLE).ok_or("its warming up has no quality")?;

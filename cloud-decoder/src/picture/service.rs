@@ -12,7 +12,7 @@ use crate::{
     decode::Ask,
     heads::{self, ServedHead, Starter},
     model::Answer,
-    output,
+    output::{self, Makes},
     room::{Place, Room},
 };
 
@@ -93,7 +93,9 @@ impl PictureService {
         match wanted.format {
             Format::Natural | Format::Png => Ok((head, Format::Png)),
             Format::Tensor => Ok((head, Format::Tensor)),
-            Format::ClassScores => Err(output::no_class_scores(&head.spec.name)),
+            Format::ClassScores | Format::Anomaly => {
+                Err(output::mismatch(&head.spec.name, Makes::Pictures, wanted.format))
+            }
         }
     }
 

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use lopside_bundle::{
-    Channels, Cost, Dim, Draft, DraftHead, HeadKind, LATENT_SPACE_KEY, Part, Preprocess, TensorSpec,
+    Channels, Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LATENT_SPACE_KEY, LatentSpec, Part,
+    PictureSpec, TensorSpec,
     picture::{
         AnyBundle, LayerSpec, PictureBundle, PictureCost, PictureDraft, PictureDraftHead, PictureInput,
         PictureQuantiserSpec,
     },
 };
 use lopside_latent::{
-    IdOnWire, LatentSpace, Quantiser, Shape, Table, Tables,
+    IdOnWire, Table, Tables,
     picture::{CLASSES, ChannelContext, ContextModel, PictureHeader, PictureSpace, Quality, ROW_CLASSES},
 };
 use lopside_onnx::{Attribute, GraphBuilder, encode, set_metadata};
@@ -169,6 +170,10 @@ impl Picture {
     }
 }
 
+fn picture() -> PictureSpec {
+    PictureSpec::uniform(2, 1, Channels::Grey, 0.0, 1.0)
+}
+
 /// Writes the bundle `vector` of latents of two values, and a frame of it.
 pub(crate) fn vector(folder: &Path) -> Vec<u8> {
     let tensor =
@@ -181,25 +186,23 @@ pub(crate) fn vector(folder: &Path) -> Vec<u8> {
     let head = DraftHead {
         name: "reconstruct".into(),
         version: 1,
-        kind: HeadKind::Reconstruct { width: 2, height: 1, channels: Channels::Grey },
+        kind: HeadKind::Reconstruct(picture()),
         model: encode(&graph.build()),
+        inputs: vec!["latent".into()],
         output: tensor("picture"),
         cost,
     };
     let draft = Draft {
         name: "vector".into(),
         description: "Two values for two pixels".into(),
-        preprocess: Preprocess { width: 2, height: 1, channels: Channels::Grey, low: 0.0, high: 1.0 },
+        input: InputSpec::Picture(picture()),
         encoder: b"stays at the edge".to_vec(),
-        input: tensor("image"),
-        latent: tensor("latent"),
+        input_tensor: tensor("image"),
         encoder_cost: cost,
-        quantiser: Quantiser::new(vec![10.0; 2]).unwrap(),
+        latent: vec![LatentSpec { tensor: tensor("latent"), gains: vec![10.0; 2] }],
         tables: Tables::new(vec![Table::from_counts(0, &[1; 11]).unwrap(); 2]).unwrap(),
         heads: vec![head],
     };
     draft.write(folder, "# Vector\n").unwrap();
-    let shape = Shape::new(&[2]).unwrap();
-    let space = LatentSpace::new(draft.latent_space(), shape, draft.quantiser, draft.tables).unwrap();
-    space.encode(&[1.0, 0.5], IdOnWire::Present).unwrap()
+    draft.space().unwrap().encode(&[1.0, 0.5], IdOnWire::Present).unwrap()
 }

@@ -88,6 +88,7 @@ fn request(frames: &[&[u8]], bundle: &str, outputs: &[(&str, OutputFormat)]) -> 
         frames: frames.iter().map(|frame| frame.to_vec().into()).collect(),
         bundle: bundle.into(),
         outputs: outputs.iter().map(output).collect(),
+        inputs: Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 use lopside_latent::LatentSpaceId;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Digest, Preprocess};
+use crate::{Digest, InputSpec, LatentSpec, TensorSpec};
 
 /// The key under which an ONNX model's `metadata_props` name the latent space it belongs to. Heads carry it; the
 /// encoder does not, because the name is a digest of the encoder.
@@ -9,30 +9,64 @@ pub const LATENT_SPACE_KEY: &str = "lopside.latent_space";
 
 const DOMAIN: &[u8] = b"lopside latent space 1\0";
 
-/// The name of a latent space: the first 8 bytes of SHA-256 over, in this order,
-/// `"lopside latent space 1\0"`; the digest of `encoder.onnx` and that of the table file, 64 hexadecimal digits
-/// each; width, height and channels of the preprocessing as `u32`; its low and high value and all gains as
-/// `f32`; numbers little-endian.
+/// The name of a latent space: the first 8 bytes of a SHA-256 that `proto/FRAME.md` spells out, over the digests of
+/// `encoder.onnx` and of the table file, over how an input becomes the encoder's tensor, and over the layers with
+/// their gains.
 ///
 /// Whatever changes a frame's meaning changes the name. Heads are not part of it.
 #[must_use]
 pub fn latent_space_id(
     encoder: &Digest,
     tables: &Digest,
-    preprocess: &Preprocess,
-    gains: &[f32],
+    input: &InputSpec,
+    tensor: &TensorSpec,
+    latent: &[LatentSpec],
 ) -> LatentSpaceId {
     let mut hash = Sha256::new_with_prefix(DOMAIN);
     hash.update(encoder.as_str());
     hash.update(tables.as_str());
-    for number in [preprocess.width, preprocess.height, preprocess.channels.count()] {
-        hash.update(number.to_le_bytes());
-    }
-    for value in [preprocess.low, preprocess.high].iter().chain(gains) {
-        hash.update(value.to_le_bytes());
-    }
+    add_input(&mut hash, input, tensor);
+    add_latent(&mut hash, latent);
     let digest = hash.finalize();
     let mut id = [0; 8];
     id.copy_from_slice(&digest[..8]);
     LatentSpaceId::new(id)
+}
+
+fn add_input(hash: &mut Sha256, input: &InputSpec, tensor: &TensorSpec) {
+    match input {
+        InputSpec::Picture(picture) => {
+            integers(hash, [picture.width, picture.height, picture.channels.count()]);
+            floats(hash, picture.low.iter().zip(&picture.high).flat_map(|(&low, &high)| [low, high]));
+        }
+        InputSpec::Series(series) => {
+            hash.update(b"series\0");
+            integers(hash, [series.length, series.channels.len() as u32]);
+            floats(
+                hash,
+                series.mean.iter().zip(&series.deviation).flat_map(|(&mean, &deviation)| [mean, deviation]),
+            );
+        }
+        InputSpec::Tensor {} => {
+            hash.update(b"tensor\0");
+            integers(hash, tensor.item_dims().unwrap_or_default());
+        }
+    }
+}
+
+fn add_latent(hash: &mut Sha256, latent: &[LatentSpec]) {
+    floats(hash, latent.iter().flat_map(|layer| layer.gains.iter().copied()));
+    // A single layer with a gain a value is said by the gains alone.
+    let plain = matches!(latent, [only] if only.values() == only.gains.len() as u64);
+    if !plain {
+        integers(hash, latent.iter().flat_map(|layer| [layer.values() as u32, layer.gains.len() as u32]));
+    }
+}
+
+fn integers(hash: &mut Sha256, values: impl IntoIterator<Item = u32>) {
+    values.into_iter().for_each(|value| hash.update(value.to_le_bytes()));
+}
+
+fn floats(hash: &mut Sha256, values: impl IntoIterator<Item = f32>) {
+    values.into_iter().for_each(|value| hash.update(value.to_le_bytes()));
 }

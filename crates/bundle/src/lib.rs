@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! bundle.json       the manifest: names, shapes, preprocessing, quantiser, heads, digests, cost
-//! encoder.onnx      picture [n, …] → latent [n, …]
+//! encoder.onnx      picture or window [n, …] → latent [n, …], in one or more layers
 //! tables.bin        the entropy tables of the latent space
-//! heads/*.onnx      latent → picture, class scores, …
+//! heads/*.onnx      latent → picture, window, class scores, anomaly scores, …
 //! README.md         the model card
 //! ```
 //! A side loads only what the manifest names, and only after the file's length and SHA-256 agree with it.
@@ -15,20 +15,23 @@ mod check;
 mod error;
 mod files;
 mod identity;
+mod input;
 mod load;
 mod manifest;
 mod manifest_file;
 mod part;
 pub mod picture;
+pub mod score;
 mod write;
 
 pub use error::BundleError;
 pub use files::Digest;
 pub use identity::{LATENT_SPACE_KEY, latent_space_id};
+pub use input::{Channels, InputSpec, PictureSpec, SeriesSpec};
 pub use load::{Bundle, Head};
 pub use manifest::{
-    Channels, Cost, Dim, EncoderSpec, FileRef, HeadKind, HeadSpec, Manifest, Preprocess, QuantiserSpec,
-    SCHEMA_VERSION, TensorSpec,
+    Cost, Dim, EncoderSpec, FileRef, HeadKind, HeadSpec, LatentSpec, Manifest, SCHEMA_VERSION, TensorSpec,
 };
 pub use part::Part;
+pub use score::{PartSource, PartSpec, Quantiles, ScoreSpec};
 pub use write::{Draft, DraftHead};

@@ -1,8 +1,10 @@
 use std::path::Path;
 
-use lopside_latent::{LatentSpace, Quantiser, Shape, Tables};
+use lopside_latent::{LatentLayer, LatentSpace, Quantiser, Shape, Tables};
 
-use crate::{BundleError, HeadSpec, Manifest, Part, files, latent_space_id, manifest_file::ManifestFile};
+use crate::{
+    BundleError, HeadSpec, LatentSpec, Manifest, Part, files, latent_space_id, manifest_file::ManifestFile,
+};
 
 /// A bundle whose files have all been checked.
 #[derive(Debug, Clone)]
@@ -50,14 +52,23 @@ impl Bundle {
 }
 
 fn read_space(folder: &Path, manifest: &Manifest) -> Result<LatentSpace, BundleError> {
-    let gains = &manifest.quantiser.gains;
-    let computed =
-        latent_space_id(&manifest.encoder.model.sha256, &manifest.tables.sha256, &manifest.preprocess, gains);
-    let found = manifest.latent_space;
+    let Manifest { encoder, tables, input, latent, latent_space, .. } = manifest;
+    let found = *latent_space;
+    let computed = latent_space_id(&encoder.model.sha256, &tables.sha256, input, &encoder.input, latent);
     if computed != found {
         return Err(BundleError::Identity { found, computed });
     }
-    let tables = Tables::from_bytes(&files::read(folder, &manifest.tables)?)?;
-    let shape = Shape::new(&manifest.encoder.output.item_dims().unwrap_or_default())?;
-    Ok(LatentSpace::new(found, shape, Quantiser::new(gains.clone())?, tables)?)
+    let tables = Tables::from_bytes(&files::read(folder, tables)?)?;
+    Ok(LatentSpace::new(found, layers(latent)?, tables)?)
+}
+
+/// The layers as the latent coder knows them.
+pub(crate) fn layers(latent: &[LatentSpec]) -> Result<Vec<LatentLayer>, BundleError> {
+    let layer = |layer: &LatentSpec| {
+        Ok(LatentLayer {
+            shape: Shape::new(&layer.tensor.item_dims().unwrap_or_default())?,
+            quantiser: Quantiser::new(layer.gains.clone())?,
+        })
+    };
+    latent.iter().map(layer).collect()
 }

@@ -6,8 +6,8 @@ use lopside_latent::LatentSpaceId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BundleError, Digest,
-    check::{check_any_head, check_file, check_head, check_name, check_range, head_field, require},
+    BundleError, Digest, InputSpec, PictureSpec, ScoreSpec, SeriesSpec,
+    check::{check_any_head, check_file, check_head, check_name, head_field, require},
 };
 
 /// The version of the manifest that this build writes and reads.
@@ -26,13 +26,13 @@ pub struct Manifest {
     /// The name of the latent space, 16 hexadecimal digits.
     #[serde(with = "id_text")]
     pub latent_space: LatentSpaceId,
-    /// How a picture becomes the encoder's input.
-    pub preprocess: Preprocess,
+    /// How an input becomes the encoder's tensor.
+    pub input: InputSpec,
     /// The encoder half.
     pub encoder: EncoderSpec,
-    /// The quantiser.
-    pub quantiser: QuantiserSpec,
-    /// The table file.
+    /// The layers of the latent: the encoder's outputs, the base first.
+    pub latent: Vec<LatentSpec>,
+    /// The table file: the tables of the first layer's runs, then those of the second's, and so on.
     pub tables: FileRef,
     /// The heads, at least one; the first is the default.
     pub heads: Vec<HeadSpec>,
@@ -52,72 +52,35 @@ pub struct FileRef {
     pub sha256: Digest,
 }
 
-/// How a picture becomes the encoder's input: turned to the wanted channels, resized to exactly
-/// `width × height`, and each 8-bit sample mapped linearly from 0…255 to `low…high`, planes one after the other.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Preprocess {
-    /// Pixels a row.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-    /// Grey or RGB.
-    pub channels: Channels,
-    /// The value of sample 0.
-    pub low: f32,
-    /// The value of sample 255.
-    pub high: f32,
-}
-
-/// The colour planes of a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Channels {
-    /// One plane of luma (ITU-R BT.709 weights when it is made from colour).
-    Grey,
-    /// Red, green and blue.
-    Rgb,
-}
-
-impl Channels {
-    /// 1 or 3.
-    #[must_use]
-    pub const fn count(self) -> u32 {
-        match self {
-            Self::Grey => 1,
-            Self::Rgb => 3,
-        }
-    }
-}
-
-impl Preprocess {
-    /// Samples of one picture.
-    #[must_use]
-    pub fn samples(&self) -> u64 {
-        u64::from(self.width) * u64::from(self.height) * u64::from(self.channels.count())
-    }
-}
-
 /// The encoder half.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderSpec {
     /// The ONNX file.
     pub model: FileRef,
-    /// The picture tensor.
+    /// The input tensor.
     pub input: TensorSpec,
-    /// The latent tensor.
-    pub output: TensorSpec,
     /// What it costs.
     pub cost: Cost,
 }
 
-/// One gain a latent value: `ŷ = round(z · gain)`.
+/// One layer of the latent and its quantiser, `ŷ = round(z · gain)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct QuantiserSpec {
-    /// Steps per latent unit, positive.
+pub struct LatentSpec {
+    /// The tensor: an output of the encoder, an input of the heads that read it.
+    pub tensor: TensorSpec,
+    /// Steps per latent unit, positive: one for every run of consecutive values, all runs of one length. As many as
+    /// values: one each; as many as feature maps: one a map.
     pub gains: Vec<f32>,
+}
+
+impl LatentSpec {
+    /// Values of the layer.
+    #[must_use]
+    pub fn values(&self) -> u64 {
+        self.tensor.item_elements().unwrap_or(0)
+    }
 }
 
 /// A head: one model that reads a latent.
@@ -132,8 +95,8 @@ pub struct HeadSpec {
     pub kind: HeadKind,
     /// The ONNX file.
     pub model: FileRef,
-    /// The latent tensor.
-    pub input: TensorSpec,
+    /// The names of the layers that it reads, in the latent's order.
+    pub inputs: Vec<String>,
     /// The output tensor.
     pub output: TensorSpec,
     /// What it costs.
@@ -144,20 +107,19 @@ pub struct HeadSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum HeadKind {
-    /// A picture: planes one after the other, samples in the `low…high` of the preprocessing.
-    Reconstruct {
-        /// Pixels a row.
-        width: u32,
-        /// Rows.
-        height: u32,
-        /// Grey or RGB.
-        channels: Channels,
-    },
+    /// A picture of one size.
+    Reconstruct(PictureSpec),
+    /// A window of measurements.
+    Series(SeriesSpec),
     /// One logit a class.
     Classify {
         /// The classes' names, in the order of the logits.
         labels: Vec<String>,
     },
+    /// How unusual the input is: the columns that [`ScoreSpec`] names.
+    Score(ScoreSpec),
+    /// Numbers that only the caller understands.
+    Tensor {},
 }
 
 /// A tensor of 32-bit floats.
@@ -188,7 +150,9 @@ impl TensorSpec {
         dims.iter().map(|dim| if let Dim::Fixed(extent) = dim { Some(*extent) } else { None }).collect()
     }
 
-    fn item_elements(&self) -> Option<u64> {
+    /// The product of [`item_dims`](Self::item_dims).
+    #[must_use]
+    pub fn item_elements(&self) -> Option<u64> {
         self.item_dims()?.iter().try_fold(1_u64, |product, &dim| product.checked_mul(u64::from(dim)))
     }
 }
@@ -213,15 +177,27 @@ impl Manifest {
             return Err(BundleError::Schema { found: self.schema, expected: SCHEMA_VERSION });
         }
         check_name("name", &self.name)?;
-        let preprocess = &self.preprocess;
-        require(preprocess.samples() > 0, "preprocess", || "width and height must be at least 1".into())?;
-        check_range("preprocess", preprocess.low, preprocess.high)?;
-        check_elements("encoder.input", &self.encoder.input, preprocess.samples())?;
-        check_elements("encoder.output", &self.encoder.output, self.quantiser.gains.len() as u64)?;
+        self.input.check("input")?;
+        match self.input.samples() {
+            Some(samples) => check_elements("encoder.input", &self.encoder.input, samples)?,
+            None => check_fixed("encoder.input", &self.encoder.input)?,
+        }
         check_file("encoder.model", &self.encoder.model)?;
         check_file("tables", &self.tables)?;
         check_file("model_card", &self.model_card)?;
+        self.check_latent()?;
         self.check_heads()
+    }
+
+    fn check_latent(&self) -> Result<(), BundleError> {
+        require(!self.latent.is_empty(), "latent", || "a latent has at least one layer".into())?;
+        let mut seen = HashSet::new();
+        for (i, layer) in self.latent.iter().enumerate() {
+            let field = format!("latent[{i}].tensor");
+            check_fixed(&field, &layer.tensor)?;
+            require(seen.insert(&layer.tensor.name), &field, || "its name stands twice".into())?;
+        }
+        Ok(())
     }
 
     fn check_heads(&self) -> Result<(), BundleError> {
@@ -229,25 +205,48 @@ impl Manifest {
         let mut seen = HashSet::new();
         for (i, head) in self.heads.iter().enumerate() {
             check_head(&mut seen, i, &head.name, head.version, &head.model)?;
-            require(
-                head.input.item_dims() == self.encoder.output.item_dims(),
-                &head_field(i, "input.shape"),
-                || "it is not the shape of encoder.output".into(),
-            )?;
-            check_elements(&head_field(i, "output"), &head.output, head.kind.elements())?;
+            self.check_inputs(&head_field(i, "inputs"), &head.inputs)?;
+            head.kind.check(&head_field(i, "kind"))?;
+            let output = head_field(i, "output");
+            match head.kind.elements() {
+                Some(elements) => check_elements(&output, &head.output, elements)?,
+                None => check_fixed(&output, &head.output)?,
+            }
         }
         Ok(())
+    }
+
+    /// Inputs are layers, at least one, in the latent's order.
+    fn check_inputs(&self, field: &str, inputs: &[String]) -> Result<(), BundleError> {
+        let mut layers = self.latent.iter().map(|layer| &layer.tensor.name);
+        let in_order = inputs.iter().all(|input| layers.any(|layer| layer == input));
+        require(in_order && !inputs.is_empty(), field, || {
+            "they must be names of latent tensors, at least one, in the order of latent".into()
+        })
     }
 }
 
 impl HeadKind {
-    /// Values of one output.
-    fn elements(&self) -> u64 {
+    /// Values of one output, where the kind says.
+    fn elements(&self) -> Option<u64> {
         match self {
-            Self::Reconstruct { width, height, channels } => {
-                u64::from(*width) * u64::from(*height) * u64::from(channels.count())
+            Self::Reconstruct(picture) => Some(picture.samples()),
+            Self::Series(series) => Some(series.samples()),
+            Self::Classify { labels } => Some(labels.len() as u64),
+            Self::Score(score) => Some(score.columns() as u64),
+            Self::Tensor {} => None,
+        }
+    }
+
+    fn check(&self, field: &str) -> Result<(), BundleError> {
+        match self {
+            Self::Reconstruct(picture) => picture.check(field),
+            Self::Series(series) => series.check(field),
+            Self::Score(score) => {
+                score.reconstruction.as_ref().map_or(Ok(()), |tensor| check_fixed(field, tensor))?;
+                score.check(field)
             }
-            Self::Classify { labels } => labels.len() as u64,
+            Self::Classify { .. } | Self::Tensor {} => Ok(()),
         }
     }
 }
@@ -255,6 +254,12 @@ impl HeadKind {
 fn check_elements(field: &str, tensor: &TensorSpec, expected: u64) -> Result<(), BundleError> {
     require(tensor.item_elements() == Some(expected) && expected > 0, &format!("{field}.shape"), || {
         format!("it must be a named batch and fixed dimensions of {expected} values, at least 1")
+    })
+}
+
+fn check_fixed(field: &str, tensor: &TensorSpec) -> Result<(), BundleError> {
+    require(tensor.item_elements().is_some_and(|values| values > 0), &format!("{field}.shape"), || {
+        "it must be a named batch and fixed dimensions, each at least 1".into()
     })
 }
 

@@ -1,12 +1,14 @@
 use std::path::Path;
 
-use lopside_latent::{LatentSpaceId, Quantiser, Tables};
+use lopside_latent::{LatentSpace, LatentSpaceId, Tables};
 
 use crate::{
-    BundleError, Cost, Digest, EncoderSpec, HeadKind, HeadSpec, Manifest, Preprocess, QuantiserSpec,
+    BundleError, Cost, Digest, EncoderSpec, HeadKind, HeadSpec, InputSpec, LatentSpec, Manifest,
     SCHEMA_VERSION, TensorSpec,
     files::{file_ref, put},
-    latent_space_id, manifest_file,
+    latent_space_id,
+    load::layers,
+    manifest_file,
 };
 
 /// All that makes a bundle, in memory.
@@ -16,18 +18,16 @@ pub struct Draft {
     pub name: String,
     /// One line for people.
     pub description: String,
-    /// How a picture becomes the encoder's input.
-    pub preprocess: Preprocess,
+    /// How an input becomes the encoder's tensor.
+    pub input: InputSpec,
     /// `encoder.onnx`.
     pub encoder: Vec<u8>,
-    /// The picture tensor.
-    pub input: TensorSpec,
-    /// The latent tensor.
-    pub latent: TensorSpec,
+    /// The encoder's input tensor.
+    pub input_tensor: TensorSpec,
     /// What the encoder costs.
     pub encoder_cost: Cost,
-    /// The quantiser.
-    pub quantiser: Quantiser,
+    /// The layers of the latent.
+    pub latent: Vec<LatentSpec>,
     /// The entropy tables.
     pub tables: Tables,
     /// The heads.
@@ -45,6 +45,8 @@ pub struct DraftHead {
     pub kind: HeadKind,
     /// The ONNX file.
     pub model: Vec<u8>,
+    /// The names of the layers that it reads, in the latent's order.
+    pub inputs: Vec<String>,
     /// The output tensor.
     pub output: TensorSpec,
     /// What it costs.
@@ -56,7 +58,15 @@ impl Draft {
     #[must_use]
     pub fn latent_space(&self) -> LatentSpaceId {
         let tables = Digest::of(&self.tables.to_bytes());
-        latent_space_id(&Digest::of(&self.encoder), &tables, &self.preprocess, self.quantiser.gains())
+        latent_space_id(&Digest::of(&self.encoder), &tables, &self.input, &self.input_tensor, &self.latent)
+    }
+
+    /// The latent space itself.
+    ///
+    /// # Errors
+    /// [`BundleError::Latent`] when layers, gains and tables do not fit together.
+    pub fn space(&self) -> Result<LatentSpace, BundleError> {
+        Ok(LatentSpace::new(self.latent_space(), layers(&self.latent)?, self.tables.clone())?)
     }
 
     /// Writes the bundle into `folder`, which is made when it is missing; files of the same names are replaced.
@@ -84,29 +94,30 @@ impl Draft {
             name: self.name.clone(),
             description: self.description.clone(),
             latent_space: self.latent_space(),
-            preprocess: self.preprocess,
+            input: self.input.clone(),
             encoder: EncoderSpec {
                 model: file_ref("encoder.onnx".into(), &self.encoder),
-                input: self.input.clone(),
-                output: self.latent.clone(),
+                input: self.input_tensor.clone(),
                 cost: self.encoder_cost,
             },
-            quantiser: QuantiserSpec { gains: self.quantiser.gains().to_vec() },
+            latent: self.latent.clone(),
             tables: file_ref("tables.bin".into(), &self.tables.to_bytes()),
-            heads: self.heads.iter().map(|head| self.head_spec(head)).collect(),
+            heads: self.heads.iter().map(DraftHead::spec).collect(),
             model_card: file_ref("README.md".into(), model_card.as_bytes()),
         }
     }
+}
 
-    fn head_spec(&self, head: &DraftHead) -> HeadSpec {
+impl DraftHead {
+    fn spec(&self) -> HeadSpec {
         HeadSpec {
-            name: head.name.clone(),
-            version: head.version,
-            kind: head.kind.clone(),
-            model: file_ref(format!("heads/{}-{}.onnx", head.name, head.version), &head.model),
-            input: self.latent.clone(),
-            output: head.output.clone(),
-            cost: head.cost,
+            name: self.name.clone(),
+            version: self.version,
+            kind: self.kind.clone(),
+            model: file_ref(format!("heads/{}-{}.onnx", self.name, self.version), &self.model),
+            inputs: self.inputs.clone(),
+            output: self.output.clone(),
+            cost: self.cost,
         }
     }
 }

@@ -6,33 +6,37 @@
 use std::{fs, path::Path};
 
 use lopside_bundle::{
-    Bundle, BundleError, Channels, Cost, Dim, Draft, DraftHead, HeadKind, Manifest, Part, Preprocess,
-    TensorSpec,
+    Bundle, BundleError, Channels, Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LatentSpec, Manifest,
+    Part, PartSource, PartSpec, PictureSpec, Quantiles, ScoreSpec, SeriesSpec, TensorSpec,
 };
-use lopside_latent::{Quantiser, Table, Tables};
+use lopside_latent::{LatentError, Table, Tables};
 use tempfile::TempDir;
 
 fn tensor(name: &str, extent: u32) -> TensorSpec {
     TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(extent)] }
 }
 
+fn picture() -> PictureSpec {
+    PictureSpec::uniform(2, 2, Channels::Grey, 0.0, 1.0)
+}
+
 fn draft() -> Draft {
     Draft {
         name: "toy".into(),
         description: "Two values for four pixels".into(),
-        preprocess: Preprocess { width: 2, height: 2, channels: Channels::Grey, low: 0.0, high: 1.0 },
+        input: InputSpec::Picture(picture()),
         encoder: b"encoder model".to_vec(),
-        input: tensor("image", 4),
-        latent: tensor("latent", 2),
+        input_tensor: tensor("image", 4),
         encoder_cost: Cost { parameters: 10, macs: 8 },
-        quantiser: Quantiser::new(vec![4.0, 0.1]).unwrap(),
+        latent: vec![LatentSpec { tensor: tensor("latent", 2), gains: vec![4.0, 0.1] }],
         tables: Tables::new(vec![Table::from_counts(-1, &[1, 2, 1]).unwrap(); 2]).unwrap(),
         heads: vec![
             DraftHead {
                 name: "reconstruct".into(),
                 version: 1,
-                kind: HeadKind::Reconstruct { width: 2, height: 2, channels: Channels::Grey },
+                kind: HeadKind::Reconstruct(picture()),
                 model: b"decoder model".to_vec(),
+                inputs: vec!["latent".into()],
                 output: tensor("reconstruction", 4),
                 cost: Cost { parameters: 12, macs: 8 },
             },
@@ -41,6 +45,7 @@ fn draft() -> Draft {
                 version: 1,
                 kind: HeadKind::Classify { labels: vec!["cat".into(), "dog".into(), "owl".into()] },
                 model: b"classifier model".to_vec(),
+                inputs: vec!["latent".into()],
                 output: tensor("logits", 3),
                 cost: Cost { parameters: 9, macs: 6 },
             },
@@ -147,7 +152,9 @@ fn each_defect_of_the_manifest_is_named() {
         ("\"schema\": 1", "\"schema\": 1, \"extra\": 0", "unknown field `extra`"),
         ("\"name\": \"toy\"", "\"name\": \"Toy!\"", "name: \"Toy!\""),
         ("\"latent_space\": \"", "\"latent_space\": \"x", "latent-space id is 16"),
-        ("\"low\": 0.0", "\"low\": 1.0", "low must be below high"),
+        ("\"low\": [\n        0.0", "\"low\": [\n        1.0", "low must be below high"),
+        ("\"low\": [", "\"low\": [ -1.0, ", "one a channel"),
+        ("\"inputs\": [\n        \"latent\"", "\"inputs\": [\n        \"other\"", "heads[0].inputs"),
         ("\"width\": 2", "\"width\": 3", "encoder.input.shape"),
         ("4.0,", "5.0,", "give"),
         ("\"cat\",", "", "heads[1].output.shape"),
@@ -172,8 +179,8 @@ fn the_latent_space_is_named_after_all_that_defines_it() {
     let base = draft().latent_space();
     let changed: [fn(&mut Draft); 4] = [
         |d| d.encoder.push(0),
-        |d| d.preprocess.high = 2.0,
-        |d| d.quantiser = Quantiser::new(vec![4.0, 0.2]).unwrap(),
+        |d| d.input = InputSpec::Picture(PictureSpec { high: vec![2.0], ..picture() }),
+        |d| d.latent[0].gains[1] = 0.2,
         |d| d.tables = Tables::new(vec![Table::from_counts(-1, &[1, 2, 2]).unwrap(); 2]).unwrap(),
     ];
     for change in changed {
@@ -192,4 +199,102 @@ fn a_manifest_survives_json() {
     let text = fs::read_to_string(folder.path().join("bundle.json")).unwrap();
     let manifest: Manifest = serde_json::from_str(&text).unwrap();
     assert_eq!(serde_json::to_string_pretty(&manifest).unwrap() + "\n", text);
+}
+
+/// Numbers in windows, a latent of two layers, and a head that scores.
+fn scored() -> Draft {
+    let quantiles = Quantiles::of(&[1.0, 2.0, 3.0], 3).unwrap();
+    let part = |name: &str, source| PartSpec {
+        name: name.into(),
+        source,
+        mean: 0.5,
+        deviation: 2.0,
+        quantiles: quantiles.clone(),
+    };
+    let parts = vec![
+        part("bits", PartSource::Bits),
+        part("re-encoding", PartSource::Column(0)),
+        part("error", PartSource::Error),
+    ];
+    let series = SeriesSpec {
+        length: 2,
+        stride: 1,
+        channels: vec!["volts".into(), "amperes".into()],
+        mean: vec![0.0, 1.0],
+        deviation: vec![1.0, 2.0],
+    };
+    let map = |name: &str| TensorSpec {
+        shape: vec![Dim::Symbol("n".into()), Dim::Fixed(2), Dim::Fixed(3)],
+        ..tensor(name, 0)
+    };
+    let score = ScoreSpec {
+        parts,
+        quantiles: quantiles.clone(),
+        quantiles_with_input: Some(quantiles),
+        threshold: 0.99,
+        reconstruction: Some(tensor("reconstruction", 4)),
+    };
+    let mut draft = draft();
+    draft.input = InputSpec::Series(series.clone());
+    draft.latent.push(LatentSpec { tensor: map("tap.edges"), gains: vec![1.0, 2.0] });
+    draft.tables = Tables::new(vec![Table::from_counts(-1, &[1, 2, 1]).unwrap(); 4]).unwrap();
+    draft.heads[0].kind = HeadKind::Series(series);
+    draft.heads[0].inputs.push("tap.edges".into());
+    draft.heads[1].kind = HeadKind::Score(score);
+    draft.heads[1].output = tensor("scores", 1);
+    draft
+}
+
+#[test]
+fn windows_layers_and_scores_survive_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = scored().write(folder.path(), "# Toy\n").unwrap();
+    let bundle = Bundle::load(folder.path(), Part::Whole).unwrap();
+    assert_eq!(bundle.manifest, manifest);
+    assert_eq!((bundle.space.layers().len(), bundle.space.len(), bundle.space.prefix(1)), (2, 8, 2));
+    assert_eq!(bundle.space, scored().space().unwrap());
+}
+
+#[test]
+fn each_defect_of_a_series_a_layer_or_a_score_is_named() {
+    type Change = fn(&mut Draft);
+    fn score(draft: &mut Draft) -> &mut ScoreSpec {
+        match &mut draft.heads[1].kind {
+            HeadKind::Score(score) => score,
+            other => panic!("{other:?}"),
+        }
+    }
+    fn series(draft: &mut Draft) -> &mut SeriesSpec {
+        match &mut draft.input {
+            InputSpec::Series(series) => series,
+            other => panic!("{other:?}"),
+        }
+    }
+    let cases: [(Change, &str); 13] = [
+        (|d| series(d).mean.push(0.0), "one a channel"),
+        (|d| series(d).deviation[0] = 0.0, "positive"),
+        (|d| series(d).stride = 0, "stride"),
+        (|d| series(d).length = 3, "encoder.input.shape"),
+        (|d| d.latent.clear(), "latent: a latent"),
+        (|d| d.latent[1].tensor.name = "latent".into(), "twice"),
+        (|d| d.heads[0].inputs.reverse(), "heads[0].inputs"),
+        (|d| score(d).parts[1].source = PartSource::Column(1), "heads[1].kind.parts"),
+        (|d| score(d).parts[1].source = PartSource::Bits, "different sources"),
+        (|d| score(d).quantiles_with_input = None, "quantiles_with_input"),
+        (|d| score(d).reconstruction = None, "reconstruction"),
+        (|d| score(d).threshold = 1.5, "threshold"),
+        (|d| score(d).parts[0].deviation = 0.0, "deviation"),
+    ];
+    for (change, expected) in cases {
+        let mut draft = scored();
+        change(&mut draft);
+        let error = draft.write(tempfile::tempdir().unwrap().path(), "").unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+    let mut uneven = scored();
+    uneven.latent[1].gains.push(1.0);
+    assert!(matches!(
+        uneven.space(),
+        Err(BundleError::Latent(LatentError::Runs { .. } | LatentError::Count { .. }))
+    ));
 }

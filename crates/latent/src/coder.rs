@@ -1,4 +1,4 @@
-//! Integers to payload bytes and back, with one table a value.
+//! Integers to payload bytes and back, each with its value's table.
 //!
 //! A value that its table lists is one symbol. Any other is the escape symbol, then through the same range coder
 //! in bits of probability one half: its side (0 above the table, 1 below) and how far beyond the table's end it
@@ -17,7 +17,7 @@ use constriction::{
 };
 
 use crate::{
-    LatentError, Table, Tables,
+    LatentError, Table,
     seal::{self, Encoder},
     tables::Model,
 };
@@ -25,21 +25,28 @@ use crate::{
 /// An excess has at most 33 bits once 1 is added.
 const MAX_EXCESS_BITS: u32 = 33;
 
-/// The payload for these integers, one a table.
-pub(crate) fn encode(integers: &[i32], tables: &Tables) -> Result<Vec<u8>, LatentError> {
+/// The payload for these integers, with the table of each.
+pub(crate) fn encode<'a>(
+    integers: &[i32],
+    tables: impl Iterator<Item = &'a Table>,
+) -> Result<Vec<u8>, LatentError> {
     let mut coder = BitEncoder::new();
-    for (&value, table) in integers.iter().zip(tables.as_slice()) {
+    for (&value, table) in integers.iter().zip(tables) {
         coder.code(&mut { value }, table)?;
     }
     Ok(coder.finish())
 }
 
-/// The integers of a payload. Exactly what [`encode`] writes is accepted: a payload with a different spelling or
+/// The `count` integers of a payload. Exactly what [`encode`] writes is accepted: a payload with a different spelling or
 /// with bytes to spare is an error.
-pub(crate) fn decode(payload: &[u8], tables: &Tables) -> Result<Vec<i32>, LatentError> {
+pub(crate) fn decode<'a>(
+    payload: &[u8],
+    count: usize,
+    tables: impl Iterator<Item = &'a Table> + Clone,
+) -> Result<Vec<i32>, LatentError> {
     let mut coder = BitDecoder::new(payload)?;
-    let mut integers = vec![0; tables.as_slice().len()];
-    for (value, table) in integers.iter_mut().zip(tables.as_slice()) {
+    let mut integers = vec![0; count];
+    for (value, table) in integers.iter_mut().zip(tables.clone()) {
         coder.code(value, table)?;
     }
     if encode(&integers, tables)? == payload { Ok(integers) } else { Err(LatentError::Payload) }
@@ -193,29 +200,33 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn tables(count: usize) -> Tables {
+    fn tables(count: usize) -> Vec<Table> {
         let counts = [1, 3, 9, 27, 9, 3, 1];
-        Tables::new((0..count).map(|i| Table::from_counts(i as i32 - 7, &counts).unwrap()).collect()).unwrap()
+        (0..count).map(|i| Table::from_counts(i as i32 - 7, &counts).unwrap()).collect()
+    }
+
+    fn there_and_back(integers: &[i32], tables: &[Table]) -> Result<Vec<i32>, LatentError> {
+        decode(&encode(integers, tables.iter())?, integers.len(), tables.iter())
     }
 
     proptest! {
         #[test]
         fn any_integers_come_back(integers in proptest::collection::vec(any::<i32>(), 1..80)) {
             let tables = tables(integers.len());
-            prop_assert_eq!(decode(&encode(&integers, &tables).unwrap(), &tables), Ok(integers));
+            prop_assert_eq!(there_and_back(&integers, &tables), Ok(integers));
         }
 
         #[test]
         fn likely_integers_come_back(integers in proptest::collection::vec(-9_i32..9, 1..300)) {
             let tables = tables(integers.len());
-            prop_assert_eq!(decode(&encode(&integers, &tables).unwrap(), &tables), Ok(integers));
+            prop_assert_eq!(there_and_back(&integers, &tables), Ok(integers));
         }
 
         #[test]
         fn a_payload_has_one_spelling(payload in proptest::collection::vec(any::<u8>(), 0..40)) {
             let tables = tables(12);
-            if let Ok(integers) = decode(&payload, &tables) {
-                prop_assert_eq!(encode(&integers, &tables).unwrap(), payload);
+            if let Ok(integers) = decode(&payload, 12, tables.iter()) {
+                prop_assert_eq!(encode(&integers, tables.iter()).unwrap(), payload);
             }
         }
     }
@@ -224,8 +235,7 @@ mod tests {
     fn the_ends_of_the_number_line_are_reached() {
         for (min, values) in [(i32::MIN, [i32::MIN, i32::MAX]), (i32::MAX - 2, [i32::MAX, i32::MIN])] {
             let table = Table::from_counts(min, &[1, 1, 1]).unwrap();
-            let tables = Tables::new(vec![table.clone(), table]).unwrap();
-            assert_eq!(decode(&encode(&values, &tables).unwrap(), &tables).unwrap(), values);
+            assert_eq!(there_and_back(&values, &[table.clone(), table]).unwrap(), values);
         }
     }
 
@@ -236,11 +246,11 @@ mod tests {
         let sequence: Vec<i32> =
             counts.iter().enumerate().flat_map(|(i, &n)| vec![i as i32; n as usize]).collect();
         let integers: Vec<i32> = (0..1000).map(|i| sequence[i * 31 % sequence.len()]).collect();
-        let tables = Tables::new(vec![Table::from_counts(0, &counts.map(u64::from)).unwrap(); 1000]).unwrap();
+        let tables = vec![Table::from_counts(0, &counts.map(u64::from)).unwrap(); 1000];
         let total: u32 = counts.iter().sum();
         let bits: f64 =
             integers.iter().map(|&value| (f64::from(total) / f64::from(counts[value as usize])).log2()).sum();
-        let bytes = encode(&integers, &tables).unwrap().len() as f64;
+        let bytes = encode(&integers, tables.iter()).unwrap().len() as f64;
         assert!(bytes <= bits / 8.0 * 1.01 + 2.0, "{bytes} bytes for {bits} bits");
     }
 }

@@ -113,6 +113,16 @@ pub enum LatentError {
         /// The number of values of the latent.
         expected: usize,
     },
+    /// A layer's gains do not share its values evenly.
+    #[error("layer {index} has {values} values and {gains} gains: the gains must divide the values evenly")]
+    Runs {
+        /// Which layer, from 0.
+        index: usize,
+        /// Its values.
+        values: usize,
+        /// Its gains.
+        gains: usize,
+    },
     /// A gain that is not a positive, finite number.
     #[error("gain {index} is {value}, it must be positive and finite")]
     BadGain {

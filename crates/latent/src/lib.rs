@@ -11,15 +11,13 @@
 //! [`LatentSpace`] ties the parts together and is what both hosts use.
 //!
 //! ```
-//! use lopside_latent::{IdOnWire, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables};
+//! use lopside_latent::{
+//!     IdOnWire, LatentLayer, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables,
+//! };
 //!
 //! let tables = Tables::new(vec![Table::from_counts(-1, &[1, 8, 1])?, Table::from_counts(0, &[5, 5])?])?;
-//! let space = LatentSpace::new(
-//!     LatentSpaceId::new([7; 8]),
-//!     Shape::new(&[2])?,
-//!     Quantiser::new(vec![1.0, 10.0])?,
-//!     tables,
-//! )?;
+//! let layer = LatentLayer { shape: Shape::new(&[2])?, quantiser: Quantiser::new(vec![1.0, 10.0])? };
+//! let space = LatentSpace::new(LatentSpaceId::new([7; 8]), vec![layer], tables)?;
 //! let frame = space.encode(&[0.2, 0.1], IdOnWire::Present)?;
 //! assert_eq!(space.decode(&frame, &Limits::default())?, vec![0, 1]);
 //! # Ok::<(), lopside_latent::LatentError>(())
@@ -44,5 +42,5 @@ pub use framing::{IdOnWire, Limits, latent_space_of};
 pub use id::LatentSpaceId;
 pub use quantise::Quantiser;
 pub use shape::Shape;
-pub use space::LatentSpace;
+pub use space::{LatentLayer, LatentSpace};
 pub use tables::{MAX_TABLE_SYMBOLS, Table, Tables};

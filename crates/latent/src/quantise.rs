@@ -3,7 +3,8 @@ use crate::LatentError;
 /// Fractional bits of the fixed-point product that is rounded.
 const FRACTION_BITS: u32 = 16;
 
-/// A uniform quantiser with one gain a latent dimension: `ŷ = round(z · gain)`, step `1 / gain`.
+/// A uniform quantiser: `ŷ = round(z · gain)`, step `1 / gain`. The values it is given are as many runs as there are
+/// gains, all of one length, and each run has a gain of its own; runs of one value have a gain each.
 ///
 /// The product of two `f32` is exact in `f64`; it is cut to 16 fractional bits and rounded half up on integers,
 /// so equal latents give equal integers on every host.
@@ -24,37 +25,45 @@ impl Quantiser {
         }
     }
 
-    /// The gains, one a dimension.
+    /// The gains, one a run.
     #[must_use]
     pub fn gains(&self) -> &[f32] {
         &self.gains
     }
 
-    /// Integers of a latent `z` with as many values as there are gains. Values beyond `i32` saturate.
+    /// Integers of a latent `z`. Values beyond `i32` saturate.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when the lengths differ, [`LatentError::NotFinite`] for NaN or infinity.
+    /// [`LatentError::Count`] when the values are no runs of one length, [`LatentError::NotFinite`] for NaN or
+    /// infinity.
     pub fn quantise(&self, z: &[f32]) -> Result<Vec<i32>, LatentError> {
-        self.check_len("latent", z.len())?;
+        let run = self.run("latent", z.len())?;
         if let Some(index) = z.iter().position(|value| !value.is_finite()) {
             return Err(LatentError::NotFinite { index, value: z[index].to_string() });
         }
-        Ok(z.iter().zip(&self.gains).map(|(&value, &gain)| round(value, gain)).collect())
+        Ok(z.iter().zip(self.each(run)).map(|(&value, gain)| round(value, gain)).collect())
     }
 
     /// The latent that stands for these integers: `z ≈ ŷ / gain`.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when the lengths differ.
+    /// [`LatentError::Count`] when the values are no runs of one length.
     pub fn dequantise(&self, integers: &[i32]) -> Result<Vec<f32>, LatentError> {
-        self.check_len("list of integers", integers.len())?;
-        let values = integers.iter().zip(&self.gains);
-        Ok(values.map(|(&integer, &gain)| (f64::from(integer) / f64::from(gain)) as f32).collect())
+        let run = self.run("list of integers", integers.len())?;
+        let values = integers.iter().zip(self.each(run));
+        Ok(values.map(|(&integer, gain)| (f64::from(integer) / f64::from(gain)) as f32).collect())
     }
 
-    fn check_len(&self, what: &'static str, found: usize) -> Result<(), LatentError> {
+    /// The gain of every value.
+    fn each(&self, run: usize) -> impl Iterator<Item = f32> {
+        self.gains.iter().flat_map(move |&gain| std::iter::repeat_n(gain, run))
+    }
+
+    /// Values of a run.
+    fn run(&self, what: &'static str, found: usize) -> Result<usize, LatentError> {
         let expected = self.gains.len();
-        if found == expected { Ok(()) } else { Err(LatentError::Count { what, found, expected }) }
+        let even = expected > 0 && found > 0 && found.is_multiple_of(expected);
+        if even { Ok(found / expected) } else { Err(LatentError::Count { what, found, expected }) }
     }
 }
 
@@ -89,6 +98,13 @@ mod tests {
             quantiser.dequantise(&[0; 3]),
             Err(LatentError::Count { found: 3, expected: 2, .. })
         ));
+    }
+
+    #[test]
+    fn a_gain_serves_a_run_of_values() {
+        let quantiser = Quantiser::new(vec![1.0, 10.0]).unwrap();
+        assert_eq!(quantiser.quantise(&[1.0, 2.0, 3.0, 4.0]).unwrap(), [1, 2, 30, 40]);
+        assert_eq!(quantiser.dequantise(&[1, 2, 30, 40]).unwrap(), [1.0, 2.0, 3.0, 4.0]);
     }
 
     proptest! {

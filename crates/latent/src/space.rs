@@ -1,35 +1,77 @@
-use crate::{Frame, IdOnWire, LatentError, LatentSpaceId, Limits, Quantiser, Shape, Tables, coder};
+use crate::{Frame, IdOnWire, LatentError, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables, coder};
 
-/// What an encoder and its quantiser define: the shape of a latent, its quantiser and its entropy tables. Two
+/// The most layers of a latent.
+const MAX_LAYERS: usize = 16;
+
+/// What an encoder and its quantiser define: the layers of a latent, their quantisers and their entropy tables. Two
 /// hosts with the same latent space read each other's frames.
+///
+/// The first layer is the base, the others enhance it. Everywhere here a latent is its layers' values one after the
+/// other; a frame may leave the last layers out, but never the base.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LatentSpace {
     id: LatentSpaceId,
-    shape: Shape,
-    quantiser: Quantiser,
+    layers: Vec<LatentLayer>,
+    /// The shape on the wire of the first layer, of the first two, and so on.
+    shapes: Vec<Shape>,
     tables: Tables,
 }
 
+/// One tensor of a latent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LatentLayer {
+    /// Its shape, without the batch; values are row-major.
+    pub shape: Shape,
+    /// One gain and one table for every run of consecutive values: as many runs as gains, all of one length. A layer
+    /// of feature maps `[c, h, w]` with `c` gains has one a map.
+    pub quantiser: Quantiser,
+}
+
+impl LatentLayer {
+    /// The number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::try_from(self.shape.elements()).unwrap_or(usize::MAX)
+    }
+
+    /// Never: a shape has at least one value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Values of a run.
+    fn run(&self) -> usize {
+        self.len() / self.quantiser.gains().len().max(1)
+    }
+}
+
 impl LatentSpace {
-    /// Puts a latent space together: one gain and one table a value of the shape.
+    /// Puts a latent space together. The tables are those of the first layer's runs, then those of the second's, and
+    /// so on.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when there are more or fewer gains or tables than values.
-    pub fn new(
-        id: LatentSpaceId,
-        shape: Shape,
-        quantiser: Quantiser,
-        tables: Tables,
-    ) -> Result<Self, LatentError> {
-        for (what, found) in
-            [("list of gains", quantiser.gains().len()), ("list of tables", tables.as_slice().len())]
-        {
-            if found as u128 != shape.elements() {
-                let expected = usize::try_from(shape.elements()).unwrap_or(usize::MAX);
-                return Err(LatentError::Count { what, found, expected });
+    /// [`LatentError::Limit`] for no or more than 16 layers, [`LatentError::Runs`] when a layer's gains do not divide
+    /// its values evenly, [`LatentError::Count`] when there are more or fewer tables than gains,
+    /// [`LatentError::BadShape`] for more than 2²⁴ values in several layers.
+    pub fn new(id: LatentSpaceId, layers: Vec<LatentLayer>, tables: Tables) -> Result<Self, LatentError> {
+        if !(1..=MAX_LAYERS).contains(&layers.len()) {
+            let (found, limit) = (layers.len() as u64, MAX_LAYERS as u64);
+            return Err(LatentError::Limit { what: "number of layers", found, limit });
+        }
+        for (index, layer) in layers.iter().enumerate() {
+            let (values, gains) = (layer.len(), layer.quantiser.gains().len());
+            if gains == 0 || values % gains != 0 {
+                return Err(LatentError::Runs { index, values, gains });
             }
         }
-        Ok(Self { id, shape, quantiser, tables })
+        let expected = layers.iter().map(|layer| layer.quantiser.gains().len()).sum();
+        let found = tables.as_slice().len();
+        if found != expected {
+            return Err(LatentError::Count { what: "list of tables", found, expected });
+        }
+        let shapes = shapes(&layers)?;
+        Ok(Self { id, layers, shapes, tables })
     }
 
     /// Its name.
@@ -38,34 +80,55 @@ impl LatentSpace {
         self.id
     }
 
-    /// The shape of one latent, without the batch.
+    /// The layers, the base first.
     #[must_use]
-    pub fn shape(&self) -> Shape {
-        self.shape
+    pub fn layers(&self) -> &[LatentLayer] {
+        &self.layers
     }
 
-    /// The frame of a latent `z`, values in the order of [`shape`](Self::shape), row-major.
+    /// The shape that a frame of all layers has: of a single layer its own, of several the number of their values.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shapes[self.shapes.len() - 1]
+    }
+
+    /// The number of values of all layers.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.prefix(self.layers.len())
+    }
+
+    /// Never: a layer has at least one value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of values of the first `layers` layers.
+    #[must_use]
+    pub fn prefix(&self, layers: usize) -> usize {
+        self.layers.iter().take(layers).map(LatentLayer::len).sum()
+    }
+
+    /// The frame of a latent `z` of one or more layers.
     ///
     /// # Errors
     /// [`LatentError::Count`] or [`LatentError::NotFinite`] when `z` is no latent of this space.
     pub fn encode(&self, z: &[f32], id: IdOnWire) -> Result<Vec<u8>, LatentError> {
-        self.encode_integers(&self.quantiser.quantise(z)?, id)
+        self.encode_integers(&self.quantise(z)?, id)
     }
 
     /// The frame of a latent that is already quantised.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when there are more or fewer integers than values.
+    /// [`LatentError::Count`] when these are no values of the first layers.
     pub fn encode_integers(&self, integers: &[i32], id: IdOnWire) -> Result<Vec<u8>, LatentError> {
-        let (found, expected) = (integers.len(), self.tables.as_slice().len());
-        if found != expected {
-            return Err(LatentError::Count { what: "list of integers", found, expected });
-        }
-        let payload = coder::encode(integers, &self.tables)?;
-        Ok(Frame { latent_space: self.id, shape: self.shape, payload: &payload }.to_bytes(id))
+        let layers = self.check_len("list of integers", integers.len())?;
+        let payload = coder::encode(integers, self.tables_of(layers))?;
+        Ok(Frame { latent_space: self.id, shape: self.shapes[layers - 1], payload: &payload }.to_bytes(id))
     }
 
-    /// The integers of a frame of this latent space.
+    /// The integers of a frame of this latent space, those of the layers that it carries.
     ///
     /// # Errors
     /// Any of the frame's [errors](Frame::parse), [`LatentError::OtherLatentSpace`],
@@ -75,18 +138,46 @@ impl LatentSpace {
         if frame.latent_space != self.id {
             return Err(LatentError::OtherLatentSpace { found: frame.latent_space, expected: self.id });
         }
-        if frame.shape != self.shape {
-            return Err(LatentError::OtherShape { found: frame.shape, expected: self.shape });
-        }
-        coder::decode(frame.payload, &self.tables)
+        let layers = self.layers_of(frame.shape)?;
+        coder::decode(frame.payload, self.prefix(layers), self.tables_of(layers))
     }
 
-    /// The latent that stands for these integers.
+    /// The integers of a latent of one or more layers.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when there are more or fewer integers than values.
+    /// As [`encode`](Self::encode).
+    pub fn quantise(&self, z: &[f32]) -> Result<Vec<i32>, LatentError> {
+        let layers = self.check_len("latent", z.len())?;
+        let mut integers = Vec::with_capacity(z.len());
+        for (layer, start) in self.starts().take(layers) {
+            let quantised = layer.quantiser.quantise(&z[start..start + layer.len()]);
+            integers.extend(quantised.map_err(|error| moved(error, start))?);
+        }
+        Ok(integers)
+    }
+
+    /// The latent that stands for these integers, all layers of it: those that are missing are zeros.
+    ///
+    /// # Errors
+    /// [`LatentError::Count`] when these are no values of the first layers.
     pub fn dequantise(&self, integers: &[i32]) -> Result<Vec<f32>, LatentError> {
-        self.quantiser.dequantise(integers)
+        let layers = self.check_len("list of integers", integers.len())?;
+        let mut latent = Vec::with_capacity(self.len());
+        for (layer, start) in self.starts().take(layers) {
+            latent.extend(layer.quantiser.dequantise(&integers[start..start + layer.len()])?);
+        }
+        latent.resize(self.len(), 0.0);
+        Ok(latent)
+    }
+
+    /// What these integers cost, −log₂ of their probability under the tables, in bits: how unusual they are. A frame
+    /// has its header beside, and ends at a whole byte.
+    ///
+    /// # Errors
+    /// [`LatentError::Count`] when these are no values of the first layers.
+    pub fn bits(&self, integers: &[i32]) -> Result<f64, LatentError> {
+        let layers = self.check_len("list of integers", integers.len())?;
+        Ok(integers.iter().zip(self.tables_of(layers)).map(|(&integer, table)| table.cost(integer)).sum())
     }
 
     /// The entropy tables.
@@ -95,9 +186,53 @@ impl LatentSpace {
         &self.tables
     }
 
-    /// The quantiser.
-    #[must_use]
-    pub fn quantiser(&self) -> &Quantiser {
-        &self.quantiser
+    /// The layers and where their values begin.
+    fn starts(&self) -> impl Iterator<Item = (&LatentLayer, usize)> {
+        self.layers.iter().scan(0, |start, layer| {
+            let here = *start;
+            *start += layer.len();
+            Some((layer, here))
+        })
+    }
+
+    /// The table of every value of the first `layers` layers.
+    fn tables_of(&self, layers: usize) -> impl Iterator<Item = &Table> + Clone {
+        let runs = self.layers.iter().take(layers).flat_map(|layer| {
+            let run = layer.run();
+            layer.quantiser.gains().iter().map(move |_| run)
+        });
+        runs.zip(self.tables.as_slice()).flat_map(|(run, table)| std::iter::repeat_n(table, run))
+    }
+
+    /// How many layers so many values are.
+    fn check_len(&self, what: &'static str, found: usize) -> Result<usize, LatentError> {
+        let layers = (1..=self.layers.len()).find(|&layers| self.prefix(layers) == found);
+        layers.ok_or(LatentError::Count { what, found, expected: self.len() })
+    }
+
+    /// How many layers a frame of this shape carries.
+    fn layers_of(&self, found: Shape) -> Result<usize, LatentError> {
+        let layers = self.shapes.iter().position(|&shape| shape == found);
+        layers.map(|index| index + 1).ok_or(LatentError::OtherShape { found, expected: self.shape() })
+    }
+}
+
+/// The shapes on the wire: the layer's own where there is only one, else the number of values.
+fn shapes(layers: &[LatentLayer]) -> Result<Vec<Shape>, LatentError> {
+    if let [only] = layers {
+        return Ok(vec![only.shape]);
+    }
+    let sums = layers.iter().scan(0_usize, |sum, layer| {
+        *sum = sum.saturating_add(layer.len());
+        Some(u32::try_from(*sum).unwrap_or(u32::MAX))
+    });
+    sums.map(|sum| Shape::new(&[sum])).collect()
+}
+
+/// An error of a layer whose values begin at `start`.
+fn moved(error: LatentError, start: usize) -> LatentError {
+    match error {
+        LatentError::NotFinite { index, value } => LatentError::NotFinite { index: index + start, value },
+        other => other,
     }
 }

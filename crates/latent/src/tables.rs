@@ -92,6 +92,15 @@ impl Table {
         16.0 - f32::from(self.frequencies[symbol]).log2()
     }
 
+    /// What an integer costs, in bits, with all that the coder writes for one that is not listed.
+    pub(crate) fn cost(&self, integer: i32) -> f64 {
+        let distance =
+            (i64::from(integer) - i64::from(self.max())).max(i64::from(self.min()) - i64::from(integer));
+        // A side, and the Exp-Golomb code of the distance.
+        let excess = if distance > 0 { 1 + 2 * distance.ilog2() + 1 } else { 0 };
+        f64::from(self.bits(integer)) + f64::from(excess)
+    }
+
     pub(crate) fn model(&self) -> &Model {
         &self.model
     }
@@ -126,12 +135,12 @@ impl PartialEq for Table {
     }
 }
 
-/// One table a latent dimension.
+/// The tables of a latent space, one a run of values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tables(Vec<Table>);
 
 impl Tables {
-    /// These tables, in the order of the latent's values.
+    /// These tables, in the order of the latent's runs.
     ///
     /// # Errors
     /// [`LatentError::Limit`] for none or more than 2²⁴.
@@ -140,7 +149,7 @@ impl Tables {
         Ok(Self(tables))
     }
 
-    /// The tables, one a latent dimension.
+    /// The tables, in the order of the latent's runs.
     #[must_use]
     pub fn as_slice(&self) -> &[Table] {
         &self.0

@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use lopside_latent::{
-    Frame, IdOnWire, LatentError, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables,
-    latent_space_of,
+    Frame, IdOnWire, LatentError, LatentLayer, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table,
+    Tables, latent_space_of,
 };
 use proptest::prelude::*;
 
@@ -13,13 +13,19 @@ const ID: LatentSpaceId = LatentSpaceId::new([0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5
 
 fn space(count: usize) -> LatentSpace {
     let table = |i: usize| Table::from_counts(-3, &[1, 4, 9, 20 + i as u64, 9, 4, 1]).unwrap();
-    LatentSpace::new(
-        ID,
-        Shape::new(&[count as u32]).unwrap(),
-        Quantiser::new(vec![4.0; count]).unwrap(),
-        Tables::new((0..count).map(table).collect()).unwrap(),
-    )
-    .unwrap()
+    let tables = Tables::new((0..count).map(table).collect()).unwrap();
+    LatentSpace::new(ID, vec![layer(&[count as u32], count)], tables).unwrap()
+}
+
+fn layer(dims: &[u32], gains: usize) -> LatentLayer {
+    LatentLayer { shape: Shape::new(dims).unwrap(), quantiser: Quantiser::new(vec![4.0; gains]).unwrap() }
+}
+
+/// A base of 4 values with a table each, and an enhancement of 2 maps of 2×3 with a table a map.
+fn layered() -> LatentSpace {
+    let table = |i: u64| Table::from_counts(-3, &[1, 4, 9, 20 + i, 9, 4, 1]).unwrap();
+    let tables = Tables::new((0..6).map(table).collect()).unwrap();
+    LatentSpace::new(ID, vec![layer(&[4], 4), layer(&[2, 2, 3], 2)], tables).unwrap()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -61,8 +67,7 @@ fn an_id_costs_eight_bytes() {
 fn the_wrong_latent_space_is_caught_with_and_without_an_id() {
     let space = space(4);
     let other_id = LatentSpaceId::new([9; 8]);
-    let other =
-        LatentSpace::new(other_id, space.shape(), space.quantiser().clone(), space.tables().clone()).unwrap();
+    let other = LatentSpace::new(other_id, space.layers().to_vec(), space.tables().clone()).unwrap();
     let limits = Limits::default();
     assert_eq!(
         other.decode(&space.encode(&[0.0; 4], IdOnWire::Present).unwrap(), &limits),
@@ -122,7 +127,68 @@ fn a_latent_of_the_wrong_length_is_refused() {
     ));
 }
 
+#[test]
+fn a_frame_may_leave_the_last_layers_out() {
+    let space = layered();
+    assert_eq!((space.len(), space.prefix(1), space.shape()), (16, 4, Shape::new(&[16]).unwrap()));
+    let latent: Vec<f32> = (0..16).map(|i| i as f32 / 4.0 - 1.0).collect();
+    let (whole, base) = (&latent[..], &latent[..4]);
+    for sent in [whole, base] {
+        let frame = space.encode(sent, IdOnWire::Present).unwrap();
+        let integers = space.decode(&frame, &Limits::default()).unwrap();
+        assert_eq!(integers.len(), sent.len());
+        let mut expected = sent.to_vec();
+        expected.resize(16, 0.0);
+        assert_eq!(space.dequantise(&integers).unwrap(), expected);
+    }
+    let refused = space.encode(&latent[..5], IdOnWire::Present);
+    assert!(matches!(refused, Err(LatentError::Count { found: 5, expected: 16, .. })));
+    let mut wrong = latent;
+    wrong[7] = f32::NAN;
+    let refused = space.encode(&wrong, IdOnWire::Present);
+    assert!(matches!(refused, Err(LatentError::NotFinite { index: 7, .. })));
+}
+
+#[test]
+fn layers_that_cannot_be_are_refused() {
+    let table = Table::from_counts(0, &[1]).unwrap();
+    let new = |layers: Vec<LatentLayer>, tables: usize| {
+        LatentSpace::new(ID, layers, Tables::new(vec![table.clone(); tables]).unwrap()).unwrap_err()
+    };
+    assert_eq!(new(vec![layer(&[4], 3)], 3), LatentError::Runs { index: 0, values: 4, gains: 3 });
+    assert!(matches!(new(vec![layer(&[4], 2)], 4), LatentError::Count { found: 4, expected: 2, .. }));
+    assert!(matches!(new(Vec::new(), 1), LatentError::Limit { found: 0, .. }));
+    assert!(matches!(new(vec![layer(&[1], 1); 17], 17), LatentError::Limit { found: 17, .. }));
+    let huge = vec![layer(&[1 << 24], 1); 2];
+    assert!(matches!(new(huge, 2), LatentError::BadShape { .. }));
+}
+
+#[test]
+fn bits_say_what_the_coder_spends() {
+    let space = layered();
+    let usual = space.bits(&[0; 16]).unwrap();
+    assert!(usual < space.bits(&[3; 16]).unwrap());
+    for integers in [[0; 16], [3; 16], [-2; 16], [9; 16], [-70; 16], [i32::MAX; 16]] {
+        let bits = space.bits(&integers).unwrap();
+        let frame = space.encode_integers(&integers, IdOnWire::Session).unwrap();
+        let payload = Frame::parse(&frame, &Limits::default(), Some(ID)).unwrap().payload.len();
+        let spent = 8.0 * payload as f64;
+        assert!((bits - 8.0..=bits + 24.0).contains(&spent), "{integers:?}: {bits} {spent}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn any_layers_come_back(
+        integers in proptest::collection::vec(any::<i32>(), 16),
+        layers in 1_usize..=2,
+    ) {
+        let space = layered();
+        let sent = &integers[..space.prefix(layers)];
+        let frame = space.encode_integers(sent, IdOnWire::Session).unwrap();
+        prop_assert_eq!(space.decode(&frame, &Limits::default()).unwrap(), sent);
+    }
+
     #[test]
     fn any_integers_come_back(integers in proptest::collection::vec(any::<i32>(), 1..64), session in any::<bool>()) {
         let space = space(integers.len());

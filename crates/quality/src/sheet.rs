@@ -63,6 +63,12 @@ impl ContactSheet {
         Ok(())
     }
 
+    /// Whether it has no pair.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
     /// The sheet as one picture; a sheet without cells is a square of margin.
     #[must_use]
     pub fn render(&self) -> RgbImage {

@@ -2,7 +2,7 @@ use lopside_latent::IdOnWire;
 use serde::Serialize;
 
 use super::{load, progress, write};
-use crate::{EdgeError, cli::EncodeArgs, config::FileConfig, source};
+use crate::{EdgeError, cli::EncodeArgs, config::FileConfig};
 
 #[derive(Serialize)]
 struct Summary {
@@ -19,9 +19,9 @@ pub(super) fn run(args: EncodeArgs, file: &FileConfig) -> Result<(), EdgeError> 
     let id = if args.no_id { IdOnWire::Session } else { IdOnWire::Present };
     let bar = progress("frames");
     let (mut frames, mut total_bytes) = (0, 0);
-    for item in source::open(&args.inputs)? {
+    for item in encoder.open(&args.inputs)? {
         let item = item?;
-        let frame = encoder.encode(&item.picture, id)?.frame;
+        let frame = encoder.encode(&item.input, id)?.frame;
         let path = out.join(format!("{}.lps", item.name));
         write(&path, &frame)?;
         frames += 1;

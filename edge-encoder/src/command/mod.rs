@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
 mod bench;
+mod comparison;
 mod encode;
 mod inspect;
 mod send;
@@ -37,7 +38,8 @@ fn load(folder: &Path, args: PictureArgs, file: &FileConfig) -> Result<AnyEncode
     match AnyBundle::load(folder, Part::Encoder)? {
         AnyBundle::Vector(bundle) => {
             refuse(args, &bundle.manifest.name)?;
-            Ok(AnyEncoder::Vector(Box::new(Encoder::new(&bundle)?)))
+            let layers = args.layers.map(usize::from);
+            Ok(AnyEncoder::Vector(Box::new(Encoder::new(&bundle)?), layers))
         }
         AnyBundle::Picture(bundle) => {
             let options = PictureOptions {
@@ -53,10 +55,9 @@ fn load(folder: &Path, args: PictureArgs, file: &FileConfig) -> Result<AnyEncode
 
 /// A config file may serve bundles of both kinds; what was given for this run must mean something.
 fn refuse(args: PictureArgs, bundle: &str) -> Result<(), EdgeError> {
-    let PictureArgs { quality, layers, fast, threads } = args;
+    let PictureArgs { quality, fast, threads, layers: _ } = args;
     let given = [
         ("--quality (LOPSIDE_QUALITY)", quality.is_some()),
-        ("--layers", layers.is_some()),
         ("--fast", fast),
         ("--threads", threads.is_some()),
     ];

@@ -1,17 +1,17 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use image::DynamicImage;
+use lopside_bundle::HeadKind;
 use lopside_latent::IdOnWire;
-use lopside_quality::{jpeg_at_psnr, png_bytes, psnr};
+use lopside_proto::v1::{self, output::Value};
 
-use super::{load, progress, sheet::Sheet, write};
+use super::{comparison, load, progress, sheet::Sheet, write};
 use crate::{
     AnyEncoder, EdgeError,
     cli::SendArgs,
     client::Client,
     config::FileConfig,
-    report::{Photo, Report, Row},
-    source::{self, Item},
+    report::{Class, Report, Row, Unusual},
+    source::{Input, Named},
 };
 
 /// `edge-encoder send`.
@@ -19,82 +19,126 @@ pub(super) async fn run(args: SendArgs, file: &FileConfig) -> Result<(), EdgeErr
     let encoder = load(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
     let out = file.out(args.out);
     let endpoint = file.endpoint(args.endpoint)?;
-    let items = source::open(&args.inputs)?;
-    let mut client = Client::connect(&endpoint, file.timeout(args.timeout_seconds)).await?;
-    let mut sheet = Sheet::new(&encoder)?;
+    let inputs = encoder.open(&args.inputs)?;
+    let client = Client::connect(&endpoint, file.timeout(args.timeout_seconds)).await?;
+    let sheet = Sheet::new(&encoder)?;
+    let heads = heads(&encoder);
+    let mut run = Run { encoder, client, heads, with_input: args.with_input, out, sheet };
     let mut rows = Vec::new();
-    let bar = progress("pictures");
-    for item in items {
-        rows.push(send(&encoder, &mut client, &item?, &out, &mut sheet).await?);
+    let bar = progress("inputs");
+    for named in inputs {
+        rows.push(run.send(&named?).await?);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let report = Report::new(encoder.name(), &encoder.latent_space().to_string(), rows);
-    finish(&report, &sheet, &out, args.json)
+    let report = Report::new(run.encoder.name(), &run.encoder.latent_space().to_string(), rows);
+    finish(&report, &run.sheet, &run.out, args.json)
 }
 
-/// One picture through the path: its row, and its pair on the sheet.
-async fn send(
-    encoder: &AnyEncoder,
-    client: &mut Client,
-    item: &Item,
-    out: &Path,
-    sheet: &mut Sheet,
-) -> Result<Row, EdgeError> {
-    let encoded = encoder.encode(&item.picture, IdOnWire::Present)?;
-    let frame_bytes = encoded.frame.len() as u64;
-    let decoded = client.decode(encoded.frame).await?;
-    write(&out.join(format!("{}.png", item.name)), &decoded.png)?;
-    let output =
-        image::load_from_memory(&decoded.png).map_err(|error| EdgeError::Answer(format!("PNG: {error}")))?;
-    let input = encoder.input(&item.picture);
-    let output = in_colours_of(&input, output);
-    let psnr_db = psnr(&input, &output)?;
-    let jpeg = jpeg_at_psnr(&input, psnr_db)?;
-    let row = Row {
-        name: item.name.clone(),
-        raw_bytes: input.as_bytes().len() as u64,
-        png_bytes: png_bytes(&input)? as u64,
-        jpeg_bytes: jpeg.bytes as u64,
-        jpeg_psnr_db: jpeg.psnr,
-        frame_bytes,
-        wire_bytes: decoded.sent_bytes,
-        psnr_db,
-        edge_ms: encoded.timing.total().as_secs_f64() * 1e3,
-        round_trip_ms: decoded.round_trip.as_secs_f64() * 1e3,
-        photo: photo(encoder, &input, frame_bytes),
-    };
-    sheet.push_pair(&input, &output)?;
-    Ok(row)
+/// The heads to ask: the first, and every one that classifies or scores; each by its name, once. None of a photo
+/// model, for the first alone.
+fn heads(encoder: &AnyEncoder) -> Vec<String> {
+    let mut heads: Vec<String> = Vec::new();
+    for (index, head) in encoder.heads().iter().enumerate() {
+        let wanted = index == 0 || matches!(head.kind, HeadKind::Classify { .. } | HeadKind::Score(_));
+        if wanted && !heads.contains(&head.name) {
+            heads.push(head.name.clone());
+        }
+    }
+    heads
 }
 
-/// A head may answer in RGB whatever went in, or in grey.
-fn in_colours_of(input: &DynamicImage, output: DynamicImage) -> DynamicImage {
-    match (input, output) {
-        (DynamicImage::ImageLuma8(_), output) => output.into_luma8().into(),
-        (_, output) => output.into_rgb8().into(),
+/// What sending takes.
+struct Run {
+    encoder: AnyEncoder,
+    client: Client,
+    heads: Vec<String>,
+    with_input: bool,
+    out: PathBuf,
+    sheet: Sheet,
+}
+
+impl Run {
+    /// One input through the path: its row, and for pictures their pair on the sheet.
+    async fn send(&mut self, named: &Named) -> Result<Row, EdgeError> {
+        let encoded = self.encoder.encode(&named.input, IdOnWire::Present)?;
+        let frame_bytes = encoded.frame.len() as u64;
+        let along =
+            self.with_input.then(|| comparison::sent_along(&self.encoder, &named.input)).transpose()?;
+        let decoded = self.client.decode(encoded.frame, &self.heads, along).await?;
+        let mut row = Row {
+            name: named.name.clone(),
+            raw_bytes: comparison::raw_bytes(&self.encoder, &named.input),
+            frame_bytes,
+            wire_bytes: decoded.sent_bytes,
+            edge_ms: encoded.timing.total().as_secs_f64() * 1e3,
+            round_trip_ms: decoded.round_trip.as_secs_f64() * 1e3,
+            picture: None,
+            photo: comparison::photo(&self.encoder, &named.input, frame_bytes),
+            numbers: None,
+            class: None,
+            anomaly: None,
+        };
+        for output in decoded.outputs {
+            self.take(named, output, &mut row)?;
+        }
+        Ok(row)
+    }
+
+    /// What one head says, into the row and the folder.
+    fn take(&mut self, named: &Named, output: Value, row: &mut Row) -> Result<(), EdgeError> {
+        let path = |ending: &str| self.out.join(format!("{}{ending}", named.name));
+        match (output, &named.input) {
+            (Value::Png(png), Input::Picture(picture)) => {
+                write(&path(".png"), &png)?;
+                let (input, output) = comparison::pair(&self.encoder, picture, &png)?;
+                row.picture = Some(comparison::picture(&input, &output)?);
+                self.sheet.push_pair(&input, &output)?;
+            }
+            (Value::Tensor(tensor), Input::Numbers(numbers)) => {
+                write(&path(".csv"), comparison::csv(numbers, &tensor).as_bytes())?;
+                row.numbers = comparison::numbers(numbers, &tensor.values);
+            }
+            (Value::ClassScores(scores), _) => {
+                row.class = scores
+                    .scores
+                    .into_iter()
+                    .next()
+                    .map(|best| Class { class: best.label, probability: best.probability.into() });
+            }
+            (Value::Anomaly(anomaly), _) => {
+                if !anomaly.heat_map.is_empty() {
+                    write(&path("-heat-map.png"), &anomaly.heat_map)?;
+                }
+                row.anomaly = Some(unusual(&anomaly));
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 
-/// What only pictures of any size have.
-fn photo(encoder: &AnyEncoder, input: &DynamicImage, frame_bytes: u64) -> Option<Photo> {
-    let (width, height) = (input.width(), input.height());
-    let pixels = f64::from(width) * f64::from(height);
-    let bits_per_pixel = 8.0 * frame_bytes as f64 / pixels;
-    matches!(encoder, AnyEncoder::Picture(..)).then_some(Photo { width, height, bits_per_pixel })
+fn unusual(anomaly: &v1::Anomaly) -> Unusual {
+    Unusual {
+        score: anomaly.score.into(),
+        quantile: anomaly.quantile.into(),
+        anomalous: if anomaly.anomalous { 1.0 } else { 0.0 },
+    }
 }
 
 fn finish(report: &Report, sheet: &Sheet, out: &Path, json: bool) -> Result<(), EdgeError> {
     let text = serde_json::to_string_pretty(report)? + "\n";
     write(&out.join("report.json"), text.as_bytes())?;
     write(&out.join("table.txt"), report.table().as_bytes())?;
-    let path = out.join("contact-sheet.png");
-    sheet.save_png(&path)?;
     if json {
         print!("{text}");
     } else {
         print!("{}", report.table());
     }
-    eprintln!("contact sheet: {}", path.display());
+    if !sheet.is_empty() {
+        let path = out.join("contact-sheet.png");
+        sheet.save_png(&path)?;
+        eprintln!("contact sheet: {}", path.display());
+    }
     Ok(())
 }

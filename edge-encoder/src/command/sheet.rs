@@ -26,8 +26,9 @@ impl Sheet {
     /// An empty sheet for the pictures of an encoder.
     pub(super) fn new(encoder: &AnyEncoder) -> Result<Self, EdgeError> {
         match encoder {
-            AnyEncoder::Vector(encoder) => {
-                let scale = (THUMBNAIL_WIDTH / encoder.preprocess().width).max(1);
+            AnyEncoder::Vector(..) => {
+                let width = encoder.original(&DynamicImage::new_luma8(1, 1)).width();
+                let scale = (THUMBNAIL_WIDTH / width).max(1);
                 let pairs = ContactSheet::new(THUMBNAIL_COLUMNS, scale)?;
                 Ok(Self { pairs, side: None, left: usize::MAX })
             }
@@ -49,6 +50,11 @@ impl Sheet {
             None => self.pairs.push_pair(top, bottom)?,
         }
         Ok(())
+    }
+
+    /// Whether it has no pair.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
     }
 
     /// Writes it as PNG.

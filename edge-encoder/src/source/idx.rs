@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path, mut from: Box<dyn Read>) -> Result<Items, EdgeEr
 /// The labels of an IDX file of rank 1, plain or `.gz`.
 ///
 /// # Errors
-/// [`EdgeError::Io`] or [`EdgeError::Picture`] naming the file.
+/// [`EdgeError::Io`] or [`EdgeError::File`] naming the file.
 pub fn labels(path: &Path) -> Result<Vec<u8>, EdgeError> {
     let mut from = reader(path)?;
     let [count] = extents(path, &mut from)?;

@@ -1,10 +1,11 @@
-//! Pictures from files and folders, one after the other.
+//! Pictures and numbers from files and folders, one after the other.
 //!
 //! A folder stands for its files in the order of their names, not for its subfolders. PNG, JPEG, WebP and PGM/PPM
 //! hold one picture; `.npy` one or many; IDX (`…-idx3-ubyte`) many. The last two are read lazily.
 
 pub mod idx;
 mod npy;
+pub mod numbers;
 
 use std::{
     fs::{self, File},
@@ -29,19 +30,45 @@ pub struct Item {
 /// Pictures of one file.
 pub type Items = Box<dyn Iterator<Item = Result<Item, EdgeError>>>;
 
+/// What an encoder takes.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A picture as read.
+    Picture(DynamicImage),
+    /// A window or tensor, row-major, in its own units.
+    Numbers(Vec<f32>),
+}
+
+/// An input and a name for what is made from it.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// The file's stem; with a number when the file holds many.
+    pub name: String,
+    /// The input.
+    pub input: Input,
+}
+
+/// Inputs, one after the other.
+pub type Inputs = Box<dyn Iterator<Item = Result<Named, EdgeError>>>;
+
+/// The pictures of these files and folders, as inputs.
+///
+/// # Errors
+/// As [`open`].
+pub fn inputs(inputs: &[PathBuf]) -> Result<Inputs, EdgeError> {
+    let named = |item: Item| Named { name: item.name, input: Input::Picture(item.picture) };
+    Ok(Box::new(open(inputs)?.map(move |item| item.map(named))))
+}
+
 /// The pictures of these files and folders.
 ///
 /// # Errors
 /// [`EdgeError::Io`] for a path that cannot be listed, [`EdgeError::NoPictures`] when there is nothing to read.
 /// What is wrong with one file comes with that file's item.
 pub fn open(inputs: &[PathBuf]) -> Result<Items, EdgeError> {
-    let mut files = Vec::new();
-    for input in inputs {
-        if input.is_dir() { files.extend(pictures_in(input)?) } else { files.push(input.clone()) }
-    }
+    let files = files(inputs, |path| kind_of(path).is_some())?;
     if files.is_empty() {
-        let paths: Vec<String> = inputs.iter().map(|path| path.display().to_string()).collect();
-        return Err(EdgeError::NoPictures { paths: paths.join(", ") });
+        return Err(EdgeError::NoPictures { paths: joined(inputs) });
     }
     Ok(Box::new(
         files
@@ -72,16 +99,30 @@ fn kind_of(path: &Path) -> Option<Kind> {
     }
 }
 
-fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>, EdgeError> {
+/// The files named, and those in the folders named that `fit`.
+fn files(inputs: &[PathBuf], fit: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, EdgeError> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(io(folder))? {
-        let path = entry.map_err(io(folder))?.path();
-        if path.is_file() && kind_of(&path).is_some() {
-            files.push(path);
+    for input in inputs {
+        if !input.is_dir() {
+            files.push(input.clone());
+            continue;
         }
+        let mut inside = Vec::new();
+        for entry in fs::read_dir(input).map_err(io(input))? {
+            let path = entry.map_err(io(input))?.path();
+            if path.is_file() && fit(&path) {
+                inside.push(path);
+            }
+        }
+        inside.sort();
+        files.extend(inside);
     }
-    files.sort();
     Ok(files)
+}
+
+fn joined(inputs: &[PathBuf]) -> String {
+    let paths: Vec<String> = inputs.iter().map(|path| path.display().to_string()).collect();
+    paths.join(", ")
 }
 
 fn read(path: &Path) -> Result<Items, EdgeError> {
@@ -113,7 +154,7 @@ pub(crate) fn reader(path: &Path) -> Result<Box<dyn Read>, EdgeError> {
 }
 
 fn wrong(path: &Path, reason: &str) -> EdgeError {
-    EdgeError::Picture { path: path.to_owned(), reason: reason.to_owned() }
+    EdgeError::File { path: path.to_owned(), reason: reason.to_owned() }
 }
 
 /// The file's name without its endings.
@@ -129,6 +170,7 @@ fn stem(path: &Path) -> String {
         ".ppm",
         ".pnm",
         ".npy",
+        ".csv",
         ".idx",
         "-idx3-ubyte",
         ".idx3-ubyte",

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use edge_encoder::samples_of;
 use image::DynamicImage;
-use lopside_bundle::{Channels, Preprocess};
+use lopside_bundle::{Channels, PictureSpec};
+use lopside_input::samples_of;
 use lopside_latent::picture::{LayerQuantiser, Plane};
 
 use super::{model::PhotoModel, spec::Spec};
@@ -66,8 +66,8 @@ fn middle(picture: &DynamicImage, unit: u32) -> Tensor<4> {
     let (width, height) =
         (picture.width().min(WIDTH) / unit * unit, picture.height().min(HEIGHT) / unit * unit);
     let (x, y) = ((picture.width() - width) / 2, (picture.height() - height) / 2);
-    let preprocess = Preprocess { width, height, channels: Channels::Rgb, low: -0.5, high: 0.5 };
-    let samples = samples_of(&picture.crop_imm(x, y, width, height), &preprocess);
+    let spec = PictureSpec::uniform(width, height, Channels::Rgb, -0.5, 0.5);
+    let samples = samples_of(&picture.crop_imm(x, y, width, height), &spec);
     let dims = [1, 3, height as usize, width as usize];
     Tensor::from_data(TensorData::new(samples, dims), &Device::flex())
 }

@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use lopside_latent::{
-    Frame, IdOnWire, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables, latent_space_of,
+    Frame, IdOnWire, LatentLayer, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables,
+    latent_space_of,
 };
 
 static SPACE: LazyLock<LatentSpace> = LazyLock::new(space);
@@ -31,7 +32,7 @@ fn round_trip(frame: &[u8]) {
     assert_eq!(again, frame, "{integers:?} has two spellings");
 }
 
-/// Two dimensions, and tables of one, of seven and of many integers, some at the ends of the number line.
+/// Two layers, and tables of one, of seven and of many integers, some at the ends of the number line.
 fn space() -> LatentSpace {
     let tables = [
         Table::from_counts(0, &[1]),
@@ -42,11 +43,11 @@ fn space() -> LatentSpace {
         Table::from_counts(-1, &[1, 1_000_000, 1]),
     ];
     let tables: Vec<Table> = tables.into_iter().map(|table| table.expect("a good table")).collect();
-    LatentSpace::new(
-        LatentSpaceId::new(*b"lopside\0"),
-        Shape::new(&[2, 3]).expect("a good shape"),
-        Quantiser::new(vec![1.0; tables.len()]).expect("good gains"),
-        Tables::new(tables).expect("good tables"),
-    )
-    .expect("a good latent space")
+    let layer = |dims: &[u32], gains: usize| LatentLayer {
+        shape: Shape::new(dims).expect("a good shape"),
+        quantiser: Quantiser::new(vec![1.0; gains]).expect("good gains"),
+    };
+    let layers = vec![layer(&[2, 2], 4), layer(&[2, 1, 3], 2)];
+    let tables = Tables::new(tables).expect("good tables");
+    LatentSpace::new(LatentSpaceId::new(*b"lopside\0"), layers, tables).expect("a good latent space")
 }

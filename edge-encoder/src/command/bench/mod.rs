@@ -10,42 +10,54 @@ use std::{
     time::{Duration, Instant},
 };
 
-use image::DynamicImage;
+use lopside_bundle::InputSpec;
 use lopside_latent::IdOnWire;
 
 use super::load;
-use crate::{AnyEncoder, EdgeError, Encoded, Timing, cli::BenchArgs, config::FileConfig, source};
+use crate::{
+    AnyEncoder, EdgeError, Encoded, Encoder, Timing, cli::BenchArgs, config::FileConfig, source::Input,
+};
 
 /// `edge-encoder bench`.
 pub(super) fn run(args: BenchArgs, file: &FileConfig) -> Result<(), EdgeError> {
     let encoder = load(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
-    let mut pictures: Vec<DynamicImage> = Vec::new();
+    let mut inputs: Vec<Input> = Vec::new();
     if !args.inputs.is_empty() {
-        pictures =
-            source::open(&args.inputs)?.map(|item| Ok(item?.picture)).collect::<Result<_, EdgeError>>()?;
+        inputs = encoder.open(&args.inputs)?.map(|item| Ok(item?.input)).collect::<Result<_, EdgeError>>()?;
     }
     match &encoder {
-        AnyEncoder::Vector(vector) => {
-            if pictures.is_empty() {
-                pictures.push(scene::gradient(vector.preprocess().width, vector.preprocess().height));
+        AnyEncoder::Vector(vector, _) => {
+            if inputs.is_empty() {
+                inputs.push(made_up(vector));
             }
-            let runs = Runs::measure(&encoder, &pictures, args.runs.unwrap_or(vector::RUNS))?;
+            let runs = Runs::measure(&encoder, &inputs, args.runs.unwrap_or(vector::RUNS))?;
             vector::Figures::new(&runs).report(args.json)
         }
         AnyEncoder::Picture(_, options) => {
-            if pictures.is_empty() {
-                pictures.push(scene::photograph());
+            if inputs.is_empty() {
+                inputs.push(Input::Picture(scene::photograph()));
             }
-            let runs = Runs::measure(&encoder, &pictures, args.runs.unwrap_or(photo::RUNS))?;
+            let runs = Runs::measure(&encoder, &inputs, args.runs.unwrap_or(photo::RUNS))?;
             photo::Figures::new(&runs, options).report(args.json)
+        }
+    }
+}
+
+/// An input of the encoder's own size.
+fn made_up(encoder: &Encoder) -> Input {
+    match encoder.input() {
+        InputSpec::Picture(spec) => Input::Picture(scene::gradient(spec.width, spec.height)),
+        InputSpec::Series(_) | InputSpec::Tensor {} => {
+            let count: u32 = encoder.input_dims().iter().product();
+            Input::Numbers((0..count).map(|i| (i as f32 / 7.0).sin()).collect())
         }
     }
 }
 
 /// What was measured.
 struct Runs {
-    pictures: usize,
-    /// Of each picture.
+    inputs: usize,
+    /// Of each input.
     repeats: u32,
     encodings: Vec<Encoding>,
 }
@@ -60,20 +72,23 @@ struct Encoding {
 }
 
 impl Runs {
-    fn measure(encoder: &AnyEncoder, pictures: &[DynamicImage], runs: u32) -> Result<Self, EdgeError> {
+    fn measure(encoder: &AnyEncoder, inputs: &[Input], runs: u32) -> Result<Self, EdgeError> {
         let mut encodings = Vec::new();
-        for picture in pictures {
-            let megapixels = f64::from(picture.width()) * f64::from(picture.height()) / 1e6;
+        for input in inputs {
+            let megapixels = match input {
+                Input::Picture(picture) => f64::from(picture.width()) * f64::from(picture.height()) / 1e6,
+                Input::Numbers(_) => 0.0,
+            };
             // The first run finds cold caches and compiles the plans.
-            encoder.encode(picture, IdOnWire::Present)?;
+            encoder.encode(input, IdOnWire::Present)?;
             for _ in 0..runs {
                 let start = Instant::now();
                 let Encoded { timing, frame } =
-                    black_box(encoder.encode(black_box(picture), IdOnWire::Present)?);
+                    black_box(encoder.encode(black_box(input), IdOnWire::Present)?);
                 encodings.push(Encoding { timing, elapsed: start.elapsed(), bytes: frame.len(), megapixels });
             }
         }
-        Ok(Self { pictures: pictures.len(), repeats: runs, encodings })
+        Ok(Self { inputs: inputs.len(), repeats: runs, encodings })
     }
 
     fn median(&self, value: impl Fn(&Encoding) -> f64) -> f64 {

@@ -32,7 +32,7 @@ impl Figures {
         };
         let total = runs.median(|encoding| encoding.elapsed.as_secs_f64() * 1e3 / encoding.megapixels);
         Self {
-            pictures: runs.pictures,
+            pictures: runs.inputs,
             runs_a_picture: runs.repeats,
             quality: options.quality.get(),
             threads: options.threads,

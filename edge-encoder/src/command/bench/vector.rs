@@ -3,14 +3,14 @@ use serde::Serialize;
 use super::{Runs, Stage, peak_rss_mib, print_peak_rss};
 use crate::{EdgeError, Timing};
 
-/// How often each picture is encoded, by default.
+/// How often each input is encoded, by default.
 pub(super) const RUNS: u32 = 1000;
 
 /// The figures of a vector model.
 #[derive(Serialize)]
 pub(super) struct Figures {
-    pictures: usize,
-    runs_a_picture: u32,
+    inputs: usize,
+    runs_an_input: u32,
     median_preprocess_us: f64,
     median_model_us: f64,
     median_code_us: f64,
@@ -24,8 +24,8 @@ impl Figures {
     pub(super) fn new(runs: &Runs) -> Self {
         let us = |stage: Stage| runs.median(|encoding| stage(&encoding.timing).as_secs_f64() * 1e6);
         Self {
-            pictures: runs.pictures,
-            runs_a_picture: runs.repeats,
+            inputs: runs.inputs,
+            runs_an_input: runs.repeats,
             median_preprocess_us: us(|timing| timing.preprocess),
             median_model_us: us(|timing| timing.model),
             median_code_us: us(|timing| timing.code),
@@ -40,7 +40,7 @@ impl Figures {
             println!("{}", serde_json::to_string(self)?);
             return Ok(());
         }
-        println!("pictures     {} × {} runs", self.pictures, self.runs_a_picture);
+        println!("inputs       {} × {} runs", self.inputs, self.runs_an_input);
         println!("preprocess   {:>9.1} µs (median)", self.median_preprocess_us);
         println!("encoder      {:>9.1} µs", self.median_model_us);
         println!("latent coder {:>9.1} µs", self.median_code_us);

@@ -1,0 +1,178 @@
+//! How unusual a frame is: parts, score, quantile, verdict and heat map of a head that scores.
+
+use image::{DynamicImage, Rgb, RgbImage};
+use lopside_bundle::{
+    InputSpec, PictureSpec,
+    score::{PartSource, PartSpec, Quantiles, ScoreSpec},
+};
+
+use crate::{ServeError, output::encode_png};
+
+/// What a head that scores says of one frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Anomaly {
+    /// The sum of the parts, each standardised by what it is on normal samples; larger is more unusual.
+    pub score: f32,
+    /// The share of normal samples with a lower score, 0 to 1.
+    pub quantile: f32,
+    /// Whether the quantile reaches the bundle's threshold.
+    pub anomalous: bool,
+    /// What the score is made of, in the bundle's order; without an input, without its error.
+    pub parts: Vec<AnomalyPart>,
+    /// Where the reconstruction differs from the input, a PNG file; only for pictures that were sent along.
+    pub heat_map: Option<Vec<u8>>,
+}
+
+/// One part of a score.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnomalyPart {
+    /// Its name.
+    pub name: String,
+    /// Its value, 0 or more.
+    pub value: f32,
+    /// The share of normal samples with a lower value, 0 to 1.
+    pub quantile: f32,
+}
+
+/// What is known of one frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Evidence<'a> {
+    /// −log₂ of the probability of its latent.
+    pub(crate) bits: f64,
+    /// The head's columns.
+    pub(crate) columns: &'a [f32],
+    /// The input as the encoder sees it, and as the decoder makes it.
+    pub(crate) compared: Option<(&'a [f32], &'a [f32])>,
+}
+
+/// The verdict on a frame.
+///
+/// # Errors
+/// [`ServeError::Internal`] when the heat map cannot be drawn.
+pub(crate) fn judge(
+    spec: &ScoreSpec,
+    input: &InputSpec,
+    evidence: Evidence<'_>,
+) -> Result<Anomaly, ServeError> {
+    let known = spec.parts.iter().filter_map(|part| Some((part, value(part.source, evidence)?)));
+    let known: Vec<(&PartSpec, f32)> = known.collect();
+    let score = known.iter().map(|(part, value)| part.standardised(*value)).sum();
+    let quantile = quantiles(spec, evidence).quantile(score);
+    let part = |(part, value): (&PartSpec, f32)| AnomalyPart {
+        name: part.name.clone(),
+        value,
+        quantile: part.quantiles.quantile(value),
+    };
+    let heat_map = match (input, evidence.compared) {
+        (InputSpec::Picture(picture), Some((input, output))) => Some(heat_map(picture, input, output)?),
+        _ => None,
+    };
+    let anomalous = quantile >= spec.threshold;
+    Ok(Anomaly { score, quantile, anomalous, parts: known.into_iter().map(part).collect(), heat_map })
+}
+
+fn quantiles<'a>(spec: &'a ScoreSpec, evidence: Evidence<'_>) -> &'a Quantiles {
+    let with_input = spec.quantiles_with_input.as_ref().filter(|_| evidence.compared.is_some());
+    with_input.unwrap_or(&spec.quantiles)
+}
+
+fn value(source: PartSource, evidence: Evidence<'_>) -> Option<f32> {
+    match source {
+        PartSource::Bits => Some(evidence.bits as f32),
+        PartSource::Column(column) => evidence.columns.get(column as usize).copied(),
+        PartSource::Error => evidence.compared.map(|(input, output)| mean_squared_error(input, output)),
+    }
+}
+
+fn mean_squared_error(a: &[f32], b: &[f32]) -> f32 {
+    let squares: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    (squares / a.len().max(1) as f64) as f32
+}
+
+/// The share of the range at which the map is white.
+const FULL: f32 = 0.5;
+
+/// Black where they are equal, through red and yellow to white where they differ by half of the range or more; of
+/// several channels the mean.
+fn heat_map(spec: &PictureSpec, input: &[f32], output: &[f32]) -> Result<Vec<u8>, ServeError> {
+    let pixels = spec.width as usize * spec.height as usize;
+    let spans: Vec<f32> = spec.low.iter().zip(&spec.high).map(|(low, high)| high - low).collect();
+    let map = RgbImage::from_fn(spec.width, spec.height, |x, y| {
+        let pixel = (y * spec.width + x) as usize;
+        let of = |(channel, span): (usize, &f32)| {
+            let at = channel * pixels + pixel;
+            let pair = input.get(at).zip(output.get(at));
+            pair.map_or(0.0, |(a, b)| (a - b).abs() / span)
+        };
+        let error = spans.iter().enumerate().map(of).sum::<f32>() / spans.len() as f32;
+        heat(error / FULL)
+    });
+    encode_png(&DynamicImage::from(map))
+}
+
+/// The colour of 0 to 1.
+fn heat(value: f32) -> Rgb<u8> {
+    let ramp = |from: f32| ((value - from) * 3.0 * 255.0).round() as u8;
+    Rgb([ramp(0.0), ramp(1.0 / 3.0), ramp(2.0 / 3.0)])
+}
+
+#[cfg(test)]
+mod tests {
+    use lopside_bundle::{Channels, score::log};
+
+    use super::*;
+
+    fn part(name: &str, source: PartSource) -> PartSpec {
+        let quantiles = Quantiles::of(&[1.0, 2.0, 3.0], 3).unwrap();
+        PartSpec { name: name.into(), source, mean: 0.0, deviation: 2.0, quantiles }
+    }
+
+    fn spec() -> ScoreSpec {
+        ScoreSpec {
+            parts: vec![
+                part("bits", PartSource::Bits),
+                part("re-encoding", PartSource::Column(0)),
+                part("error", PartSource::Error),
+            ],
+            quantiles: Quantiles::of(&[0.0, 1.0], 2).unwrap(),
+            quantiles_with_input: Quantiles::of(&[0.0, 2.0], 2),
+            threshold: 0.5,
+            reconstruction: None,
+        }
+    }
+
+    fn picture() -> InputSpec {
+        InputSpec::Picture(PictureSpec::uniform(2, 1, Channels::Grey, -1.0, 1.0))
+    }
+
+    #[test]
+    fn parts_are_standardised_and_added() {
+        let evidence = Evidence { bits: 2.0, columns: &[3.0], compared: None };
+        let anomaly = judge(&spec(), &picture(), evidence).unwrap();
+        let expected = (2.0_f32.ln() + 3.0_f32.ln()) / 2.0;
+        assert!((anomaly.score - expected).abs() < 1e-6 && (anomaly.quantile - expected).abs() < 1e-6);
+        assert!(anomaly.anomalous && anomaly.heat_map.is_none());
+        let parts: Vec<_> = anomaly.parts.iter().map(|part| (part.name.as_str(), part.quantile)).collect();
+        assert_eq!(parts, [("bits", 0.5), ("re-encoding", 1.0)]);
+    }
+
+    #[test]
+    fn an_input_adds_its_error_and_a_map_of_it() {
+        let compared = Some((&[0.0, 0.5][..], &[0.0, -0.5][..]));
+        let evidence = Evidence { bits: 1.0, columns: &[1.0], compared };
+        let anomaly = judge(&spec(), &picture(), evidence).unwrap();
+        assert_eq!((anomaly.parts.len(), anomaly.parts[2].value), (3, 0.5));
+        assert!((anomaly.score - log(0.5) / 2.0).abs() < 1e-6, "{}", anomaly.score);
+        assert_eq!((anomaly.quantile, anomaly.anomalous), (0.0, false));
+        let map = image::load_from_memory(&anomaly.heat_map.unwrap()).unwrap().to_rgb8();
+        assert_eq!(map.as_raw(), &[0, 0, 0, 255, 255, 255]);
+    }
+
+    #[test]
+    fn heat_rises_from_black_to_white() {
+        assert_eq!(
+            [0.0, 1.0 / 3.0, 0.5, 1.0, 9.0].map(|value| heat(value).0),
+            [[0, 0, 0], [255, 0, 0], [255, 128, 0], [255, 255, 255], [255, 255, 255],]
+        );
+    }
+}

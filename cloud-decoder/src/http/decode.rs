@@ -1,0 +1,78 @@
+//! `POST /v1/bundles/{name}/decode`: a frame in, what one or several heads make of it out.
+
+use axum::{
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::Response,
+};
+use serde::Deserialize;
+
+use super::{Api, body::Body, outputs};
+use crate::{Format, Request, ServeError, Wanted, error_http::Refusal, output::Makes};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DecodeQuery {
+    /// The head; the bundle's first when it is not given.
+    #[serde(default)]
+    head: String,
+    /// Several heads, with commas between; the answer is JSON.
+    heads: Option<String>,
+}
+
+/// One head: PNG or JSON, as the `Accept` header says; without one, a picture is a PNG. Several: JSON.
+pub(super) async fn decode(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    query: Result<Query<DecodeQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let Query(query) = query.map_err(|error| Refusal::Http(error.status(), error.body_text()))?;
+    // The name in the path is checked first: a frame for a bundle that is not here is "not found".
+    let served = api.decoder.registry().by_name(&name)?;
+    let wanted = match &query.heads {
+        Some(heads) => several(&query.head, heads)?,
+        None => {
+            let format = format_of(&headers, served.makes(&query.head)?)?;
+            vec![Wanted { head: query.head, format }]
+        }
+    };
+    let (frames, inputs) = ([body.frame], body.input.map_or_else(Vec::new, |input| vec![input]));
+    let request = Request { bundle: &name, inputs: &inputs, wanted: &wanted, ..Request::new(&frames) };
+    let mut made = api.decoder.decode(request).await?.into_iter().flatten();
+    if query.heads.is_some() {
+        return Ok(outputs::all(&name, made));
+    }
+    let output = made.next().ok_or_else(|| ServeError::Internal("the head made no output".into()))?;
+    Ok(outputs::one(&name, output))
+}
+
+fn several(head: &str, heads: &str) -> Result<Vec<Wanted>, Refusal> {
+    if !head.is_empty() {
+        let reason = "head and heads are both given: give one of them".to_owned();
+        return Err(Refusal::Http(StatusCode::BAD_REQUEST, reason));
+    }
+    Ok(heads.split(',').map(|head| Wanted { head: head.to_owned(), format: Format::Natural }).collect())
+}
+
+fn format_of(headers: &HeaderMap, makes: Makes) -> Result<Format, Refusal> {
+    let accept = headers.get(header::ACCEPT).map_or(Ok("*/*"), |value| value.to_str()).unwrap_or("*/*");
+    let takes = |wanted: &str| {
+        let range = wanted.split_once('/').map_or("", |(kind, _)| kind);
+        accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim()).any(|part| {
+            part == wanted || part == "*/*" || part.strip_suffix("/*").is_some_and(|part| part == range)
+        })
+    };
+    let json = takes("application/json");
+    match makes {
+        Makes::Pictures if takes("image/png") => Ok(Format::Png),
+        Makes::Pictures if json => Ok(Format::Tensor),
+        Makes::ClassScores | Makes::Anomalies | Makes::Numbers if json => Ok(Format::Natural),
+        _ => {
+            let reason =
+                format!("this head cannot answer as {accept:?}: ask for image/png or application/json");
+            Err(Refusal::Http(StatusCode::NOT_ACCEPTABLE, reason))
+        }
+    }
+}

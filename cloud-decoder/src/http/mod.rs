@@ -1,0 +1,49 @@
+//! The REST API.
+
+mod body;
+mod bundles;
+mod decode;
+mod outputs;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use tokio::sync::watch;
+
+use crate::{Decoder, ServeError, error_http::Refusal};
+
+#[derive(Clone)]
+struct Api {
+    decoder: Decoder,
+    ready: watch::Receiver<bool>,
+}
+
+/// The routes. `ready` turns false when the server begins to stop; a body has at most `max_body` bytes.
+pub(crate) fn router(decoder: Decoder, ready: watch::Receiver<bool>, max_body: usize) -> Router {
+    Router::new()
+        .route("/v1/bundles", get(bundles::all))
+        .route("/v1/bundles/{name}", get(bundles::one))
+        .route("/v1/bundles/{name}/decode", post(decode::decode))
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(readyz))
+        .layer(DefaultBodyLimit::max(max_body))
+        .with_state(Api { decoder, ready })
+}
+
+/// What answers a path that nobody serves: gRPC callers get UNIMPLEMENTED, others 404.
+pub(crate) async fn unknown(request: Request) -> Response {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
+        return tonic::Status::unimplemented(format!("no method {}", request.uri().path())).into_http();
+    }
+    Refusal::Http(StatusCode::NOT_FOUND, format!("nothing is served at {}", request.uri().path()))
+        .into_response()
+}
+
+async fn readyz(State(api): State<Api>) -> Response {
+    if *api.ready.borrow() { "ready".into_response() } else { ServeError::Stopping.into_response() }
+}

@@ -1,0 +1,120 @@
+//! What heads make, as bodies of answers.
+
+use axum::{
+    Json,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde::Serialize;
+
+use crate::{Anomaly, Output, Value};
+
+#[derive(Serialize)]
+struct OutputsBody<'a> {
+    bundle: &'a str,
+    outputs: Vec<OutputBody>,
+}
+
+#[derive(Serialize)]
+struct SingleBody<'a> {
+    bundle: &'a str,
+    #[serde(flatten)]
+    output: OutputBody,
+}
+
+#[derive(Serialize)]
+struct OutputBody {
+    head: String,
+    head_version: u32,
+    #[serde(flatten)]
+    value: ValueBody,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ValueBody {
+    Tensor {
+        shape: Vec<u32>,
+        values: Vec<f32>,
+    },
+    /// A PNG file in base64.
+    Png {
+        png: String,
+    },
+    Scores {
+        class_scores: Vec<ScoreBody>,
+    },
+    Anomaly {
+        anomaly: AnomalyBody,
+    },
+}
+
+#[derive(Serialize)]
+struct ScoreBody {
+    label: String,
+    probability: f32,
+}
+
+#[derive(Serialize)]
+struct AnomalyBody {
+    score: f32,
+    quantile: f32,
+    anomalous: bool,
+    parts: Vec<PartBody>,
+    /// A PNG file in base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heat_map: Option<String>,
+}
+
+#[derive(Serialize)]
+struct PartBody {
+    name: String,
+    value: f32,
+    quantile: f32,
+}
+
+/// The answer of one head: a picture as it is, anything else as JSON.
+pub(super) fn one(bundle: &str, output: Output) -> Response {
+    match output.value {
+        Value::Png(png) => ([(header::CONTENT_TYPE, "image/png")], png).into_response(),
+        _ => Json(SingleBody { bundle, output: output.into() }).into_response(),
+    }
+}
+
+/// The answers of several heads.
+pub(super) fn all(bundle: &str, outputs: impl Iterator<Item = Output>) -> Response {
+    Json(OutputsBody { bundle, outputs: outputs.map(OutputBody::from).collect() }).into_response()
+}
+
+impl From<Output> for OutputBody {
+    fn from(output: Output) -> Self {
+        let value = match output.value {
+            Value::Png(png) => ValueBody::Png { png: BASE64_STANDARD.encode(png) },
+            Value::Tensor { shape, values } => ValueBody::Tensor { shape, values },
+            Value::ClassScores(scores) => {
+                let score = |(label, probability)| ScoreBody { label, probability };
+                ValueBody::Scores { class_scores: scores.into_iter().map(score).collect() }
+            }
+            Value::Anomaly(anomaly) => ValueBody::Anomaly { anomaly: anomaly.into() },
+        };
+        Self { head: output.head, head_version: output.version, value }
+    }
+}
+
+impl From<Anomaly> for AnomalyBody {
+    fn from(anomaly: Anomaly) -> Self {
+        let part = |part: crate::AnomalyPart| PartBody {
+            name: part.name,
+            value: part.value,
+            quantile: part.quantile,
+        };
+        Self {
+            score: anomaly.score,
+            quantile: anomaly.quantile,
+            anomalous: anomaly.anomalous,
+            parts: anomaly.parts.into_iter().map(part).collect(),
+            heat_map: anomaly.heat_map.map(|png| BASE64_STANDARD.encode(png)),
+        }
+    }
+}

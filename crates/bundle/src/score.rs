@@ -1,0 +1,189 @@
+//! Anomaly scores: what they are made of, and what they mean against normal samples.
+//!
+//! A score's **parts** are the bits that a latent costs, columns of a score head's output (such as the distance between
+//! a latent and the one of its own reconstruction), and, when the caller sends the input along, the error of the
+//! reconstruction. Each is standardised by what it is on normal samples, and their sum is the **score**. A part and a
+//! score are as unusual as the share of normal samples that they exceed, their **quantile**.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BundleError, TensorSpec, check::require};
+
+/// How a score head's output becomes a score, a quantile and a verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreSpec {
+    /// The parts, at least one, each source once.
+    pub parts: Vec<PartSpec>,
+    /// Quantiles of the sum of all parts but [`PartSource::Error`].
+    pub quantiles: Quantiles,
+    /// Quantiles of the sum of all parts, where there is one of [`PartSource::Error`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantiles_with_input: Option<Quantiles>,
+    /// From this quantile on, 0 to 1, the verdict is "anomalous".
+    pub threshold: f32,
+    /// A second output of the head's model: the input as the decoder makes it. Needed for [`PartSource::Error`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconstruction: Option<TensorSpec>,
+}
+
+/// One part of a score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartSpec {
+    /// Its name.
+    pub name: String,
+    /// Where it comes from.
+    pub source: PartSource,
+    /// The mean of its logarithm over normal samples.
+    pub mean: f32,
+    /// The standard deviation of its logarithm over normal samples, positive.
+    pub deviation: f32,
+    /// Its quantiles over normal samples.
+    pub quantiles: Quantiles,
+}
+
+/// Where a part comes from. All are 0 or more, larger is more unusual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PartSource {
+    /// −log₂ of the probability of the latent's integers under the entropy tables.
+    Bits,
+    /// A column of the head's output, from 0.
+    Column(u32),
+    /// The mean squared error of the reconstruction, in the units of the encoder's input.
+    Error,
+}
+
+/// A distribution by its quantiles: 2 to 4097 values, ascending; value `i` of `n` is exceeded by the share
+/// `1 − i / (n − 1)` of normal samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Quantiles(Vec<f32>);
+
+impl Quantiles {
+    /// The quantiles of these samples at `points` even steps from 0 to 1, by linear interpolation of the order
+    /// statistics (Hyndman and Fan 1996, definition 7). `None` for no samples, a sample that is no number, or fewer
+    /// than 2 points.
+    #[must_use]
+    pub fn of(samples: &[f32], points: usize) -> Option<Self> {
+        if samples.is_empty() || points < 2 || samples.iter().any(|sample| !sample.is_finite()) {
+            return None;
+        }
+        let mut sorted = samples.to_vec();
+        sorted.sort_by(f32::total_cmp);
+        let at = |point: usize| {
+            let place = point as f64 / (points - 1) as f64 * (sorted.len() - 1) as f64;
+            let low = place.floor() as usize;
+            let high = (low + 1).min(sorted.len() - 1);
+            let (a, b) = (f64::from(sorted[low]), f64::from(sorted[high]));
+            (a + (b - a) * (place - low as f64)) as f32
+        };
+        Some(Self((0..points).map(at).collect()))
+    }
+
+    /// The share of normal samples below a value, 0 to 1.
+    #[must_use]
+    pub fn quantile(&self, value: f32) -> f32 {
+        let above = self.0.partition_point(|&knot| knot <= value);
+        let (Some(below), steps) = (above.checked_sub(1), (self.0.len() - 1) as f32) else { return 0.0 };
+        let Some(&high) = self.0.get(above) else { return 1.0 };
+        let low = self.0[below];
+        (below as f32 + (value - low) / (high - low)) / steps
+    }
+
+    fn check(&self, field: &str) -> Result<(), BundleError> {
+        let fits = (2..=4097).contains(&self.0.len()) && self.0.iter().all(|knot| knot.is_finite());
+        require(fits && self.0.is_sorted(), field, || {
+            "quantiles are 2 to 4097 finite values, ascending".into()
+        })
+    }
+}
+
+impl PartSpec {
+    /// How far a value lies from the normal ones, in standard deviations of its logarithm.
+    #[must_use]
+    pub fn standardised(&self, value: f32) -> f32 {
+        (log(value) - self.mean) / self.deviation
+    }
+}
+
+/// The logarithm that parts are standardised in: it tames the long tails that errors have.
+#[must_use]
+pub fn log(value: f32) -> f32 {
+    value.max(1e-12).ln()
+}
+
+impl ScoreSpec {
+    /// Columns of the head's output.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.parts.iter().filter(|part| matches!(part.source, PartSource::Column(_))).count()
+    }
+
+    pub(crate) fn check(&self, field: &str) -> Result<(), BundleError> {
+        let of = |name: &str| format!("{field}.{name}");
+        let mut sources: Vec<PartSource> = self.parts.iter().map(|part| part.source).collect();
+        sources.sort_by_key(|source| match source {
+            PartSource::Bits => u64::MAX - 1,
+            PartSource::Column(column) => u64::from(*column),
+            PartSource::Error => u64::MAX,
+        });
+        let columns = self.columns();
+        let in_order = (0_u32..).zip(&sources[..columns]).all(|(i, source)| *source == PartSource::Column(i));
+        sources.dedup();
+        let once = sources.len() == self.parts.len();
+        require(in_order && once, &of("parts"), || {
+            "they must be of different sources, the columns 0, 1, …".into()
+        })?;
+        let blind = self.parts.iter().any(|part| part.source != PartSource::Error);
+        require(blind, &of("parts"), || "one must need no input".into())?;
+        let has_error = self.parts.len() > 0 && sources.contains(&PartSource::Error);
+        let consistent = has_error == self.quantiles_with_input.is_some();
+        require(consistent && (!has_error || self.reconstruction.is_some()), &of("parts"), || {
+            "a part of source error needs quantiles_with_input and a reconstruction, and they need it".into()
+        })?;
+        require((0.0..=1.0).contains(&self.threshold), &of("threshold"), || "it must be 0 to 1".into())?;
+        for part in &self.parts {
+            let good = part.mean.is_finite() && part.deviation.is_finite() && part.deviation > 0.0;
+            require(good, &of("parts"), || "a mean is not finite or a deviation not positive".into())?;
+            part.quantiles.check(&of("parts"))?;
+        }
+        self.quantiles.check(&of("quantiles"))?;
+        self.quantiles_with_input.as_ref().map_or(Ok(()), |q| q.check(&of("quantiles_with_input")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_interpolate_and_saturate() {
+        let samples: Vec<f32> = (0..=100).rev().map(|i| i as f32).collect();
+        let quantiles = Quantiles::of(&samples, 5).unwrap();
+        assert_eq!(quantiles.0, [0.0, 25.0, 50.0, 75.0, 100.0]);
+        for (value, expected) in
+            [(-1.0, 0.0), (0.0, 0.0), (25.0, 0.25), (60.0, 0.6), (100.0, 1.0), (1e9, 1.0)]
+        {
+            assert!((quantiles.quantile(value) - expected).abs() < 1e-6, "{value}");
+        }
+        let flat = Quantiles::of(&[3.0; 9], 4).unwrap();
+        assert_eq!((flat.quantile(2.9), flat.quantile(3.0)), (0.0, 1.0));
+        assert_eq!(Quantiles::of(&[], 4), None);
+        assert_eq!(Quantiles::of(&[f32::NAN], 4), None);
+    }
+
+    #[test]
+    fn more_normal_samples_below_means_a_higher_quantile() {
+        let samples: Vec<f32> = (0..1000).map(|i| ((i * 37) % 1000) as f32 / 10.0).collect();
+        let quantiles = Quantiles::of(&samples, 129).unwrap();
+        let mut last = -1.0;
+        for value in (0..2000).map(|i| i as f32 / 15.0 - 10.0) {
+            let quantile = quantiles.quantile(value);
+            let share = samples.iter().filter(|&&sample| sample < value).count() as f32 / 1000.0;
+            assert!(quantile >= last && (quantile - share).abs() < 0.01, "{value}: {quantile} {share}");
+            last = quantile;
+        }
+    }
+}

@@ -1,0 +1,90 @@
+use image::{DynamicImage, GrayImage, RgbImage, imageops::FilterType};
+use lopside_bundle::{Channels, PictureSpec};
+
+/// The 8-bit picture that a model sees: in the wanted channels, resized to exactly the wanted size (triangle filter).
+/// A picture that has them already is not touched. An alpha channel is dropped.
+#[must_use]
+pub fn picture_of(picture: &DynamicImage, spec: &PictureSpec) -> DynamicImage {
+    let coloured: DynamicImage = match spec.channels {
+        Channels::Grey => picture.to_luma8().into(),
+        Channels::Rgb => picture.to_rgb8().into(),
+    };
+    if (coloured.width(), coloured.height()) == (spec.width, spec.height) {
+        return coloured;
+    }
+    coloured.resize_exact(spec.width, spec.height, FilterType::Triangle)
+}
+
+/// The tensor of a picture from [`picture_of`]: planes one after the other, rows top to bottom, samples mapped from
+/// 0…255 to their channel's `low…high`.
+#[must_use]
+pub fn samples_of(picture: &DynamicImage, spec: &PictureSpec) -> Vec<f32> {
+    let bytes = picture.as_bytes();
+    let plane = |(channel, (low, high)): (usize, (&f32, &f32))| {
+        let (low, span) = (*low, high - low);
+        let samples = bytes.iter().skip(channel).step_by(spec.channels.count() as usize);
+        samples.map(move |&sample| low + span * (f32::from(sample) / 255.0))
+    };
+    spec.low.iter().zip(&spec.high).enumerate().flat_map(plane).collect()
+}
+
+/// The 8-bit picture of a tensor: samples in their channel's `low…high` to 0…255, rounded to nearest and clamped.
+/// `None` when there are more or fewer values than the picture has samples.
+#[must_use]
+pub fn picture_of_samples(values: &[f32], spec: &PictureSpec) -> Option<DynamicImage> {
+    if values.len() as u64 != spec.samples() {
+        return None;
+    }
+    let pixels = spec.width as usize * spec.height as usize;
+    let channels = spec.channels.count() as usize;
+    // A float to u8 cast saturates, so values outside the range are clamped.
+    let sample = |pixel: usize, channel: usize| {
+        let (low, high) = (spec.low[channel], spec.high[channel]);
+        ((values[channel * pixels + pixel] - low) * (255.0 / (high - low))).round() as u8
+    };
+    let bytes = (0..pixels).flat_map(|pixel| (0..channels).map(move |channel| (pixel, channel)));
+    let bytes = bytes.map(|(pixel, channel)| sample(pixel, channel)).collect();
+    match spec.channels {
+        Channels::Grey => GrayImage::from_raw(spec.width, spec.height, bytes).map(Into::into),
+        Channels::Rgb => RgbImage::from_raw(spec.width, spec.height, bytes).map(Into::into),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{Luma, Rgb};
+
+    use super::*;
+
+    fn spec(channels: Channels) -> PictureSpec {
+        PictureSpec::uniform(2, 1, channels, -1.0, 1.0)
+    }
+
+    #[test]
+    fn planes_come_one_after_the_other_each_in_its_range() {
+        let mut picture = RgbImage::new(2, 1);
+        picture.put_pixel(0, 0, Rgb([0, 255, 0]));
+        picture.put_pixel(1, 0, Rgb([255, 0, 255]));
+        let mut spec = spec(Channels::Rgb);
+        (spec.low[2], spec.high[2]) = (0.0, 10.0);
+        let samples = samples_of(&picture.clone().into(), &spec);
+        assert_eq!(samples, [-1.0, 1.0, 1.0, -1.0, 0.0, 10.0]);
+        assert_eq!(picture_of_samples(&samples, &spec), Some(picture.into()));
+    }
+
+    #[test]
+    fn any_picture_becomes_the_wanted_size_and_channels() {
+        let picture = DynamicImage::from(RgbImage::from_pixel(7, 5, Rgb([200, 200, 200])));
+        let grey = picture_of(&picture, &spec(Channels::Grey));
+        assert_eq!(grey, DynamicImage::from(GrayImage::from_pixel(2, 1, Luma([200]))));
+        let rgb = picture_of(&grey, &spec(Channels::Rgb));
+        assert_eq!(rgb, DynamicImage::from(RgbImage::from_pixel(2, 1, Rgb([200, 200, 200]))));
+    }
+
+    #[test]
+    fn samples_are_rounded_and_clamped() {
+        let picture = picture_of_samples(&[-1.0, 1.0, 0.0, 2.0, -3.0, 0.002], &spec(Channels::Rgb)).unwrap();
+        assert_eq!(picture.as_bytes(), [0, 128, 0, 255, 255, 128]);
+        assert_eq!(picture_of_samples(&[0.0; 5], &spec(Channels::Rgb)), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! What came back beside what was sent.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+use image::{DynamicImage, ImageFormat};
+use lopside_bundle::InputSpec;
+use lopside_input::picture_of;
+use lopside_proto::v1::{self, input::Value as Sent};
+use lopside_quality::{jpeg_at_psnr, png_bytes, psnr};
+
+use crate::{
+    AnyEncoder, EdgeError,
+    report::{Numbers, Photo, Picture},
+    source::Input,
+};
+
+/// Bytes of a number.
+const NUMBER: u64 = 4;
+
+/// The encoder's input as it would be sent without a codec.
+pub(super) fn raw_bytes(encoder: &AnyEncoder, input: &Input) -> u64 {
+    match (input, encoder) {
+        (Input::Numbers(numbers), _) => NUMBER * numbers.len() as u64,
+        (Input::Picture(picture), AnyEncoder::Vector(vector, _)) => {
+            vector.input().samples().unwrap_or_else(|| picture.as_bytes().len() as u64)
+        }
+        (Input::Picture(picture), AnyEncoder::Picture(..)) => {
+            encoder.original(picture).as_bytes().len() as u64
+        }
+    }
+}
+
+/// The input as it goes along with its frame: a PNG of what the encoder sees, or the numbers.
+pub(super) fn sent_along(encoder: &AnyEncoder, input: &Input) -> Result<v1::Input, EdgeError> {
+    let value = match input {
+        Input::Numbers(numbers) => Sent::Tensor(v1::Tensor { shape: Vec::new(), values: numbers.clone() }),
+        Input::Picture(picture) => Sent::Picture(png(&seen(encoder, picture))?),
+    };
+    Ok(v1::Input { value: Some(value) })
+}
+
+fn seen<'a>(encoder: &AnyEncoder, picture: &'a DynamicImage) -> Cow<'a, DynamicImage> {
+    match encoder {
+        AnyEncoder::Vector(vector, _) => match vector.input() {
+            InputSpec::Picture(spec) => Cow::Owned(picture_of(picture, spec)),
+            _ => encoder.original(picture),
+        },
+        AnyEncoder::Picture(..) => encoder.original(picture),
+    }
+}
+
+fn png(picture: &DynamicImage) -> Result<Vec<u8>, EdgeError> {
+    let mut out = std::io::Cursor::new(Vec::new());
+    let written = picture.write_to(&mut out, ImageFormat::Png);
+    written.map_err(|error| EdgeError::Answer(format!("the input as PNG: {error}")))?;
+    Ok(out.into_inner())
+}
+
+/// The picture that a PNG stands for, and the PNG's, in the same colours.
+pub(super) fn pair<'a>(
+    encoder: &AnyEncoder,
+    picture: &'a DynamicImage,
+    png: &[u8],
+) -> Result<(Cow<'a, DynamicImage>, DynamicImage), EdgeError> {
+    let output = image::load_from_memory(png).map_err(|error| EdgeError::Answer(format!("PNG: {error}")))?;
+    let input = encoder.original(picture);
+    // A head may answer in RGB whatever went in, or in grey.
+    let output = match *input {
+        DynamicImage::ImageLuma8(_) => output.into_luma8().into(),
+        _ => output.into_rgb8().into(),
+    };
+    Ok((input, output))
+}
+
+/// A picture beside its reconstruction and the other codecs.
+pub(super) fn picture(input: &DynamicImage, output: &DynamicImage) -> Result<Picture, EdgeError> {
+    let psnr_db = psnr(input, output)?;
+    let jpeg = jpeg_at_psnr(input, psnr_db)?;
+    Ok(Picture {
+        png_bytes: png_bytes(input)? as u64,
+        jpeg_bytes: jpeg.bytes as u64,
+        jpeg_psnr_db: jpeg.psnr,
+        psnr_db,
+    })
+}
+
+/// What only pictures of any size have.
+pub(super) fn photo(encoder: &AnyEncoder, input: &Input, frame_bytes: u64) -> Option<Photo> {
+    let (AnyEncoder::Picture(..), Input::Picture(picture)) = (encoder, input) else { return None };
+    let (width, height) = (picture.width(), picture.height());
+    let pixels = f64::from(width) * f64::from(height);
+    Some(Photo { width, height, bits_per_pixel: 8.0 * frame_bytes as f64 / pixels })
+}
+
+/// The error of numbers that stand for as many.
+pub(super) fn numbers(input: &[f32], output: &[f32]) -> Option<Numbers> {
+    let squares: f64 = input.iter().zip(output).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    (input.len() == output.len()).then(|| Numbers { rmse: (squares / input.len() as f64).sqrt() })
+}
+
+/// The numbers that came back as a CSV file: a line a row of the last dimension; where they stand for the input, its
+/// columns first.
+pub(super) fn csv(input: &[f32], output: &v1::Tensor) -> String {
+    let columns = output.shape.last().map_or(1, |&extent| extent.max(1) as usize);
+    let beside = if input.len() == output.values.len() { input } else { &[] };
+    let mut text = String::new();
+    for (row, values) in output.values.chunks(columns).enumerate() {
+        let before = beside.chunks(columns).nth(row).unwrap_or_default();
+        let cells: Vec<String> = before.iter().chain(values).map(f32::to_string).collect();
+        let _ = writeln!(text, "{}", cells.join(","));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_beside_what_came_back() {
+        let tensor = v1::Tensor { shape: vec![2, 2], values: vec![1.0, 2.5, 3.0, 4.0] };
+        assert_eq!(csv(&[1.0, 2.0, 3.0, 4.0], &tensor), "1,2,1,2.5\n3,4,3,4\n");
+        assert_eq!(csv(&[1.0], &tensor), "1,2.5\n3,4\n");
+        assert_eq!(numbers(&[1.0, 2.0, 3.0, 4.0], &tensor.values), Some(Numbers { rmse: 0.25 }));
+        assert_eq!(numbers(&[1.0], &tensor.values), None);
+    }
+}

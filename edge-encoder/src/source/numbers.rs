@@ -1,0 +1,260 @@
+//! Numbers from CSV and `.npy` files: windows of a series, or tensors as they are.
+//!
+//! A CSV file holds one series, a row a line, numbers with commas between. A first line that is no row of numbers is a
+//! header; where it has all of the bundle's channels, these columns are taken, whatever their order. A `.npy` file holds
+//! `[rows, channels]`, of a single channel also `[rows]`, or ready windows `[n, length, channels]`; `f4` or `f8`.
+//!
+//! Windows begin at every `stride` rows; where the last of these does not reach the end, one more does. So every row
+//! is in a window.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use lopside_bundle::SeriesSpec;
+use npyz::{DType, NpyFile, Order, TypeChar};
+
+use super::{Input, Inputs, Named, files, joined, numbered, reader, stem, wrong};
+use crate::EdgeError;
+
+/// The most numbers of one file.
+const MAX_NUMBERS: u64 = 1 << 28;
+
+/// The windows of these files and folders, in the units of the files.
+///
+/// # Errors
+/// [`EdgeError::Io`] for a path that cannot be listed, [`EdgeError::NoNumbers`] when there is nothing to read. What is
+/// wrong with one file comes with that file's first item.
+pub fn windows(inputs: &[PathBuf], spec: &SeriesSpec) -> Result<Inputs, EdgeError> {
+    let spec = spec.clone();
+    each(inputs, move |path| {
+        let (length, channels) = (spec.length as usize, spec.channels.len());
+        let rows = if is_npy(path) {
+            let Array { shape, numbers } = npy(path)?;
+            match shape[..] {
+                [_] if channels == 1 => numbers,
+                [_, columns] if columns == channels as u64 => numbers,
+                [_, rows, columns] if (rows, columns) == (length as u64, channels as u64) => {
+                    return Ok(numbers.chunks_exact(length * channels).map(<[f32]>::to_vec).collect());
+                }
+                _ => {
+                    let wanted = format!("[rows, {channels}] or [n, {length}, {channels}]");
+                    return Err(wrong(path, &format!("shape {shape:?} is not {wanted}")));
+                }
+            }
+        } else {
+            csv_rows(path, &spec.channels)?
+        };
+        let count = rows.len() / channels;
+        if count < length {
+            return Err(wrong(path, &format!("it has {count} rows, a window has {length}")));
+        }
+        let window = |start: usize| rows[start * channels..(start + length) * channels].to_vec();
+        Ok(starts(count, length, spec.stride as usize).map(window).collect())
+    })
+}
+
+/// The tensors of these files and folders: `.npy` files of `dims`, or of many, `[n, dims…]`.
+///
+/// # Errors
+/// As [`windows`].
+pub fn tensors(inputs: &[PathBuf], dims: &[u32]) -> Result<Inputs, EdgeError> {
+    let dims: Vec<u64> = dims.iter().map(|&dim| u64::from(dim)).collect();
+    each(inputs, move |path| {
+        if !is_npy(path) {
+            return Err(wrong(path, "tensors are read from .npy files"));
+        }
+        let Array { shape, numbers } = npy(path)?;
+        if shape != dims && shape.get(1..) != Some(&dims[..]) {
+            return Err(wrong(path, &format!("shape {shape:?} is not {dims:?} or many of them")));
+        }
+        let each = dims.iter().product::<u64>() as usize;
+        Ok(numbers.chunks_exact(each).map(<[f32]>::to_vec).collect())
+    })
+}
+
+/// Where windows begin.
+fn starts(rows: usize, length: usize, stride: usize) -> impl Iterator<Item = usize> {
+    let last = rows - length;
+    (0..=last).step_by(stride).chain((!last.is_multiple_of(stride)).then_some(last))
+}
+
+/// The numbers that `read` finds in each file, with their names.
+fn each(
+    inputs: &[PathBuf],
+    read: impl Fn(&Path) -> Result<Vec<Vec<f32>>, EdgeError> + 'static,
+) -> Result<Inputs, EdgeError> {
+    let files = files(inputs, |path| is_npy(path) || is_csv(path))?;
+    if files.is_empty() {
+        return Err(EdgeError::NoNumbers { paths: joined(inputs) });
+    }
+    Ok(Box::new(files.into_iter().flat_map(move |path| match read(&path) {
+        Ok(found) => named(&path, found),
+        Err(error) => vec![Err(error)],
+    })))
+}
+
+fn named(path: &Path, found: Vec<Vec<f32>>) -> Vec<Result<Named, EdgeError>> {
+    let single = found.len() == 1;
+    let name = |number| if single { stem(path) } else { numbered(path, number) };
+    let named = |(number, numbers)| Ok(Named { name: name(number), input: Input::Numbers(numbers) });
+    found.into_iter().enumerate().map(named).collect()
+}
+
+fn ends(path: &Path, ending: &str) -> bool {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    name.strip_suffix(".gz").unwrap_or(&name).ends_with(ending)
+}
+
+fn is_npy(path: &Path) -> bool {
+    ends(path, ".npy")
+}
+
+fn is_csv(path: &Path) -> bool {
+    ends(path, ".csv")
+}
+
+struct Array {
+    shape: Vec<u64>,
+    numbers: Vec<f32>,
+}
+
+fn npy(path: &Path) -> Result<Array, EdgeError> {
+    let bad = |error: std::io::Error| wrong(path, &format!("not a readable .npy file: {error}"));
+    let file = NpyFile::new(reader(path)?).map_err(bad)?;
+    if file.order() != Order::C {
+        return Err(wrong(path, "the array is in Fortran order: save it with numpy.ascontiguousarray"));
+    }
+    let shape = file.shape().to_vec();
+    if shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d)).is_none_or(|n| n > MAX_NUMBERS) {
+        return Err(wrong(path, "the array has over 2^28 numbers: split it"));
+    }
+    let size = |file: &NpyFile<Box<dyn Read>>| match file.dtype() {
+        DType::Plain(kind) if kind.type_char() == TypeChar::Float => Some(kind.size_field()),
+        _ => None,
+    };
+    let numbers = match size(&file) {
+        Some(4) => file.into_vec::<f32>().map_err(bad)?,
+        Some(8) => file.into_vec::<f64>().map_err(bad)?.into_iter().map(|number| number as f32).collect(),
+        _ => return Err(wrong(path, &format!("{} is not f4 or f8", file.dtype().descr()))),
+    };
+    match numbers.iter().position(|number| !number.is_finite()) {
+        Some(index) => Err(wrong(path, &format!("number {index} is {}", numbers[index]))),
+        None => Ok(Array { shape, numbers }),
+    }
+}
+
+/// The rows of a CSV file, the wanted channels of each.
+fn csv_rows(path: &Path, channels: &[String]) -> Result<Vec<f32>, EdgeError> {
+    let from = reader(path)?.take(16 * MAX_NUMBERS);
+    let mut lines = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_reader(from);
+    let mut columns: Option<Vec<usize>> = None;
+    let mut rows = Vec::new();
+    for record in lines.records() {
+        let record = record.map_err(|error| wrong(path, &error.to_string()))?;
+        if columns.is_none() {
+            columns = Some(columns_of(path, &record, channels)?);
+            if record.iter().any(|field| field.parse::<f32>().is_err()) {
+                continue;
+            }
+        }
+        for &column in columns.iter().flatten() {
+            rows.push(number(path, &record, column)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// Where the channels stand, by the first line.
+fn columns_of(path: &Path, first: &csv::StringRecord, channels: &[String]) -> Result<Vec<usize>, EdgeError> {
+    let place = |channel: &String| first.iter().position(|field| field == channel);
+    if let Some(columns) = channels.iter().map(place).collect() {
+        return Ok(columns);
+    }
+    if first.len() == channels.len() {
+        return Ok((0..channels.len()).collect());
+    }
+    let names = channels.join(", ");
+    Err(wrong(path, &format!("it has {} columns, and no header with all of: {names}", first.len())))
+}
+
+fn number(path: &Path, record: &csv::StringRecord, column: usize) -> Result<f32, EdgeError> {
+    let field = record.get(column).unwrap_or_default();
+    let number = field.parse::<f32>().ok().filter(|number| number.is_finite());
+    number.ok_or_else(|| {
+        let line = record.position().map_or(0, csv::Position::line);
+        wrong(path, &format!("line {line}, column {}: {field:?} is no finite number", column + 1))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn spec(length: u32, stride: u32, channels: &[&str]) -> SeriesSpec {
+        let count = channels.len();
+        SeriesSpec {
+            length,
+            stride,
+            channels: channels.iter().map(|&name| name.into()).collect(),
+            mean: vec![0.0; count],
+            deviation: vec![1.0; count],
+        }
+    }
+
+    fn read(text: &str, spec: &SeriesSpec) -> Result<Vec<(String, Vec<f32>)>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("log.csv"), text).unwrap();
+        let pair = |named: Named| match named.input {
+            Input::Numbers(numbers) => (named.name, numbers),
+            Input::Picture(_) => panic!("a picture"),
+        };
+        let found = windows(&[folder.path().to_owned()], spec).unwrap();
+        found.map(|item| item.map(pair).map_err(|error| error.to_string())).collect()
+    }
+
+    #[test]
+    fn windows_cover_every_row() {
+        let found = read("1\n2\n3\n4\n5\n6\n", &spec(3, 2, &["x"])).unwrap();
+        let expected = [
+            ("log-00000".to_owned(), vec![1.0, 2.0, 3.0]),
+            ("log-00001".to_owned(), vec![3.0, 4.0, 5.0]),
+            ("log-00002".to_owned(), vec![4.0, 5.0, 6.0]),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(read("1\n2\n", &spec(2, 1, &["x"])).unwrap(), [("log".to_owned(), vec![1.0, 2.0])]);
+    }
+
+    #[test]
+    fn a_header_chooses_columns() {
+        let text = "time, b, a\n0, 1, 2\n1, 3, 4\n";
+        let found = read(text, &spec(2, 1, &["a", "b"])).unwrap();
+        assert_eq!(found[0].1, [2.0, 1.0, 4.0, 3.0]);
+        let unnamed = read("x, y\n5, 6\n", &spec(1, 1, &["a", "b"])).unwrap();
+        assert_eq!(unnamed[0].1, [5.0, 6.0]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let spec = spec(2, 1, &["a", "b"]);
+        for (text, expected) in [
+            ("1,2\n3,x\n", "line 2, column 2: \"x\""),
+            ("1,2\n3\n", "line 2, column 2: \"\""),
+            ("1,2\n3,inf\n", "\"inf\""),
+            ("1,2\n", "it has 1 rows, a window has 2"),
+            ("1,2,3\n", "no header with all of: a, b"),
+            ("", "it has 0 rows"),
+        ] {
+            let error = read(text, &spec).unwrap_err();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+}
