@@ -23,7 +23,7 @@ pub enum Baseline {
     Neighbours,
     /// Isolation forest on the rows as they are.
     Forest,
-    /// One-class SVM on at most 64 principal components and 3,000 rows.
+    /// One-class SVM on at most 3,000 of the rows as they are.
     Svm,
 }
 
@@ -212,7 +212,7 @@ impl<'a> Fitted<'a> {
             Baseline::Mahalanobis(count) => self.pca.first(count).mahalanobis(test),
             Baseline::Neighbours => Neighbours::fit(&self.train, self.dims, NEIGHBOURS).scores(&self.test),
             Baseline::Forest => IsolationForest::fit(train, dims, seed).scores(test),
-            Baseline::Svm => OneClassSvm::fit(&self.train, self.dims, seed).scores(&self.test),
+            Baseline::Svm => OneClassSvm::fit(train, dims, seed).scores(test),
         }
     }
 }
