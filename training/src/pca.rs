@@ -6,14 +6,19 @@ use nalgebra::{DMatrix, DVector, SymmetricEigen};
 #[derive(Debug, Clone)]
 pub struct Pca {
     mean: DVector<f64>,
+    /// `[dims, count]`
     components: DMatrix<f64>,
+    /// Variances along the components, falling.
+    variances: Vec<f64>,
 }
 
 /// Rows that are multiplied at once.
 const CHUNK: usize = 2000;
+/// Variances below this part of the first are rounding errors.
+const NEGLIGIBLE: f64 = 1e-9;
 
 impl Pca {
-    /// Fits `count` components to rows of `dims` values.
+    /// Fits `count` components, or as many as there are dimensions that vary, to rows of `dims` values.
     #[must_use]
     pub fn fit(rows: &[f32], dims: usize, count: usize) -> Self {
         let n = (rows.len() / dims) as f64;
@@ -25,27 +30,104 @@ impl Pca {
         }
         let mean: DVector<f64> = sum / n;
         let covariance = squares / n - &mean * mean.transpose();
-        let eigen = SymmetricEigen::new(covariance);
-        let mut order: Vec<usize> = (0..dims).collect();
-        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
-        let columns: Vec<_> =
-            order.iter().take(count).map(|&i| eigen.eigenvectors.column(i).into_owned()).collect();
-        Self { mean, components: DMatrix::from_columns(&columns) }
+        let (eigenvalues, eigenvectors) = eigen(&covariance);
+        let mut order: Vec<usize> = (0..eigenvalues.len()).collect();
+        order.sort_by(|&a, &b| eigenvalues[b].total_cmp(&eigenvalues[a]));
+        order.truncate(count);
+        let columns: Vec<_> = order.iter().map(|&i| eigenvectors.column(i).into_owned()).collect();
+        let variances = order.iter().map(|&i| eigenvalues[i].max(0.0)).collect();
+        let components =
+            if columns.is_empty() { DMatrix::zeros(dims, 0) } else { DMatrix::from_columns(&columns) };
+        Self { mean, components, variances }
+    }
+
+    /// The same with the first `count` components only.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        let count = count.min(self.variances.len());
+        Self {
+            mean: self.mean.clone(),
+            components: self.components.columns(0, count).into_owned(),
+            variances: self.variances[..count].to_vec(),
+        }
+    }
+
+    /// How many components.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.variances.len()
     }
 
     /// The mean squared error of rows projected onto the components.
     #[must_use]
     pub fn mse(&self, rows: &[f32]) -> f64 {
-        let dims = self.mean.len();
-        let error: f64 = chunks(rows, dims)
-            .map(|mut chunk| {
-                chunk.column_iter_mut().for_each(|mut column| column -= &self.mean);
-                let latents = self.components.tr_mul(&chunk);
-                (&chunk - &self.components * latents).norm_squared()
-            })
-            .sum();
-        error / rows.len() as f64
+        self.residuals(rows).iter().sum::<f64>() * self.mean.len() as f64 / rows.len() as f64
     }
+
+    /// Row for row, the mean squared error of the projection onto the components: the score of reconstruction.
+    #[must_use]
+    pub fn residuals(&self, rows: &[f32]) -> Vec<f64> {
+        let dims = self.mean.len();
+        self.centred(rows)
+            .flat_map(|chunk| {
+                let error = &chunk - &self.components * self.components.tr_mul(&chunk);
+                let each: Vec<f64> =
+                    error.column_iter().map(|row| row.norm_squared() / dims as f64).collect();
+                each
+            })
+            .collect()
+    }
+
+    /// `[n, count]`: the rows' coordinates along the components.
+    #[must_use]
+    pub fn latents(&self, rows: &[f32]) -> Vec<f32> {
+        self.projected(rows)
+            .flat_map(|chunk| chunk.iter().map(|&value| value as f32).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// Row for row, the squared Mahalanobis distance from the mean among the components: coordinates squared, each over
+    /// its variance, summed (Shyu et al., A novel anomaly detection scheme based on principal component classifier,
+    /// 2003). Components without variance are left out.
+    #[must_use]
+    pub fn mahalanobis(&self, rows: &[f32]) -> Vec<f64> {
+        let least = self.variances.first().map_or(0.0, |first| first * NEGLIGIBLE);
+        let distance = |row: &[f64]| {
+            let terms = row.iter().zip(&self.variances).filter(|&(_, &variance)| variance > least);
+            terms.map(|(value, variance)| value * value / variance).sum::<f64>()
+        };
+        self.projected(rows)
+            .flat_map(|chunk| {
+                chunk.as_slice().chunks_exact(self.count().max(1)).map(distance).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    fn projected<'a>(&'a self, rows: &'a [f32]) -> impl Iterator<Item = DMatrix<f64>> + 'a {
+        self.centred(rows).map(|chunk| self.components.tr_mul(&chunk))
+    }
+
+    fn centred<'a>(&'a self, rows: &'a [f32]) -> impl Iterator<Item = DMatrix<f64>> + 'a {
+        chunks(rows, self.mean.len()).map(|mut chunk| {
+            chunk.column_iter_mut().for_each(|mut column| column -= &self.mean);
+            chunk
+        })
+    }
+}
+
+/// Eigenvalues and eigenvectors of a covariance, without the values that do not vary: nalgebra may return NaN for a
+/// matrix with rows of zeros, which the margins of pictures make.
+fn eigen(covariance: &DMatrix<f64>) -> (DVector<f64>, DMatrix<f64>) {
+    let dims = covariance.nrows();
+    let least = covariance.diagonal().max() * NEGLIGIBLE;
+    let varying: Vec<usize> = (0..dims).filter(|&i| covariance[(i, i)] > least).collect();
+    let part = covariance.select_rows(&varying).select_columns(&varying);
+    let found = SymmetricEigen::new(part);
+    let mut vectors = DMatrix::zeros(dims, varying.len());
+    for (row, &place) in varying.iter().enumerate() {
+        vectors.row_mut(place).copy_from(&found.eigenvectors.row(row));
+    }
+    (found.eigenvalues, vectors)
 }
 
 /// Rows as the columns of matrices.
@@ -59,16 +141,48 @@ fn chunks(rows: &[f32], dims: usize) -> impl Iterator<Item = DMatrix<f64>> + '_ 
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_plane_needs_two_components() {
-        let rows: Vec<f32> = (0..60)
+    /// 60 points of a plane in four dimensions.
+    fn plane() -> Vec<f32> {
+        (0..60)
             .flat_map(|i| {
                 let (a, b) = ((i as f32).sin(), (i as f32 * 1.7).cos());
                 [1.0 + a, a - b, 2.0 * b, 3.0]
             })
-            .collect();
+            .collect()
+    }
+
+    #[test]
+    fn a_plane_needs_two_components() {
+        let rows = plane();
         assert!(Pca::fit(&rows, 4, 2).mse(&rows) < 1e-12);
         let one = Pca::fit(&rows, 4, 1).mse(&rows);
         assert!(one > 1e-2, "{one}");
+    }
+
+    #[test]
+    fn what_leaves_the_plane_has_a_residual() {
+        let residuals =
+            Pca::fit(&plane(), 4, 2).residuals(&[[1.0, 0.0, 0.0, 3.0], [1.0, 0.0, 0.0, 5.0]].concat());
+        assert!(residuals[0] < 1e-2, "{residuals:?}");
+        assert!((residuals[1] - 1.0).abs() < 1e-2, "{residuals:?}");
+    }
+
+    #[test]
+    fn the_mean_distance_of_what_was_learnt_is_the_number_of_components() {
+        // Also with four components: the two without variance do not count.
+        for count in [2, 4] {
+            let distances = Pca::fit(&plane(), 4, count).mahalanobis(&plane());
+            let mean = distances.iter().sum::<f64>() / 60.0;
+            assert!((mean - 2.0).abs() < 1e-4, "{mean}");
+        }
+    }
+
+    #[test]
+    fn fewer_components_are_the_first() {
+        let rows = plane();
+        let (all, one) = (Pca::fit(&rows, 4, 9), Pca::fit(&rows, 4, 1));
+        // The fourth value does not vary.
+        assert_eq!((all.count(), all.first(1).count()), (3, 1));
+        assert_eq!(all.first(1).latents(&rows), one.latents(&rows));
     }
 }

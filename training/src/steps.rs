@@ -11,6 +11,7 @@ use crate::{
     Calibration, Dataset, Evaluation, Metrics, Split, TrainOptions, TrainingError, agree, bundle, calibrate,
     card,
     cli::{BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, EvaluateArgs, TrainArgs},
+    data::{self, Set},
     engines::{self, OrtModel},
     evaluate, export, photo, photos,
     split::{self, DECODER, ENCODER, Halves, WHOLE},
@@ -36,9 +37,20 @@ pub fn run(cli: Cli) -> Result<(), TrainingError> {
         Command::Calibrate(args) => calibrate_command(&args),
         Command::Evaluate(args) => evaluate_step(&args),
         Command::Bundle(args) => bundle_step(&args),
-        Command::Data(DataCommand::Photos(args)) => photos::fetch(&args.out, args.debs.as_deref()).map(drop),
+        Command::Data(command) => data_step(&command),
         Command::FinetuneDecoder(args) => photo::steps::finetune(&args),
     }
+}
+
+fn data_step(command: &DataCommand) -> Result<(), TrainingError> {
+    let (set, args) = match command {
+        DataCommand::Photos(args) => return photos::fetch(&args.out, args.debs.as_deref()).map(drop),
+        DataCommand::Mnist(args) => (Set::Mnist, args),
+        DataCommand::Shuttle(args) => (Set::Shuttle, args),
+        DataCommand::InternalBleeding(args) => (Set::InternalBleeding, args),
+        DataCommand::Ecg(args) => (Set::Ecg, args),
+    };
+    data::fetch(set, &args.out, args.packages.as_deref())
 }
 
 fn train_step(args: &TrainArgs) -> Result<(), TrainingError> {

@@ -1,16 +1,10 @@
-//! Fashion-MNIST, from the IDX files that Debian's `dataset-fashion-mnist` installs.
+//! Labelled pictures of one size, in two halves, from four IDX files named as MNIST's are.
 
 use std::path::Path;
 
 use edge_encoder::source::{self, idx};
 
 use crate::TrainingError;
-
-/// Where Debian puts the files.
-pub const DEFAULT_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
-/// The names of the ten classes, in the order of the labels.
-pub const LABELS: [&str; 10] =
-    ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"];
 
 /// Grey pictures of one size and their labels.
 #[derive(Debug, Clone)]
@@ -26,9 +20,9 @@ pub struct Dataset {
 /// Which half of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// 60,000 pictures to learn from.
+    /// To learn from.
     Train,
-    /// 10,000 pictures that nothing is ever learnt from.
+    /// Nothing is ever learnt from these.
     Test,
 }
 

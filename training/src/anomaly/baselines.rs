@@ -1,0 +1,268 @@
+//! The classic methods side by side: what a learnt model has to beat.
+//!
+//! [`scores`] fits them to normal rows and scores others; [`one_class_rows`] and [`series_rows`] make table rows of it.
+
+use std::{fmt, time::Instant};
+
+use serde::Serialize;
+
+use super::{IsolationForest, Neighbours, OneClassSvm, auroc, average_precision};
+use crate::{
+    Dataset, Pca, TrainingError,
+    data::{OneClass, Series},
+};
+
+/// A method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Baseline {
+    /// Squared error of the projection onto this many principal components.
+    Pca(usize),
+    /// Mahalanobis distance among this many principal components.
+    Mahalanobis(usize),
+    /// Mean distance to the 5 nearest training rows, among at most 64 principal components.
+    Neighbours,
+    /// Isolation forest on the rows as they are.
+    Forest,
+    /// One-class SVM on at most 3,000 of the rows as they are.
+    Svm,
+}
+
+impl Baseline {
+    /// What is measured unless something else is asked for.
+    pub const ALL: [Self; 9] = [
+        Self::Pca(4),
+        Self::Pca(16),
+        Self::Pca(32),
+        Self::Pca(64),
+        Self::Mahalanobis(32),
+        Self::Mahalanobis(64),
+        Self::Neighbours,
+        Self::Forest,
+        Self::Svm,
+    ];
+}
+
+impl fmt::Display for Baseline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pca(count) => write!(f, "PCA, {count} components"),
+            Self::Mahalanobis(count) => write!(f, "Mahalanobis, {count} components"),
+            Self::Neighbours => write!(f, "{NEIGHBOURS} nearest neighbours"),
+            Self::Forest => f.write_str("isolation forest"),
+            Self::Svm => f.write_str("one-class SVM"),
+        }
+    }
+}
+
+/// One method on one data set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BaselineRow {
+    /// The data set.
+    pub data: String,
+    /// The method.
+    pub baseline: String,
+    /// By samples: pictures or windows. Over several classes the mean.
+    pub auroc: f64,
+    /// As `auroc`.
+    pub average_precision: f64,
+    /// Of a series: the AUROC by points, each with the mean score of the windows that cover it.
+    pub point_auroc: Option<f64>,
+    /// The AUROC of every class as the normal one, if there are classes.
+    pub classes: Vec<f64>,
+    /// Wall time of fitting and scoring, without the principal components, which the methods share.
+    pub seconds: f64,
+}
+
+/// Normal rows to fit and rows to score, `dims` numbers each.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// Normal rows.
+    pub train: &'a [f32],
+    /// Rows to score.
+    pub test: &'a [f32],
+    /// Numbers of a row.
+    pub dims: usize,
+}
+
+/// The scores of one method, one a row, and the seconds they took.
+type Scored = (Vec<f64>, f64);
+
+const NEIGHBOURS: usize = 5;
+const COMPONENTS: usize = 64;
+
+/// Fits every method to the training rows and scores the test rows.
+///
+/// # Errors
+/// [`TrainingError::NoNormalRows`] when there is nothing to fit.
+pub fn scores(rows: Rows<'_>, baselines: &[Baseline], seed: u64) -> Result<Vec<Scored>, TrainingError> {
+    if rows.dims == 0 || rows.train.len() < 2 * rows.dims {
+        return Err(TrainingError::NoNormalRows);
+    }
+    let fitted = Fitted::new(rows, baselines);
+    let timed = |&baseline: &Baseline| {
+        let start = Instant::now();
+        let scores = fitted.scores(baseline, seed);
+        (scores, start.elapsed().as_secs_f64())
+    };
+    Ok(baselines.iter().map(timed).collect())
+}
+
+/// Every class in turn as the normal one: a row a method, with the means over the classes.
+///
+/// # Errors
+/// As [`scores`].
+pub fn one_class_rows(
+    data: &str,
+    (train, test): (&Dataset, &Dataset),
+    baselines: &[Baseline],
+    seed: u64,
+) -> Result<Vec<BaselineRow>, TrainingError> {
+    let every: Vec<usize> = (0..test.len()).collect();
+    let test_rows = test.batch(&every);
+    let mut table: Vec<BaselineRow> = baselines.iter().map(|baseline| empty(data, *baseline)).collect();
+    for class in 0..=train.labels.iter().copied().max().unwrap_or(0) {
+        let view = OneClass::new(train, test, class);
+        let rows = Rows { train: &train.batch(&view.train), test: &test_rows, dims: train.picture_len };
+        for (row, (scores, seconds)) in table.iter_mut().zip(scores(rows, baselines, seed)?) {
+            row.classes.push(auroc(&scores, &view.anomalies).unwrap_or(f64::NAN));
+            row.average_precision += average_precision(&scores, &view.anomalies).unwrap_or(f64::NAN);
+            row.seconds += seconds;
+        }
+    }
+    for row in &mut table {
+        let classes = row.classes.len() as f64;
+        row.auroc = row.classes.iter().sum::<f64>() / classes;
+        row.average_precision /= classes;
+    }
+    Ok(table)
+}
+
+/// A series in windows of `length` points, one every point; with `length` 1, rows without an order. The training part's
+/// windows with a flagged point are not learnt from.
+///
+/// # Errors
+/// As [`scores`], and [`TrainingError::Window`] when a part is shorter than a window.
+pub fn series_rows(
+    data: &str,
+    (train, test): (&Series, &Series),
+    length: usize,
+    baselines: &[Baseline],
+    seed: u64,
+) -> Result<Vec<BaselineRow>, TrainingError> {
+    let scaling = train.scaling();
+    let (learnt, seen) = (train.windows(length, 1, &scaling)?, test.windows(length, 1, &scaling)?);
+    let normal: Vec<f32> = learnt
+        .values
+        .chunks_exact(learnt.dims())
+        .zip(learnt.flags(&train.anomalies))
+        .filter(|(_, flagged)| !flagged)
+        .flat_map(|(window, _)| window.iter().copied())
+        .collect();
+    let rows = Rows { train: &normal, test: &seen.values, dims: seen.dims() };
+    let flags = seen.flags(&test.anomalies);
+    let scored = scores(rows, baselines, seed)?;
+    let row = |(baseline, (scores, seconds)): (&Baseline, Scored)| BaselineRow {
+        auroc: auroc(&scores, &flags).unwrap_or(f64::NAN),
+        average_precision: average_precision(&scores, &flags).unwrap_or(f64::NAN),
+        point_auroc: auroc(&seen.point_scores(&scores), &test.anomalies),
+        seconds,
+        ..empty(data, *baseline)
+    };
+    Ok(baselines.iter().zip(scored).map(row).collect())
+}
+
+fn empty(data: &str, baseline: Baseline) -> BaselineRow {
+    BaselineRow {
+        data: data.to_owned(),
+        baseline: baseline.to_string(),
+        auroc: 0.0,
+        average_precision: 0.0,
+        point_auroc: None,
+        classes: Vec::new(),
+        seconds: 0.0,
+    }
+}
+
+/// What the methods share.
+struct Fitted<'a> {
+    rows: Rows<'a>,
+    pca: Pca,
+    /// Training and test rows along the first principal components.
+    train: Vec<f32>,
+    test: Vec<f32>,
+    dims: usize,
+}
+
+impl<'a> Fitted<'a> {
+    fn new(rows: Rows<'a>, baselines: &[Baseline]) -> Self {
+        let most = baselines.iter().map(|baseline| match baseline {
+            Baseline::Pca(count) | Baseline::Mahalanobis(count) => *count,
+            _ => COMPONENTS,
+        });
+        let pca = Pca::fit(rows.train, rows.dims, most.max().unwrap_or(COMPONENTS).max(COMPONENTS));
+        let latent = pca.first(COMPONENTS);
+        let (train, test) = (latent.latents(rows.train), latent.latents(rows.test));
+        Self { rows, pca, train, test, dims: latent.count() }
+    }
+
+    fn scores(&self, baseline: Baseline, seed: u64) -> Vec<f64> {
+        let Rows { train, test, dims } = self.rows;
+        match baseline {
+            Baseline::Pca(count) => self.pca.first(count).residuals(test),
+            Baseline::Mahalanobis(count) => self.pca.first(count).mahalanobis(test),
+            Baseline::Neighbours => Neighbours::fit(&self.train, self.dims, NEIGHBOURS).scores(&self.test),
+            Baseline::Forest => IsolationForest::fit(train, dims, seed).scores(test),
+            Baseline::Svm => OneClassSvm::fit(train, dims, seed).scores(test),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Class c is a bright pixel at place c, of a brightness that varies.
+    fn spots(count: usize) -> Dataset {
+        let labels: Vec<u8> = (0..count).map(|index| (index % 4) as u8).collect();
+        let samples = (0..count)
+            .flat_map(|index| {
+                (0..9).map(move |place| if place == index % 4 { 100 + (index * 37 % 100) as u8 } else { 0 })
+            })
+            .collect();
+        Dataset { samples, labels, picture_len: 9 }
+    }
+
+    const SOME: [Baseline; 5] =
+        [Baseline::Pca(1), Baseline::Mahalanobis(1), Baseline::Neighbours, Baseline::Forest, Baseline::Svm];
+
+    #[test]
+    fn every_class_is_normal_once() {
+        let table = one_class_rows("spots", (&spots(400), &spots(80)), &SOME, 1).unwrap();
+        assert_eq!(table.len(), SOME.len());
+        for row in &table {
+            assert_eq!(row.classes.len(), 4);
+            assert!(row.auroc > 0.9 || row.baseline.starts_with("Mahalanobis"), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_pulse_in_a_wave_is_found_by_windows_and_by_points() {
+        let wave = |pulse: bool| {
+            let value =
+                |i: usize| (i as f32 * 0.4).sin() + if pulse && (200..206).contains(&i) { 2.0 } else { 0.0 };
+            Series {
+                channels: vec!["a".into()],
+                values: (0..400).map(value).collect(),
+                anomalies: (0..400).map(|i| pulse && (200..206).contains(&i)).collect(),
+            }
+        };
+        let table = series_rows("wave", (&wave(false), &wave(true)), 16, &[Baseline::Pca(2)], 1).unwrap();
+        assert!(table[0].auroc > 0.99 && table[0].point_auroc.unwrap() > 0.99, "{table:?}");
+    }
+
+    #[test]
+    fn nothing_to_fit_is_an_error() {
+        let rows = Rows { train: &[1.0, 2.0], test: &[], dims: 2 };
+        assert!(matches!(scores(rows, &SOME, 1).unwrap_err(), TrainingError::NoNormalRows));
+    }
+}

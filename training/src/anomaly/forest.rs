@@ -1,0 +1,153 @@
+//! Isolation forest (Liu, Ting and Zhou, Isolation Forest, ICDM 2008): random cuts separate what is rare sooner.
+
+use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng, seq::index};
+
+/// Trees that each cut a sample of the rows at random until every row is alone.
+#[derive(Debug, Clone)]
+pub struct IsolationForest {
+    trees: Vec<Vec<Node>>,
+    dims: usize,
+    /// Mean path length in a tree of the sample's size.
+    usual: f64,
+}
+
+/// The paper's defaults, section 4.
+const TREES: usize = 100;
+const SAMPLE: usize = 256;
+const EULER: f64 = 0.577_215_664_901_532_9;
+
+#[derive(Debug, Clone)]
+enum Node {
+    /// Rows whose value is below the cut go to the next node, others to `above`.
+    Cut { channel: usize, at: f32, above: usize },
+    /// The depth, and what the rows left uncut would add to it.
+    Leaf { depth: f64 },
+}
+
+impl IsolationForest {
+    /// Grows 100 trees of 256 rows each, or of all if there are fewer. At least one row is needed.
+    #[must_use]
+    pub fn fit(rows: &[f32], dims: usize, seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let count = rows.len() / dims;
+        let sample = count.min(SAMPLE);
+        let depth = (sample as f64).log2().ceil() as usize;
+        let trees = (0..TREES)
+            .map(|_| {
+                let mut members = index::sample(&mut rng, count, sample).into_vec();
+                let mut grower = Grower { rows, dims, limit: depth, tree: Vec::new(), rng: &mut rng };
+                grower.grow(&mut members, 0);
+                grower.tree
+            })
+            .collect();
+        Self { trees, dims, usual: path(sample) }
+    }
+
+    /// `2^(-mean depth / usual depth)`, 0 to 1; equation 2 of the paper.
+    #[must_use]
+    pub fn scores(&self, rows: &[f32]) -> Vec<f64> {
+        let depth = |row: &[f32]| self.trees.iter().map(|tree| descend(tree, row)).sum::<f64>();
+        let scale = self.usual.max(f64::MIN_POSITIVE) * self.trees.len() as f64;
+        rows.chunks_exact(self.dims).map(|row| (-depth(row) / scale).exp2()).collect()
+    }
+}
+
+struct Grower<'a, R> {
+    rows: &'a [f32],
+    dims: usize,
+    limit: usize,
+    tree: Vec<Node>,
+    rng: &'a mut R,
+}
+
+impl<R: Rng> Grower<'_, R> {
+    fn grow(&mut self, members: &mut [usize], depth: usize) {
+        let node = self.tree.len();
+        let cut = if depth < self.limit && members.len() > 1 { self.cut(members) } else { None };
+        let Some((channel, at)) = cut else {
+            return self.tree.push(Node::Leaf { depth: depth as f64 + path(members.len()) });
+        };
+        members.sort_by(|&a, &b| self.value(a, channel).total_cmp(&self.value(b, channel)));
+        let (below, above) =
+            members.split_at_mut(members.partition_point(|&member| self.value(member, channel) < at));
+        self.tree.push(Node::Cut { channel, at, above: 0 });
+        self.grow(below, depth + 1);
+        self.tree[node] = Node::Cut { channel, at, above: self.tree.len() };
+        self.grow(above, depth + 1);
+    }
+
+    /// A channel in which the members differ, and a value between theirs. Pictures have many constant channels, so that
+    /// a channel is drawn among those that are not.
+    fn cut(&mut self, members: &[usize]) -> Option<(usize, f32)> {
+        let ranges: Vec<_> = (0..self.dims)
+            .filter_map(|channel| {
+                let values = || members.iter().map(|&member| self.value(member, channel));
+                let (low, high) = (values().fold(f32::MAX, f32::min), values().fold(f32::MIN, f32::max));
+                (low < high).then_some((channel, low, high))
+            })
+            .collect();
+        let (channel, low, high) = *ranges.get(self.rng.random_range(0..ranges.len().max(1)))?;
+        // Rounding may give `low` itself, which would put nothing below the cut.
+        let at = low + (high - low) * self.rng.random_range(0.0..1.0_f32);
+        Some((channel, if at > low { at } else { high }))
+    }
+
+    fn value(&self, member: usize, channel: usize) -> f32 {
+        self.rows[member * self.dims + channel]
+    }
+}
+
+fn descend(tree: &[Node], row: &[f32]) -> f64 {
+    let mut node = 0;
+    loop {
+        match tree[node] {
+            Node::Cut { channel, at, above } => node = if row[channel] < at { node + 1 } else { above },
+            Node::Leaf { depth } => return depth,
+        }
+    }
+}
+
+/// The mean path length of an unsuccessful search in a binary tree of `count` rows; equation 1 of the paper.
+fn path(count: usize) -> f64 {
+    match count {
+        0 | 1 => 0.0,
+        2 => 1.0,
+        _ => {
+            let others = count as f64 - 1.0;
+            2.0 * (others.ln() + EULER) - 2.0 * others / count as f64
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A square of 400 points, a third channel constant.
+    fn square() -> Vec<f32> {
+        (0..400).flat_map(|i| [(i % 20) as f32, (i / 20) as f32, 7.0]).collect()
+    }
+
+    #[test]
+    fn the_far_one_is_alone_sooner() {
+        let scores = IsolationForest::fit(&square(), 3, 1)
+            .scores(&[10.0, 10.0, 7.0, 19.0, 19.0, 7.0, 60.0, -40.0, 7.0]);
+        assert!(scores.is_sorted() && scores[0] < 0.55 && scores[2] > 0.6, "{scores:?}");
+    }
+
+    #[test]
+    fn the_seed_decides() {
+        let scores = |seed| IsolationForest::fit(&square(), 3, seed).scores(&square());
+        assert_eq!(scores(3), scores(3));
+        assert_ne!(scores(3), scores(4));
+    }
+
+    #[test]
+    fn equal_rows_and_a_single_row_have_a_score() {
+        for count in [1, 2, 300] {
+            let rows = vec![1.0; 2 * count];
+            let scores = IsolationForest::fit(&rows, 2, 1).scores(&[1.0, 1.0, 5.0, 5.0]);
+            assert!(scores[0].is_finite() && scores[0].total_cmp(&scores[1]).is_eq(), "{count}: {scores:?}");
+        }
+    }
+}

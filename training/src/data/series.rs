@@ -1,0 +1,202 @@
+//! Rows of numbers with a flag each, in the order of time where there is one.
+
+use std::{fmt::Write as _, fs::File, io::Read, path::Path};
+
+use csv::StringRecord;
+
+use crate::{TrainingError, error::io};
+
+/// Rows of as many numbers as there are channels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// The channels' names.
+    pub channels: Vec<String>,
+    /// `[rows, channels]`, row after row, all finite.
+    pub values: Vec<f32>,
+    /// One flag a row.
+    pub anomalies: Vec<bool>,
+}
+
+/// Mean and standard deviation of every channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scaling {
+    /// One a channel.
+    pub mean: Vec<f32>,
+    /// One a channel, positive; 1 where the channel is constant.
+    pub deviation: Vec<f32>,
+}
+
+/// What the columns of a CSV file mean; all others are channels.
+pub(super) struct Columns {
+    /// The flag, 0 or 1; without this column no row is an anomaly.
+    pub label: &'static str,
+    /// Not read.
+    pub skipped: &'static [&'static str],
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self { label: "anomaly", skipped: &[] }
+    }
+}
+
+impl Series {
+    /// Reads a CSV file with a header: one column a channel, and one named `anomaly` with 0 or 1, without which no row
+    /// counts as an anomaly.
+    ///
+    /// # Errors
+    /// [`TrainingError::Io`]; [`TrainingError::Data`] with the line of what is no finite number.
+    pub fn read(path: &Path) -> Result<Self, TrainingError> {
+        Self::parse(File::open(path).map_err(io(path))?, path, &Columns::default())
+    }
+
+    pub(super) fn parse(from: impl Read, path: &Path, columns: &Columns) -> Result<Self, TrainingError> {
+        let wrong = |reason: String| TrainingError::Data { path: path.to_owned(), reason };
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(from);
+        let header = reader.headers().map_err(|error| wrong(error.to_string()))?.clone();
+        let label = header.iter().position(|name| name == columns.label);
+        let is_channel =
+            |&(index, name): &(usize, &str)| Some(index) != label && !columns.skipped.contains(&name);
+        let (places, channels): (Vec<_>, Vec<_>) = header
+            .iter()
+            .enumerate()
+            .filter(is_channel)
+            .map(|(place, name)| (place, name.to_owned()))
+            .unzip();
+        if channels.is_empty() {
+            return Err(wrong("it has no column of numbers".to_owned()));
+        }
+        let mut series = Self { channels, values: Vec::new(), anomalies: Vec::new() };
+        for record in reader.records() {
+            let record = record.map_err(|error| wrong(error.to_string()))?;
+            for &place in &places {
+                series.values.push(number(&record, place).map_err(&wrong)?);
+            }
+            let flag = label.map_or(Ok(0.0), |place| number(&record, place)).map_err(&wrong)?;
+            series.anomalies.push(flag != 0.0);
+        }
+        Ok(series)
+    }
+
+    /// As [`read`](Self::read) takes it.
+    #[must_use]
+    pub fn to_csv(&self) -> String {
+        let mut text = format!("{},anomaly\n", self.channels.join(","));
+        for (row, &anomaly) in self.values.chunks_exact(self.channels.len()).zip(&self.anomalies) {
+            for value in row {
+                let _ = write!(text, "{value},");
+            }
+            text += if anomaly { "1\n" } else { "0\n" };
+        }
+        text
+    }
+
+    /// How many rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.anomalies.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.anomalies.is_empty()
+    }
+
+    /// One row.
+    #[must_use]
+    pub fn row(&self, index: usize) -> &[f32] {
+        &self.values[index * self.channels.len()..][..self.channels.len()]
+    }
+
+    /// The given rows.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        Self {
+            channels: self.channels.clone(),
+            values: rows.iter().flat_map(|&row| self.row(row)).copied().collect(),
+            anomalies: rows.iter().map(|&row| self.anomalies[row]).collect(),
+        }
+    }
+
+    /// Mean and deviation of every channel, to be taken of the training part.
+    #[must_use]
+    pub fn scaling(&self) -> Scaling {
+        let channel = |channel: usize| {
+            self.values.iter().skip(channel).step_by(self.channels.len()).map(|&x| f64::from(x))
+        };
+        let count = self.len().max(1) as f64;
+        let moments = (0..self.channels.len()).map(|index| {
+            let mean = channel(index).sum::<f64>() / count;
+            let variance = channel(index).map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+            let deviation = variance.sqrt() as f32;
+            (mean as f32, if deviation > 0.0 { deviation } else { 1.0 })
+        });
+        let (mean, deviation) = moments.unzip();
+        Scaling { mean, deviation }
+    }
+}
+
+impl Scaling {
+    /// The rows, every channel less its mean and divided by its deviation.
+    #[must_use]
+    pub fn apply(&self, rows: &[f32]) -> Vec<f32> {
+        let moments = self.mean.iter().zip(&self.deviation).cycle();
+        rows.iter().zip(moments).map(|(value, (mean, deviation))| (value - mean) / deviation).collect()
+    }
+}
+
+fn number(record: &StringRecord, place: usize) -> Result<f32, String> {
+    let text = record.get(place).unwrap_or_default();
+    let line = record.position().map_or(0, csv::Position::line);
+    match text.parse::<f32>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        _ => Err(format!("line {line}, column {}: {text:?} is no finite number", place + 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, columns: &Columns) -> Result<Series, TrainingError> {
+        Series::parse(text.as_bytes(), Path::new("made-up.csv"), columns)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let text = "timestamp,pressure,\"flow\",is_anomaly\n0,1.5,-2,0\n1,0.1,3e-5,1.0\n";
+        let series = parse(text, &super::super::ecg::AEON).unwrap();
+        assert_eq!(series.channels, ["pressure", "flow"]);
+        assert_eq!(series.row(1), [0.1, 3e-5]);
+        assert_eq!(series.anomalies, [false, true]);
+        assert_eq!(parse(&series.to_csv(), &Columns::default()).unwrap(), series);
+    }
+
+    #[test]
+    fn without_a_label_no_row_is_an_anomaly() {
+        assert_eq!(parse("a\n1\n2\n", &Columns::default()).unwrap().anomalies, [false, false]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_named_with_its_line() {
+        for (text, part) in [
+            ("a,anomaly\n1,0\nx,0\n", "line 3, column 1: \"x\""),
+            ("a,anomaly\nNaN,0\n", "\"NaN\""),
+            ("a,anomaly\n1,\n", "line 2, column 2"),
+            ("a,anomaly\n1,0,7\n", "3"),
+            ("anomaly\n1\n", "no column of numbers"),
+        ] {
+            let error = parse(text, &Columns::default()).unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("made-up.csv"), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_constant_channel_is_only_centred() {
+        let series = parse("a,b\n1,5\n3,5\n", &Columns::default()).unwrap();
+        let scaling = series.scaling();
+        assert_eq!(scaling, Scaling { mean: vec![2.0, 5.0], deviation: vec![1.0, 1.0] });
+        assert_eq!(scaling.apply(&[4.0, 6.0]), [2.0, 1.0]);
+    }
+}

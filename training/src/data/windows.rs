@@ -1,0 +1,123 @@
+//! Windows of a series: what a model of fixed input size sees of it, and the way back from their scores to points.
+
+use super::{Scaling, Series};
+use crate::TrainingError;
+
+/// Windows, scaled: `[n, length, channels]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Windows {
+    /// Window after window, in each point after point.
+    pub values: Vec<f32>,
+    /// Where each begins, rising.
+    pub starts: Vec<usize>,
+    /// Points of a window.
+    pub length: usize,
+    /// Numbers of a point.
+    pub channels: usize,
+}
+
+impl Series {
+    /// Windows of `length` points, one every `stride` points, and one at the very end, so that every point is covered
+    /// when the stride is at most the length.
+    ///
+    /// # Errors
+    /// [`TrainingError::Window`] when length or stride is 0, the stride is above the length, or the series is shorter
+    /// than a window.
+    pub fn windows(&self, length: usize, stride: usize, scaling: &Scaling) -> Result<Windows, TrainingError> {
+        if !(1..=length).contains(&stride) || self.len() < length {
+            return Err(TrainingError::Window { length, stride, points: self.len() });
+        }
+        let (last, channels) = (self.len() - length, self.channels.len());
+        let mut starts: Vec<usize> = (0..=last).step_by(stride).collect();
+        if !last.is_multiple_of(stride) {
+            starts.push(last);
+        }
+        let scaled = scaling.apply(&self.values);
+        let values = starts
+            .iter()
+            .flat_map(|start| &scaled[start * channels..(start + length) * channels])
+            .copied()
+            .collect();
+        Ok(Windows { values, starts, length, channels })
+    }
+}
+
+impl Windows {
+    /// How many windows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Numbers of a window.
+    #[must_use]
+    pub fn dims(&self) -> usize {
+        self.length * self.channels
+    }
+
+    /// Which windows hold a flagged point.
+    #[must_use]
+    pub fn flags(&self, points: &[bool]) -> Vec<bool> {
+        self.starts.iter().map(|&start| points[start..start + self.length].contains(&true)).collect()
+    }
+
+    /// The score of every point: the mean over the windows that cover it.
+    #[must_use]
+    pub fn point_scores(&self, scores: &[f64]) -> Vec<f64> {
+        let points = self.starts.last().map_or(0, |last| last + self.length);
+        let (mut sums, mut counts) = (vec![0.0; points], vec![0_u32; points]);
+        for (&start, score) in self.starts.iter().zip(scores) {
+            for point in start..start + self.length {
+                sums[point] += score;
+                counts[point] += 1;
+            }
+        }
+        sums.iter().zip(&counts).map(|(sum, &count)| sum / f64::from(count.max(1))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(points: usize) -> Series {
+        Series {
+            channels: vec!["a".into(), "b".into()],
+            values: (0..2 * points).map(|i| i as f32).collect(),
+            anomalies: (0..points).map(|point| point == 3).collect(),
+        }
+    }
+
+    fn unscaled() -> Scaling {
+        Scaling { mean: vec![0.0; 2], deviation: vec![1.0; 2] }
+    }
+
+    #[test]
+    fn the_last_window_ends_with_the_series() {
+        let windows = series(8).windows(3, 2, &unscaled()).unwrap();
+        assert_eq!(windows.starts, [0, 2, 4, 5]);
+        assert_eq!((windows.len(), windows.dims()), (4, 6));
+        assert_eq!(windows.values[18..], [10.0, 11.0, 12.0, 13.0, 14.0, 15.0]);
+        assert_eq!(windows.flags(&series(8).anomalies), [false, true, false, false]);
+    }
+
+    #[test]
+    fn a_point_has_the_mean_of_its_windows() {
+        let windows = series(5).windows(3, 1, &unscaled()).unwrap();
+        assert_eq!(windows.point_scores(&[1.0, 2.0, 6.0]), [1.0, 1.5, 3.0, 4.0, 6.0]);
+    }
+
+    #[test]
+    fn windows_that_leave_gaps_or_do_not_fit_are_refused() {
+        for (length, stride) in [(0, 0), (3, 0), (3, 4), (6, 1)] {
+            let error = series(5).windows(length, stride, &unscaled()).unwrap_err();
+            assert!(matches!(error, TrainingError::Window { points: 5, .. }), "{error}");
+        }
+    }
+}
