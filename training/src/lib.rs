@@ -14,6 +14,7 @@ mod checkpoint;
 pub mod cli;
 mod curve;
 mod data;
+pub mod definition;
 mod engines;
 mod error;
 mod evaluate;
