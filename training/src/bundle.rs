@@ -1,9 +1,14 @@
 //! The bundle's draft: halves, quantiser and tables put together, with what each half costs.
 
-use lopside_bundle::{Cost, Dim, Draft, DraftHead, HeadKind, TensorSpec};
+use lopside_bundle::{Channels, Cost, Dim, Draft, DraftHead, HeadKind, Preprocess, TensorSpec};
 use lopside_onnx::{cost, decode, encode};
 
-use crate::{Calibration, Preset, TrainingError, export, split::Halves};
+use crate::{
+    Calibration, TrainingError,
+    definition::{self, Blueprint, Picture, Shape, Signal},
+    net,
+    split::Halves,
+};
 
 /// The name of the head that gives the picture back.
 const RECONSTRUCT: &str = "reconstruct";
@@ -11,24 +16,21 @@ const RECONSTRUCT: &str = "reconstruct";
 /// The draft of a bundle. Its head carries the name of the latent space in its metadata; the encoder does not,
 /// because the name is a digest of it.
 pub(crate) fn draft(
-    preset: Preset,
+    blueprint: &Blueprint,
     halves: &Halves,
     calibration: &Calibration,
 ) -> Result<Draft, TrainingError> {
-    let preprocess = preset.preprocess();
-    let (encoder, decoder) = (preset.encoder_widths(), preset.decoder_widths());
-    let kind = HeadKind::Reconstruct {
-        width: preprocess.width,
-        height: preprocess.height,
-        channels: preprocess.channels,
-    };
+    let (definition, preprocess) = (&blueprint.definition, preprocess(&blueprint.definition.input)?);
+    let output = self::preprocess(definition.output())?;
+    let kind =
+        HeadKind::Reconstruct { width: output.width, height: output.height, channels: output.channels };
     let mut draft = Draft {
-        name: preset.bundle_name().into(),
-        description: preset.description().into(),
+        name: definition.bundle_name().into(),
+        description: definition.description.clone(),
         preprocess,
         encoder: halves.encoder.clone(),
-        input: tensor(export::INPUT, encoder[0]),
-        latent: tensor(export::LATENT, decoder[0]),
+        input: tensor(net::input_name(blueprint), blueprint.input),
+        latent: tensor(net::LATENT, blueprint.latent),
         encoder_cost: cost_of(&halves.encoder)?,
         quantiser: calibration.quantiser.clone(),
         tables: calibration.tables.clone(),
@@ -37,7 +39,7 @@ pub(crate) fn draft(
             version: 1,
             kind,
             model: Vec::new(),
-            output: tensor(export::OUTPUT, decoder[decoder.len() - 1]),
+            output: tensor(net::OUTPUT, blueprint.output),
             cost: cost_of(&halves.decoder)?,
         }],
     };
@@ -48,7 +50,7 @@ pub(crate) fn draft(
 /// A model with the name of its latent space in its metadata.
 pub(crate) fn stamped(model: &[u8], latent_space: &str) -> Result<Vec<u8>, TrainingError> {
     let mut onnx = decode(model)?;
-    export::stamp(&mut onnx, latent_space);
+    net::stamp(&mut onnx, latent_space);
     Ok(encode(&onnx))
 }
 
@@ -57,6 +59,22 @@ fn cost_of(model: &[u8]) -> Result<Cost, TrainingError> {
     Ok(Cost { parameters: cost.parameters, macs: cost.macs })
 }
 
-fn tensor(name: &str, values: usize) -> TensorSpec {
-    TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(values as u32)] }
+fn tensor(name: &str, shape: Shape) -> TensorSpec {
+    let dims = shape.dims().into_iter().map(|dim| Dim::Fixed(dim as u32));
+    TensorSpec { name: name.into(), shape: std::iter::once(Dim::Symbol("n".into())).chain(dims).collect() }
+}
+
+/// How pictures become a tensor; bundles have pictures alone.
+fn preprocess(signal: &Signal) -> Result<Preprocess, TrainingError> {
+    let Signal::Picture(Picture { width, height, channels, low, high }) = *signal else {
+        return Err(TrainingError::Model {
+            model: "the bundle".into(),
+            reason: "bundles hold models for pictures, and this one is for series".into(),
+        });
+    };
+    let channels = match channels {
+        definition::Channels::Grey => Channels::Grey,
+        definition::Channels::Rgb => Channels::Rgb,
+    };
+    Ok(Preprocess { width: width as u32, height: height as u32, channels, low, high })
 }

@@ -9,29 +9,35 @@ use std::{fs, path::Path};
 use burn::{
     module::Module,
     optim::{AdamConfig, GradientsParams, ModuleOptimizer},
-    tensor::{Device, Tensor, TensorData, activation},
+    tensor::{Device, Tensor, TensorData},
 };
 use indicatif::ProgressBar;
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
 use crate::{
-    EpochMetrics, Metrics, Preset, TrainOptions, TrainingError,
-    checkpoint::{self, Checkpoint, OPTIMISER},
+    EpochMetrics, Metrics, TrainingError,
+    checkpoint::{self, Checkpoint},
     curve,
     data::Dataset,
+    definition::Blueprint,
     error::io,
-    model::Autoencoder,
+    net::Net,
     progress,
     schedule::cosine,
 };
 
-/// The name of the weights' file.
+/// The names of the files of weights and moments.
 const MODEL: &str = "model";
+const ENCODER_MOMENTS: &str = "encoder-optimiser";
+const DECODER_MOMENTS: &str = "decoder-optimiser";
 
-/// A model, its optimiser and what has been measured so far.
+/// A model, its optimisers and what has been measured so far.
 struct Trainer {
-    model: Autoencoder,
-    optimiser: ModuleOptimizer,
+    net: Net,
+    /// Of θ.
+    encoder: ModuleOptimizer,
+    /// Of φ and the classifier.
+    decoder: ModuleOptimizer,
     metrics: Metrics,
     device: Device,
 }
@@ -42,7 +48,7 @@ struct Trainer {
 /// # Errors
 /// [`TrainingError`] when there is nothing to resume, the options differ, or a file cannot be written.
 pub fn train(
-    options: &TrainOptions,
+    blueprint: &Blueprint,
     data: &Dataset,
     run: &Path,
     resume: bool,
@@ -51,7 +57,8 @@ pub fn train(
     if data.len() < 20 {
         return Err(TrainingError::TooLittleData { found: data.len() });
     }
-    let mut trainer = Trainer::new(options, device);
+    let options = &blueprint.definition.training;
+    let mut trainer = Trainer::new(blueprint, device);
     if resume {
         trainer = trainer.resumed(run)?;
     }
@@ -70,8 +77,8 @@ pub fn train(
 }
 
 /// The trained model of a run, for inference.
-pub(crate) fn trained(run: &Path, metrics: &Metrics) -> Result<Autoencoder, TrainingError> {
-    at(run, metrics).load(MODEL, fresh(metrics.options.preset, &Device::flex()))
+pub(crate) fn trained(run: &Path, metrics: &Metrics) -> Result<Net, TrainingError> {
+    at(run, metrics).load(MODEL, Net::new(&metrics.blueprint()?, &Device::flex()))
 }
 
 /// The last point of a run.
@@ -79,18 +86,16 @@ fn at<'a>(run: &'a Path, metrics: &Metrics) -> Checkpoint<'a> {
     Checkpoint { run, point: metrics.epochs.len() }
 }
 
-fn fresh(preset: Preset, device: &Device) -> Autoencoder {
-    Autoencoder::new(preset.encoder_widths(), preset.decoder_widths(), device)
-}
-
 impl Trainer {
-    fn new(options: &TrainOptions, device: &Device) -> Self {
-        device.seed(options.seed);
+    fn new(blueprint: &Blueprint, device: &Device) -> Self {
+        device.seed(blueprint.definition.training.seed);
         let device = device.clone().autodiff();
+        let adam = || AdamConfig::new().with_epsilon(1e-8).init();
         Self {
-            model: fresh(options.preset, &device),
-            optimiser: AdamConfig::new().with_epsilon(1e-8).init(),
-            metrics: Metrics { options: options.clone(), epochs: Vec::new() },
+            net: Net::new(blueprint, &device),
+            encoder: adam(),
+            decoder: adam(),
+            metrics: Metrics { definition: blueprint.definition.clone(), epochs: Vec::new() },
             device,
         }
     }
@@ -98,19 +103,22 @@ impl Trainer {
     /// This trainer at the point where the run's stopped.
     fn resumed(self, run: &Path) -> Result<Self, TrainingError> {
         let metrics = Metrics::read(run)?;
-        checkpoint::check_options(run, &metrics.options, &self.metrics.options)?;
+        checkpoint::check_options(run, &metrics.definition, &self.metrics.definition)?;
         let at = at(run, &metrics);
-        let (model, optimiser) = (at.load(MODEL, self.model)?, at.load_optimiser(self.optimiser)?);
-        Ok(Self { model, optimiser, metrics, device: self.device })
+        let net = at.load(MODEL, self.net)?;
+        let encoder = at.load_moments(ENCODER_MOMENTS, self.encoder)?;
+        let decoder = at.load_moments(DECODER_MOMENTS, self.decoder)?;
+        Ok(Self { net, encoder, decoder, metrics, device: self.device })
     }
 
     fn save(&self, run: &Path) -> Result<(), TrainingError> {
         fs::create_dir_all(run).map_err(io(run))?;
         let at = at(run, &self.metrics);
-        at.save(MODEL, &self.model)?;
-        at.save_optimiser(&self.optimiser)?;
+        at.save(MODEL, &self.net)?;
+        at.save_moments(ENCODER_MOMENTS, &self.encoder)?;
+        at.save_moments(DECODER_MOMENTS, &self.decoder)?;
         checkpoint::write_metrics(run, &self.metrics)?;
-        Checkpoint { point: at.point - 1, ..at }.remove(&[MODEL, OPTIMISER]);
+        Checkpoint { point: at.point - 1, ..at }.remove(&[MODEL, ENCODER_MOMENTS, DECODER_MOMENTS]);
         Ok(())
     }
 
@@ -123,13 +131,14 @@ impl Trainer {
         bar: &ProgressBar,
     ) -> Result<f64, TrainingError> {
         let mut order: Vec<usize> = (0..count).collect();
-        let mut rng = StdRng::seed_from_u64(self.metrics.options.seed.wrapping_add(epoch as u64 + 1));
+        let training = self.metrics.definition.training;
+        let mut rng = StdRng::seed_from_u64(training.seed.wrapping_add(epoch as u64 + 1));
         order.shuffle(&mut rng);
-        let steps = count.div_ceil(self.metrics.options.batch);
+        let steps = count.div_ceil(training.batch);
         let mut sum = 0.0;
-        for (step, indices) in order.chunks(self.metrics.options.batch).enumerate() {
-            let done = (epoch * steps + step) as f64 / (self.metrics.options.epochs * steps) as f64;
-            let loss = self.step(data, indices, cosine(self.metrics.options.learning_rate, done));
+        for (step, indices) in order.chunks(training.batch).enumerate() {
+            let done = (epoch * steps + step) as f64 / (training.epochs * steps) as f64;
+            let loss = self.step(data, indices, done);
             if !loss.is_finite() {
                 return Err(TrainingError::Diverged { epoch: epoch + 1, step });
             }
@@ -140,26 +149,45 @@ impl Trainer {
         Ok(sum / steps as f64)
     }
 
-    fn step(&mut self, data: &Dataset, indices: &[usize], learning_rate: f64) -> f64 {
+    /// One step, when this share of the training is done; the loss.
+    fn step(&mut self, data: &Dataset, indices: &[usize], done: f64) -> f64 {
+        let definition = &self.metrics.definition;
         let input = tensor(data, indices, &self.device);
-        let loss = self.metrics.options.loss.of(self.model.logits(input.clone()), input);
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-        self.model = self.optimiser.step(learning_rate, self.model.clone(), gradients);
+        let encoded = self.net.encode(input.clone());
+        let loss = definition
+            .objective
+            .reconstruction
+            .loss
+            .of(self.net.decode(encoded.latent, &encoded.taps), input);
+        let mut gradients = loss.backward();
+        let theta = GradientsParams::from_module(&mut gradients, &self.net.encoder);
+        let phi = (self.net.decoder.clone(), self.net.classifier.clone());
+        let phi_gradients = GradientsParams::from_module(&mut gradients, &phi);
+        let rates = definition.training;
+        self.net.encoder =
+            self.encoder.step(cosine(rates.encoder_rate, done), self.net.encoder.clone(), theta);
+        (self.net.decoder, self.net.classifier) =
+            self.decoder.step(cosine(rates.decoder_rate, done), phi, phi_gradients);
         f64::from(loss.into_scalar::<f32>())
     }
 
     /// Mean squared error over a range of pictures.
     fn mse(&self, data: &Dataset, range: std::ops::Range<usize>) -> f64 {
-        let model = self.model.valid();
+        let net = self.net.valid();
         let device = self.device.clone().inner();
         let indices: Vec<usize> = range.collect();
         let sums = indices.chunks(1000).map(|indices| {
             let input = tensor(data, indices, &device);
-            let error = activation::sigmoid(model.logits(input.clone())) - input;
+            let error = reconstructed(&net, input.clone()) - input;
             f64::from(error.square().sum().into_scalar::<f32>())
         });
         sums.sum::<f64>() / (indices.len() * data.picture_len) as f64
     }
+}
+
+fn reconstructed(net: &Net, input: Tensor<2>) -> Tensor<2> {
+    let encoded = net.encode(input);
+    net.reconstruct(encoded.latent, &encoded.taps)
 }
 
 fn tensor(data: &Dataset, indices: &[usize], device: &Device) -> Tensor<2> {
