@@ -21,6 +21,8 @@ use crate::{
     version,
     after_help = "Examples:
   training bundle --out bundles/fashion
+  training describe fashion-skip --svg fashion-skip.svg
+  training describe my-model.toml --json
   training data photos --out data/photos
   training bundle --preset photo --photos data/photos --out bundles/photo
   training bundle --preset my-model.toml --out bundles/mine
@@ -51,11 +53,28 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// All of the above
     Bundle(BundleArgs),
+    /// Print a model's layers, costs and asymmetry
+    Describe(DescribeArgs),
     /// Get data sets
     #[command(subcommand)]
     Data(DataCommand),
     /// Train the decoder of a photo run further against its encoder, and add it to the bundle as a new head version
     FinetuneDecoder(FinetuneArgs),
+}
+
+/// Options of `describe`.
+#[derive(Debug, Clone, Args)]
+pub struct DescribeArgs {
+    /// A preset (fashion-dense, fashion-conv, fashion-sr, fashion-skip, fashion-vae, fashion-multitask, series-gru) or
+    /// the path of a definition (.toml)
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Print JSON instead of the tables
+    #[arg(long)]
+    pub json: bool,
+    /// Also draw the model as SVG
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
 }
 
 /// Data sets.

@@ -15,6 +15,7 @@ pub mod cli;
 mod curve;
 mod data;
 pub mod definition;
+pub mod describe;
 mod engines;
 mod error;
 mod evaluate;

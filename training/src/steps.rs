@@ -1,6 +1,9 @@
 //! What each subcommand does.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use cloud_decoder::Runtime;
 use lopside_bundle::{Draft, Part, picture::AnyBundle};
@@ -9,8 +12,13 @@ use serde::Serialize;
 
 use crate::{
     Calibration, Dataset, Evaluation, Metrics, Split, TrainingError, agree, bundle, calibrate, card,
-    cli::{BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, EvaluateArgs, TrainArgs},
+    cli::{
+        BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, DescribeArgs, EvaluateArgs, TrainArgs,
+    },
+    definition::Definition,
+    describe::{self, Description},
     engines::{self, OrtModel},
+    error::io,
     evaluate, photo, photos,
     split::{self, CLASSIFIER, DECODER, ENCODER, Halves, WHOLE},
     train,
@@ -35,9 +43,24 @@ pub fn run(cli: Cli) -> Result<(), TrainingError> {
         Command::Calibrate(args) => calibrate_command(&args),
         Command::Evaluate(args) => evaluate_step(&args),
         Command::Bundle(args) => bundle_step(&args),
+        Command::Describe(args) => describe_command(&args),
         Command::Data(DataCommand::Photos(args)) => photos::fetch(&args.out, args.debs.as_deref()).map(drop),
         Command::FinetuneDecoder(args) => photo::steps::finetune(&args),
     }
+}
+
+fn describe_command(args: &DescribeArgs) -> Result<(), TrainingError> {
+    let blueprint = Definition::find(&args.model)?.check(&args.model)?;
+    if let Some(path) = &args.svg {
+        fs::write(path, describe::svg(&blueprint)).map_err(io(path))?;
+    }
+    let description = Description::new(&blueprint);
+    if args.json {
+        print!("{}", json(&description, PathBuf::from(&args.model))?);
+    } else {
+        print!("{}", describe::table(&description));
+    }
+    Ok(())
 }
 
 fn train_step(args: &TrainArgs) -> Result<(), TrainingError> {
