@@ -1,12 +1,12 @@
 //! The bundle's draft: halves, quantiser and tables put together, with what each half costs.
 
-use lopside_bundle::{Channels, Cost, Dim, Draft, DraftHead, HeadKind, Preprocess, TensorSpec};
+use lopside_bundle::{Cost, Dim, Draft, DraftHead, HeadKind, Preprocess, TensorSpec};
 use lopside_onnx::{cost, decode, encode};
 
 use crate::{
     Calibration, TrainingError,
-    definition::{self, Blueprint, Picture, Shape, Signal},
-    net,
+    definition::{Blueprint, Shape, Signal},
+    net, samples,
     split::Halves,
 };
 
@@ -66,15 +66,11 @@ fn tensor(name: &str, shape: Shape) -> TensorSpec {
 
 /// How pictures become a tensor; bundles have pictures alone.
 fn preprocess(signal: &Signal) -> Result<Preprocess, TrainingError> {
-    let Signal::Picture(Picture { width, height, channels, low, high }) = *signal else {
-        return Err(TrainingError::Model {
+    match signal {
+        Signal::Picture(picture) => Ok(samples::preprocess(picture)),
+        Signal::Series(_) => Err(TrainingError::Model {
             model: "the bundle".into(),
             reason: "bundles hold models for pictures, and this one is for series".into(),
-        });
-    };
-    let channels = match channels {
-        definition::Channels::Grey => Channels::Grey,
-        definition::Channels::Rgb => Channels::Rgb,
-    };
-    Ok(Preprocess { width: width as u32, height: height as u32, channels, low, high })
+        }),
+    }
 }

@@ -44,6 +44,12 @@ pub enum TrainingError {
         /// How to put it right.
         fix: String,
     },
+    /// Nothing reads this data.
+    #[error("there is no reader for data set `{set}`: a model of pictures can learn from fashion-mnist")]
+    NoDataSet {
+        /// The set's name.
+        set: String,
+    },
     /// Too few pictures to train and validate.
     #[error("{found} pictures are too few: at least 20 are needed")]
     TooLittleData {

@@ -16,6 +16,10 @@ pub struct EpochMetrics {
     pub epoch: usize,
     /// The mean loss over the epoch's steps.
     pub train_loss: f64,
+    /// The mean norm of the loss's gradient by the encoder's parameters θ.
+    pub encoder_gradient: f64,
+    /// The mean norm of the loss's gradient by the decoder's and the classifier's parameters φ.
+    pub decoder_gradient: f64,
     /// Mean squared error on the validation pictures, samples 0 to 1, latents not quantised.
     pub validation_mse: f64,
 }

@@ -1,15 +1,15 @@
 //! The training loop.
 //!
 //! Each epoch sees every picture once, in an order that follows from the seed and the epoch alone, so a resumed
-//! training ends where an uninterrupted one would. The learning rate falls from its start to zero along half a
-//! cosine.
+//! training ends where an uninterrupted one would. The learning rates fall from their starts to zero along half a
+//! cosine. Encoder θ and decoder φ (with the classifier) have an optimiser each.
 
 use std::{fs, path::Path};
 
 use burn::{
     module::Module,
     optim::{AdamConfig, GradientsParams, ModuleOptimizer},
-    tensor::{Device, Tensor, TensorData},
+    tensor::Device,
 };
 use indicatif::ProgressBar;
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
@@ -19,10 +19,13 @@ use crate::{
     checkpoint::{self, Checkpoint},
     curve,
     data::Dataset,
-    definition::Blueprint,
+    definition::{Blueprint, differences},
     error::io,
+    gradients,
     net::Net,
+    objective::{self, Batch},
     progress,
+    samples::Samples,
     schedule::cosine,
 };
 
@@ -58,6 +61,7 @@ pub fn train(
         return Err(TrainingError::TooLittleData { found: data.len() });
     }
     let options = &blueprint.definition.training;
+    let samples = Samples::new(data, blueprint)?;
     let mut trainer = Trainer::new(blueprint, device);
     if resume {
         trainer = trainer.resumed(run)?;
@@ -66,9 +70,11 @@ pub fn train(
     let steps = split.div_ceil(options.batch);
     let bar = progress::steps(options.epochs * steps, trainer.metrics.epochs.len() * steps);
     for epoch in trainer.metrics.epochs.len()..options.epochs {
-        let train_loss = trainer.epoch(data, epoch, split, &bar)?;
-        let validation_mse = trainer.mse(data, split..data.len());
-        trainer.metrics.epochs.push(EpochMetrics { epoch: epoch + 1, train_loss, validation_mse });
+        let [train_loss, encoder_gradient, decoder_gradient] = trainer.epoch(&samples, epoch, split, &bar)?;
+        let validation_mse = trainer.mse(&samples, split..data.len());
+        let epoch = epoch + 1;
+        let metrics = EpochMetrics { epoch, train_loss, encoder_gradient, decoder_gradient, validation_mse };
+        trainer.metrics.epochs.push(metrics);
         trainer.save(run)?;
         curve::draw(&trainer.metrics.epochs, &run.join("loss.svg"))?;
     }
@@ -103,7 +109,9 @@ impl Trainer {
     /// This trainer at the point where the run's stopped.
     fn resumed(self, run: &Path) -> Result<Self, TrainingError> {
         let metrics = Metrics::read(run)?;
-        checkpoint::check_options(run, &metrics.definition, &self.metrics.definition)?;
+        if let Some([found, asked]) = differences(&metrics.definition, &self.metrics.definition) {
+            return Err(TrainingError::OtherOptions { run: run.to_owned(), found, asked });
+        }
         let at = at(run, &metrics);
         let net = at.load(MODEL, self.net)?;
         let encoder = at.load_moments(ENCODER_MOMENTS, self.encoder)?;
@@ -122,74 +130,61 @@ impl Trainer {
         Ok(())
     }
 
-    /// One pass over the first `count` pictures; the mean loss.
+    /// One pass over the first `count` samples; the means of the loss and of the norms of both gradients.
     fn epoch(
         &mut self,
-        data: &Dataset,
+        samples: &Samples,
         epoch: usize,
         count: usize,
         bar: &ProgressBar,
-    ) -> Result<f64, TrainingError> {
+    ) -> Result<[f64; 3], TrainingError> {
         let mut order: Vec<usize> = (0..count).collect();
         let training = self.metrics.definition.training;
         let mut rng = StdRng::seed_from_u64(training.seed.wrapping_add(epoch as u64 + 1));
         order.shuffle(&mut rng);
         let steps = count.div_ceil(training.batch);
-        let mut sum = 0.0;
+        let mut sums = [0.0; 3];
         for (step, indices) in order.chunks(training.batch).enumerate() {
             let done = (epoch * steps + step) as f64 / (training.epochs * steps) as f64;
-            let loss = self.step(data, indices, done);
-            if !loss.is_finite() {
+            let found = self.step(&samples.batch(indices), done, &mut rng);
+            if !found.iter().all(|number| number.is_finite()) {
                 return Err(TrainingError::Diverged { epoch: epoch + 1, step });
             }
-            sum += loss;
+            sums.iter_mut().zip(found).for_each(|(sum, number)| *sum += number);
             bar.inc(1);
-            bar.set_message(format!("epoch {} loss {:.5}", epoch + 1, sum / (step + 1) as f64));
+            bar.set_message(format!("epoch {} loss {:.5}", epoch + 1, sums[0] / (step + 1) as f64));
         }
-        Ok(sum / steps as f64)
+        Ok(sums.map(|sum| sum / steps as f64))
     }
 
-    /// One step, when this share of the training is done; the loss.
-    fn step(&mut self, data: &Dataset, indices: &[usize], done: f64) -> f64 {
-        let definition = &self.metrics.definition;
-        let input = tensor(data, indices, &self.device);
-        let encoded = self.net.encode(input.clone());
-        let loss = definition
-            .objective
-            .reconstruction
-            .loss
-            .of(self.net.decode(encoded.latent, &encoded.taps), input);
+    /// One step, when this share of the training is done; the loss and the norms of both gradients.
+    fn step(&mut self, batch: &Batch, done: f64, rng: &mut StdRng) -> [f64; 3] {
+        let loss = objective::loss(&self.net, batch, rng, &self.device);
         let mut gradients = loss.backward();
-        let theta = GradientsParams::from_module(&mut gradients, &self.net.encoder);
+        let theta = self.net.encoder.clone();
         let phi = (self.net.decoder.clone(), self.net.classifier.clone());
-        let phi_gradients = GradientsParams::from_module(&mut gradients, &phi);
-        let rates = definition.training;
-        self.net.encoder =
-            self.encoder.step(cosine(rates.encoder_rate, done), self.net.encoder.clone(), theta);
+        let by_theta = GradientsParams::from_module(&mut gradients, &theta);
+        let by_phi = GradientsParams::from_module(&mut gradients, &phi);
+        let norms = [gradients::norm(&theta, &by_theta), gradients::norm(&phi, &by_phi)];
+        let rates = self.metrics.definition.training;
+        self.net.encoder = self.encoder.step(cosine(rates.encoder_rate, done), theta, by_theta);
         (self.net.decoder, self.net.classifier) =
-            self.decoder.step(cosine(rates.decoder_rate, done), phi, phi_gradients);
-        f64::from(loss.into_scalar::<f32>())
+            self.decoder.step(cosine(rates.decoder_rate, done), phi, by_phi);
+        [f64::from(loss.into_scalar::<f32>()), norms[0], norms[1]]
     }
 
-    /// Mean squared error over a range of pictures.
-    fn mse(&self, data: &Dataset, range: std::ops::Range<usize>) -> f64 {
+    /// Mean squared error over a range of samples.
+    fn mse(&self, samples: &Samples, range: std::ops::Range<usize>) -> f64 {
         let net = self.net.valid();
         let device = self.device.clone().inner();
         let indices: Vec<usize> = range.collect();
         let sums = indices.chunks(1000).map(|indices| {
-            let input = tensor(data, indices, &device);
-            let error = reconstructed(&net, input.clone()) - input;
+            let batch = samples.batch(indices);
+            let encoded = net.encode(objective::rows(&batch.input, indices.len(), &device));
+            let output = net.reconstruct(encoded.latent, &encoded.taps);
+            let error = output - objective::rows(&batch.target, indices.len(), &device);
             f64::from(error.square().sum().into_scalar::<f32>())
         });
-        sums.sum::<f64>() / (indices.len() * data.picture_len) as f64
+        sums.sum::<f64>() / (indices.len() * net.blueprint().output.values()) as f64
     }
-}
-
-fn reconstructed(net: &Net, input: Tensor<2>) -> Tensor<2> {
-    let encoded = net.encode(input);
-    net.reconstruct(encoded.latent, &encoded.taps)
-}
-
-fn tensor(data: &Dataset, indices: &[usize], device: &Device) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(data.batch(indices), [indices.len(), data.picture_len]), device)
 }

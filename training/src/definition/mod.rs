@@ -8,6 +8,7 @@
 
 mod blueprint;
 mod check;
+mod difference;
 mod layer;
 mod objective;
 mod presets;
@@ -20,6 +21,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde::{Deserialize, Serialize};
 
 pub use blueprint::{Blueprint, Cell, Operation, Stage, Tap};
+pub use difference::differences;
 pub use layer::{Activation, Layer};
 pub use objective::{Contrastive, ContrastiveKind, Objective, Reconstruction};
 pub use presets::PRESETS;

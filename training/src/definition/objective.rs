@@ -8,7 +8,7 @@ use crate::Loss;
 pub struct Objective {
     /// How far x̂ is from x.
     pub reconstruction: Reconstruction,
-    /// λ of λ‖z‖₁, mean over the latent's values.
+    /// λ of λ‖z‖₁, a sum over the latent's values.
     pub sparsity: f64,
     /// α of α·`CrossEntropy`(C(z), y).
     pub classification: f64,
