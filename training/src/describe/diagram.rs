@@ -152,17 +152,17 @@ fn arcs(out: &mut String, blocks: &[Block], x: &impl Fn(usize) -> f64, largest: 
         };
         let (a, b) = (x(from) + WIDTH_OF_BLOCK / 2.0, x(to) + WIDTH_OF_BLOCK / 2.0);
         let highest = (from..=to).map(top).fold(f64::INFINITY, f64::min);
-        // A cubic reaches three quarters of the way to its control points.
-        let peak = highest - (top(from).max(top(to)) - highest) / 3.0 - 12.0;
+        let (start, end) = (top(from) + 4.0, top(to) + 4.0);
+        // A cubic reaches three quarters of the way to its control points; the arc passes above what is between.
+        let apex = highest - 10.0;
+        let peak = (apex - (start + end) / 8.0) / 0.75;
         let _ = writeln!(
             out,
-            "<path d=\"M {a:.1} {:.1} C {a:.1} {peak:.1}, {b:.1} {peak:.1}, {b:.1} {:.1}\" fill=\"none\" \
+            "<path d=\"M {a:.1} {start:.1} C {a:.1} {peak:.1}, {b:.1} {peak:.1}, {b:.1} {end:.1}\" fill=\"none\" \
              stroke=\"{LATENT}\" stroke-width=\"1.5\" stroke-dasharray=\"4 3\"/>",
-            top(from) + 4.0,
-            top(to) + 4.0
         );
         let name = format!("tap {}", join.tap.as_deref().unwrap_or_default());
-        text(out, [f64::midpoint(a, b), highest - 6.0], "font-size=\"9\" text-anchor=\"middle\"", &name);
+        text(out, [f64::midpoint(a, b), apex - 4.0], "font-size=\"9\" text-anchor=\"middle\"", &name);
     }
 }
 
