@@ -1,19 +1,21 @@
 //! The model card, `README.md` of a bundle. It holds nothing that changes from run to run, such as times.
 
-use crate::{Evaluation, TrainOptions};
+use crate::{
+    Evaluation, Loss,
+    definition::{Blueprint, Definition, Stage},
+};
 
-/// The card of a bundle that [`TrainOptions`] and a frame budget made, with its measured figures.
+/// The card of a bundle that a definition and a frame budget made, with its measured figures.
 pub(crate) fn write(
-    options: &TrainOptions,
+    blueprint: &Blueprint,
     frame_bytes: f64,
     difference: f32,
     evaluation: &Evaluation,
 ) -> String {
-    let preset = options.preset;
+    let definition = &blueprint.definition;
     let Evaluation { encoder, decoder, pictures, latent_values, .. } = evaluation;
     format!(
-        "# {name}\n\n{description}. Preset `{preset}`: encoder {encoder_widths}, decoder {decoder_widths}, ReLU \
-         inside, sigmoid at the end; every number of the latent is rounded to a step of its own and range coded.\n\n\
+        "# {name}\n\n{description}. Preset `{preset}`: encoder {encoder_widths}, decoder {decoder_widths}; every number of the latent is rounded to a step of its own and range coded.\n\n\
          ## Figures\n\nOn the {pictures} test pictures of Fashion-MNIST, which nothing was learnt from. Frames are \
          whole: header, latent-space id and checksum. MSE is over samples of 0 to 1, PSNR is that of the mean \
          MSE. JPEG (optimised Huffman tables) at quality 1 and WebP at quality 0 are the smallest they can do.\n\n\
@@ -31,33 +33,41 @@ pub(crate) fn write(
         decoder.parameters,
         encoder.macs,
         decoder.macs,
-        name = preset.bundle_name(),
-        description = preset.description(),
-        preset = preset.name(),
-        encoder_widths = widths(preset.encoder_widths()),
-        decoder_widths = widths(preset.decoder_widths()),
+        name = definition.bundle_name(),
+        description = definition.description,
+        preset = definition.name,
+        encoder_widths = widths(&blueprint.encoder),
+        decoder_widths = widths(&blueprint.decoder),
         table = evaluation.table(),
         limit = crate::agree::TOLERANCE,
         seen = if difference < 1e-5 { "below 1e-5".to_owned() } else { format!("{difference:.0e}") },
-        command = command(options, frame_bytes),
+        command = command(definition, frame_bytes),
     )
 }
 
 /// The command that makes the same bundle again.
-fn command(options: &TrainOptions, frame_bytes: f64) -> String {
-    let TrainOptions { preset, loss, epochs, batch, learning_rate, seed } = options;
-    let loss = match loss {
-        crate::Loss::Mse => "mse",
-        crate::Loss::Bce => "bce",
+fn command(definition: &Definition, frame_bytes: f64) -> String {
+    let loss = match definition.objective.reconstruction.loss {
+        Loss::Mse => "mse",
+        Loss::Bce => "bce",
     };
+    let training = &definition.training;
     format!(
-        "cargo run --release -p training -- bundle --preset {} --loss {loss} --epochs {epochs} --batch {batch} \
-         --learning-rate {learning_rate} --seed {seed} --frame-bytes {frame_bytes} --out bundles/{}",
-        preset.name(),
-        preset.bundle_name(),
+        "cargo run --release -p training -- bundle --preset {} --loss {loss} --epochs {} --batch {} \
+         --encoder-rate {} --decoder-rate {} --seed {} --frame-bytes {frame_bytes} --out bundles/{}",
+        definition.name,
+        training.epochs,
+        training.batch,
+        training.encoder_rate,
+        training.decoder_rate,
+        training.seed,
+        definition.bundle_name(),
     )
 }
 
-fn widths(widths: &[usize]) -> String {
-    widths.iter().map(usize::to_string).collect::<Vec<_>>().join(" → ")
+/// The shapes between the layers.
+fn widths(stages: &[Stage]) -> String {
+    let first = stages.first().map(|stage| stage.input);
+    let shapes = first.into_iter().chain(stages.iter().map(Stage::next));
+    shapes.map(|shape| shape.to_string()).collect::<Vec<_>>().join(" → ")
 }

@@ -42,12 +42,25 @@ impl Checkpoint<'_> {
     }
 
     pub(crate) fn save_optimiser(&self, optimiser: &ModuleOptimizer) -> Result<(), TrainingError> {
-        let path = self.file(OPTIMISER);
+        self.save_moments(OPTIMISER, optimiser)
+    }
+
+    /// Saves one of several optimisers.
+    pub(crate) fn save_moments(&self, name: &str, optimiser: &ModuleOptimizer) -> Result<(), TrainingError> {
+        let path = self.file(name);
         optimiser.save(&path).map_err(|error| record(path, &error))
     }
 
     pub(crate) fn load_optimiser(&self, fresh: ModuleOptimizer) -> Result<ModuleOptimizer, TrainingError> {
-        let path = self.file(OPTIMISER);
+        self.load_moments(OPTIMISER, fresh)
+    }
+
+    pub(crate) fn load_moments(
+        &self,
+        name: &str,
+        fresh: ModuleOptimizer,
+    ) -> Result<ModuleOptimizer, TrainingError> {
+        let path = self.file(name);
         fresh.load(&path).map_err(|error| record(path, &error))
     }
 

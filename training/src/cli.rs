@@ -3,14 +3,15 @@
 // Doc comments here are the help text, where backticks would be noise.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, rustdoc::invalid_html_tags)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    Loss, Preset, TrainOptions, TrainingError,
+    Loss, TrainingError,
     data::DEFAULT_FOLDER,
+    definition::{Blueprint, Definition},
     photo::{Distortion, PhotoOptions, Trained},
 };
 
@@ -20,9 +21,12 @@ use crate::{
     version,
     after_help = "Examples:
   training bundle --out bundles/fashion
+  training describe fashion-skip --svg fashion-skip.svg
+  training describe my-model.toml --json
   training data photos --out data/photos
   training data mnist --out data/mnist
   training bundle --preset photo --photos data/photos --out bundles/photo
+  training bundle --preset my-model.toml --out bundles/mine
   training train --run runs/fashion-dense --epochs 100 --loss bce
   training train --run runs/fashion-dense --epochs 100 --loss bce --resume
   training evaluate --bundle bundles/fashion
@@ -50,11 +54,28 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// All of the above
     Bundle(BundleArgs),
+    /// Print a model's layers, costs and asymmetry
+    Describe(DescribeArgs),
     /// Get data sets
     #[command(subcommand)]
     Data(DataCommand),
     /// Train the decoder of a photo run further against its encoder, and add it to the bundle as a new head version
     FinetuneDecoder(FinetuneArgs),
+}
+
+/// Options of `describe`.
+#[derive(Debug, Clone, Args)]
+pub struct DescribeArgs {
+    /// A preset (fashion-dense, fashion-conv, fashion-sr, fashion-skip, fashion-vae, fashion-multitask, series-gru) or
+    /// the path of a definition (.toml)
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Print JSON instead of the tables
+    #[arg(long)]
+    pub json: bool,
+    /// Also draw the model as SVG
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
 }
 
 /// Data sets.
@@ -200,32 +221,8 @@ pub struct RuntimeArg {
     pub onnxruntime: PathBuf,
 }
 
-/// What can be trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PresetName {
-    /// The worked example: 784 → 256 → 32 at the edge, 32 → 128 → 256 → 784 in the cloud, on Fashion-MNIST
-    FashionDense,
-    /// Photographs of any size: a lapped transform at the edge, a residual network in the cloud
-    Photo,
-}
-
-impl PresetName {
-    /// The dense preset of this name, if it is one.
-    #[must_use]
-    pub const fn dense(self) -> Option<Preset> {
-        match self {
-            Self::FashionDense => Some(Preset::FashionDense),
-            Self::Photo => None,
-        }
-    }
-
-    const fn run(self) -> &'static str {
-        match self {
-            Self::FashionDense => "runs/fashion-dense",
-            Self::Photo => "runs/photo",
-        }
-    }
-}
+/// The codec for photographs, which has no definition.
+const PHOTO: &str = "photo";
 
 /// How to train.
 #[derive(Debug, Clone, Args)]
@@ -239,24 +236,33 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub photo: PhotoArgs,
-    /// What to train
-    #[arg(long, value_enum, default_value_t = PresetName::FashionDense)]
-    pub preset: PresetName,
-    /// What to minimise [preset fashion-dense]
-    #[arg(long, value_enum, default_value_t = Loss::Mse)]
-    pub loss: Loss,
-    /// Passes over the data [preset fashion-dense]
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    pub epochs: usize,
-    /// Pictures a step [default: 128, preset photo: 6]
+    /// What to train: a preset (fashion-dense, fashion-conv, fashion-sr, fashion-skip, fashion-vae,
+    /// fashion-multitask, series-gru, photo) or the path of a definition (.toml)
+    #[arg(long, default_value = "fashion-dense", value_name = "MODEL")]
+    pub preset: String,
+    /// How far the reconstruction is from the original [default: the definition's]
+    #[arg(long, value_enum)]
+    pub loss: Option<Loss>,
+    /// Passes over the data [default: the definition's]
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// Samples a step [default: the definition's, preset photo: 6]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
-    /// The highest learning rate; it falls to 0 along half a cosine [default: 0.002, preset photo: 0.0006]
+    /// The highest learning rate of both halves; it falls to 0 along half a cosine [default: the definition's,
+    /// preset photo: 0.0006]
     #[arg(long, value_name = "RATE")]
     pub learning_rate: Option<f64>,
-    /// Decides the initial weights, the order of the pictures and their qualities
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    /// The encoder's highest learning rate [default: --learning-rate]
+    #[arg(long, value_name = "RATE")]
+    pub encoder_rate: Option<f64>,
+    /// The decoder's highest learning rate [default: --learning-rate]
+    #[arg(long, value_name = "RATE")]
+    pub decoder_rate: Option<f64>,
+    /// Decides the initial weights, the order of the samples and their qualities [default: the definition's, preset
+    /// photo: 1]
+    #[arg(long)]
+    pub seed: Option<u64>,
     /// Go on from the run's folder
     #[arg(long)]
     pub resume: bool,
@@ -278,20 +284,29 @@ impl TrainArgs {
     /// The run's folder.
     #[must_use]
     pub fn run(&self) -> PathBuf {
-        self.run.clone().unwrap_or_else(|| self.preset.run().into())
+        let name = Path::new(&self.preset).file_stem().unwrap_or_default();
+        self.run.clone().unwrap_or_else(|| Path::new("runs").join(name))
     }
 
-    /// The options that decide the result of a dense preset.
-    #[must_use]
-    pub fn dense(&self, preset: Preset) -> TrainOptions {
-        TrainOptions {
-            preset,
-            loss: self.loss,
-            epochs: self.epochs.max(1),
-            batch: self.batch.unwrap_or(128).max(1),
-            learning_rate: self.learning_rate.unwrap_or(2e-3),
-            seed: self.seed,
+    /// What to train, with what the command line says otherwise; nothing for the photo preset.
+    ///
+    /// # Errors
+    /// [`TrainingError`] for a model that is not there or breaks a rule.
+    pub fn blueprint(&self) -> Result<Option<Blueprint>, TrainingError> {
+        if self.preset == PHOTO {
+            return Ok(None);
         }
+        let mut definition = Definition::find(&self.preset)?;
+        let training = &mut definition.training;
+        training.epochs = self.epochs.unwrap_or(training.epochs);
+        training.batch = self.batch.unwrap_or(training.batch);
+        training.seed = self.seed.unwrap_or(training.seed);
+        let rate = |own: Option<f64>, defined| own.or(self.learning_rate).unwrap_or(defined);
+        training.encoder_rate = rate(self.encoder_rate, training.encoder_rate);
+        training.decoder_rate = rate(self.decoder_rate, training.decoder_rate);
+        let reconstruction = &mut definition.objective.reconstruction;
+        reconstruction.loss = self.loss.unwrap_or(reconstruction.loss);
+        definition.check(&self.preset).map(Some)
     }
 
     /// The options that decide the result of the photo preset.
@@ -304,7 +319,7 @@ impl TrainArgs {
             batch: self.batch.unwrap_or(6).max(1),
             crop: self.photo.crop,
             learning_rate: self.learning_rate.unwrap_or(6e-4),
-            seed: self.seed,
+            seed: self.seed.unwrap_or(1),
             distortion: self.photo.distortion,
             trained: if self.decoder_only { Trained::Decoder } else { Trained::Both },
         }

@@ -1,10 +1,16 @@
-//! ONNX Runtime as the cloud runs it, for checks and measurements. tract is run through the edge's own
-//! [`Plan`](edge_encoder::Plan).
+//! ONNX Runtime as the cloud runs it, and tract, for checks and measurements.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use cloud_decoder::{Device, Runtime};
-use ort::{session::Session, value::TensorRef};
+use ort::{
+    session::{Session, SessionInputValue},
+    value::TensorRef,
+};
+use tract_onnx::prelude::{
+    DatumType, Framework as _, InferenceFact, InferenceModelExt as _, IntoRunnable as _, TValue, TVec,
+    Tensor as TractTensor, TractError, TypedRunnableModel,
+};
 
 use crate::TrainingError;
 
@@ -13,7 +19,14 @@ pub(crate) fn runtime(library: &Path) -> Result<Runtime, TrainingError> {
     Ok(Runtime::load(library, Device::Cpu, 1)?)
 }
 
-/// A model of one input and one output in ONNX Runtime.
+/// The values of a tensor, row-major, and its dimensions, the batch first.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Values {
+    pub(crate) dims: Vec<usize>,
+    pub(crate) values: Vec<f32>,
+}
+
+/// A model in ONNX Runtime.
 pub(crate) struct OrtModel {
     name: &'static str,
     session: Session,
@@ -27,7 +40,29 @@ impl OrtModel {
         Ok(Self { name, session })
     }
 
-    /// The outputs of `n` inputs, one after the other.
+    /// Every output of these inputs, which are in the model's order.
+    pub(crate) fn run_each(&mut self, inputs: &[Values]) -> Result<Vec<Values>, TrainingError> {
+        let name = self.name;
+        let failed = |error: ort::Error| TrainingError::Model {
+            model: format!("{name} in ONNX Runtime"),
+            reason: error.to_string(),
+        };
+        let names: Vec<String> = self.session.inputs().iter().map(|input| input.name().to_owned()).collect();
+        let mut named: Vec<(String, SessionInputValue<'_>)> = Vec::new();
+        for (name, input) in names.into_iter().zip(inputs) {
+            let tensor = TensorRef::from_array_view((input.dims.clone(), input.values.as_slice()));
+            named.push((name, tensor.map_err(failed)?.into()));
+        }
+        let outputs = self.session.run(named).map_err(failed)?;
+        let values = (0..outputs.len()).map(|index| {
+            let (shape, values) = outputs[index].try_extract_tensor::<f32>().map_err(failed)?;
+            let dims = shape.iter().map(|&dim| dim as usize).collect();
+            Ok(Values { dims, values: values.to_vec() })
+        });
+        values.collect()
+    }
+
+    /// The outputs of `n` inputs, one after the other, of a model of one input and one output, both rows.
     pub(crate) fn run(&mut self, input: &[f32], n: usize) -> Result<Vec<f32>, TrainingError> {
         let name = self.name;
         let failed = |error: ort::Error| TrainingError::Model {
@@ -49,4 +84,48 @@ impl OrtModel {
         }
         Ok(outputs)
     }
+}
+
+/// A model in tract, compiled for inputs of fixed dimensions.
+pub(crate) struct TractModel {
+    name: &'static str,
+    plan: Arc<TypedRunnableModel>,
+}
+
+impl TractModel {
+    /// A model whose inputs have these dimensions, the batch first.
+    pub(crate) fn new(name: &'static str, model: &[u8], dims: &[Vec<usize>]) -> Result<Self, TrainingError> {
+        let plan = || -> Result<_, TractError> {
+            // The file's shapes have a symbolic batch, which would contradict the fixed one.
+            let mut model = tract_onnx::onnx()
+                .with_ignore_value_info(true)
+                .with_ignore_output_shapes(true)
+                .model_for_read(&mut &*model)?;
+            for (index, dims) in dims.iter().enumerate() {
+                model.set_input_fact(index, InferenceFact::dt_shape(DatumType::F32, dims))?;
+            }
+            model.into_optimized()?.into_runnable()
+        };
+        Ok(Self { name, plan: plan().map_err(|error| tract_failed(name, &error))? })
+    }
+
+    /// Every output of these inputs, which are in the model's order.
+    pub(crate) fn run_each(&self, inputs: &[Values]) -> Result<Vec<Values>, TrainingError> {
+        let run = || -> Result<Vec<Values>, TractError> {
+            let inputs = inputs
+                .iter()
+                .map(|input| TractTensor::from_shape(&input.dims, &input.values).map(TValue::from));
+            let outputs = self.plan.run(inputs.collect::<Result<TVec<_>, _>>()?)?;
+            let values = outputs.iter().map(|output| {
+                let values = output.to_plain_array_view::<f32>()?.iter().copied().collect();
+                Ok(Values { dims: output.shape().to_vec(), values })
+            });
+            values.collect()
+        };
+        run().map_err(|error| tract_failed(self.name, &error))
+    }
+}
+
+fn tract_failed(name: &str, error: &TractError) -> TrainingError {
+    TrainingError::Model { model: format!("{name} in tract"), reason: format!("{error:#}") }
 }

@@ -21,6 +21,38 @@ pub enum TrainingError {
         /// Where it was looked for.
         folder: PathBuf,
     },
+    /// The model is no preset and no file.
+    #[error("there is no model `{model}`: name a preset ({}) or a .toml file", listed())]
+    NoModel {
+        /// What was asked for.
+        model: String,
+    },
+    /// A definition is no TOML or lacks what it must have.
+    #[error("{file}: {source}")]
+    Toml {
+        /// The file or preset.
+        file: String,
+        /// Where and what.
+        source: Box<toml::de::Error>,
+    },
+    /// A definition breaks a rule.
+    #[error("{file}: {place}: {what}: {fix}")]
+    Definition {
+        /// The file or preset.
+        file: String,
+        /// The key or layer, such as `encoder.layers[2]`.
+        place: String,
+        /// What is wrong.
+        what: String,
+        /// How to put it right.
+        fix: String,
+    },
+    /// Nothing reads this data.
+    #[error("there is no reader for data set `{set}`: a model of pictures can learn from fashion-mnist")]
+    NoDataSet {
+        /// The set's name.
+        set: String,
+    },
     /// Too few pictures to train and validate.
     #[error("{found} pictures are too few: at least 20 are needed")]
     TooLittleData {
@@ -293,6 +325,10 @@ pub enum TrainingError {
     /// Measuring failed.
     #[error(transparent)]
     Quality(#[from] lopside_quality::QualityError),
+}
+
+fn listed() -> String {
+    crate::definition::PRESETS.map(|(name, _)| name).join(", ")
 }
 
 /// Turns a system error at `path` into a [`TrainingError::Io`].

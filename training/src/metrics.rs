@@ -4,24 +4,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Loss, Preset, TrainingError, checkpoint};
-
-/// What a training is started with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrainOptions {
-    /// What is trained.
-    pub preset: Preset,
-    /// What is minimised.
-    pub loss: Loss,
-    /// Passes over the data.
-    pub epochs: usize,
-    /// Pictures a step.
-    pub batch: usize,
-    /// The first learning rate.
-    pub learning_rate: f64,
-    /// Decides the initial weights and the order of the pictures.
-    pub seed: u64,
-}
+use crate::{
+    TrainingError, checkpoint,
+    definition::{Blueprint, Definition},
+};
 
 /// One epoch's figures.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -30,6 +16,10 @@ pub struct EpochMetrics {
     pub epoch: usize,
     /// The mean loss over the epoch's steps.
     pub train_loss: f64,
+    /// The mean norm of the loss's gradient by the encoder's parameters θ.
+    pub encoder_gradient: f64,
+    /// The mean norm of the loss's gradient by the decoder's and the classifier's parameters φ.
+    pub decoder_gradient: f64,
     /// Mean squared error on the validation pictures, samples 0 to 1, latents not quantised.
     pub validation_mse: f64,
 }
@@ -38,8 +28,8 @@ pub struct EpochMetrics {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
-    /// What the training was started with.
-    pub options: TrainOptions,
+    /// What is trained, and how.
+    pub definition: Definition,
     /// The epochs done.
     pub epochs: Vec<EpochMetrics>,
 }
@@ -51,5 +41,13 @@ impl Metrics {
     /// [`TrainingError::NoRun`] when there are none, [`TrainingError::Json`] when they cannot be read.
     pub fn read(run: &Path) -> Result<Self, TrainingError> {
         checkpoint::read_metrics(run)
+    }
+
+    /// The blueprint of what is trained.
+    ///
+    /// # Errors
+    /// [`TrainingError::Definition`] for a definition that breaks a rule.
+    pub fn blueprint(&self) -> Result<Blueprint, TrainingError> {
+        self.definition.clone().check("metrics.json")
     }
 }

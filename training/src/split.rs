@@ -4,22 +4,37 @@ use std::{fs, path::Path};
 
 use lopside_onnx::{decode, encode};
 
-use crate::{TrainingError, error::io, export};
+use crate::{
+    TrainingError,
+    error::io,
+    net::{LATENT, Net},
+};
 
 pub(crate) const WHOLE: &str = "whole.onnx";
 pub(crate) const ENCODER: &str = "encoder.onnx";
 pub(crate) const DECODER: &str = "decoder.onnx";
+pub(crate) const CLASSIFIER: &str = "classifier.onnx";
 
 /// Both halves of a model, as ONNX files.
 pub(crate) struct Halves {
     pub(crate) encoder: Vec<u8>,
     pub(crate) decoder: Vec<u8>,
+    /// Reads the latent, as the decoder does.
+    pub(crate) classifier: Option<Vec<u8>>,
 }
 
-/// Cuts a whole model at the latent.
-pub(crate) fn split(whole: &[u8]) -> Result<Halves, TrainingError> {
-    let (encoder, decoder) = lopside_onnx::split(&decode(whole)?, export::LATENT)?;
-    Ok(Halves { encoder: encode(&encoder), decoder: encode(&decoder) })
+/// Cuts a whole model at the latent. Where more than the latent crosses the cut, or more than one output follows it,
+/// the parts are exported one by one.
+pub(crate) fn split(whole: &[u8], net: &Net) -> Result<Halves, TrainingError> {
+    if net.blueprint().has_taps() || net.classifier.is_some() {
+        return Ok(Halves {
+            encoder: encode(&net.encoder_half()?),
+            decoder: encode(&net.decoder_half()?),
+            classifier: net.classifier_head()?.as_ref().map(encode),
+        });
+    }
+    let (encoder, decoder) = lopside_onnx::split(&decode(whole)?, LATENT)?;
+    Ok(Halves { encoder: encode(&encoder), decoder: encode(&decoder), classifier: None })
 }
 
 /// A file that an earlier step left in the run's folder.

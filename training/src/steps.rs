@@ -1,6 +1,9 @@
 //! What each subcommand does.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use cloud_decoder::Runtime;
 use lopside_bundle::{Draft, Part, picture::AnyBundle};
@@ -8,13 +11,17 @@ use lopside_onnx::encode;
 use serde::Serialize;
 
 use crate::{
-    Calibration, Dataset, Evaluation, Metrics, Split, TrainOptions, TrainingError, agree, bundle, calibrate,
-    card,
-    cli::{BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, EvaluateArgs, TrainArgs},
+    Calibration, Dataset, Evaluation, Metrics, Split, TrainingError, agree, bundle, calibrate, card,
+    cli::{
+        BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, DescribeArgs, EvaluateArgs, TrainArgs,
+    },
     data::{self, Set},
+    definition::Definition,
+    describe::{self, Description},
     engines::{self, OrtModel},
-    evaluate, export, photo, photos,
-    split::{self, DECODER, ENCODER, Halves, WHOLE},
+    error::io,
+    evaluate, photo, photos,
+    split::{self, CLASSIFIER, DECODER, ENCODER, Halves, WHOLE},
     train,
     train::trained,
 };
@@ -37,6 +44,7 @@ pub fn run(cli: Cli) -> Result<(), TrainingError> {
         Command::Calibrate(args) => calibrate_command(&args),
         Command::Evaluate(args) => evaluate_step(&args),
         Command::Bundle(args) => bundle_step(&args),
+        Command::Describe(args) => describe_command(&args),
         Command::Data(command) => data_step(&command),
         Command::FinetuneDecoder(args) => photo::steps::finetune(&args),
     }
@@ -53,11 +61,25 @@ fn data_step(command: &DataCommand) -> Result<(), TrainingError> {
     data::fetch(set, &args.out, args.packages.as_deref())
 }
 
+fn describe_command(args: &DescribeArgs) -> Result<(), TrainingError> {
+    let blueprint = Definition::find(&args.model)?.check(&args.model)?;
+    if let Some(path) = &args.svg {
+        fs::write(path, describe::svg(&blueprint)).map_err(io(path))?;
+    }
+    let description = Description::new(&blueprint);
+    if args.json {
+        print!("{}", json(&description, PathBuf::from(&args.model))?);
+    } else {
+        print!("{}", describe::table(&description));
+    }
+    Ok(())
+}
+
 fn train_step(args: &TrainArgs) -> Result<(), TrainingError> {
-    let Some(preset) = args.preset.dense() else { return photo::steps::train(args) };
+    let Some(blueprint) = args.blueprint()? else { return photo::steps::train(args) };
     let data = read(&args.data, Split::Train)?;
     let run = &args.run();
-    let history = train(&args.dense(preset), &data, run, args.resume, &args.device.open()?)?;
+    let history = train(&blueprint, &data, run, args.resume, &args.device.open()?)?;
     if let Some(last) = history.last() {
         eprintln!(
             "epoch {}: loss {:.6}, validation MSE {:.6}; curve in {}",
@@ -72,27 +94,22 @@ fn train_step(args: &TrainArgs) -> Result<(), TrainingError> {
 
 fn export_step(run: &Path) -> Result<(), TrainingError> {
     let metrics = Metrics::read(run)?;
-    let model = trained(run, &metrics)?;
-    split::write(run, WHOLE, &encode(&export::export(&model, metrics.options.preset)?))?;
+    split::write(run, WHOLE, &encode(&trained(run, &metrics)?.whole()?))?;
     eprintln!("{}", run.join(WHOLE).display());
     Ok(())
 }
 
 /// Cuts, checks and keeps the halves; the largest difference seen.
 fn split_step(run: &Path, runtime: &Runtime) -> Result<f32, TrainingError> {
-    let preset = Metrics::read(run)?.options.preset;
+    let net = trained(run, &Metrics::read(run)?)?;
     let whole = split::read(run, WHOLE, "export")?;
-    let halves = split::split(&whole)?;
-    let models = agree::Models {
-        whole: &whole,
-        encoder: &halves.encoder,
-        decoder: &halves.decoder,
-        input_len: preset.encoder_widths()[0],
-        latent_len: preset.decoder_widths()[0],
-    };
-    let difference = agree::check(&models, runtime)?;
+    let halves = split::split(&whole, &net)?;
+    let difference = agree::check(net.blueprint(), &whole, &halves, runtime)?;
     split::write(run, ENCODER, &halves.encoder)?;
     split::write(run, DECODER, &halves.decoder)?;
+    if let Some(classifier) = &halves.classifier {
+        split::write(run, CLASSIFIER, classifier)?;
+    }
     eprintln!("whole and halves agree to {difference:e} in ONNX Runtime and tract");
     Ok(difference)
 }
@@ -116,11 +133,11 @@ fn calibrate_step(
     frame_bytes: f64,
     runtime: &Runtime,
 ) -> Result<Draft, TrainingError> {
-    let preset = Metrics::read(run)?.options.preset;
-    let halves =
-        Halves { encoder: split::read(run, ENCODER, "split")?, decoder: split::read(run, DECODER, "split")? };
-    let calibration = calibration(&halves, data, preset.decoder_widths()[0], frame_bytes, runtime)?;
-    let draft = bundle::draft(preset, &halves, &calibration)?;
+    let blueprint = Metrics::read(run)?.blueprint()?;
+    let [encoder, decoder] = [split::read(run, ENCODER, "split")?, split::read(run, DECODER, "split")?];
+    let halves = Halves { encoder, decoder, classifier: None };
+    let calibration = calibration(&halves, data, blueprint.latent.values(), frame_bytes, runtime)?;
+    let draft = bundle::draft(&blueprint, &halves, &calibration)?;
     let whole = split::read(run, WHOLE, "export")?;
     split::write(run, WHOLE, &bundle::stamped(&whole, &draft.latent_space().to_string())?)?;
     eprintln!(
@@ -167,7 +184,7 @@ fn evaluate_step(args: &EvaluateArgs) -> Result<(), TrainingError> {
 
 fn bundle_step(args: &BundleArgs) -> Result<(), TrainingError> {
     let runtime = engines::runtime(&args.runtime.onnxruntime)?;
-    let Some(preset) = args.train.preset.dense() else { return photo::steps::bundle(args, &runtime) };
+    let Some(blueprint) = args.train.blueprint()? else { return photo::steps::bundle(args, &runtime) };
     let run = &args.train.run();
     train_step(&args.train)?;
     export_step(run)?;
@@ -177,8 +194,7 @@ fn bundle_step(args: &BundleArgs) -> Result<(), TrainingError> {
     draft.write(&args.out, DRAFT_CARD)?;
     let test = read(&args.train.data, Split::Test)?;
     let (evaluation, sheet) = evaluate(&args.out, &train, &test, &runtime)?;
-    let options: TrainOptions = args.train.dense(preset);
-    draft.write(&args.out, &card::write(&options, args.budget.frame_bytes, difference, &evaluation))?;
+    draft.write(&args.out, &card::write(&blueprint, args.budget.frame_bytes, difference, &evaluation))?;
     keep(run, &evaluation, &sheet)?;
     print!("{}", evaluation.table());
     eprintln!("bundle in {}", args.out.display());

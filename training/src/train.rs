@@ -1,37 +1,46 @@
 //! The training loop.
 //!
 //! Each epoch sees every picture once, in an order that follows from the seed and the epoch alone, so a resumed
-//! training ends where an uninterrupted one would. The learning rate falls from its start to zero along half a
-//! cosine.
+//! training ends where an uninterrupted one would. The learning rates fall from their starts to zero along half a
+//! cosine. Encoder θ and decoder φ (with the classifier) have an optimiser each.
 
 use std::{fs, path::Path};
 
 use burn::{
     module::Module,
     optim::{AdamConfig, GradientsParams, ModuleOptimizer},
-    tensor::{Device, Tensor, TensorData, activation},
+    tensor::Device,
 };
 use indicatif::ProgressBar;
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
 use crate::{
-    EpochMetrics, Metrics, Preset, TrainOptions, TrainingError,
-    checkpoint::{self, Checkpoint, OPTIMISER},
+    EpochMetrics, Metrics, TrainingError,
+    checkpoint::{self, Checkpoint},
     curve,
     data::Dataset,
+    definition::{Blueprint, differences},
     error::io,
-    model::Autoencoder,
+    gradients,
+    net::Net,
+    objective::{self, Batch},
     progress,
+    samples::Samples,
     schedule::cosine,
 };
 
-/// The name of the weights' file.
+/// The names of the files of weights and moments.
 const MODEL: &str = "model";
+const ENCODER_MOMENTS: &str = "encoder-optimiser";
+const DECODER_MOMENTS: &str = "decoder-optimiser";
 
-/// A model, its optimiser and what has been measured so far.
+/// A model, its optimisers and what has been measured so far.
 struct Trainer {
-    model: Autoencoder,
-    optimiser: ModuleOptimizer,
+    net: Net,
+    /// Of θ.
+    encoder: ModuleOptimizer,
+    /// Of φ and the classifier.
+    decoder: ModuleOptimizer,
     metrics: Metrics,
     device: Device,
 }
@@ -42,7 +51,7 @@ struct Trainer {
 /// # Errors
 /// [`TrainingError`] when there is nothing to resume, the options differ, or a file cannot be written.
 pub fn train(
-    options: &TrainOptions,
+    blueprint: &Blueprint,
     data: &Dataset,
     run: &Path,
     resume: bool,
@@ -51,7 +60,9 @@ pub fn train(
     if data.len() < 20 {
         return Err(TrainingError::TooLittleData { found: data.len() });
     }
-    let mut trainer = Trainer::new(options, device);
+    let options = &blueprint.definition.training;
+    let samples = Samples::new(data, blueprint)?;
+    let mut trainer = Trainer::new(blueprint, device);
     if resume {
         trainer = trainer.resumed(run)?;
     }
@@ -59,9 +70,11 @@ pub fn train(
     let steps = split.div_ceil(options.batch);
     let bar = progress::steps(options.epochs * steps, trainer.metrics.epochs.len() * steps);
     for epoch in trainer.metrics.epochs.len()..options.epochs {
-        let train_loss = trainer.epoch(data, epoch, split, &bar)?;
-        let validation_mse = trainer.mse(data, split..data.len());
-        trainer.metrics.epochs.push(EpochMetrics { epoch: epoch + 1, train_loss, validation_mse });
+        let [train_loss, encoder_gradient, decoder_gradient] = trainer.epoch(&samples, epoch, split, &bar)?;
+        let validation_mse = trainer.mse(&samples, split..data.len());
+        let epoch = epoch + 1;
+        let metrics = EpochMetrics { epoch, train_loss, encoder_gradient, decoder_gradient, validation_mse };
+        trainer.metrics.epochs.push(metrics);
         trainer.save(run)?;
         curve::draw(&trainer.metrics.epochs, &run.join("loss.svg"))?;
     }
@@ -70,8 +83,8 @@ pub fn train(
 }
 
 /// The trained model of a run, for inference.
-pub(crate) fn trained(run: &Path, metrics: &Metrics) -> Result<Autoencoder, TrainingError> {
-    at(run, metrics).load(MODEL, fresh(metrics.options.preset, &Device::flex()))
+pub(crate) fn trained(run: &Path, metrics: &Metrics) -> Result<Net, TrainingError> {
+    at(run, metrics).load(MODEL, Net::new(&metrics.blueprint()?, &Device::flex()))
 }
 
 /// The last point of a run.
@@ -79,18 +92,16 @@ fn at<'a>(run: &'a Path, metrics: &Metrics) -> Checkpoint<'a> {
     Checkpoint { run, point: metrics.epochs.len() }
 }
 
-fn fresh(preset: Preset, device: &Device) -> Autoencoder {
-    Autoencoder::new(preset.encoder_widths(), preset.decoder_widths(), device)
-}
-
 impl Trainer {
-    fn new(options: &TrainOptions, device: &Device) -> Self {
-        device.seed(options.seed);
+    fn new(blueprint: &Blueprint, device: &Device) -> Self {
+        device.seed(blueprint.definition.training.seed);
         let device = device.clone().autodiff();
+        let adam = || AdamConfig::new().with_epsilon(1e-8).init();
         Self {
-            model: fresh(options.preset, &device),
-            optimiser: AdamConfig::new().with_epsilon(1e-8).init(),
-            metrics: Metrics { options: options.clone(), epochs: Vec::new() },
+            net: Net::new(blueprint, &device),
+            encoder: adam(),
+            decoder: adam(),
+            metrics: Metrics { definition: blueprint.definition.clone(), epochs: Vec::new() },
             device,
         }
     }
@@ -98,70 +109,82 @@ impl Trainer {
     /// This trainer at the point where the run's stopped.
     fn resumed(self, run: &Path) -> Result<Self, TrainingError> {
         let metrics = Metrics::read(run)?;
-        checkpoint::check_options(run, &metrics.options, &self.metrics.options)?;
+        if let Some([found, asked]) = differences(&metrics.definition, &self.metrics.definition) {
+            return Err(TrainingError::OtherOptions { run: run.to_owned(), found, asked });
+        }
         let at = at(run, &metrics);
-        let (model, optimiser) = (at.load(MODEL, self.model)?, at.load_optimiser(self.optimiser)?);
-        Ok(Self { model, optimiser, metrics, device: self.device })
+        let net = at.load(MODEL, self.net)?;
+        let encoder = at.load_moments(ENCODER_MOMENTS, self.encoder)?;
+        let decoder = at.load_moments(DECODER_MOMENTS, self.decoder)?;
+        Ok(Self { net, encoder, decoder, metrics, device: self.device })
     }
 
     fn save(&self, run: &Path) -> Result<(), TrainingError> {
         fs::create_dir_all(run).map_err(io(run))?;
         let at = at(run, &self.metrics);
-        at.save(MODEL, &self.model)?;
-        at.save_optimiser(&self.optimiser)?;
+        at.save(MODEL, &self.net)?;
+        at.save_moments(ENCODER_MOMENTS, &self.encoder)?;
+        at.save_moments(DECODER_MOMENTS, &self.decoder)?;
         checkpoint::write_metrics(run, &self.metrics)?;
-        Checkpoint { point: at.point - 1, ..at }.remove(&[MODEL, OPTIMISER]);
+        Checkpoint { point: at.point - 1, ..at }.remove(&[MODEL, ENCODER_MOMENTS, DECODER_MOMENTS]);
         Ok(())
     }
 
-    /// One pass over the first `count` pictures; the mean loss.
+    /// One pass over the first `count` samples; the means of the loss and of the norms of both gradients.
     fn epoch(
         &mut self,
-        data: &Dataset,
+        samples: &Samples,
         epoch: usize,
         count: usize,
         bar: &ProgressBar,
-    ) -> Result<f64, TrainingError> {
+    ) -> Result<[f64; 3], TrainingError> {
         let mut order: Vec<usize> = (0..count).collect();
-        let mut rng = StdRng::seed_from_u64(self.metrics.options.seed.wrapping_add(epoch as u64 + 1));
+        let training = self.metrics.definition.training;
+        let mut rng = StdRng::seed_from_u64(training.seed.wrapping_add(epoch as u64 + 1));
         order.shuffle(&mut rng);
-        let steps = count.div_ceil(self.metrics.options.batch);
-        let mut sum = 0.0;
-        for (step, indices) in order.chunks(self.metrics.options.batch).enumerate() {
-            let done = (epoch * steps + step) as f64 / (self.metrics.options.epochs * steps) as f64;
-            let loss = self.step(data, indices, cosine(self.metrics.options.learning_rate, done));
-            if !loss.is_finite() {
+        let steps = count.div_ceil(training.batch);
+        let mut sums = [0.0; 3];
+        for (step, indices) in order.chunks(training.batch).enumerate() {
+            let done = (epoch * steps + step) as f64 / (training.epochs * steps) as f64;
+            let found = self.step(&samples.batch(indices), done, &mut rng);
+            if !found.iter().all(|number| number.is_finite()) {
                 return Err(TrainingError::Diverged { epoch: epoch + 1, step });
             }
-            sum += loss;
+            sums.iter_mut().zip(found).for_each(|(sum, number)| *sum += number);
             bar.inc(1);
-            bar.set_message(format!("epoch {} loss {:.5}", epoch + 1, sum / (step + 1) as f64));
+            bar.set_message(format!("epoch {} loss {:.5}", epoch + 1, sums[0] / (step + 1) as f64));
         }
-        Ok(sum / steps as f64)
+        Ok(sums.map(|sum| sum / steps as f64))
     }
 
-    fn step(&mut self, data: &Dataset, indices: &[usize], learning_rate: f64) -> f64 {
-        let input = tensor(data, indices, &self.device);
-        let loss = self.metrics.options.loss.of(self.model.logits(input.clone()), input);
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-        self.model = self.optimiser.step(learning_rate, self.model.clone(), gradients);
-        f64::from(loss.into_scalar::<f32>())
+    /// One step, when this share of the training is done; the loss and the norms of both gradients.
+    fn step(&mut self, batch: &Batch, done: f64, rng: &mut StdRng) -> [f64; 3] {
+        let loss = objective::loss(&self.net, batch, rng, &self.device);
+        let mut gradients = loss.backward();
+        let theta = self.net.encoder.clone();
+        let phi = (self.net.decoder.clone(), self.net.classifier.clone());
+        let by_theta = GradientsParams::from_module(&mut gradients, &theta);
+        let by_phi = GradientsParams::from_module(&mut gradients, &phi);
+        let norms = [gradients::norm(&theta, &by_theta), gradients::norm(&phi, &by_phi)];
+        let rates = self.metrics.definition.training;
+        self.net.encoder = self.encoder.step(cosine(rates.encoder_rate, done), theta, by_theta);
+        (self.net.decoder, self.net.classifier) =
+            self.decoder.step(cosine(rates.decoder_rate, done), phi, by_phi);
+        [f64::from(loss.into_scalar::<f32>()), norms[0], norms[1]]
     }
 
-    /// Mean squared error over a range of pictures.
-    fn mse(&self, data: &Dataset, range: std::ops::Range<usize>) -> f64 {
-        let model = self.model.valid();
+    /// Mean squared error over a range of samples.
+    fn mse(&self, samples: &Samples, range: std::ops::Range<usize>) -> f64 {
+        let net = self.net.valid();
         let device = self.device.clone().inner();
         let indices: Vec<usize> = range.collect();
         let sums = indices.chunks(1000).map(|indices| {
-            let input = tensor(data, indices, &device);
-            let error = activation::sigmoid(model.logits(input.clone())) - input;
+            let batch = samples.batch(indices);
+            let encoded = net.encode(objective::rows(&batch.input, indices.len(), &device));
+            let output = net.reconstruct(encoded.latent, &encoded.taps);
+            let error = output - objective::rows(&batch.target, indices.len(), &device);
             f64::from(error.square().sum().into_scalar::<f32>())
         });
-        sums.sum::<f64>() / (indices.len() * data.picture_len) as f64
+        sums.sum::<f64>() / (indices.len() * net.blueprint().output.values()) as f64
     }
-}
-
-fn tensor(data: &Dataset, indices: &[usize], device: &Device) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(data.batch(indices), [indices.len(), data.picture_len]), device)
 }

@@ -109,15 +109,28 @@ impl GraphBuilder {
         name: &str,
         attributes: &[(&str, Attribute)],
     ) -> String {
+        self.node_of(op_type, inputs, &[name], name, attributes);
+        name.to_owned()
+    }
+
+    /// Adds a node of several outputs. An empty output name leaves an optional output out.
+    pub fn node_of(
+        &mut self,
+        op_type: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        name: &str,
+        attributes: &[(&str, Attribute)],
+    ) {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         self.graph.node.push(NodeProto {
-            input: inputs.iter().map(|&input| input.to_owned()).collect(),
-            output: vec![name.to_owned()],
+            input: owned(inputs),
+            output: owned(outputs),
             name: Some(name.to_owned()),
             op_type: Some(op_type.to_owned()),
             attribute: attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
             ..NodeProto::default()
         });
-        name.to_owned()
     }
 
     /// A dense layer: `x [n, in] · weight [in, out] + bias [out]`, giving `[n, out]`.
@@ -155,6 +168,28 @@ impl GraphBuilder {
     /// side.
     pub fn conv_transpose(&mut self, x: &str, weight: &str, stride: i64, crop: i64, name: &str) -> String {
         self.node("ConvTranspose", &[x, weight], name, &window(stride, crop))
+    }
+
+    /// `x [n, …]` to `[n, values]`, row-major.
+    pub fn flatten(&mut self, x: &str, name: &str) -> String {
+        self.node("Flatten", &[x], name, &[("axis", Attribute::Int(1))])
+    }
+
+    /// The elements of `x` in these dimensions, row-major; −1 is what is left.
+    pub fn reshape(&mut self, x: &str, dims: &[i64], name: &str) -> String {
+        let shape = self.integers(&format!("{name}.shape"), dims);
+        self.node("Reshape", &[x, &shape], name, &[("allowzero", Attribute::Int(0))])
+    }
+
+    /// The axes of `x` in another order: axis `i` of the result is axis `order[i]` of `x`.
+    pub fn transpose(&mut self, x: &str, order: &[i64], name: &str) -> String {
+        self.node("Transpose", &[x], name, &[("perm", Attribute::Ints(order.to_vec()))])
+    }
+
+    /// `x` without an axis of extent 1.
+    pub fn squeeze(&mut self, x: &str, axis: i64, name: &str) -> String {
+        let axes = self.integers(&format!("{name}.axes"), &[axis]);
+        self.node("Squeeze", &[x, &axes], name, &[])
     }
 
     /// Joins tensors along an axis.

@@ -11,14 +11,15 @@ use crate::{
 };
 
 /// Operators that are counted.
-const COUNTED: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
+const COUNTED: [&str; 7] = ["Conv", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul", "RNN"];
 
 /// The cost of a model.
 ///
 /// A MAC is one multiply-accumulate: one use of one weight for one element of an output. Counted are `Gemm`,
-/// `MatMul`, `Conv` and `ConvTranspose`; biases, activations, normalisation and all other operators are not. A
-/// convolution counts as if its padding were data, a transposed one as if nothing were cropped: each element of its
-/// input meets each weight of its channel. The count is of one run, so with the batch symbol bound to 1 it is the
+/// `MatMul`, `Conv`, `ConvTranspose`, `GRU`, `LSTM` and `RNN`; biases, activations, normalisation and all other
+/// operators are not. A convolution counts as if its padding were data, a transposed one as if nothing were cropped:
+/// each element of its input meets each weight of its channel. A recurrent layer uses each weight of its two matrices
+/// once a step. The count is of one run, so with the batch symbol bound to 1 it is the
 /// count for one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
@@ -31,9 +32,8 @@ pub struct Cost {
 /// The cost of a model whose symbolic dimensions have these values, for example `[("batch", 1)]`.
 ///
 /// Shapes are derived from the inputs' and the initializers' through activations, elementwise operators,
-/// normalisations, the counted operators, `Reshape` to a constant shape, `Flatten`, `Concat`, `DepthToSpace` and `Slice` by constants without
-/// steps;
-/// those of other operators are taken from `value_info`.
+/// normalisations, the counted operators, `Reshape` to a constant shape, `Flatten`, `Concat`, `DepthToSpace`,
+/// `Transpose`, `Squeeze`, `Unsqueeze` and `Slice` by constants without steps; those of other operators are taken from `value_info`.
 ///
 /// # Errors
 /// [`OnnxError::UnknownShape`], [`OnnxError::UnboundSymbol`] or [`OnnxError::InputShape`] naming the node or input
@@ -99,6 +99,12 @@ fn hides_counted(node: &NodeProto, functions: &Functions<'_>) -> bool {
 
 /// The node's count, `None` beyond 64 bits.
 fn node_macs(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<u64>, OnnxError> {
+    if matches!(node.op_type(), "GRU" | "LSTM" | "RNN") {
+        let steps = shapes.input(node, 0)?.get(..2).and_then(product);
+        let weights = product(shapes.input(node, 1)?).zip(product(shapes.input(node, 2)?));
+        let weights = weights.and_then(|(own, recurrent)| own.checked_add(recurrent));
+        return Ok(steps.zip(weights).and_then(|(steps, weights)| steps.checked_mul(weights)));
+    }
     let output = shapes.output(node)?;
     let (uses, weights) = match node.op_type() {
         "ConvTranspose" => (shapes.input(node, 0)?, weights_per_channel(shapes.input(node, 1)?)),
@@ -165,6 +171,22 @@ mod tests {
         let found = cost(&graph.build(), &[("n", 1)]).unwrap();
         let (conv, transposed, matmul) = (8 * 14 * 14 * 9, 8 * 14 * 14 * 4 * 4, 3136 * 2);
         assert_eq!(found, Cost { parameters: 72 + 128 + 6272, macs: conv + transposed + matmul });
+    }
+
+    #[test]
+    fn a_recurrent_layer_uses_its_weights_once_a_step() {
+        let mut graph = GraphBuilder::new("gru");
+        graph.input("x", &["n".into(), 7.into(), 2.into()]);
+        graph.transpose("x", &[1, 0, 2], "t");
+        graph.initializer("w", &[1, 15, 2], &[0.0; 30]).unwrap();
+        graph.initializer("r", &[1, 15, 5], &[0.0; 75]).unwrap();
+        let units = [("hidden_size", Attribute::Int(5))];
+        graph.node_of("GRU", &["t", "w", "r"], &["", "last"], "gru", &units);
+        graph.squeeze("last", 0, "state");
+        graph.initializer("d", &[5, 3], &[0.0; 15]).unwrap();
+        graph.node("MatMul", &["state", "d"], "y", &[]);
+        let found = cost(&graph.build(), &[("n", 2)]).unwrap();
+        assert_eq!(found, Cost { parameters: 120, macs: 2 * (7 * 105 + 15) });
     }
 
     /// `x [n, 2]` through `op` and a dense layer.

@@ -32,6 +32,13 @@ pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Sha
             attribute(node, "axis").and_then(|axis| concat(&inputs, axis.i()))
         }
         "DepthToSpace" => depth_to_space(input(0)?, int(node, "blocksize", 0)),
+        "Transpose" => transpose(input(0)?, attribute(node, "perm").map(|perm| perm.ints.as_slice())),
+        "Squeeze" => squeeze(input(0)?, axes(node, shapes)),
+        "Unsqueeze" => {
+            let from = input(0)?;
+            axes(node, shapes).and_then(|axes| unsqueeze(from, axes))
+        }
+        "GRU" | "LSTM" | "RNN" => Recurrence::new(node, input(0)?, input(2)?).map(|found| found.states()),
         "Slice" => {
             let lists = [1, 2, 3].map(|index| shapes.integers(node, index));
             let from = input(0)?;
@@ -42,6 +49,21 @@ pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Sha
         op if keeps_shape(op) => Some(input(0)?.to_vec()),
         _ => None,
     })
+}
+
+/// The shape of a later output of the node, of index 1 or more.
+pub(crate) fn later_output(
+    node: &NodeProto,
+    index: usize,
+    shapes: &Shapes<'_>,
+) -> Result<Option<Shape>, OnnxError> {
+    let last_states = match node.op_type() {
+        "GRU" | "RNN" => 1..=1,
+        "LSTM" => 1..=2,
+        _ => return Ok(None),
+    };
+    let recurrence = Recurrence::new(node, shapes.input(node, 0)?, shapes.input(node, 2)?);
+    Ok(recurrence.filter(|_| last_states.contains(&index)).map(|found| found.last()))
 }
 
 /// The number of elements of a shape, if it fits.
@@ -119,6 +141,92 @@ fn slice(from: &[u64], starts: &[i64], ends: &[i64], axes: &[i64]) -> Option<Sha
         out[axis] = place(end).saturating_sub(place(start)).max(0) as u64;
     }
     Some(out)
+}
+
+/// Without an order the axes are reversed.
+fn transpose(from: &[u64], order: Option<&[i64]>) -> Option<Shape> {
+    let Some(order) = order else { return Some(from.iter().rev().copied().collect()) };
+    let mut seen = vec![false; from.len()];
+    let mut take = |&axis: &i64| {
+        let axis = usize::try_from(axis).ok()?;
+        let fresh = !std::mem::replace(seen.get_mut(axis)?, true);
+        fresh.then(|| from[axis])
+    };
+    if order.len() == from.len() { order.iter().map(&mut take).collect() } else { None }
+}
+
+/// Without axes every extent of 1 goes.
+fn squeeze(from: &[u64], axes: Option<&[i64]>) -> Option<Shape> {
+    let Some(axes) = axes else { return Some(from.iter().copied().filter(|&extent| extent != 1).collect()) };
+    let mut gone = vec![false; from.len()];
+    for &axis in axes {
+        let axis = place_of(axis, from.len())?;
+        gone[axis] = *from.get(axis)? == 1;
+        if !gone[axis] {
+            return None;
+        }
+    }
+    Some(from.iter().zip(gone).filter(|(_, gone)| !gone).map(|(&extent, _)| extent).collect())
+}
+
+fn unsqueeze(from: &[u64], axes: &[i64]) -> Option<Shape> {
+    let rank = from.len().checked_add(axes.len()).filter(|&rank| rank <= MAX_RANK)?;
+    let mut fresh = vec![false; rank];
+    for &axis in axes {
+        if std::mem::replace(&mut fresh[place_of(axis, rank)?], true) {
+            return None;
+        }
+    }
+    let mut rest = from.iter().copied();
+    fresh.into_iter().map(|fresh| if fresh { Some(1) } else { rest.next() }).collect()
+}
+
+/// The axis that a number, which counts from the end when negative, stands for.
+fn place_of(axis: i64, rank: usize) -> Option<usize> {
+    let axis = if axis < 0 { axis.checked_add(rank as i64)? } else { axis };
+    usize::try_from(axis).ok().filter(|&axis| axis < rank)
+}
+
+/// The axes of a `Squeeze` or `Unsqueeze`: an input since operator set 13, an attribute before.
+fn axes<'a>(node: &'a NodeProto, shapes: &'a Shapes<'_>) -> Option<&'a [i64]> {
+    shapes.integers(node, 1).or_else(|| attribute(node, "axes").map(|axes| axes.ints.as_slice()))
+}
+
+/// A recurrent layer: input `[steps, n, in]`, or `[n, steps, in]` where `layout` is 1, and recurrent weights
+/// `[directions, gates · units, units]`.
+struct Recurrence {
+    steps: u64,
+    batch: u64,
+    directions: u64,
+    units: u64,
+    batch_first: bool,
+}
+
+impl Recurrence {
+    fn new(node: &NodeProto, x: &[u64], recurrent: &[u64]) -> Option<Self> {
+        let (&[first, second, _], &[directions, _, units]) = (x, recurrent) else { return None };
+        let batch_first = int(node, "layout", 0) != 0;
+        let (steps, batch) = if batch_first { (second, first) } else { (first, second) };
+        Some(Self { steps, batch, directions, units, batch_first })
+    }
+
+    /// The states of all steps.
+    fn states(&self) -> Shape {
+        if self.batch_first {
+            vec![self.batch, self.steps, self.directions, self.units]
+        } else {
+            vec![self.steps, self.directions, self.batch, self.units]
+        }
+    }
+
+    /// The last state.
+    fn last(&self) -> Shape {
+        if self.batch_first {
+            vec![self.batch, self.directions, self.units]
+        } else {
+            vec![self.directions, self.batch, self.units]
+        }
+    }
 }
 
 fn reshape(from: &[u64], target: &[i64], allow_zero: bool) -> Option<Shape> {
@@ -374,6 +482,32 @@ mod tests {
         let depth = |block| shape("DepthToSpace", &[&[1, 12, 5, 6]], None, &[one("blocksize", block)]);
         assert_eq!(depth(2), Some(vec![1, 3, 10, 12]));
         assert_eq!((depth(0), depth(5), depth(i64::MAX)), (None, None, None));
+    }
+
+    #[test]
+    fn axes_are_moved_dropped_and_added() {
+        let transpose = |order: &[i64]| shape("Transpose", &[&[2, 3, 4]], None, &[ints("perm", order)]);
+        assert_eq!(transpose(&[1, 0, 2]), Some(vec![3, 2, 4]));
+        assert_eq!(shape("Transpose", &[&[2, 3, 4]], None, &[]), Some(vec![4, 3, 2]));
+        for wrong in [&[0, 1][..], &[0, 0, 1], &[0, 1, 3], &[0, 1, -1]] {
+            assert_eq!(transpose(wrong), None, "{wrong:?}");
+        }
+        let squeeze = |axes: &[i64]| shape("Squeeze", &[&[1, 3, 1]], Some(axes), &[]);
+        assert_eq!((squeeze(&[0]), squeeze(&[-1, 0])), (Some(vec![3, 1]), Some(vec![3])));
+        assert_eq!((squeeze(&[1]), squeeze(&[3]), squeeze(&[i64::MIN])), (None, None, None));
+        assert_eq!(shape("Squeeze", &[&[1, 3, 1]], None, &[]), Some(vec![3]));
+        let unsqueeze = |axes: &[i64]| shape("Unsqueeze", &[&[3, 4]], Some(axes), &[]);
+        assert_eq!((unsqueeze(&[0]), unsqueeze(&[-1, 1])), (Some(vec![1, 3, 4]), Some(vec![3, 1, 4, 1])));
+        assert_eq!((unsqueeze(&[0, 0]), unsqueeze(&[3]), unsqueeze(&[0; 64])), (None, None, None));
+    }
+
+    #[test]
+    fn recurrent_layers_keep_their_states() {
+        let lstm =
+            |attributes: &[_]| shape("LSTM", &[&[7, 2, 3], &[1, 20, 3], &[1, 20, 5]], None, attributes);
+        assert_eq!(lstm(&[]), Some(vec![7, 1, 2, 5]));
+        assert_eq!(lstm(&[one("layout", 1)]), Some(vec![7, 2, 1, 5]));
+        assert_eq!(shape("GRU", &[&[7, 2], &[1, 15, 3], &[1, 15, 5]], None, &[]), None);
     }
 
     #[test]

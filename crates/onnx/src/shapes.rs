@@ -48,15 +48,12 @@ impl<'a> Shapes<'a> {
 
     /// Finds the shapes of the node's outputs from its inputs', or failing that from those the graph declares.
     pub(crate) fn infer(&mut self, node: &'a NodeProto) {
-        let mut derived = self.derive(node);
-        for (index, output) in outputs(node).enumerate() {
-            // The rules speak of the first output alone.
-            if index > 0 {
-                derived = Err(unknown(node));
-            }
+        let named = node.output.iter().map(String::as_str).enumerate().filter(|(_, name)| !name.is_empty());
+        for (index, output) in named {
+            let derived = self.derive(node, index);
             let shape = match (&derived, self.declared.get(output)) {
                 (Err(_), Some(declared)) => Ok(declared.clone()),
-                _ => derived.clone(),
+                _ => derived,
             };
             self.found.insert(output, shape);
         }
@@ -87,9 +84,12 @@ impl<'a> Shapes<'a> {
         }
     }
 
-    fn derive(&mut self, node: &'a NodeProto) -> Result<Shape, OnnxError> {
+    fn derive(&mut self, node: &'a NodeProto, index: usize) -> Result<Shape, OnnxError> {
         if !is_standard(node) {
             return Err(unknown(node));
+        }
+        if index > 0 {
+            return rules::later_output(node, index, self)?.ok_or_else(|| unknown(node));
         }
         if node.op_type() == "Constant" {
             return self.constant_node(node).ok_or_else(|| unknown(node))?;

@@ -4,6 +4,8 @@ use burn::tensor::{Tensor, activation};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::definition::OutputActivation;
+
 /// What the training minimises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -15,12 +17,14 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// The loss of a reconstruction given as logits, mean over all values; targets are 0 to 1.
+    /// The loss of a reconstruction given as the decoder's last layer has it, before the output's activation; mean
+    /// over all values. Cross-entropy takes that for logits and needs targets of 0 to 1.
     #[must_use]
-    pub fn of(self, logits: Tensor<2>, target: Tensor<2>) -> Tensor<1> {
-        match self {
-            Self::Mse => (activation::sigmoid(logits) - target).square().mean(),
-            Self::Bce => bce_with_logits(logits, target),
+    pub fn of(self, raw: Tensor<2>, target: Tensor<2>, output: OutputActivation) -> Tensor<1> {
+        match (self, output) {
+            (Self::Mse, OutputActivation::Sigmoid) => (activation::sigmoid(raw) - target).square().mean(),
+            (Self::Mse, OutputActivation::Identity) => (raw - target).square().mean(),
+            (Self::Bce, _) => bce_with_logits(raw, target),
         }
     }
 }
@@ -49,8 +53,11 @@ mod tests {
             logits.iter().zip(target).map(|(&l, t)| (sigmoid(l) - t).powi(2)).sum::<f32>() / 3.0;
         // −t·ln σ(l) − (1−t)·ln(1−σ(l)); for the last one ln σ(−80) = −80.
         let expected_bce = (2.0_f32.ln() - sigmoid(2.0).ln() + 0.25 * 80.0) / 3.0;
-        let mse: f32 = Loss::Mse.of(row(logits), row(target)).into_scalar();
-        let bce: f32 = Loss::Bce.of(row(logits), row(target)).into_scalar();
+        let of = |loss: Loss, output| loss.of(row(logits), row(target), output).into_scalar::<f32>();
+        let mse = of(Loss::Mse, OutputActivation::Sigmoid);
+        let bce = of(Loss::Bce, OutputActivation::Sigmoid);
+        let plain = of(Loss::Mse, OutputActivation::Identity);
+        assert!((plain - (0.25 + 1.0 + 80.25 * 80.25) / 3.0).abs() < 1e-2, "{plain}");
         assert!((mse - expected_mse).abs() < 1e-6, "{mse} {expected_mse}");
         assert!((bce - expected_bce).abs() < 1e-5, "{bce} {expected_bce}");
     }

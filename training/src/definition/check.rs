@@ -1,0 +1,256 @@
+//! From a definition to its blueprint: rules that span layers and parts.
+
+use super::{
+    Blueprint, Contrastive, ContrastiveKind, Definition, Operation, OutputActivation, Shape, Signal, Stage,
+    stages::{Part, Walk},
+};
+use crate::Loss;
+
+/// Weights and biases of a whole model.
+const MAX_PARAMETERS: u64 = 1 << 28;
+/// Pixels along a side, or steps.
+const MAX_SIDE: usize = 1 << 16;
+const MAX_EPOCHS: usize = 100_000;
+const MAX_BATCH: usize = 1 << 16;
+const MAX_LABELS: usize = 1000;
+
+/// What is wrong with a definition.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) place: String,
+    pub(super) what: String,
+    pub(super) fix: String,
+}
+
+impl Fault {
+    pub(super) fn new(place: impl Into<String>, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { place: place.into(), what: what.into(), fix: fix.into() }
+    }
+}
+
+/// The blueprint of a definition that breaks no rule.
+pub(super) fn check(definition: Definition) -> Result<Blueprint, Fault> {
+    name("name", &definition.name)?;
+    name("bundle", definition.bundle_name())?;
+    name("data.set", &definition.data.set)?;
+    signal("input", &definition.input)?;
+    signal("output", definition.output())?;
+    let blueprint = shapes(definition)?;
+    variational(&blueprint)?;
+    classifier(&blueprint)?;
+    objective(&blueprint.definition)?;
+    training(&blueprint.definition)?;
+    size(&blueprint)?;
+    Ok(blueprint)
+}
+
+/// Whether a text is 1 to 64 of a–z, 0–9 and -.
+pub(super) fn name(place: &str, text: &str) -> Result<(), Fault> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+        return Ok(());
+    }
+    let what = format!("`{}` is no name", text.chars().take(80).collect::<String>().escape_debug());
+    Err(Fault::new(place, what, "use 1 to 64 of a–z, 0–9 and -"))
+}
+
+fn signal(place: &str, signal: &Signal) -> Result<(), Fault> {
+    let sides = |pairs: [(&str, usize); 2]| {
+        pairs.into_iter().try_for_each(|(side, found)| within(&format!("{place}.{side}"), found, 1, MAX_SIDE))
+    };
+    match signal {
+        Signal::Picture(picture) => {
+            sides([("picture.width", picture.width), ("picture.height", picture.height)])?;
+            if picture.low.is_finite() && picture.high.is_finite() && picture.low < picture.high {
+                return Ok(());
+            }
+            let what = format!("samples cannot go from {} to {}", picture.low, picture.high);
+            Err(Fault::new(format!("{place}.picture"), what, "give low a number below high"))
+        }
+        Signal::Series(series) => {
+            sides([("series.length", series.length), ("series.channels", series.channels)])
+        }
+    }
+}
+
+fn shapes(definition: Definition) -> Result<Blueprint, Fault> {
+    let mut walk = Walk::default();
+    let mut encoder =
+        walk.stages(Part::Encoder, &definition.encoder.layers, definition.input.shape(), "encoder.layers")?;
+    let latent = end(&encoder, "encoder.layers")?;
+    let decoder = walk.stages(Part::Decoder, &definition.decoder.layers, latent, "decoder.layers")?;
+    let output = end(&decoder, "decoder.layers")?;
+    walk.all_joined()?;
+    reaches(&definition, output)?;
+    let classifier = match &definition.classifier {
+        None => Vec::new(),
+        Some(classifier) => {
+            let stages = walk.stages(Part::Classifier, &classifier.layers, latent, "classifier.layers")?;
+            end(&stages, "classifier.layers")?;
+            stages
+        }
+    };
+    let mut input = definition.input.shape();
+    if encoder[0].operation == Operation::Flatten {
+        input = encoder.remove(0).output;
+    }
+    let taps = walk.taps;
+    Ok(Blueprint { definition, input, latent, output, taps, encoder, decoder, classifier })
+}
+
+/// What the last stage of a part gives.
+fn end(stages: &[Stage], place: &str) -> Result<Shape, Fault> {
+    match stages.last() {
+        Some(last) if stages.iter().any(|stage| stage.depth() > 0) => Ok(last.next()),
+        _ => Err(Fault::new(place, "no layer here has weights", "add a dense or conv layer")),
+    }
+}
+
+/// The decoder must end at the output, or at its values in one row.
+fn reaches(definition: &Definition, found: Shape) -> Result<(), Fault> {
+    let wanted = definition.output().shape();
+    if found == wanted || found == Shape::Flat(wanted.values()) {
+        return Ok(());
+    }
+    let what = format!("the decoder ends with {found}, but the output is {wanted}");
+    let fix = match wanted {
+        Shape::Series { .. } => format!("end with a dense layer of {} units", wanted.values()),
+        _ => format!("end with a map of {wanted} (channels×height×width) or {} values", wanted.values()),
+    };
+    Err(Fault::new("decoder.layers", what, fix))
+}
+
+fn variational(blueprint: &Blueprint) -> Result<(), Fault> {
+    let Some(variational) = blueprint.definition.variational else { return Ok(()) };
+    weight("variational.beta", variational.beta)?;
+    let Some(last) = blueprint.encoder.last() else { return Ok(()) };
+    let linear = matches!(last.operation, Operation::Dense | Operation::Conv { .. });
+    if linear && last.activation.is_none() {
+        return Ok(());
+    }
+    let what = format!("`{}` cannot give mean and log-variance", last.label());
+    let fix = "end the encoder with a dense or conv layer without activation, or remove [variational]";
+    Err(Fault::new(&last.place, what, fix))
+}
+
+fn classifier(blueprint: &Blueprint) -> Result<(), Fault> {
+    let Some(classifier) = &blueprint.definition.classifier else { return Ok(()) };
+    let count = classifier.labels.len();
+    within("classifier.labels", count, 2, MAX_LABELS)?;
+    let mut sorted: Vec<&String> = classifier.labels.iter().collect();
+    sorted.sort_unstable();
+    if let Some((label, _)) = sorted.iter().zip(&sorted[1..]).find(|(a, b)| a == b) {
+        let what = format!("`{label}` is there twice");
+        return Err(Fault::new("classifier.labels", what, "give each class its own label"));
+    }
+    let last = end(&blueprint.classifier, "classifier.layers")?;
+    if last == Shape::Flat(count) {
+        return Ok(());
+    }
+    let what = format!("the classifier ends with {last}, but there are {count} labels");
+    let fix = format!("end with a dense layer of {count} units");
+    Err(Fault::new("classifier.layers", what, fix))
+}
+
+fn objective(definition: &Definition) -> Result<(), Fault> {
+    let objective = &definition.objective;
+    weight("objective.reconstruction.weight", objective.reconstruction.weight)?;
+    weight("objective.sparsity", objective.sparsity)?;
+    weight("objective.classification", objective.classification)?;
+    range(definition)?;
+    match (&definition.classifier, objective.classification > 0.0) {
+        (None, true) => {
+            let fix = "add [classifier] with labels and layers, or set it to 0";
+            return Err(Fault::new("objective.classification", "there is no classifier to learn", fix));
+        }
+        (Some(_), false) => {
+            let fix = "set objective.classification above 0, or remove [classifier]";
+            return Err(Fault::new("classifier", "nothing makes it learn", fix));
+        }
+        _ => {}
+    }
+    if let Some(contrastive) = &objective.contrastive {
+        self::contrastive(definition, contrastive)?;
+    }
+    let learns = objective.reconstruction.weight > 0.0;
+    if learns {
+        return Ok(());
+    }
+    let fix = "set it above 0";
+    Err(Fault::new("objective.reconstruction.weight", "nothing makes the decoder learn", fix))
+}
+
+/// A sigmoid makes values of 0 to 1, and cross-entropy needs them.
+fn range(definition: &Definition) -> Result<(), Fault> {
+    let sigmoid = definition.decoder.activation == OutputActivation::Sigmoid;
+    if definition.objective.reconstruction.loss == Loss::Bce && !sigmoid {
+        let fix = "use decoder.activation = \"sigmoid\", or loss = \"mse\"";
+        return Err(Fault::new("objective.reconstruction.loss", "bce needs values of 0 to 1", fix));
+    }
+    let Signal::Picture(picture) = definition.output() else { return Ok(()) };
+    #[allow(clippy::float_cmp)] // The numbers as they were written.
+    let unit = picture.low == 0.0 && picture.high == 1.0;
+    if !sigmoid || unit {
+        return Ok(());
+    }
+    let what = format!("a sigmoid cannot reach samples of {} to {}", picture.low, picture.high);
+    Err(Fault::new("decoder.activation", what, "use \"identity\", or low = 0.0 and high = 1.0"))
+}
+
+fn contrastive(definition: &Definition, contrastive: &Contrastive) -> Result<(), Fault> {
+    let place = |key: &str| format!("objective.contrastive.{key}");
+    weight(&place("weight"), contrastive.weight)?;
+    positive(&place("temperature"), contrastive.temperature)?;
+    if contrastive.kind == ContrastiveKind::Supervised && definition.classifier.is_none() {
+        let fix = "add [classifier] with labels, or use kind = \"nt-xent\"";
+        return Err(Fault::new(place("kind"), "supervised needs labels", fix));
+    }
+    if contrastive.flip && matches!(definition.input, Signal::Series(_)) {
+        return Err(Fault::new(place("flip"), "a series has no mirror image", "remove it"));
+    }
+    if definition.training.batch < 2 {
+        let what = "a contrastive loss compares the samples of a batch, and there is one";
+        return Err(Fault::new("training.batch", what, "use 2 or more"));
+    }
+    Ok(())
+}
+
+fn training(definition: &Definition) -> Result<(), Fault> {
+    let training = &definition.training;
+    within("training.epochs", training.epochs, 1, MAX_EPOCHS)?;
+    within("training.batch", training.batch, 1, MAX_BATCH)?;
+    positive("training.encoder-rate", training.encoder_rate)?;
+    positive("training.decoder-rate", training.decoder_rate)
+}
+
+fn size(blueprint: &Blueprint) -> Result<(), Fault> {
+    let stages = blueprint.encoder.iter().chain(&blueprint.decoder).chain(&blueprint.classifier);
+    let parameters: u64 = stages.map(Stage::parameters).sum();
+    if parameters <= MAX_PARAMETERS {
+        return Ok(());
+    }
+    let what = format!("the model has {parameters} parameters, more than {MAX_PARAMETERS}");
+    Err(Fault::new("encoder, decoder, classifier", what, "use fewer or narrower layers"))
+}
+
+/// Whether a number is within limits, both included.
+pub(super) fn within(place: &str, found: usize, least: usize, most: usize) -> Result<(), Fault> {
+    if (least..=most).contains(&found) {
+        return Ok(());
+    }
+    Err(Fault::new(place, format!("{found} is out of range"), format!("use {least} to {most}")))
+}
+
+fn weight(place: &str, found: f64) -> Result<(), Fault> {
+    if found.is_finite() && found >= 0.0 {
+        return Ok(());
+    }
+    Err(Fault::new(place, format!("{found} is no weight"), "use a finite number, 0 or more"))
+}
+
+fn positive(place: &str, found: f64) -> Result<(), Fault> {
+    if found.is_finite() && found > 0.0 {
+        return Ok(());
+    }
+    Err(Fault::new(place, format!("{found} is not above 0"), "use a finite number above 0"))
+}

@@ -1,0 +1,61 @@
+//! Where two definitions differ.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Definition;
+
+/// The keys that differ, with their values in the first and in the second definition, such as `training.epochs = 3`.
+/// Equal definitions have none.
+#[must_use]
+pub fn differences(a: &Definition, b: &Definition) -> Option<[String; 2]> {
+    let [a, b] = [a, b].map(leaves);
+    let listed = |own: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {
+        let keys = own.keys().chain(other.keys().filter(|key| !own.contains_key(*key)));
+        let differing = keys.filter(|key| own.get(*key) != other.get(*key));
+        let text = |key: &String| format!("{key} = {}", own.get(key).map_or("nothing", String::as_str));
+        differing.map(text).collect::<Vec<_>>().join(", ")
+    };
+    (a != b).then(|| [listed(&a, &b), listed(&b, &a)])
+}
+
+fn leaves(definition: &Definition) -> BTreeMap<String, String> {
+    let mut leaves = BTreeMap::new();
+    collect(String::new(), &serde_json::to_value(definition).unwrap_or_default(), &mut leaves);
+    leaves
+}
+
+fn collect(place: String, value: &Value, leaves: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(entries) => entries.iter().for_each(|(key, value)| {
+            let dot = if place.is_empty() { "" } else { "." };
+            collect(format!("{place}{dot}{key}"), value, leaves);
+        }),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(index, value)| collect(format!("{place}[{index}]"), value, leaves)),
+        leaf => {
+            leaves.insert(place, leaf.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_named() {
+        let a = Definition::find("fashion-dense").unwrap();
+        assert_eq!(differences(&a, &a), None);
+        let mut b = a.clone();
+        b.training.epochs = 7;
+        b.encoder.layers.pop();
+        let [found, asked] = differences(&a, &b).unwrap();
+        assert!(found.contains("training.epochs = 100") && asked.contains("training.epochs = 7"), "{found}");
+        assert!(found.contains("encoder.layers[2].units = 32"), "{found}");
+        assert!(asked.contains("encoder.layers[2].units = nothing") && !asked.contains("seed"), "{asked}");
+    }
+}

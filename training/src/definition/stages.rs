@@ -1,0 +1,296 @@
+//! From layers to stages: the shape that each layer gets, and what it may not do with it.
+
+use super::{
+    Activation, Cell, Layer, Operation, Shape, Stage, Tap,
+    check::{Fault, name, within},
+};
+
+/// Units of a row and channels of a map.
+const MAX_WIDTH: usize = 1 << 16;
+/// Values between two layers.
+const MAX_VALUES: usize = 1 << 24;
+/// The side of a filter.
+const MAX_KERNEL: usize = 31;
+/// The factor of a sub-pixel convolution.
+const MAX_FACTOR: usize = 16;
+/// Layers of a model, each repetition counted.
+const MAX_LAYERS: usize = 1024;
+/// Recurrent layers on top of each other.
+const MAX_STACK: usize = 8;
+/// Residual layers within each other.
+const MAX_NESTING: usize = 4;
+
+/// A part of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Encoder,
+    Decoder,
+    Classifier,
+}
+
+/// What has been seen on the way through all parts.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    /// The encoder's taps.
+    pub(super) taps: Vec<Tap>,
+    /// Where each of them stands, and whether it is joined.
+    places: Vec<(String, bool)>,
+    layers: usize,
+    nesting: usize,
+}
+
+impl Walk {
+    /// The stages of these layers, the first of which gets `shape`.
+    pub(super) fn stages(
+        &mut self,
+        part: Part,
+        layers: &[Layer],
+        mut shape: Shape,
+        place: &str,
+    ) -> Result<Vec<Stage>, Fault> {
+        let mut stages = Vec::new();
+        for (index, layer) in layers.iter().enumerate() {
+            let stage = self.stage(part, layer, shape, format!("{place}[{index}]"))?;
+            shape = stage.next();
+            stages.push(stage);
+        }
+        Ok(stages)
+    }
+
+    /// A tap that nothing joins would be sent for nothing.
+    pub(super) fn all_joined(&self) -> Result<(), Fault> {
+        let Some(index) = self.places.iter().position(|(_, joined)| !joined) else { return Ok(()) };
+        let what = format!("no decoder layer joins tap `{}`", self.taps[index].name);
+        Err(Fault::new(&self.places[index].0, what, "add a join layer to the decoder, or remove the tap"))
+    }
+
+    fn stage(&mut self, part: Part, layer: &Layer, input: Shape, place: String) -> Result<Stage, Fault> {
+        self.layers += 1;
+        if self.layers > MAX_LAYERS {
+            let what = format!("the model has more than {MAX_LAYERS} layers");
+            return Err(Fault::new(place, what, "use fewer layers or repetitions"));
+        }
+        let window = Window { input, place: &place, layer };
+        let (operation, output, activation) = match *layer {
+            Layer::Dense { units, activation } => (Operation::Dense, window.dense(units)?, activation),
+            Layer::Conv { channels, kernel, stride, activation } => {
+                (Operation::Conv { kernel, stride }, window.conv(channels, kernel, stride)?, activation)
+            }
+            Layer::ConvTranspose { channels, kernel, stride, activation } => (
+                Operation::ConvTranspose { kernel, stride },
+                window.transposed(channels, kernel, stride)?,
+                activation,
+            ),
+            Layer::SubPixel { channels, factor, kernel, activation } => (
+                Operation::SubPixel { kernel, factor },
+                window.sub_pixel(channels, kernel, factor)?,
+                activation,
+            ),
+            Layer::Residual { repeat, ref layers } => {
+                (Operation::Residual(self.residual(part, repeat, layers, input, &place)?), input, None)
+            }
+            Layer::Flatten {} => (Operation::Flatten, window.flatten()?, None),
+            Layer::Reshape { channels, height, width } => {
+                (Operation::Reshape, window.reshape(Shape::Map { channels, height, width })?, None)
+            }
+            Layer::Gru { units, layers } => window.recurrent(part, Cell::Gru, units, layers)?,
+            Layer::Lstm { units, layers } => window.recurrent(part, Cell::Lstm, units, layers)?,
+            Layer::Tap { ref name, channels } => {
+                (Operation::Tap(name.clone()), self.tap(part, name, channels, &window)?, None)
+            }
+            Layer::Join { ref tap } => (Operation::Join(tap.clone()), self.join(part, tap, &window)?, None),
+        };
+        if output.values() > MAX_VALUES {
+            let what = format!("{output} are more than {MAX_VALUES} values");
+            return Err(Fault::new(place, what, "use fewer channels or a smaller map"));
+        }
+        Ok(Stage { place, operation, activation, input, output })
+    }
+
+    fn residual(
+        &mut self,
+        part: Part,
+        repeat: usize,
+        layers: &[Layer],
+        shape: Shape,
+        place: &str,
+    ) -> Result<Vec<Vec<Stage>>, Fault> {
+        within(&format!("{place}.repeat"), repeat, 1, MAX_LAYERS)?;
+        self.nesting += 1;
+        within(&format!("{place}, residual layers within each other"), self.nesting, 1, MAX_NESTING)?;
+        let place = format!("{place}.layers");
+        let block = |_| {
+            let stages = self.stages(part, layers, shape, &place)?;
+            let output = stages.last().map_or(shape, Stage::next);
+            if !stages.iter().any(|stage| stage.depth() > 0) {
+                return Err(Fault::new(&place, "no layer here has weights", "add a dense or conv layer"));
+            }
+            if output == shape {
+                return Ok(stages);
+            }
+            let what = format!("{shape} goes in and {output} comes out, so they cannot be added");
+            Err(Fault::new(&place, what, format!("let the last layer give {shape}")))
+        };
+        let blocks = (0..repeat).map(block).collect();
+        self.nesting -= 1;
+        blocks
+    }
+
+    fn tap(&mut self, part: Part, tap: &str, channels: usize, window: &Window<'_>) -> Result<Shape, Fault> {
+        if part != Part::Encoder || self.nesting > 0 {
+            let fix = "put it directly into encoder.layers";
+            return Err(Fault::new(window.place, "a tap leaves the encoder's main path", fix));
+        }
+        name(&format!("{}.name", window.place), tap)?;
+        if self.taps.iter().any(|other| other.name == tap) {
+            let what = format!("there is a tap `{tap}` already");
+            return Err(Fault::new(window.place, what, "give each tap its own name"));
+        }
+        let shape = window.conv(channels, 1, 1)?;
+        self.taps.push(Tap { name: tap.to_owned(), shape });
+        self.places.push((window.place.to_owned(), false));
+        Ok(shape)
+    }
+
+    fn join(&mut self, part: Part, tap: &str, window: &Window<'_>) -> Result<Shape, Fault> {
+        if part != Part::Decoder || self.nesting > 0 {
+            let fix = "put it directly into decoder.layers";
+            return Err(Fault::new(window.place, "a join belongs to the decoder's main path", fix));
+        }
+        let Some(index) = self.taps.iter().position(|known| known.name == tap) else {
+            let names: Vec<&str> = self.taps.iter().map(|tap| tap.name.as_str()).collect();
+            let known = if names.is_empty() { "it has none".to_owned() } else { names.join(", ") };
+            let what = format!("the encoder has no tap `{}`: {known}", tap.escape_debug());
+            return Err(Fault::new(window.place, what, "add a tap layer of this name to the encoder"));
+        };
+        self.places[index].1 = true;
+        let (own, found) = (window.map()?, self.taps[index].shape);
+        let Shape::Map { channels, height, width } = found else { return Ok(found) };
+        if (own.height, own.width) == (height, width) {
+            return Ok(Shape::Map { channels: own.channels + channels, height, width });
+        }
+        let what = format!(
+            "tap `{tap}` has {height} rows of {width}, the decoder here {} of {}",
+            own.height, own.width
+        );
+        Err(Fault::new(window.place, what, "join where the decoder's map has the tap's size"))
+    }
+}
+
+/// One layer and what goes into it.
+struct Window<'a> {
+    input: Shape,
+    place: &'a str,
+    layer: &'a Layer,
+}
+
+/// Feature maps.
+struct Map {
+    channels: usize,
+    height: usize,
+    width: usize,
+}
+
+impl Window<'_> {
+    fn dense(&self, units: usize) -> Result<Shape, Fault> {
+        self.limit("units", units, MAX_WIDTH)?;
+        match self.input {
+            Shape::Flat(_) => Ok(Shape::Flat(units)),
+            other => {
+                let what = format!("a dense layer needs values in one row, but {other} comes in");
+                Err(Fault::new(self.place, what, "put { layer = \"flatten\" } before it"))
+            }
+        }
+    }
+
+    fn conv(&self, channels: usize, kernel: usize, stride: usize) -> Result<Shape, Fault> {
+        let map = self.map()?;
+        self.limit("channels", channels, MAX_WIDTH)?;
+        self.limit("kernel", kernel, MAX_KERNEL)?;
+        let side = map.height.min(map.width);
+        self.limit("stride", stride, side)?;
+        if kernel > side {
+            let what = format!("a kernel of {kernel} is larger than the map of {}×{}", map.height, map.width);
+            return Err(Fault::new(self.place, what, format!("use a kernel of at most {side}")));
+        }
+        let (height, width) = (map.height.div_ceil(stride), map.width.div_ceil(stride));
+        Ok(Shape::Map { channels, height, width })
+    }
+
+    fn transposed(&self, channels: usize, kernel: usize, stride: usize) -> Result<Shape, Fault> {
+        let map = self.map()?;
+        self.limit("channels", channels, MAX_WIDTH)?;
+        self.limit("kernel", kernel, MAX_KERNEL)?;
+        self.limit("stride", stride, MAX_KERNEL)?;
+        if kernel < stride {
+            let what = format!("a kernel of {kernel} leaves gaps at a stride of {stride}");
+            return Err(Fault::new(self.place, what, format!("use a kernel of {stride} or more")));
+        }
+        Ok(Shape::Map { channels, height: map.height * stride, width: map.width * stride })
+    }
+
+    fn sub_pixel(&self, channels: usize, kernel: usize, factor: usize) -> Result<Shape, Fault> {
+        self.limit("factor", factor, MAX_FACTOR)?;
+        self.limit("channels", channels, MAX_WIDTH / (factor * factor))?;
+        let map = self.map()?;
+        self.conv(channels * factor * factor, kernel, 1)?;
+        Ok(Shape::Map { channels, height: map.height * factor, width: map.width * factor })
+    }
+
+    fn flatten(&self) -> Result<Shape, Fault> {
+        match self.input {
+            Shape::Flat(values) => {
+                let what = format!("the {values} values are in one row already");
+                Err(Fault::new(self.place, what, "remove it"))
+            }
+            other => Ok(Shape::Flat(other.values())),
+        }
+    }
+
+    fn reshape(&self, map: Shape) -> Result<Shape, Fault> {
+        for (key, found) in ["channels", "height", "width"].into_iter().zip(map.dims()) {
+            self.limit(key, found, MAX_WIDTH)?;
+        }
+        let (found, wanted) = (self.input.values(), map.values());
+        if found == wanted {
+            return Ok(map);
+        }
+        let what = format!("{} are {found} values, {map} are {wanted}", self.input);
+        Err(Fault::new(self.place, what, format!("let channels × height × width be {found}")))
+    }
+
+    fn recurrent(
+        &self,
+        part: Part,
+        cell: Cell,
+        units: usize,
+        layers: usize,
+    ) -> Result<(Operation, Shape, Option<Activation>), Fault> {
+        if part != Part::Encoder {
+            let what = format!("{} reads a series, which only the encoder has", cell.name());
+            return Err(Fault::new(self.place, what, "use dense layers: the decoder is feed-forward"));
+        }
+        self.limit("units", units, MAX_WIDTH)?;
+        self.limit("layers", layers, MAX_STACK)?;
+        if !matches!(self.input, Shape::Series { .. }) {
+            let what = format!("{} needs a series, but {} comes in", cell.name(), self.input);
+            let fix = "put it first, with [input] series = { length, channels }";
+            return Err(Fault::new(self.place, what, fix));
+        }
+        Ok((Operation::Recurrent { cell, layers }, Shape::Flat(units), None))
+    }
+
+    fn map(&self) -> Result<Map, Fault> {
+        let fix = match self.input {
+            Shape::Map { channels, height, width } => return Ok(Map { channels, height, width }),
+            Shape::Flat(_) => "put { layer = \"reshape\", channels, height, width } before it",
+            Shape::Series { .. } => "use gru, lstm, or flatten and dense for a series",
+        };
+        let what = format!("{} needs a map, but {} comes in", self.layer.name(), self.input);
+        Err(Fault::new(self.place, what, fix))
+    }
+
+    fn limit(&self, key: &str, found: usize, most: usize) -> Result<(), Fault> {
+        within(&format!("{}.{key}", self.place), found, 1, most)
+    }
+}

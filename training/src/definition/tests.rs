@@ -1,0 +1,368 @@
+use super::*;
+
+/// A model with every part, in few values.
+const MODEL: &str = r#"
+name = "small"
+description = "a small one"
+[data]
+set = "made-up"
+normal = 3
+[input]
+picture = { width = 6, height = 8, channels = "rgb" }
+[encoder]
+layers = [
+  { layer = "conv", channels = 4, kernel = 3, stride = 2, activation = "relu" },
+  { layer = "tap", name = "edges", channels = 2 },
+  { layer = "residual", repeat = 2, layers = [{ layer = "conv", channels = 4, kernel = 3 }] },
+  { layer = "flatten" },
+  { layer = "dense", units = 5 },
+]
+[decoder]
+layers = [
+  { layer = "dense", units = 24, activation = "relu" },
+  { layer = "reshape", channels = 2, height = 4, width = 3 },
+  { layer = "join", tap = "edges" },
+  { layer = "conv-transpose", channels = 3, kernel = 4, stride = 2 },
+]
+activation = "sigmoid"
+[classifier]
+labels = ["a", "b"]
+layers = [{ layer = "dense", units = 2 }]
+[variational]
+beta = 0.5
+[objective]
+reconstruction = { loss = "bce", weight = 2.0 }
+classification = 0.1
+contrastive = { kind = "supervised", weight = 0.1 }
+[training]
+epochs = 2
+batch = 8
+encoder-rate = 0.01
+decoder-rate = 0.02
+seed = 4
+"#;
+
+fn checked(text: &str) -> Result<Blueprint, TrainingError> {
+    Definition::parse(text, "small.toml")?.check("small.toml")
+}
+
+/// The place, and the whole message, of the error after these replacements.
+fn fault(replacements: &[(&str, &str)]) -> (String, String) {
+    let mut text = MODEL.to_owned();
+    for (from, to) in replacements {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    let error = checked(&text).unwrap_err();
+    let message = error.to_string();
+    let TrainingError::Definition { file, place, .. } = error else { panic!("{message}") };
+    assert_eq!(file, "small.toml");
+    (place, message)
+}
+
+/// Asserts that these replacements are refused at a place, with words of the cause and of the fix.
+fn refused(replacements: &[(&str, &str)], place: &str, words: &[&str]) {
+    let (found, message) = fault(replacements);
+    assert_eq!(found, place, "{message}");
+    for word in words {
+        assert!(message.contains(word), "{word}: {message}");
+    }
+}
+
+#[test]
+fn every_shape_is_found() {
+    let blueprint = checked(MODEL).unwrap();
+    assert_eq!(blueprint.input, Shape::Map { channels: 3, height: 8, width: 6 });
+    assert_eq!(blueprint.latent, Shape::Flat(5));
+    assert_eq!(blueprint.output, Shape::Map { channels: 3, height: 8, width: 6 });
+    let shape = Shape::Map { channels: 2, height: 4, width: 3 };
+    assert_eq!(blueprint.taps, [Tap { name: "edges".into(), shape }]);
+    let shapes: Vec<String> = blueprint.decoder.iter().map(|stage| stage.output.to_string()).collect();
+    assert_eq!(shapes, ["24", "2×4×3", "4×4×3", "3×8×6"]);
+    assert_eq!(blueprint.encoder[2].place, "encoder.layers[2]");
+    let parameters: Vec<u64> = blueprint.encoder.iter().map(Stage::parameters).collect();
+    assert_eq!(parameters, [3 * 4 * 9 + 4, 4 * 2 + 2, 2 * (4 * 4 * 9 + 4), 0, 48 * 5 + 5]);
+    assert_eq!(blueprint.encoder[2].depth(), 2);
+}
+
+#[test]
+fn every_preset_is_a_definition_of_its_name() {
+    for (name, _) in PRESETS {
+        let definition = Definition::find(name).unwrap();
+        assert_eq!(definition.name, name);
+        definition.check(name).unwrap();
+    }
+}
+
+#[test]
+fn a_definition_survives_json() {
+    let definition = Definition::parse(MODEL, "x").unwrap();
+    assert_eq!(definition.data.options["normal"], 3);
+    let json = serde_json::to_string(&definition).unwrap();
+    assert_eq!(serde_json::from_str::<Definition>(&json).unwrap(), definition);
+}
+
+#[test]
+fn a_model_is_a_preset_or_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small.toml");
+    assert!(matches!(Definition::find(path.to_str().unwrap()), Err(TrainingError::Io { .. })));
+    fs::write(&path, MODEL).unwrap();
+    assert_eq!(Definition::find(path.to_str().unwrap()).unwrap().name, "small");
+    let message = Definition::find("fashion-dens").unwrap_err().to_string();
+    assert!(message.contains("fashion-dense, fashion-conv"), "{message}");
+}
+
+#[test]
+fn text_that_is_no_definition_is_named_with_its_line() {
+    for (from, to, words) in [
+        ("units = 5", "unit = 5", "unit"),
+        ("epochs = 2", "epochs = 2\nepoch = 3", "unknown field `epoch`"),
+        ("\"flatten\" }", "\"flatten\", units = 3 }", "units"),
+        ("layer = \"flatten\"", "layer = \"flat\"", "unknown variant `flat`"),
+        ("\"rgb\" }", "\"rgb\" }\nseries = { length = 3, channels = 1 }", "line"),
+        ("beta = 0.5", "beta =", "line"),
+    ] {
+        let error = checked(&MODEL.replace(from, to)).unwrap_err();
+        let message = error.to_string();
+        assert!(matches!(error, TrainingError::Toml { .. }), "{message}");
+        assert!(message.starts_with("small.toml: ") && message.contains("line "), "{message}");
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[test]
+fn names_are_short_and_plain() {
+    refused(&[("name = \"small\"", "name = \"Small\"")], "name", &["`Small`", "a–z"]);
+    refused(&[("name = \"small\"", "name = \"small\"\nbundle = \"\"")], "bundle", &["1 to 64"]);
+    refused(&[("\"made-up\"", "\"../x\"")], "data.set", &["`../x`"]);
+    refused(&[("name = \"edges\"", "name = \"e/\"")], "encoder.layers[1].name", &["a–z"]);
+}
+
+#[test]
+fn signals_have_a_size_and_a_range() {
+    refused(&[("width = 6", "width = 0")], "input.picture.width", &["1 to 65536"]);
+    let range = ("channels = \"rgb\"", "channels = \"rgb\", low = 1.0");
+    refused(&[range], "input.picture", &["from 1 to 1", "below high"]);
+    let range = ("channels = \"rgb\"", "channels = \"rgb\", low = nan");
+    refused(&[range], "input.picture", &["NaN"]);
+    let series =
+        ("picture = { width = 6, height = 8, channels = \"rgb\" }", "series = { length = 0, channels = 1 }");
+    refused(&[series], "input.series.length", &["0 is out of range"]);
+}
+
+#[test]
+fn a_part_without_weights_is_refused() {
+    let (encoder, rest) = MODEL.split_once("[encoder]").unwrap();
+    let (_, rest) = rest.split_once("[decoder]").unwrap();
+    let text = format!("{encoder}[encoder]\nlayers = [{{ layer = \"flatten\" }}]\n[decoder]{rest}");
+    let message = checked(&text).unwrap_err().to_string();
+    assert!(message.contains("encoder.layers: no layer here has weights: add a dense"), "{message}");
+    let inner = "[{ layer = \"conv\", channels = 4, kernel = 3 }]";
+    refused(&[(inner, "[]")], "encoder.layers[2].layers", &["no layer here has weights"]);
+}
+
+#[test]
+fn layers_out_of_range_are_refused() {
+    refused(&[("units = 5", "units = 0")], "encoder.layers[4].units", &["1 to 65536"]);
+    refused(&[("units = 5", "units = 70000")], "encoder.layers[4].units", &["1 to 65536"]);
+    refused(&[("stride = 2, act", "stride = 9, act")], "encoder.layers[0].stride", &["1 to 6"]);
+    refused(&[("kernel = 3, stride", "kernel = 0, stride")], "encoder.layers[0].kernel", &["1 to 31"]);
+    refused(&[("repeat = 2", "repeat = 0")], "encoder.layers[2].repeat", &["1 to 1024"]);
+    let place = "encoder.layers[2].layers[0]";
+    refused(&[("repeat = 2", "repeat = 1024")], place, &["more than 1024 layers"]);
+    let huge = [("width = 6", "width = 6000"), ("height = 8", "height = 8000")];
+    refused(&huge, "encoder.layers[0]", &["more than 16777216 values"]);
+    let wide = [("units = 24", "units = 65536, activation = \"relu\" }, { layer = \"dense\", units = 65536")];
+    refused(&wide, "decoder.layers[2]", &["are 65536 values"]);
+}
+
+#[test]
+fn too_many_parameters_are_refused() {
+    let wide = "units = 65536 }, { layer = \"dense\", units = 65536 }, { layer = \"dense\", units = 24";
+    refused(&[("units = 24", wide)], "encoder, decoder, classifier", &["more than 268435456"]);
+}
+
+#[test]
+fn nested_residuals_have_a_limit() {
+    let mut inner = "{ layer = \"conv\", channels = 4, kernel = 3 }".to_owned();
+    for _ in 0..4 {
+        inner = format!("{{ layer = \"residual\", layers = [{inner}] }}");
+    }
+    let (_, message) = fault(&[("[{ layer = \"conv\", channels = 4, kernel = 3 }]", &format!("[{inner}]"))]);
+    assert!(message.contains("residual layers within each other: 5 is out of range"), "{message}");
+}
+
+#[test]
+fn a_dense_layer_needs_a_row() {
+    let (place, message) = fault(&[("  { layer = \"flatten\" },\n", "")]);
+    assert_eq!(place, "encoder.layers[3]");
+    assert!(message.contains("but 4×4×3 comes in: put { layer = \"flatten\" } before it"), "{message}");
+}
+
+#[test]
+fn a_convolution_needs_a_map() {
+    let reshape = "  { layer = \"reshape\", channels = 2, height = 4, width = 3 },\n";
+    refused(&[(reshape, "")], "decoder.layers[1]", &["needs a map, but 24 comes in", "reshape"]);
+    let series =
+        ("picture = { width = 6, height = 8, channels = \"rgb\" }", "series = { length = 9, channels = 1 }");
+    refused(&[series], "encoder.layers[0]", &["needs a map, but 9×1 comes in", "gru, lstm, or flatten"]);
+}
+
+#[test]
+fn a_kernel_fits_the_map() {
+    let kernel = ("kernel = 3, stride = 2", "kernel = 7, stride = 2");
+    refused(&[kernel], "encoder.layers[0]", &["larger than the map of 8×6", "at most 6"]);
+    let kernel = ("kernel = 4, stride = 2", "kernel = 1, stride = 2");
+    refused(&[kernel], "decoder.layers[3]", &["gaps at a stride of 2", "2 or more"]);
+}
+
+#[test]
+fn a_sub_pixel_layer_has_a_factor() {
+    let layer = |factor: usize| format!("\"sub-pixel\", channels = 3, kernel = 3, factor = {factor}");
+    let old = "\"conv-transpose\", channels = 3, kernel = 4, stride = 2";
+    assert!(checked(&MODEL.replace(old, &layer(2))).is_ok());
+    refused(&[(old, &layer(17))], "decoder.layers[3].factor", &["1 to 16"]);
+}
+
+#[test]
+fn residual_shapes_agree() {
+    let old = "[{ layer = \"conv\", channels = 4, kernel = 3 }]";
+    let new = "[{ layer = \"conv\", channels = 6, kernel = 3 }]";
+    refused(&[(old, new)], "encoder.layers[2].layers", &["4×4×3 goes in and 6×4×3 comes out", "give 4×4×3"]);
+}
+
+#[test]
+fn only_what_is_no_row_is_flattened() {
+    let twice = ("{ layer = \"flatten\" },", "{ layer = \"flatten\" }, { layer = \"flatten\" },");
+    refused(&[twice], "encoder.layers[4]", &["in one row already", "remove it"]);
+}
+
+#[test]
+fn a_reshape_keeps_the_values() {
+    refused(&[("width = 3 }", "width = 4 }")], "decoder.layers[1]", &["24 are 24 values, 2×4×4 are 32"]);
+}
+
+#[test]
+fn recurrent_layers_read_series_in_the_encoder() {
+    let dense = "{ layer = \"dense\", units = 24, activation = \"relu\" }";
+    refused(&[(dense, "{ layer = \"gru\", units = 24 }")], "decoder.layers[0]", &["feed-forward"]);
+    let dense = "{ layer = \"dense\", units = 5 }";
+    refused(
+        &[(dense, "{ layer = \"lstm\", units = 5 }")],
+        "encoder.layers[4]",
+        &["needs a series, but 48 comes"],
+    );
+    refused(
+        &[(dense, "{ layer = \"lstm\", units = 5, layers = 9 }")],
+        "encoder.layers[4].layers",
+        &["1 to 8"],
+    );
+}
+
+#[test]
+fn taps_leave_the_encoders_main_path_once() {
+    let tap = "{ layer = \"tap\", name = \"edges\", channels = 2 },";
+    refused(&[(tap, &format!("{tap}{tap}"))], "encoder.layers[2]", &["tap `edges` already"]);
+    let join = "{ layer = \"join\", tap = \"edges\" },";
+    refused(&[(join, tap)], "decoder.layers[2]", &["leaves the encoder's main path"]);
+    let conv = "{ layer = \"conv\", channels = 4, kernel = 3 }]";
+    let inside = format!("{}{conv}", tap.replace("edges", "inner"));
+    refused(&[(conv, &inside)], "encoder.layers[2].layers[0]", &["directly into encoder.layers"]);
+    refused(&[(join, "")], "encoder.layers[1]", &["no decoder layer joins tap `edges`", "remove the tap"]);
+}
+
+#[test]
+fn joins_take_a_known_tap_of_their_size() {
+    refused(&[("tap = \"edges\"", "tap = \"corners\"")], "decoder.layers[2]", &["no tap `corners`: edges"]);
+    let later = [
+        ("  { layer = \"join\", tap = \"edges\" },\n", ""),
+        ("kernel = 4, stride = 2 },", "kernel = 4, stride = 2 }, { layer = \"join\", tap = \"edges\" },"),
+    ];
+    refused(&later, "decoder.layers[3]", &["4 rows of 3, the decoder here 8 of 6"]);
+    let classifier = "layers = [{ layer = \"dense\", units = 2 }]";
+    let join = "layers = [{ layer = \"join\", tap = \"edges\" }]";
+    refused(&[(classifier, join)], "classifier.layers[0]", &["directly into decoder.layers"]);
+}
+
+#[test]
+fn the_decoder_ends_at_the_output() {
+    let old = "\"conv-transpose\", channels = 3";
+    let new = "\"conv-transpose\", channels = 1";
+    refused(&[(old, new)], "decoder.layers", &["ends with 1×8×6, but the output is 3×8×6", "144 values"]);
+    let series = ("[encoder]", "[output]\nseries = { length = 144, channels = 2 }\n[encoder]");
+    refused(&[series], "decoder.layers", &["a dense layer of 288 units"]);
+}
+
+#[test]
+fn the_classifier_has_one_logit_a_label() {
+    let dense = "layers = [{ layer = \"dense\", units = 2 }]";
+    refused(
+        &[(dense, "layers = [{ layer = \"dense\", units = 3 }]")],
+        "classifier.layers",
+        &["dense layer of 2"],
+    );
+    refused(&[("[\"a\", \"b\"]", "[\"a\"]")], "classifier.labels", &["1 is out of range"]);
+    refused(&[("[\"a\", \"b\"]", "[\"a\", \"a\"]")], "classifier.labels", &["`a` is there twice"]);
+    refused(&[("classification = 0.1", "classification = 0.0")], "classifier", &["nothing makes it learn"]);
+}
+
+#[test]
+fn a_distribution_comes_from_a_linear_layer() {
+    let relu = ("units = 5 }", "units = 5, activation = \"relu\" }");
+    refused(&[relu], "encoder.layers[4]", &["`dense, relu`", "without activation"]);
+    refused(&[("beta = 0.5", "beta = -1.0")], "variational.beta", &["-1 is no weight"]);
+}
+
+#[test]
+fn weights_are_numbers_and_something_is_learnt() {
+    let weight = |weight: &str| format!("weight = {weight} }}\nclassification");
+    let old = "weight = 2.0 }\nclassification";
+    let place = "objective.reconstruction.weight";
+    refused(&[(old, &weight("inf"))], place, &["inf is no weight", "0 or more"]);
+    refused(&[(old, &weight("0.0"))], place, &["nothing makes the decoder learn"]);
+    refused(&[("classification = 0.1", "classification = nan")], "objective.classification", &["NaN"]);
+    let sparse = ("classification = 0.1", "classification = 0.1\nsparsity = -0.5");
+    refused(&[sparse], "objective.sparsity", &["-0.5"]);
+}
+
+#[test]
+fn objectives_have_the_parts_they_need() {
+    let (before, rest) = MODEL.split_once("[classifier]").unwrap();
+    let (_, rest) = rest.split_once("[variational]").unwrap();
+    let message = checked(&format!("{before}[variational]{rest}")).unwrap_err().to_string();
+    assert!(message.contains("objective.classification: there is no classifier"), "{message}");
+    let unclassified = rest.replace("classification = 0.1", "");
+    let message = checked(&format!("{before}[variational]{unclassified}")).unwrap_err().to_string();
+    assert!(message.contains("objective.contrastive.kind: supervised needs labels"), "{message}");
+    let cold = ("weight = 0.1 }", "weight = 0.1, temperature = 0.0 }");
+    refused(&[cold], "objective.contrastive.temperature", &["above 0"]);
+    refused(&[("batch = 8", "batch = 1")], "training.batch", &["compares the samples"]);
+}
+
+#[test]
+fn a_series_has_no_mirror_image() {
+    let text = include_str!("../../presets/series-gru.toml");
+    let contrastive = "contrastive = { kind = \"nt-xent\", weight = 0.1, flip = true }\n\n[training]";
+    let error = checked(&text.replace("[training]", contrastive)).unwrap_err().to_string();
+    assert!(error.contains("objective.contrastive.flip: a series has no mirror image"), "{error}");
+}
+
+#[test]
+fn a_sigmoid_has_samples_of_0_to_1() {
+    refused(
+        &[("\"sigmoid\"", "\"identity\"")],
+        "objective.reconstruction.loss",
+        &["bce needs values of 0 to 1"],
+    );
+    let low = ("channels = \"rgb\"", "channels = \"rgb\", low = -1.0");
+    refused(&[low], "decoder.activation", &["samples of -1 to 1", "identity"]);
+}
+
+#[test]
+fn training_has_limits() {
+    refused(&[("epochs = 2", "epochs = 0")], "training.epochs", &["1 to 100000"]);
+    refused(&[("batch = 8", "batch = 100000")], "training.batch", &["1 to 65536"]);
+    refused(&[("encoder-rate = 0.01", "encoder-rate = 0.0")], "training.encoder-rate", &["above 0"]);
+    refused(&[("decoder-rate = 0.02", "decoder-rate = inf")], "training.decoder-rate", &["inf"]);
+}

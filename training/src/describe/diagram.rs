@@ -1,0 +1,187 @@
+//! A model as a drawing: a block a layer, from the input on the left to the output on the right.
+//!
+//! A block's height grows with the logarithm of the values that come out of it, its shadow with the side of its map; the
+//! latent is the waist between edge and cloud, and an arc leads from each tap to where it is joined.
+
+use std::fmt::Write as _;
+
+use crate::definition::{Blueprint, Operation, Shape, Stage};
+
+const WIDTH_OF_BLOCK: f64 = 26.0;
+const GAP: f64 = 26.0;
+const MARGIN: f64 = 28.0;
+const TALLEST: f64 = 180.0;
+/// Where blocks are centred.
+const MIDDLE: f64 = 232.0;
+const HEIGHT: f64 = 450.0;
+/// Where the layers' names begin, and how wide one letter of the description is.
+const NAMES: f64 = 346.0;
+const LETTER: f64 = 5.8;
+const EDGE: &str = "#2f6f9f";
+const CLOUD: &str = "#b4552d";
+const LATENT: &str = "#3b3b3b";
+const SIGNAL: &str = "#8a8a8a";
+const CLASSIFIER: &str = "#5b7f3a";
+
+/// One block.
+struct Block {
+    label: String,
+    shape: Shape,
+    colour: &'static str,
+    /// The tap that leaves after it, or comes in before it.
+    tap: Option<String>,
+}
+
+/// The drawing as SVG.
+#[must_use]
+pub fn svg(blueprint: &Blueprint) -> String {
+    let blocks = blocks(blueprint);
+    let largest = blocks.iter().map(|block| block.shape.values()).max().unwrap_or(1);
+    let step = WIDTH_OF_BLOCK + GAP;
+    let x = |index: usize| MARGIN + index as f64 * step;
+    let definition = &blueprint.definition;
+    let title = 2.0 * MARGIN + LETTER * definition.description.chars().count() as f64;
+    let width = (x(blocks.len()) + 2.0 * MARGIN).max(title);
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {HEIGHT:.0}\" width=\"{width:.0}\" \
+         height=\"{HEIGHT:.0}\" font-family=\"sans-serif\" font-size=\"11\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
+    );
+    text(&mut out, [MARGIN, 24.0], "font-size=\"16\" font-weight=\"bold\"", &definition.name);
+    text(&mut out, [MARGIN, 42.0], "fill=\"#555555\"", &definition.description);
+    halves(&mut out, &blocks, &x);
+    for (index, block) in blocks.iter().enumerate() {
+        draw(&mut out, block, x(index), height(block.shape.values(), largest));
+    }
+    arcs(&mut out, &blocks, &x, largest);
+    out + "</svg>\n"
+}
+
+/// Input, encoder, latent, decoder, output, and the classifier behind them.
+fn blocks(blueprint: &Blueprint) -> Vec<Block> {
+    let signal = |label: &str, shape| Block { label: label.into(), shape, colour: SIGNAL, tap: None };
+    let mut blocks = vec![signal("input", blueprint.input)];
+    let latent = blueprint.latent_stage();
+    for (index, stage) in blueprint.encoder.iter().enumerate() {
+        if let (Operation::Tap(name), Some(last)) = (&stage.operation, blocks.last_mut()) {
+            last.tap = Some(name.clone());
+        } else if index != latent {
+            blocks.push(block(stage, EDGE));
+        } else {
+            blocks.push(Block { label: format!("latent ({})", stage.label()), ..block(stage, LATENT) });
+        }
+    }
+    blocks.extend(blueprint.decoder.iter().map(|stage| block(stage, CLOUD)));
+    blocks.push(signal("output", blueprint.definition.output().shape()));
+    blocks.extend(blueprint.classifier.iter().map(|stage| block(stage, CLASSIFIER)));
+    blocks
+}
+
+fn block(stage: &Stage, colour: &'static str) -> Block {
+    let tap = match &stage.operation {
+        Operation::Join(tap) => Some(tap.clone()),
+        _ => None,
+    };
+    Block { label: stage.label(), shape: stage.next(), colour, tap }
+}
+
+fn height(values: usize, largest: usize) -> f64 {
+    let share = (1.0 + values as f64).ln() / (1.0 + largest as f64).ln();
+    12.0 + (TALLEST - 12.0) * share
+}
+
+/// The names of edge and cloud above their blocks.
+fn halves(out: &mut String, blocks: &[Block], x: &impl Fn(usize) -> f64) {
+    for (colour, name) in [(EDGE, "edge"), (CLOUD, "cloud"), (CLASSIFIER, "classifier")] {
+        let mut own = blocks
+            .iter()
+            .enumerate()
+            .filter(|(_, block)| block.colour == colour || (colour == EDGE && block.colour == LATENT));
+        let Some((first, _)) = own.next() else { continue };
+        let last = own.next_back().map_or(first, |(last, _)| last);
+        let (from, to) = (x(first) - GAP / 4.0, x(last) + WIDTH_OF_BLOCK + GAP / 4.0);
+        let _ = writeln!(
+            out,
+            "<rect x=\"{from:.1}\" y=\"64\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\" \
+             fill-opacity=\"0.07\" rx=\"6\"/>",
+            to - from,
+            HEIGHT - 76.0
+        );
+        text(out, [from + 4.0, 78.0], &format!("font-weight=\"bold\" fill=\"{colour}\""), name);
+    }
+}
+
+/// A block, its shape above and its name, turned, below.
+fn draw(out: &mut String, block: &Block, x: f64, height: f64) {
+    let depth = match block.shape {
+        Shape::Map { height, .. } => 2.0 + (height as f64).ln() * 1.5,
+        _ => 0.0,
+    };
+    let top = MIDDLE - height / 2.0;
+    let colour = block.colour;
+    if depth > 0.0 {
+        let _ = writeln!(
+            out,
+            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{WIDTH_OF_BLOCK}\" height=\"{height:.1}\" fill=\"{colour}\" \
+             fill-opacity=\"0.35\"/>",
+            x + depth,
+            top - depth
+        );
+    }
+    let _ = writeln!(
+        out,
+        "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{WIDTH_OF_BLOCK}\" height=\"{height:.1}\" fill=\"{colour}\"/>"
+    );
+    let centre = x + WIDTH_OF_BLOCK / 2.0;
+    let shape = block.shape.to_string();
+    text(out, [centre, top - depth - 4.0], "font-size=\"8\" text-anchor=\"middle\"", &shape);
+    let turn = format!("transform=\"rotate(40 {centre:.1} {NAMES})\" font-size=\"9\"");
+    text(out, [centre, NAMES], &turn, &block.label);
+}
+
+/// From each tap to its joins, above the blocks.
+fn arcs(out: &mut String, blocks: &[Block], x: &impl Fn(usize) -> f64, largest: usize) {
+    let top = |index: usize| {
+        let block: &Block = &blocks[index];
+        MIDDLE - height(block.shape.values(), largest) / 2.0 - 16.0
+    };
+    let encoder = |block: &Block| block.colour != CLOUD;
+    for (to, join) in blocks.iter().enumerate().filter(|(_, block)| !encoder(block) && block.tap.is_some()) {
+        let Some(from) = blocks.iter().position(|block| encoder(block) && block.tap == join.tap) else {
+            continue;
+        };
+        let (a, b) = (x(from) + WIDTH_OF_BLOCK / 2.0, x(to) + WIDTH_OF_BLOCK / 2.0);
+        let highest = (from..=to).map(top).fold(f64::INFINITY, f64::min);
+        let (start, end) = (top(from) + 4.0, top(to) + 4.0);
+        // A cubic reaches three quarters of the way to its control points; the arc passes above what is between.
+        let apex = highest - 10.0;
+        let peak = (apex - (start + end) / 8.0) / 0.75;
+        let _ = writeln!(
+            out,
+            "<path d=\"M {a:.1} {start:.1} C {a:.1} {peak:.1}, {b:.1} {peak:.1}, {b:.1} {end:.1}\" fill=\"none\" \
+             stroke=\"{LATENT}\" stroke-width=\"1.5\" stroke-dasharray=\"4 3\"/>",
+        );
+        let name = format!("tap {}", join.tap.as_deref().unwrap_or_default());
+        text(out, [f64::midpoint(a, b), apex - 4.0], "font-size=\"9\" text-anchor=\"middle\"", &name);
+    }
+}
+
+/// A text at a place.
+fn text(out: &mut String, [x, y]: [f64; 2], attributes: &str, content: &str) {
+    let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" {attributes}>{}</text>", escaped(content));
+}
+
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, character| {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            // XML has no other control characters.
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+        out
+    })
+}

@@ -1,0 +1,247 @@
+//! `training describe`: what a model is made of and what each half costs.
+
+mod diagram;
+mod table;
+
+use serde::Serialize;
+
+pub use diagram::svg;
+pub use table::table;
+
+use crate::definition::{Blueprint, Operation, Shape, Stage};
+
+/// A model in figures. Costs are those of the exported models, for one sample.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Description {
+    /// Its name.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// What the encoder takes.
+    pub input: Vec<usize>,
+    /// What the decoder gives.
+    pub output: Vec<usize>,
+    /// What is sent.
+    pub latent: Latent,
+    /// The edge's half.
+    pub encoder: Part,
+    /// The cloud's half.
+    pub decoder: Part,
+    /// The classifier, where there is one.
+    pub classifier: Option<Part>,
+    /// Decoder ÷ encoder.
+    pub asymmetry: Asymmetry,
+}
+
+/// What goes from encoder to decoder.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Latent {
+    /// Its dimensions.
+    pub shape: Vec<usize>,
+    /// Its values, the taps' left out.
+    pub values: usize,
+    /// Whether it is a distribution while training, so that the encoder's last layer has twice the width then.
+    pub variational: bool,
+    /// The enhancement layers.
+    pub taps: Vec<TapRow>,
+}
+
+/// An enhancement layer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TapRow {
+    /// Its name.
+    pub name: String,
+    /// Its dimensions.
+    pub shape: Vec<usize>,
+    /// Its values.
+    pub values: usize,
+}
+
+/// One half or the classifier.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Part {
+    /// Its layers.
+    pub layers: Vec<Row>,
+    /// Layers with weights on its main path.
+    pub depth: usize,
+    /// The most units or channels that come out of a layer.
+    pub widest: usize,
+    /// Weights and biases.
+    pub parameters: u64,
+    /// Multiply-accumulates.
+    pub macs: u64,
+}
+
+/// A layer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// Where it stands in the definition.
+    pub place: String,
+    /// What it is.
+    pub layer: String,
+    /// What comes out.
+    pub output: Vec<usize>,
+    /// Weights and biases.
+    pub parameters: u64,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// What a residual layer's block holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub block: Vec<Row>,
+}
+
+/// How many times more the decoder has of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Asymmetry {
+    /// Of layers.
+    pub depth: f64,
+    /// Of the widest layer.
+    pub width: f64,
+    /// Of parameters.
+    pub parameters: f64,
+    /// Of multiply-accumulates.
+    pub macs: f64,
+}
+
+impl Description {
+    /// The figures of a blueprint.
+    #[must_use]
+    pub fn new(blueprint: &Blueprint) -> Self {
+        let definition = &blueprint.definition;
+        let (encoder, decoder) = (Part::new(&blueprint.encoder), Part::new(&blueprint.decoder));
+        let taps = blueprint.taps.iter().map(|tap| TapRow {
+            name: tap.name.clone(),
+            shape: tap.shape.dims(),
+            values: tap.shape.values(),
+        });
+        Self {
+            name: definition.name.clone(),
+            description: definition.description.clone(),
+            input: blueprint.input.dims(),
+            output: blueprint.output.dims(),
+            latent: Latent {
+                shape: blueprint.latent.dims(),
+                values: blueprint.latent.values(),
+                variational: definition.variational.is_some(),
+                taps: taps.collect(),
+            },
+            asymmetry: Asymmetry::new(&encoder, &decoder),
+            encoder,
+            decoder,
+            classifier: definition.classifier.as_ref().map(|_| Part::new(&blueprint.classifier)),
+        }
+    }
+}
+
+impl Part {
+    fn new(stages: &[Stage]) -> Self {
+        Self {
+            layers: stages.iter().map(Row::new).collect(),
+            depth: stages.iter().map(Stage::depth).sum(),
+            widest: stages.iter().map(Stage::widest).max().unwrap_or(0),
+            parameters: stages.iter().map(Stage::parameters).sum(),
+            macs: stages.iter().map(Stage::macs).sum(),
+        }
+    }
+}
+
+impl Row {
+    fn new(stage: &Stage) -> Self {
+        let block = match &stage.operation {
+            Operation::Residual(blocks) => blocks.first().into_iter().flatten().map(Self::new).collect(),
+            _ => Vec::new(),
+        };
+        Self {
+            place: stage.place.clone(),
+            layer: stage.label(),
+            output: Shape::dims(&stage.output),
+            parameters: stage.parameters(),
+            macs: stage.macs(),
+            block,
+        }
+    }
+}
+
+impl Asymmetry {
+    fn new(encoder: &Part, decoder: &Part) -> Self {
+        let ratio = |decoder: u64, encoder: u64| decoder as f64 / encoder as f64;
+        Self {
+            depth: ratio(decoder.depth as u64, encoder.depth as u64),
+            width: ratio(decoder.widest as u64, encoder.widest as u64),
+            parameters: ratio(decoder.parameters, encoder.parameters),
+            macs: ratio(decoder.macs, encoder.macs),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use lopside_onnx::cost;
+
+    use super::*;
+    use crate::{
+        definition::{Definition, PRESETS},
+        net::Net,
+    };
+
+    fn blueprint(name: &str) -> Blueprint {
+        Definition::find(name).unwrap().check(name).unwrap()
+    }
+
+    #[test]
+    fn the_worked_example_has_its_known_figures() {
+        let found = Description::new(&blueprint("fashion-dense"));
+        assert_eq!((found.encoder.parameters, found.encoder.macs), (209_184, 208_896));
+        assert_eq!((found.decoder.parameters, found.decoder.macs), (238_736, 237_568));
+        assert_eq!((found.encoder.depth, found.decoder.depth), (2, 3));
+        assert_eq!((found.encoder.widest, found.decoder.widest), (256, 784));
+        assert!((found.asymmetry.depth - 1.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn every_presets_figures_are_those_of_its_export() {
+        for (name, _) in PRESETS {
+            let blueprint = blueprint(name);
+            let found = Description::new(&blueprint);
+            let net = Net::new(&blueprint, &Device::flex());
+            let classifier = net.classifier_head().unwrap();
+            let mut halves = vec![
+                (net.encoder_half().unwrap(), &found.encoder),
+                (net.decoder_half().unwrap(), &found.decoder),
+            ];
+            halves.extend(classifier.zip(found.classifier.as_ref()));
+            for (model, part) in halves {
+                let cost = cost(&model, &[("n", 1)]).unwrap();
+                assert_eq!((cost.parameters, cost.macs), (part.parameters, part.macs), "{name}");
+            }
+            assert!(found.asymmetry.macs > 1.0 && found.asymmetry.depth > 1.0, "{name}");
+        }
+    }
+
+    #[test]
+    fn convolutional_encoders_are_light() {
+        for name in ["fashion-conv", "fashion-sr", "fashion-skip", "fashion-vae", "fashion-multitask"] {
+            assert!(Description::new(&blueprint(name)).encoder.macs <= 500_000, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_table_names_layers_totals_taps_and_ratios() {
+        let text = table(&Description::new(&blueprint("fashion-skip")));
+        for part in
+            ["encoder (edge)", "decoder (cloud)", "tap edges", "1×14×14", "residual ×2", "MAC", "depth ×"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_diagram_escapes_what_it_is_given() {
+        let mut blueprint = blueprint("fashion-skip");
+        blueprint.definition.description = "a < b & \"c\"".into();
+        let text = svg(&blueprint);
+        assert!(text.contains("a &lt; b &amp; &quot;c&quot;") && text.ends_with("</svg>\n"), "{text}");
+        assert_eq!(text.matches("<path").count(), 1, "one arc a join");
+    }
+}

@@ -1,0 +1,81 @@
+//! The figures as text.
+
+use std::fmt::Write as _;
+
+use super::{Description, Part, Row};
+
+/// Both halves as tables, then totals, what is sent and how asymmetric the model is.
+#[must_use]
+pub fn table(description: &Description) -> String {
+    let Description { name, description: line, input, output, latent, asymmetry, .. } = description;
+    let mut text = format!("{name}: {line}\n\ninput {}, output {}\n\n", dims(input), dims(output));
+    text += &part("encoder (edge)", &description.encoder);
+    text += &part("decoder (cloud)", &description.decoder);
+    if let Some(classifier) = &description.classifier {
+        text += &part("classifier (cloud)", classifier);
+    }
+    let distribution = if latent.variational {
+        ", the mean of a distribution; while training a second layer gives its log-variance"
+    } else {
+        ""
+    };
+    let _ = writeln!(text, "latent: {}, {} values{distribution}", dims(&latent.shape), latent.values);
+    for tap in &latent.taps {
+        let _ = writeln!(text, "tap {}: {}, {} values", tap.name, dims(&tap.shape), tap.values);
+    }
+    let _ = writeln!(
+        text,
+        "decoder ÷ encoder: depth ×{:.2}, widest layer ×{:.2}, parameters ×{:.2}, MAC ×{:.2}",
+        asymmetry.depth, asymmetry.width, asymmetry.parameters, asymmetry.macs
+    );
+    text
+}
+
+fn part(title: &str, part: &Part) -> String {
+    let mut rows = vec![[title, "output", "parameters", "MAC"].map(str::to_owned)];
+    part.layers.iter().for_each(|row| push(&mut rows, row, 1));
+    let total = format!("{} layers with weights, widest {}", part.depth, part.widest);
+    rows.push([total, String::new(), thousands(part.parameters), thousands(part.macs)]);
+    let widths = [0, 1, 2, 3].map(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0));
+    let [layer, output, parameters, macs] = widths;
+    let line =
+        |[a, b, c, d]: &[String; 4]| format!("{a:layer$}  {b:>output$}  {c:>parameters$}  {d:>macs$}\n");
+    let rule = "─".repeat(widths.iter().sum::<usize>() + 6) + "\n";
+    let lines: Vec<String> = rows.iter().map(line).collect();
+    let (first, rest) = lines.split_at(1);
+    let (middle, last) = rest.split_at(rest.len() - 1);
+    [first.concat(), rule.clone(), middle.concat(), rule, last.concat(), "\n".to_owned()].concat()
+}
+
+fn push(rows: &mut Vec<[String; 4]>, row: &Row, depth: usize) {
+    let layer = format!("{}{}", "  ".repeat(depth), row.layer);
+    rows.push([layer, dims(&row.output), thousands(row.parameters), thousands(row.macs)]);
+    row.block.iter().for_each(|inner| push(rows, inner, depth + 1));
+}
+
+fn dims(dims: &[usize]) -> String {
+    dims.iter().map(usize::to_string).collect::<Vec<_>>().join("×")
+}
+
+/// A number with a comma before every third digit from the end.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::thousands;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,162 @@
+//! From weights to ONNX models, and the names in them.
+//!
+//! ```text
+//! whole       image or series ─► latent, tap.NAME … ─► reconstruction, logits
+//! encoder     image or series ─► latent, tap.NAME …
+//! decoder     latent, tap.NAME … ─► reconstruction
+//! classifier  latent ─► logits
+//! ```
+//! The batch is symbolic. Each part is written by one function, whichever models it goes into.
+
+use lopside_bundle::LATENT_SPACE_KEY;
+use lopside_onnx::{Dim, GraphBuilder, proto::ModelProto, set_metadata};
+
+use super::{
+    Net,
+    onnx::{self, Names},
+};
+use crate::{
+    TrainingError,
+    definition::{Blueprint, OutputActivation, Shape, Signal},
+};
+
+/// The input of a model for pictures, samples from low to high, `[n, channels, height, width]` or `[n, samples]`.
+pub const INPUT_PICTURE: &str = "image";
+/// The input of a model for series, `[n, length, channels]` or `[n, values]`.
+pub const INPUT_SERIES: &str = "series";
+/// The latent, `[n, values]` or `[n, channels, height, width]`.
+pub const LATENT: &str = "latent";
+/// The decoder's output, like the input.
+pub const OUTPUT: &str = "reconstruction";
+/// The classifier's output, `[n, labels]`.
+pub const LOGITS: &str = "logits";
+const PRESET_KEY: &str = "lopside.preset";
+const LATENT_KEY: &str = "lopside.latent";
+
+/// The name of the encoder's input.
+#[must_use]
+pub const fn input_name(blueprint: &Blueprint) -> &'static str {
+    match blueprint.definition.input {
+        Signal::Picture(_) => INPUT_PICTURE,
+        Signal::Series(_) => INPUT_SERIES,
+    }
+}
+
+/// The name of an enhancement layer, `[n, channels, height, width]`.
+#[must_use]
+pub fn tap_name(tap: &str) -> String {
+    format!("tap.{tap}")
+}
+
+/// Names the latent space in a model's metadata.
+pub fn stamp(onnx: &mut ModelProto, latent_space: &str) {
+    set_metadata(onnx, LATENT_SPACE_KEY, latent_space);
+}
+
+impl Net {
+    /// The whole model. Its latent space is not known before the tables are counted; [`stamp`] names it then.
+    ///
+    /// # Errors
+    /// [`TrainingError`] when weights cannot be read.
+    pub fn whole(&self) -> Result<ModelProto, TrainingError> {
+        self.model(|net, graph| {
+            net.write_encoder(graph)?;
+            for (name, shape) in net.latents() {
+                graph.value_info(&name, &batch_of(shape));
+            }
+            net.write_decoder(graph)?;
+            net.write_classifier(graph)
+        })
+    }
+
+    /// The encoder, whose outputs are the latent and the taps.
+    ///
+    /// # Errors
+    /// [`TrainingError`] when weights cannot be read.
+    pub fn encoder_half(&self) -> Result<ModelProto, TrainingError> {
+        self.model(|net, graph| {
+            net.write_encoder(graph)?;
+            net.latents().iter().for_each(|(name, shape)| graph.output(name, &batch_of(*shape)));
+            Ok(())
+        })
+    }
+
+    /// The decoder, whose inputs are the latent and the taps.
+    ///
+    /// # Errors
+    /// [`TrainingError`] when weights cannot be read.
+    pub fn decoder_half(&self) -> Result<ModelProto, TrainingError> {
+        self.model(|net, graph| {
+            for (name, shape) in net.latents() {
+                graph.input(&name, &batch_of(shape));
+            }
+            net.write_decoder(graph)
+        })
+    }
+
+    /// The classifier, where there is one.
+    ///
+    /// # Errors
+    /// [`TrainingError`] when weights cannot be read.
+    pub fn classifier_head(&self) -> Result<Option<ModelProto>, TrainingError> {
+        let write = |net: &Self, graph: &mut GraphBuilder| {
+            graph.input(LATENT, &batch_of(net.blueprint.latent));
+            net.write_classifier(graph)
+        };
+        self.classifier.as_ref().map(|_| self.model(write)).transpose()
+    }
+
+    fn model(
+        &self,
+        write: impl FnOnce(&Self, &mut GraphBuilder) -> Result<(), TrainingError>,
+    ) -> Result<ModelProto, TrainingError> {
+        let name = &self.blueprint.definition.name;
+        let mut graph = GraphBuilder::new(name);
+        write(self, &mut graph)?;
+        let mut onnx = graph.build();
+        set_metadata(&mut onnx, PRESET_KEY, name);
+        set_metadata(&mut onnx, LATENT_KEY, LATENT);
+        Ok(onnx)
+    }
+
+    /// The tensors that go from encoder to decoder.
+    fn latents(&self) -> Vec<(String, Shape)> {
+        let taps = self.blueprint.taps.iter().map(|tap| (tap_name(&tap.name), tap.shape));
+        std::iter::once((LATENT.to_owned(), self.blueprint.latent)).chain(taps).collect()
+    }
+
+    fn write_encoder(&self, graph: &mut GraphBuilder) -> Result<(), TrainingError> {
+        let input = graph.input(input_name(&self.blueprint), &batch_of(self.blueprint.input));
+        onnx::stack(graph, &self.encoder.layers, &input, Names { prefix: "encoder", last: LATENT })
+    }
+
+    fn write_decoder(&self, graph: &mut GraphBuilder) -> Result<(), TrainingError> {
+        // A whole model with a classifier has other logits.
+        let raw = if self.classifier.is_some() { "reconstruction.logits" } else { "logits" };
+        match self.blueprint.definition.decoder.activation {
+            OutputActivation::Sigmoid => {
+                onnx::stack(graph, &self.decoder, LATENT, Names { prefix: "decoder", last: raw })?;
+                graph.sigmoid(raw, OUTPUT);
+            }
+            OutputActivation::Identity => {
+                onnx::stack(graph, &self.decoder, LATENT, Names { prefix: "decoder", last: OUTPUT })?;
+            }
+        }
+        graph.output(OUTPUT, &batch_of(self.blueprint.output));
+        Ok(())
+    }
+
+    fn write_classifier(&self, graph: &mut GraphBuilder) -> Result<(), TrainingError> {
+        let Some(classifier) = &self.classifier else { return Ok(()) };
+        onnx::stack(graph, classifier, LATENT, Names { prefix: "classifier", last: LOGITS })?;
+        let labels = self.blueprint.definition.classifier.as_ref().map_or(0, |it| it.labels.len());
+        graph.output(LOGITS, &batch_of(Shape::Flat(labels)));
+        Ok(())
+    }
+}
+
+/// A symbolic batch of samples of this shape.
+pub(crate) fn batch_of(shape: Shape) -> Vec<Dim> {
+    let dims = shape.dims().into_iter().map(|dim| Dim::Fixed(dim as i64));
+    std::iter::once(Dim::from("n")).chain(dims).collect()
+}

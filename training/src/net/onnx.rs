@@ -1,0 +1,259 @@
+//! Layers as ONNX nodes.
+//!
+//! Node and tensor names: `encoder.0.linear` and `encoder.0.relu` of the encoder's layer 0, `encoder.0.weight` and
+//! `encoder.0.bias` of its weights, `encoder.1.2.0.conv` of layer 0 in block 2 of the residual layer 1.
+
+use burn::{
+    module::Param,
+    nn::{
+        GateController, Linear,
+        conv::{Conv2d, ConvTranspose2d},
+    },
+    tensor::Tensor,
+};
+use lopside_onnx::{Attribute, GraphBuilder};
+
+use super::{
+    export::tap_name,
+    stack::{Stack, Weights, sides},
+    window::{crop, same},
+};
+use crate::{
+    TrainingError,
+    definition::{Activation, Cell, Operation, Stage},
+};
+
+/// How the names of a part's tensors begin and what its last one is called.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    pub(super) prefix: &'a str,
+    pub(super) last: &'a str,
+}
+
+/// The nodes of a stack, whose input is tensor `x`.
+pub(super) fn stack(
+    graph: &mut GraphBuilder,
+    stack: &Stack,
+    x: &str,
+    names: Names<'_>,
+) -> Result<(), TrainingError> {
+    let main_path = stack.layers().enumerate().filter(|(_, (stage, _))| !stage.is_tap());
+    let last = main_path.last().map(|(index, _)| index);
+    let mut x = x.to_owned();
+    for (index, (stage, weights)) in stack.layers().enumerate() {
+        let prefix = match &stage.operation {
+            Operation::Tap(name) => tap_name(name),
+            _ => format!("{}.{index}", names.prefix),
+        };
+        let name = match &stage.operation {
+            Operation::Tap(_) => Some(prefix.as_str()),
+            _ => (Some(index) == last).then_some(names.last),
+        };
+        let y = Layer { graph, stage, prefix: &prefix, name }.nodes(weights, &x)?;
+        if !stage.is_tap() {
+            x = y;
+        }
+    }
+    Ok(())
+}
+
+/// A layer to be written.
+struct Layer<'a> {
+    graph: &'a mut GraphBuilder,
+    stage: &'a Stage,
+    prefix: &'a str,
+    /// What its last tensor must be called.
+    name: Option<&'a str>,
+}
+
+impl Layer<'_> {
+    fn nodes(&mut self, weights: Option<&Weights>, x: &str) -> Result<String, TrainingError> {
+        let y = match (weights, &self.stage.operation) {
+            (Some(Weights::Dense(linear)), _) => self.dense(linear, x)?,
+            (Some(Weights::Conv(conv)), _) => self.conv(conv, x)?,
+            (Some(Weights::ConvTranspose(conv)), _) => self.conv_transpose(conv, x)?,
+            (Some(Weights::Residual(blocks)), _) => self.residual(blocks, x)?,
+            (Some(Weights::Gru(layers)), _) => {
+                let gates = layers.iter().map(|gru| vec![&gru.update_gate, &gru.reset_gate, &gru.new_gate]);
+                self.recurrent(Cell::Gru, &gates.collect::<Vec<_>>(), x)?
+            }
+            (Some(Weights::Lstm(layers)), _) => {
+                let gates = layers.iter().map(|lstm| {
+                    let gates = [Some(&lstm.input_gate), Some(&lstm.output_gate), lstm.forget_gate.as_ref()];
+                    gates.into_iter().flatten().chain([&lstm.cell_gate]).collect()
+                });
+                self.recurrent(Cell::Lstm, &gates.collect::<Vec<_>>(), x)?
+            }
+            (None, Operation::Flatten) => self.graph.flatten(x, &self.own("flatten")),
+            (None, Operation::Reshape) => {
+                let dims = self.stage.output.dims().into_iter().map(|dim| dim as i64);
+                let dims: Vec<i64> = std::iter::once(-1).chain(dims).collect();
+                self.graph.reshape(x, &dims, &self.own("reshape"))
+            }
+            (None, Operation::Join(tap)) => self.graph.concat(&[x, &tap_name(tap)], 1, &self.own("join")),
+            (None, _) => x.to_owned(),
+        };
+        self.activation(y)
+    }
+
+    fn dense(&mut self, linear: &Linear, x: &str) -> Result<String, TrainingError> {
+        let weight = self.tensor("weight", linear.weight.val())?;
+        let bias = self.tensor("bias", bias_of(linear))?;
+        let name = self.own("linear");
+        Ok(self.graph.gemm(x, &weight, &bias, &name))
+    }
+
+    /// A convolution, and the arrangement of its pixels where the layer is a sub-pixel one.
+    fn conv(&mut self, conv: &Conv2d, x: &str) -> Result<String, TrainingError> {
+        let weight = self.tensor("weight", conv.weight.val())?;
+        let bias = self.optional("bias", conv.bias.as_ref())?;
+        let (kernel, stride) = (conv.kernel_size[0], conv.stride[0]);
+        let pads = sides(self.stage.input).map(|side| same(side, kernel, stride));
+        let factor = match self.stage.operation {
+            Operation::SubPixel { factor, .. } => Some(factor as i64),
+            _ => None,
+        };
+        let name = if factor.is_some() { self.part("conv") } else { self.own("conv") };
+        let y = self.graph.node("Conv", &[x, &weight, &bias], &name, &window(stride, pads));
+        Ok(match factor {
+            Some(factor) => self.graph.depth_to_space(&y, factor, &self.own("pixels")),
+            None => y,
+        })
+    }
+
+    fn conv_transpose(&mut self, conv: &ConvTranspose2d, x: &str) -> Result<String, TrainingError> {
+        let weight = self.tensor("weight", conv.weight.val())?;
+        let bias = self.optional("bias", conv.bias.as_ref())?;
+        let (kernel, stride) = (conv.kernel_size[0], conv.stride[0]);
+        let attributes = window(stride, [crop(kernel, stride); 2]);
+        let name = self.own("conv");
+        Ok(self.graph.node("ConvTranspose", &[x, &weight, &bias], &name, &attributes))
+    }
+
+    /// Blocks whose results are added to what goes in.
+    fn residual(&mut self, blocks: &[Stack], x: &str) -> Result<String, TrainingError> {
+        let mut x = x.to_owned();
+        for (index, block) in blocks.iter().enumerate() {
+            let prefix = format!("{}.{index}", self.prefix);
+            let last = format!("{prefix}.residual");
+            stack(self.graph, block, &x, Names { prefix: &prefix, last: &last })?;
+            let sum = if index + 1 == blocks.len() { self.own("sum") } else { format!("{prefix}.sum") };
+            x = self.graph.node("Add", &[&x, &last], &sum, &[]);
+        }
+        Ok(x)
+    }
+
+    /// Recurrent layers: series `[n, steps, channels]` to the last state `[n, units]` of the last one. The gates of
+    /// each layer come in ONNX's order, z r h of a GRU and i o f c of an LSTM.
+    fn recurrent(
+        &mut self,
+        cell: Cell,
+        layers: &[Vec<&GateController>],
+        x: &str,
+    ) -> Result<String, TrainingError> {
+        let op = match cell {
+            Cell::Gru => "GRU",
+            Cell::Lstm => "LSTM",
+        };
+        let attributes = [("hidden_size", Attribute::Int(self.stage.output.width() as i64))];
+        // ONNX has the steps first.
+        let mut x = self.graph.transpose(x, &[1, 0, 2], &self.part("steps"));
+        for (index, gates) in layers.iter().enumerate() {
+            let part = |name: &str| format!("{index}.{name}");
+            let weight = self.gates(&part("weight"), gates.iter().map(|gate| &gate.input_transform))?;
+            let recurrent =
+                self.gates(&part("recurrent"), gates.iter().map(|gate| &gate.hidden_transform))?;
+            let bias = self.biases(&part("bias"), gates)?;
+            let inputs = [&x, &weight, &recurrent, &bias].map(String::as_str);
+            let (node, states) = (self.part(&part(cell.name())), self.part(&part("states")));
+            if index + 1 == layers.len() {
+                self.graph.node_of(op, &inputs, &["", &states], &node, &attributes);
+                x = self.graph.squeeze(&states, 0, &self.own("last"));
+            } else {
+                self.graph.node_of(op, &inputs, &[&states], &node, &attributes);
+                x = self.graph.squeeze(&states, 1, &self.part(&part("series")));
+            }
+        }
+        Ok(x)
+    }
+
+    /// Matrices `[in, units]` as one `[1, gates · units, in]`.
+    fn gates<'a>(
+        &mut self,
+        part: &str,
+        matrices: impl Iterator<Item = &'a Linear>,
+    ) -> Result<String, TrainingError> {
+        let matrices = matrices.map(|linear| linear.weight.val().transpose()).collect();
+        self.tensor(part, Tensor::cat(matrices, 0).unsqueeze::<3>())
+    }
+
+    /// Biases of the inputs of all gates, then of the states, as one `[1, 2 · gates · units]`.
+    fn biases(&mut self, part: &str, gates: &[&GateController]) -> Result<String, TrainingError> {
+        let own = gates.iter().map(|gate| &gate.input_transform);
+        let biases = own.chain(gates.iter().map(|gate| &gate.hidden_transform)).map(bias_of);
+        self.tensor(part, Tensor::cat(biases.collect(), 0).unsqueeze::<2>())
+    }
+
+    fn activation(&mut self, x: String) -> Result<String, TrainingError> {
+        let Some(activation) = self.stage.activation else { return Ok(x) };
+        let name = self.name.map_or_else(|| self.part(activation.name()), ToOwned::to_owned);
+        Ok(match activation {
+            Activation::Relu => self.graph.relu(&x, &name),
+            Activation::Sigmoid => self.graph.sigmoid(&x, &name),
+            Activation::Tanh => self.graph.node("Tanh", &[&x], &name, &[]),
+            Activation::Gelu => self.gelu(&x, &name)?,
+        })
+    }
+
+    /// x · (1 + erf(x / √2)) / 2; the operator set has no `Gelu` yet.
+    fn gelu(&mut self, x: &str, name: &str) -> Result<String, TrainingError> {
+        let parts = ["scale", "scaled", "erf", "one", "plus", "half", "halved"].map(|part| self.part(part));
+        let [scale, scaled, erf, one, plus, half, halved] = parts.each_ref().map(String::as_str);
+        for (name, value) in [(scale, std::f32::consts::FRAC_1_SQRT_2), (one, 1.0), (half, 0.5)] {
+            self.graph.initializer(name, &[], &[value])?;
+        }
+        self.graph.node("Mul", &[x, scale], scaled, &[]);
+        self.graph.node("Erf", &[scaled], erf, &[]);
+        self.graph.node("Add", &[erf, one], plus, &[]);
+        self.graph.node("Mul", &[x, half], halved, &[]);
+        Ok(self.graph.node("Mul", &[halved, plus], name, &[]))
+    }
+
+    /// The name of a tensor of this layer.
+    fn part(&self, part: &str) -> String {
+        format!("{}.{part}", self.prefix)
+    }
+
+    /// The name of the layer's result before its activation.
+    fn own(&self, part: &str) -> String {
+        match self.name {
+            Some(name) if self.stage.activation.is_none() => name.to_owned(),
+            _ => self.part(part),
+        }
+    }
+
+    fn optional(&mut self, part: &str, bias: Option<&Param<Tensor<1>>>) -> Result<String, TrainingError> {
+        bias.map_or_else(|| Ok(String::new()), |bias| self.tensor(part, bias.val()))
+    }
+
+    fn tensor<const D: usize>(&mut self, part: &str, tensor: Tensor<D>) -> Result<String, TrainingError> {
+        let (name, dims) = (self.part(part), tensor.dims().map(|dim| dim as i64));
+        let values = tensor.into_data().try_to_vec::<f32>().map_err(|error| TrainingError::Model {
+            model: format!("weights of {name}"),
+            reason: format!("{error:?}"),
+        })?;
+        Ok(self.graph.initializer(&name, &dims, &values)?)
+    }
+}
+
+fn bias_of(linear: &Linear) -> Tensor<1> {
+    let weight = linear.weight.val();
+    let none = || Tensor::zeros([weight.dims()[1]], &weight.device());
+    linear.bias.as_ref().map_or_else(none, Param::val)
+}
+
+/// Strides, and pads or crops before and after rows and columns.
+fn window(stride: usize, [rows, columns]: [[usize; 2]; 2]) -> [(&'static str, Attribute); 2] {
+    let pads = [rows[0], columns[0], rows[1], columns[1]].map(|pad| pad as i64).to_vec();
+    [("strides", Attribute::Ints(vec![stride as i64; 2])), ("pads", Attribute::Ints(pads))]
+}

@@ -1,0 +1,192 @@
+//! Layers one after the other.
+
+use burn::{
+    module::Module,
+    nn::{
+        Gru, GruConfig, Linear, LinearConfig, Lstm, LstmConfig, PaddingConfig2d,
+        conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig},
+    },
+    tensor::{Device, Tensor, activation},
+};
+
+use super::window::{crop, same};
+use crate::definition::{Activation, Cell, Operation, Shape, Stage};
+
+/// Layers of one part of a model.
+#[derive(Module, Debug)]
+pub struct Stack {
+    /// The layers' weights; those that rearrange have none.
+    weights: Vec<Option<Weights>>,
+    #[module(skip)]
+    stages: Vec<Stage>,
+}
+
+/// The weights of one layer.
+#[derive(Module, Debug)]
+pub(super) enum Weights {
+    Dense(Linear),
+    /// Of a convolution, of a sub-pixel convolution before its pixels are arranged, and of a tap.
+    Conv(Conv2d),
+    ConvTranspose(ConvTranspose2d),
+    Residual(Vec<Stack>),
+    Gru(Vec<Gru>),
+    Lstm(Vec<Lstm>),
+}
+
+impl Stack {
+    /// Fresh layers.
+    pub(super) fn new(stages: &[Stage], device: &Device) -> Self {
+        let weights = stages.iter().map(|stage| Weights::new(stage, device)).collect();
+        Self { weights, stages: stages.to_vec() }
+    }
+
+    /// The layers and their weights.
+    pub(super) fn layers(&self) -> impl Iterator<Item = (&Stage, Option<&Weights>)> {
+        self.stages.iter().zip(self.weights.iter().map(Option::as_ref))
+    }
+
+    /// Rows to rows, of a stack without taps and joins.
+    pub(super) fn row(&self, x: Tensor<2>) -> Tensor<2> {
+        self.forward(x, &[], |_, _| {}).0
+    }
+
+    /// Rows `[n, values]` to rows, and what the taps send. `joined` are the taps that may be joined; `watch` sees
+    /// what goes into each layer of the main path.
+    pub(super) fn forward(
+        &self,
+        x: Tensor<2>,
+        joined: &[(&str, Tensor<2>)],
+        mut watch: impl FnMut(usize, &Tensor<2>),
+    ) -> (Tensor<2>, Vec<Tensor<2>>) {
+        let (mut x, mut taps) = (x, Vec::new());
+        for (index, (stage, weights)) in self.layers().enumerate() {
+            watch(index, &x);
+            if stage.is_tap() {
+                taps.push(apply(stage, weights, x.clone(), joined));
+            } else {
+                x = apply(stage, weights, x, joined);
+            }
+        }
+        (x, taps)
+    }
+}
+
+impl Weights {
+    fn new(stage: &Stage, device: &Device) -> Option<Self> {
+        let (from, to) = (stage.input.width(), stage.output.width());
+        let conv = |kernel: usize, stride: usize, channels: usize| {
+            let [height, width] = sides(stage.input).map(|side| same(side, kernel, stride));
+            Conv2dConfig::new([from, channels], [kernel; 2])
+                .with_stride([stride; 2])
+                .with_padding(PaddingConfig2d::Explicit(height[0], width[0], height[1], width[1]))
+                .init(device)
+        };
+        Some(match &stage.operation {
+            Operation::Dense => Self::Dense(LinearConfig::new(from, to).init(device)),
+            Operation::Conv { kernel, stride } => Self::Conv(conv(*kernel, *stride, to)),
+            Operation::SubPixel { kernel, factor } => Self::Conv(conv(*kernel, 1, to * factor * factor)),
+            Operation::Tap(_) => Self::Conv(conv(1, 1, to)),
+            Operation::ConvTranspose { kernel, stride } => {
+                let [before, after] = crop(*kernel, *stride);
+                Self::ConvTranspose(
+                    ConvTranspose2dConfig::new([from, to], [*kernel; 2])
+                        .with_stride([*stride; 2])
+                        .with_padding([before; 2])
+                        .with_padding_out([before - after; 2])
+                        .init(device),
+                )
+            }
+            Operation::Residual(blocks) => {
+                Self::Residual(blocks.iter().map(|block| Stack::new(block, device)).collect())
+            }
+            Operation::Recurrent { cell, layers } => {
+                let widths = (0..*layers).map(|layer| if layer == 0 { from } else { to });
+                match cell {
+                    // The reset gate comes before the product: tract's fused operator for the other order fails on
+                    // series of one channel.
+                    Cell::Gru => Self::Gru(
+                        widths
+                            .map(|d| GruConfig::new(d, to, true).with_reset_after(false).init(device))
+                            .collect(),
+                    ),
+                    Cell::Lstm => {
+                        Self::Lstm(widths.map(|d| LstmConfig::new(d, to, true).init(device)).collect())
+                    }
+                }
+            }
+            Operation::Flatten | Operation::Reshape | Operation::Join(_) => return None,
+        })
+    }
+}
+
+fn apply(stage: &Stage, weights: Option<&Weights>, x: Tensor<2>, joined: &[(&str, Tensor<2>)]) -> Tensor<2> {
+    let y = match (weights, &stage.operation) {
+        (Some(Weights::Dense(linear)), _) => linear.forward(x),
+        (Some(Weights::Conv(conv)), Operation::SubPixel { factor, .. }) => {
+            row(to_pixels(conv.forward(map(x, stage.input)), *factor))
+        }
+        (Some(Weights::Conv(conv)), _) => row(conv.forward(map(x, stage.input))),
+        (Some(Weights::ConvTranspose(conv)), _) => row(conv.forward(map(x, stage.input))),
+        (Some(Weights::Residual(blocks)), _) => blocks.iter().fold(x, |x, block| x.clone() + block.row(x)),
+        (Some(Weights::Gru(layers)), _) => {
+            last(layers.iter().fold(series(x, stage.input), |x, layer| layer.forward(x, None)))
+        }
+        (Some(Weights::Lstm(layers)), _) => {
+            last(layers.iter().fold(series(x, stage.input), |x, layer| layer.forward(x, None).0))
+        }
+        // Channels come first, so a tap's follow the others in a row too.
+        (None, Operation::Join(tap)) => {
+            let tap = joined.iter().find(|(name, _)| name == tap).map(|(_, tap)| tap.clone());
+            Tensor::cat(std::iter::once(x).chain(tap).collect(), 1)
+        }
+        // Rows have no shape to change.
+        (None, _) => x,
+    };
+    match stage.activation {
+        None => y,
+        Some(Activation::Relu) => activation::relu(y),
+        Some(Activation::Gelu) => activation::gelu(y),
+        Some(Activation::Sigmoid) => activation::sigmoid(y),
+        Some(Activation::Tanh) => activation::tanh(y),
+    }
+}
+
+/// Rows and columns of a map.
+pub(super) fn sides(shape: Shape) -> [usize; 2] {
+    match shape {
+        Shape::Map { height, width, .. } => [height, width],
+        _ => [1, 1],
+    }
+}
+
+fn map(x: Tensor<2>, shape: Shape) -> Tensor<4> {
+    let (n, [height, width]) = (x.dims()[0], sides(shape));
+    x.reshape([n, shape.width(), height, width])
+}
+
+fn series(x: Tensor<2>, shape: Shape) -> Tensor<3> {
+    let [n, values] = x.dims();
+    x.reshape([n, values / shape.width(), shape.width()])
+}
+
+fn row<const D: usize>(x: Tensor<D>) -> Tensor<2> {
+    x.flatten(1, D - 1)
+}
+
+/// The last of the states `[n, steps, units]`.
+fn last(states: Tensor<3>) -> Tensor<2> {
+    let [n, steps, units] = states.dims();
+    states.narrow(1, steps - 1, 1).reshape([n, units])
+}
+
+/// `[n, c·f², h, w]` to `[n, c, f·h, f·w]`: channel c·f² + f·y + x is pixel (y, x) of its block.
+fn to_pixels(x: Tensor<4>, factor: usize) -> Tensor<4> {
+    let [n, channels, height, width] = x.dims();
+    let channels = channels / (factor * factor);
+    x.reshape([n, channels, factor, factor, height, width]).permute([0, 1, 4, 2, 5, 3]).reshape([
+        n,
+        channels,
+        height * factor,
+        width * factor,
+    ])
+}

@@ -1,0 +1,121 @@
+//! Other views of the same samples.
+
+use rand::{Rng, RngExt as _};
+
+use super::normal;
+use crate::definition::{Picture, Series, Signal};
+
+/// The farthest a picture is moved, in pixels.
+const SHIFT: i64 = 2;
+/// How often a rectangle is erased, and its largest side as a share of the picture's.
+const ERASED: f32 = 0.5;
+const LARGEST: f32 = 0.4;
+/// The standard deviation of what is added to a series, and of the logarithm of what it is multiplied by.
+const JITTER: f32 = 0.05;
+const SCALING: f32 = 0.1;
+
+/// `n` samples, each augmented in its own way: pictures are moved, mirrored where `flip` says so, and lose a
+/// rectangle; series get noise and another scale.
+pub(super) fn augmented(
+    values: &[f32],
+    n: usize,
+    signal: &Signal,
+    flip: bool,
+    rng: &mut impl Rng,
+) -> Vec<f32> {
+    let samples = values.chunks(values.len() / n.max(1));
+    match signal {
+        Signal::Picture(picture) => {
+            samples.flat_map(|sample| View::draw(picture, flip, rng).of(sample, picture)).collect()
+        }
+        Signal::Series(Series { .. }) => samples.flat_map(|sample| noisy(sample, rng)).collect(),
+    }
+}
+
+fn noisy(sample: &[f32], rng: &mut impl Rng) -> Vec<f32> {
+    let scale = (SCALING * normal(rng)).exp();
+    sample.iter().map(|value| value * scale + JITTER * normal(rng)).collect()
+}
+
+/// How a picture is seen.
+struct View {
+    right: i64,
+    down: i64,
+    mirrored: bool,
+    /// First column and row erased, and those behind the last.
+    erased: [i64; 4],
+}
+
+impl View {
+    fn draw(picture: &Picture, flip: bool, rng: &mut impl Rng) -> Self {
+        let erased = rng.random::<f32>() < ERASED;
+        let mut span = |side: usize| {
+            let longest = ((side as f32 * LARGEST) as i64).max(1);
+            let (length, from) = (rng.random_range(1..=longest), rng.random_range(0..side as i64));
+            if erased { [from, from + length] } else { [0, 0] }
+        };
+        let [[left, right], [top, bottom]] = [span(picture.width), span(picture.height)];
+        Self {
+            right: rng.random_range(-SHIFT..=SHIFT),
+            down: rng.random_range(-SHIFT..=SHIFT),
+            mirrored: flip && rng.random(),
+            erased: [left, top, right, bottom],
+        }
+    }
+
+    fn of(&self, sample: &[f32], picture: &Picture) -> Vec<f32> {
+        let (width, height) = (picture.width as i64, picture.height as i64);
+        let pixel = |at: usize| {
+            let (plane, y, x) = (at as i64 / (width * height), at as i64 / width % height, at as i64 % width);
+            let [left, top, right, bottom] = self.erased;
+            let seen = if self.mirrored { width - 1 - x } else { x };
+            let (from_x, from_y) = (seen - self.right, y - self.down);
+            let inside = (0..width).contains(&from_x) && (0..height).contains(&from_y);
+            let erased = (left..right).contains(&x) && (top..bottom).contains(&y);
+            if inside && !erased {
+                sample[((plane * height + from_y) * width + from_x) as usize]
+            } else {
+                picture.low
+            }
+        };
+        (0..sample.len()).map(pixel).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+    use crate::definition::Channels;
+
+    fn picture() -> Picture {
+        Picture { width: 3, height: 2, channels: Channels::Rgb, low: -1.0, high: 1.0 }
+    }
+
+    #[test]
+    fn a_picture_is_moved_mirrored_and_erased() {
+        let sample: Vec<f32> = (0..18).map(|value| value as f32).collect();
+        let still = View { right: 0, down: 0, mirrored: false, erased: [0; 4] };
+        assert_eq!(still.of(&sample, &picture()), sample);
+        let moved = View { right: 1, down: -1, ..still };
+        assert_eq!(moved.of(&sample, &picture())[..6], [-1.0, 3.0, 4.0, -1.0, -1.0, -1.0]);
+        let mirrored = View { right: 0, down: 0, mirrored: true, ..moved };
+        assert_eq!(mirrored.of(&sample, &picture())[6..12], [8.0, 7.0, 6.0, 11.0, 10.0, 9.0]);
+        let erased = View { mirrored: false, erased: [1, 0, 3, 1], ..mirrored };
+        assert_eq!(erased.of(&sample, &picture())[..6], [0.0, -1.0, -1.0, 3.0, 4.0, 5.0]);
+    }
+
+    #[test]
+    fn views_differ_and_keep_their_size() {
+        let mut rng = StdRng::seed_from_u64(4);
+        let values: Vec<f32> = (0..36).map(|value| value as f32).collect();
+        let signal = Signal::Picture(picture());
+        let views: Vec<_> = (0..8).map(|_| augmented(&values, 2, &signal, true, &mut rng)).collect();
+        assert!(views.iter().all(|view| view.len() == 36));
+        assert!(views.iter().any(|view| view != &views[0]));
+        let series = Signal::Series(Series { length: 18, channels: 1 });
+        let noisy = augmented(&values, 2, &series, false, &mut rng);
+        assert!(noisy.len() == 36 && noisy != values);
+    }
+}

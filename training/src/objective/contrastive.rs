@@ -1,0 +1,73 @@
+//! Latents of similar samples drawn together, others pushed apart.
+
+use burn::tensor::{Tensor, TensorData, activation};
+
+/// What a similarity of a latent with itself is lowered by, so that its softmax is 0.
+const NEVER: f32 = -1e9;
+
+/// −1/|P(i)| Σ ln softmax(zᵢ·zₚ/τ) over p ∈ P(i), mean over i, of latents scaled to length 1 (P. Khosla et al.,
+/// "Supervised contrastive learning", `NeurIPS` 2020, eq. 2). `views` are two latents of each sample, `[2·n, values]`,
+/// first all first ones. P(i) are the sample's other view and the views of samples of its label; without labels this
+/// is NT-Xent (T. Chen et al., ICML 2020, eq. 1).
+pub(super) fn loss(views: Tensor<2>, labels: &[Option<u8>], temperature: f32) -> Tensor<1> {
+    let device = views.device();
+    let count = 2 * labels.len();
+    let length = views.clone().square().sum_dim(1).add_scalar(1e-12).sqrt();
+    let unit = views / length;
+    let square = |value: &dyn Fn(usize, usize) -> f32| {
+        let values = (0..count * count).map(|at| value(at / count, at % count)).collect::<Vec<f32>>();
+        Tensor::<2>::from_data(TensorData::new(values, [count, count]), &device)
+    };
+    let similarity = unit.clone().matmul(unit.transpose()) / temperature;
+    let similarity = similarity + square(&|i, j| if i == j { NEVER } else { 0.0 });
+    let positive = |i: usize, j: usize| i != j && alike(labels, i % labels.len(), j % labels.len());
+    let each: Vec<f32> = (0..count).map(|i| (0..count).filter(|&j| positive(i, j)).count() as f32).collect();
+    let wanted = square(&|i, j| if positive(i, j) { 1.0 / each[i] } else { 0.0 });
+    (activation::log_softmax(similarity, 1) * wanted).sum().neg() / count as f32
+}
+
+fn alike(labels: &[Option<u8>], i: usize, j: usize) -> bool {
+    i == j || (labels[i].is_some() && labels[i] == labels[j])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    const VIEWS: [[f32; 2]; 6] = [[1.0, 0.2], [0.1, 2.0], [-1.0, 0.5], [0.9, 0.0], [0.3, 1.0], [-2.0, 0.1]];
+
+    /// The definition, written out.
+    fn expected(positives: &dyn Fn(usize, usize) -> bool, temperature: f32) -> f32 {
+        let norm = |v: [f32; 2]| (v[0] * v[0] + v[1] * v[1]).sqrt();
+        let similarity = |i: usize, j: usize| {
+            let (a, b): ([f32; 2], [f32; 2]) = (VIEWS[i], VIEWS[j]);
+            (a[0] * b[0] + a[1] * b[1]) / norm(a) / norm(b) / temperature
+        };
+        let term = |i: usize| {
+            let others: f32 = (0..6).filter(|&j| j != i).map(|j| similarity(i, j).exp()).sum();
+            let wanted: Vec<usize> = (0..6).filter(|&j| j != i && positives(i, j)).collect();
+            wanted.iter().map(|&p| others.ln() - similarity(i, p)).sum::<f32>() / wanted.len() as f32
+        };
+        (0..6).map(term).sum::<f32>() / 6.0
+    }
+
+    fn found(labels: &[Option<u8>], temperature: f32) -> f32 {
+        loss(Tensor::from_data(VIEWS, &Device::flex()), labels, temperature).into_scalar()
+    }
+
+    #[test]
+    fn nt_xent_agrees_with_its_definition() {
+        let (found, expected) = (found(&[None; 3], 0.5), expected(&|i, j| i % 3 == j % 3, 0.5));
+        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+    }
+
+    #[test]
+    fn labels_make_more_samples_similar() {
+        let labels = [Some(4), None, Some(4)];
+        let expected = expected(&|i, j| i % 3 == j % 3 || (i % 3 != 1 && j % 3 != 1), 0.2);
+        let found = found(&labels, 0.2);
+        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+    }
+}

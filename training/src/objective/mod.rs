@@ -1,0 +1,141 @@
+//! What training minimises: L = w·reconstruction + λ‖z‖₁ + α·classification + contrast + β·divergence.
+//!
+//! Reconstruction is a mean over values and samples; the norm of z is a sum over its values, mean over samples; the
+//! divergence is a sum over the latent's values, divided by the output's, so that β = 1 is the evidence lower bound.
+
+mod augment;
+mod classification;
+mod contrastive;
+mod divergence;
+mod reconstruction;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{Rng, RngExt as _};
+
+pub use reconstruction::Loss;
+
+use crate::{
+    definition::{Contrastive, ContrastiveKind},
+    net::{Encoded, Net},
+};
+
+/// How often a sample's taps are zeros, so that the decoder stands without the enhancement layers.
+const TAP_DROPOUT: f32 = 0.25;
+
+/// Samples of one step.
+pub(crate) struct Batch {
+    /// What the encoder sees, rows one after the other.
+    pub(crate) input: Vec<f32>,
+    /// What the decoder should make.
+    pub(crate) target: Vec<f32>,
+    /// The samples' classes, where they are known.
+    pub(crate) labels: Vec<Option<u8>>,
+}
+
+/// The objective of a batch.
+pub(crate) fn loss(net: &Net, batch: &Batch, rng: &mut impl Rng, device: &Device) -> Tensor<1> {
+    let definition = &net.blueprint().definition;
+    let objective = &definition.objective;
+    let n = batch.labels.len();
+    let (input, target) = (rows(&batch.input, n, device), rows(&batch.target, n, device));
+    let Encoded { latent, log_variance, taps } = net.encode(input);
+    let taps = dropped(taps, rng, device);
+    let sample = match &log_variance {
+        Some(log_variance) => divergence::sample(&latent, log_variance, rng),
+        None => latent.clone(),
+    };
+    let reconstruction = objective.reconstruction;
+    let raw = net.decode(sample.clone(), &taps);
+    let mut sum =
+        weighted(reconstruction.loss.of(raw, target, definition.decoder.activation), reconstruction.weight);
+    if objective.sparsity > 0.0 {
+        sum = sum + weighted(latent.clone().abs().sum() / n as f32, objective.sparsity);
+    }
+    if let Some(logits) = net.classify(sample).filter(|_| objective.classification > 0.0) {
+        sum = sum + weighted(classification::cross_entropy(logits, &batch.labels), objective.classification);
+    }
+    if let Some(contrastive) = &objective.contrastive {
+        sum = sum + weighted(contrast(net, batch, contrastive, rng, device), contrastive.weight);
+    }
+    if let (Some(variational), Some(log_variance)) = (definition.variational, log_variance) {
+        let values = net.blueprint().output.values() as f64;
+        sum = sum + weighted(divergence::kullback_leibler(latent, log_variance), variational.beta / values);
+    }
+    sum
+}
+
+/// Rows `[n, values]`.
+pub(crate) fn rows(values: &[f32], n: usize, device: &Device) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [n, values.len() / n.max(1)]), device)
+}
+
+/// A weight of 1 is no operation, so that a plain autoencoder's sums are what they always were.
+fn weighted(term: Tensor<1>, weight: f64) -> Tensor<1> {
+    #[allow(clippy::float_cmp)] // The number as it was written.
+    if weight == 1.0 { term } else { term * weight as f32 }
+}
+
+/// The contrast of two augmentations of each sample.
+fn contrast(
+    net: &Net,
+    batch: &Batch,
+    contrastive: &Contrastive,
+    rng: &mut impl Rng,
+    device: &Device,
+) -> Tensor<1> {
+    let n = batch.labels.len();
+    let input = &net.blueprint().definition.input;
+    let mut view = || {
+        let values = augment::augmented(&batch.input, n, input, contrastive.flip, rng);
+        net.encode(rows(&values, n, device)).latent
+    };
+    let views = Tensor::cat(vec![view(), view()], 0);
+    let labels = match contrastive.kind {
+        ContrastiveKind::NtXent => vec![None; n],
+        ContrastiveKind::Supervised => batch.labels.clone(),
+    };
+    contrastive::loss(views, &labels, contrastive.temperature as f32)
+}
+
+/// Taps with some samples' set to zeros.
+fn dropped(taps: Vec<Tensor<2>>, rng: &mut impl Rng, device: &Device) -> Vec<Tensor<2>> {
+    let Some(first) = taps.first() else { return taps };
+    let n = first.dims()[0];
+    let kept: Vec<f32> = (0..n).map(|_| f32::from(rng.random::<f32>() >= TAP_DROPOUT)).collect();
+    let kept = rows(&kept, n, device);
+    taps.into_iter().map(|tap| tap * kept.clone()).collect()
+}
+
+/// A number of the standard normal distribution (Box and Muller, 1958).
+fn normal(rng: &mut impl Rng) -> f32 {
+    let (radius, angle) = (1.0 - rng.random::<f32>(), rng.random::<f32>());
+    (-2.0 * radius.ln()).sqrt() * (std::f32::consts::TAU * angle).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    #[test]
+    fn about_a_quarter_of_the_samples_lose_all_their_taps() {
+        let device = Device::flex();
+        let taps = vec![Tensor::<2>::ones([1000, 2], &device), Tensor::<2>::ones([1000, 3], &device)];
+        let taps = dropped(taps, &mut StdRng::seed_from_u64(5), &device);
+        let sums =
+            |index: usize| -> Vec<f32> { taps[index].clone().mean_dim(1).into_data().try_to_vec().unwrap() };
+        assert_eq!(sums(0), sums(1));
+        let lost = sums(0).iter().filter(|&&sum| sum == 0.0).count();
+        assert!((200..300).contains(&lost), "{lost}");
+    }
+
+    #[test]
+    fn normal_numbers_have_mean_0_and_variance_1() {
+        let mut rng = StdRng::seed_from_u64(6);
+        let values: Vec<f32> = (0..20_000).map(|_| normal(&mut rng)).collect();
+        let mean = values.iter().sum::<f32>() / 20_000.0;
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / 20_000.0;
+        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.04, "{mean} {variance}");
+    }
+}
