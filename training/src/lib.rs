@@ -22,6 +22,7 @@ mod files;
 mod loss;
 mod metrics;
 mod model;
+pub mod own;
 mod pca;
 pub mod photo;
 pub mod photos;

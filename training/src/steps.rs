@@ -10,9 +10,11 @@ use serde::Serialize;
 use crate::{
     Calibration, Dataset, Evaluation, Metrics, Split, TrainOptions, TrainingError, agree, bundle, calibrate,
     card,
-    cli::{BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, EvaluateArgs, TrainArgs},
+    cli::{
+        BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, EvaluateArgs, SplitArgs, TrainArgs,
+    },
     engines::{self, OrtModel},
-    evaluate, export, photo, photos,
+    evaluate, export, own, photo, photos,
     split::{self, DECODER, ENCODER, Halves, WHOLE},
     train,
     train::trained,
@@ -30,9 +32,7 @@ pub fn run(cli: Cli) -> Result<(), TrainingError> {
     match cli.command {
         Command::Train(args) => train_step(&args),
         Command::Export(args) => export_step(&args.run.run),
-        Command::Split(args) => {
-            split_step(&args.run.run, &engines::runtime(&args.runtime.onnxruntime)?).map(drop)
-        }
+        Command::Split(args) => split_command(&args),
         Command::Calibrate(args) => calibrate_command(&args),
         Command::Evaluate(args) => evaluate_step(&args),
         Command::Bundle(args) => bundle_step(&args),
@@ -64,6 +64,14 @@ fn export_step(run: &Path) -> Result<(), TrainingError> {
     split::write(run, WHOLE, &encode(&export::export(&model, metrics.options.preset)?))?;
     eprintln!("{}", run.join(WHOLE).display());
     Ok(())
+}
+
+fn split_command(args: &SplitArgs) -> Result<(), TrainingError> {
+    let library = &args.export.runtime.onnxruntime;
+    match &args.model {
+        Some(model) => own::run(&args.own, model, library),
+        None => split_step(&args.export.run.run, &engines::runtime(library)?).map(drop),
+    }
 }
 
 /// Cuts, checks and keeps the halves; the largest difference seen.

@@ -77,9 +77,14 @@ impl<'a> Graph<'a> {
         needs
     }
 
-    /// The tensor and all that are computed from it.
-    pub(crate) fn downstream(&self, tensor: &'a str) -> HashSet<&'a str> {
-        let mut found = HashSet::from([tensor]);
+    /// What the node reads: its inputs and what its bodies capture.
+    pub(crate) fn reads(&self, node: usize) -> &[&'a str] {
+        &self.reads[node]
+    }
+
+    /// The tensors and all that are computed from them.
+    pub(crate) fn downstream(&self, tensors: &[&'a str]) -> HashSet<&'a str> {
+        let mut found: HashSet<&str> = tensors.iter().copied().collect();
         for (node, reads) in self.proto.node.iter().zip(&self.reads) {
             if reads.iter().any(|read| found.contains(read)) {
                 found.extend(outputs(node));

@@ -32,14 +32,21 @@
 
 mod builder;
 mod cost;
+mod cuts;
 mod error;
+mod external;
+mod fold;
 mod graph;
+mod inputs;
 mod model;
+mod pick;
 mod rules;
 mod shapes;
 mod split;
+mod symbolic;
 #[cfg(test)]
 mod testing;
+mod types;
 
 /// The messages of the ONNX format, generated from `onnx.proto`. Optional fields are `Option`s with a getter of the
 /// same name that gives the default in place of `None`.
@@ -50,6 +57,11 @@ pub mod proto {
 
 pub use builder::{Attribute, Dim, GraphBuilder, IR_VERSION, OPSET};
 pub use cost::{Cost, cost};
+pub use cuts::{Cut, HalfCost, cuts};
 pub use error::OnnxError;
+pub use external::internalise;
+pub use inputs::{Input, inputs};
 pub use model::{decode, encode, metadata, set_metadata};
-pub use split::split;
+pub use pick::{Budget, pick, ranked};
+pub use split::{split, split_at};
+pub use symbolic::Extent;

@@ -2,6 +2,10 @@
 //!
 //! Extents, strides and pads come from files, so all arithmetic is checked: what does not fit has no shape.
 
+pub(crate) mod layout;
+mod resample;
+pub(crate) mod values;
+
 use crate::{
     OnnxError,
     graph::attribute,
@@ -17,7 +21,8 @@ pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Sha
         "MatMul" => matmul(input(0)?, input(1)?),
         "Conv" => Window::new(node, input(0)?, input(1)?).and_then(|window| window.conv()),
         "ConvTranspose" => Window::new(node, input(0)?, input(1)?).and_then(|window| window.transposed()),
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "Mean" => {
+        "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Pow" | "Min" | "Max" | "Sum" | "Mean" | "And" | "Or"
+        | "Xor" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Where" => {
             let inputs: Vec<&[u64]> = (0..node.input.len()).map(input).collect::<Result<_, _>>()?;
             broadcast(&inputs)
         }
@@ -32,14 +37,32 @@ pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Sha
             attribute(node, "axis").and_then(|axis| concat(&inputs, axis.i()))
         }
         "DepthToSpace" => depth_to_space(input(0)?, int(node, "blocksize", 0)),
-        "Slice" => {
-            let lists = [1, 2, 3].map(|index| shapes.integers(node, index));
-            let from = input(0)?;
-            // Without axes all are meant, and with steps not every element is taken; neither has been needed.
-            let [Some(starts), Some(ends), Some(axes)] = lists else { return Ok(None) };
-            if node.input.len() == 4 { slice(from, starts, ends, axes) } else { None }
-        }
         op if keeps_shape(op) => Some(input(0)?.to_vec()),
+        op => rearranged(op, node, shapes)?,
+    })
+}
+
+/// The shape of what an operator without arithmetic of its own makes.
+fn rearranged(op: &str, node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Shape>, OnnxError> {
+    let input = |index| shapes.input(node, index);
+    Ok(match op {
+        "Transpose" => layout::transpose(node, input(0)?),
+        "Squeeze" => layout::squeeze(node, shapes, input(0)?),
+        "Unsqueeze" => layout::unsqueeze(node, shapes, input(0)?),
+        "Slice" => layout::slice(node, shapes, input(0)?),
+        "Pad" => layout::pad(node, shapes, input(0)?),
+        "Gather" => layout::gather(node, input(0)?, input(1)?),
+        "SpaceToDepth" => layout::space_to_depth(node, input(0)?),
+        "Shape" => input(0).map(|_| values::output(node, shapes).map(|values| vec![values.len() as u64]))?,
+        "Size" => input(0).map(|_| Some(Vec::new()))?,
+        "ConstantOfShape" => shapes.integers(node, 0).and_then(layout::extents),
+        "Expand" => input(0).map(|from| layout::expand(from, shapes.integers(node, 1)?))?,
+        "Tile" => input(0).map(|from| layout::tile(from, shapes.integers(node, 1)?))?,
+        "MaxPool" | "AveragePool" | "LpPool" => resample::pool(node, input(0)?),
+        "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => resample::global_pool(input(0)?),
+        "Resize" | "Upsample" => resample::resize(node, shapes, input(0)?),
+        "ArgMax" | "ArgMin" => layout::reduce(node, shapes, input(0)?),
+        op if op.starts_with("Reduce") => layout::reduce(node, shapes, input(0)?),
         _ => None,
     })
 }
@@ -55,7 +78,7 @@ fn keeps_shape(op: &str) -> bool {
     let elementwise = matches!(
         op,
         "Abs" | "Cast" | "Ceil" | "Celu" | "Clip" | "Cos" | "DequantizeLinear" | "Dropout" | "Elu" | "Erf" | "Exp"
-        | "Floor" | "Gelu" | "HardSigmoid" | "HardSwish" | "Identity" | "LeakyRelu" | "Log" | "Mish" | "Neg"
+        | "Floor" | "Gelu" | "HardSigmoid" | "HardSwish" | "Identity" | "LeakyRelu" | "Log" | "Mish" | "Neg" | "Not"
         | "PRelu" | "QuantizeLinear" | "Reciprocal" | "Relu" | "Round" | "Selu" | "Sigmoid" | "Sign" | "Sin"
         | "Softplus" | "Softsign" | "Sqrt" | "Tanh" | "ThresholdedRelu"
     );
@@ -101,22 +124,6 @@ fn broadcast(shapes: &[&[u64]]) -> Option<Shape> {
                 _ => return None,
             }
         }
-    }
-    Some(out)
-}
-
-/// Starts and ends count from the end when negative and are clamped to the extent.
-fn slice(from: &[u64], starts: &[i64], ends: &[i64], axes: &[i64]) -> Option<Shape> {
-    let mut out = from.to_vec();
-    if starts.len() != ends.len() || starts.len() != axes.len() {
-        return None;
-    }
-    for ((&start, &end), &axis) in starts.iter().zip(ends).zip(axes) {
-        let axis = if axis < 0 { axis.checked_add(from.len() as i64)? } else { axis };
-        let axis = usize::try_from(axis).ok()?;
-        let extent = i64::try_from(*from.get(axis)?).ok()?;
-        let place = |at: i64| if at < 0 { at.saturating_add(extent).max(0) } else { at.min(extent) };
-        out[axis] = place(end).saturating_sub(place(start)).max(0) as u64;
     }
     Some(out)
 }
@@ -210,6 +217,21 @@ impl<'a> Window<'a> {
             u64::try_from(room).ok()?.checked_div(u64::try_from(stride).ok()?)?.checked_add(1)
         });
         self.shape(self.weight[0], extents)
+    }
+
+    /// [`conv`](Self::conv) with a last window that may reach beyond the end, but not start there.
+    fn rounded_up(&self) -> Option<Shape> {
+        let mut out = self.conv()?;
+        for axis in 0..self.x.len() - 2 {
+            let (size, stride) = (self.size(axis)?, self.stride(axis)?);
+            let room = size.checked_add(self.pads(axis)?)?.checked_sub(self.reach(axis)?)?;
+            let next = i64::try_from(out[axis + 2]).ok()?.checked_mul(stride)?;
+            let begin = self.list("pads", axis, 0)?;
+            if !self.is_same() && room % stride != 0 && next < size.checked_add(begin)? {
+                out[axis + 2] += 1;
+            }
+        }
+        Some(out)
     }
 
     /// `x [n, c, …]`, weight `[c, m / groups, …]`.
