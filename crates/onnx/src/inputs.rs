@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use crate::{
     OnnxError,
-    proto::{ModelProto, TensorProto},
+    builder::{Dim, float_value},
+    proto::{ModelProto, TensorProto, type_proto},
     shapes::{DeclaredDim, declared_dims},
     symbolic::Extent,
     types::element_type,
@@ -48,4 +49,20 @@ pub fn inputs(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Input>,
             dims: declared_dims(input).map(|dims| dims.into_iter().map(extent).collect()),
         })
         .collect())
+}
+
+/// Declares the dimensions of an input, whatever they were; its element type stays. Nothing happens to a model without
+/// that input.
+pub fn set_input_dims(model: &mut ModelProto, name: &str, dims: &[i64]) {
+    let dims: Vec<Dim> = dims.iter().map(|&dim| dim.into()).collect();
+    let inputs = model.graph.iter_mut().flat_map(|graph| &mut graph.input);
+    for input in inputs.filter(|input| input.name() == name) {
+        let element = element_type(input);
+        *input = float_value(name, Some(&dims));
+        if let Some(type_proto::Value::TensorType(tensor)) =
+            input.r#type.as_mut().and_then(|kind| kind.value.as_mut())
+        {
+            tensor.elem_type = element.or(tensor.elem_type);
+        }
+    }
 }

@@ -13,7 +13,9 @@ mod verify;
 
 use std::{fs, path::Path};
 
-use lopside_onnx::{Budget, Cost, cost, cuts, encode, inputs, pick, proto::ModelProto, split_at};
+use lopside_onnx::{
+    Budget, Cost, OnnxError, cost, cuts, encode, inputs, pick, proto::ModelProto, set_input_dims, split_at,
+};
 use serde::Serialize;
 
 pub use self::verify::{Agreement, Verification};
@@ -36,10 +38,10 @@ pub struct Halves {
     pub decoder: Vec<u8>,
     /// What was compared.
     pub verification: Verification,
-    /// The encoder's cost, `None` where a shape is unknown.
-    pub encoder_cost: Option<Cost>,
+    /// The encoder's cost, or the shape that is not known.
+    pub encoder_cost: Result<Cost, OnnxError>,
     /// The decoder's.
-    pub decoder_cost: Option<Cost>,
+    pub decoder_cost: Result<Cost, OnnxError>,
 }
 
 /// Does what `training split MODEL.onnx` was asked for.
@@ -113,15 +115,14 @@ fn halves(
     let (encoder, decoder) = split_at(&model, &names)?;
     let symbols = bindings.symbols();
     let verification = verify::verify(model, (&encoder, &decoder), &inputs(&encoder, &symbols)?, runtime)?;
-    let latents = verification.latent_symbols();
-    let latents: Vec<(&str, i64)> = latents.iter().map(|(name, extent)| (name.as_str(), *extent)).collect();
-    Ok(Halves {
-        encoder_cost: cost(&encoder, &symbols).ok(),
-        decoder_cost: cost(&decoder, &[&symbols[..], &latents].concat()).ok(),
-        encoder: encode(&encoder),
-        decoder: encode(&decoder),
-        verification,
-    })
+    let (encoder_cost, bytes) = (cost(&encoder, &symbols), encode(&decoder));
+    // The shapes that were seen say more than those that could be derived for all inputs.
+    let mut decoder = decoder;
+    for latent in &verification.latents {
+        set_input_dims(&mut decoder, &latent.tensor, &latent.dims);
+    }
+    let decoder_cost = cost(&decoder, &symbols);
+    Ok(Halves { encoder: encode(&encoder), decoder: bytes, verification, encoder_cost, decoder_cost })
 }
 
 fn write(halves: &Halves, out: &Path) -> Result<(), TrainingError> {
@@ -135,8 +136,8 @@ fn write(halves: &Halves, out: &Path) -> Result<(), TrainingError> {
 struct Report<'a> {
     at: &'a [String],
     latents: Vec<LatentReport<'a>>,
-    encoder: Option<CostReport>,
-    decoder: Option<CostReport>,
+    encoder: CostReport,
+    decoder: CostReport,
     /// The largest differences, relative to the scale of the values.
     onnx_runtime_difference: f32,
     tract_difference: Option<f32>,
@@ -152,14 +153,34 @@ struct LatentReport<'a> {
 
 #[derive(Debug, Serialize)]
 struct CostReport {
-    parameters: u64,
-    macs: u64,
+    parameters: Option<u64>,
+    macs: Option<u64>,
+    /// Why they are not known.
+    unknown: Option<String>,
+}
+
+impl CostReport {
+    fn new(cost: &Result<Cost, OnnxError>) -> Self {
+        let known = cost.as_ref().ok();
+        Self {
+            parameters: known.map(|cost| cost.parameters),
+            macs: known.map(|cost| cost.macs),
+            unknown: cost.as_ref().err().map(ToString::to_string),
+        }
+    }
+
+    fn text(&self) -> String {
+        match (self.macs, self.parameters) {
+            (Some(macs), Some(parameters)) => {
+                format!("{} MAC, {} parameters", list::grouped(macs), list::grouped(parameters))
+            }
+            _ => format!("cost unknown, {}", self.unknown.as_deref().unwrap_or_default()),
+        }
+    }
 }
 
 impl<'a> Report<'a> {
     fn new(at: &'a [String], halves: &'a Halves) -> Self {
-        let cost =
-            |cost: Option<Cost>| cost.map(|cost| CostReport { parameters: cost.parameters, macs: cost.macs });
         let verification = &halves.verification;
         let latent = |latent: &'a verify::Latent| LatentReport {
             tensor: &latent.tensor,
@@ -169,8 +190,8 @@ impl<'a> Report<'a> {
         Self {
             at,
             latents: verification.latents.iter().map(latent).collect(),
-            encoder: cost(halves.encoder_cost),
-            decoder: cost(halves.decoder_cost),
+            encoder: CostReport::new(&halves.encoder_cost),
+            decoder: CostReport::new(&halves.decoder_cost),
             onnx_runtime_difference: verification.onnx_runtime,
             tract_difference: match verification.tract {
                 Agreement::Within { difference } => Some(difference),
@@ -184,12 +205,7 @@ impl<'a> Report<'a> {
     }
 
     fn text(&self, out: &Path) -> String {
-        let half = |name: &str, cost: &Option<CostReport>| {
-            let cost = cost.as_ref().map_or("cost unknown".to_owned(), |cost| {
-                format!("{} MAC, {} parameters", list::grouped(cost.macs), list::grouped(cost.parameters))
-            });
-            format!("{}: {cost}\n", out.join(name).display())
-        };
+        let half = |name: &str, cost: &CostReport| format!("{}: {}\n", out.join(name).display(), cost.text());
         let mut text = String::new();
         for latent in &self.latents {
             let bytes = list::grouped(latent.bytes);

@@ -57,17 +57,6 @@ pub enum Agreement {
     },
 }
 
-impl Verification {
-    /// The latents' extents, by the names that a model whose input has them calls them by.
-    pub(super) fn latent_symbols(&self) -> Vec<(String, i64)> {
-        let axes = |latent: &Latent| {
-            let named = latent.dims.iter().enumerate();
-            named.map(|(axis, &dim)| (format!("{}.{axis}", latent.tensor), dim)).collect::<Vec<_>>()
-        };
-        self.latents.iter().flat_map(axes).collect()
-    }
-}
-
 /// Runs `whole`, which may grow outputs, and its halves, encoder and decoder, on inputs of these shapes.
 pub(super) fn verify(
     mut whole: ModelProto,
