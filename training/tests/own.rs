@@ -1,6 +1,8 @@
 //! Models that others made, cut in two and run: whole against halves in ONNX Runtime, the encoder in tract too.
 //! `cargo xtask test` fetches the models and sets `LOPSIDE_MODELS` and `ORT_DYLIB_PATH`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::{env, fs, path::PathBuf};
 
 use lopside_onnx::{

@@ -1,6 +1,8 @@
 //! An autoencoder that PyTorch trained and exported, cut by the command. `cargo xtask pytorch` installs PyTorch and
 //! runs this.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::{env, path::Path, process::Command};
 
 fn output(command: &mut Command) -> String {

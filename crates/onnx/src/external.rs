@@ -10,7 +10,7 @@ use crate::{
     OnnxError,
     graph::elements,
     proto::{
-        AttributeProto, GraphProto, ModelProto, TensorProto,
+        AttributeProto, GraphProto, ModelProto, StringStringEntryProto, TensorProto,
         tensor_proto::{DataLocation, DataType},
     },
     shapes::clipped,
@@ -18,6 +18,9 @@ use crate::{
 
 /// The largest protobuf message that runtimes read, in bytes.
 const MAX_BYTES: u64 = i32::MAX as u64;
+
+/// Reads part of a file: a path below the model's folder, an offset and a length in bytes.
+pub type Read<'r> = &'r mut dyn FnMut(&Path, u64, usize) -> Result<Vec<u8>, String>;
 
 /// Brings every external tensor into the model, in subgraphs too, through `read`, which is given a path below the
 /// model's folder, an offset and a length in bytes, and must answer with that many bytes. It must refuse lengths
@@ -28,10 +31,7 @@ const MAX_BYTES: u64 = i32::MAX as u64;
 /// [`OnnxError::ExternalData`] when a path is absolute or leaves the folder, numbers are no numbers, the length is
 /// not that of the tensor's type and dimensions, all values together are beyond the 2 GiB of a protobuf file, or
 /// `read` fails.
-pub fn internalise(
-    model: &mut ModelProto,
-    read: &mut dyn FnMut(&Path, u64, usize) -> Result<Vec<u8>, String>,
-) -> Result<usize, OnnxError> {
+pub fn internalise(model: &mut ModelProto, read: Read<'_>) -> Result<usize, OnnxError> {
     let mut loader = Loader { read, total: 0, count: 0 };
     if let Some(graph) = &mut model.graph {
         loader.graph(graph)?;
@@ -43,7 +43,7 @@ pub fn internalise(
 }
 
 struct Loader<'r> {
-    read: &'r mut dyn FnMut(&Path, u64, usize) -> Result<Vec<u8>, String>,
+    read: Read<'r>,
     total: u64,
     count: usize,
 }
@@ -99,7 +99,7 @@ impl Loader<'_> {
 }
 
 fn entry<'t>(tensor: &'t TensorProto, key: &str) -> Option<&'t str> {
-    tensor.external_data.iter().find(|entry| entry.key() == key).map(|entry| entry.value())
+    tensor.external_data.iter().find(|entry| entry.key() == key).map(StringStringEntryProto::value)
 }
 
 fn number(tensor: &TensorProto, key: &str) -> Result<Option<u64>, String> {
@@ -124,10 +124,15 @@ fn below(location: &str) -> Result<PathBuf, String> {
 fn size(tensor: &TensorProto) -> Option<u64> {
     use DataType as T;
     let bits: u64 = match DataType::try_from(tensor.data_type()).ok()? {
-        T::Undefined | T::String => return None,
         T::Int4 | T::Uint4 | T::Float4e2m1 => 4,
-        T::Bool | T::Int8 | T::Uint8 => 8,
-        T::Float8e4m3fn | T::Float8e4m3fnuz | T::Float8e5m2 | T::Float8e5m2fnuz | T::Float8e8m0 => 8,
+        T::Bool
+        | T::Int8
+        | T::Uint8
+        | T::Float8e4m3fn
+        | T::Float8e4m3fnuz
+        | T::Float8e5m2
+        | T::Float8e5m2fnuz
+        | T::Float8e8m0 => 8,
         T::Int16 | T::Uint16 | T::Float16 | T::Bfloat16 => 16,
         T::Int32 | T::Uint32 | T::Float => 32,
         T::Int64 | T::Uint64 | T::Double | T::Complex64 => 64,

@@ -44,7 +44,7 @@ impl<'a> Types<'a> {
         match (node.op_type(), index) {
             ("If" | "Loop" | "Scan" | "Optional" | "SequenceAt", _) => None,
             ("Cast", _) => attribute(node, "to").and_then(|to| i32::try_from(to.i()).ok()),
-            ("Constant" | "ConstantOfShape", _) => constant(node),
+            ("Constant" | "ConstantOfShape", _) => Some(constant(node)),
             ("Shape" | "Size" | "ArgMax" | "ArgMin" | "NonZero", _) | ("TopK" | "MaxPool", 1) => int64,
             (
                 "And" | "Or" | "Xor" | "Not" | "Equal" | "Greater" | "GreaterOrEqual" | "Less"
@@ -70,10 +70,10 @@ pub(crate) fn element_type(info: &ValueInfoProto) -> Option<i32> {
     }
 }
 
-fn constant(node: &NodeProto) -> Option<i32> {
+fn constant(node: &NodeProto) -> i32 {
     if let Some(tensor) = attribute(node, "value").and_then(|value| value.t.as_ref()) {
-        return Some(tensor.data_type());
+        return tensor.data_type();
     }
     let integer = node.attribute.iter().any(|attribute| attribute.name().starts_with("value_int"));
-    Some(if integer { DataType::Int64 } else { DataType::Float } as i32)
+    if integer { DataType::Int64 as i32 } else { DataType::Float as i32 }
 }

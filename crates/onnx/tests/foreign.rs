@@ -1,10 +1,14 @@
 //! Models that others made, from Python wheels: where they can be cut, and what the halves cost. `cargo xtask test`
 //! fetches them and sets `LOPSIDE_MODELS`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::{collections::HashSet, env, fs, path::PathBuf};
 
 use lopside_onnx::{
-    Budget, Cut, Extent, OnnxError, cost, cuts, decode, pick, proto::ModelProto, ranked, split,
+    Budget, Cut, Extent, OnnxError, cost, cuts, decode, pick,
+    proto::{ModelProto, TensorProto, ValueInfoProto},
+    ranked, split,
 };
 
 const DET: &str = "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx";
@@ -32,8 +36,8 @@ fn light(name: &str) -> ModelProto {
 /// Tensors on every path from the inputs to the outputs, found by taking each away in turn.
 fn separating(model: &ModelProto) -> HashSet<String> {
     let graph = model.graph.as_ref().unwrap();
-    let stored: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name()).collect();
-    let inputs = graph.input.iter().map(|input| input.name()).filter(|name| !stored.contains(name));
+    let stored: HashSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
+    let inputs = graph.input.iter().map(ValueInfoProto::name).filter(|name| !stored.contains(name));
     let inputs: HashSet<&str> = inputs.collect();
     let reached = |without: &str| {
         let mut reached = inputs.clone();
@@ -44,7 +48,7 @@ fn separating(model: &ModelProto) -> HashSet<String> {
         }
         reached
     };
-    let results: HashSet<&str> = graph.output.iter().map(|output| output.name()).collect();
+    let results: HashSet<&str> = graph.output.iter().map(ValueInfoProto::name).collect();
     let fed = reached("");
     let inner = fed.iter().filter(|tensor| !inputs.contains(**tensor) && !results.contains(**tensor));
     inner.filter(|tensor| reached(tensor).is_disjoint(&results)).map(|&tensor| tensor.to_owned()).collect()

@@ -13,18 +13,21 @@ pub(crate) fn axis(axis: i64, rank: usize) -> Option<usize> {
     usize::try_from(axis).ok().filter(|&axis| axis < rank)
 }
 
-/// A list that newer operator sets read as input `index` and older ones keep as an attribute: `Some(None)` when
-/// it is left out, `None` when its values are not known.
+/// A list whose values follow from the inputs.
+pub(super) struct Computed;
+
+/// A list that newer operator sets read as input `index` and older ones keep as an attribute, `None` when it is left
+/// out.
 pub(super) fn list(
     node: &NodeProto,
     shapes: &Shapes<'_>,
     index: usize,
     name: &str,
-) -> Option<Option<Vec<i64>>> {
+) -> Result<Option<Vec<i64>>, Computed> {
     if node.input.get(index).is_some_and(|input| !input.is_empty()) {
-        return shapes.integers(node, index).map(|values| Some(values.to_vec()));
+        return shapes.integers(node, index).map(|values| Some(values.to_vec())).ok_or(Computed);
     }
-    Some(attribute(node, name).map(|list| list.ints.clone()))
+    Ok(attribute(node, name).map(|list| list.ints.clone()))
 }
 
 pub(super) fn transpose(node: &NodeProto, from: &[u64]) -> Option<Shape> {
@@ -43,7 +46,7 @@ pub(super) fn transpose(node: &NodeProto, from: &[u64]) -> Option<Shape> {
 }
 
 pub(super) fn squeeze(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
-    let dropped = match list(node, shapes, 1, "axes")? {
+    let dropped = match list(node, shapes, 1, "axes").ok()? {
         Some(axes) => marked(&axes, from.len())?,
         None => from.iter().map(|&dim| dim == 1).collect(),
     };
@@ -52,7 +55,7 @@ pub(super) fn squeeze(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Op
 }
 
 pub(super) fn unsqueeze(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
-    let axes = list(node, shapes, 1, "axes")??;
+    let axes = list(node, shapes, 1, "axes").ok()??;
     let rank = from.len().checked_add(axes.len()).filter(|&rank| rank <= MAX_RANK)?;
     let added = marked(&axes, rank)?;
     let mut rest = from.iter();
@@ -65,7 +68,7 @@ pub(super) fn reduce(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Opt
     let axes = if node.op_type().starts_with("Arg") {
         Some(vec![int(node, "axis", 0)])
     } else {
-        list(node, shapes, 1, "axes")?.filter(|axes| !axes.is_empty())
+        list(node, shapes, 1, "axes").ok()?.filter(|axes| !axes.is_empty())
     };
     let reduced = match axes {
         Some(axes) => marked(&axes, from.len())?,
@@ -88,14 +91,13 @@ pub(crate) fn split(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<Shape>>
     let from = shapes.input(node, 0).ok()?;
     let axis = axis(int(node, "axis", 0), from.len())?;
     let parts = node.output.len() as u64;
-    let sizes: Vec<u64> = match list(node, shapes, 1, "split")? {
-        Some(sizes) => sizes.iter().map(|&size| u64::try_from(size).ok()).collect::<Option<_>>()?,
+    let sizes: Vec<u64> = if let Some(sizes) = list(node, shapes, 1, "split").ok()? {
+        sizes.iter().map(|&size| u64::try_from(size).ok()).collect::<Option<_>>()?
+    } else {
         // All parts are as large as the first, but for the last.
-        None => {
-            let size = from[axis].div_ceil(parts.max(1));
-            let start = |part: u64| part.saturating_mul(size).min(from[axis]);
-            (0..parts).map(|part| start(part + 1) - start(part)).collect()
-        }
+        let size = from[axis].div_ceil(parts.max(1));
+        let start = |part: u64| part.saturating_mul(size).min(from[axis]);
+        (0..parts).map(|part| start(part + 1) - start(part)).collect()
     };
     let total = sizes.iter().try_fold(0_u64, |sum, &size| sum.checked_add(size))?;
     let part = |size| {
@@ -108,12 +110,12 @@ pub(crate) fn split(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<Shape>>
 
 /// Starts and ends count from the end when negative and are clamped to the extent.
 pub(super) fn slice(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
-    let (starts, ends) = (list(node, shapes, 1, "starts")??, list(node, shapes, 2, "ends")??);
-    let axes = match list(node, shapes, 3, "axes")? {
+    let (starts, ends) = (list(node, shapes, 1, "starts").ok()??, list(node, shapes, 2, "ends").ok()??);
+    let axes = match list(node, shapes, 3, "axes").ok()? {
         Some(axes) => axes,
         None => (0..starts.len() as i64).collect(),
     };
-    let steps = list(node, shapes, 4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+    let steps = list(node, shapes, 4, "steps").ok()?.unwrap_or_else(|| vec![1; starts.len()]);
     if [ends.len(), axes.len(), steps.len()].iter().any(|&len| len != starts.len()) {
         return None;
     }
@@ -146,8 +148,8 @@ pub(crate) fn bounds(extent: u64, start: i64, end: i64, step: i64) -> Option<(i6
 }
 
 pub(super) fn pad(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
-    let pads = list(node, shapes, 1, "pads")??;
-    let axes: Vec<usize> = match list(node, shapes, 3, "axes")? {
+    let pads = list(node, shapes, 1, "pads").ok()??;
+    let axes: Vec<usize> = match list(node, shapes, 3, "axes").ok()? {
         Some(axes) => axes.iter().map(|&named| axis(named, from.len())).collect::<Option<_>>()?,
         None => (0..from.len()).collect(),
     };

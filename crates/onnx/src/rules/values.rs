@@ -93,7 +93,7 @@ fn gather(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
 
 fn slice(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
     let from = shapes.integers(node, 0)?;
-    let one = |index, name| match list(node, shapes, index, name)?.as_deref() {
+    let one = |index, name| match list(node, shapes, index, name).ok()?.as_deref() {
         Some([value]) => Some(Some(*value)),
         None => Some(None),
         Some(_) => None,
