@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{env, fs, path::PathBuf};
+use std::{env, fs, path::PathBuf, process::Command};
 
 use lopside_onnx::{
-    decode,
-    proto::{ModelProto, NodeProto, TensorProto, tensor_proto::DataType},
+    GraphBuilder, decode, encode,
+    proto::{
+        ModelProto, NodeProto, StringStringEntryProto, TensorProto,
+        tensor_proto::{DataLocation, DataType},
+    },
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use training::{
@@ -129,4 +132,154 @@ light! {
     squeezenet_is_cut: "squeezenet" at "r18", 32 * 27 * 27;
     vgg_is_cut: "vgg19" at "r4", 64 * 112 * 112;
     zfnet_is_cut: "zfnet512" at "r7", 256 * 12 * 12;
+}
+
+/// Runs `training split` and gives whether it succeeded, stdout and stderr.
+fn command(arguments: &[&str]) -> (bool, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_training")).arg("split").args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.success(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_command_lists_picks_and_writes() {
+    let path =
+        variable("LOPSIDE_MODELS").join("rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx");
+    let path = path.to_str().unwrap();
+    let (done, table, _) = command(&[path, "--bind", "x=1,3,48,192"]);
+    assert!(
+        done && table.contains("60 cuts at one tensor, the best 20") && table.contains("*  conv2d_59.tmp_0"),
+        "{table}"
+    );
+    let (_, all, _) = command(&[path, "--bind", "x=1,3,48,192", "--all"]);
+    assert_eq!(all.lines().count(), table.lines().count() + 40);
+    let (_, open, _) = command(&[path]);
+    assert!(open.contains("[1, 8, x.2/2, x.3/2]") && open.contains("unknown: dimension `x.2`"), "{open}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("halves");
+    let to = ["--out", out.to_str().unwrap(), "--json"];
+    let (done, report, why) =
+        command(&[&[path, "--bind", "x=1,3,48,96", "--max-bytes", "10000"][..], &to].concat());
+    assert!(done, "{why}");
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["latents"][0]["bytes"], 9216);
+    let sizes = ["encoder.onnx", "decoder.onnx"].map(|name| fs::metadata(out.join(name)).unwrap().len());
+    assert!(sizes[0] < sizes[1]);
+}
+
+#[test]
+fn the_command_refuses_with_the_reason_and_keeps_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("halves");
+    let models = variable("LOPSIDE_MODELS");
+    let cls = models.join("rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx");
+    let silero = models.join("silero_vad/data/silero_vad.onnx");
+    let noise = folder.path().join("noise.onnx");
+    fs::write(&noise, b"no model").unwrap();
+    for (model, options, reason) in [
+        (&silero, &[][..], "no single tensor separates"),
+        (&silero, &["--at", "If_0_outputs_0"], "does not depend on"),
+        (&noise, &[], "not an ONNX model"),
+        (&cls, &["--at", "nothing"], "no tensor `nothing`"),
+        (&cls, &["--at", "conv2d_59.tmp_0"], "dimension `x.2` is open"),
+        (&cls, &["--bind", "h=3"], "open are x.0, x.2, x.3"),
+        (&cls, &["--max-bytes", "4", "--bind", "x=1,3,48,192"], "none of the 60 cuts"),
+        (&cls, &["--max-bytes", "4"], "binding the inputs' dimensions"),
+    ] {
+        let all = [&[model.to_str().unwrap(), "--out", out.to_str().unwrap()], options].concat();
+        let (done, _, why) = command(&all);
+        assert!(!done && why.contains(reason), "{why}");
+    }
+    assert!(!out.exists());
+}
+
+/// `x → Relu a → Sqrt of -1 - a`: not a number, whatever `x` is.
+#[test]
+fn halves_that_cannot_be_compared_are_refused() {
+    let mut graph = GraphBuilder::new("nan");
+    graph.input("x", &["n".into(), 4.into()]);
+    let minus = graph.initializer("minus", &[1], &[-1.0]).unwrap();
+    graph.relu("x", "a");
+    graph.node("Sub", &[&minus, "a"], "b", &[]);
+    graph.node("Sqrt", &["b"], "y", &[]);
+    graph.output("y", &["n".into(), 4.into()]);
+    let refused = halves(graph.build(), &["a"], &[]).unwrap_err().to_string();
+    assert!(refused.contains("not finite"), "{refused}");
+}
+
+#[test]
+fn an_encoder_that_tract_cannot_run_is_for_the_cloud() {
+    let mut graph = GraphBuilder::new("two");
+    graph.input("x", &["n".into(), 4.into()]);
+    graph.input("y", &["n".into(), 4.into()]);
+    graph.node("Add", &["x", "y"], "sum", &[]);
+    graph.relu("sum", "z");
+    graph.output("z", &["n".into(), 4.into()]);
+    let model = graph.build();
+    let halves = halves(model.clone(), &["sum"], &["n=3"]).unwrap();
+    let Agreement::Impossible { reason } = halves.verification.tract else { panic!() };
+    assert!(reason.contains("one tensor, this one 2"), "{reason}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    fs::write(&path, encode(&model)).unwrap();
+    let out = folder.path().join("out");
+    let all = [path.to_str().unwrap(), "--at", "sum", "--out", out.to_str().unwrap()];
+    let (done, _, why) = command(&all);
+    assert!(!done && why.contains("--allow-no-tract") && !out.exists(), "{why}");
+    assert!(command(&[&all[..], &["--allow-no-tract"]].concat()).0 && out.join("encoder.onnx").is_file());
+}
+
+#[test]
+fn two_layers_are_cut() {
+    let path = "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx";
+    // What goes around a residual block, and what comes out of it.
+    let at = ["elementwise_add_1", "conv2d_73.tmp_0"];
+    assert_eq!(agreed(model(path), &at, &["x=1,3,48,96"]), 2 * 16 * 3 * 48);
+}
+
+#[test]
+fn external_data_is_read_from_the_models_folder_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    fs::create_dir(&home).unwrap();
+    fs::write(home.join("w.bin"), [1.0_f32, 2.0, 3.0].map(f32::to_le_bytes).concat()).unwrap();
+    fs::write(folder.path().join("secret"), [0; 12]).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("secret"), home.join("link")).unwrap();
+    let path = home.join("model.onnx");
+    let cut = |location: &str, offset: &str| {
+        fs::write(&path, encode(&scaled(location, offset))).unwrap();
+        let out = folder.path().join("out");
+        command(&[path.to_str().unwrap(), "--at", "a", "--out", out.to_str().unwrap()])
+    };
+    let (done, report, why) = cut("w.bin", "4");
+    assert!(done && report.contains("cut at a [1, 2]"), "{why}");
+    for (location, offset, reason) in [
+        ("link", "0", "leads out"),
+        ("../secret", "0", "model's folder"),
+        ("w.bin", "8", "beyond"),
+        ("none", "0", "No such"),
+    ] {
+        let (done, _, why) = cut(location, offset);
+        assert!(!done && why.contains(reason), "{why}");
+    }
+}
+
+/// `x [n, 2] · w`, with w in another file, and a Relu.
+fn scaled(location: &str, offset: &str) -> ModelProto {
+    let mut graph = GraphBuilder::new("scaled");
+    graph.input("x", &["n".into(), 2.into()]);
+    graph.initializer("w", &[2], &[0.0; 2]).unwrap();
+    graph.node("Mul", &["x", "w"], "a", &[]);
+    graph.relu("a", "y");
+    graph.output("y", &["n".into(), 2.into()]);
+    let mut model = graph.build();
+    let w = &mut model.graph.as_mut().unwrap().initializer[0];
+    w.raw_data = None;
+    w.data_location = Some(DataLocation::External.into());
+    w.external_data = [("location", location), ("offset", offset)]
+        .map(|(key, value)| StringStringEntryProto { key: Some(key.into()), value: Some(value.into()) })
+        .to_vec();
+    model
 }
