@@ -63,10 +63,8 @@ fn light(name: &str) -> ModelProto {
         // Magnitudes stay about the same from layer to layer.
         let scale = if dims.len() > 1 { (6.0 / fan_in as f32).sqrt() } else { 0.1 };
         let count = dims.iter().product::<i64>() as usize;
-        let value = |_| match variance {
-            true => rng.random_range(0.5..1.5_f32),
-            false => rng.random_range(-scale..scale),
-        };
+        let value =
+            |_| if variance { rng.random_range(0.5..1.5_f32) } else { rng.random_range(-scale..scale) };
         let raw_data = (0..count).map(value).flat_map(f32::to_le_bytes).collect();
         graph.initializer.push(TensorProto {
             name: Some(name.to_owned()),

@@ -12,7 +12,7 @@ use crate::{
     OnnxError,
     cost::{Functions, functions, macs, parameters_of, stored_parameters},
     fold::folded,
-    graph::{Graph, Origin, bodies, label, outputs},
+    graph::{Graph, Origin, bodies, graph_of, label, outputs},
     proto::{ModelProto, ValueInfoProto},
     shapes::{Shapes, clipped},
     symbolic::{Extent, Extents},
@@ -62,10 +62,10 @@ impl Cut {
 /// # Errors
 /// [`OnnxError::NoCut`] when no single tensor separates the inputs from the outputs;
 /// [`OnnxError::IndependentOutput`] when an output is computed from constants alone; [`OnnxError::BadSize`] for
-/// stored tensors of negative size or beyond 64 bits; [`OnnxError::NoGraph`], [`OnnxError::NoOutput`],
+/// stored tensors of negative size or beyond 64 bits; [`OnnxError::OldOperators`], [`OnnxError::NoGraph`], [`OnnxError::NoOutput`],
 /// [`OnnxError::DuplicateTensor`] or [`OnnxError::UndefinedTensor`] for a malformed model.
 pub fn cuts(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Cut>, OnnxError> {
-    let proto = folded(model.graph.as_ref().ok_or(OnnxError::NoGraph)?);
+    let proto = folded(graph_of(model)?);
     let graph = Graph::new(&proto)?;
     if proto.output.is_empty() {
         return Err(OnnxError::NoOutput);

@@ -14,6 +14,14 @@ pub enum OnnxError {
     /// The graph declares no output.
     #[error("the model's graph declares no output: declare at least one")]
     NoOutput,
+    /// The model's operators are older than those known here.
+    #[error(
+        "the model speaks operator set {version}: convert it to 7 or newer, as `onnx.version_converter` does"
+    )]
+    OldOperators {
+        /// The version of the standard operator set.
+        version: i64,
+    },
     /// An initializer's values do not fill its dimensions.
     #[error("initializer `{tensor}` has dimensions {dims:?} but {found} values: make them agree")]
     InitializerSize {

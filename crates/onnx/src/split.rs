@@ -16,7 +16,7 @@ use crate::{
     OnnxError,
     builder::{Dim, float_value},
     fold::folded,
-    graph::{Graph, Needs, Origin},
+    graph::{Graph, Needs, Origin, graph_of},
     proto::{
         GraphProto, ModelProto, StringStringEntryProto, ValueInfoProto,
         tensor_shape_proto::{Dimension, dimension},
@@ -53,10 +53,10 @@ pub fn split(model: &ModelProto, at: &str) -> Result<(ModelProto, ModelProto), O
 /// [`OnnxError::RepeatedCut`] for one given twice; [`OnnxError::IndependentOutput`] when an output is computed from
 /// none of them; [`OnnxError::CrossedCut`] when the outputs need anything else that is computed before the cut or is
 /// an input of the model; [`OnnxError::UnusedCut`] for one that the others make superfluous;
-/// [`OnnxError::NoGraph`], [`OnnxError::NoOutput`], [`OnnxError::DuplicateTensor`] or
+/// [`OnnxError::OldOperators`], [`OnnxError::NoGraph`], [`OnnxError::NoOutput`], [`OnnxError::DuplicateTensor`] or
 /// [`OnnxError::UndefinedTensor`] for a malformed model.
 pub fn split_at(model: &ModelProto, at: &[&str]) -> Result<(ModelProto, ModelProto), OnnxError> {
-    let proto = folded(model.graph.as_ref().ok_or(OnnxError::NoGraph)?);
+    let proto = folded(graph_of(model)?);
     let graph = Graph::new(&proto)?;
     check_tensors(&graph, at)?;
     check_outputs(&graph, at)?;

@@ -238,6 +238,14 @@ fn the_shape_of_fixed_dimensions_is_a_constant() {
 }
 
 #[test]
+fn operators_before_version_7_are_refused() {
+    let mut model = skip();
+    model.opset_import[0].version = Some(6);
+    assert_eq!(cuts(&model, &[]), Err(OnnxError::OldOperators { version: 6 }));
+    assert_eq!(split(&model, "p").unwrap_err(), OnnxError::OldOperators { version: 6 });
+}
+
+#[test]
 fn thousands_of_nodes_are_listed_at_once() {
     let mut builder = GraphBuilder::new("deep");
     let mut last = builder.input("x", &["n".into(), 4.into()]);

@@ -60,23 +60,22 @@ impl Listing {
     }
 
     pub(super) fn table(&self, all: bool) -> String {
-        let mut text = String::new();
-        for input in &self.inputs {
-            text += &format!("input {} {}\n", input.name, shape(input.shape.as_ref()));
-        }
-        for batch in &self.batches {
-            text += &format!("dimension {batch} counts as 1, for the cost of one item\n");
-        }
         let rows = if all { &self.cuts[..] } else { &self.cuts[..self.cuts.len().min(SHOWN)] };
-        text += &format!("{} cuts at one tensor", self.cuts.len());
-        text += if rows.len() < self.cuts.len() { ", the best 20; --all lists all\n\n" } else { "\n\n" };
-        text += &aligned(&[vec![header()], rows.iter().map(CutRow::cells).collect()].concat());
-        text += "\n* no other cut has both a smaller latent and a cheaper encoder\n";
+        let more = if rows.len() < self.cuts.len() { ", the best 20; --all lists all" } else { "" };
         let reasons = rows.iter().flat_map(|cut| [&cut.encoder.unknown, &cut.decoder.unknown]).flatten();
-        for reason in reasons.collect::<BTreeSet<_>>() {
-            text += &format!("unknown: {reason}\n");
-        }
-        text
+        let reasons: BTreeSet<&String> = reasons.collect();
+        let inputs =
+            self.inputs.iter().map(|input| format!("input {} {}\n", input.name, shape(input.shape.as_ref())));
+        let batches = self.batches.iter();
+        let parts = inputs
+            .chain(batches.map(|batch| format!("dimension {batch} counts as 1, for the cost of one item\n")))
+            .chain([
+                format!("{} cuts at one tensor{more}\n\n", self.cuts.len()),
+                aligned(&[vec![header()], rows.iter().map(CutRow::cells).collect()].concat()),
+                "\n* no other cut has both a smaller latent and a cheaper encoder\n".to_owned(),
+            ])
+            .chain(reasons.into_iter().map(|reason| format!("unknown: {reason}\n")));
+        parts.collect()
     }
 }
 

@@ -206,23 +206,23 @@ impl<'a> Report<'a> {
 
     fn text(&self, out: &Path) -> String {
         let half = |name: &str, cost: &CostReport| format!("{}: {}\n", out.join(name).display(), cost.text());
-        let mut text = String::new();
-        for latent in &self.latents {
+        let cut = |latent: &LatentReport<'_>| {
             let bytes = list::grouped(latent.bytes);
-            text += &format!("cut at {} {:?}: {bytes} bytes as f32\n", latent.tensor, latent.shape);
-        }
-        text += &half(ENCODER, &self.encoder);
-        text += &half(DECODER, &self.decoder);
-        text += &format!("ONNX Runtime: halves and whole agree to {:.1e}\n", self.onnx_runtime_difference);
-        match (self.tract_difference, self.tract_cannot) {
-            (Some(difference), _) => text += &format!("tract: the encoder agrees to {difference:.1e}\n"),
-            (None, reason) => {
-                text += &format!(
-                    "tract cannot run the encoder, so this cut is not for the edge: {}\n",
-                    reason.unwrap_or("")
-                );
-            }
-        }
-        text
+            format!("cut at {} {:?}: {bytes} bytes as f32\n", latent.tensor, latent.shape)
+        };
+        let tract = match self.tract_difference {
+            Some(difference) => format!("tract: the encoder agrees to {difference:.1e}\n"),
+            None => format!(
+                "tract cannot run the encoder, so this cut is not for the edge: {}\n",
+                self.tract_cannot.unwrap_or_default()
+            ),
+        };
+        let last = [
+            half(ENCODER, &self.encoder),
+            half(DECODER, &self.decoder),
+            format!("ONNX Runtime: halves and whole agree to {:.1e}\n", self.onnx_runtime_difference),
+            tract,
+        ];
+        self.latents.iter().map(cut).chain(last).collect()
     }
 }

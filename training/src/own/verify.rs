@@ -245,7 +245,7 @@ fn in_tract(
     let dims: Vec<usize> = dims(input)?.iter().map(|&dim| dim as usize).collect();
     let values_in = values(given, &input.name)?;
     let mut worst = 0.0_f32;
-    for index in 0..at.len() {
+    for (index, name) in at.iter().enumerate() {
         let mut model = encoder.clone();
         model.graph.iter_mut().for_each(|graph| graph.output.swap(0, index));
         let bytes = encode(&model);
@@ -256,7 +256,7 @@ fn in_tract(
             Ok(Err(error)) => return impossible(error.to_string()),
             Err(_) => return impossible("it panics on this model".to_owned()),
         };
-        worst = worst.max(difference(&at[index], &found)?);
+        worst = worst.max(difference(name, &found)?);
     }
     Ok(Agreement::Within { difference: worst })
 }
