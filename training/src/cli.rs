@@ -29,6 +29,7 @@ use crate::{
   training bundle --preset my-model.toml --out bundles/mine
   training train --run runs/fashion-dense --epochs 100 --loss bce
   training train --run runs/fashion-dense --epochs 100 --loss bce --resume
+  training split model.onnx --bind x=1,3,160,160
   training evaluate --bundle bundles/fashion
   training evaluate --bundle bundles/photo --photos data/photos/test
   training finetune-decoder --bundle bundles/photo --run runs/photo --steps 5000"
@@ -39,6 +40,18 @@ pub struct Cli {
     pub command: Command,
 }
 
+const SPLIT_EXAMPLES: &str = "\
+Without MODEL it is a step of a training: RUN/whole.onnx becomes RUN/encoder.onnx and RUN/decoder.onnx.
+With MODEL and without a choice it lists where the model can be cut.
+
+Examples:
+  training split --run runs/fashion-dense
+  training split model.onnx --bind x=1,3,160,160
+  training split model.onnx --bind n=1 --bind h=48 --json
+  training split model.onnx --bind x=1,3,160,160 --budget-mac 10000000 --out halves
+  training split model.onnx --bind x=1,3,160,160 --max-bytes 100000 --out halves
+  training split model.onnx --bind x=1,3,160,160 --at base --at enhancement --out halves";
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -46,8 +59,10 @@ pub enum Command {
     Train(TrainArgs),
     /// Write the trained model as one ONNX file, whole.onnx
     Export(ExportArgs),
-    /// Cut whole.onnx at the latent into encoder.onnx and decoder.onnx and check that they compute the same
-    Split(ExportArgs),
+    /// Cut a model in two and check that the halves compute the same: a run's whole.onnx at the latent, or any ONNX
+    /// model where you choose
+    #[command(after_help = SPLIT_EXAMPLES)]
+    Split(SplitArgs),
     /// Choose quantiser steps, count the entropy tables and write the bundle
     Calibrate(CalibrateArgs),
     /// Measure a bundle on the test pictures, through real frames, beside PCA, JPEG and WebP
@@ -360,6 +375,50 @@ pub struct ExportArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub runtime: RuntimeArg,
+}
+
+/// Options of `split`.
+#[derive(Debug, Clone, Args)]
+pub struct SplitArgs {
+    /// An ONNX model from anywhere; its external data is read from its folder
+    #[arg(value_name = "MODEL", conflicts_with = "run")]
+    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub own: OwnArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub export: ExportArgs,
+}
+
+/// Options of `split MODEL`.
+#[derive(Debug, Clone, Args)]
+pub struct OwnArgs {
+    /// A number for an open dimension, by its symbol, by its input and axis as in x.2=48, or all dimensions of an
+    /// input, as in x=1,3,48,192; an open first dimension is 1 by default
+    #[arg(long, value_name = "NAME=N", requires = "model")]
+    pub bind: Vec<String>,
+    /// Cut at this tensor; given several times, at all of them, the first being the base layer
+    #[arg(long, value_name = "TENSOR", requires = "model", conflicts_with_all = ["budget_mac", "max_bytes"])]
+    pub at: Vec<String>,
+    /// Cut where the latent is smallest and the encoder has at most N multiply-accumulates
+    #[arg(long, value_name = "N", requires = "model", conflicts_with = "max_bytes")]
+    pub budget_mac: Option<u64>,
+    /// Cut where the encoder is cheapest and the latent has at most N bytes as f32
+    #[arg(long, value_name = "N", requires = "model")]
+    pub max_bytes: Option<u64>,
+    /// Where encoder.onnx and decoder.onnx go
+    #[arg(long, default_value = "out/split", value_name = "DIR", requires = "model")]
+    pub out: PathBuf,
+    /// List all cuts, not only the best 20
+    #[arg(long, requires = "model")]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long, requires = "model")]
+    pub json: bool,
+    /// Keep the halves even if tract cannot run the encoder, for an encoder that is not for the edge
+    #[arg(long, requires = "model")]
+    pub allow_no_tract: bool,
 }
 
 /// Options of `calibrate`.

@@ -196,7 +196,7 @@ pub enum TrainingError {
         reason: String,
     },
     /// The exported halves do not compute what the whole computes.
-    #[error("{what} differs by {difference:e}, over {limit:e}: the export is not kept")]
+    #[error("{what} differs by {difference:e}, over {limit:e}: the halves are not kept")]
     Disagreement {
         /// Which pair was compared.
         what: String,
@@ -204,6 +204,23 @@ pub enum TrainingError {
         difference: f32,
         /// The largest one allowed.
         limit: f32,
+    },
+    /// An open dimension was given no number, or a wrong one.
+    #[error("--bind {argument}: {reason}")]
+    Binding {
+        /// The argument.
+        argument: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// tract cannot run an encoder.
+    #[error(
+        "tract cannot run this encoder, so no edge can ({reason}): cut elsewhere, or keep the halves with \
+         --allow-no-tract, for an encoder that runs in ONNX Runtime"
+    )]
+    NoTract {
+        /// What tract says.
+        reason: String,
     },
     /// A model cannot be run.
     #[error("{model}: {reason}")]

@@ -25,6 +25,7 @@ mod gradients;
 mod metrics;
 pub mod net;
 mod objective;
+pub mod own;
 mod pca;
 pub mod photo;
 pub mod photos;

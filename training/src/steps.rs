@@ -13,14 +13,15 @@ use serde::Serialize;
 use crate::{
     Calibration, Dataset, Evaluation, Metrics, Split, TrainingError, agree, bundle, calibrate, card,
     cli::{
-        BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, DescribeArgs, EvaluateArgs, TrainArgs,
+        BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, DescribeArgs, EvaluateArgs,
+        SplitArgs, TrainArgs,
     },
     data::{self, Set},
     definition::Definition,
     describe::{self, Description},
     engines::{self, OrtModel},
     error::io,
-    evaluate, photo, photos,
+    evaluate, own, photo, photos,
     split::{self, CLASSIFIER, DECODER, ENCODER, Halves, WHOLE},
     train,
     train::trained,
@@ -38,9 +39,7 @@ pub fn run(cli: Cli) -> Result<(), TrainingError> {
     match cli.command {
         Command::Train(args) => train_step(&args),
         Command::Export(args) => export_step(&args.run.run),
-        Command::Split(args) => {
-            split_step(&args.run.run, &engines::runtime(&args.runtime.onnxruntime)?).map(drop)
-        }
+        Command::Split(args) => split_command(&args),
         Command::Calibrate(args) => calibrate_command(&args),
         Command::Evaluate(args) => evaluate_step(&args),
         Command::Bundle(args) => bundle_step(&args),
@@ -97,6 +96,14 @@ fn export_step(run: &Path) -> Result<(), TrainingError> {
     split::write(run, WHOLE, &encode(&trained(run, &metrics)?.whole()?))?;
     eprintln!("{}", run.join(WHOLE).display());
     Ok(())
+}
+
+fn split_command(args: &SplitArgs) -> Result<(), TrainingError> {
+    let library = &args.export.runtime.onnxruntime;
+    match &args.model {
+        Some(model) => own::run(&args.own, model, library),
+        None => split_step(&args.export.run.run, &engines::runtime(library)?).map(drop),
+    }
 }
 
 /// Cuts, checks and keeps the halves; the largest difference seen.

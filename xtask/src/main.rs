@@ -2,10 +2,12 @@
 
 mod demo;
 mod dist;
+mod models;
 mod processes;
 mod readme;
 mod runtime;
 mod test;
+mod wheels;
 mod workspace;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -44,6 +46,10 @@ enum Command {
     },
     /// Print the path of the ONNX Runtime library; fetch it into the cache first when it is missing
     Runtime,
+    /// Print the folder of other people's models that the tests cut; fetch them into the cache first when missing
+    Models,
+    /// Run the tests that need PyTorch; install it, about 5 GB, into the cache first when it is missing
+    Pytorch,
     /// Run the README's commands
     Readme,
     /// Measure speed, as ratios to named peers in the same run
@@ -65,6 +71,8 @@ fn main() -> ExitCode {
         Command::Demo { out, json, binaries } => demo::run(&out, json, binaries),
         Command::Test { args } => test::run(&args),
         Command::Runtime => runtime::library().map(|path| println!("{}", path.display())),
+        Command::Models => models::folder().map(|path| println!("{}", path.display())),
+        Command::Pytorch => models::pytorch(),
         Command::Readme => readme::run(),
         Command::Bench { args } => bench(&args),
         Command::Dist { target } => dist::run(target.as_deref()),

@@ -7,7 +7,7 @@ use crate::{
     graph::{attribute, bodies, elements, is_standard, label},
     proto::{GraphProto, ModelProto, NodeProto, tensor_proto::DataType},
     rules::product,
-    shapes::Shapes,
+    shapes::{Shapes, clipped},
 };
 
 /// Operators that are counted.
@@ -23,7 +23,8 @@ const COUNTED: [&str; 7] = ["Conv", "ConvTranspose", "GRU", "Gemm", "LSTM", "Mat
 /// count for one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
-    /// Elements of the main graph's float initializers, those of a sparse one without its zeros.
+    /// Elements of the main graph's float initializers, those of a sparse one without its zeros, and of float
+    /// tensors that `Constant` nodes hold.
     pub parameters: u64,
     /// Multiply-accumulates of one run.
     pub macs: u64,
@@ -31,9 +32,9 @@ pub struct Cost {
 
 /// The cost of a model whose symbolic dimensions have these values, for example `[("batch", 1)]`.
 ///
-/// Shapes are derived from the inputs' and the initializers' through activations, elementwise operators,
-/// normalisations, the counted operators, `Reshape` to a constant shape, `Flatten`, `Concat`, `DepthToSpace`,
-/// `Transpose`, `Squeeze`, `Unsqueeze` and `Slice` by constants without steps; those of other operators are taken from `value_info`.
+/// Shapes are derived from the inputs' and the initializers' through the operators of common vision and speech
+/// networks, also where a shape is itself computed from shapes;
+/// those of other operators are taken from `value_info`.
 ///
 /// # Errors
 /// [`OnnxError::UnknownShape`], [`OnnxError::UnboundSymbol`] or [`OnnxError::InputShape`] naming the node or input
@@ -43,29 +44,60 @@ pub struct Cost {
 /// bits; [`OnnxError::NoGraph`].
 pub fn cost(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Cost, OnnxError> {
     let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
-    let functions: Functions<'_> =
-        model.functions.iter().map(|function| (function.name(), function.domain())).collect();
+    let functions = functions(model);
     let mut shapes = Shapes::new(graph, symbols);
-    let mut macs = 0_u64;
+    let (mut sum, mut parameters) = (0_u64, parameters(graph)?);
     for node in &graph.node {
-        if hides_counted(node, &functions) {
-            return Err(OnnxError::Nested { op: node.op_type().to_owned(), node: label(node).to_owned() });
-        }
         shapes.infer(node);
-        if is_counted(node) {
-            let sum = node_macs(node, &shapes)?.and_then(|count| macs.checked_add(count));
-            macs = sum.ok_or_else(|| OnnxError::BadSize { name: label(node).to_owned() })?;
-        }
+        let too_many = || OnnxError::BadSize { name: label(node).to_owned() };
+        sum = sum.checked_add(macs(node, &shapes, &functions)?).ok_or_else(too_many)?;
+        parameters = parameters.checked_add(stored_parameters(node)?).ok_or_else(too_many)?;
     }
-    Ok(Cost { parameters: parameters(graph)?, macs })
+    Ok(Cost { parameters, macs: sum })
+}
+
+/// The multiply-accumulates of one node, its shapes inferred.
+pub(crate) fn macs(
+    node: &NodeProto,
+    shapes: &Shapes<'_>,
+    functions: &Functions<'_>,
+) -> Result<u64, OnnxError> {
+    if hides_counted(node, functions) {
+        return Err(OnnxError::Nested { op: clipped(node.op_type()), node: clipped(label(node)) });
+    }
+    if !is_counted(node) {
+        return Ok(0);
+    }
+    node_macs(node, shapes)?.ok_or_else(|| OnnxError::BadSize { name: clipped(label(node)) })
+}
+
+/// Float elements that a `Constant` node holds.
+pub(crate) fn stored_parameters(node: &NodeProto) -> Result<u64, OnnxError> {
+    let stored = attribute(node, "value").and_then(|value| value.t.as_ref());
+    let is_constant = is_standard(node) && node.op_type() == "Constant";
+    match stored.filter(|tensor| is_constant && is_float(tensor.data_type())) {
+        Some(tensor) => {
+            elements(&tensor.dims).ok_or_else(|| OnnxError::BadSize { name: clipped(label(node)) })
+        }
+        None => Ok(0),
+    }
+}
+
+/// The float initializers by name and their elements.
+pub(crate) fn parameters_of(graph: &GraphProto) -> Result<Vec<(&str, u64)>, OnnxError> {
+    let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
+    let floats = graph.initializer.iter().chain(sparse).filter(|tensor| is_float(tensor.data_type()));
+    let sized = floats.map(|tensor| {
+        let count =
+            elements(&tensor.dims).ok_or_else(|| OnnxError::BadSize { name: clipped(tensor.name()) })?;
+        Ok((tensor.name(), count))
+    });
+    sized.collect()
 }
 
 fn parameters(graph: &GraphProto) -> Result<u64, OnnxError> {
-    let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
-    let floats = graph.initializer.iter().chain(sparse).filter(|tensor| is_float(tensor.data_type()));
-    floats.into_iter().try_fold(0_u64, |sum, tensor| {
-        let count = elements(&tensor.dims).and_then(|count| sum.checked_add(count));
-        count.ok_or_else(|| OnnxError::BadSize { name: tensor.name().to_owned() })
+    parameters_of(graph)?.into_iter().try_fold(0_u64, |sum, (name, count)| {
+        sum.checked_add(count).ok_or_else(|| OnnxError::BadSize { name: clipped(name) })
     })
 }
 
@@ -89,7 +121,11 @@ fn is_counted(node: &NodeProto) -> bool {
 }
 
 /// Names and domains of the functions that the model defines.
-type Functions<'a> = HashSet<(&'a str, &'a str)>;
+pub(crate) type Functions<'a> = HashSet<(&'a str, &'a str)>;
+
+pub(crate) fn functions(model: &ModelProto) -> Functions<'_> {
+    model.functions.iter().map(|function| (function.name(), function.domain())).collect()
+}
 
 fn hides_counted(node: &NodeProto, functions: &Functions<'_>) -> bool {
     let inside = |inner: &NodeProto| is_counted(inner) || hides_counted(inner, functions);

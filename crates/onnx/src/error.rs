@@ -14,6 +14,14 @@ pub enum OnnxError {
     /// The graph declares no output.
     #[error("the model's graph declares no output: declare at least one")]
     NoOutput,
+    /// The model's operators are older than those known here.
+    #[error(
+        "the model speaks operator set {version}: convert it to 7 or newer, as `onnx.version_converter` does"
+    )]
+    OldOperators {
+        /// The version of the standard operator set.
+        version: i64,
+    },
     /// An initializer's values do not fill its dimensions.
     #[error("initializer `{tensor}` has dimensions {dims:?} but {found} values: make them agree")]
     InitializerSize {
@@ -67,15 +75,71 @@ pub enum OnnxError {
     },
     /// The decoder half would need more than the tensor of the cut.
     #[error(
-        "a cut at `{tensor}` does not separate the model: beyond it {} also needed; cut where one tensor carries \
-         everything",
-        listed(crossing)
+        "a cut at `{tensor}` does not separate the model: beyond it {} also needed{}; cut where one tensor carries \
+         everything, or at all tensors that cross",
+        listed(crossing),
+        named_inputs(inputs)
     )]
     CrossedCut {
         /// The name asked for.
         tensor: String,
         /// The other tensors that cross the cut, in alphabetical order.
         crossing: Vec<String>,
+        /// Those of them that are inputs of the model, which the decoder has no way to get.
+        inputs: Vec<String>,
+    },
+    /// A tensor is named twice.
+    #[error("the cut names `{tensor}` twice: name each tensor once")]
+    RepeatedCut {
+        /// The name asked for.
+        tensor: String,
+    },
+    /// A tensor of the cut that the others make superfluous.
+    #[error("beyond the cut nothing reads `{tensor}`: leave it out, the other tensors suffice")]
+    UnusedCut {
+        /// The name asked for.
+        tensor: String,
+    },
+    /// No single tensor separates the inputs from the outputs.
+    #[error(
+        "no single tensor separates the model's inputs from its outputs: at the narrowest place, after node `{node}` \
+         ({op}), {} cross: {}{}; cut at all of them, where none is an input or an output of the model, or \
+         export a part of the model",
+        count,
+        quoted(crossing),
+        whole_bodies(bodies)
+    )]
+    NoCut {
+        /// The node after which the fewest tensors cross, or its first output if it has no name.
+        node: String,
+        /// Its operator.
+        op: String,
+        /// How many tensors cross there.
+        count: usize,
+        /// Their names, at most ten.
+        crossing: Vec<String>,
+        /// Nodes with graphs of their own, which stay whole, at most ten.
+        bodies: Vec<String>,
+    },
+    /// No cut keeps a budget.
+    #[error("none of the {candidates} cuts has {limit}: raise the limit{hint}")]
+    NoCutWithin {
+        /// What was asked for.
+        limit: String,
+        /// How many cuts there are.
+        candidates: usize,
+        /// What else may help.
+        hint: String,
+    },
+    /// A tensor's values in another file cannot be had.
+    #[error("the values of tensor `{tensor}` are in another file, {location:?}: {reason}")]
+    ExternalData {
+        /// The tensor.
+        tensor: String,
+        /// The file that it names.
+        location: String,
+        /// Why.
+        reason: String,
     },
     /// An output of the model is not computed from the tensor of the cut.
     #[error(
@@ -136,7 +200,22 @@ pub enum OnnxError {
     },
 }
 
+fn named_inputs(inputs: &[String]) -> String {
+    match inputs {
+        [] => String::new(),
+        [one] => format!(" (`{one}` is an input of the model, which only the encoder gets)"),
+        more => format!(" ({} are inputs of the model, which only the encoder gets)", quoted(more)),
+    }
+}
+
+fn whole_bodies(nodes: &[String]) -> String {
+    if nodes.is_empty() { String::new() } else { format!(" (graphs inside {} are not cut)", quoted(nodes)) }
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
 fn listed(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    format!("{} {}", quoted.join(", "), if names.len() == 1 { "is" } else { "are" })
+    format!("{} {}", quoted(names), if names.len() == 1 { "is" } else { "are" })
 }

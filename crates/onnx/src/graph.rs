@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::{
     OnnxError,
-    proto::{AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto},
+    proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto},
 };
 
 /// Standard operators that give other values on every run, so that two copies of one disagree.
@@ -77,9 +77,14 @@ impl<'a> Graph<'a> {
         needs
     }
 
-    /// The tensor and all that are computed from it.
-    pub(crate) fn downstream(&self, tensor: &'a str) -> HashSet<&'a str> {
-        let mut found = HashSet::from([tensor]);
+    /// What the node reads: its inputs and what its bodies capture.
+    pub(crate) fn reads(&self, node: usize) -> &[&'a str] {
+        &self.reads[node]
+    }
+
+    /// The tensors and all that are computed from them.
+    pub(crate) fn downstream(&self, tensors: &[&'a str]) -> HashSet<&'a str> {
+        let mut found: HashSet<&str> = tensors.iter().copied().collect();
         for (node, reads) in self.proto.node.iter().zip(&self.reads) {
             if reads.iter().any(|read| found.contains(read)) {
                 found.extend(outputs(node));
@@ -112,6 +117,15 @@ impl<'a> Graph<'a> {
             Some(_) => Err(OnnxError::DuplicateTensor { tensor: tensor.to_owned() }),
             None => Ok(()),
         }
+    }
+}
+
+/// The graph of a model whose operators mean what they mean since version 7, where broadcasting became implicit.
+pub(crate) fn graph_of(model: &ModelProto) -> Result<&GraphProto, OnnxError> {
+    let standard = model.opset_import.iter().find(|set| matches!(set.domain(), "" | "ai.onnx"));
+    match standard.and_then(|set| set.version) {
+        Some(version @ ..7) => Err(OnnxError::OldOperators { version }),
+        _ => model.graph.as_ref().ok_or(OnnxError::NoGraph),
     }
 }
 

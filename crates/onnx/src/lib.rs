@@ -5,9 +5,13 @@
 //!                                                                             └─cost──► parameters, MACs
 //! ```
 //!
+//! A model from elsewhere: [`internalise`] brings its external data in, [`inputs`] says what it reads, [`cuts`] where
+//! it can be cut and what the halves cost, [`pick`] which cut is best, and [`split_at`] cuts.
+//!
 //! [`proto`] holds every message of the format, so a model that is decoded and encoded again loses nothing. The
 //! functions here take models from anywhere: they return an [`OnnxError`] for what they cannot handle and never
-//! panic. Nothing is executed, and no file is opened: weights in external files keep pointing at them.
+//! panic. Nothing is executed, and no file is opened: weights in external files keep pointing at them until they are
+//! brought in.
 //!
 //! ```
 //! use lopside_onnx::{Cost, GraphBuilder, cost, decode, encode, split};
@@ -32,14 +36,21 @@
 
 mod builder;
 mod cost;
+mod cuts;
 mod error;
+mod external;
+mod fold;
 mod graph;
+mod inputs;
 mod model;
+mod pick;
 mod rules;
 mod shapes;
 mod split;
+mod symbolic;
 #[cfg(test)]
 mod testing;
+mod types;
 
 /// The messages of the ONNX format, generated from `onnx.proto`. Optional fields are `Option`s with a getter of the
 /// same name that gives the default in place of `None`.
@@ -50,6 +61,11 @@ pub mod proto {
 
 pub use builder::{Attribute, Dim, GraphBuilder, IR_VERSION, OPSET};
 pub use cost::{Cost, cost};
+pub use cuts::{Cut, HalfCost, cuts};
 pub use error::OnnxError;
+pub use external::{Read, internalise};
+pub use inputs::{Input, inputs, set_input_dims};
 pub use model::{decode, encode, metadata, set_metadata};
-pub use split::split;
+pub use pick::{Budget, pick, ranked};
+pub use split::{split, split_at};
+pub use symbolic::Extent;

@@ -2,6 +2,12 @@
 //!
 //! Extents, strides and pads come from files, so all arithmetic is checked: what does not fit has no shape.
 
+pub(crate) mod layout;
+mod recurrent;
+mod resample;
+pub(crate) mod values;
+
+use self::recurrent::Recurrence;
 use crate::{
     OnnxError,
     graph::attribute,
@@ -17,7 +23,8 @@ pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Sha
         "MatMul" => matmul(input(0)?, input(1)?),
         "Conv" => Window::new(node, input(0)?, input(1)?).and_then(|window| window.conv()),
         "ConvTranspose" => Window::new(node, input(0)?, input(1)?).and_then(|window| window.transposed()),
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "Mean" => {
+        "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Pow" | "Min" | "Max" | "Sum" | "Mean" | "And" | "Or"
+        | "Xor" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Where" => {
             let inputs: Vec<&[u64]> = (0..node.input.len()).map(input).collect::<Result<_, _>>()?;
             broadcast(&inputs)
         }
@@ -32,21 +39,34 @@ pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Sha
             attribute(node, "axis").and_then(|axis| concat(&inputs, axis.i()))
         }
         "DepthToSpace" => depth_to_space(input(0)?, int(node, "blocksize", 0)),
-        "Transpose" => transpose(input(0)?, attribute(node, "perm").map(|perm| perm.ints.as_slice())),
-        "Squeeze" => squeeze(input(0)?, axes(node, shapes)),
-        "Unsqueeze" => {
-            let from = input(0)?;
-            axes(node, shapes).and_then(|axes| unsqueeze(from, axes))
-        }
         "GRU" | "LSTM" | "RNN" => Recurrence::new(node, input(0)?, input(2)?).map(|found| found.states()),
-        "Slice" => {
-            let lists = [1, 2, 3].map(|index| shapes.integers(node, index));
-            let from = input(0)?;
-            // Without axes all are meant, and with steps not every element is taken; neither has been needed.
-            let [Some(starts), Some(ends), Some(axes)] = lists else { return Ok(None) };
-            if node.input.len() == 4 { slice(from, starts, ends, axes) } else { None }
-        }
         op if keeps_shape(op) => Some(input(0)?.to_vec()),
+        op => rearranged(op, node, shapes)?,
+    })
+}
+
+/// The shape of what an operator without arithmetic of its own makes.
+fn rearranged(op: &str, node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Shape>, OnnxError> {
+    let input = |index| shapes.input(node, index);
+    Ok(match op {
+        "Split" => input(0).map(|_| layout::split(node, shapes)?.first().cloned())?,
+        "Transpose" => layout::transpose(node, input(0)?),
+        "Squeeze" => layout::squeeze(node, shapes, input(0)?),
+        "Unsqueeze" => layout::unsqueeze(node, shapes, input(0)?),
+        "Slice" => layout::slice(node, shapes, input(0)?),
+        "Pad" => layout::pad(node, shapes, input(0)?),
+        "Gather" => layout::gather(node, input(0)?, input(1)?),
+        "SpaceToDepth" => layout::space_to_depth(node, input(0)?),
+        "Shape" => input(0).map(|_| values::output(node, shapes).map(|values| vec![values.len() as u64]))?,
+        "Size" => input(0).map(|_| Some(Vec::new()))?,
+        "ConstantOfShape" => shapes.integers(node, 0).and_then(layout::extents),
+        "Expand" => input(0).map(|from| layout::expand(from, shapes.integers(node, 1)?))?,
+        "Tile" => input(0).map(|from| layout::tile(from, shapes.integers(node, 1)?))?,
+        "MaxPool" | "AveragePool" | "LpPool" => resample::pool(node, input(0)?),
+        "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => resample::global_pool(input(0)?),
+        "Resize" | "Upsample" => resample::resize(node, shapes, input(0)?),
+        "ArgMax" | "ArgMin" => layout::reduce(node, shapes, input(0)?),
+        op if op.starts_with("Reduce") => layout::reduce(node, shapes, input(0)?),
         _ => None,
     })
 }
@@ -60,6 +80,10 @@ pub(crate) fn later_output(
     let last_states = match node.op_type() {
         "GRU" | "RNN" => 1..=1,
         "LSTM" => 1..=2,
+        "Split" => {
+            let parts = shapes.input(node, 0).map(|_| layout::split(node, shapes))?;
+            return Ok(parts.and_then(|parts| parts.get(index).cloned()));
+        }
         _ => return Ok(None),
     };
     let recurrence = Recurrence::new(node, shapes.input(node, 0)?, shapes.input(node, 2)?);
@@ -77,7 +101,7 @@ fn keeps_shape(op: &str) -> bool {
     let elementwise = matches!(
         op,
         "Abs" | "Cast" | "Ceil" | "Celu" | "Clip" | "Cos" | "DequantizeLinear" | "Dropout" | "Elu" | "Erf" | "Exp"
-        | "Floor" | "Gelu" | "HardSigmoid" | "HardSwish" | "Identity" | "LeakyRelu" | "Log" | "Mish" | "Neg"
+        | "Floor" | "Gelu" | "HardSigmoid" | "HardSwish" | "Identity" | "LeakyRelu" | "Log" | "Mish" | "Neg" | "Not"
         | "PRelu" | "QuantizeLinear" | "Reciprocal" | "Relu" | "Round" | "Selu" | "Sigmoid" | "Sign" | "Sin"
         | "Softplus" | "Softsign" | "Sqrt" | "Tanh" | "ThresholdedRelu"
     );
@@ -125,108 +149,6 @@ fn broadcast(shapes: &[&[u64]]) -> Option<Shape> {
         }
     }
     Some(out)
-}
-
-/// Starts and ends count from the end when negative and are clamped to the extent.
-fn slice(from: &[u64], starts: &[i64], ends: &[i64], axes: &[i64]) -> Option<Shape> {
-    let mut out = from.to_vec();
-    if starts.len() != ends.len() || starts.len() != axes.len() {
-        return None;
-    }
-    for ((&start, &end), &axis) in starts.iter().zip(ends).zip(axes) {
-        let axis = if axis < 0 { axis.checked_add(from.len() as i64)? } else { axis };
-        let axis = usize::try_from(axis).ok()?;
-        let extent = i64::try_from(*from.get(axis)?).ok()?;
-        let place = |at: i64| if at < 0 { at.saturating_add(extent).max(0) } else { at.min(extent) };
-        out[axis] = place(end).saturating_sub(place(start)).max(0) as u64;
-    }
-    Some(out)
-}
-
-/// Without an order the axes are reversed.
-fn transpose(from: &[u64], order: Option<&[i64]>) -> Option<Shape> {
-    let Some(order) = order else { return Some(from.iter().rev().copied().collect()) };
-    let mut seen = vec![false; from.len()];
-    let mut take = |&axis: &i64| {
-        let axis = usize::try_from(axis).ok()?;
-        let fresh = !std::mem::replace(seen.get_mut(axis)?, true);
-        fresh.then(|| from[axis])
-    };
-    if order.len() == from.len() { order.iter().map(&mut take).collect() } else { None }
-}
-
-/// Without axes every extent of 1 goes.
-fn squeeze(from: &[u64], axes: Option<&[i64]>) -> Option<Shape> {
-    let Some(axes) = axes else { return Some(from.iter().copied().filter(|&extent| extent != 1).collect()) };
-    let mut gone = vec![false; from.len()];
-    for &axis in axes {
-        let axis = place_of(axis, from.len())?;
-        gone[axis] = *from.get(axis)? == 1;
-        if !gone[axis] {
-            return None;
-        }
-    }
-    Some(from.iter().zip(gone).filter(|(_, gone)| !gone).map(|(&extent, _)| extent).collect())
-}
-
-fn unsqueeze(from: &[u64], axes: &[i64]) -> Option<Shape> {
-    let rank = from.len().checked_add(axes.len()).filter(|&rank| rank <= MAX_RANK)?;
-    let mut fresh = vec![false; rank];
-    for &axis in axes {
-        if std::mem::replace(&mut fresh[place_of(axis, rank)?], true) {
-            return None;
-        }
-    }
-    let mut rest = from.iter().copied();
-    fresh.into_iter().map(|fresh| if fresh { Some(1) } else { rest.next() }).collect()
-}
-
-/// The axis that a number, which counts from the end when negative, stands for.
-fn place_of(axis: i64, rank: usize) -> Option<usize> {
-    let axis = if axis < 0 { axis.checked_add(rank as i64)? } else { axis };
-    usize::try_from(axis).ok().filter(|&axis| axis < rank)
-}
-
-/// The axes of a `Squeeze` or `Unsqueeze`: an input since operator set 13, an attribute before.
-fn axes<'a>(node: &'a NodeProto, shapes: &'a Shapes<'_>) -> Option<&'a [i64]> {
-    shapes.integers(node, 1).or_else(|| attribute(node, "axes").map(|axes| axes.ints.as_slice()))
-}
-
-/// A recurrent layer: input `[steps, n, in]`, or `[n, steps, in]` where `layout` is 1, and recurrent weights
-/// `[directions, gates · units, units]`.
-struct Recurrence {
-    steps: u64,
-    batch: u64,
-    directions: u64,
-    units: u64,
-    batch_first: bool,
-}
-
-impl Recurrence {
-    fn new(node: &NodeProto, x: &[u64], recurrent: &[u64]) -> Option<Self> {
-        let (&[first, second, _], &[directions, _, units]) = (x, recurrent) else { return None };
-        let batch_first = int(node, "layout", 0) != 0;
-        let (steps, batch) = if batch_first { (second, first) } else { (first, second) };
-        Some(Self { steps, batch, directions, units, batch_first })
-    }
-
-    /// The states of all steps.
-    fn states(&self) -> Shape {
-        if self.batch_first {
-            vec![self.batch, self.steps, self.directions, self.units]
-        } else {
-            vec![self.steps, self.directions, self.batch, self.units]
-        }
-    }
-
-    /// The last state.
-    fn last(&self) -> Shape {
-        if self.batch_first {
-            vec![self.batch, self.directions, self.units]
-        } else {
-            vec![self.directions, self.batch, self.units]
-        }
-    }
 }
 
 fn reshape(from: &[u64], target: &[i64], allow_zero: bool) -> Option<Shape> {
@@ -320,6 +242,21 @@ impl<'a> Window<'a> {
         self.shape(self.weight[0], extents)
     }
 
+    /// [`conv`](Self::conv) with a last window that may reach beyond the end, but not start there.
+    fn rounded_up(&self) -> Option<Shape> {
+        let mut out = self.conv()?;
+        for axis in 0..self.x.len() - 2 {
+            let (size, stride) = (self.size(axis)?, self.stride(axis)?);
+            let room = size.checked_add(self.pads(axis)?)?.checked_sub(self.reach(axis)?)?;
+            let next = i64::try_from(out[axis + 2]).ok()?.checked_mul(stride)?;
+            let begin = self.list("pads", axis, 0)?;
+            if !self.is_same() && room % stride != 0 && next < size.checked_add(begin)? {
+                out[axis + 2] += 1;
+            }
+        }
+        Some(out)
+    }
+
     /// `x [n, c, …]`, weight `[c, m / groups, …]`.
     fn transposed(&self) -> Option<Shape> {
         if self.weight[0] != self.x[1] || !self.weight[0].is_multiple_of(self.groups) {
@@ -385,7 +322,7 @@ impl<'a> Window<'a> {
     }
 }
 
-fn int(node: &NodeProto, name: &str, default: i64) -> i64 {
+pub(super) fn int(node: &NodeProto, name: &str, default: i64) -> i64 {
     attribute(node, name).map_or(default, AttributeProto::i)
 }
 
@@ -489,7 +426,7 @@ mod tests {
         let transpose = |order: &[i64]| shape("Transpose", &[&[2, 3, 4]], None, &[ints("perm", order)]);
         assert_eq!(transpose(&[1, 0, 2]), Some(vec![3, 2, 4]));
         assert_eq!(shape("Transpose", &[&[2, 3, 4]], None, &[]), Some(vec![4, 3, 2]));
-        for wrong in [&[0, 1][..], &[0, 0, 1], &[0, 1, 3], &[0, 1, -1]] {
+        for wrong in [&[0, 1][..], &[0, 0, 1], &[0, 1, 3], &[0, 1, -4]] {
             assert_eq!(transpose(wrong), None, "{wrong:?}");
         }
         let squeeze = |axes: &[i64]| shape("Squeeze", &[&[1, 3, 1]], Some(axes), &[]);

@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use crate::{
     OnnxError,
     graph::{attribute, is_standard, label, outputs},
-    proto::{
-        GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
-        tensor_shape_proto::dimension, type_proto,
-    },
+    proto::{GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto},
     rules,
 };
 
 /// More dimensions than any real tensor has. Shapes are copied from node to node, so a file must not set their size.
 pub(crate) const MAX_RANK: usize = 64;
+
+/// The longest list of values that is followed: shapes, axes and scales are short.
+pub(crate) const MAX_VALUES: usize = 1024;
 
 /// Dimensions, slowest first.
 pub(crate) type Shape = Vec<u64>;
@@ -23,8 +23,10 @@ pub(crate) struct Shapes<'a> {
     found: HashMap<&'a str, Result<Shape, OnnxError>>,
     /// The shapes that the graph declares for tensors between inputs and outputs.
     declared: HashMap<&'a str, Shape>,
-    /// The values of constant integers, which are other nodes' shapes.
+    /// The values of few integers, which are other nodes' shapes.
     integers: HashMap<&'a str, Vec<i64>>,
+    /// The values of few constant floats, which are other nodes' scales.
+    floats: HashMap<&'a str, Vec<f32>>,
 }
 
 impl<'a> Shapes<'a> {
@@ -32,7 +34,8 @@ impl<'a> Shapes<'a> {
     pub(crate) fn new(graph: &'a GraphProto, symbols: &[(&str, i64)]) -> Self {
         let known = graph.value_info.iter().chain(&graph.output);
         let declared = known.filter_map(|info| Some((info.name(), declared(info, symbols).ok()?))).collect();
-        let mut shapes = Self { found: HashMap::new(), declared, integers: HashMap::new() };
+        let mut shapes =
+            Self { found: HashMap::new(), declared, integers: HashMap::new(), floats: HashMap::new() };
         for input in &graph.input {
             shapes.found.insert(input.name(), self::declared(input, symbols));
         }
@@ -57,6 +60,11 @@ impl<'a> Shapes<'a> {
             };
             self.found.insert(output, shape);
         }
+        if is_standard(node)
+            && let (Some(name), Some(values)) = (outputs(node).next(), rules::values::output(node, self))
+        {
+            self.integers.insert(name, values);
+        }
     }
 
     /// The shape of the node's input of this index.
@@ -71,7 +79,17 @@ impl<'a> Shapes<'a> {
         self.get(node, name)
     }
 
-    /// The values of the node's input of this index, if they are constant integers.
+    /// The shape of a tensor, or why it is not known; `None` for one that nothing has defined so far.
+    pub(crate) fn of(&self, tensor: &str) -> Option<&Result<Shape, OnnxError>> {
+        self.found.get(tensor)
+    }
+
+    /// The values of the node's input of this index, if they are few constant floats.
+    pub(crate) fn floats(&self, node: &NodeProto, index: usize) -> Option<&[f32]> {
+        self.floats.get(node.input.get(index)?.as_str()).map(Vec::as_slice)
+    }
+
+    /// The values of the node's input of this index, if they are few and known integers.
     pub(crate) fn integers(&self, node: &NodeProto, index: usize) -> Option<&[i64]> {
         self.integers.get(node.input.get(index)?.as_str()).map(Vec::as_slice)
     }
@@ -80,7 +98,7 @@ impl<'a> Shapes<'a> {
         match self.found.get(name) {
             Some(Ok(shape)) => Ok(shape),
             Some(Err(error)) => Err(error.clone()),
-            None => Err(OnnxError::UndefinedTensor { tensor: name.to_owned(), node: label(node).to_owned() }),
+            None => Err(OnnxError::UndefinedTensor { tensor: clipped(name), node: clipped(label(node)) }),
         }
     }
 
@@ -100,8 +118,10 @@ impl<'a> Shapes<'a> {
     /// Notes a constant tensor's shape, and its values if they may be a shape.
     fn constant(&mut self, name: &'a str, tensor: &TensorProto) {
         self.found.insert(name, dims(name, &tensor.dims));
-        if tensor.data_type() == DataType::Int64 as i32 {
-            self.integers.insert(name, values(tensor));
+        if let Some(values) = rules::values::stored(tensor) {
+            self.integers.insert(name, values);
+        } else if let Some(values) = rules::values::stored_floats(tensor) {
+            self.floats.insert(name, values);
         }
     }
 
@@ -116,7 +136,11 @@ impl<'a> Shapes<'a> {
             return Some(Ok(vec![list.ints.len() as u64]));
         }
         if let Some(list) = attribute(node, "value_floats") {
+            self.floats.insert(name, list.floats.clone());
             return Some(Ok(vec![list.floats.len() as u64]));
+        }
+        if let Some(value) = attribute(node, "value_int") {
+            self.integers.insert(name, vec![value.i()]);
         }
         let scalar = ["value_int", "value_float"].iter().any(|kind| attribute(node, kind).is_some());
         scalar.then(|| Ok(Vec::new()))
@@ -124,39 +148,58 @@ impl<'a> Shapes<'a> {
 }
 
 fn unknown(node: &NodeProto) -> OnnxError {
-    OnnxError::UnknownShape { op: node.op_type().to_owned(), node: label(node).to_owned() }
+    OnnxError::UnknownShape { op: clipped(node.op_type()), node: clipped(label(node)) }
 }
 
 fn dims(name: &str, dims: &[i64]) -> Result<Shape, OnnxError> {
     let shape: Option<Shape> = dims.iter().map(|&dim| u64::try_from(dim).ok()).collect();
     let shape = shape.filter(|shape| shape.len() <= MAX_RANK);
-    shape.ok_or_else(|| OnnxError::BadSize { name: name.to_owned() })
+    shape.ok_or_else(|| OnnxError::BadSize { name: clipped(name) })
 }
 
 fn declared(info: &ValueInfoProto, symbols: &[(&str, i64)]) -> Result<Shape, OnnxError> {
-    let no_shape = || OnnxError::InputShape { tensor: info.name().to_owned() };
-    let value = info.r#type.as_ref().and_then(|kind| kind.value.as_ref()).ok_or_else(no_shape)?;
-    let type_proto::Value::TensorType(tensor) = value else {
-        return Err(no_shape());
-    };
-    let shape = tensor.shape.as_ref().filter(|shape| shape.dim.len() <= MAX_RANK).ok_or_else(no_shape)?;
-    let extents = shape.dim.iter().map(|dim| match &dim.value {
-        // Some exporters write -1 for "any".
-        Some(dimension::Value::DimValue(extent)) => u64::try_from(*extent).map_err(|_| no_shape()),
-        Some(dimension::Value::DimParam(symbol)) => {
-            let bound = symbols.iter().find(|(name, _)| name == symbol);
+    let dims = declared_dims(info).ok_or_else(|| OnnxError::InputShape { tensor: clipped(info.name()) })?;
+    let extents = dims.into_iter().map(|dim| match dim {
+        DeclaredDim::Fixed(extent) => Ok(extent),
+        DeclaredDim::Open(symbol) => {
+            let bound = symbols.iter().find(|(name, _)| *name == symbol);
             bound.and_then(|(_, extent)| u64::try_from(*extent).ok()).ok_or_else(|| {
-                OnnxError::UnboundSymbol { tensor: info.name().to_owned(), symbol: symbol.clone() }
+                OnnxError::UnboundSymbol { tensor: clipped(info.name()), symbol: clipped(&symbol) }
             })
         }
-        None => Err(no_shape()),
     });
     extents.collect()
 }
 
-fn values(tensor: &TensorProto) -> Vec<i64> {
-    if !tensor.int64_data.is_empty() {
-        return tensor.int64_data.clone();
+/// One dimension as a model declares it.
+pub(crate) enum DeclaredDim {
+    /// Always this number.
+    Fixed(u64),
+    /// Any number. Its symbol, or `INPUT.AXIS` for one without a symbol of its own.
+    Open(String),
+}
+
+/// The declared dimensions of a tensor; `None` where there are none, more than 64, or it is no tensor.
+pub(crate) fn declared_dims(info: &ValueInfoProto) -> Option<Vec<DeclaredDim>> {
+    let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref()?.value.as_ref() else {
+        return None;
+    };
+    let shape = tensor.shape.as_ref().filter(|shape| shape.dim.len() <= MAX_RANK)?;
+    let dims = shape.dim.iter().enumerate().map(|(axis, dim)| match &dim.value {
+        Some(dimension::Value::DimValue(extent @ 0..)) => DeclaredDim::Fixed(extent.unsigned_abs()),
+        Some(dimension::Value::DimParam(symbol)) if !matches!(symbol.as_str(), "" | "?") => {
+            DeclaredDim::Open(symbol.clone())
+        }
+        // Some exporters write -1 or "?" for "any", and mean another one each time.
+        _ => DeclaredDim::Open(format!("{}.{axis}", info.name())),
+    });
+    Some(dims.collect())
+}
+
+/// A name for a message. A file may hold one of any length, and an error goes with every tensor it concerns.
+pub(crate) fn clipped(name: &str) -> String {
+    match name.char_indices().nth(200) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
     }
-    tensor.raw_data().as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
 }

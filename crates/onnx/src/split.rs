@@ -1,4 +1,4 @@
-//! One model cut in two at a tensor.
+//! One model cut in two, at one tensor or at several.
 //!
 //! ```text
 //! inputs ──encoder──► at        at ──decoder──► outputs
@@ -14,44 +14,81 @@ use std::collections::BTreeSet;
 
 use crate::{
     OnnxError,
-    builder::float_value,
-    graph::{Graph, Needs, Origin},
-    proto::{GraphProto, ModelProto, StringStringEntryProto, ValueInfoProto},
+    builder::{Dim, float_value},
+    fold::folded,
+    graph::{Graph, Needs, Origin, graph_of},
+    proto::{
+        GraphProto, ModelProto, StringStringEntryProto, ValueInfoProto,
+        tensor_shape_proto::{Dimension, dimension},
+        type_proto,
+    },
+    symbolic::{Extent, Extents},
+    types::Types,
 };
 
 /// Cuts a model at the tensor `at` into an encoder with `at` as its only output and a decoder with `at` as its only
-/// data input and the model's outputs.
+/// data input and the model's outputs: [`split_at`] with one tensor.
 ///
-/// The type of `at` is taken from the graph's `value_info`; without one it is `f32` of any shape, which runtimes take
-/// but ONNX's own checker does not.
+/// # Errors
+/// Those of [`split_at`].
+pub fn split(model: &ModelProto, at: &str) -> Result<(ModelProto, ModelProto), OnnxError> {
+    split_at(model, &[at])
+}
+
+/// Cuts a model at several tensors, which together must be all that its second half needs. They become the encoder's
+/// outputs and the decoder's data inputs, in this order: the first is the base layer, the others enhance it.
+///
+/// The type and shape of a tensor are taken from the graph's `value_info`; without one they are derived from the
+/// operators before it: `f32` where they do not tell, and of any shape, which runtimes take but ONNX's own checker
+/// does not.
 ///
 /// Versions, operator sets, functions, metadata and what is known of the tensors kept go to both halves; training
 /// information, which refers to the whole graph, to none. Bodies of `If`, `Loop` and `Scan` stay whole, and what
 /// they capture counts as their node's input. Inputs that are initializers too, as before IR version 4, count as
-/// initializers.
+/// initializers. A `Shape` that the model's declared dimensions decide becomes a constant.
 ///
 /// # Errors
 /// [`OnnxError::UnknownTensor`], [`OnnxError::CutAtInput`], [`OnnxError::CutAtConstant`] or
-/// [`OnnxError::CutAtOutput`] when `at` is no tensor between the inputs and the outputs;
-/// [`OnnxError::IndependentOutput`] when an output is not computed from `at`; [`OnnxError::CrossedCut`] when the
-/// outputs need anything else that is computed before `at` or is an input of the model; [`OnnxError::NoGraph`],
-/// [`OnnxError::NoOutput`], [`OnnxError::DuplicateTensor`] or [`OnnxError::UndefinedTensor`] for a malformed model.
-pub fn split(model: &ModelProto, at: &str) -> Result<(ModelProto, ModelProto), OnnxError> {
-    let proto = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
-    let graph = Graph::new(proto)?;
-    check_tensor(&graph, at)?;
+/// [`OnnxError::CutAtOutput`] when one of `at` is no tensor between the inputs and the outputs, or there is none;
+/// [`OnnxError::RepeatedCut`] for one given twice; [`OnnxError::IndependentOutput`] when an output is computed from
+/// none of them; [`OnnxError::CrossedCut`] when the outputs need anything else that is computed before the cut or is
+/// an input of the model; [`OnnxError::UnusedCut`] for one that the others make superfluous;
+/// [`OnnxError::OldOperators`], [`OnnxError::NoGraph`], [`OnnxError::NoOutput`], [`OnnxError::DuplicateTensor`] or
+/// [`OnnxError::UndefinedTensor`] for a malformed model.
+pub fn split_at(model: &ModelProto, at: &[&str]) -> Result<(ModelProto, ModelProto), OnnxError> {
+    let proto = folded(graph_of(model)?);
+    let graph = Graph::new(&proto)?;
+    check_tensors(&graph, at)?;
     check_outputs(&graph, at)?;
 
-    let encoder = graph.needs(std::iter::once(at), &[]);
+    let encoder = graph.needs(at.iter().copied(), &[]);
+    if !encoder.tensors.iter().any(|tensor| graph.origin(tensor) == Some(Origin::Input)) {
+        return Err(OnnxError::CutAtConstant { tensor: joined(at) });
+    }
     let before_cut: Vec<bool> =
         encoder.nodes.iter().enumerate().map(|(node, &used)| used && !graph.is_constant(node)).collect();
     let decoder = graph.needs(proto.output.iter().map(ValueInfoProto::name), &before_cut);
     check_crossing(&graph, at, &decoder, &before_cut)?;
 
-    let latent = latent_info(proto, at);
-    let encoder = half(proto, &encoder, None, vec![latent.clone()]);
-    let decoder = half(proto, &decoder, Some(&latent), proto.output.clone());
+    let types = Types::new(&proto);
+    let extents = Extents::new(&proto, &[], at);
+    let latents: Vec<_> = at.iter().map(|at| latent_info(&proto, at, &types, &extents)).collect();
+    let encoder = half(&proto, &encoder, &[], latents.clone());
+    let decoder = half(&proto, &decoder, &latents, proto.output.clone());
     Ok((with_graph(model, encoder), with_graph(model, decoder)))
+}
+
+fn check_tensors(graph: &Graph<'_>, at: &[&str]) -> Result<(), OnnxError> {
+    if at.is_empty() {
+        return Err(OnnxError::UnknownTensor { tensor: String::new() });
+    }
+    for (index, tensor) in at.iter().enumerate() {
+        check_tensor(graph, tensor)?;
+        if at[..index].contains(tensor) {
+            return Err(OnnxError::RepeatedCut { tensor: (*tensor).to_owned() });
+        }
+    }
+    Ok(())
 }
 
 fn check_tensor(graph: &Graph<'_>, at: &str) -> Result<(), OnnxError> {
@@ -68,47 +105,90 @@ fn check_tensor(graph: &Graph<'_>, at: &str) -> Result<(), OnnxError> {
     }
 }
 
-fn check_outputs(graph: &Graph<'_>, at: &str) -> Result<(), OnnxError> {
+fn check_outputs(graph: &Graph<'_>, at: &[&str]) -> Result<(), OnnxError> {
     if graph.proto.output.is_empty() {
         return Err(OnnxError::NoOutput);
     }
     let dependent = graph.downstream(at);
     match graph.proto.output.iter().find(|output| !dependent.contains(output.name())) {
         Some(output) => {
-            let (tensor, output) = (at.to_owned(), output.name().to_owned());
-            Err(OnnxError::IndependentOutput { tensor, output })
+            Err(OnnxError::IndependentOutput { tensor: joined(at), output: output.name().to_owned() })
         }
         None => Ok(()),
     }
 }
 
-/// Whether `at` is all that the decoder needs besides constants.
+/// Whether `at` is all that the decoder needs besides constants, and it needs all of it.
 fn check_crossing(
     graph: &Graph<'_>,
-    at: &str,
+    at: &[&str],
     decoder: &Needs<'_>,
     before_cut: &[bool],
 ) -> Result<(), OnnxError> {
+    let is_input = |tensor: &str| graph.origin(tensor) == Some(Origin::Input);
     let crosses = |tensor: &str| match graph.origin(tensor) {
         Some(Origin::Input) => true,
-        Some(Origin::Node(node)) => before_cut[node] && tensor != at,
+        Some(Origin::Node(node)) => before_cut[node] && !at.contains(&tensor),
         Some(Origin::Initializer) | None => false,
     };
     let crossing: Vec<String> =
         decoder.tensors.iter().filter(|tensor| crosses(tensor)).map(|&tensor| tensor.to_owned()).collect();
-    if crossing.is_empty() { Ok(()) } else { Err(OnnxError::CrossedCut { tensor: at.to_owned(), crossing }) }
+    if !crossing.is_empty() {
+        let inputs = crossing.iter().filter(|tensor| is_input(tensor)).cloned().collect();
+        return Err(OnnxError::CrossedCut { tensor: joined(at), crossing, inputs });
+    }
+    match at.iter().find(|tensor| !decoder.tensors.contains(*tensor)) {
+        Some(tensor) => Err(OnnxError::UnusedCut { tensor: (*tensor).to_owned() }),
+        None => Ok(()),
+    }
 }
 
-fn latent_info(graph: &GraphProto, at: &str) -> ValueInfoProto {
-    let known = graph.value_info.iter().find(|info| info.name() == at);
-    known.cloned().unwrap_or_else(|| float_value(at, None))
+fn joined(at: &[&str]) -> String {
+    at.join("`, `")
+}
+
+/// What is known of a tensor of the cut. Only symbols that the model has itself are written: runtimes take a symbol as
+/// the promise that all extents with it are equal.
+fn latent_info(graph: &GraphProto, at: &str, types: &Types<'_>, extents: &Extents<'_>) -> ValueInfoProto {
+    if let Some(known) = graph.value_info.iter().find(|info| info.name() == at) {
+        return known.clone();
+    }
+    let dim = |extent: &Extent| match extent {
+        Extent::Fixed(extent) => i64::try_from(*extent).map_or(Dim::Symbol(String::new()), Dim::Fixed),
+        Extent::Open { symbol, times: 1, over: 1, plus: 0 } if declares(graph, symbol) => {
+            Dim::Symbol(symbol.clone())
+        }
+        Extent::Open { .. } | Extent::Unknown => Dim::Symbol(String::new()),
+    };
+    let dims: Option<Vec<Dim>> = extents.of(at).map(|extents| extents.iter().map(dim).collect());
+    let mut info = float_value(at, dims.as_deref());
+    if let Some(type_proto::Value::TensorType(tensor)) =
+        info.r#type.as_mut().and_then(|kind| kind.value.as_mut())
+    {
+        tensor.elem_type = types.of(at).or(tensor.elem_type);
+        for dim in tensor.shape.iter_mut().flat_map(|shape| &mut shape.dim) {
+            dim.value = dim.value.take().filter(|value| *value != dimension::Value::DimParam(String::new()));
+        }
+    }
+    info
+}
+
+/// Whether an input has a dimension of this symbol.
+fn declares(graph: &GraphProto, symbol: &str) -> bool {
+    let dims = graph.input.iter().filter_map(|input| match input.r#type.as_ref()?.value.as_ref()? {
+        type_proto::Value::TensorType(tensor) => tensor.shape.as_ref(),
+        _ => None,
+    });
+    let is_it =
+        |dim: &Dimension| matches!(&dim.value, Some(dimension::Value::DimParam(name)) if name == symbol);
+    dims.flat_map(|shape| &shape.dim).any(is_it)
 }
 
 /// The graph of the needed nodes and tensors.
 fn half(
     graph: &GraphProto,
     needs: &Needs<'_>,
-    latent: Option<&ValueInfoProto>,
+    latents: &[ValueInfoProto],
     output: Vec<ValueInfoProto>,
 ) -> GraphProto {
     let used = |name: &str| needs.tensors.contains(name);
@@ -120,7 +200,7 @@ fn half(
         .map(StringStringEntryProto::value)
         .collect();
     let stored = |name: &str| used(name) || parameters.contains(name);
-    let declared: BTreeSet<&str> = latent.into_iter().chain(&output).map(ValueInfoProto::name).collect();
+    let declared: BTreeSet<&str> = latents.iter().chain(&output).map(ValueInfoProto::name).collect();
 
     let nodes = graph.node.iter().zip(&needs.nodes).filter(|(_, needed)| **needed);
     GraphProto {
@@ -132,7 +212,7 @@ fn half(
         }),
         doc_string: graph.doc_string.clone(),
         value_info: kept(&graph.value_info, |info| used(info.name()) && !declared.contains(info.name())),
-        input: latent.into_iter().cloned().chain(kept(&graph.input, |info| used(info.name()))).collect(),
+        input: latents.iter().cloned().chain(kept(&graph.input, |info| used(info.name()))).collect(),
         output,
         quantization_annotation,
         metadata_props: graph.metadata_props.clone(),
@@ -224,11 +304,18 @@ mod tests {
     }
 
     #[test]
-    fn an_undeclared_cut_is_float_of_any_shape() {
+    fn an_undeclared_cut_has_the_derived_shape() {
         let (encoder, decoder) = split(&testing::mlp(), "a1").unwrap();
-        assert_eq!(dims(&testing::graph(&encoder).output[0]), None);
-        assert_eq!(dims(&testing::graph(&decoder).input[0]), None);
+        let expected = Some(vec![DimValue::DimParam("batch".into()), DimValue::DimValue(256)]);
+        assert_eq!(dims(&testing::graph(&encoder).output[0]), expected);
+        assert_eq!(dims(&testing::graph(&decoder).input[0]), expected);
         assert_eq!(testing::graph(&decoder).value_info.len(), 1, "the latent's shape is still known");
+
+        let mut graph = chain();
+        graph.node("Mystery", &["b"], "z", &[]);
+        graph.relu("z", "y");
+        let (encoder, _) = split(&finished(graph), "z").unwrap();
+        assert_eq!(dims(&testing::graph(&encoder).output[0]), None);
     }
 
     #[test]
@@ -264,9 +351,14 @@ mod tests {
         let crossing = vec!["a".to_owned(), "x".to_owned()];
         assert_eq!(
             split(&finished(graph), "b"),
-            Err(OnnxError::CrossedCut { tensor: "b".into(), crossing: crossing.clone() })
+            Err(OnnxError::CrossedCut {
+                tensor: "b".into(),
+                crossing: crossing.clone(),
+                inputs: vec!["x".into()]
+            })
         );
-        let message = OnnxError::CrossedCut { tensor: "b".into(), crossing }.to_string();
+        let message =
+            OnnxError::CrossedCut { tensor: "b".into(), crossing, inputs: vec!["x".into()] }.to_string();
         assert!(message.contains("`b`") && message.contains("`a`, `x` are also needed"), "{message}");
     }
 
@@ -275,7 +367,11 @@ mod tests {
         let mut graph = chain();
         graph.input("temperature", &[]);
         graph.node("Div", &["b", "temperature"], "y", &[]);
-        let expected = OnnxError::CrossedCut { tensor: "b".into(), crossing: vec!["temperature".into()] };
+        let expected = OnnxError::CrossedCut {
+            tensor: "b".into(),
+            crossing: vec!["temperature".into()],
+            inputs: vec!["temperature".into()],
+        };
         assert_eq!(split(&finished(graph), "b"), Err(expected));
     }
 
@@ -321,7 +417,8 @@ mod tests {
         graph.node("RandomNormal", &[], "noise", &[("shape", Attribute::Ints(vec![4]))]);
         graph.node("Add", &["b", "noise"], "z", &[]);
         graph.node("Sub", &["z", "noise"], "y", &[]);
-        let expected = OnnxError::CrossedCut { tensor: "z".into(), crossing: vec!["noise".into()] };
+        let expected =
+            OnnxError::CrossedCut { tensor: "z".into(), crossing: vec!["noise".into()], inputs: vec![] };
         assert_eq!(split(&finished(graph), "z"), Err(expected));
     }
 
@@ -360,7 +457,8 @@ mod tests {
             let last = model.graph.as_mut().unwrap().node.last_mut().unwrap();
             last.input.push("z".into());
             let Some(name) = crossing else { continue };
-            let expected = OnnxError::CrossedCut { tensor: "b".into(), crossing: vec![name.into()] };
+            let inputs = if name == "x" { vec![name.into()] } else { vec![] };
+            let expected = OnnxError::CrossedCut { tensor: "b".into(), crossing: vec![name.into()], inputs };
             assert_eq!(split(&model, "b"), Err(expected));
         }
     }

@@ -1,0 +1,143 @@
+//! Tensors whose values stand in another file.
+//!
+//! `data_location` is EXTERNAL and `external_data` says where: `location`, a path below the model's folder, `offset`,
+//! 0 by default, and `length`, by default up to the end of the file. The bytes are those of `raw_data`. Here they are
+//! brought into the model. Opening files is the caller's: this module decides what may be asked for.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::{
+    OnnxError,
+    graph::elements,
+    proto::{
+        AttributeProto, GraphProto, ModelProto, StringStringEntryProto, TensorProto,
+        tensor_proto::{DataLocation, DataType},
+    },
+    shapes::clipped,
+};
+
+/// The largest protobuf message that runtimes read, in bytes.
+const MAX_BYTES: u64 = i32::MAX as u64;
+
+/// Reads part of a file: a path below the model's folder, an offset and a length in bytes.
+pub type Read<'r> = &'r mut dyn FnMut(&Path, u64, usize) -> Result<Vec<u8>, String>;
+
+/// Brings every external tensor into the model, in subgraphs too, through `read`, which is given a path below the
+/// model's folder, an offset and a length in bytes, and must answer with that many bytes. It must refuse lengths
+/// beyond the file before it allocates them, and paths that leave the folder through symbolic links. How many tensors
+/// there were.
+///
+/// # Errors
+/// [`OnnxError::ExternalData`] when a path is absolute or leaves the folder, numbers are no numbers, the length is
+/// not that of the tensor's type and dimensions, all values together are beyond the 2 GiB of a protobuf file, or
+/// `read` fails.
+pub fn internalise(model: &mut ModelProto, read: Read<'_>) -> Result<usize, OnnxError> {
+    let mut loader = Loader { read, total: 0, count: 0 };
+    if let Some(graph) = &mut model.graph {
+        loader.graph(graph)?;
+    }
+    for node in model.functions.iter_mut().flat_map(|function| &mut function.node) {
+        node.attribute.iter_mut().try_for_each(|attribute| loader.attribute(attribute))?;
+    }
+    Ok(loader.count)
+}
+
+struct Loader<'r> {
+    read: Read<'r>,
+    total: u64,
+    count: usize,
+}
+
+impl Loader<'_> {
+    fn graph(&mut self, graph: &mut GraphProto) -> Result<(), OnnxError> {
+        let sparse = graph.sparse_initializer.iter_mut();
+        let sparse = sparse.flat_map(|sparse| sparse.values.iter_mut().chain(&mut sparse.indices));
+        graph.initializer.iter_mut().chain(sparse).try_for_each(|tensor| self.tensor(tensor))?;
+        let attributes = graph.node.iter_mut().flat_map(|node| &mut node.attribute);
+        attributes.into_iter().try_for_each(|attribute| self.attribute(attribute))
+    }
+
+    fn attribute(&mut self, attribute: &mut AttributeProto) -> Result<(), OnnxError> {
+        attribute.t.iter_mut().chain(&mut attribute.tensors).try_for_each(|tensor| self.tensor(tensor))?;
+        attribute.g.iter_mut().chain(&mut attribute.graphs).try_for_each(|graph| self.graph(graph))
+    }
+
+    fn tensor(&mut self, tensor: &mut TensorProto) -> Result<(), OnnxError> {
+        if tensor.data_location() != DataLocation::External {
+            return Ok(());
+        }
+        let bytes = self.bytes(tensor).map_err(|reason| OnnxError::ExternalData {
+            tensor: clipped(tensor.name()),
+            location: clipped(entry(tensor, "location").unwrap_or_default()),
+            reason,
+        })?;
+        tensor.raw_data = Some(bytes);
+        tensor.data_location = None;
+        tensor.external_data.clear();
+        self.count += 1;
+        Ok(())
+    }
+
+    fn bytes(&mut self, tensor: &TensorProto) -> Result<Vec<u8>, String> {
+        let path = below(entry(tensor, "location").ok_or("no location is named: export the model again")?)?;
+        let offset = number(tensor, "offset")?.unwrap_or(0);
+        let needed = size(tensor).ok_or("its type and dimensions have no size in bytes")?;
+        if let Some(length) = number(tensor, "length")?.filter(|&length| length != needed) {
+            return Err(format!("{length} bytes are declared, but its type and dimensions take {needed}"));
+        }
+        self.total = self.total.saturating_add(needed);
+        if self.total > MAX_BYTES {
+            return Err("with it the values exceed 2 GiB, more than one ONNX file can hold".to_owned());
+        }
+        let bytes = (self.read)(&path, offset, needed as usize)?;
+        if bytes.len() as u64 == needed {
+            Ok(bytes)
+        } else {
+            Err(format!("{} of {needed} bytes read", bytes.len()))
+        }
+    }
+}
+
+fn entry<'t>(tensor: &'t TensorProto, key: &str) -> Option<&'t str> {
+    tensor.external_data.iter().find(|entry| entry.key() == key).map(StringStringEntryProto::value)
+}
+
+fn number(tensor: &TensorProto, key: &str) -> Result<Option<u64>, String> {
+    let text = entry(tensor, key).filter(|text| !text.is_empty());
+    text.map(|text| text.parse().map_err(|_| format!("its {key} {:?} is no number", clipped(text))))
+        .transpose()
+}
+
+/// The path, if it stays below the folder that it is relative to, on any system.
+fn below(location: &str) -> Result<PathBuf, String> {
+    let path = Path::new(location);
+    let parts = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if location.is_empty() || !parts || location.contains(['\\', ':', '\0']) {
+        return Err(
+            "only files in the model's folder are read: put it there and name it without `..`".to_owned()
+        );
+    }
+    Ok(path.to_owned())
+}
+
+/// Bytes of the tensor's values, `None` for texts and unknown types.
+fn size(tensor: &TensorProto) -> Option<u64> {
+    use DataType as T;
+    let bits: u64 = match DataType::try_from(tensor.data_type()).ok()? {
+        T::Int4 | T::Uint4 | T::Float4e2m1 => 4,
+        T::Bool
+        | T::Int8
+        | T::Uint8
+        | T::Float8e4m3fn
+        | T::Float8e4m3fnuz
+        | T::Float8e5m2
+        | T::Float8e5m2fnuz
+        | T::Float8e8m0 => 8,
+        T::Int16 | T::Uint16 | T::Float16 | T::Bfloat16 => 16,
+        T::Int32 | T::Uint32 | T::Float => 32,
+        T::Int64 | T::Uint64 | T::Double | T::Complex64 => 64,
+        T::Complex128 => 128,
+        _ => return None,
+    };
+    Some(elements(&tensor.dims)?.checked_mul(bits)?.div_ceil(8))
+}

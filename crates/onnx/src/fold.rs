@@ -1,0 +1,63 @@
+//! `Shape` nodes that the model's declared dimensions decide, written as constants.
+
+use std::borrow::Cow;
+
+use crate::{
+    graph::{is_standard, outputs},
+    proto::{
+        AttributeProto, GraphProto, NodeProto, TensorProto, attribute_proto::AttributeType,
+        tensor_proto::DataType,
+    },
+    rules::values,
+    shapes::Shapes,
+};
+
+/// The graph with a `Constant` in place of each `Shape` of a tensor whose shape no caller can change.
+pub(crate) fn folded(graph: &GraphProto) -> Cow<'_, GraphProto> {
+    let known = known(graph);
+    if known.is_empty() {
+        return Cow::Borrowed(graph);
+    }
+    let mut graph = graph.clone();
+    for (index, dims) in known {
+        constant(&mut graph.node[index], dims);
+    }
+    Cow::Owned(graph)
+}
+
+/// The nodes and what they give.
+fn known(graph: &GraphProto) -> Vec<(usize, Vec<i64>)> {
+    let is_shape = |node: &NodeProto| is_standard(node) && node.op_type() == "Shape";
+    if !graph.node.iter().any(is_shape) {
+        return Vec::new();
+    }
+    let mut shapes = Shapes::new(graph, &[]);
+    let mut known = Vec::new();
+    for (index, node) in graph.node.iter().enumerate() {
+        if is_shape(node)
+            && outputs(node).count() == 1
+            && let Some(dims) = values::output(node, &shapes)
+        {
+            known.push((index, dims));
+        }
+        shapes.infer(node);
+    }
+    known
+}
+
+fn constant(node: &mut NodeProto, dims: Vec<i64>) {
+    let tensor = TensorProto {
+        dims: vec![dims.len() as i64],
+        data_type: Some(DataType::Int64.into()),
+        int64_data: dims,
+        ..TensorProto::default()
+    };
+    node.op_type = Some("Constant".to_owned());
+    node.input.clear();
+    node.attribute = vec![AttributeProto {
+        name: Some("value".to_owned()),
+        r#type: Some(AttributeType::Tensor.into()),
+        t: Some(tensor),
+        ..AttributeProto::default()
+    }];
+}

@@ -1,0 +1,199 @@
+//! Operators that move, join, repeat or drop elements.
+
+use super::{broadcast, int, product};
+use crate::{
+    graph::attribute,
+    proto::NodeProto,
+    shapes::{MAX_RANK, Shape, Shapes},
+};
+
+/// The axis that `axis` names in a tensor of this rank; negative ones count from the end.
+pub(crate) fn axis(axis: i64, rank: usize) -> Option<usize> {
+    let axis = if axis < 0 { axis.checked_add(rank as i64)? } else { axis };
+    usize::try_from(axis).ok().filter(|&axis| axis < rank)
+}
+
+/// A list whose values follow from the inputs.
+pub(super) struct Computed;
+
+/// A list that newer operator sets read as input `index` and older ones keep as an attribute, `None` when it is left
+/// out.
+pub(super) fn list(
+    node: &NodeProto,
+    shapes: &Shapes<'_>,
+    index: usize,
+    name: &str,
+) -> Result<Option<Vec<i64>>, Computed> {
+    if node.input.get(index).is_some_and(|input| !input.is_empty()) {
+        return shapes.integers(node, index).map(|values| Some(values.to_vec())).ok_or(Computed);
+    }
+    Ok(attribute(node, name).map(|list| list.ints.clone()))
+}
+
+pub(super) fn transpose(node: &NodeProto, from: &[u64]) -> Option<Shape> {
+    let Some(order) = attribute(node, "perm") else {
+        return Some(from.iter().rev().copied().collect());
+    };
+    let mut seen = vec![false; from.len()];
+    let mut place = |to: &i64| {
+        let at = axis(*to, from.len())?;
+        (!std::mem::replace(&mut seen[at], true)).then(|| from[at])
+    };
+    if order.ints.len() != from.len() {
+        return None;
+    }
+    order.ints.iter().map(&mut place).collect()
+}
+
+pub(super) fn squeeze(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
+    let dropped = match list(node, shapes, 1, "axes").ok()? {
+        Some(axes) => marked(&axes, from.len())?,
+        None => from.iter().map(|&dim| dim == 1).collect(),
+    };
+    let sound = from.iter().zip(&dropped).all(|(&dim, &dropped)| dim == 1 || !dropped);
+    sound.then(|| from.iter().zip(dropped).filter(|(_, dropped)| !dropped).map(|(&dim, _)| dim).collect())
+}
+
+pub(super) fn unsqueeze(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
+    let axes = list(node, shapes, 1, "axes").ok()??;
+    let rank = from.len().checked_add(axes.len()).filter(|&rank| rank <= MAX_RANK)?;
+    let added = marked(&axes, rank)?;
+    let mut rest = from.iter();
+    let dims = added.iter().map(|&added| if added { Some(1) } else { rest.next().copied() });
+    dims.collect()
+}
+
+/// `ReduceMean` and its kind, also `ArgMax` and `ArgMin`, whose one axis is `axis`.
+pub(super) fn reduce(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
+    let axes = if node.op_type().starts_with("Arg") {
+        Some(vec![int(node, "axis", 0)])
+    } else {
+        list(node, shapes, 1, "axes").ok()?.filter(|axes| !axes.is_empty())
+    };
+    let reduced = match axes {
+        Some(axes) => marked(&axes, from.len())?,
+        None if int(node, "noop_with_empty_axes", 0) != 0 => vec![false; from.len()],
+        None => vec![true; from.len()],
+    };
+    let keep = int(node, "keepdims", 1) != 0;
+    let dims = from.iter().zip(reduced).filter(|(_, reduced)| keep || !reduced);
+    Some(dims.map(|(&dim, reduced)| if reduced { 1 } else { dim }).collect())
+}
+
+pub(super) fn gather(node: &NodeProto, from: &[u64], indices: &[u64]) -> Option<Shape> {
+    let axis = axis(int(node, "axis", 0), from.len())?;
+    let out = [&from[..axis], indices, &from[axis + 1..]].concat();
+    (out.len() <= MAX_RANK).then_some(out)
+}
+
+/// The parts that `Split` makes.
+pub(crate) fn split(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<Shape>> {
+    let from = shapes.input(node, 0).ok()?;
+    let axis = axis(int(node, "axis", 0), from.len())?;
+    let parts = node.output.len() as u64;
+    let sizes: Vec<u64> = if let Some(sizes) = list(node, shapes, 1, "split").ok()? {
+        sizes.iter().map(|&size| u64::try_from(size).ok()).collect::<Option<_>>()?
+    } else {
+        // All parts are as large as the first, but for the last.
+        let size = from[axis].div_ceil(parts.max(1));
+        let start = |part: u64| part.saturating_mul(size).min(from[axis]);
+        (0..parts).map(|part| start(part + 1) - start(part)).collect()
+    };
+    let total = sizes.iter().try_fold(0_u64, |sum, &size| sum.checked_add(size))?;
+    let part = |size| {
+        let mut shape = from.to_vec();
+        shape[axis] = size;
+        shape
+    };
+    (total == from[axis] && sizes.len() as u64 == parts).then(|| sizes.into_iter().map(part).collect())
+}
+
+/// Starts and ends count from the end when negative and are clamped to the extent.
+pub(super) fn slice(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
+    let (starts, ends) = (list(node, shapes, 1, "starts").ok()??, list(node, shapes, 2, "ends").ok()??);
+    let axes = match list(node, shapes, 3, "axes").ok()? {
+        Some(axes) => axes,
+        None => (0..starts.len() as i64).collect(),
+    };
+    let steps = list(node, shapes, 4, "steps").ok()?.unwrap_or_else(|| vec![1; starts.len()]);
+    if [ends.len(), axes.len(), steps.len()].iter().any(|&len| len != starts.len()) {
+        return None;
+    }
+    let mut out = from.to_vec();
+    for (index, &named) in axes.iter().enumerate() {
+        let axis = axis(named, from.len())?;
+        out[axis] = sliced(from[axis], starts[index], ends[index], steps[index])?;
+    }
+    Some(out)
+}
+
+/// How many elements of `extent` a slice takes.
+pub(crate) fn sliced(extent: u64, start: i64, end: i64, step: i64) -> Option<u64> {
+    let (first, stop) = bounds(extent, start, end, step)?;
+    let room = if step > 0 { stop.checked_sub(first)? } else { first.checked_sub(stop)? };
+    Some(u64::try_from(room).unwrap_or(0).div_ceil(step.unsigned_abs()))
+}
+
+/// The first index of a slice and the one that it stops before.
+pub(crate) fn bounds(extent: u64, start: i64, end: i64, step: i64) -> Option<(i64, i64)> {
+    let extent = i64::try_from(extent).ok()?;
+    let from_end = |at: i64| if at < 0 { at.saturating_add(extent) } else { at };
+    let (start, end) = (from_end(start), from_end(end));
+    match step {
+        0 => None,
+        1.. => Some((start.clamp(0, extent), end.clamp(0, extent))),
+        // Downwards the last element is the furthest start, and one before the first the furthest stop.
+        _ => Some((start.clamp(-1, extent - 1), end.clamp(-1, extent - 1))),
+    }
+}
+
+pub(super) fn pad(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
+    let pads = list(node, shapes, 1, "pads").ok()??;
+    let axes: Vec<usize> = match list(node, shapes, 3, "axes").ok()? {
+        Some(axes) => axes.iter().map(|&named| axis(named, from.len())).collect::<Option<_>>()?,
+        None => (0..from.len()).collect(),
+    };
+    if pads.len() != axes.len().checked_mul(2)? {
+        return None;
+    }
+    let mut out = from.to_vec();
+    for (index, &axis) in axes.iter().enumerate() {
+        let both = pads[index].checked_add(pads[index + axes.len()])?;
+        out[axis] = out[axis].checked_add_signed(both)?;
+    }
+    Some(out)
+}
+
+pub(super) fn expand(from: &[u64], target: &[i64]) -> Option<Shape> {
+    broadcast(&[from, &extents(target)?])
+}
+
+pub(super) fn tile(from: &[u64], repeats: &[i64]) -> Option<Shape> {
+    let repeats = extents(repeats).filter(|repeats| repeats.len() == from.len())?;
+    from.iter().zip(repeats).map(|(dim, times)| dim.checked_mul(times)).collect()
+}
+
+/// A shape that is itself a tensor's values.
+pub(super) fn extents(values: &[i64]) -> Option<Shape> {
+    let shape: Option<Shape> = values.iter().map(|&dim| u64::try_from(dim).ok()).collect();
+    shape.filter(|shape| shape.len() <= MAX_RANK)
+}
+
+pub(super) fn space_to_depth(node: &NodeProto, from: &[u64]) -> Option<Shape> {
+    let [batch, channels, height, width] = *from else { return None };
+    let block = u64::try_from(int(node, "blocksize", 0)).ok().filter(|&block| block > 0)?;
+    let fits = height.is_multiple_of(block) && width.is_multiple_of(block);
+    let channels = product(&[channels, block, block])?;
+    fits.then(|| vec![batch, channels, height / block, width / block])
+}
+
+/// Which axes a list names; none twice.
+fn marked(axes: &[i64], rank: usize) -> Option<Vec<bool>> {
+    let mut marked = vec![false; rank];
+    for &named in axes {
+        if std::mem::replace(&mut marked[axis(named, rank)?], true) {
+            return None;
+        }
+    }
+    Some(marked)
+}

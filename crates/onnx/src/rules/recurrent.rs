@@ -1,0 +1,41 @@
+//! Recurrent layers.
+
+use super::int;
+use crate::{proto::NodeProto, shapes::Shape};
+
+/// A recurrent layer: input `[steps, n, in]`, or `[n, steps, in]` where `layout` is 1, and recurrent weights
+/// `[directions, gates · units, units]`.
+pub(super) struct Recurrence {
+    steps: u64,
+    batch: u64,
+    directions: u64,
+    units: u64,
+    batch_first: bool,
+}
+
+impl Recurrence {
+    pub(super) fn new(node: &NodeProto, x: &[u64], recurrent: &[u64]) -> Option<Self> {
+        let (&[first, second, _], &[directions, _, units]) = (x, recurrent) else { return None };
+        let batch_first = int(node, "layout", 0) != 0;
+        let (steps, batch) = if batch_first { (second, first) } else { (first, second) };
+        Some(Self { steps, batch, directions, units, batch_first })
+    }
+
+    /// The states of all steps.
+    pub(super) fn states(&self) -> Shape {
+        if self.batch_first {
+            vec![self.batch, self.steps, self.directions, self.units]
+        } else {
+            vec![self.steps, self.directions, self.batch, self.units]
+        }
+    }
+
+    /// The last state.
+    pub(super) fn last(&self) -> Shape {
+        if self.batch_first {
+            vec![self.batch, self.directions, self.units]
+        } else {
+            vec![self.directions, self.batch, self.units]
+        }
+    }
+}

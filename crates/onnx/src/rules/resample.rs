@@ -1,0 +1,62 @@
+//! Operators that slide a window without weights, and those that change the resolution.
+
+use super::{Window, int};
+use crate::{
+    graph::attribute,
+    proto::NodeProto,
+    shapes::{MAX_RANK, Shape, Shapes},
+};
+
+/// `MaxPool` and its kind: a convolution's arithmetic, channel by channel.
+pub(super) fn pool(node: &NodeProto, from: &[u64]) -> Option<Shape> {
+    let kernel = &attribute(node, "kernel_shape")?.ints;
+    if from.len() < 3 || kernel.len() != from.len() - 2 {
+        return None;
+    }
+    let extents = kernel.iter().map(|&size| u64::try_from(size).ok());
+    let weight: Shape = [Some(from[1]), Some(from[1])].into_iter().chain(extents).collect::<Option<_>>()?;
+    let window = Window { node, x: from, weight: &weight, groups: 1 };
+    if int(node, "ceil_mode", 0) == 0 { window.conv() } else { window.rounded_up() }
+}
+
+/// One value a channel.
+pub(super) fn global_pool(from: &[u64]) -> Option<Shape> {
+    let kept = from.get(..2)?;
+    Some(kept.iter().copied().chain(from[2..].iter().map(|_| 1)).collect())
+}
+
+/// `Resize` and `Upsample`, by sizes or by scales.
+pub(super) fn resize(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
+    let axes: Vec<usize> = match attribute(node, "axes") {
+        Some(axes) => {
+            axes.ints.iter().map(|&axis| super::layout::axis(axis, from.len())).collect::<Option<_>>()?
+        }
+        None => (0..from.len()).collect(),
+    };
+    // Upsample and the first Resize had no regions of interest.
+    let place = if node.op_type() == "Upsample" || node.input.len() == 2 { 1 } else { 2 };
+    let policy = attribute(node, "keep_aspect_ratio_policy").map_or(&b"stretch"[..], |policy| policy.s());
+    let mut out = from.to_vec();
+    if let Some(sizes) = shapes.integers(node, 3) {
+        if sizes.len() != axes.len() || policy != b"stretch" {
+            return None;
+        }
+        for (&axis, &size) in axes.iter().zip(sizes) {
+            out[axis] = u64::try_from(size).ok()?;
+        }
+        return Some(out);
+    }
+    let scales = match attribute(node, "scales") {
+        Some(scales) => &scales.floats,
+        None => shapes.floats(node, place)?,
+    };
+    if scales.len() != axes.len() {
+        return None;
+    }
+    for (&axis, &scale) in axes.iter().zip(scales) {
+        let scaled = from[axis] as f64 * f64::from(scale);
+        // Beyond 2^53 the product is no longer exact.
+        out[axis] = (0.0..9e15).contains(&scaled).then(|| scaled.floor() as u64)?;
+    }
+    (out.len() <= MAX_RANK).then_some(out)
+}

@@ -1,0 +1,179 @@
+//! Shapes with symbols in them.
+//!
+//! Shape rules speak of numbers. So the shapes are derived for several values of each open symbol, and the numbers
+//! tell what depends on it and how: an extent that follows one symbol along a straight line is written as that line,
+//! `h/4 + 1`. The values are multiples of 192, so that layers that halve or third an extent divide it without a rest;
+//! for other values the quotient is rounded as the layers round.
+
+use std::{collections::HashMap, fmt};
+
+use crate::{
+    proto::GraphProto,
+    shapes::{DeclaredDim, Shape, Shapes, declared_dims},
+};
+
+/// The smallest value that a symbol is tried with.
+const PROBE: u64 = 1920;
+/// More open symbols than this are not told apart, since each takes two more derivations.
+const MAX_SYMBOLS: usize = 16;
+
+/// One dimension of a tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extent {
+    /// Always this number.
+    Fixed(u64),
+    /// `symbol · times / over + plus`, rounded where `over` does not divide it.
+    Open {
+        /// The symbol of an input's dimension, or `INPUT.AXIS`.
+        symbol: String,
+        /// The numerator.
+        times: u64,
+        /// The denominator, without a common factor with the numerator.
+        over: u64,
+        /// The constant.
+        plus: i64,
+    },
+    /// It depends on the inputs in another way.
+    Unknown,
+}
+
+impl Extent {
+    /// The number, if it is one.
+    #[must_use]
+    pub fn fixed(&self) -> Option<u64> {
+        match self {
+            Self::Fixed(extent) => Some(*extent),
+            Self::Open { .. } | Self::Unknown => None,
+        }
+    }
+}
+
+impl fmt::Display for Extent {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Open { symbol, times, over, plus } = self else {
+            return match self {
+                Self::Fixed(extent) => write!(to, "{extent}"),
+                _ => write!(to, "?"),
+            };
+        };
+        if *times != 1 {
+            write!(to, "{times}·")?;
+        }
+        write!(to, "{symbol}")?;
+        if *over != 1 {
+            write!(to, "/{over}")?;
+        }
+        match plus {
+            0 => Ok(()),
+            1.. => write!(to, "+{plus}"),
+            _ => write!(to, "{plus}"),
+        }
+    }
+}
+
+/// The shapes of some tensors.
+pub(crate) struct Extents<'a>(HashMap<&'a str, Vec<Extent>>);
+
+impl<'a> Extents<'a> {
+    pub(crate) fn new(graph: &GraphProto, symbols: &[(&str, i64)], tensors: &[&'a str]) -> Self {
+        let open = open_symbols(graph, symbols);
+        // Different values, so that two extents are not equal by accident.
+        let base: Vec<u64> = (0..open.len() as u64).map(|index| PROBE + 384 * index).collect();
+        let derive = |values: &[u64]| {
+            let probes = open.iter().zip(values).map(|(symbol, &value)| (symbol.as_str(), value as i64));
+            derived(graph, &symbols.iter().copied().chain(probes).collect::<Vec<_>>(), tensors)
+        };
+        let at_base = derive(&base);
+        let varied: Vec<[Found<'_>; 2]> = (0..open.len())
+            .map(|index| {
+                [2, 3].map(|factor| {
+                    let mut values = base.clone();
+                    values[index] *= factor;
+                    derive(&values)
+                })
+            })
+            .collect();
+        let extents = |(&tensor, shape): (&&'a str, &Shape)| {
+            let dims = shape.iter().enumerate().map(|(axis, &at_base)| {
+                let at = |found: &Found<'_>| found.get(tensor).and_then(|shape| shape.get(axis)).copied();
+                let varied = varied.iter().map(|[two, three]| at(two).zip(at(three)));
+                line(at_base, &open, &base, &varied.collect::<Vec<_>>())
+            });
+            (tensor, dims.collect())
+        };
+        Self(at_base.iter().map(extents).collect())
+    }
+
+    pub(crate) fn of(&self, tensor: &str) -> Option<Vec<Extent>> {
+        self.0.get(tensor).cloned()
+    }
+}
+
+type Found<'a> = HashMap<&'a str, Shape>;
+
+fn derived<'a>(graph: &GraphProto, symbols: &[(&str, i64)], tensors: &[&'a str]) -> Found<'a> {
+    let mut shapes = Shapes::new(graph, symbols);
+    for node in &graph.node {
+        shapes.infer(node);
+    }
+    let known =
+        tensors.iter().filter_map(|&tensor| Some((tensor, shapes.of(tensor)?.as_ref().ok()?.clone())));
+    known.collect()
+}
+
+/// The symbols of the inputs that have no value, initializers' excepted.
+fn open_symbols(graph: &GraphProto, symbols: &[(&str, i64)]) -> Vec<String> {
+    let mut open = Vec::new();
+    for dim in graph.input.iter().filter_map(declared_dims).flatten() {
+        if let DeclaredDim::Open(symbol) = dim
+            && symbols.iter().all(|(name, _)| *name != symbol)
+            && !open.contains(&symbol)
+            && open.len() < MAX_SYMBOLS
+        {
+            open.push(symbol);
+        }
+    }
+    open
+}
+
+/// An extent by what it is at the base, and at two and three times the base of each symbol.
+fn line(at_base: u64, open: &[String], base: &[u64], varied: &[Option<(u64, u64)>]) -> Extent {
+    let mut found = Extent::Fixed(at_base);
+    for ((symbol, &step), varied) in open.iter().zip(base).zip(varied) {
+        let Some((two, three)) = *varied else { return Extent::Unknown };
+        if (two, three) == (at_base, at_base) {
+            continue;
+        }
+        let straight = two > at_base && three.checked_sub(two) == Some(two - at_base);
+        if !straight || found != Extent::Fixed(at_base) {
+            return Extent::Unknown;
+        }
+        let rise = two - at_base;
+        let common = gcd(rise, step);
+        let plus = i128::from(at_base) - i128::from(rise);
+        let Ok(plus) = i64::try_from(plus) else { return Extent::Unknown };
+        found = Extent::Open { symbol: symbol.clone(), times: rise / common, over: step / common, plus };
+    }
+    found
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_found_and_written() {
+        let (open, base) = (["h".to_owned(), "w".to_owned()], [1920, 2304]);
+        let written = |at_base, h, w| line(at_base, &open, &base, &[Some(h), Some(w)]).to_string();
+        assert_eq!(written(48, (48, 48), (48, 48)), "48");
+        assert_eq!(written(480, (960, 1440), (480, 480)), "h/4");
+        assert_eq!(written(481, (961, 1441), (481, 481)), "h/4+1");
+        assert_eq!(written(4606, (4606, 4606), (9214, 13_822)), "2·w-2");
+        assert_eq!(written(480, (960, 1440), (960, 1440)), "?");
+        assert_eq!(written(480, (960, 1500), (480, 480)), "?");
+    }
+}

@@ -1,0 +1,79 @@
+//! The element type of each tensor of a graph, as far as the standard operators tell.
+
+use std::collections::HashMap;
+
+use crate::{
+    graph::{attribute, is_standard},
+    proto::{GraphProto, NodeProto, ValueInfoProto, tensor_proto::DataType, type_proto},
+};
+
+/// Element types by tensor, as the numbers of ONNX's `TensorProto.DataType`.
+pub(crate) struct Types<'a>(HashMap<&'a str, i32>);
+
+impl<'a> Types<'a> {
+    pub(crate) fn new(graph: &'a GraphProto) -> Self {
+        let mut types = Self(HashMap::new());
+        for tensor in &graph.initializer {
+            types.0.insert(tensor.name(), tensor.data_type());
+        }
+        let declared = graph.input.iter().chain(&graph.value_info).chain(&graph.output);
+        types.0.extend(declared.filter_map(|info| Some((info.name(), element_type(info)?))));
+        for node in &graph.node {
+            for (index, output) in node.output.iter().enumerate() {
+                if !types.0.contains_key(output.as_str())
+                    && let Some(element) = types.output(node, index)
+                {
+                    types.0.insert(output, element);
+                }
+            }
+        }
+        types
+    }
+
+    pub(crate) fn of(&self, tensor: &str) -> Option<i32> {
+        self.0.get(tensor).copied()
+    }
+
+    fn output(&self, node: &NodeProto, index: usize) -> Option<i32> {
+        if !is_standard(node) {
+            return None;
+        }
+        let input = |index: usize| node.input.get(index).and_then(|name| self.of(name));
+        let bool = Some(DataType::Bool as i32);
+        let int64 = Some(DataType::Int64 as i32);
+        match (node.op_type(), index) {
+            ("If" | "Loop" | "Scan" | "Optional" | "SequenceAt", _) => None,
+            ("Cast", _) => attribute(node, "to").and_then(|to| i32::try_from(to.i()).ok()),
+            ("Constant" | "ConstantOfShape", _) => Some(constant(node)),
+            ("Shape" | "Size" | "ArgMax" | "ArgMin" | "NonZero", _) | ("TopK" | "MaxPool", 1) => int64,
+            (
+                "And" | "Or" | "Xor" | "Not" | "Equal" | "Greater" | "GreaterOrEqual" | "Less"
+                | "LessOrEqual" | "IsNaN" | "IsInf",
+                _,
+            )
+            | ("Dropout", 1) => bool,
+            ("QuantizeLinear", _) => input(2).or(Some(DataType::Uint8 as i32)),
+            ("DynamicQuantizeLinear", 0) => Some(DataType::Uint8 as i32),
+            ("ConvInteger" | "MatMulInteger", _) => Some(DataType::Int32 as i32),
+            ("QLinearConv" | "QLinearMatMul", _) => input(7),
+            ("DequantizeLinear" | "Where", _) => input(1),
+            _ => input(0),
+        }
+    }
+}
+
+/// The declared element type of a tensor.
+pub(crate) fn element_type(info: &ValueInfoProto) -> Option<i32> {
+    match info.r#type.as_ref()?.value.as_ref()? {
+        type_proto::Value::TensorType(tensor) => tensor.elem_type,
+        _ => None,
+    }
+}
+
+fn constant(node: &NodeProto) -> i32 {
+    if let Some(tensor) = attribute(node, "value").and_then(|value| value.t.as_ref()) {
+        return tensor.data_type();
+    }
+    let integer = node.attribute.iter().any(|attribute| attribute.name().starts_with("value_int"));
+    if integer { DataType::Int64 as i32 } else { DataType::Float as i32 }
+}

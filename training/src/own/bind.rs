@@ -1,0 +1,132 @@
+//! Numbers for the dimensions that a model leaves open.
+
+use lopside_onnx::{Extent, Input};
+
+use crate::TrainingError;
+
+/// Numbers by symbol.
+#[derive(Debug)]
+pub(super) struct Bindings {
+    bound: Vec<(String, i64)>,
+    /// Batches that nobody bound: they count as 1.
+    pub(super) batches: Vec<String>,
+}
+
+impl Bindings {
+    /// What `SYMBOL=N`, `INPUT.AXIS=N` and `INPUT=N,N,…` say of these inputs.
+    pub(super) fn new(inputs: &[Input], arguments: &[String]) -> Result<Self, TrainingError> {
+        let mut bindings = Self { bound: Vec::new(), batches: Vec::new() };
+        for argument in arguments {
+            let refused = |reason: String| TrainingError::Binding { argument: argument.clone(), reason };
+            let (name, value) =
+                argument.split_once('=').ok_or_else(|| refused("write NAME=NUMBER".to_owned()))?;
+            let numbers: Option<Vec<i64>> =
+                value.split(',').map(|text| text.trim().parse().ok().filter(|&number| number > 0)).collect();
+            let numbers = numbers.ok_or_else(|| refused(format!("{value:?} is no number of 1 or more")))?;
+            match (inputs.iter().find(|input| input.name == name), &numbers[..]) {
+                (Some(input), numbers) => bindings.input(input, numbers).map_err(refused)?,
+                (None, [number]) => bindings.symbol(inputs, name, *number).map_err(refused)?,
+                (None, _) => return Err(refused(format!("the model has no input `{name}`"))),
+            }
+        }
+        bindings.default_batches(inputs);
+        Ok(bindings)
+    }
+
+    pub(super) fn symbols(&self) -> Vec<(&str, i64)> {
+        self.bound.iter().map(|(symbol, number)| (symbol.as_str(), *number)).collect()
+    }
+
+    fn input(&mut self, input: &Input, numbers: &[i64]) -> Result<(), String> {
+        let dims = input.dims.as_deref().filter(|dims| dims.len() == numbers.len()).ok_or_else(|| {
+            let rank = input.dims.as_ref().map_or("no known".to_owned(), |dims| dims.len().to_string());
+            format!("{} numbers for `{}`, which has {rank} dimensions", numbers.len(), input.name)
+        })?;
+        for (axis, (dim, &number)) in dims.iter().zip(numbers).enumerate() {
+            match dim {
+                Extent::Open { symbol, .. } => self.set(symbol, number)?,
+                Extent::Fixed(extent) if i64::try_from(*extent) == Ok(number) => {}
+                fixed => return Err(format!("axis {axis} of `{}` is always {fixed}", input.name)),
+            }
+        }
+        Ok(())
+    }
+
+    fn symbol(&mut self, inputs: &[Input], name: &str, number: i64) -> Result<(), String> {
+        let open: Vec<&str> = open(inputs).collect();
+        if open.contains(&name) {
+            return self.set(name, number);
+        }
+        Err(match &open[..] {
+            [] => "the model's inputs have no open dimension".to_owned(),
+            open => format!("no input has a dimension `{name}`; open are {}", open.join(", ")),
+        })
+    }
+
+    fn set(&mut self, symbol: &str, number: i64) -> Result<(), String> {
+        match self.bound.iter().find(|(bound, _)| bound == symbol) {
+            Some((_, before)) if *before != number => Err(format!("`{symbol}` is bound to {before} already")),
+            Some(_) => Ok(()),
+            None => {
+                self.bound.push((symbol.to_owned(), number));
+                Ok(())
+            }
+        }
+    }
+
+    /// Costs are those of one item, so an open first dimension is 1.
+    fn default_batches(&mut self, inputs: &[Input]) {
+        for input in inputs {
+            if let Some(Extent::Open { symbol, .. }) = input.dims.as_ref().and_then(|dims| dims.first())
+                && self.bound.iter().all(|(bound, _)| bound != symbol)
+            {
+                self.bound.push((symbol.clone(), 1));
+                self.batches.push(symbol.clone());
+            }
+        }
+    }
+}
+
+fn open(inputs: &[Input]) -> impl Iterator<Item = &str> {
+    inputs.iter().filter_map(|input| input.dims.as_deref()).flatten().filter_map(|dim| match dim {
+        Extent::Open { symbol, .. } => Some(symbol.as_str()),
+        Extent::Fixed(_) | Extent::Unknown => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(arguments: &[&str]) -> Result<Vec<(String, i64)>, String> {
+        let open = |symbol: &str| Extent::Open { symbol: symbol.into(), times: 1, over: 1, plus: 0 };
+        let dims = Some(vec![open("n"), Extent::Fixed(3), open("x.2")]);
+        let inputs = [Input { name: "x".into(), element: 1, dims }];
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.into()).collect();
+        Bindings::new(&inputs, &arguments).map(|bindings| bindings.bound).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_batch_is_one_unless_it_is_bound() {
+        assert_eq!(bound(&[]).unwrap(), [("n".to_owned(), 1)]);
+        assert_eq!(bound(&["n=2", "x.2=48"]).unwrap(), [("n".to_owned(), 2), ("x.2".to_owned(), 48)]);
+        assert_eq!(bound(&["x=2,3,48"]).unwrap(), bound(&["n=2", "x.2=48"]).unwrap());
+    }
+
+    #[test]
+    fn a_wrong_binding_is_explained() {
+        for (argument, reason) in [
+            ("n", "NAME=NUMBER"),
+            ("n=0", "no number of 1 or more"),
+            ("n=many", "no number"),
+            ("h=4", "open are n, x.2"),
+            ("y=1,2", "no input `y`"),
+            ("x=1,3", "2 numbers for `x`, which has 3"),
+            ("x=1,4,48", "axis 1 of `x` is always 3"),
+        ] {
+            let error = bound(&[argument]).unwrap_err();
+            assert!(error.contains(reason) && error.contains(argument), "{error}");
+        }
+        assert!(bound(&["n=1", "n=2"]).unwrap_err().contains("bound to 1 already"));
+    }
+}

@@ -1,0 +1,184 @@
+//! The cuts of a model as a table and as JSON.
+
+use std::collections::BTreeSet;
+
+use lopside_onnx::{Cut, Extent, HalfCost, Input, ranked};
+use serde::Serialize;
+
+use super::bind::Bindings;
+use crate::TrainingError;
+
+/// Rows of a table that is not asked for in full.
+const SHOWN: usize = 20;
+
+/// What a model reads and where it can be cut.
+#[derive(Debug, Serialize)]
+pub(super) struct Listing {
+    inputs: Vec<InputRow>,
+    /// Open dimensions that count as 1.
+    batches: Vec<String>,
+    cuts: Vec<CutRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct InputRow {
+    name: String,
+    shape: Option<Vec<String>>,
+}
+
+#[derive(Debug, Serialize)]
+struct CutRow {
+    tensor: String,
+    op: String,
+    shape: Option<Vec<String>>,
+    values: Option<u64>,
+    bytes: Option<u64>,
+    /// No other cut is better in latent and encoder.
+    optimal: bool,
+    encoder: HalfRow,
+    decoder: HalfRow,
+}
+
+#[derive(Debug, Serialize)]
+struct HalfRow {
+    macs: Option<u64>,
+    parameters: u64,
+    /// Why `macs` is not known.
+    unknown: Option<String>,
+}
+
+impl Listing {
+    /// The best cuts first.
+    pub(super) fn new(inputs: &[Input], bindings: &Bindings, cuts: &[Cut]) -> Self {
+        let input =
+            |input: &Input| InputRow { name: input.name.clone(), shape: written(input.dims.as_deref()) };
+        Self {
+            inputs: inputs.iter().map(input).collect(),
+            batches: bindings.batches.clone(),
+            cuts: ranked(cuts).into_iter().map(|(cut, optimal)| row(cut, optimal)).collect(),
+        }
+    }
+
+    pub(super) fn table(&self, all: bool) -> String {
+        let rows = if all { &self.cuts[..] } else { &self.cuts[..self.cuts.len().min(SHOWN)] };
+        let more = if rows.len() < self.cuts.len() { ", the best 20; --all lists all" } else { "" };
+        let reasons = rows.iter().flat_map(|cut| [&cut.encoder.unknown, &cut.decoder.unknown]).flatten();
+        let reasons: BTreeSet<&String> = reasons.collect();
+        let inputs =
+            self.inputs.iter().map(|input| format!("input {} {}\n", input.name, shape(input.shape.as_ref())));
+        let batches = self.batches.iter();
+        let parts = inputs
+            .chain(batches.map(|batch| format!("dimension {batch} counts as 1, for the cost of one item\n")))
+            .chain([
+                format!("{} cuts at one tensor{more}\n\n", self.cuts.len()),
+                aligned(&[vec![header()], rows.iter().map(CutRow::cells).collect()].concat()),
+                "\n* no other cut has both a smaller latent and a cheaper encoder\n".to_owned(),
+            ])
+            .chain(reasons.into_iter().map(|reason| format!("unknown: {reason}\n")));
+        parts.collect()
+    }
+}
+
+impl CutRow {
+    fn cells(&self) -> Vec<String> {
+        let known = |number: Option<u64>| number.map_or("unknown".to_owned(), grouped);
+        vec![
+            if self.optimal { "*" } else { "" }.to_owned(),
+            self.tensor.clone(),
+            self.op.clone(),
+            shape(self.shape.as_ref()),
+            known(self.bytes),
+            known(self.encoder.macs),
+            grouped(self.encoder.parameters),
+            known(self.decoder.macs),
+            grouped(self.decoder.parameters),
+        ]
+    }
+}
+
+/// Pretty JSON with a last newline.
+pub(super) fn json(value: &impl Serialize) -> Result<String, TrainingError> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(|text| text + "\n").map_err(|source| TrainingError::Json { path: "stdout".into(), source })
+}
+
+/// A number in groups of three digits.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let mut groups: Vec<&str> = if first == 0 { Vec::new() } else { vec![&digits[..first]] };
+    groups.extend((first..digits.len()).step_by(3).map(|start| &digits[start..start + 3]));
+    groups.join(",")
+}
+
+fn header() -> Vec<String> {
+    let names = [
+        "",
+        "tensor",
+        "operator",
+        "shape",
+        "latent bytes",
+        "encoder MAC",
+        "parameters",
+        "decoder MAC",
+        "parameters",
+    ];
+    names.map(str::to_owned).to_vec()
+}
+
+fn row(cut: &Cut, optimal: bool) -> CutRow {
+    CutRow {
+        tensor: cut.tensor.clone(),
+        op: cut.op.clone(),
+        shape: written(cut.shape.as_deref()),
+        values: cut.values,
+        bytes: cut.bytes(),
+        optimal,
+        encoder: half(&cut.encoder),
+        decoder: half(&cut.decoder),
+    }
+}
+
+fn half(cost: &HalfCost) -> HalfRow {
+    HalfRow {
+        macs: cost.macs.as_ref().ok().copied(),
+        parameters: cost.parameters,
+        unknown: cost.macs.as_ref().err().map(ToString::to_string),
+    }
+}
+
+fn written(dims: Option<&[Extent]>) -> Option<Vec<String>> {
+    dims.map(|dims| dims.iter().map(ToString::to_string).collect())
+}
+
+fn shape(dims: Option<&Vec<String>>) -> String {
+    dims.map_or("unknown".to_owned(), |dims| format!("[{}]", dims.join(", ")))
+}
+
+/// Columns as wide as their widest cell, names to the left and numbers to the right.
+fn aligned(rows: &[Vec<String>]) -> String {
+    const NAMES: usize = 4;
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
+            if column < NAMES { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text += "\n";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped() {
+        let numbers = [0, 12, 123, 1_234, 123_456, 1_234_567];
+        assert_eq!(numbers.map(grouped), ["0", "12", "123", "1,234", "123,456", "1,234,567"]);
+    }
+}

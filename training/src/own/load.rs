@@ -1,0 +1,41 @@
+//! A model from a file, with the values that it keeps in others.
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Seek as _, SeekFrom},
+    path::Path,
+};
+
+use lopside_onnx::{decode, internalise, proto::ModelProto};
+
+use crate::{TrainingError, error::io};
+
+/// The model, its external tensors read from its folder.
+pub(super) fn model(path: &Path) -> Result<ModelProto, TrainingError> {
+    let mut model = decode(&fs::read(path).map_err(io(path))?)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = fs::canonicalize(parent.unwrap_or(Path::new("."))).map_err(io(path))?;
+    internalise(&mut model, &mut |relative, offset, length| read(&folder, relative, offset, length))?;
+    Ok(model)
+}
+
+/// Part of a file below the folder; its length is compared with the file's before anything is allocated.
+fn read(folder: &Path, relative: &Path, offset: u64, length: usize) -> Result<Vec<u8>, String> {
+    let path = fs::canonicalize(folder.join(relative)).map_err(|error| error.to_string())?;
+    if !path.starts_with(folder) {
+        return Err("a link leads out of the model's folder: put the file itself there".to_owned());
+    }
+    let mut file = File::open(&path).map_err(|error| error.to_string())?;
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    if offset.checked_add(length as u64).is_none_or(|end| end > metadata.len()) {
+        let size = metadata.len();
+        return Err(format!("{length} bytes from {offset} on are beyond the file's {size}: is it complete?"));
+    }
+    let mut bytes = vec![0; length];
+    file.seek(SeekFrom::Start(offset)).map_err(|error| error.to_string())?;
+    file.read_exact(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}

@@ -1,0 +1,318 @@
+//! The proof of a cut: the whole model and its halves on the same random inputs.
+//!
+//! Compared are the tensors of the cut, which the whole is made to give too, and the outputs, in ONNX Runtime; and the
+//! tensors of the cut as tract computes them, which is what the edge runs. A difference counts relative to the largest
+//! magnitude of the tensor, so that a softmax over 6,625 classes is held to the same standard as a picture. Where a
+//! sigmoid is all but 0 everywhere, its values are rounding errors of a sum near 1, and a difference of two units in
+//! the last place of 1 is none.
+
+use std::{
+    collections::{HashMap, HashSet},
+    panic,
+};
+
+use cloud_decoder::Runtime;
+use edge_encoder::Plan;
+use lopside_onnx::{Extent, Input, encode, proto::ModelProto};
+use ort::{
+    session::Session,
+    value::{DynValue, Tensor, TensorElementType},
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use crate::TrainingError;
+
+/// The largest difference, relative to the scale of the values.
+const TOLERANCE: f32 = 1e-4;
+/// The least scale of what a sigmoid or a hyperbolic tangent gives.
+const LEAST_SCALE: f32 = 2.0 * f32::EPSILON / TOLERANCE;
+/// Values of all inputs together; more is taken for a mistake.
+const MAX_VALUES: u64 = 1 << 28;
+
+/// What was compared, and what came out.
+#[derive(Debug, Clone)]
+pub struct Verification {
+    /// The tensors of the cut.
+    pub latents: Vec<Latent>,
+    /// The largest difference in ONNX Runtime, relative to the scale of the values.
+    pub onnx_runtime: f32,
+    /// The encoder in tract.
+    pub tract: Agreement,
+}
+
+/// A tensor of the cut as it was seen.
+#[derive(Debug, Clone)]
+pub struct Latent {
+    /// Its name.
+    pub tensor: String,
+    /// Its dimensions.
+    pub dims: Vec<i64>,
+}
+
+/// How an encoder does in tract.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Agreement {
+    /// It computes the same.
+    Within {
+        /// The largest difference, relative to the scale of the values.
+        difference: f32,
+    },
+    /// tract does not run it.
+    Impossible {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Runs `whole`, which may grow outputs, and its halves, encoder and decoder, on inputs of these shapes.
+pub(super) fn verify(
+    mut whole: ModelProto,
+    (encoder, decoder): (&ModelProto, &ModelProto),
+    inputs: &[Input],
+    runtime: &Runtime,
+) -> Result<Verification, TrainingError> {
+    let given = random(inputs)?;
+    let at = outputs(encoder);
+    let wanted = outputs(&whole);
+    let least = least_scales(&whole);
+    let least = |name: &str| if least.contains(name) { LEAST_SCALE } else { f32::MIN_POSITIVE };
+    let cut = encoder.graph.iter().flat_map(|graph| graph.output.iter().cloned());
+    whole.graph.iter_mut().for_each(|graph| graph.output.extend(cut.clone()));
+    let expected = {
+        let bytes = encode(&whole);
+        drop(whole);
+        run(runtime, "the whole model", &bytes, &given)?
+    };
+    let encoder_bytes = encode(encoder);
+    let latents = run(runtime, "the encoder", &encoder_bytes, &given)?;
+    let answers = run(runtime, "the decoder", &encode(decoder), &latents)?;
+
+    let mut worst = 0.0_f32;
+    for (half, names, found) in [("encoder", &at, &latents), ("decoder", &wanted, &answers)] {
+        for name in names {
+            let what = format!("{name} of the whole and of the {half} in ONNX Runtime");
+            let (a, b) = (values(&expected, name)?, values(found, name)?);
+            worst = worst.max(compare(&what, &a, &b, least(name))?);
+        }
+    }
+    let seen = |name: &String| {
+        let dims = latents.get(name).map_or(Vec::new(), |value| value.shape().to_vec());
+        Latent { tensor: name.clone(), dims }
+    };
+    let tract = in_tract(encoder, &at, inputs, &given, |name, found| {
+        let what = format!("{name} in tract and in ONNX Runtime");
+        compare(&what, &values(&expected, name)?, found, least(name))
+    })?;
+    Ok(Verification { latents: at.iter().map(seen).collect(), onnx_runtime: worst, tract })
+}
+
+type Tensors = HashMap<String, DynValue>;
+
+fn outputs(model: &ModelProto) -> Vec<String> {
+    model.graph.iter().flat_map(|graph| graph.output.iter().map(|output| output.name().to_owned())).collect()
+}
+
+/// Seeded values of these inputs' types: floats from -1 to 1, few integers, booleans.
+fn random(inputs: &[Input]) -> Result<Tensors, TrainingError> {
+    let mut rng = StdRng::seed_from_u64(0);
+    let mut total = 0_u64;
+    let mut tensors = Tensors::new();
+    for input in inputs {
+        let dims = dims(input)?;
+        let count = dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim.unsigned_abs()));
+        total = total.saturating_add(count.unwrap_or(u64::MAX));
+        if total > MAX_VALUES {
+            let reason = format!("the inputs would have more than {MAX_VALUES} values");
+            return Err(TrainingError::Binding { argument: format!("{}={dims:?}", input.name), reason });
+        }
+        let tensor = tensor(&mut rng, input, dims, count.unwrap_or(0) as usize)?;
+        tensors.insert(input.name.clone(), tensor);
+    }
+    Ok(tensors)
+}
+
+fn dims(input: &Input) -> Result<Vec<i64>, TrainingError> {
+    let unbound = |what: String| TrainingError::Binding {
+        argument: format!("{}=…", input.name),
+        reason: format!("{what}; the cut is verified on inputs of one shape, so give it a number"),
+    };
+    let Some(dims) = &input.dims else { return Err(unbound("the model declares no shape".to_owned())) };
+    dims.iter()
+        .map(|dim| match dim {
+            Extent::Fixed(extent) => {
+                i64::try_from(*extent).map_err(|_| unbound(format!("{dim} is too large")))
+            }
+            open => Err(unbound(format!("dimension `{open}` is open"))),
+        })
+        .collect()
+}
+
+fn tensor(rng: &mut StdRng, input: &Input, dims: Vec<i64>, count: usize) -> Result<DynValue, TrainingError> {
+    let failed = |error: ort::Error| model_error("a random input", &error);
+    Ok(match input.element {
+        1 => {
+            let values: Vec<f32> = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
+            Tensor::from_array((dims, values)).map_err(failed)?.into_dyn()
+        }
+        11 => {
+            let values: Vec<f64> = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
+            Tensor::from_array((dims, values)).map_err(failed)?.into_dyn()
+        }
+        2 => {
+            let values: Vec<u8> = (0..count).map(|_| rng.random()).collect();
+            Tensor::from_array((dims, values)).map_err(failed)?.into_dyn()
+        }
+        6 => {
+            let values: Vec<i32> = (0..count).map(|_| rng.random_range(0..2)).collect();
+            Tensor::from_array((dims, values)).map_err(failed)?.into_dyn()
+        }
+        7 => {
+            let values: Vec<i64> = (0..count).map(|_| rng.random_range(0..2)).collect();
+            Tensor::from_array((dims, values)).map_err(failed)?.into_dyn()
+        }
+        9 => {
+            let values: Vec<bool> = (0..count).map(|_| rng.random()).collect();
+            Tensor::from_array((dims, values)).map_err(failed)?.into_dyn()
+        }
+        other => {
+            let reason = format!(
+                "its elements have ONNX's type {other}, of which no random input is made: export it with inputs of \
+                 f32, f64, u8, i32, i64 or bool"
+            );
+            return Err(TrainingError::Model { model: format!("input `{}`", input.name), reason });
+        }
+    })
+}
+
+/// The outputs of a model that reads what `given` has of its inputs.
+fn run(runtime: &Runtime, what: &str, model: &[u8], given: &Tensors) -> Result<Tensors, TrainingError> {
+    let mut session = runtime
+        .session(model)
+        .map_err(|reason| TrainingError::Model { model: format!("{what} in ONNX Runtime"), reason })?;
+    execute(&mut session, given).map_err(|error| model_error(&format!("{what} in ONNX Runtime"), &error))
+}
+
+fn execute(session: &mut Session, given: &Tensors) -> ort::Result<Tensors> {
+    let names: Vec<String> = session.inputs().iter().map(|input| input.name().to_owned()).collect();
+    let feed = names.iter().filter_map(|name| Some((name.as_str(), given.get(name)?)));
+    let outputs = session.run(feed.collect::<Vec<_>>())?;
+    Ok(outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn model_error(what: &str, error: &ort::Error) -> TrainingError {
+    TrainingError::Model { model: what.to_owned(), reason: error.to_string() }
+}
+
+/// The values of a tensor, for comparing.
+fn values(tensors: &Tensors, name: &str) -> Result<Vec<f32>, TrainingError> {
+    let refused = |reason: String| TrainingError::Model { model: format!("tensor `{name}`"), reason };
+    let value = tensors.get(name).ok_or_else(|| refused("ONNX Runtime did not give it".to_owned()))?;
+    macro_rules! as_floats {
+        ($kind:ty) => {
+            value.try_extract_tensor::<$kind>().map(|(_, data)| data.iter().map(|&v| v as f32).collect())
+        };
+    }
+    let found: ort::Result<Vec<f32>> = match value.dtype().tensor_type() {
+        Some(TensorElementType::Float32) => as_floats!(f32),
+        Some(TensorElementType::Float64) => as_floats!(f64),
+        Some(TensorElementType::Int64) => as_floats!(i64),
+        Some(TensorElementType::Int32) => as_floats!(i32),
+        Some(TensorElementType::Uint8) => as_floats!(u8),
+        Some(TensorElementType::Int8) => as_floats!(i8),
+        Some(TensorElementType::Bool) => value
+            .try_extract_tensor::<bool>()
+            .map(|(_, data)| data.iter().map(|&flag| if flag { 1.0 } else { 0.0 }).collect()),
+        other => return Err(refused(format!("its type, {other:?}, cannot be compared: cut elsewhere"))),
+    };
+    found.map_err(|error| refused(error.to_string()))
+}
+
+/// The encoder as the edge runs it. A plan gives a model's first output, so each tensor of the cut becomes the first.
+fn in_tract(
+    encoder: &ModelProto,
+    at: &[String],
+    inputs: &[Input],
+    given: &Tensors,
+    difference: impl Fn(&str, &[f32]) -> Result<f32, TrainingError>,
+) -> Result<Agreement, TrainingError> {
+    let impossible = |reason: String| Ok(Agreement::Impossible { reason });
+    let [input] = inputs else {
+        return impossible(format!("an edge encoder reads one tensor, this one {}", inputs.len()));
+    };
+    if input.element != 1 {
+        return impossible(format!("an edge encoder reads f32, and `{}` is of another type", input.name));
+    }
+    let dims: Vec<usize> = dims(input)?.iter().map(|&dim| dim as usize).collect();
+    let values_in = values(given, &input.name)?;
+    let mut worst = 0.0_f32;
+    for (index, name) in at.iter().enumerate() {
+        let mut model = encoder.clone();
+        model.graph.iter_mut().for_each(|graph| graph.output.swap(0, index));
+        let bytes = encode(&model);
+        // tract asserts where other readers of foreign models return errors.
+        let ran = panic::catch_unwind(|| Plan::new(&bytes, dims.clone())?.run(&values_in));
+        let found = match ran {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return impossible(error.to_string()),
+            Err(_) => return impossible("it panics on this model".to_owned()),
+        };
+        worst = worst.max(difference(name, &found)?);
+    }
+    Ok(Agreement::Within { difference: worst })
+}
+
+/// The tensors of functions that tend to 1 or -1.
+fn least_scales(model: &ModelProto) -> HashSet<String> {
+    let nodes = model.graph.iter().flat_map(|graph| &graph.node);
+    let bounded = nodes.filter(|node| matches!(node.op_type(), "Sigmoid" | "HardSigmoid" | "Tanh"));
+    bounded.flat_map(|node| node.output.iter().cloned()).collect()
+}
+
+/// The largest difference, relative to the largest magnitude of `expected`, or to `least` if that is larger.
+fn compare(what: &str, expected: &[f32], found: &[f32], least: f32) -> Result<f32, TrainingError> {
+    if !expected.iter().all(|value| value.is_finite()) {
+        let reason = "the whole model gives values that are not finite on random inputs".to_owned();
+        return Err(TrainingError::Model { model: what.to_owned(), reason });
+    }
+    let scale = expected.iter().fold(least, |scale, value| scale.max(value.abs()));
+    let difference = if expected.len() == found.len() {
+        expected
+            .iter()
+            .zip(found)
+            .map(|(a, b)| if b.is_finite() { (a - b).abs() } else { f32::INFINITY })
+            .fold(0.0, f32::max)
+    } else {
+        f32::INFINITY
+    };
+    let relative = difference / scale;
+    if relative <= TOLERANCE {
+        Ok(relative)
+    } else {
+        let what = format!("{what}, with values up to {scale:.1e},");
+        Err(TrainingError::Disagreement { what, difference: relative, limit: TOLERANCE })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_count_relative_to_the_scale() {
+        assert!(compare("x", &[1000.0, 1.0], &[1000.05, 1.0], f32::MIN_POSITIVE).is_ok());
+        assert!(compare("x", &[], &[], f32::MIN_POSITIVE).is_ok());
+        assert!(compare("x", &[0.0], &[0.0], f32::MIN_POSITIVE).is_ok());
+        for found in [&[0.001, 0.002][..], &[0.001], &[0.001, f32::NAN]] {
+            let refused = compare("x", &[0.001, 0.001], found, f32::MIN_POSITIVE);
+            assert!(matches!(refused, Err(TrainingError::Disagreement { .. })), "{found:?}");
+        }
+        let noise = (&[1e-5, 2e-6][..], &[1.01e-5, 2e-6][..]);
+        assert!(compare("x", noise.0, noise.1, f32::MIN_POSITIVE).is_err());
+        assert!(compare("x", noise.0, noise.1, LEAST_SCALE).is_ok());
+        assert!(compare("x", &[0.9, 2e-6], &[0.9, 1e-3], LEAST_SCALE).is_err());
+        assert!(matches!(
+            compare("x", &[f32::NAN], &[f32::NAN], f32::MIN_POSITIVE),
+            Err(TrainingError::Model { .. })
+        ));
+    }
+}

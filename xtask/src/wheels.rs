@@ -1,0 +1,56 @@
+//! Files from PyPI's wheels, in the cache.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{Result, processes, workspace::root};
+
+/// Downloads the wheels that a requirements file pins, which pip checks against their digests, and unpacks them into
+/// one folder, which appears whole or not at all.
+pub(crate) fn fetch(pin: &str, folder: &Path) -> Result<()> {
+    let fresh = folder.with_extension(format!("new-{}", std::process::id()));
+    let wheels = fresh.join("wheels");
+    fs::create_dir_all(&wheels).map_err(|error| format!("{}: {error}", wheels.display()))?;
+    let done = download(pin, &wheels).and_then(|()| unpack(&wheels, &fresh)).and_then(|()| {
+        let _ = fs::remove_dir_all(&wheels);
+        let _ = fs::remove_dir_all(folder);
+        fs::rename(&fresh, folder).map_err(|error| format!("{}: {error}", folder.display()))
+    });
+    let _ = fs::remove_dir_all(&fresh);
+    done
+}
+
+/// The version that a requirements file pins of a package.
+pub(crate) fn version(pin: &str, package: &str) -> Result<String> {
+    let path = root().join(pin);
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let prefix = format!("{package}==");
+    let line = text.lines().find_map(|line| line.strip_prefix(prefix.as_str()));
+    let version = line.and_then(|rest| rest.split_whitespace().next());
+    version.map(str::to_owned).ok_or_else(|| format!("{pin} pins no {package}"))
+}
+
+fn download(pin: &str, wheels: &Path) -> Result<()> {
+    let platform = format!("manylinux_2_28_{}", env::consts::ARCH);
+    let fixed = ["-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"];
+    let python = ["--implementation", "cp", "--python-version", "3.12", "--abi", "cp312", "--abi", "abi3"];
+    let mut command = Command::new("python3");
+    command.args(fixed).args(python).args(["--abi", "none", "--platform", &platform]);
+    command.arg("-d").arg(wheels).arg("-r").arg(root().join(pin));
+    processes::run(command.stdout(Stdio::null()))
+        .map_err(|error| format!("pip did not fetch {pin} ({error})"))
+}
+
+fn unpack(wheels: &Path, folder: &Path) -> Result<()> {
+    let entries = fs::read_dir(wheels).map_err(|error| format!("{}: {error}", wheels.display()))?;
+    let wheels: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    if wheels.is_empty() {
+        return Err("pip fetched nothing".to_owned());
+    }
+    wheels.iter().try_for_each(|wheel| {
+        processes::run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel).arg(folder))
+    })
+}
