@@ -56,7 +56,7 @@ pub(crate) fn judge(
 ) -> Result<Anomaly, ServeError> {
     let known = spec.parts.iter().filter_map(|part| Some((part, value(part.source, evidence)?)));
     let known: Vec<(&PartSpec, f32)> = known.collect();
-    let score = known.iter().map(|(part, value)| part.standardised(*value)).sum();
+    let score = known.iter().map(|(part, value)| part.term(*value)).sum();
     let quantile = quantiles(spec, evidence).quantile(score);
     let part = |(part, value): (&PartSpec, f32)| AnomalyPart {
         name: part.name.clone(),
@@ -80,13 +80,19 @@ fn value(source: PartSource, evidence: Evidence<'_>) -> Option<f32> {
     match source {
         PartSource::Bits => Some(evidence.bits as f32),
         PartSource::Column(column) => evidence.columns.get(column as usize).copied(),
-        PartSource::Error => evidence.compared.map(|(input, output)| mean_squared_error(input, output)),
+        PartSource::Error => evidence
+            .compared
+            .map(|(input, output)| (squared(input, output) / input.len().max(1) as f64) as f32),
+        PartSource::RelativeError => evidence.compared.map(|(input, output)| {
+            let energy: f64 = input.iter().map(|&value| f64::from(value).powi(2)).sum();
+            (squared(input, output) / energy.max(1e-12)) as f32
+        }),
     }
 }
 
-fn mean_squared_error(a: &[f32], b: &[f32]) -> f32 {
-    let squares: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
-    (squares / a.len().max(1) as f64) as f32
+/// The squared error.
+fn squared(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
 }
 
 /// The share of the range at which the map is white.
@@ -118,13 +124,13 @@ fn heat(value: f32) -> Rgb<u8> {
 
 #[cfg(test)]
 mod tests {
-    use lopside_bundle::{Channels, score::log};
+    use lopside_bundle::Channels;
 
     use super::*;
 
     fn part(name: &str, source: PartSource) -> PartSpec {
         let quantiles = Quantiles::of(&[1.0, 2.0, 3.0], 3).unwrap();
-        PartSpec { name: name.into(), source, mean: 0.0, deviation: 2.0, quantiles }
+        PartSpec { name: name.into(), source, weight: 1.0, mean: 1.0, deviation: 2.0, quantiles }
     }
 
     fn spec() -> ScoreSpec {
@@ -133,6 +139,7 @@ mod tests {
                 part("bits", PartSource::Bits),
                 part("re-encoding", PartSource::Column(0)),
                 part("error", PartSource::Error),
+                PartSpec { weight: 0.0, ..part("relative-error", PartSource::RelativeError) },
             ],
             quantiles: Quantiles::of(&[0.0, 1.0], 2).unwrap(),
             quantiles_with_input: Quantiles::of(&[0.0, 2.0], 2),
@@ -149,8 +156,7 @@ mod tests {
     fn parts_are_standardised_and_added() {
         let evidence = Evidence { bits: 2.0, columns: &[3.0], compared: None };
         let anomaly = judge(&spec(), &picture(), evidence).unwrap();
-        let expected = (2.0_f32.ln() + 3.0_f32.ln()) / 2.0;
-        assert!((anomaly.score - expected).abs() < 1e-6 && (anomaly.quantile - expected).abs() < 1e-6);
+        assert_eq!((anomaly.score, anomaly.quantile), (1.5, 1.0));
         assert!(anomaly.anomalous && anomaly.heat_map.is_none());
         let parts: Vec<_> = anomaly.parts.iter().map(|part| (part.name.as_str(), part.quantile)).collect();
         assert_eq!(parts, [("bits", 0.5), ("re-encoding", 1.0)]);
@@ -161,9 +167,8 @@ mod tests {
         let compared = Some((&[0.0, 0.5][..], &[0.0, -0.5][..]));
         let evidence = Evidence { bits: 1.0, columns: &[1.0], compared };
         let anomaly = judge(&spec(), &picture(), evidence).unwrap();
-        assert_eq!((anomaly.parts.len(), anomaly.parts[2].value), (3, 0.5));
-        assert!((anomaly.score - log(0.5) / 2.0).abs() < 1e-6, "{}", anomaly.score);
-        assert_eq!((anomaly.quantile, anomaly.anomalous), (0.0, false));
+        assert_eq!((anomaly.parts.len(), anomaly.parts[2].value, anomaly.parts[3].value), (4, 0.5, 4.0));
+        assert_eq!((anomaly.score, anomaly.quantile, anomaly.anomalous), (-0.25, 0.0, false));
         let map = image::load_from_memory(&anomaly.heat_map.unwrap()).unwrap().to_rgb8();
         assert_eq!(map.as_raw(), &[0, 0, 0, 255, 255, 255]);
     }

@@ -1,6 +1,6 @@
-//! The bundle's draft: halves, quantiser and tables put together, with what each half costs.
+//! The bundle's draft: halves, quantiser and tables put together, with what each part costs.
 
-use lopside_bundle::{Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LatentSpec, PictureSpec, TensorSpec};
+use lopside_bundle::{Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LatentSpec, SeriesSpec, TensorSpec};
 use lopside_onnx::{cost, decode, encode};
 
 use crate::{
@@ -10,41 +10,79 @@ use crate::{
     split::Halves,
 };
 
-/// The name of the head that gives the picture back.
+/// The names of the heads that give the input back and that classify.
 const RECONSTRUCT: &str = "reconstruct";
+const CLASSIFY: &str = "classify";
 
-/// The draft of a bundle. Its head carries the name of the latent space in its metadata; the encoder does not,
-/// because the name is a digest of it.
+/// The draft of a bundle, for series with what they are. Its heads carry the name of the latent space in their metadata;
+/// the encoder does not, because the name is a digest of it.
 pub(crate) fn draft(
     blueprint: &Blueprint,
     halves: &Halves,
     calibration: &Calibration,
+    series: Option<&SeriesSpec>,
 ) -> Result<Draft, TrainingError> {
     let definition = &blueprint.definition;
+    let latent = tensors(blueprint).zip(&calibration.gains);
     let mut draft = Draft {
         name: definition.bundle_name().into(),
         description: definition.description.clone(),
-        input: InputSpec::Picture(picture(&definition.input)?),
+        input: match (&definition.input, series) {
+            (Signal::Picture(picture), _) => InputSpec::Picture(samples::spec(picture)),
+            (Signal::Series(_), Some(series)) => InputSpec::Series(series.clone()),
+            (Signal::Series(_), None) => {
+                return Err(TrainingError::NoDataSet { set: definition.data.set.clone() });
+            }
+        },
         encoder: halves.encoder.clone(),
         input_tensor: tensor(net::input_name(blueprint), blueprint.input),
         encoder_cost: cost_of(&halves.encoder)?,
-        latent: vec![LatentSpec {
-            tensor: tensor(net::LATENT, blueprint.latent),
-            gains: calibration.quantiser.gains().to_vec(),
-        }],
+        latent: latent.map(|(tensor, gains)| LatentSpec { tensor, gains: gains.clone() }).collect(),
         tables: calibration.tables.clone(),
-        heads: vec![DraftHead {
-            name: RECONSTRUCT.into(),
-            version: 1,
-            kind: HeadKind::Reconstruct(picture(definition.output())?),
-            model: Vec::new(),
-            inputs: vec![net::LATENT.into()],
-            output: tensor(net::OUTPUT, blueprint.output),
-            cost: cost_of(&halves.decoder)?,
-        }],
+        heads: Vec::new(),
     };
-    draft.heads[0].model = stamped(&halves.decoder, &draft.latent_space().to_string())?;
+    draft.heads = heads(blueprint, halves, series, &draft.latent_space().to_string())?;
     Ok(draft)
+}
+
+/// The latent's tensors: the latent itself, and the taps.
+fn tensors(blueprint: &Blueprint) -> impl Iterator<Item = TensorSpec> {
+    let taps = blueprint.taps.iter().map(|tap| tensor(&net::tap_name(&tap.name), tap.shape));
+    std::iter::once(tensor(net::LATENT, blueprint.latent)).chain(taps)
+}
+
+fn heads(
+    blueprint: &Blueprint,
+    halves: &Halves,
+    series: Option<&SeriesSpec>,
+    latent_space: &str,
+) -> Result<Vec<DraftHead>, TrainingError> {
+    let kind = match (blueprint.definition.output(), series) {
+        (Signal::Picture(picture), _) => HeadKind::Reconstruct(samples::spec(picture)),
+        (Signal::Series(_), Some(series)) => HeadKind::Series(series.clone()),
+        (Signal::Series(_), None) => HeadKind::Tensor {},
+    };
+    let mut heads = vec![DraftHead {
+        name: RECONSTRUCT.into(),
+        version: 1,
+        kind,
+        model: stamped(&halves.decoder, latent_space)?,
+        inputs: tensors(blueprint).map(|tensor| tensor.name).collect(),
+        output: tensor(net::OUTPUT, blueprint.output),
+        cost: cost_of(&halves.decoder)?,
+    }];
+    if let (Some(model), Some(classifier)) = (&halves.classifier, &blueprint.definition.classifier) {
+        heads.push(DraftHead {
+            name: CLASSIFY.into(),
+            version: 1,
+            kind: HeadKind::Classify { labels: classifier.labels.clone() },
+            model: stamped(model, latent_space)?,
+            inputs: vec![net::LATENT.into()],
+            output: tensor(net::LOGITS, Shape::Flat(classifier.labels.len())),
+            cost: cost_of(model)?,
+        });
+    }
+    Ok(heads)
 }
 
 /// A model with the name of its latent space in its metadata.
@@ -54,23 +92,14 @@ pub(crate) fn stamped(model: &[u8], latent_space: &str) -> Result<Vec<u8>, Train
     Ok(encode(&onnx))
 }
 
-fn cost_of(model: &[u8]) -> Result<Cost, TrainingError> {
+/// What a model costs for one item.
+pub(crate) fn cost_of(model: &[u8]) -> Result<Cost, TrainingError> {
     let cost = cost(&decode(model)?, &[("n", 1)])?;
     Ok(Cost { parameters: cost.parameters, macs: cost.macs })
 }
 
-fn tensor(name: &str, shape: Shape) -> TensorSpec {
+/// A tensor with a symbolic batch.
+pub(crate) fn tensor(name: &str, shape: Shape) -> TensorSpec {
     let dims = shape.dims().into_iter().map(|dim| Dim::Fixed(dim as u32));
     TensorSpec { name: name.into(), shape: std::iter::once(Dim::Symbol("n".into())).chain(dims).collect() }
-}
-
-/// How pictures become a tensor.
-fn picture(signal: &Signal) -> Result<PictureSpec, TrainingError> {
-    match signal {
-        Signal::Picture(picture) => Ok(samples::spec(picture)),
-        Signal::Series(_) => Err(TrainingError::Model {
-            model: "the bundle".into(),
-            reason: "bundles hold models for pictures, and this one is for series".into(),
-        }),
-    }
 }

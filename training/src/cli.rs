@@ -212,10 +212,10 @@ pub struct FinetuneArgs {
 /// Where the data is.
 #[derive(Debug, Clone, Args)]
 pub struct DataArgs {
-    /// The folder with Fashion-MNIST's four IDX files
+    /// The folder with the data: four IDX files named as MNIST's, or train.csv and test.csv
     #[arg(long, env = "LOPSIDE_FASHION_MNIST", default_value = DEFAULT_FOLDER, value_name = "DIR")]
     pub data: PathBuf,
-    /// Use only the first N pictures of each half
+    /// Use only the first N pictures or rows of each half
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
 }
@@ -255,6 +255,12 @@ pub struct TrainArgs {
     /// fashion-multitask, series-gru, photo) or the path of a definition (.toml)
     #[arg(long, default_value = "fashion-dense", value_name = "MODEL")]
     pub preset: String,
+    /// How many samples keep their label, drawn evenly from the classes [default: the definition's]
+    #[arg(long, value_name = "N")]
+    pub labels: Option<usize>,
+    /// The one class to learn, which counts as normal [default: the definition's]
+    #[arg(long, value_name = "CLASS")]
+    pub normal: Option<u8>,
     /// How far the reconstruction is from the original [default: the definition's]
     #[arg(long, value_enum)]
     pub loss: Option<Loss>,
@@ -319,6 +325,8 @@ impl TrainArgs {
         let rate = |own: Option<f64>, defined| own.or(self.learning_rate).unwrap_or(defined);
         training.encoder_rate = rate(self.encoder_rate, training.encoder_rate);
         training.decoder_rate = rate(self.decoder_rate, training.decoder_rate);
+        definition.data.labels = self.labels.or(definition.data.labels);
+        definition.data.normal = self.normal.or(definition.data.normal);
         let reconstruction = &mut definition.objective.reconstruction;
         reconstruction.loss = self.loss.unwrap_or(reconstruction.loss);
         definition.check(&self.preset).map(Some)
@@ -444,9 +452,9 @@ pub struct CalibrateArgs {
 /// How large frames may be.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct BudgetArg {
-    /// The mean frame of the training pictures, header and id included, in bytes
-    #[arg(long, default_value_t = 28.0, value_name = "BYTES")]
-    pub frame_bytes: f64,
+    /// The mean frame of the training samples, header and id included, in bytes [default: the definition's]
+    #[arg(long, value_name = "BYTES")]
+    pub frame_bytes: Option<f64>,
 }
 
 /// Options of `evaluate`.
@@ -461,6 +469,12 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub data: DataArgs,
+    /// The preset or definition (.toml) that says what the data is [default: pictures as they are]
+    #[arg(long, value_name = "MODEL")]
+    pub preset: Option<String>,
+    /// The one class that counts as normal
+    #[arg(long, value_name = "CLASS")]
+    pub normal: Option<u8>,
     /// The photographs to measure a photo bundle on, searched recursively
     #[arg(long, default_value = "data/photos/test", value_name = "DIR")]
     pub photos: PathBuf,

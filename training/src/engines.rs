@@ -1,6 +1,6 @@
 //! ONNX Runtime as the cloud runs it, and tract, for checks and measurements.
 
-use std::{path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use cloud_decoder::{Device, Runtime};
 use ort::{
@@ -25,6 +25,23 @@ pub(crate) struct Values {
     pub(crate) dims: Vec<usize>,
     pub(crate) values: Vec<f32>,
 }
+
+impl Values {
+    /// These items of the batch.
+    pub(crate) fn rows(&self, range: Range<usize>) -> Self {
+        let each = self.values.len() / self.dims[0].max(1);
+        let dims = std::iter::once(range.len()).chain(self.dims[1..].iter().copied()).collect();
+        Self { dims, values: self.values[range.start * each..range.end * each].to_vec() }
+    }
+
+    fn append(&mut self, other: Self) {
+        self.dims[0] += other.dims[0];
+        self.values.extend(other.values);
+    }
+}
+
+/// Items of one run over a whole data set.
+const BATCH: usize = 1000;
 
 /// A model in ONNX Runtime.
 pub(crate) struct OrtModel {
@@ -62,25 +79,19 @@ impl OrtModel {
         values.collect()
     }
 
-    /// The outputs of `n` inputs, one after the other, of a model of one input and one output, both rows.
-    pub(crate) fn run(&mut self, input: &[f32], n: usize) -> Result<Vec<f32>, TrainingError> {
-        let name = self.name;
-        let failed = |error: ort::Error| TrainingError::Model {
-            model: format!("{name} in ONNX Runtime"),
-            reason: error.to_string(),
-        };
-        let tensor = TensorRef::from_array_view(([n, input.len() / n], input)).map_err(failed)?;
-        let outputs = self.session.run(ort::inputs![tensor]).map_err(failed)?;
-        let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
-        Ok(values.to_vec())
-    }
-
-    /// [`run`](Self::run) in batches of 1,000, for whole data sets.
-    pub(crate) fn run_all(&mut self, input: &[f32], n: usize) -> Result<Vec<f32>, TrainingError> {
-        let each = input.len() / n;
-        let mut outputs = Vec::new();
-        for batch in input.chunks(1000 * each) {
-            outputs.extend(self.run(batch, batch.len() / each)?);
+    /// [`run_each`](Self::run_each) in batches of 1,000, for whole data sets.
+    pub(crate) fn run_batches(&mut self, inputs: &[Values]) -> Result<Vec<Values>, TrainingError> {
+        let count = inputs.first().map_or(0, |input| input.dims[0]);
+        let mut outputs: Vec<Values> = Vec::new();
+        for start in (0..count).step_by(BATCH) {
+            let batch: Vec<Values> =
+                inputs.iter().map(|input| input.rows(start..(start + BATCH).min(count))).collect();
+            for (index, made) in self.run_each(&batch)?.into_iter().enumerate() {
+                match outputs.get_mut(index) {
+                    Some(output) => output.append(made),
+                    None => outputs.push(made),
+                }
+            }
         }
         Ok(outputs)
     }

@@ -1,77 +1,96 @@
 //! Data as a model sees it: rows of the input and of what the decoder should make of it.
 
-use image::{DynamicImage, GrayImage};
+use image::DynamicImage;
 use lopside_bundle::{Channels, PictureSpec};
 use lopside_input::picture_of;
 
 use crate::{
     Dataset, TrainingError,
+    corpus::{Content, Corpus},
     definition::{self, Blueprint, Picture, Signal},
     objective::Batch,
 };
 
-/// The pictures of a data set, as input and as target.
+/// Samples as input and as target.
 pub(crate) struct Samples {
     input: Rows,
-    target: Rows,
+    /// Without it, the input.
+    target: Option<Rows>,
     labels: Vec<Option<u8>>,
 }
 
-/// Pictures of one signal.
-struct Rows {
-    /// Samples, a byte each: pictures one after the other, plane after plane.
-    bytes: Vec<u8>,
-    picture: Picture,
+/// Samples of one signal.
+enum Rows {
+    /// A byte a sample: pictures one after the other, plane after plane.
+    Pictures { bytes: Vec<u8>, picture: Picture },
+    /// Windows, scaled.
+    Numbers { values: Vec<f32>, each: usize },
 }
 
 impl Samples {
-    /// What the blueprint's model sees of a data set, made as the edge makes it. Of the classes it sees the first
-    /// `labels` of the definition's data, or all.
+    /// What the blueprint's model sees of a corpus, made as the edge makes it.
     ///
     /// # Errors
     /// [`TrainingError::NoDataSet`] for a model of other data.
-    pub(crate) fn new(data: &Dataset, blueprint: &Blueprint) -> Result<Self, TrainingError> {
+    pub(crate) fn new(corpus: &Corpus, blueprint: &Blueprint) -> Result<Self, TrainingError> {
         let definition = &blueprint.definition;
-        let (Signal::Picture(input), Signal::Picture(target)) = (definition.input, *definition.output())
-        else {
-            return Err(TrainingError::NoDataSet { set: definition.data.set.clone() });
+        let rows = |signal: &Signal| match (&corpus.content, signal) {
+            (Content::Pictures(data), Signal::Picture(picture)) => Ok(Rows::pictures(data, *picture)),
+            (Content::Series(half), Signal::Series(_)) => {
+                Ok(Rows::Numbers { values: half.windows.values.clone(), each: half.windows.dims() })
+            }
+            _ => Err(TrainingError::NoDataSet { set: definition.data.set.clone() }),
         };
-        let known = definition.data.options.get("labels").and_then(serde_json::Value::as_u64);
-        let known = known.map_or(usize::MAX, |known| known as usize);
-        let labels = data.labels.iter().enumerate().map(|(index, &label)| (index < known).then_some(label));
-        Ok(Self { input: Rows::new(data, input), target: Rows::new(data, target), labels: labels.collect() })
+        let target = definition.output.as_ref().map(rows).transpose()?;
+        Ok(Self { input: rows(&definition.input)?, target, labels: corpus.labels.clone() })
+    }
+
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Which of the first `count` have a label, where fewer than half of them do.
+    pub(crate) fn rare_labels(&self, count: usize) -> Vec<usize> {
+        let known: Vec<usize> = (0..count).filter(|&index| self.labels[index].is_some()).collect();
+        if 2 * known.len() < count { known } else { Vec::new() }
     }
 
     /// The samples of these indices.
     pub(crate) fn batch(&self, indices: &[usize]) -> Batch {
+        let input = self.input.of(indices);
         Batch {
-            input: self.input.of(indices),
-            target: self.target.of(indices),
+            target: self.target.as_ref().map_or_else(|| input.clone(), |target| target.of(indices)),
+            input,
             labels: indices.iter().map(|&index| self.labels[index]).collect(),
         }
     }
 }
 
 impl Rows {
-    fn new(data: &Dataset, picture: Picture) -> Self {
+    fn pictures(data: &Dataset, picture: Picture) -> Self {
         let spec = spec(&picture);
-        let side = data.picture_len.isqrt() as u32;
         let planes = |index: usize| {
-            let original = GrayImage::from_raw(side, side, data.picture(index).to_vec()).unwrap_or_default();
-            let seen = picture_of(&DynamicImage::from(original), &spec).into_bytes();
+            let seen = picture_of(&DynamicImage::from(data.grey(index)), &spec).into_bytes();
             let channels = picture.channels.count();
             (0..channels)
                 .flat_map(move |channel| seen.clone().into_iter().skip(channel).step_by(channels))
                 .collect::<Vec<u8>>()
         };
-        Self { bytes: (0..data.len()).flat_map(planes).collect(), picture }
+        Self::Pictures { bytes: (0..data.len()).flat_map(planes).collect(), picture }
     }
 
     fn of(&self, indices: &[usize]) -> Vec<f32> {
-        let Picture { width, height, channels, low, high } = self.picture;
-        let len = width * height * channels.count();
-        let rows = indices.iter().flat_map(|&index| &self.bytes[index * len..(index + 1) * len]);
-        rows.map(|&sample| low + (high - low) * (f32::from(sample) / 255.0)).collect()
+        match self {
+            Self::Pictures { bytes, picture: Picture { width, height, channels, low, high } } => {
+                let len = width * height * channels.count();
+                let rows = indices.iter().flat_map(|&index| &bytes[index * len..(index + 1) * len]);
+                rows.map(|&sample| low + (high - low) * (f32::from(sample) / 255.0)).collect()
+            }
+            Self::Numbers { values, each } => {
+                indices.iter().flat_map(|&index| &values[index * each..(index + 1) * each]).copied().collect()
+            }
+        }
     }
 }
 
@@ -88,7 +107,7 @@ pub(crate) fn spec(picture: &Picture) -> PictureSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::definition::Definition;
+    use crate::{Split, definition::Definition};
 
     fn data() -> Dataset {
         let samples = (0..3 * 784).map(|at| (at % 28 / 2 * 18 + at / 784) as u8).collect();
@@ -96,7 +115,9 @@ mod tests {
     }
 
     fn samples(text: &str) -> Samples {
-        Samples::new(&data(), &Definition::parse(text, "x").unwrap().check("x").unwrap()).unwrap()
+        let definition = Definition::parse(text, "x").unwrap();
+        let corpus = Corpus::pictures(&definition, data(), Split::Train).unwrap();
+        Samples::new(&corpus, &definition.check("x").unwrap()).unwrap()
     }
 
     #[test]
@@ -112,12 +133,5 @@ mod tests {
         let batch = samples(include_str!("../presets/fashion-sr.toml")).batch(&[0]);
         assert_eq!((batch.input.len(), batch.target.len()), (196, 784));
         assert!((batch.input[7] - 7.0 * 18.0 / 255.0).abs() < 0.02, "{}", batch.input[7]);
-    }
-
-    #[test]
-    fn labels_are_known_of_so_many_samples() {
-        let text = include_str!("../presets/fashion-multitask.toml");
-        let text = text.replace("set = \"fashion-mnist\"", "set = \"fashion-mnist\"\nlabels = 2");
-        assert_eq!(samples(&text).batch(&[0, 1, 2]).labels, [Some(4), Some(5), None]);
     }
 }

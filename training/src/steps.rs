@@ -8,23 +8,26 @@ use std::{
 use cloud_decoder::Runtime;
 use lopside_bundle::{Draft, Part, picture::AnyBundle};
 use lopside_onnx::encode;
+use lopside_quality::ContactSheet;
 use serde::Serialize;
 
 use crate::{
-    Calibration, Dataset, Evaluation, Metrics, Split, TrainingError, agree, bundle, calibrate, card,
+    Metrics, Split, TrainingError, agree, bundle, card,
     cli::{
-        BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, DescribeArgs, EvaluateArgs,
-        SplitArgs, TrainArgs,
+        BudgetArg, BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, DescribeArgs,
+        EvaluateArgs, SplitArgs, TrainArgs,
     },
+    corpus::Corpus,
     data::{self, Set},
-    definition::Definition,
+    definition::{Blueprint, Definition},
     describe::{self, Description},
-    engines::{self, OrtModel},
+    engines,
     error::io,
-    evaluate, own, photo, photos,
+    evaluate::{Evaluation, evaluate},
+    latent_space, own, photo, photos,
+    samples::Samples,
     split::{self, CLASSIFIER, DECODER, ENCODER, Halves, WHOLE},
-    train,
-    train::trained,
+    train::{self, trained},
 };
 
 /// A model card before its figures are known.
@@ -76,9 +79,13 @@ fn describe_command(args: &DescribeArgs) -> Result<(), TrainingError> {
 
 fn train_step(args: &TrainArgs) -> Result<(), TrainingError> {
     let Some(blueprint) = args.blueprint()? else { return photo::steps::train(args) };
-    let data = read(&args.data, Split::Train)?;
+    learn(args, &blueprint, &corpus(&blueprint.definition, &args.data, Split::Train)?)
+}
+
+fn learn(args: &TrainArgs, blueprint: &Blueprint, corpus: &Corpus) -> Result<(), TrainingError> {
     let run = &args.run();
-    let history = train(&blueprint, &data, run, args.resume, &args.device.open()?)?;
+    let samples = Samples::new(corpus, blueprint)?;
+    let history = train::learn(blueprint, &samples, run, args.resume, &args.device.open()?)?;
     if let Some(last) = history.last() {
         eprintln!(
             "epoch {}: loss {:.6}, validation MSE {:.6}; curve in {}",
@@ -126,48 +133,37 @@ fn calibrate_command(args: &CalibrateArgs) -> Result<(), TrainingError> {
         return Ok(());
     }
     let runtime = engines::runtime(&args.export.runtime.onnxruntime)?;
-    let data = read(&args.data, Split::Train)?;
     let run = &args.export.run.run;
-    calibrate_step(run, &data, args.budget.frame_bytes, &runtime)?.write(&args.out, DRAFT_CARD)?;
+    let blueprint = with_budget(Metrics::read(run)?.blueprint()?, args.budget);
+    let corpus = corpus(&blueprint.definition, &args.data, Split::Train)?;
+    calibrate_step(run, &blueprint, &corpus, &runtime)?.write(&args.out, DRAFT_CARD)?;
     eprintln!("bundle in {}", args.out.display());
     Ok(())
+}
+
+fn with_budget(mut blueprint: Blueprint, budget: BudgetArg) -> Blueprint {
+    let frame = &mut blueprint.definition.frame;
+    frame.bytes = budget.frame_bytes.unwrap_or(frame.bytes);
+    blueprint
 }
 
 /// The draft of the bundle; the whole model in the run's folder gets the name of the latent space.
 fn calibrate_step(
     run: &Path,
-    data: &Dataset,
-    frame_bytes: f64,
+    blueprint: &Blueprint,
+    corpus: &Corpus,
     runtime: &Runtime,
 ) -> Result<Draft, TrainingError> {
-    let blueprint = Metrics::read(run)?.blueprint()?;
+    let net = trained(run, &Metrics::read(run)?)?;
     let [encoder, decoder] = [split::read(run, ENCODER, "split")?, split::read(run, DECODER, "split")?];
-    let halves = Halves { encoder, decoder, classifier: None };
-    let calibration = calibration(&halves, data, blueprint.latent.values(), frame_bytes, runtime)?;
-    let draft = bundle::draft(&blueprint, &halves, &calibration)?;
+    let classifier = net.classifier.as_ref().map(|_| split::read(run, CLASSIFIER, "split")).transpose()?;
+    let halves = Halves { encoder, decoder, classifier };
+    let samples = Samples::new(corpus, blueprint)?;
+    let (draft, mean) = latent_space::draft(&net, &halves, corpus, &samples, blueprint, runtime)?;
     let whole = split::read(run, WHOLE, "export")?;
     split::write(run, WHOLE, &bundle::stamped(&whole, &draft.latent_space().to_string())?)?;
-    eprintln!(
-        "latent space {}: frames of {:.2} bytes on the training pictures",
-        draft.latent_space(),
-        calibration.mean_frame_bytes
-    );
+    eprintln!("latent space {}: frames of {mean:.2} bytes on the training samples", draft.latent_space());
     Ok(draft)
-}
-
-fn calibration(
-    halves: &Halves,
-    data: &Dataset,
-    dims: usize,
-    frame_bytes: f64,
-    runtime: &Runtime,
-) -> Result<Calibration, TrainingError> {
-    let every: Vec<usize> = (0..data.len()).collect();
-    let latents =
-        OrtModel::new(runtime, ENCODER, &halves.encoder)?.run_all(&data.batch(&every), data.len())?;
-    let mut decoder = OrtModel::new(runtime, DECODER, &halves.decoder)?;
-    let sensitivities = calibrate::sensitivities(&mut decoder, &latents, dims)?;
-    calibrate(&latents, &sensitivities, frame_bytes)
 }
 
 fn evaluate_step(args: &EvaluateArgs) -> Result<(), TrainingError> {
@@ -175,51 +171,54 @@ fn evaluate_step(args: &EvaluateArgs) -> Result<(), TrainingError> {
     if let AnyBundle::Picture(bundle) = AnyBundle::load(&args.bundle, Part::Whole)? {
         return photo::steps::evaluate(args, &bundle, &runtime);
     }
-    let (train, test) = (read(&args.data, Split::Train)?, read(&args.data, Split::Test)?);
-    let (evaluation, sheet) = evaluate(&args.bundle, &train, &test, &runtime)?;
+    let mut definition = Definition::find(args.preset.as_deref().unwrap_or("fashion-dense"))?;
+    definition.data.normal = args.normal.or(definition.data.normal);
+    let halves = [Split::Train, Split::Test].map(|split| corpus(&definition, &args.data, split));
+    let [train, test] = halves;
+    let (evaluation, sheet) = evaluate(&args.bundle, &train?, &test?, &runtime)?;
     let json = json(&evaluation, args.out.join("evaluation.json"))?;
     split::write(&args.out, "evaluation.json", json.as_bytes())?;
-    sheet.save_png(args.out.join("contact-sheet.png"))?;
     if args.json {
         print!("{json}");
     } else {
         print!("{}", evaluation.table());
     }
-    eprintln!("contact sheet: {}", args.out.join("contact-sheet.png").display());
+    if let Some(sheet) = sheet {
+        let path = args.out.join("contact-sheet.png");
+        sheet.save_png(&path)?;
+        eprintln!("contact sheet: {}", path.display());
+    }
     Ok(())
 }
 
 fn bundle_step(args: &BundleArgs) -> Result<(), TrainingError> {
     let runtime = engines::runtime(&args.runtime.onnxruntime)?;
     let Some(blueprint) = args.train.blueprint()? else { return photo::steps::bundle(args, &runtime) };
+    let blueprint = with_budget(blueprint, args.budget);
     let run = &args.train.run();
-    train_step(&args.train)?;
+    let train = corpus(&blueprint.definition, &args.train.data, Split::Train)?;
+    learn(&args.train, &blueprint, &train)?;
     export_step(run)?;
     let difference = split_step(run, &runtime)?;
-    let train = read(&args.train.data, Split::Train)?;
-    let draft = calibrate_step(run, &train, args.budget.frame_bytes, &runtime)?;
+    let draft = calibrate_step(run, &blueprint, &train, &runtime)?;
     draft.write(&args.out, DRAFT_CARD)?;
-    let test = read(&args.train.data, Split::Test)?;
+    let test = corpus(&blueprint.definition, &args.train.data, Split::Test)?;
     let (evaluation, sheet) = evaluate(&args.out, &train, &test, &runtime)?;
-    draft.write(&args.out, &card::write(&blueprint, args.budget.frame_bytes, difference, &evaluation))?;
-    keep(run, &evaluation, &sheet)?;
+    draft.write(&args.out, &card::write(&blueprint, &args.train.preset, &train, difference, &evaluation))?;
+    keep(run, &evaluation, sheet.as_ref())?;
     print!("{}", evaluation.table());
     eprintln!("bundle in {}", args.out.display());
     Ok(())
 }
 
-fn keep(
-    run: &Path,
-    evaluation: &Evaluation,
-    sheet: &lopside_quality::ContactSheet,
-) -> Result<(), TrainingError> {
+fn keep(run: &Path, evaluation: &Evaluation, sheet: Option<&ContactSheet>) -> Result<(), TrainingError> {
     let path = run.join("evaluation.json");
     split::write(run, "evaluation.json", json(evaluation, path)?.as_bytes())?;
-    Ok(sheet.save_png(run.join("contact-sheet.png"))?)
+    sheet.map_or(Ok(()), |sheet| Ok(sheet.save_png(run.join("contact-sheet.png"))?))
 }
 
-fn read(args: &DataArgs, split: Split) -> Result<Dataset, TrainingError> {
-    Dataset::read(&args.data, split, args.limit)
+fn corpus(definition: &Definition, args: &DataArgs, split: Split) -> Result<Corpus, TrainingError> {
+    Corpus::read(definition, &args.data, split, args.limit)
 }
 
 fn json(value: &impl Serialize, path: PathBuf) -> Result<String, TrainingError> {

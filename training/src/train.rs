@@ -12,13 +12,18 @@ use burn::{
     tensor::Device,
 };
 use indicatif::ProgressBar;
-use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use rand::{
+    SeedableRng as _,
+    rngs::StdRng,
+    seq::{IndexedRandom as _, SliceRandom as _},
+};
 
 use crate::{
     EpochMetrics, Metrics, TrainingError,
     checkpoint::{self, Checkpoint},
+    corpus::Corpus,
     curve,
-    data::Dataset,
+    data::{Dataset, Split},
     definition::{Blueprint, differences},
     error::io,
     gradients,
@@ -34,6 +39,9 @@ const MODEL: &str = "model";
 const ENCODER_MOMENTS: &str = "encoder-optimiser";
 const DECODER_MOMENTS: &str = "decoder-optimiser";
 
+/// Where labels are rare, a batch gets one sample with a label for so many of its own.
+const LABELLED_SHARE: usize = 2;
+
 /// A model, its optimisers and what has been measured so far.
 struct Trainer {
     net: Net,
@@ -45,11 +53,10 @@ struct Trainer {
     device: Device,
 }
 
-/// Trains and leaves model, optimiser and metrics in `run`. With `resume`, goes on from there; the
-/// options must be the same. The last tenth of the training data validates.
+/// Trains a model of pictures. With `resume`, goes on from what `run` holds; the options must be the same.
 ///
 /// # Errors
-/// [`TrainingError`] when there is nothing to resume, the options differ, or a file cannot be written.
+/// As [`learn`], and [`TrainingError::TooFewOfClass`] for labels that the data has not.
 pub fn train(
     blueprint: &Blueprint,
     data: &Dataset,
@@ -57,21 +64,36 @@ pub fn train(
     resume: bool,
     device: &Device,
 ) -> Result<Vec<EpochMetrics>, TrainingError> {
-    if data.len() < 20 {
-        return Err(TrainingError::TooLittleData { found: data.len() });
+    let corpus = Corpus::pictures(&blueprint.definition, data.clone(), Split::Train)?;
+    learn(blueprint, &Samples::new(&corpus, blueprint)?, run, resume, device)
+}
+
+/// Trains and leaves model, optimiser and metrics in `run`. With `resume`, goes on from there; the
+/// options must be the same. The last tenth of the training data validates.
+///
+/// # Errors
+/// [`TrainingError`] when there is nothing to resume, the options differ, or a file cannot be written.
+pub(crate) fn learn(
+    blueprint: &Blueprint,
+    samples: &Samples,
+    run: &Path,
+    resume: bool,
+    device: &Device,
+) -> Result<Vec<EpochMetrics>, TrainingError> {
+    if samples.len() < 20 {
+        return Err(TrainingError::TooLittleData { found: samples.len() });
     }
     let options = &blueprint.definition.training;
-    let samples = Samples::new(data, blueprint)?;
     let mut trainer = Trainer::new(blueprint, device);
     if resume {
         trainer = trainer.resumed(run)?;
     }
-    let split = data.len() - data.len() / 10;
+    let split = learnt(samples.len());
     let steps = split.div_ceil(options.batch);
     let bar = progress::steps(options.epochs * steps, trainer.metrics.epochs.len() * steps);
     for epoch in trainer.metrics.epochs.len()..options.epochs {
-        let [train_loss, encoder_gradient, decoder_gradient] = trainer.epoch(&samples, epoch, split, &bar)?;
-        let validation_mse = trainer.mse(&samples, split..data.len());
+        let [train_loss, encoder_gradient, decoder_gradient] = trainer.epoch(samples, epoch, split, &bar)?;
+        let validation_mse = trainer.mse(samples, split..samples.len());
         let epoch = epoch + 1;
         let metrics = EpochMetrics { epoch, train_loss, encoder_gradient, decoder_gradient, validation_mse };
         trainer.metrics.epochs.push(metrics);
@@ -80,6 +102,11 @@ pub fn train(
     }
     bar.finish_and_clear();
     Ok(trainer.metrics.epochs)
+}
+
+/// How many of so many samples are learnt from; the others validate.
+pub(crate) fn learnt(count: usize) -> usize {
+    count - count / 10
 }
 
 /// The trained model of a run, for inference.
@@ -143,10 +170,14 @@ impl Trainer {
         let mut rng = StdRng::seed_from_u64(training.seed.wrapping_add(epoch as u64 + 1));
         order.shuffle(&mut rng);
         let steps = count.div_ceil(training.batch);
+        let rare = samples.rare_labels(count);
         let mut sums = [0.0; 3];
         for (step, indices) in order.chunks(training.batch).enumerate() {
             let done = (epoch * steps + step) as f64 / (training.epochs * steps) as f64;
-            let found = self.step(&samples.batch(indices), done, &mut rng);
+            let mut indices = indices.to_vec();
+            let drawn = (0..training.batch / LABELLED_SHARE).filter_map(|_| rare.choose(&mut rng));
+            indices.extend(drawn);
+            let found = self.step(&samples.batch(&indices), done, &mut rng);
             if !found.iter().all(|number| number.is_finite()) {
                 return Err(TrainingError::Diverged { epoch: epoch + 1, step });
             }

@@ -44,7 +44,7 @@ fn every_objective_falls() {
         falls(name, |_| {});
     }
     falls("fashion-multitask", |definition| {
-        definition.data.options.insert("labels".into(), 40.into());
+        definition.data.labels = Some(40);
         definition.objective.classification = 1.0;
     });
     for kind in ["nt-xent", "supervised"] {
@@ -56,7 +56,7 @@ fn every_objective_falls() {
 }
 
 #[test]
-fn a_model_for_series_has_no_reader_yet() {
+fn a_model_for_series_takes_no_pictures() {
     let error = trained("series-gru", |_| {}).unwrap_err();
     assert!(matches!(error, TrainingError::NoDataSet { .. }), "{error}");
 }

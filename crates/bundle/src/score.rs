@@ -2,8 +2,8 @@
 //!
 //! A score's **parts** are the bits that a latent costs, columns of a score head's output (such as the distance between
 //! a latent and the one of its own reconstruction), and, when the caller sends the input along, the error of the
-//! reconstruction. Each is standardised by what it is on normal samples, and their sum is the **score**. A part and a
-//! score are as unusual as the share of normal samples that they exceed, their **quantile**.
+//! reconstruction. Each is standardised by what it is on normal samples, and their weighted sum is the **score**. A part
+//! and a score are as unusual as the share of normal samples that they exceed, their **quantile**.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,14 +15,14 @@ use crate::{BundleError, TensorSpec, check::require};
 pub struct ScoreSpec {
     /// The parts, at least one, each source once.
     pub parts: Vec<PartSpec>,
-    /// Quantiles of the sum of all parts but [`PartSource::Error`].
+    /// Quantiles of the sum of the parts that need no input.
     pub quantiles: Quantiles,
-    /// Quantiles of the sum of all parts, where there is one of [`PartSource::Error`].
+    /// Quantiles of the sum of all parts, where some need the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantiles_with_input: Option<Quantiles>,
     /// From this quantile on, 0 to 1, the verdict is "anomalous".
     pub threshold: f32,
-    /// A second output of the head's model: the input as the decoder makes it. Needed for [`PartSource::Error`].
+    /// A second output of the head's model: the input as the decoder makes it. Needed for parts that need the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconstruction: Option<TensorSpec>,
 }
@@ -35,9 +35,11 @@ pub struct PartSpec {
     pub name: String,
     /// Where it comes from.
     pub source: PartSource,
-    /// The mean of its logarithm over normal samples.
+    /// Its weight in the score, 0 or more; of weight 0, it only stands beside it.
+    pub weight: f32,
+    /// Its mean over normal samples.
     pub mean: f32,
-    /// The standard deviation of its logarithm over normal samples, positive.
+    /// Its standard deviation over normal samples, positive.
     pub deviation: f32,
     /// Its quantiles over normal samples.
     pub quantiles: Quantiles,
@@ -45,14 +47,24 @@ pub struct PartSpec {
 
 /// Where a part comes from. All are 0 or more, larger is more unusual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum PartSource {
     /// −log₂ of the probability of the latent's integers under the entropy tables.
     Bits,
     /// A column of the head's output, from 0.
     Column(u32),
-    /// The mean squared error of the reconstruction, in the units of the encoder's input.
+    /// The mean squared error of the reconstruction, in the units of the encoder's input. Needs the input.
     Error,
+    /// The squared error of the reconstruction over the squared values of the input. Needs the input.
+    RelativeError,
+}
+
+impl PartSource {
+    /// Whether only who has the input can tell it.
+    #[must_use]
+    pub const fn needs_input(self) -> bool {
+        matches!(self, Self::Error | Self::RelativeError)
+    }
 }
 
 /// A distribution by its quantiles: 2 to 4097 values, ascending; value `i` of `n` is exceeded by the share
@@ -101,17 +113,12 @@ impl Quantiles {
 }
 
 impl PartSpec {
-    /// How far a value lies from the normal ones, in standard deviations of its logarithm.
+    /// What a value adds to the score: its distance from the mean in standard deviations, weighted. Rising without an
+    /// end, so that what is far out does not tie.
     #[must_use]
-    pub fn standardised(&self, value: f32) -> f32 {
-        (log(value) - self.mean) / self.deviation
+    pub fn term(&self, value: f32) -> f32 {
+        self.weight * (value - self.mean) / self.deviation
     }
-}
-
-/// The logarithm that parts are standardised in: it tames the long tails that errors have.
-#[must_use]
-pub fn log(value: f32) -> f32 {
-    value.max(1e-12).ln()
 }
 
 impl ScoreSpec {
@@ -125,9 +132,10 @@ impl ScoreSpec {
         let of = |name: &str| format!("{field}.{name}");
         let mut sources: Vec<PartSource> = self.parts.iter().map(|part| part.source).collect();
         sources.sort_by_key(|source| match source {
-            PartSource::Bits => u64::MAX - 1,
             PartSource::Column(column) => u64::from(*column),
-            PartSource::Error => u64::MAX,
+            PartSource::Bits => u64::MAX - 2,
+            PartSource::Error => u64::MAX - 1,
+            PartSource::RelativeError => u64::MAX,
         });
         let columns = self.columns();
         let in_order = (0_u32..).zip(&sources[..columns]).all(|(i, source)| *source == PartSource::Column(i));
@@ -136,17 +144,21 @@ impl ScoreSpec {
         require(in_order && once, &of("parts"), || {
             "they must be of different sources, the columns 0, 1, …".into()
         })?;
-        let blind = self.parts.iter().any(|part| part.source != PartSource::Error);
+        let blind = self.parts.iter().any(|part| !part.source.needs_input());
         require(blind, &of("parts"), || "one must need no input".into())?;
-        let has_error = self.parts.len() > 0 && sources.contains(&PartSource::Error);
-        let consistent = has_error == self.quantiles_with_input.is_some();
-        require(consistent && (!has_error || self.reconstruction.is_some()), &of("parts"), || {
-            "a part of source error needs quantiles_with_input and a reconstruction, and they need it".into()
+        let compares = self.parts.iter().any(|part| part.source.needs_input());
+        let consistent = compares == self.quantiles_with_input.is_some();
+        require(consistent && (!compares || self.reconstruction.is_some()), &of("parts"), || {
+            "a part that needs the input needs quantiles_with_input and a reconstruction, and they need it"
+                .into()
         })?;
         require((0.0..=1.0).contains(&self.threshold), &of("threshold"), || "it must be 0 to 1".into())?;
         for part in &self.parts {
-            let good = part.mean.is_finite() && part.deviation.is_finite() && part.deviation > 0.0;
-            require(good, &of("parts"), || "a mean is not finite or a deviation not positive".into())?;
+            let positive = part.deviation.is_finite() && part.deviation > 0.0;
+            let weighted = part.weight.is_finite() && part.weight >= 0.0;
+            require(part.mean.is_finite() && positive && weighted, &of("parts"), || {
+                "a mean is not finite, a deviation not positive, or a weight negative".into()
+            })?;
             part.quantiles.check(&of("parts"))?;
         }
         self.quantiles.check(&of("quantiles"))?;

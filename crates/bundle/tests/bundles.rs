@@ -207,6 +207,7 @@ fn scored() -> Draft {
     let part = |name: &str, source| PartSpec {
         name: name.into(),
         source,
+        weight: 1.0,
         mean: 0.5,
         deviation: 2.0,
         quantiles: quantiles.clone(),

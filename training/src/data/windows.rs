@@ -55,6 +55,12 @@ impl Windows {
         self.starts.is_empty()
     }
 
+    /// One window.
+    #[must_use]
+    pub fn window(&self, index: usize) -> &[f32] {
+        &self.values[index * self.dims()..][..self.dims()]
+    }
+
     /// Numbers of a window.
     #[must_use]
     pub fn dims(&self) -> usize {

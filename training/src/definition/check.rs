@@ -1,7 +1,8 @@
 //! From a definition to its blueprint: rules that span layers and parts.
 
 use super::{
-    Blueprint, Contrastive, ContrastiveKind, Definition, Operation, OutputActivation, Shape, Signal, Stage,
+    AnomalyPart, Blueprint, Consistency, Contrastive, ContrastiveKind, Definition, Operation,
+    OutputActivation, Shape, Signal, Stage,
     stages::{Part, Walk},
 };
 use crate::Loss;
@@ -39,6 +40,9 @@ pub(super) fn check(definition: Definition) -> Result<Blueprint, Fault> {
     variational(&blueprint)?;
     classifier(&blueprint)?;
     objective(&blueprint.definition)?;
+    positive("frame.bytes", blueprint.definition.frame.bytes)?;
+    data(&blueprint.definition)?;
+    anomaly(&blueprint)?;
     training(&blueprint.definition)?;
     size(&blueprint)?;
     Ok(blueprint)
@@ -172,12 +176,67 @@ fn objective(definition: &Definition) -> Result<(), Fault> {
     if let Some(contrastive) = &objective.contrastive {
         self::contrastive(definition, contrastive)?;
     }
+    if let Some(consistency) = &objective.consistency {
+        self::consistency(definition, consistency)?;
+    }
     let learns = objective.reconstruction.weight > 0.0;
     if learns {
         return Ok(());
     }
     let fix = "set it above 0";
     Err(Fault::new("objective.reconstruction.weight", "nothing makes the decoder learn", fix))
+}
+
+fn data(definition: &Definition) -> Result<(), Fault> {
+    let data = &definition.data;
+    let series = matches!(definition.input, Signal::Series(_));
+    if data.labels.is_some() && definition.classifier.is_none() {
+        return Err(Fault::new(
+            "data.labels",
+            "there is no classifier to learn them",
+            "add [classifier], or remove it",
+        ));
+    }
+    if data.normal.is_some() && series {
+        let fix = "remove it: a series says itself which rows are anomalies";
+        return Err(Fault::new("data.normal", "a series has no classes", fix));
+    }
+    match (data.stride, &definition.input) {
+        (Some(_), Signal::Picture(_)) => {
+            Err(Fault::new("data.stride", "pictures have no windows", "remove it"))
+        }
+        (Some(stride), Signal::Series(series)) => within("data.stride", stride, 1, series.length),
+        (None, _) => Ok(()),
+    }
+}
+
+fn anomaly(blueprint: &Blueprint) -> Result<(), Fault> {
+    let definition = &blueprint.definition;
+    let Some(anomaly) = &definition.anomaly else { return Ok(()) };
+    let mut parts = anomaly.parts.clone();
+    parts.sort_by_key(|part| part.name());
+    parts.dedup();
+    if parts.len() != anomaly.parts.len() {
+        return Err(Fault::new("anomaly.parts", "a part is there twice", "name each part once"));
+    }
+    if !anomaly.parts.iter().any(|part| !part.needs_input()) {
+        let fix = "name one of bits, re-encoding and mahalanobis as well";
+        return Err(Fault::new("anomaly.parts", "without the input there is no score", fix));
+    }
+    if !(0.0..=1.0).contains(&anomaly.threshold) {
+        let what = format!("{} is no quantile", anomaly.threshold);
+        return Err(Fault::new("anomaly.threshold", what, "use 0 to 1"));
+    }
+    if !blueprint.taps.is_empty() && anomaly.parts.contains(&AnomalyPart::ReEncoding) {
+        let fix = "remove it from the parts, or remove the taps";
+        return Err(Fault::new("anomaly.parts", "re-encoding is for latents without taps", fix));
+    }
+    let comparable = definition.output().shape() == definition.input.shape();
+    if comparable {
+        return Ok(());
+    }
+    let fix = "remove [anomaly], or [output]";
+    Err(Fault::new("anomaly", "the output cannot be compared with the input, it has another shape", fix))
 }
 
 /// A sigmoid makes values of 0 to 1, and cross-entropy needs them.
@@ -195,6 +254,26 @@ fn range(definition: &Definition) -> Result<(), Fault> {
     }
     let what = format!("a sigmoid cannot reach samples of {} to {}", picture.low, picture.high);
     Err(Fault::new("decoder.activation", what, "use \"identity\", or low = 0.0 and high = 1.0"))
+}
+
+fn consistency(definition: &Definition, consistency: &Consistency) -> Result<(), Fault> {
+    let place = |key: &str| format!("objective.consistency.{key}");
+    weight(&place("weight"), consistency.weight)?;
+    if !(0.0..=1.0).contains(&consistency.threshold) {
+        let what = format!("{} is no probability", consistency.threshold);
+        return Err(Fault::new(place("threshold"), what, "use 0 to 1"));
+    }
+    if definition.classifier.is_none() {
+        return Err(Fault::new(
+            "objective.consistency",
+            "there is no classifier",
+            "add [classifier], or remove it",
+        ));
+    }
+    if consistency.flip && matches!(definition.input, Signal::Series(_)) {
+        return Err(Fault::new(place("flip"), "a series has no mirror image", "remove it"));
+    }
+    Ok(())
 }
 
 fn contrastive(definition: &Definition, contrastive: &Contrastive) -> Result<(), Fault> {

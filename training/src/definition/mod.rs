@@ -16,14 +16,14 @@ mod shape;
 mod signal;
 mod stages;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
 pub use blueprint::{Blueprint, Cell, Operation, Stage, Tap};
 pub use difference::differences;
 pub use layer::{Activation, Layer};
-pub use objective::{Contrastive, ContrastiveKind, Objective, Reconstruction};
+pub use objective::{Consistency, Contrastive, ContrastiveKind, Objective, Reconstruction};
 pub use presets::PRESETS;
 pub use shape::Shape;
 pub use signal::{Channels, Picture, Series, Signal};
@@ -58,21 +58,103 @@ pub struct Definition {
     /// Makes the latent a distribution while training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variational: Option<Variational>,
+    /// Gives the bundle a head that scores how unusual a sample is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anomaly: Option<Anomaly>,
     /// What training minimises.
     #[serde(default)]
     pub objective: Objective,
+    /// How large frames are made.
+    #[serde(default)]
+    pub frame: Frame,
     /// How.
     pub training: Training,
 }
 
 /// What a model learns from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Data {
-    /// The data set's name.
+    /// The data set's name, for people; its folder is the command line's `--data`.
     pub set: String,
-    /// What else is said of it; the data set knows what it means.
-    #[serde(flatten)]
-    pub options: BTreeMap<String, serde_json::Value>,
+    /// How many samples keep their label, drawn evenly from the classes; without it, all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<usize>,
+    /// The one class that is learnt and counts as normal; the others are anomalies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normal: Option<u8>,
+    /// Of series: rows from the start of a window to the start of the next; without it, 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stride: Option<usize>,
+}
+
+/// How large frames are made.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Frame {
+    /// The mean frame of the training samples, header and id included, in bytes.
+    pub bytes: f64,
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self { bytes: 28.0 }
+    }
+}
+
+/// A head that scores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anomaly {
+    /// The parts whose sum is the score; the others are measured beside it.
+    pub parts: Vec<AnomalyPart>,
+    /// The quantile, 0 to 1, from which a sample counts as an anomaly.
+    #[serde(default = "threshold")]
+    pub threshold: f32,
+}
+
+/// What a score can be made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnomalyPart {
+    /// What the latent costs.
+    Bits,
+    /// The distance between a latent and that of its reconstruction.
+    ReEncoding,
+    /// The Mahalanobis distance of the latent from the normal ones.
+    Mahalanobis,
+    /// The squared error of the reconstruction; needs the input beside the frame.
+    Error,
+    /// The same over the input's energy; needs the input beside the frame.
+    RelativeError,
+}
+
+impl AnomalyPart {
+    /// All there are, in the order in which a bundle has them.
+    pub const ALL: [Self; 5] =
+        [Self::Bits, Self::ReEncoding, Self::Mahalanobis, Self::Error, Self::RelativeError];
+
+    /// Whether only who has the input can tell it.
+    #[must_use]
+    pub const fn needs_input(self) -> bool {
+        matches!(self, Self::Error | Self::RelativeError)
+    }
+
+    /// Its name in a bundle.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bits => "bits",
+            Self::ReEncoding => "re-encoding",
+            Self::Mahalanobis => "mahalanobis",
+            Self::Error => "error",
+            Self::RelativeError => "relative-error",
+        }
+    }
+}
+
+fn threshold() -> f32 {
+    0.99
 }
 
 /// The encoder.

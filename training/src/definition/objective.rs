@@ -12,9 +12,31 @@ pub struct Objective {
     pub sparsity: f64,
     /// α of α·`CrossEntropy`(C(z), y).
     pub classification: f64,
+    /// Lets the classifier learn from samples without a label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
     /// Pulls similar samples' latents together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contrastive: Option<Contrastive>,
+}
+
+/// What the classifier is sure of in a slightly changed sample, it should say of the same sample changed more (K. Sohn et
+/// al., "`FixMatch`", `NeurIPS` 2020, eq. 4). With this term labels are learnt from slightly changed samples as well.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Consistency {
+    /// Its weight, beside that of the classification.
+    pub weight: f64,
+    /// The probability from which the classifier counts as sure.
+    #[serde(default = "sure")]
+    pub threshold: f64,
+    /// Whether a mirrored picture is the same picture.
+    #[serde(default)]
+    pub flip: bool,
+}
+
+fn sure() -> f64 {
+    0.95
 }
 
 /// The term of the reconstruction.

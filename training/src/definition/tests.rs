@@ -97,7 +97,7 @@ fn every_preset_is_a_definition_of_its_name() {
 #[test]
 fn a_definition_survives_json() {
     let definition = Definition::parse(MODEL, "x").unwrap();
-    assert_eq!(definition.data.options["normal"], 3);
+    assert_eq!(definition.data.normal, Some(3));
     let json = serde_json::to_string(&definition).unwrap();
     assert_eq!(serde_json::from_str::<Definition>(&json).unwrap(), definition);
 }

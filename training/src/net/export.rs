@@ -106,7 +106,7 @@ impl Net {
         self.classifier.as_ref().map(|_| self.model(write)).transpose()
     }
 
-    fn model(
+    pub(super) fn model(
         &self,
         write: impl FnOnce(&Self, &mut GraphBuilder) -> Result<(), TrainingError>,
     ) -> Result<ModelProto, TrainingError> {
@@ -120,7 +120,7 @@ impl Net {
     }
 
     /// The tensors that go from encoder to decoder.
-    fn latents(&self) -> Vec<(String, Shape)> {
+    pub(crate) fn latents(&self) -> Vec<(String, Shape)> {
         let taps = self.blueprint.taps.iter().map(|tap| (tap_name(&tap.name), tap.shape));
         std::iter::once((LATENT.to_owned(), self.blueprint.latent)).chain(taps).collect()
     }
@@ -130,7 +130,7 @@ impl Net {
         onnx::stack(graph, &self.encoder.layers, &input, Names { prefix: "encoder", last: LATENT })
     }
 
-    fn write_decoder(&self, graph: &mut GraphBuilder) -> Result<(), TrainingError> {
+    pub(super) fn write_decoder(&self, graph: &mut GraphBuilder) -> Result<(), TrainingError> {
         // A whole model with a classifier has other logits.
         let raw = if self.classifier.is_some() { "reconstruction.logits" } else { "logits" };
         match self.blueprint.definition.decoder.activation {

@@ -5,6 +5,7 @@
 
 mod export;
 mod onnx;
+mod score;
 mod stack;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use burn::{
 };
 
 pub use export::{INPUT_PICTURE, INPUT_SERIES, LATENT, LOGITS, OUTPUT, input_name, stamp, tap_name};
+pub use score::SCORES;
 pub use stack::Stack;
 
 use crate::definition::{Blueprint, OutputActivation};

@@ -14,19 +14,28 @@ const LARGEST: f32 = 0.4;
 const JITTER: f32 = 0.05;
 const SCALING: f32 = 0.1;
 
-/// `n` samples, each augmented in its own way: pictures are moved, mirrored where `flip` says so, and lose a
-/// rectangle; series get noise and another scale.
+/// How much samples are changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Change {
+    /// Whether pictures may be mirrored.
+    pub(super) flip: bool,
+    /// Whether pictures lose a rectangle.
+    pub(super) erase: bool,
+}
+
+/// `n` samples, each augmented in its own way: pictures are moved, mirrored and lose a rectangle; series get noise and
+/// another scale.
 pub(super) fn augmented(
     values: &[f32],
     n: usize,
     signal: &Signal,
-    flip: bool,
+    change: Change,
     rng: &mut impl Rng,
 ) -> Vec<f32> {
     let samples = values.chunks(values.len() / n.max(1));
     match signal {
         Signal::Picture(picture) => {
-            samples.flat_map(|sample| View::draw(picture, flip, rng).of(sample, picture)).collect()
+            samples.flat_map(|sample| View::draw(picture, change, rng).of(sample, picture)).collect()
         }
         Signal::Series(Series { .. }) => samples.flat_map(|sample| noisy(sample, rng)).collect(),
     }
@@ -47,8 +56,8 @@ struct View {
 }
 
 impl View {
-    fn draw(picture: &Picture, flip: bool, rng: &mut impl Rng) -> Self {
-        let erased = rng.random::<f32>() < ERASED;
+    fn draw(picture: &Picture, change: Change, rng: &mut impl Rng) -> Self {
+        let erased = change.erase && rng.random::<f32>() < ERASED;
         let mut span = |side: usize| {
             let longest = ((side as f32 * LARGEST) as i64).max(1);
             let (length, from) = (rng.random_range(1..=longest), rng.random_range(0..side as i64));
@@ -58,7 +67,7 @@ impl View {
         Self {
             right: rng.random_range(-SHIFT..=SHIFT),
             down: rng.random_range(-SHIFT..=SHIFT),
-            mirrored: flip && rng.random(),
+            mirrored: change.flip && rng.random(),
             erased: [left, top, right, bottom],
         }
     }
@@ -111,11 +120,13 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(4);
         let values: Vec<f32> = (0..36).map(|value| value as f32).collect();
         let signal = Signal::Picture(picture());
-        let views: Vec<_> = (0..8).map(|_| augmented(&values, 2, &signal, true, &mut rng)).collect();
+        let views: Vec<_> = (0..8)
+            .map(|_| augmented(&values, 2, &signal, Change { flip: true, erase: true }, &mut rng))
+            .collect();
         assert!(views.iter().all(|view| view.len() == 36));
         assert!(views.iter().any(|view| view != &views[0]));
         let series = Signal::Series(Series { length: 18, channels: 1 });
-        let noisy = augmented(&values, 2, &series, false, &mut rng);
+        let noisy = augmented(&values, 2, &series, Change { flip: false, erase: false }, &mut rng);
         assert!(noisy.len() == 36 && noisy != values);
     }
 }

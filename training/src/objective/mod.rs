@@ -5,6 +5,7 @@
 
 mod augment;
 mod classification;
+mod consistency;
 mod contrastive;
 mod divergence;
 mod reconstruction;
@@ -14,6 +15,7 @@ use rand::{Rng, RngExt as _};
 
 pub use reconstruction::Loss;
 
+use self::{augment::Change, consistency::Views};
 use crate::{
     definition::{Contrastive, ContrastiveKind},
     net::{Encoded, Net},
@@ -51,7 +53,11 @@ pub(crate) fn loss(net: &Net, batch: &Batch, rng: &mut impl Rng, device: &Device
     if objective.sparsity > 0.0 {
         sum = sum + weighted(latent.clone().abs().sum() / n as f32, objective.sparsity);
     }
-    if let Some(logits) = net.classify(sample).filter(|_| objective.classification > 0.0) {
+    if let Some(consistency) = &objective.consistency {
+        let views = Views { net, batch, consistency, device };
+        let [labelled, agreed] = consistency::terms(&views, rng);
+        sum = sum + weighted(labelled, objective.classification) + weighted(agreed, consistency.weight);
+    } else if let Some(logits) = net.classify(sample).filter(|_| objective.classification > 0.0) {
         sum = sum + weighted(classification::cross_entropy(logits, &batch.labels), objective.classification);
     }
     if let Some(contrastive) = &objective.contrastive {
@@ -85,8 +91,9 @@ fn contrast(
 ) -> Tensor<1> {
     let n = batch.labels.len();
     let input = &net.blueprint().definition.input;
+    let change = Change { flip: contrastive.flip, erase: true };
     let mut view = || {
-        let values = augment::augmented(&batch.input, n, input, contrastive.flip, rng);
+        let values = augment::augmented(&batch.input, n, input, change, rng);
         net.encode(rows(&values, n, device)).latent
     };
     let views = Tensor::cat(vec![view(), view()], 0);

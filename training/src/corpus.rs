@@ -1,0 +1,251 @@
+//! One half of a definition's data: what it is as it comes, and which of it is normal.
+//!
+//! ```text
+//! pictures   IDX files ─► Dataset ─ normal: that class ─► pictures, classes, labels that are known
+//! series     train.csv, test.csv ─► windows of the input's length, in the units of the file and scaled
+//! ```
+//! The scale of a series is that of its training half, whichever half is read.
+
+use std::path::Path;
+
+use edge_encoder::source::Input;
+use image::GrayImage;
+use lopside_bundle::SeriesSpec;
+
+use crate::{
+    Dataset, Split, TrainingError,
+    data::{Labelled, OneClass, Scaling, Series, Windows},
+    definition::{self, Definition, Signal},
+};
+
+/// Samples in their own units, and what is known of them.
+pub(crate) struct Corpus {
+    /// What the samples are.
+    pub(crate) content: Content,
+    /// Their classes, as far as training may know them.
+    pub(crate) labels: Vec<Option<u8>>,
+    /// Their classes.
+    pub(crate) classes: Vec<u8>,
+    /// Which of them are anomalies.
+    pub(crate) anomalies: Vec<bool>,
+}
+
+/// What samples are.
+pub(crate) enum Content {
+    /// Square grey pictures.
+    Pictures(Dataset),
+    /// Windows of a series.
+    Series(SeriesHalf),
+}
+
+/// Windows of one half of a series.
+pub(crate) struct SeriesHalf {
+    /// As a bundle says it.
+    pub(crate) spec: SeriesSpec,
+    /// Scaled.
+    pub(crate) windows: Windows,
+    /// Which rows are anomalies.
+    pub(crate) rows: Vec<bool>,
+    /// The windows in the units of the file.
+    raw: Windows,
+}
+
+impl Corpus {
+    /// Reads one half of a definition's data from its folder, at most `limit` pictures or rows.
+    ///
+    /// # Errors
+    /// [`TrainingError::NoData`] with how to get them, or what is wrong with the files.
+    pub(crate) fn read(
+        definition: &Definition,
+        folder: &Path,
+        split: Split,
+        limit: Option<usize>,
+    ) -> Result<Self, TrainingError> {
+        match &definition.input {
+            Signal::Picture(_) => Self::pictures(definition, Dataset::read(folder, split, limit)?, split),
+            Signal::Series(series) => Self::series(definition, *series, folder, split, limit),
+        }
+    }
+
+    /// The half of a data set of pictures that a definition means.
+    pub(crate) fn pictures(
+        definition: &Definition,
+        mut data: Dataset,
+        split: Split,
+    ) -> Result<Self, TrainingError> {
+        let mut anomalies = vec![false; data.len()];
+        if let Some(normal) = definition.data.normal {
+            let view = OneClass::new(&data, &data, normal);
+            if split == Split::Train {
+                data = data.select(&view.train);
+                anomalies = vec![false; data.len()];
+            } else {
+                anomalies = view.anomalies;
+            }
+        }
+        let mut labels: Vec<Option<u8>> = data.labels.iter().copied().map(Some).collect();
+        if let (Some(count), Split::Train) = (definition.data.labels, split) {
+            let drawn = Labelled::draw(&data.labels, count, definition.training.seed)?;
+            drawn.unlabelled.into_iter().for_each(|index| labels[index] = None);
+        }
+        Ok(Self { labels, classes: data.labels.clone(), anomalies, content: Content::Pictures(data) })
+    }
+
+    fn series(
+        definition: &Definition,
+        input: definition::Series,
+        folder: &Path,
+        split: Split,
+        limit: Option<usize>,
+    ) -> Result<Self, TrainingError> {
+        let read = |name: &str| {
+            let path = folder.join(name);
+            if !path.is_file() {
+                return Err(TrainingError::NoData { folder: folder.to_owned() });
+            }
+            let series = Series::read(&path)?;
+            let found = series.channels.len();
+            if found == input.channels {
+                return Ok(series);
+            }
+            let reason = format!("it has {found} channels, the model takes {}", input.channels);
+            Err(TrainingError::Data { path, reason })
+        };
+        let train = read("train.csv")?;
+        let scaling = train.scaling();
+        let series = if split == Split::Train { train } else { read("test.csv")? };
+        let rows: Vec<usize> = (0..series.len().min(limit.unwrap_or(usize::MAX))).collect();
+        let half =
+            SeriesHalf::new(&series.select(&rows), input, definition.data.stride.unwrap_or(1), scaling)?;
+        let anomalies = half.windows.flags(&half.rows);
+        let count = anomalies.len();
+        Ok(Self {
+            labels: vec![None; count],
+            classes: vec![0; count],
+            anomalies,
+            content: Content::Series(half),
+        })
+    }
+
+    /// How many samples.
+    pub(crate) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Bytes of a sample without a codec: one a sample of a picture, four a number.
+    pub(crate) fn raw_bytes(&self) -> usize {
+        match &self.content {
+            Content::Pictures(data) => data.picture_len,
+            Content::Series(half) => 4 * half.windows.dims(),
+        }
+    }
+
+    /// A sample as the edge gets it.
+    pub(crate) fn input(&self, index: usize) -> Input {
+        match &self.content {
+            Content::Pictures(data) => Input::Picture(data.grey(index).into()),
+            Content::Series(half) => Input::Numbers(half.raw(index).to_vec()),
+        }
+    }
+}
+
+impl SeriesHalf {
+    /// A window in the units of the file.
+    pub(crate) fn raw(&self, index: usize) -> &[f32] {
+        self.raw.window(index)
+    }
+
+    fn new(
+        series: &Series,
+        input: definition::Series,
+        stride: usize,
+        scaling: Scaling,
+    ) -> Result<Self, TrainingError> {
+        let count = series.channels.len();
+        let same = Scaling { mean: vec![0.0; count], deviation: vec![1.0; count] };
+        let windows = series.windows(input.length, stride, &scaling)?;
+        let raw = series.windows(input.length, stride, &same)?;
+        let spec = SeriesSpec {
+            length: input.length as u32,
+            stride: input.length as u32,
+            channels: series.channels.clone(),
+            mean: scaling.mean,
+            deviation: scaling.deviation,
+        };
+        Ok(Self { spec, windows, rows: series.anomalies.clone(), raw })
+    }
+}
+
+impl Dataset {
+    /// One picture.
+    pub(crate) fn grey(&self, index: usize) -> GrayImage {
+        let side = self.picture_len.isqrt() as u32;
+        GrayImage::from_raw(side, side, self.picture(index).to_vec()).unwrap_or_default()
+    }
+
+    /// The given pictures.
+    fn select(&self, indices: &[usize]) -> Self {
+        Self {
+            samples: indices.iter().flat_map(|&index| self.picture(index)).copied().collect(),
+            labels: indices.iter().map(|&index| self.labels[index]).collect(),
+            picture_len: self.picture_len,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn data() -> Dataset {
+        let labels: Vec<u8> = (0..40).map(|index| index % 4).collect();
+        Dataset { samples: labels.iter().flat_map(|&label| [label; 784]).collect(), labels, picture_len: 784 }
+    }
+
+    fn definition(text: &str, from: &str, to: &str) -> Definition {
+        assert!(text.contains(from));
+        Definition::parse(&text.replacen(from, to, 1), "x").unwrap()
+    }
+
+    #[test]
+    fn one_class_is_learnt_and_all_are_tested() {
+        let text = include_str!("../presets/fashion-dense.toml");
+        let definition = definition(text, "set = \"fashion-mnist\"", "set = \"fashion-mnist\"\nnormal = 3");
+        let train = Corpus::pictures(&definition, data(), Split::Train).unwrap();
+        assert_eq!((train.len(), &train.classes[..2], train.anomalies[0]), (10, &[3, 3][..], false));
+        let test = Corpus::pictures(&definition, data(), Split::Test).unwrap();
+        assert_eq!((test.len(), &test.anomalies[..4]), (40, &[true, true, true, false][..]));
+    }
+
+    #[test]
+    fn only_some_labels_are_known_to_training() {
+        let text = include_str!("../presets/fashion-multitask.toml");
+        let definition = definition(text, "set = \"fashion-mnist\"", "set = \"fashion-mnist\"\nlabels = 8");
+        let known = |split| {
+            let corpus = Corpus::pictures(&definition, data(), split).unwrap();
+            corpus.labels.iter().flatten().count()
+        };
+        assert_eq!((known(Split::Train), known(Split::Test)), (8, 40));
+    }
+
+    #[test]
+    fn a_series_is_scaled_by_its_training_half() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows =
+            |from: u32, to: u32| (from..to).map(|i| format!("{},{}\n", i % 2, i / 150)).collect::<String>();
+        fs::write(folder.path().join("train.csv"), "volts,anomaly\n".to_owned() + &rows(0, 100)).unwrap();
+        fs::write(folder.path().join("test.csv"), "volts,anomaly\n".to_owned() + &rows(0, 160)).unwrap();
+        let definition = Definition::find("series-gru").unwrap();
+        let test = Corpus::read(&definition, folder.path(), Split::Test, None).unwrap();
+        assert_eq!((test.len(), test.anomalies.iter().filter(|&&anomaly| anomaly).count()), (97, 10));
+        let Content::Series(half) = &test.content else { panic!() };
+        assert_eq!((half.spec.mean[0], half.spec.deviation[0]), (0.5, 0.5));
+        assert_eq!(half.windows.window(1)[..2], [1.0, -1.0]);
+        let Input::Numbers(raw) = test.input(1) else { panic!() };
+        assert_eq!(raw[..2], [1.0, 0.0]);
+        let missing = Corpus::read(&definition, Path::new("/nowhere"), Split::Test, None);
+        assert!(matches!(missing, Err(TrainingError::NoData { .. })));
+    }
+}

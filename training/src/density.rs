@@ -1,0 +1,81 @@
+//! What normal latents are like: mean, spread and covariance.
+
+use nalgebra::{DMatrix, DVector};
+
+/// How much of the mean variance is added to every variance, so that the covariance of few samples can be inverted
+/// (a fixed shrinkage; Ledoit and Wolf 2004 choose it from the data).
+const SHRINKAGE: f64 = 0.05;
+
+/// Moments of normal latents.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Density {
+    /// The mean, one a value.
+    pub(crate) mean: Vec<f32>,
+    /// The standard deviation, one a value, positive.
+    pub(crate) deviation: Vec<f32>,
+    /// `[values, values]`, row-major: `(z − mean) · whitening` has unit covariance, so that its squared length is the
+    /// squared Mahalanobis distance.
+    pub(crate) whitening: Vec<f32>,
+}
+
+impl Density {
+    /// The moments of rows of `dims` values; `None` for no row or one that is not finite.
+    pub(crate) fn fit(rows: &[f32], dims: usize) -> Option<Self> {
+        let count = rows.len() / dims.max(1);
+        if count == 0 || rows.iter().any(|value| !value.is_finite()) {
+            return None;
+        }
+        let samples = DMatrix::from_iterator(dims, count, rows.iter().map(|&value| f64::from(value)));
+        let mean: DVector<f64> = samples.column_mean();
+        let mut centred = samples;
+        centred.column_iter_mut().for_each(|mut column| column -= &mean);
+        let mut covariance = &centred * centred.transpose() / count as f64;
+        let typical = (covariance.trace() / dims as f64).max(1e-9);
+        for value in 0..dims {
+            covariance[(value, value)] += SHRINKAGE * typical;
+        }
+        let deviation = covariance.diagonal().iter().map(|variance| variance.sqrt() as f32).collect();
+        let lower = covariance.cholesky()?.l();
+        // Row vectors are multiplied from the left, hence the transpose; columns of it are stored as rows of L⁻¹.
+        let inverse = lower.solve_lower_triangular(&DMatrix::identity(dims, dims))?;
+        let whitening = inverse.iter().map(|&value| value as f32).collect();
+        Some(Self { mean: mean.iter().map(|&value| value as f32).collect(), deviation, whitening })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whitened_rows_have_unit_covariance() {
+        let wave = |i: usize, k: f32| (i as f32 * k).sin();
+        let rows: Vec<f32> = (0..4000)
+            .flat_map(|i| {
+                let (a, b) = (wave(i, 0.7), wave(i, 1.3));
+                [3.0 + 4.0 * a, 1.0 + 4.0 * a + 5.0 * b]
+            })
+            .collect();
+        let density = Density::fit(&rows, 2).unwrap();
+        assert!((density.mean[0] - 3.0).abs() < 0.05 && (density.mean[1] - 1.0).abs() < 0.05);
+        let mut moments = [0.0; 3];
+        for row in rows.chunks_exact(2) {
+            let d = [row[0] - density.mean[0], row[1] - density.mean[1]];
+            let y = [0, 1].map(|k| d[0] * density.whitening[k] + d[1] * density.whitening[2 + k]);
+            for (moment, value) in moments.iter_mut().zip([y[0] * y[0], y[1] * y[1], y[0] * y[1]]) {
+                *moment += value / 4000.0;
+            }
+        }
+        assert!((moments[0] - 1.0).abs() < 0.15 && (moments[1] - 1.0).abs() < 0.15, "{moments:?}");
+        assert!(moments[2].abs() < 0.1, "{moments:?}");
+    }
+
+    #[test]
+    fn values_that_never_vary_do_no_harm() {
+        let rows: Vec<f32> = (0..60).map(|i| if i % 3 == 0 { 7.0 } else { (i * i % 11) as f32 }).collect();
+        let density = Density::fit(&rows, 3).unwrap();
+        assert!(density.whitening.iter().chain(&density.deviation).all(|value| value.is_finite()));
+        assert_eq!(Density::fit(&[], 3), None);
+        assert_eq!(Density::fit(&[f32::NAN; 3], 3), None);
+    }
+}

@@ -1,0 +1,132 @@
+//! A bundle on samples it has never seen: real frames from the real encoder, decoded by the real heads.
+
+mod anomaly;
+mod reconstruction;
+mod through;
+
+use std::{path::Path, sync::Arc};
+
+use cloud_decoder::{Decoder, Registry, Runtime};
+use edge_encoder::Encoder;
+use lopside_bundle::{Bundle, Cost, HeadKind, Part};
+use lopside_latent::Limits;
+use lopside_quality::ContactSheet;
+use serde::{Deserialize, Serialize};
+
+pub use anomaly::{AnomalyFigures, PartFigures};
+pub use reconstruction::{Peer, PictureFigures, ReconstructionFigures};
+
+use self::through::Through;
+use crate::{TrainingError, corpus::Corpus};
+
+/// What a bundle does to the test samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Samples measured.
+    pub samples: usize,
+    /// Values of a latent, all layers.
+    pub latent_values: usize,
+    /// The encoder's cost.
+    pub encoder: EvaluatedCost,
+    /// The first head's cost.
+    pub decoder: EvaluatedCost,
+    /// Bytes of a frame, header and latent-space id included.
+    pub frame: Spread,
+    /// Bytes of a sample without a codec: one a sample of a picture, four a number.
+    pub raw_bytes: usize,
+    /// How well the first head gives samples back.
+    pub reconstruction: ReconstructionFigures,
+    /// How often the most probable class is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// How well anomalies stand out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anomaly: Option<AnomalyFigures>,
+}
+
+/// Parameters and multiply-accumulates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvaluatedCost {
+    /// Trained numbers.
+    pub parameters: u64,
+    /// Multiply-accumulates a sample.
+    pub macs: u64,
+}
+
+/// A distribution of sizes in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The mean.
+    pub mean: f64,
+    /// The smallest.
+    pub min: usize,
+    /// The median.
+    pub median: usize,
+    /// The largest.
+    pub max: usize,
+}
+
+/// A bundle ready to be measured.
+struct Parts<'a> {
+    bundle: &'a Bundle,
+    encoder: Encoder,
+    decoder: Decoder,
+}
+
+/// Measures the bundle in `folder` on `test`; PCA is fitted on `train`. Also draws the first pictures.
+///
+/// # Errors
+/// [`TrainingError`] when the bundle is refused or a part of the path fails.
+pub(crate) fn evaluate(
+    folder: &Path,
+    train: &Corpus,
+    test: &Corpus,
+    runtime: &Runtime,
+) -> Result<(Evaluation, Option<ContactSheet>), TrainingError> {
+    let bundle = Bundle::load(folder, Part::Whole)?;
+    let registry = Registry::load(&[folder.to_owned()], runtime, 1)?;
+    let parts = Parts {
+        encoder: Encoder::new(&bundle)?,
+        decoder: Decoder::new(Arc::new(registry), Limits::default()),
+        bundle: &bundle,
+    };
+    let through = Through::send(&parts, test)?;
+    let (reconstruction, sheet) = reconstruction::figures(&parts, &through, train, test, runtime)?;
+    let manifest = &bundle.manifest;
+    let scores = manifest.heads.iter().any(|head| matches!(head.kind, HeadKind::Score(_)));
+    let evaluation = Evaluation {
+        samples: test.len(),
+        latent_values: bundle.space.len(),
+        encoder: cost(manifest.encoder.cost),
+        decoder: cost(manifest.heads[0].cost),
+        frame: through.spread(),
+        raw_bytes: test.raw_bytes(),
+        reconstruction,
+        accuracy: through.accuracy(test),
+        anomaly: scores.then(|| anomaly::figures(&through, test)).flatten(),
+    };
+    Ok((evaluation, sheet))
+}
+
+impl Evaluation {
+    /// The figures as lines of tables, also for the model card.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text = self.reconstruction.table(self);
+        if let Some(accuracy) = self.accuracy {
+            text += &format!(
+                "\nClasses: {:.2} % right, from frames of {:.1} bytes.\n",
+                100.0 * accuracy,
+                self.frame.mean
+            );
+        }
+        if let Some(anomaly) = &self.anomaly {
+            text += &format!("\n{}", anomaly.table());
+        }
+        text
+    }
+}
+
+fn cost(cost: Cost) -> EvaluatedCost {
+    EvaluatedCost { parameters: cost.parameters, macs: cost.macs }
+}

@@ -1,0 +1,255 @@
+//! How well samples come back, and what else could have been sent.
+
+use cloud_decoder::Runtime;
+use image::DynamicImage;
+use lopside_bundle::{HeadKind, InputSpec, PictureSpec};
+use lopside_input::{normalised, picture_of, picture_of_samples, samples_of};
+use lopside_quality::{CodecPoint, ContactSheet, jpeg_point, png_bytes, psnr_of_mse, webp_point};
+use serde::{Deserialize, Serialize};
+
+use super::{Evaluation, Parts, Through};
+use crate::{
+    Pca, TrainingError,
+    corpus::{Content, Corpus},
+    engines::{OrtModel, Values},
+};
+
+/// Pictures on the contact sheet.
+const SHEET_PICTURES: usize = 16;
+/// Enlargement of a picture of 28 pixels a side on it.
+const SHEET_SCALE: u32 = 4;
+
+/// How well samples come back. Errors are means of squares over the head's values: samples of 0 to 1 in the shipped
+/// bundles of pictures, numbers in standard deviations in those of series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReconstructionFigures {
+    /// Mean squared error with latents that are not quantised.
+    pub mse_float: f64,
+    /// Mean squared error through frames.
+    pub mse_frames: f64,
+    /// PCA with as many components as the latent has values, nothing quantised: its mean squared error. Not where the
+    /// latent has as many values as the sample or the output is of another size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mse_pca: Option<f64>,
+    /// What only pictures have.
+    #[serde(flatten)]
+    pub picture: Option<PictureFigures>,
+}
+
+/// Pictures beside other codecs. Every PSNR is that of the mean squared error over all pictures, in dB.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PictureFigures {
+    /// The PSNR of the mean squared error through frames.
+    pub psnr_frames_db: f64,
+    /// Of a head that enlarges: the PSNR of the encoder's input enlarged by bicubic interpolation, not quantised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub psnr_bicubic_db: Option<f64>,
+    /// The mean PNG.
+    pub png_bytes: f64,
+    /// JPEG at its smallest.
+    pub jpeg_smallest: Peer,
+    /// WebP at its smallest.
+    pub webp_smallest: Peer,
+}
+
+/// Another codec over the same pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its mean size.
+    pub mean_bytes: f64,
+    /// Its mean squared error.
+    pub mse: f64,
+    /// The PSNR of `mse`.
+    pub psnr_db: f64,
+}
+
+/// The figures, and of pictures a sheet of the first ones.
+pub(super) fn figures(
+    parts: &Parts<'_>,
+    through: &Through,
+    train: &Corpus,
+    test: &Corpus,
+    runtime: &Runtime,
+) -> Result<(ReconstructionFigures, Option<ContactSheet>), TrainingError> {
+    let (inputs, targets) = (rows(parts, test, false)?, rows(parts, test, true)?);
+    let figures = ReconstructionFigures {
+        mse_float: mse(&targets, &unquantised(parts, inputs.clone(), test.len(), runtime)?),
+        mse_frames: mse(&targets, &through.reconstructions),
+        mse_pca: pca(parts, train, &inputs, &targets, test.len())?,
+        picture: None,
+    };
+    let HeadKind::Reconstruct(spec) = &parts.bundle.manifest.heads[0].kind else {
+        return Ok((figures, None));
+    };
+    let originals: Vec<DynamicImage> = pictures(test).map(|picture| picture_of(&picture, spec)).collect();
+    let picture = PictureFigures {
+        psnr_frames_db: psnr_of_unit_mse(figures.mse_frames),
+        psnr_bicubic_db: bicubic(parts, test, &originals, spec),
+        png_bytes: mean_png(&originals)?,
+        jpeg_smallest: peer(&originals, |picture| Ok(jpeg_point(picture, 1)?))?,
+        webp_smallest: peer(&originals, |picture| Ok(webp_point(picture, 0)?))?,
+    };
+    let sheet = sheet(&originals, &through.reconstructions, spec)?;
+    Ok((ReconstructionFigures { picture: Some(picture), ..figures }, Some(sheet)))
+}
+
+impl ReconstructionFigures {
+    /// The figures as lines of a table.
+    #[must_use]
+    pub fn table(&self, evaluation: &Evaluation) -> String {
+        let row = |what: &str, bytes: String, mse: f64| {
+            let psnr = if mse == 0.0 { "lossless".into() } else { format!("{:.2}", psnr_of_unit_mse(mse)) };
+            let psnr = if self.picture.is_some() { format!(" {psnr} |") } else { String::new() };
+            format!("| {what} | {bytes} | {mse:.5} |{psnr}\n")
+        };
+        let (frame, values) = (evaluation.frame, evaluation.latent_values);
+        let sizes = format!("{:.1} ({}–{})", frame.mean, frame.min, frame.max);
+        let mut text = if self.picture.is_some() {
+            String::from("| | bytes a picture | MSE | PSNR dB |\n|---|---|---|---|\n")
+        } else {
+            String::from("| | bytes a sample | MSE |\n|---|---|---|\n")
+        };
+        text += &row("this bundle, through real frames", sizes, self.mse_frames);
+        text += &row("this bundle, latents not quantised", format!("{}", 4 * values), self.mse_float);
+        if let Some(mse) = self.mse_pca {
+            text += &row(&format!("PCA, {values} components, not quantised"), format!("{}", 4 * values), mse);
+        }
+        if let Some(picture) = &self.picture {
+            if let Some(psnr) = picture.psnr_bicubic_db {
+                text += &row("the encoder's input, bicubic", "–".into(), 10_f64.powf(-psnr / 10.0));
+            }
+            for (name, peer) in [("JPEG", picture.jpeg_smallest), ("WebP", picture.webp_smallest)] {
+                text += &row(&format!("{name} at its smallest"), format!("{:.1}", peer.mean_bytes), peer.mse);
+            }
+            text += &row("PNG", format!("{:.1}", picture.png_bytes), 0.0);
+        }
+        text + &row("raw", evaluation.raw_bytes.to_string(), 0.0)
+    }
+}
+
+/// All samples as the encoder sees them, or as the first head should make them.
+fn rows(parts: &Parts<'_>, corpus: &Corpus, target: bool) -> Result<Vec<f32>, TrainingError> {
+    let manifest = &parts.bundle.manifest;
+    let of_head = match &manifest.heads[0].kind {
+        HeadKind::Reconstruct(spec) => Some(spec),
+        _ => None,
+    };
+    match (&corpus.content, &manifest.input) {
+        (Content::Pictures(_), InputSpec::Picture(spec)) => {
+            let spec = of_head.filter(|_| target).unwrap_or(spec);
+            Ok(pictures(corpus).flat_map(|picture| samples_of(&picture_of(&picture, spec), spec)).collect())
+        }
+        (Content::Series(half), InputSpec::Series(spec)) => {
+            let windows = (0..corpus.len()).flat_map(|index| normalised(half.raw(index), spec));
+            Ok(windows.collect())
+        }
+        _ => Err(TrainingError::Model {
+            model: manifest.name.clone(),
+            reason: "it does not take samples like those of the data set".into(),
+        }),
+    }
+}
+
+fn pictures(corpus: &Corpus) -> impl Iterator<Item = DynamicImage> + '_ {
+    let data = match &corpus.content {
+        Content::Pictures(data) => Some(data),
+        Content::Series(_) => None,
+    };
+    data.into_iter().flat_map(|data| (0..data.len()).map(|index| data.grey(index).into()))
+}
+
+fn unquantised(
+    parts: &Parts<'_>,
+    values: Vec<f32>,
+    n: usize,
+    runtime: &Runtime,
+) -> Result<Vec<f32>, TrainingError> {
+    let bundle = parts.bundle;
+    let item = bundle.manifest.encoder.input.item_dims().unwrap_or_default();
+    let dims = std::iter::once(n).chain(item.iter().map(|&dim| dim as usize)).collect();
+    let mut encoder = OrtModel::new(runtime, "encoder.onnx", &bundle.encoder)?;
+    let latents = encoder.run_batches(&[Values { dims, values }])?;
+    let outputs = OrtModel::new(runtime, "reconstruct", &bundle.heads[0].model)?.run_batches(&latents)?;
+    Ok(outputs.into_iter().next().map(|output| output.values).unwrap_or_default())
+}
+
+fn pca(
+    parts: &Parts<'_>,
+    train: &Corpus,
+    inputs: &[f32],
+    targets: &[f32],
+    n: usize,
+) -> Result<Option<f64>, TrainingError> {
+    let (dims, count) = (inputs.len() / n.max(1), parts.bundle.space.len());
+    if inputs.len() != targets.len() || count >= dims {
+        return Ok(None);
+    }
+    let pca = Pca::fit(&rows(parts, train, false)?, dims, count);
+    Ok(Some(pca.mse(inputs)))
+}
+
+fn mse(a: &[f32], b: &[f32]) -> f64 {
+    let squares: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    squares / a.len().max(1) as f64
+}
+
+fn psnr_of_unit_mse(mse: f64) -> f64 {
+    psnr_of_mse(mse * 255.0 * 255.0)
+}
+
+/// The encoder's input enlarged to the output's size, where that is larger.
+fn bicubic(parts: &Parts<'_>, test: &Corpus, originals: &[DynamicImage], spec: &PictureSpec) -> Option<f64> {
+    let InputSpec::Picture(seen) = &parts.bundle.manifest.input else { return None };
+    if (seen.width, seen.height) == (spec.width, spec.height) {
+        return None;
+    }
+    let enlarged = pictures(test).map(|picture| {
+        let seen = picture_of(&picture, seen);
+        seen.resize_exact(spec.width, spec.height, image::imageops::FilterType::CatmullRom)
+    });
+    let squares = enlarged.zip(originals).map(|(enlarged, original)| {
+        let pairs = enlarged.as_bytes().iter().zip(original.as_bytes());
+        pairs.map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>()
+    });
+    let samples = originals.len() as f64 * spec.samples() as f64;
+    Some(psnr_of_mse(squares.sum::<f64>() / samples))
+}
+
+fn mean_png(pictures: &[DynamicImage]) -> Result<f64, TrainingError> {
+    let mut sum = 0;
+    for picture in pictures {
+        sum += png_bytes(picture)?;
+    }
+    Ok(sum as f64 / pictures.len() as f64)
+}
+
+fn peer(
+    pictures: &[DynamicImage],
+    encode: impl Fn(&DynamicImage) -> Result<CodecPoint, TrainingError>,
+) -> Result<Peer, TrainingError> {
+    let (mut bytes, mut mse) = (0, 0.0);
+    for picture in pictures {
+        let point = encode(picture)?;
+        bytes += point.bytes;
+        // The inverse of the PSNR's definition, per sample of 0 to 1.
+        mse += 10_f64.powf(-point.psnr / 10.0);
+    }
+    let count = pictures.len() as f64;
+    Ok(Peer { mean_bytes: bytes as f64 / count, mse: mse / count, psnr_db: psnr_of_unit_mse(mse / count) })
+}
+
+fn sheet(
+    originals: &[DynamicImage],
+    reconstructions: &[f32],
+    spec: &PictureSpec,
+) -> Result<ContactSheet, TrainingError> {
+    let mut sheet = ContactSheet::new(8, SHEET_SCALE)?;
+    for (picture, values) in
+        originals.iter().zip(reconstructions.chunks(spec.samples() as usize)).take(SHEET_PICTURES)
+    {
+        if let Some(back) = picture_of_samples(values, spec) {
+            sheet.push_pair(picture, &back)?;
+        }
+    }
+    Ok(sheet)
+}

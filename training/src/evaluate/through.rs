@@ -1,0 +1,118 @@
+//! Every sample through encoder, frame and all heads.
+
+use cloud_decoder::{Anomaly, Format, Request, SentInput, Value, Wanted};
+use edge_encoder::source::Input;
+use image::ImageFormat;
+use lopside_bundle::HeadKind;
+use lopside_latent::IdOnWire;
+
+use super::{Parts, Spread};
+use crate::{TrainingError, corpus::Corpus, progress};
+
+/// Frames of one request.
+const BATCH: usize = 50;
+
+/// Frames' sizes and what came back, in the order of the samples.
+#[derive(Default)]
+pub(super) struct Through {
+    /// Bytes of each frame.
+    pub(super) sizes: Vec<usize>,
+    /// The first head's raw output, one after the other.
+    pub(super) reconstructions: Vec<f32>,
+    /// The most probable class of each, by its label's place.
+    classes: Vec<u8>,
+    /// What the frame alone says.
+    pub(super) blind: Vec<Anomaly>,
+    /// What frame and input say.
+    pub(super) seeing: Vec<Anomaly>,
+}
+
+impl Through {
+    pub(super) fn send(parts: &Parts<'_>, test: &Corpus) -> Result<Self, TrainingError> {
+        let tokio = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(|source| TrainingError::Io { path: "tokio".into(), source })?;
+        let mut through = Self::default();
+        let bar = progress::pictures(test.len());
+        for start in (0..test.len()).step_by(BATCH) {
+            let inputs: Vec<Input> =
+                (start..(start + BATCH).min(test.len())).map(|i| test.input(i)).collect();
+            tokio.block_on(through.batch(parts, &inputs))?;
+            bar.inc(inputs.len() as u64);
+        }
+        bar.finish_and_clear();
+        Ok(through)
+    }
+
+    async fn batch(&mut self, parts: &Parts<'_>, inputs: &[Input]) -> Result<(), TrainingError> {
+        let encode = |input: &Input| Ok(parts.encoder.encode_input(input, None, IdOnWire::Present)?.frame);
+        let frames: Vec<Vec<u8>> = inputs.iter().map(encode).collect::<Result<_, TrainingError>>()?;
+        self.sizes.extend(frames.iter().map(Vec::len));
+        let heads = &parts.bundle.manifest.heads;
+        let natural =
+            |head: &lopside_bundle::HeadSpec| Wanted { head: head.name.clone(), format: Format::Natural };
+        let scores: Vec<Wanted> =
+            heads.iter().filter(|head| matches!(head.kind, HeadKind::Score(_))).map(natural).collect();
+        let others = heads[1..].iter().filter(|head| matches!(head.kind, HeadKind::Classify { .. }));
+        let first = Wanted { head: heads[0].name.clone(), format: Format::Tensor };
+        let wanted: Vec<Wanted> =
+            std::iter::once(first).chain(others.map(natural)).chain(scores.iter().cloned()).collect();
+        let request = Request { wanted: &wanted, ..Request::new(&frames) };
+        for output in parts.decoder.decode(request).await?.into_iter().flatten() {
+            match output.value {
+                Value::Tensor { values, .. } => self.reconstructions.extend(values),
+                Value::ClassScores(scores) => self.classes.extend(best(heads, &scores)),
+                Value::Anomaly(anomaly) => self.blind.push(anomaly),
+                Value::Png(_) => {}
+            }
+        }
+        if scores.is_empty() {
+            return Ok(());
+        }
+        let sent: Vec<SentInput> = inputs.iter().map(sent_along).collect::<Result<_, _>>()?;
+        let request = Request { wanted: &scores, inputs: &sent, ..Request::new(&frames) };
+        for output in parts.decoder.decode(request).await?.into_iter().flatten() {
+            if let Value::Anomaly(anomaly) = output.value {
+                self.seeing.push(anomaly);
+            }
+        }
+        Ok(())
+    }
+
+    /// The sizes of the frames.
+    pub(super) fn spread(&self) -> Spread {
+        let mut sizes = self.sizes.clone();
+        sizes.sort_unstable();
+        let mean = sizes.iter().sum::<usize>() as f64 / sizes.len().max(1) as f64;
+        let at = |index: usize| sizes.get(index).copied().unwrap_or(0);
+        Spread { mean, min: at(0), median: at(sizes.len() / 2), max: at(sizes.len().saturating_sub(1)) }
+    }
+
+    /// The share of samples whose most probable class is right, where a head classifies.
+    pub(super) fn accuracy(&self, test: &Corpus) -> Option<f64> {
+        let right = self.classes.iter().zip(&test.classes).filter(|(found, class)| found == class).count();
+        (!self.classes.is_empty()).then(|| right as f64 / self.classes.len() as f64)
+    }
+}
+
+/// The place of the most probable label.
+fn best(heads: &[lopside_bundle::HeadSpec], scores: &[(String, f32)]) -> Option<u8> {
+    let labels = heads.iter().find_map(|head| match &head.kind {
+        HeadKind::Classify { labels } => Some(labels),
+        _ => None,
+    })?;
+    let (label, _) = scores.first()?;
+    labels.iter().position(|known| known == label).map(|place| place as u8)
+}
+
+fn sent_along(input: &Input) -> Result<SentInput, TrainingError> {
+    match input {
+        Input::Numbers(numbers) => Ok(SentInput::Numbers(numbers.clone())),
+        Input::Picture(picture) => {
+            let mut png = std::io::Cursor::new(Vec::new());
+            let written = picture.write_to(&mut png, ImageFormat::Png);
+            written.map_err(|source| TrainingError::Photo { path: "a test picture".into(), source })?;
+            Ok(SentInput::Picture(png.into_inner()))
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! From a trained model to the draft of its bundle: latents of the training samples, quantiser and tables, heads.
+
+use cloud_decoder::Runtime;
+use lopside_bundle::Draft;
+
+use crate::{
+    TrainingError, bundle,
+    calibrate::{self, LayerLatents},
+    corpus::{Content, Corpus},
+    definition::{Blueprint, Shape},
+    engines::{OrtModel, Values},
+    net::Net,
+    samples::Samples,
+    score::{self, Normal},
+    split::{DECODER, ENCODER, Halves},
+    train::learnt,
+};
+
+/// The draft, and the mean frame of the training samples in bytes.
+///
+/// # Errors
+/// [`TrainingError::Budget`] when the frames cannot be so small, [`TrainingError::Model`] when a half does not run.
+pub(crate) fn draft(
+    net: &Net,
+    halves: &Halves,
+    corpus: &Corpus,
+    samples: &Samples,
+    blueprint: &Blueprint,
+    runtime: &Runtime,
+) -> Result<(Draft, f64), TrainingError> {
+    let every: Vec<usize> = (0..samples.len()).collect();
+    let inputs = samples.batch(&every).input;
+    let dims = std::iter::once(samples.len()).chain(blueprint.input.dims()).collect();
+    let inputs = Values { dims, values: inputs };
+    let latents =
+        OrtModel::new(runtime, ENCODER, &halves.encoder)?.run_batches(std::slice::from_ref(&inputs))?;
+    let layers = layers(blueprint, &latents);
+    let mut decoder = OrtModel::new(runtime, DECODER, &halves.decoder)?;
+    let sensitivities = calibrate::sensitivities(&mut decoder, &layers)?;
+    let calibration = calibrate::calibrate(&layers, &sensitivities, blueprint.definition.frame.bytes)?;
+    let series = match &corpus.content {
+        Content::Series(half) => Some(&half.spec),
+        Content::Pictures(_) => None,
+    };
+    let mut draft = bundle::draft(blueprint, halves, &calibration, series)?;
+    if let Some(anomaly) = &blueprint.definition.anomaly {
+        let (split, count) = (learnt(samples.len()), samples.len());
+        let held_out: Vec<Values> = latents.iter().map(|layer| layer.rows(split..count)).collect();
+        let normal = Normal {
+            learnt: &latents[0].rows(0..split).values,
+            held_out: &inputs.rows(split..count).values,
+            latents: &held_out,
+        };
+        draft.heads.push(score::head(net, anomaly, &draft.space()?, &normal, runtime)?);
+    }
+    Ok((draft, calibration.mean_frame_bytes))
+}
+
+/// The latent and the taps, with a run a value of a row, or a run a map.
+fn layers(blueprint: &Blueprint, latents: &[Values]) -> Vec<LayerLatents> {
+    let shapes = std::iter::once(blueprint.latent).chain(blueprint.taps.iter().map(|tap| tap.shape));
+    let runs = |shape: Shape| match shape {
+        Shape::Map { channels, .. } => channels,
+        Shape::Flat(_) | Shape::Series { .. } => shape.values(),
+    };
+    let layer = |(shape, values): (Shape, &Values)| LayerLatents {
+        values: values.values.clone(),
+        len: shape.values(),
+        runs: runs(shape),
+        dims: shape.dims(),
+    };
+    shapes.zip(latents).map(layer).collect()
+}

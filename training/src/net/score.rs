@@ -1,0 +1,100 @@
+//! A head that scores: columns for a bundle's anomaly parts, and the reconstruction beside them.
+//!
+//! ```text
+//! latent, tap.NAME … ─► decoder ─► reconstruction ─► encoder ─► latent again ─► distance   column re-encoding
+//! latent ─► whitened ─► mean square                                                        column mahalanobis
+//! ```
+
+use lopside_onnx::{Attribute, GraphBuilder, proto::ModelProto};
+
+use super::{
+    LATENT, Net, OUTPUT,
+    export::batch_of,
+    onnx::{self, Names},
+};
+use crate::{
+    TrainingError,
+    definition::{AnomalyPart, Shape},
+    density::Density,
+};
+
+/// The columns, `[n, columns]`.
+pub const SCORES: &str = "scores";
+const AGAIN: &str = "again.latent";
+
+impl Net {
+    /// The columns that this model's scores have, in their order. Latents with taps are not encoded again.
+    #[must_use]
+    pub fn score_columns(&self) -> Vec<AnomalyPart> {
+        let again = self.blueprint.taps.is_empty().then_some(AnomalyPart::ReEncoding);
+        again.into_iter().chain([AnomalyPart::Mahalanobis]).collect()
+    }
+
+    /// The head, which knows the density of normal latents. Its distances are means over the latent's values, in units
+    /// of their standard deviation.
+    ///
+    /// # Errors
+    /// [`TrainingError`] when weights cannot be read.
+    pub(crate) fn score_head(&self, density: &Density) -> Result<ModelProto, TrainingError> {
+        self.model(|net, graph| {
+            for (name, shape) in net.latents() {
+                graph.input(&name, &batch_of(shape));
+            }
+            net.write_decoder(graph)?;
+            let mut columns = Vec::new();
+            for part in net.score_columns() {
+                columns.push(match part {
+                    AnomalyPart::ReEncoding => net.write_re_encoding(graph, density)?,
+                    _ => net.write_mahalanobis(graph, density)?,
+                });
+            }
+            let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+            graph.concat(&names, 1, SCORES);
+            graph.output(SCORES, &batch_of(Shape::Flat(names.len())));
+            Ok(())
+        })
+    }
+
+    fn write_re_encoding(
+        &self,
+        graph: &mut GraphBuilder,
+        density: &Density,
+    ) -> Result<String, TrainingError> {
+        let dims: Vec<i64> = self.blueprint.input.dims().into_iter().map(|dim| dim as i64).collect();
+        let input = if self.blueprint.input == self.blueprint.output {
+            OUTPUT.to_owned()
+        } else {
+            graph.reshape(OUTPUT, &[&[-1], &dims[..]].concat(), "again.input")
+        };
+        onnx::stack(graph, &self.encoder.layers, &input, Names { prefix: "again", last: AGAIN })?;
+        let values = self.blueprint.latent.values() as i64;
+        let rows = |graph: &mut GraphBuilder, x: &str, name: &str| graph.reshape(x, &[-1, values], name);
+        let (first, again) = (rows(graph, LATENT, "first.row"), rows(graph, AGAIN, "again.row"));
+        let moved = graph.node("Sub", &[&first, &again], "again.difference", &[]);
+        let scale: Vec<f32> = density.deviation.iter().map(|deviation| 1.0 / deviation).collect();
+        let scale = graph.initializer("again.scale", &[values], &scale)?;
+        let scaled = graph.node("Mul", &[&moved, &scale], "again.scaled", &[]);
+        Ok(mean_square(graph, &scaled, AnomalyPart::ReEncoding.name()))
+    }
+
+    fn write_mahalanobis(
+        &self,
+        graph: &mut GraphBuilder,
+        density: &Density,
+    ) -> Result<String, TrainingError> {
+        let values = self.blueprint.latent.values() as i64;
+        let row = graph.reshape(LATENT, &[-1, values], "density.row");
+        let mean = graph.initializer("density.mean", &[values], &density.mean)?;
+        let centred = graph.node("Sub", &[&row, &mean], "density.centred", &[]);
+        let whitening = graph.initializer("density.whitening", &[values, values], &density.whitening)?;
+        let whitened = graph.node("MatMul", &[&centred, &whitening], "density.whitened", &[]);
+        Ok(mean_square(graph, &whitened, AnomalyPart::Mahalanobis.name()))
+    }
+}
+
+/// The mean of the squares of each row, `[n, 1]`.
+fn mean_square(graph: &mut GraphBuilder, x: &str, name: &str) -> String {
+    let squared = graph.node("Mul", &[x, x], &format!("{name}.squared"), &[]);
+    let axes = [("axes", Attribute::Ints(vec![1])), ("keepdims", Attribute::Int(1))];
+    graph.node("ReduceMean", &[&squared], name, &axes)
+}

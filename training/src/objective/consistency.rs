@@ -1,0 +1,66 @@
+//! Learning classes from samples without a label.
+
+use burn::tensor::{Device, Tensor, activation};
+use rand::Rng;
+
+use super::{
+    Batch,
+    augment::{Change, augmented},
+    classification::cross_entropy,
+    rows,
+};
+use crate::{definition::Consistency, net::Net};
+
+/// What views are made of.
+pub(super) struct Views<'a> {
+    pub(super) net: &'a Net,
+    pub(super) batch: &'a Batch,
+    pub(super) consistency: &'a Consistency,
+    pub(super) device: &'a Device,
+}
+
+/// The cross-entropy of the labelled samples, and that of the samples, changed more, whose class the classifier is sure
+/// of: a mean over all samples, so that it grows as more are sure.
+pub(super) fn terms(views: &Views<'_>, rng: &mut impl Rng) -> [Tensor<1>; 2] {
+    let n = views.batch.labels.len();
+    let (slightly, more) = (views.logits(false, rng), views.logits(true, rng));
+    let sure = sure(slightly.clone().detach(), views.consistency.threshold as f32);
+    let share = sure.iter().flatten().count() as f32 / n.max(1) as f32;
+    [cross_entropy(slightly, &views.batch.labels), cross_entropy(more, &sure) * share]
+}
+
+impl Views<'_> {
+    /// What the classifier says of changed samples, `[n, classes]`.
+    fn logits(&self, erase: bool, rng: &mut impl Rng) -> Tensor<2> {
+        let n = self.batch.labels.len();
+        let change = Change { flip: self.consistency.flip, erase };
+        let input = &self.net.blueprint().definition.input;
+        let values = augmented(&self.batch.input, n, input, change, rng);
+        let latent = self.net.encode(rows(&values, n, self.device)).latent;
+        // A checked definition with this term has a classifier.
+        self.net.classify(latent.clone()).unwrap_or(latent)
+    }
+}
+
+/// The most probable classes, where they are probable enough.
+fn sure(logits: Tensor<2>, threshold: f32) -> Vec<Option<u8>> {
+    let [n, classes] = logits.dims();
+    let probabilities: Vec<f32> =
+        activation::softmax(logits, 1).into_data().try_to_vec().unwrap_or_else(|_| vec![0.0; n * classes]);
+    let best = |row: &[f32]| {
+        let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
+        (*best.1 >= threshold).then_some(best.0 as u8)
+    };
+    probabilities.chunks_exact(classes).map(best).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_sure_gets_a_class() {
+        let logits = Tensor::<2>::from_data([[9.0, 0.0], [1.0, 0.0], [0.0, 9.0]], &Device::flex());
+        assert_eq!(sure(logits, 0.95), [Some(0), None, Some(1)]);
+    }
+}
