@@ -30,7 +30,7 @@ pub(crate) fn draft(
         encoder_cost: cost_of(&halves.encoder)?,
         latent: vec![LatentSpec {
             tensor: tensor(net::LATENT, blueprint.latent),
-            gains: calibration.quantiser.gains().to_vec(),
+            gains: calibration.gains.first().cloned().unwrap_or_default(),
         }],
         tables: calibration.tables.clone(),
         heads: vec![DraftHead {

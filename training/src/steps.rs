@@ -11,7 +11,8 @@ use lopside_onnx::encode;
 use serde::Serialize;
 
 use crate::{
-    Calibration, Dataset, Evaluation, Metrics, Split, TrainingError, agree, bundle, calibrate, card,
+    Calibration, Dataset, Evaluation, LayerLatents, Metrics, Split, TrainingError, agree, bundle, calibrate,
+    card,
     cli::{
         BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, DescribeArgs, EvaluateArgs,
         SplitArgs, TrainArgs,
@@ -166,8 +167,9 @@ fn calibration(
     let latents =
         OrtModel::new(runtime, ENCODER, &halves.encoder)?.run_all(&data.batch(&every), data.len())?;
     let mut decoder = OrtModel::new(runtime, DECODER, &halves.decoder)?;
-    let sensitivities = calibrate::sensitivities(&mut decoder, &latents, dims)?;
-    calibrate(&latents, &sensitivities, frame_bytes)
+    let layers = [LayerLatents { values: latents, len: dims, runs: calibrate::runs(&[dims as u32]) }];
+    let sensitivities = calibrate::sensitivities(&mut decoder, &layers)?;
+    calibrate(&layers, &sensitivities, frame_bytes)
 }
 
 fn evaluate_step(args: &EvaluateArgs) -> Result<(), TrainingError> {
