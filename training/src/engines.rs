@@ -95,6 +95,66 @@ impl OrtModel {
         }
         Ok(outputs)
     }
+
+    /// The outputs of `count` items, whose layers are rows one after the other, in the model's order; as many at a time
+    /// as `batch` says, or one where the model takes no more. Outputs are rows one after the other.
+    pub(crate) fn run_items(
+        &mut self,
+        layers: &[&[f32]],
+        count: usize,
+        batch: usize,
+    ) -> Result<Vec<Vec<f32>>, TrainingError> {
+        let dims = self.item_dims(layers, count)?;
+        let batch = if self.fixed_batch() { 1 } else { batch.max(1) };
+        let mut outputs: Vec<Vec<f32>> = Vec::new();
+        for start in (0..count).step_by(batch) {
+            let here = batch.min(count - start);
+            let slice = |(layer, dims): (&&[f32], &Vec<usize>)| {
+                let each = layer.len() / count;
+                let values = layer[start * each..(start + here) * each].to_vec();
+                Values { dims: std::iter::once(here).chain(dims.iter().copied()).collect(), values }
+            };
+            let inputs: Vec<Values> = layers.iter().zip(&dims).map(slice).collect();
+            for (number, output) in self.run_each(&inputs)?.into_iter().enumerate() {
+                match outputs.get_mut(number) {
+                    Some(all) => all.extend(output.values),
+                    None => outputs.push(output.values),
+                }
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// The dimensions of an item of each input, as the model declares them; flat where they are open.
+    fn item_dims(&self, layers: &[&[f32]], count: usize) -> Result<Vec<Vec<usize>>, TrainingError> {
+        let inputs = self.session.inputs();
+        if inputs.len() != layers.len() {
+            return Err(TrainingError::Model {
+                model: self.name.to_owned(),
+                reason: format!("it has {} inputs, the latent {} layers", inputs.len(), layers.len()),
+            });
+        }
+        let dims = |(input, layer): (&ort::value::Outlet, &&[f32])| {
+            let each = layer.len() / count.max(1);
+            let shape = input.dtype().tensor_shape().and_then(|shape| shape.get(1..).map(<[i64]>::to_vec));
+            let declared: Vec<usize> =
+                shape.unwrap_or_default().iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
+            if declared.iter().product::<usize>() == each && !declared.is_empty() {
+                declared
+            } else {
+                vec![each]
+            }
+        };
+        Ok(inputs.iter().zip(layers).map(dims).collect())
+    }
+
+    /// Whether the first dimension of an input is 1 and nothing else.
+    fn fixed_batch(&self) -> bool {
+        let first = |input: &ort::value::Outlet| {
+            input.dtype().tensor_shape().and_then(|shape| shape.first().copied())
+        };
+        self.session.inputs().iter().any(|input| first(input) == Some(1))
+    }
 }
 
 /// A model in tract, compiled for inputs of fixed dimensions.

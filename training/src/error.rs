@@ -238,6 +238,20 @@ pub enum TrainingError {
         /// The smallest mean frame that was reached.
         smallest: f64,
     },
+    /// The budget of a value cannot be met.
+    #[error("no quantiser step gives values of {target} bits: the fewest are {smallest:.2}")]
+    Bits {
+        /// The mean bits a value asked for.
+        target: f64,
+        /// The fewest that were reached.
+        smallest: f64,
+    },
+    /// Latents and sensitivities do not fit together.
+    #[error("these latents cannot be calibrated: {reason}")]
+    Latents {
+        /// Which layer, and why.
+        reason: String,
+    },
     /// The photographs' packages could not be downloaded or unpacked.
     #[error(
         "{program}: {reason}. The photographs come from Debian packages: on Debian run `apt-get update` first or name \

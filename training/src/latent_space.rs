@@ -56,18 +56,12 @@ pub(crate) fn draft(
     Ok((draft, calibration.mean_frame_bytes))
 }
 
-/// The latent and the taps, with a run a value of a row, or a run a map.
+/// The latent and the taps.
 fn layers(blueprint: &Blueprint, latents: &[Values]) -> Vec<LayerLatents> {
     let shapes = std::iter::once(blueprint.latent).chain(blueprint.taps.iter().map(|tap| tap.shape));
-    let runs = |shape: Shape| match shape {
-        Shape::Map { channels, .. } => channels,
-        Shape::Flat(_) | Shape::Series { .. } => shape.values(),
-    };
-    let layer = |(shape, values): (Shape, &Values)| LayerLatents {
-        values: values.values.clone(),
-        len: shape.values(),
-        runs: runs(shape),
-        dims: shape.dims(),
+    let layer = |(shape, latents): (Shape, &Values)| {
+        let dims: Vec<u32> = shape.dims().into_iter().map(|dim| dim as u32).collect();
+        LayerLatents { values: latents.values.clone(), len: shape.values(), runs: calibrate::runs(&dims) }
     };
     shapes.zip(latents).map(layer).collect()
 }

@@ -40,7 +40,7 @@ mod split;
 mod steps;
 mod train;
 
-pub use calibrate::{Calibration, calibrate};
+pub use calibrate::{Calibration, LayerLatents, calibrate, calibrate_bits, runs};
 pub use data::{DEFAULT_FOLDER, Dataset, LABELS, Split};
 pub use error::TrainingError;
 pub use metrics::{EpochMetrics, Metrics};

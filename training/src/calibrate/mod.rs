@@ -1,0 +1,353 @@
+//! From latents to a latent space: quantiser steps and entropy tables.
+//!
+//! A latent is a list of layers, and the values of a layer are runs of one length. Every run has a step and a table of
+//! its own, so a flat latent has one each a value, feature maps `[c, h, w]` one each a map ([`runs`]).
+//!
+//! Uniform noise of step Δᵣ in a value of run r costs about sᵣ·Δᵣ²/12 in squared error, where sᵣ is how much squared
+//! error the decoder makes of one squared unit of change in it ([`sensitivities`]). At a given rate the sum is smallest
+//! when all values cost the same (reverse water-filling; Cover and Thomas, Elements of Information Theory, 10.3.3, at
+//! high rate), so Δᵣ = c/√sᵣ, and c is the coarsest-to-finest search that meets the budget.
+
+mod sensitivity;
+
+use lopside_latent::{
+    IdOnWire, LatentLayer, LatentSpace, LatentSpaceId, MAX_TABLE_SYMBOLS, Quantiser, Shape, Table, Tables,
+};
+
+pub(crate) use self::sensitivity::sensitivities;
+use crate::TrainingError;
+
+/// Gains are powers of 2^(1/16): a last bit that differs between two machines' floats cannot move one.
+const GRID: f64 = 16.0;
+/// Where the search for c begins, in powers of 2^(1/16): twelve octaves to either side.
+const HALF_RANGE: i32 = 12 * 16;
+/// How often the search may go on by as much again, where the answer is beyond.
+const RANGES: i32 = 4;
+/// Latents on which a frame's mean size is measured.
+const SEARCH_LATENTS: usize = 2000;
+/// Values that these latents have at most, but for a single one.
+const SEARCH_VALUES: usize = 1 << 23;
+/// The most runs of a layer.
+const MAX_RUNS: usize = 4096;
+
+/// Latents of one layer over a calibration set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerLatents {
+    /// Rows of `len` values, one a calibration input.
+    pub values: Vec<f32>,
+    /// Values of one latent's layer.
+    pub len: usize,
+    /// Runs of consecutive values, all of one length, each with a gain and a table: 1 to 4096, see [`runs`].
+    pub runs: usize,
+}
+
+/// Gains and tables.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calibration {
+    /// The gains of each layer, one a run.
+    pub gains: Vec<Vec<f32>>,
+    /// The tables of the first layer's runs, then those of the second's, and so on, counted over all latents given.
+    pub tables: Tables,
+    /// The mean frame of the latents given (of the first 2000, or the first 2²³ values), header and id included, in
+    /// bytes. A single layer is written in the frame's header as flat; other shapes take up to three bytes more.
+    pub mean_frame_bytes: f64,
+    /// Bits of a value of the same latents, −log₂ of its probability under the tables, without the header.
+    pub bits_a_value: f64,
+}
+
+/// How many runs a layer of these dimensions, without the batch, has: of a flat one as many as values; of maps
+/// `[c, h, w]` or rows `[t, f]` as many as the first dimension, unless that is 1; the largest divisor of that number up
+/// to 4096.
+#[must_use]
+pub fn runs(dims: &[u32]) -> usize {
+    let lead = dims.iter().find(|&&dim| dim > 1).map_or(1, |&dim| dim as usize);
+    (1..=lead.min(MAX_RUNS)).rev().find(|runs| lead.is_multiple_of(*runs)).unwrap_or(1)
+}
+
+/// The finest quantiser whose frames have at most `frame_bytes` on average. `sensitivities` has one number a run of
+/// every layer.
+///
+/// # Errors
+/// [`TrainingError::Budget`] when even the coarsest is too large, [`TrainingError::Latents`] for layers that do not fit
+/// together.
+pub fn calibrate(
+    layers: &[LayerLatents],
+    sensitivities: &[Vec<f64>],
+    frame_bytes: f64,
+) -> Result<Calibration, TrainingError> {
+    search(layers, sensitivities, |found| found.mean_frame_bytes, frame_bytes)
+        .map_err(|error| error.of_budget(|target, smallest| TrainingError::Budget { target, smallest }))
+}
+
+/// The finest quantiser whose values cost at most `bits` on average, the frame's header not counted.
+///
+/// # Errors
+/// As [`calibrate`], but [`TrainingError::Bits`] when even the coarsest costs more.
+pub fn calibrate_bits(
+    layers: &[LayerLatents],
+    sensitivities: &[Vec<f64>],
+    bits: f64,
+) -> Result<Calibration, TrainingError> {
+    search(layers, sensitivities, |found| found.bits_a_value, bits)
+        .map_err(|error| error.of_budget(|target, smallest| TrainingError::Bits { target, smallest }))
+}
+
+/// Why a search found nothing.
+enum Refused {
+    Budget { target: f64, smallest: f64 },
+    Other(TrainingError),
+}
+
+impl Refused {
+    fn of_budget(self, budget: impl Fn(f64, f64) -> TrainingError) -> TrainingError {
+        match self {
+            Self::Budget { target, smallest } => budget(target, smallest),
+            Self::Other(error) => error,
+        }
+    }
+}
+
+impl<E: Into<TrainingError>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// The finest quantiser whose `rate` is at most `target`.
+fn search(
+    layers: &[LayerLatents],
+    sensitivities: &[Vec<f64>],
+    rate: impl Fn(&Calibration) -> f64,
+    target: f64,
+) -> Result<Calibration, Refused> {
+    let count = check(layers, sensitivities)?;
+    let sample = sample(layers, count);
+    let at = |scale: i32, rows: usize| calibration(layers, sensitivities, scale, (rows, sample));
+    let (mut fits, mut too_large) = (-HALF_RANGE, HALF_RANGE);
+    let mut smallest = rate(&at(fits, sample)?);
+    while smallest > target {
+        if fits <= -RANGES * HALF_RANGE {
+            return Err(Refused::Budget { target, smallest });
+        }
+        (fits, too_large) = (fits - HALF_RANGE, fits);
+        smallest = rate(&at(fits, sample)?);
+    }
+    let mut end = HALF_RANGE;
+    while too_large - fits > 1 {
+        let middle = fits + (too_large - fits) / 2;
+        if rate(&at(middle, sample)?) <= target {
+            fits = middle
+        } else {
+            too_large = middle
+        }
+        let beyond = too_large - fits == 1 && too_large == end && end < RANGES * HALF_RANGE;
+        if beyond {
+            end += HALF_RANGE;
+            too_large = end;
+        }
+    }
+    // Tables counted over everything are a little less sharp than those of the sample.
+    loop {
+        let all = at(fits, count)?;
+        if rate(&all) <= target || fits <= -RANGES * HALF_RANGE {
+            return Ok(all);
+        }
+        fits -= 1;
+    }
+}
+
+/// The number of latents, the same in all layers.
+fn check(layers: &[LayerLatents], sensitivities: &[Vec<f64>]) -> Result<usize, TrainingError> {
+    let refused = |reason: String| Err(TrainingError::Latents { reason });
+    if layers.is_empty() || layers.len() != sensitivities.len() {
+        return refused(format!("{} layers with sensitivities for {}", layers.len(), sensitivities.len()));
+    }
+    let count = layers[0].values.len() / layers[0].len.max(1);
+    for (index, (layer, sensitivities)) in layers.iter().zip(sensitivities).enumerate() {
+        let even = (1..=MAX_RUNS).contains(&layer.runs) && layer.len.is_multiple_of(layer.runs);
+        if layer.len == 0 || !even {
+            return refused(format!("layer {index}: {} runs of {} values", layer.runs, layer.len));
+        }
+        if count == 0 || layer.values.len() != count * layer.len {
+            let values = layer.values.len();
+            return refused(format!("layer {index}: {values} values for {count} latents of {}", layer.len));
+        }
+        if sensitivities.len() != layer.runs {
+            let found = sensitivities.len();
+            return refused(format!("layer {index}: {found} sensitivities for {} runs", layer.runs));
+        }
+    }
+    Ok(count)
+}
+
+/// The latents that the search measures.
+fn sample(layers: &[LayerLatents], count: usize) -> usize {
+    let each: usize = layers.iter().map(|layer| layer.len).sum();
+    count.min(SEARCH_LATENTS).min((SEARCH_VALUES / each).max(1))
+}
+
+/// The calibration of a scale, with tables counted over the first `counted` latents and sizes of the first `measured`.
+fn calibration(
+    layers: &[LayerLatents],
+    sensitivities: &[Vec<f64>],
+    scale: i32,
+    (counted, measured): (usize, usize),
+) -> Result<Calibration, TrainingError> {
+    let gain = |s: &f64| ((0.5 * s.log2() * GRID + f64::from(scale)).round() / GRID).exp2() as f32;
+    let (mut gains, mut quantised, mut tables, mut spaces) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (layer, sensitivities) in layers.iter().zip(sensitivities) {
+        let quantiser = Quantiser::new(sensitivities.iter().map(gain).collect())?;
+        let rows = layer.values.chunks_exact(layer.len).take(counted);
+        let integers: Vec<Vec<i32>> = rows.map(|z| quantiser.quantise(z)).collect::<Result<_, _>>()?;
+        let run = layer.len / layer.runs;
+        for number in 0..layer.runs {
+            tables.push(count(&integers, number * run..(number + 1) * run)?);
+        }
+        gains.push(quantiser.gains().to_vec());
+        spaces.push(LatentLayer { shape: Shape::new(&[layer.len as u32])?, quantiser });
+        quantised.push(integers);
+    }
+    let space = LatentSpace::new(LatentSpaceId::new([0; 8]), spaces, Tables::new(tables)?)?;
+    let (mut bytes, mut bits) = (0, 0.0);
+    let measured = measured.min(counted);
+    for number in 0..measured {
+        let row: Vec<i32> = quantised.iter().flat_map(|layer| layer[number].iter().copied()).collect();
+        bytes += space.encode_integers(&row, IdOnWire::Present)?.len();
+        bits += space.bits(&row)?;
+    }
+    Ok(Calibration {
+        gains,
+        tables: space.tables().clone(),
+        mean_frame_bytes: bytes as f64 / measured as f64,
+        bits_a_value: bits / (measured * space.len()) as f64,
+    })
+}
+
+/// The table of a run of values: all integers seen, or the middle ones where that is too many.
+fn count(integers: &[Vec<i32>], run: std::ops::Range<usize>) -> Result<Table, TrainingError> {
+    let mut seen: Vec<i32> = integers.iter().flat_map(|row| row[run.clone()].iter().copied()).collect();
+    seen.sort_unstable();
+    let median = seen[seen.len() / 2];
+    let half = MAX_TABLE_SYMBOLS as i32 / 2;
+    let low = seen[0].max(median.saturating_sub(half));
+    let high = seen[seen.len() - 1].min(median.saturating_add(half - 1));
+    let mut counts = vec![0; (high - low + 1) as usize];
+    seen.iter()
+        .filter(|value| (low..=high).contains(*value))
+        .for_each(|value| counts[(value - low) as usize] += 1);
+    Ok(Table::from_counts(low, &counts)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    fn latents(count: usize, len: usize, runs: usize) -> LayerLatents {
+        let mut rng = StdRng::seed_from_u64(3);
+        let values = (0..count * len).map(|i| (rng.random::<f32>() - 0.5) * (1.0 + (i % 4) as f32)).collect();
+        LayerLatents { values, len, runs }
+    }
+
+    /// One layer of four values, each with its own sensitivity.
+    fn one(count: usize, sensitivities: [f64; 4], frame_bytes: f64) -> Result<Calibration, TrainingError> {
+        calibrate(&[latents(count, 4, 4)], &[sensitivities.to_vec()], frame_bytes)
+    }
+
+    #[test]
+    fn the_budget_is_met_and_nearly_used_up() {
+        for budget in [20.0, 24.0] {
+            let found = one(3000, [1.0, 4.0, 1.0, 0.25], budget).unwrap();
+            assert!((budget - 1.0..=budget).contains(&found.mean_frame_bytes), "{}", found.mean_frame_bytes);
+        }
+        assert!(matches!(one(3000, [1.0; 4], 3.0), Err(TrainingError::Budget { .. })));
+    }
+
+    #[test]
+    fn what_the_decoder_feels_more_gets_finer_steps() {
+        let found = one(500, [1.0, 16.0, 4.0, 1.0], 22.0).unwrap();
+        let gains = &found.gains[0];
+        assert!((gains[1] / gains[0] - 4.0).abs() < 1e-3, "{gains:?}");
+        assert!((gains[2] / gains[0] - 2.0).abs() < 1e-3, "{gains:?}");
+    }
+
+    #[test]
+    fn layers_share_the_budget_by_what_the_decoder_feels() {
+        let layers = [latents(300, 4, 4), latents(300, 12, 2)];
+        let sensitivities = [vec![1.0, 4.0, 1.0, 1.0], vec![16.0, 1.0]];
+        let found = calibrate_bits(&layers, &sensitivities, 4.0).unwrap();
+        assert!((3.8..=4.0).contains(&found.bits_a_value), "{}", found.bits_a_value);
+        assert_eq!(found.gains.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
+        assert_eq!(found.tables.as_slice().len(), 6);
+        assert!((found.gains[1][0] / found.gains[0][0] - 4.0).abs() < 1e-3, "{:?}", found.gains);
+        assert!((found.gains[1][1] / found.gains[0][0] - 1.0).abs() < 1e-3, "{:?}", found.gains);
+        // 16 values of 4 bits, and what a frame has beside its payload.
+        assert!((8.0..40.0).contains(&found.mean_frame_bytes), "{}", found.mean_frame_bytes);
+    }
+
+    #[test]
+    fn a_run_shares_its_gain_and_its_table() {
+        let layer = latents(50, 8, 2);
+        let found = calibrate_bits(std::slice::from_ref(&layer), &[vec![1.0, 1.0]], 3.0).unwrap();
+        let quantiser = Quantiser::new(found.gains[0].clone()).unwrap();
+        for (run, table) in found.tables.as_slice().iter().enumerate() {
+            let rows = layer.values.chunks_exact(8).map(|row| quantiser.quantise(row).unwrap());
+            let seen: Vec<i32> = rows.flat_map(|row| row[4 * run..4 * (run + 1)].to_vec()).collect();
+            assert_eq!(
+                (table.min(), table.max()),
+                (*seen.iter().min().unwrap(), *seen.iter().max().unwrap())
+            );
+        }
+    }
+
+    #[test]
+    fn any_unit_of_the_latent_finds_its_steps() {
+        for unit in [1e-9_f32, 1.0, 1e9] {
+            let mut layer = latents(200, 4, 4);
+            layer.values.iter_mut().for_each(|value| *value *= unit);
+            let found = calibrate_bits(&[layer], &[vec![1.0; 4]], 5.0).unwrap();
+            assert!((4.8..=5.0).contains(&found.bits_a_value), "{unit}: {}", found.bits_a_value);
+        }
+    }
+
+    #[test]
+    fn layers_that_do_not_fit_are_refused() {
+        let good = latents(10, 4, 2);
+        for layers in [
+            vec![],
+            vec![LayerLatents { runs: 3, ..good.clone() }],
+            vec![LayerLatents { values: Vec::new(), ..good.clone() }],
+            vec![good.clone(), latents(9, 4, 2)],
+        ] {
+            let sensitivities = vec![vec![1.0; 2]; layers.len()];
+            let found = calibrate(&layers, &sensitivities, 100.0);
+            assert!(matches!(found, Err(TrainingError::Latents { .. })), "{layers:?}");
+        }
+        let found = calibrate(&[good], &[vec![1.0; 3]], 100.0);
+        assert!(matches!(found, Err(TrainingError::Latents { .. })));
+    }
+
+    #[test]
+    fn runs_are_values_maps_or_rows() {
+        for (dims, expected) in [
+            (&[32][..], 32),
+            (&[480, 12, 40], 480),
+            (&[40, 120], 40),
+            (&[1, 20, 20], 20),
+            (&[1, 1], 1),
+            (&[8192], 4096),
+            (&[4099], 1),
+        ] {
+            assert_eq!(runs(dims), expected, "{dims:?}");
+        }
+    }
+
+    #[test]
+    fn far_outliers_are_left_to_the_escape() {
+        let rows: Vec<Vec<i32>> = (0..100).map(|i| vec![if i == 0 { 1_000_000 } else { i % 3 }]).collect();
+        let table = count(&rows, 0..1).unwrap();
+        assert_eq!(table.min(), 0);
+        assert!(table.max() < 4096);
+    }
+}

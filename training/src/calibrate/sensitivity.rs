@@ -1,0 +1,217 @@
+//! How much a decoder's output moves when a latent does.
+//!
+//! The sensitivity of a run is the squared error, summed over all outputs, that one squared unit of change in one of its
+//! values makes, averaged over its values and over real latents: central differences over a tenth of the run's own
+//! spread. All values of a run move at once, each to a random side. As the sides are independent, what two of them do
+//! together cancels on average, and what remains is the sum over the values (Hutchinson's estimator of the trace of
+//! JᵀJ; Communications in Statistics 19(2), 1990).
+//!
+//! Cost: two runs of the decoder for every run and latent. A layer of more than [`GROUPS`] runs has its runs moved in as
+//! many groups of similar spread, and a group's mean is that of all its runs; large latents are measured on fewer of
+//! them, 4 at least. So a layer of 480 maps takes at most 256 · 2 · 500 runs of a small decoder, and 1,920 of a large
+//! one.
+//!
+//! Of several outputs each counts relative to its own mean square, so that scores are not drowned by pixels.
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use super::LayerLatents;
+use crate::{TrainingError, engines::OrtModel};
+
+/// Latents that are moved, at most and at least.
+const LATENTS: std::ops::RangeInclusive<usize> = 4..=500;
+/// Groups of runs that are moved one after the other, a layer.
+const GROUPS: usize = 256;
+/// Values of latents and outputs that all runs of the decoder together may have, before fewer latents are moved.
+const VALUES: usize = 1 << 28;
+/// Values of a batch.
+const BATCH_VALUES: usize = 1 << 22;
+
+/// The sensitivity of every run of every layer. `decoder` has one input a layer, in their order.
+pub(crate) fn sensitivities(
+    decoder: &mut OrtModel,
+    layers: &[LayerLatents],
+) -> Result<Vec<Vec<f64>>, TrainingError> {
+    let rows = layers.first().map_or(0, |layer| layer.values.len() / layer.len.max(1));
+    let first: Vec<&[f32]> =
+        layers.iter().map(|layer| &layer.values[..layer.len.min(layer.values.len())]).collect();
+    let latent: usize = layers.iter().map(|layer| layer.len).sum();
+    let each = latent + decoder.run_items(&first, 1, 1)?.iter().map(Vec::len).sum::<usize>();
+    let passes: usize = layers.iter().map(|layer| 2 * layer.runs.min(GROUPS)).sum();
+    let count = (VALUES / (each * passes)).clamp(*LATENTS.start(), *LATENTS.end()).min(rows);
+    let batch = BATCH_VALUES / each;
+    let mut moved: Vec<Vec<f32>> =
+        layers.iter().map(|layer| layer.values[..count * layer.len].to_vec()).collect();
+    let weights = weights(&decoder.run_items(&slices(&moved), count, batch)?);
+    let mut found = Vec::with_capacity(layers.len());
+    for (index, layer) in layers.iter().enumerate() {
+        let still = &layer.values[..count * layer.len];
+        let mut of_layer = vec![0.0; layer.runs];
+        for group in groups(layer, still) {
+            let by = shifts(layer, &group, count);
+            let mut ends = Vec::with_capacity(2);
+            for side in [1.0, -1.0] {
+                by.iter().for_each(|&(place, delta)| moved[index][place] = still[place] + side * delta);
+                ends.push(decoder.run_items(&slices(&moved), count, batch)?);
+            }
+            by.iter().for_each(|&(place, _)| moved[index][place] = still[place]);
+            let squares = squares(&ends[0], &ends[1], &weights);
+            let run = layer.len / layer.runs;
+            let change: f64 =
+                group.iter().map(|&(_, delta)| (count * run) as f64 * (2.0 * delta).powi(2)).sum();
+            // A value that the decoder ignores would get an infinite step.
+            group.iter().for_each(|&(number, _)| of_layer[number] = (squares / change).max(1e-9));
+        }
+        found.push(of_layer);
+    }
+    Ok(found)
+}
+
+fn slices(layers: &[Vec<f32>]) -> Vec<&[f32]> {
+    layers.iter().map(Vec::as_slice).collect()
+}
+
+/// The runs of a layer with how far they move, in groups of similar spread.
+fn groups(layer: &LayerLatents, values: &[f32]) -> Vec<Vec<(usize, f64)>> {
+    let mut runs: Vec<(usize, f64)> =
+        (0..layer.runs).map(|number| (number, 0.1 * spread(layer, values, number).max(1e-3))).collect();
+    let size = layer.runs.div_ceil(GROUPS);
+    if size > 1 {
+        runs.sort_by(|a, b| a.1.total_cmp(&b.1));
+    }
+    runs.chunks(size).map(<[(usize, f64)]>::to_vec).collect()
+}
+
+/// The places of a group's values in rows of the layer, and by how much each moves.
+fn shifts(layer: &LayerLatents, group: &[(usize, f64)], count: usize) -> Vec<(usize, f32)> {
+    let mut rng = StdRng::seed_from_u64(0);
+    let run = layer.len / layer.runs;
+    let alone = run == 1 && group.len() == 1;
+    let mut shifts = Vec::with_capacity(group.len() * run * count);
+    for row in 0..count {
+        for &(number, delta) in group {
+            let start = row * layer.len + number * run;
+            shifts.extend((start..start + run).map(|place| {
+                let side = if alone || rng.random::<bool>() { 1.0 } else { -1.0 };
+                (place, side * delta as f32)
+            }));
+        }
+    }
+    shifts
+}
+
+/// The standard deviation of a run's values.
+fn spread(layer: &LayerLatents, values: &[f32], number: usize) -> f64 {
+    let run = layer.len / layer.runs;
+    let of_run = values.chunks_exact(layer.len).flat_map(|row| &row[number * run..(number + 1) * run]);
+    let values = || of_run.clone().map(|&value| f64::from(value));
+    let count = values().count().max(1) as f64;
+    let mean = values().sum::<f64>() / count;
+    (values().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
+}
+
+/// What a squared change of each output counts.
+fn weights(outputs: &[Vec<f32>]) -> Vec<f64> {
+    let weight = |output: &Vec<f32>| {
+        let squares: f64 = output.iter().map(|&value| f64::from(value).powi(2)).sum();
+        output.len() as f64 / squares.max(f64::MIN_POSITIVE)
+    };
+    if outputs.len() == 1 { vec![1.0] } else { outputs.iter().map(weight).collect() }
+}
+
+fn squares(above: &[Vec<f32>], below: &[Vec<f32>], weights: &[f64]) -> f64 {
+    let output = |((above, below), weight): ((&Vec<f32>, &Vec<f32>), &f64)| {
+        weight * above.iter().zip(below).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
+    };
+    above.iter().zip(below).zip(weights).map(output).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use lopside_onnx::{Dim, GraphBuilder, encode};
+
+    use super::*;
+    use crate::engines;
+
+    fn decoder(graph: GraphBuilder) -> OrtModel {
+        let library = std::env::var("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH names the ONNX Runtime library");
+        let runtime = engines::runtime(library.as_ref()).unwrap();
+        OrtModel::new(&runtime, "decoder", &encode(&graph.build())).unwrap()
+    }
+
+    fn latents(count: usize, len: usize, runs: usize) -> LayerLatents {
+        let mut rng = StdRng::seed_from_u64(7);
+        LayerLatents { values: (0..count * len).map(|_| rng.random_range(-2.0..2.0)).collect(), len, runs }
+    }
+
+    /// A weight of `rows` rows whose row r has one number, `diagonal[r]`.
+    fn diagonal(graph: &mut GraphBuilder, name: &str, diagonal: &[f32]) -> String {
+        let n = diagonal.len();
+        let weight: Vec<f32> =
+            (0..n * n).map(|i| if i / n == i % n { diagonal[i / n] } else { 0.0 }).collect();
+        graph.initializer(name, &[n as i64, n as i64], &weight).unwrap()
+    }
+
+    fn close(found: &[f64], expected: &[f64]) {
+        let near = found.iter().zip(expected).all(|(a, b)| (a / b - 1.0).abs() < 0.02);
+        assert!(found.len() == expected.len() && near, "{found:?} {expected:?}");
+    }
+
+    #[test]
+    fn a_run_has_the_mean_of_its_values_in_every_layer() {
+        for batch in [Dim::from("n"), Dim::from(1)] {
+            let mut graph = GraphBuilder::new("decoder");
+            let a = graph.input("a", &[batch.clone(), 2.into()]);
+            let b = graph.input("b", &[batch.clone(), 2.into(), 2.into(), 1.into()]);
+            let w = diagonal(&mut graph, "w", &[1.0, 3.0]);
+            let v = diagonal(&mut graph, "v", &[1.0, 2.0, 0.5, 0.5]);
+            let a = graph.node("MatMul", &[&a, &w], "aw", &[]);
+            let flat = graph.flatten(&b, "flat");
+            let b = graph.node("MatMul", &[&flat, &v], "bv", &[]);
+            let y = graph.concat(&[&a, &b], 1, "y");
+            graph.output(&y, &[batch, 6.into()]);
+            let layers = [latents(30, 2, 2), latents(30, 4, 2)];
+            let found = sensitivities(&mut decoder(graph), &layers).unwrap();
+            close(&found[0], &[1.0, 9.0]);
+            close(&found[1], &[2.5, 0.25]);
+        }
+    }
+
+    #[test]
+    fn the_mixed_terms_of_a_run_cancel() {
+        let mut graph = GraphBuilder::new("decoder");
+        let x = graph.input("x", &["n".into(), 4.into()]);
+        let w = graph.initializer("w", &[4, 1], &[1.0, 1.0, 1.0, -1.0]).unwrap();
+        let y = graph.node("MatMul", &[&x, &w], "y", &[]);
+        graph.output(&y, &["n".into(), 1.into()]);
+        let found = sensitivities(&mut decoder(graph), &[latents(500, 4, 1)]).unwrap();
+        assert!((found[0][0] - 1.0).abs() < 0.15, "{found:?}");
+    }
+
+    #[test]
+    fn many_runs_are_moved_in_groups_of_like_spread() {
+        let layer = latents(3, 2048, 1024);
+        let groups = groups(&layer, &layer.values);
+        assert_eq!((groups.len(), groups.concat().len()), (256, 1024));
+        let spreads: Vec<f64> = groups.concat().iter().map(|run| run.1).collect();
+        assert!(spreads.is_sorted());
+        let mut numbers: Vec<usize> = groups.concat().iter().map(|run| run.0).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (0..1024).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn outputs_count_relative_to_their_own_size() {
+        let mut graph = GraphBuilder::new("decoder");
+        let x = graph.input("x", &["n".into(), 2.into()]);
+        for (name, weight) in [("large", [1000.0, 0.0]), ("small", [0.0, 0.01])] {
+            let w = graph.initializer(&format!("{name}.w"), &[2, 1], &weight).unwrap();
+            let y = graph.node("MatMul", &[&x, &w], name, &[]);
+            graph.output(&y, &["n".into(), 1.into()]);
+        }
+        let mut layer = latents(500, 2, 2);
+        layer.values.chunks_exact_mut(2).for_each(|row| row[1] = row[0]);
+        let found = sensitivities(&mut decoder(graph), &[layer]).unwrap();
+        assert!((found[0][0] / found[0][1] - 1.0).abs() < 1e-3, "{found:?}");
+    }
+}
