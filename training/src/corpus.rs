@@ -235,11 +235,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let rows =
             |from: u32, to: u32| (from..to).map(|i| format!("{},{}\n", i % 2, i / 150)).collect::<String>();
-        fs::write(folder.path().join("train.csv"), "volts,anomaly\n".to_owned() + &rows(0, 100)).unwrap();
+        fs::write(folder.path().join("train.csv"), "volts,anomaly\n".to_owned() + &rows(0, 200)).unwrap();
         fs::write(folder.path().join("test.csv"), "volts,anomaly\n".to_owned() + &rows(0, 160)).unwrap();
         let definition = Definition::find("series-gru").unwrap();
         let test = Corpus::read(&definition, folder.path(), Split::Test, None).unwrap();
-        assert_eq!((test.len(), test.anomalies.iter().filter(|&&anomaly| anomaly).count()), (97, 10));
+        assert_eq!((test.len(), test.anomalies.iter().filter(|&&anomaly| anomaly).count()), (33, 10));
         let Content::Series(half) = &test.content else { panic!() };
         assert_eq!((half.spec.mean[0], half.spec.deviation[0]), (0.5, 0.5));
         assert_eq!(half.windows.window(1)[..2], [1.0, -1.0]);

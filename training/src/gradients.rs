@@ -44,15 +44,15 @@ mod tests {
         let text = include_str!("../presets/series-gru.toml");
         let (head, rest) = text.split_once("[decoder]").unwrap();
         let (_, rest) = rest.split_once("activation = \"identity\"").unwrap();
-        let head = head.replace(r#"{ layer = "gru", units = 16 }"#, r#"{ layer = "flatten" }"#);
+        let head = head.replace(r#"{ layer = "gru", units = 24 }"#, r#"{ layer = "flatten" }"#);
         let decoder = format!(
-            "[decoder]\nlayers = [{{ layer = \"dense\", units = 24 }}, {deep}, {{ layer = \"dense\", units = 64 }}]\n\
+            "[decoder]\nlayers = [{{ layer = \"dense\", units = 24 }}, {deep}, {{ layer = \"dense\", units = 128 }}]\n\
              activation = \"identity\"{rest}"
         );
         let blueprint = Definition::parse(&(head + &decoder), "x").unwrap().check("x").unwrap();
         let device = Device::flex().autodiff();
         let net = Net::new(&blueprint, &device);
-        let input = Tensor::<2>::random([16, 64], Distribution::Uniform(-1.0, 1.0), &device);
+        let input = Tensor::<2>::random([16, 128], Distribution::Uniform(-1.0, 1.0), &device);
         let output = net.decode(net.encode(input.clone()).latent, &[]);
         let mut gradients = (output - input).square().mean().backward();
         norm(&net.encoder, &GradientsParams::from_module(&mut gradients, &net.encoder))

@@ -343,9 +343,52 @@ fn objectives_have_the_parts_they_need() {
 #[test]
 fn a_series_has_no_mirror_image() {
     let text = include_str!("../../presets/series-gru.toml");
-    let contrastive = "contrastive = { kind = \"nt-xent\", weight = 0.1, flip = true }\n\n[training]";
-    let error = checked(&text.replace("[training]", contrastive)).unwrap_err().to_string();
+    let contrastive = "contrastive = { kind = \"nt-xent\", weight = 0.1, flip = true }\n\n[frame]";
+    let error = checked(&text.replace("[frame]", contrastive)).unwrap_err().to_string();
     assert!(error.contains("objective.contrastive.flip: a series has no mirror image"), "{error}");
+}
+
+#[test]
+fn data_and_anomaly_are_for_models_that_have_them() {
+    let dense = include_str!("../../presets/fashion-dense.toml");
+    let with = |text: &str, set: &str, more: &str| {
+        let set_line = format!("set = \"{set}\"");
+        assert!(text.contains(&set_line), "{set}");
+        checked(&text.replacen(&set_line, &format!("{set_line}\n{more}"), 1)).unwrap_err().to_string()
+    };
+    for (more, expected) in [
+        ("labels = 10", "data.labels: there is no classifier"),
+        ("stride = 2", "data.stride: pictures have no windows"),
+        ("normals = 2", "unknown field `normals`"),
+    ] {
+        let error = with(dense, "fashion-mnist", more);
+        assert!(error.contains(expected), "{more}: {error}");
+    }
+    let series = include_str!("../../presets/series-gru.toml");
+    for (more, expected) in [
+        ("normal = 1", "data.normal: a series has no classes"),
+        ("stride = 129", "data.stride: 129 is out of range"),
+    ] {
+        let error = with(series, "series", more);
+        assert!(error.contains(expected), "{more}: {error}");
+    }
+    let parts = "parts = [\"re-encoding\", \"mahalanobis\", \"error\", \"relative-error\"]";
+    for (other, expected) in [
+        ("parts = [\"error\"]", "without the input there is no score"),
+        ("parts = [\"bits\", \"bits\"]", "a part is there twice"),
+        ("parts = [\"bits\"]\nthreshold = 1.5", "anomaly.threshold: 1.5 is no quantile"),
+        ("parts = [\"depth\"]", "unknown variant `depth`"),
+    ] {
+        assert!(series.contains(parts));
+        let error = checked(&series.replace(parts, other)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{other}: {error}");
+    }
+    let consistency = "consistency = { weight = 0.1, threshold = 2.0 }";
+    let semi = include_str!("../../presets/fashion-semi.toml");
+    let own = "consistency = { weight = 0.1, threshold = 0.95, flip = true }";
+    assert!(semi.contains(own));
+    let error = checked(&semi.replace(own, consistency)).unwrap_err().to_string();
+    assert!(error.contains("objective.consistency.threshold: 2 is no probability"), "{error}");
 }
 
 #[test]
