@@ -130,6 +130,7 @@ impl ScoreSpec {
             PartSource::Error => u64::MAX,
         });
         let columns = self.columns();
+        require(columns > 0, &of("parts"), || "one must be a column of the head's output".into())?;
         let in_order = (0_u32..).zip(&sources[..columns]).all(|(i, source)| *source == PartSource::Column(i));
         sources.dedup();
         let once = sources.len() == self.parts.len();
@@ -138,7 +139,7 @@ impl ScoreSpec {
         })?;
         let blind = self.parts.iter().any(|part| part.source != PartSource::Error);
         require(blind, &of("parts"), || "one must need no input".into())?;
-        let has_error = self.parts.len() > 0 && sources.contains(&PartSource::Error);
+        let has_error = sources.contains(&PartSource::Error);
         let consistent = has_error == self.quantiles_with_input.is_some();
         require(consistent && (!has_error || self.reconstruction.is_some()), &of("parts"), || {
             "a part of source error needs quantiles_with_input and a reconstruction, and they need it".into()
