@@ -149,7 +149,7 @@ mod tests {
     fn parts_are_standardised_and_added() {
         let evidence = Evidence { bits: 2.0, columns: &[3.0], compared: None };
         let anomaly = judge(&spec(), &picture(), evidence).unwrap();
-        let expected = (2.0_f32.ln() + 3.0_f32.ln()) / 2.0;
+        let expected = 2.0_f32.ln() / 2.0 + 3.0_f32.ln() / 2.0;
         assert!((anomaly.score - expected).abs() < 1e-6 && (anomaly.quantile - expected).abs() < 1e-6);
         assert!(anomaly.anomalous && anomaly.heat_map.is_none());
         let parts: Vec<_> = anomaly.parts.iter().map(|part| (part.name.as_str(), part.quantile)).collect();

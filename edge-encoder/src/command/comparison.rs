@@ -136,7 +136,6 @@ mod tests {
     #[test]
     fn numbers_stand_beside_what_came_back() {
         let tensor = v1::Tensor { shape: vec![2, 2], values: vec![1.0, 2.5, 3.0, 4.0] };
-        let channels = ["volts", "a,b"].map(String::from);
         let text = |channels: &[String], input: &[f32]| {
             String::from_utf8(csv(channels, input, &tensor).unwrap()).unwrap()
         };
