@@ -88,7 +88,7 @@ fn draft() -> Draft {
 fn folder() -> (tempfile::TempDir, LatentSpace) {
     let folder = tempfile::tempdir().unwrap();
     draft().write(&folder.path().join("bundle"), "# Toy\n").unwrap();
-    grey(&PIXELS).save(folder.path().join("corners.png")).unwrap();
+    grey(PIXELS).save(folder.path().join("corners.png")).unwrap();
     (folder, draft().space().unwrap())
 }
 
@@ -100,7 +100,7 @@ fn frame(space: &LatentSpace) -> Vec<u8> {
     space.encode(&LATENT, IdOnWire::Present).unwrap()
 }
 
-fn grey(pixels: &[u8; 4]) -> GrayImage {
+fn grey(pixels: [u8; 4]) -> GrayImage {
     GrayImage::from_raw(2, 2, pixels.to_vec()).unwrap()
 }
 
@@ -140,7 +140,7 @@ async fn one_grpc_request_is_answered_by_every_head() {
     let cloud = cloud(folder.path());
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     for with_input in [false, true] {
-        let inputs = if with_input { vec![sent(png(&grey(&PIXELS)))] } else { Vec::new() };
+        let inputs = if with_input { vec![sent(png(&grey(PIXELS)))] } else { Vec::new() };
         let request = toy::request(vec![frame(&space)], &HEADS, inputs);
         let mut answer = client.decode(request).await.unwrap().into_inner();
         let [picture, scores, anomaly] = answer.frames.remove(0).outputs.try_into().unwrap();
@@ -168,8 +168,8 @@ async fn inputs_belong_to_their_frames() {
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     let black = space.encode(&[0.0; 4], IdOnWire::Present).unwrap();
     // A larger picture of the same becomes what the encoder saw.
-    let large = image::imageops::resize(&grey(&[0; 4]), 40, 20, image::imageops::FilterType::Nearest);
-    let inputs = vec![sent(png(&large)), sent(png(&grey(&PIXELS)))];
+    let large = image::imageops::resize(&grey([0; 4]), 40, 20, image::imageops::FilterType::Nearest);
+    let inputs = vec![sent(png(&large)), sent(png(&grey(PIXELS)))];
     let request = toy::request(vec![black, frame(&space)], &["score"], inputs);
     let answer = client.decode(request).await.unwrap().into_inner();
     let errors: Vec<f32> = answer
@@ -188,7 +188,7 @@ async fn inputs_that_cannot_be_right_are_named_by_their_index() {
     let (folder, space) = folder();
     let cloud = cloud(folder.path());
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
-    let good = || sent(png(&grey(&PIXELS)));
+    let good = || sent(png(&grey(PIXELS)));
     let numbers = Tensor { shape: vec![4], values: LATENT.to_vec() };
     let large = png(&GrayImage::new(4097, 4096));
     let cases = [
@@ -236,7 +236,7 @@ async fn one_rest_request_is_answered_by_every_head() {
     let cloud = cloud(folder.path());
     let frame = frame(&space);
     let with_input =
-        form(&[("frame", "application/octet-stream", &frame), ("input", "image/png", &png(&grey(&PIXELS)))]);
+        form(&[("frame", "application/octet-stream", &frame), ("input", "image/png", &png(&grey(PIXELS)))]);
     let query = "?heads=reconstruct,classify,score";
     for (kind, body) in [("application/octet-stream", frame.clone()), (&form_type(), with_input.clone())] {
         let compared = kind.starts_with("multipart");
@@ -269,7 +269,7 @@ async fn one_rest_request_is_answered_by_every_head() {
 async fn rest_names_what_is_wrong_with_a_form() {
     let (folder, space) = folder();
     let cloud = cloud(folder.path());
-    let (frame, picture) = (frame(&space), png(&grey(&PIXELS)));
+    let (frame, picture) = (frame(&space), png(&grey(PIXELS)));
     let large = png(&GrayImage::new(4097, 4096));
     let octets = "application/octet-stream";
     let with = |input: (&str, &[u8])| form(&[("frame", octets, &frame), ("input", input.0, input.1)]);
