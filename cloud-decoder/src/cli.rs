@@ -18,7 +18,9 @@ use crate::Device;
     after_help = "Examples:
   cloud-decoder serve --bundle bundles/fashion
   cloud-decoder serve --bundle bundles --listen 0.0.0.0:8080 --device cuda
-  curl --data-binary @frame.lps -o picture.png http://127.0.0.1:8080/v1/bundles/fashion/decode"
+  curl --data-binary @frame.lps -o picture.png http://127.0.0.1:8080/v1/bundles/fashion/decode
+  curl --data-binary @frame.lps 'http://127.0.0.1:8080/v1/bundles/pump/decode?heads=reconstruct,score'
+  curl -F frame=@frame.lps -F input=@thumbnail.png 'http://127.0.0.1:8080/v1/bundles/parts/decode?heads=score'"
 )]
 pub struct Cli {
     /// What to do
@@ -32,8 +34,14 @@ pub enum Command {
     /// Serve bundles until SIGTERM or Ctrl-C, then finish what was begun
     ///
     /// Prints the address it listens on as its only line on stdout, once it is ready. gRPC: lopside.v1.DecoderService,
-    /// grpc.health.v1.Health and server reflection. REST: GET /v1/bundles, POST /v1/bundles/{name}/decode, /healthz
-    /// and /readyz. Spans go to OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; RUST_LOG picks what is logged.
+    /// grpc.health.v1.Health and server reflection. REST: GET /v1/bundles and /v1/bundles/{name}, POST
+    /// /v1/bundles/{name}/decode, /healthz and /readyz. Spans go to OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; RUST_LOG
+    /// picks what is logged.
+    ///
+    /// Decoding by REST: the body is a frame, or a form of a frame and the input that it was made of, for heads that
+    /// score: a PNG or JPEG file of at most 16 megapixels, or 32-bit little-endian floats of the type
+    /// application/octet-stream. ?head=NAME asks another head than the bundle's first, as PNG or JSON by the Accept
+    /// header; ?heads=NAME,NAME asks several and answers with JSON, pictures in base64.
     Serve(ServeArgs),
 }
 

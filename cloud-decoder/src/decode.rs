@@ -93,7 +93,7 @@ impl Decoder {
         let wanted = if wanted.is_empty() { &natural } else { wanted };
         let ask = Ask { frames, inputs, wanted, limits: &self.limits, deadline };
         match served.as_ref() {
-            Served::Vector(service) => service.decode(&ask).await,
+            Served::Vector(service) => service.decode(&ask, &self.room).await,
             Served::Picture(service) => service.decode(&ask, &self.room).await,
         }
     }

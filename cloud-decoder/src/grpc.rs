@@ -34,7 +34,7 @@ impl DecoderService for Grpc {
     ) -> Result<Response<v1::DecodeResponse>, Status> {
         let deadline = deadline_of(request.metadata());
         let v1::DecodeRequest { frames, bundle, outputs, inputs } = request.into_inner();
-        let inputs: Vec<SentInput> = inputs.into_iter().map(input_of).collect::<Result<_, _>>()?;
+        let inputs = inputs.into_iter().enumerate().map(input_of).collect::<Result<Vec<_>, _>>()?;
         let wanted: Vec<Wanted> = outputs.into_iter().map(wanted_of).collect::<Result<_, _>>()?;
         let request = Call { frames: &frames, bundle: &bundle, inputs: &inputs, wanted: &wanted, deadline };
         let answers = self.decoder.decode(request).await?;
@@ -74,11 +74,11 @@ fn wanted_of(output: v1::OutputRequest) -> Result<Wanted, ServeError> {
     Ok(Wanted { head: output.head, format })
 }
 
-fn input_of(input: v1::Input) -> Result<SentInput, ServeError> {
+fn input_of((index, input): (usize, v1::Input)) -> Result<SentInput, ServeError> {
     match input.value {
         Some(v1::input::Value::Picture(bytes)) => Ok(SentInput::Picture(bytes)),
         Some(v1::input::Value::Tensor(tensor)) => Ok(SentInput::Numbers(tensor.values)),
-        None => Err(ServeError::Request("an input is neither a picture nor a tensor".into())),
+        None => Err(ServeError::Request(format!("input {index}: it is neither a picture nor a tensor"))),
     }
 }
 

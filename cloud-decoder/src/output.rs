@@ -104,7 +104,10 @@ pub(crate) fn value(spec: &HeadSpec, format: Format, values: &[f32]) -> Result<V
         (HeadKind::Classify { labels }, Format::Natural | Format::ClassScores) => {
             Value::ClassScores(class_scores(values, labels))
         }
-        (HeadKind::Series(series), Format::Natural) => tensor(lopside_input::restored(values, series)),
+        (HeadKind::Series(series), Format::Natural) => Value::Tensor {
+            shape: vec![series.length, series.channels.len() as u32],
+            values: lopside_input::restored(values, series),
+        },
         _ => tensor(values.to_vec()),
     })
 }

@@ -1,9 +1,10 @@
 //! Room for pictures: how many may be in memory at once, counted in pixels.
 //!
 //! A picture that is being decoded takes some tens of bytes a pixel (integers, feature maps, samples) beside what its
-//! head needs, whatever its frame weighs. It takes its room before it is unpacked and gives it back when its answer
-//! is made. Who finds no room waits in the order of coming, its frame still packed; when as many wait as may wait for
-//! a head, the next one is turned away as if that head's queue were full.
+//! head needs, whatever its frame weighs; so does a picture that is sent along with a frame. It takes its room before
+//! it is unpacked and gives it back when its answer is made. Who finds no room waits in the order of coming, its frame
+//! still packed; when as many wait as may wait for a head, the next one is turned away as if that head's queue were
+//! full.
 
 use std::{sync::Arc, time::Instant};
 
@@ -11,6 +12,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout_at,
 };
+use tracing::Span;
 
 use crate::ServeError;
 
@@ -59,6 +61,22 @@ impl Room {
         let units = taken.map_err(|error| ServeError::Internal(error.to_string()))?;
         Ok(Place { _units: units })
     }
+}
+
+/// Runs long work where it holds up nobody. The picture's place is held to its end, even when the caller has gone.
+///
+/// # Errors
+/// [`ServeError::Internal`] when the work panics.
+pub(crate) async fn blocking<T: Send + 'static>(
+    place: Arc<Place>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ServeError> {
+    let span = Span::current();
+    let work = move || {
+        let _place = place;
+        span.in_scope(work)
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|error| ServeError::Internal(error.to_string()))
 }
 
 fn units(pixels: u64) -> u32 {

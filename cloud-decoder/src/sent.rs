@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use image::ImageReader;
+use image::{DynamicImage, ImageError, ImageReader};
 use lopside_bundle::{InputSpec, TensorSpec};
 
 use crate::ServeError;
@@ -21,7 +21,30 @@ pub enum SentInput {
     Numbers(Vec<f32>),
 }
 
-/// The tensor of input `index` of a request, as the encoder saw it.
+/// How many pixels of memory input `index` of a request takes before it is a tensor: those of a picture where the
+/// encoder takes pictures, at most `limit`.
+///
+/// # Errors
+/// [`ServeError::Request`] for a picture that is larger or cannot be read.
+pub(crate) fn pixels(
+    input: &SentInput,
+    index: usize,
+    spec: &InputSpec,
+    limit: u64,
+) -> Result<u64, ServeError> {
+    let (SentInput::Picture(bytes), InputSpec::Picture(_)) = (input, spec) else { return Ok(0) };
+    let limit = limit.min(MAX_PIXELS);
+    let (width, height) = reader(bytes)
+        .and_then(|reader| reader.into_dimensions().map_err(|error| unreadable(&error)))
+        .map_err(|reason| wrong(index, &reason))?;
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels <= limit {
+        return Ok(pixels);
+    }
+    Err(wrong(index, &format!("{width}×{height} pixels are over {limit}: send a thumbnail")))
+}
+
+/// The tensor of input `index` of a request, as the encoder saw it. A picture has passed [`pixels`].
 ///
 /// # Errors
 /// [`ServeError::Request`] when it is not what the bundle's encoder takes.
@@ -31,44 +54,52 @@ pub(crate) fn tensor(
     spec: &InputSpec,
     tensor: &TensorSpec,
 ) -> Result<Vec<f32>, ServeError> {
-    let wrong = |reason: String| ServeError::Request(format!("input {index}: {reason}"));
     match (input, spec) {
         (SentInput::Picture(bytes), InputSpec::Picture(spec)) => {
-            let picture = decode(bytes).map_err(wrong)?;
+            let picture = decode(bytes).map_err(|reason| wrong(index, &reason))?;
             Ok(lopside_input::samples_of(&lopside_input::picture_of(&picture, spec), spec))
         }
-        (SentInput::Numbers(numbers), spec) => {
-            let expected = tensor.item_elements().unwrap_or(0);
-            if numbers.len() as u64 != expected || numbers.iter().any(|number| !number.is_finite()) {
-                return Err(wrong(format!(
-                    "it has {} numbers, the encoder takes {expected} finite ones",
-                    numbers.len()
-                )));
-            }
-            Ok(match spec {
-                InputSpec::Series(spec) => lopside_input::normalised(numbers, spec),
-                InputSpec::Picture(_) | InputSpec::Tensor {} => numbers.clone(),
-            })
+        (SentInput::Numbers(numbers), InputSpec::Series(spec)) => {
+            let numbers = counted(numbers, index, tensor)?;
+            Ok(lopside_input::normalised(numbers, spec))
         }
-        (SentInput::Picture(_), _) => Err(wrong("it is a picture, the encoder takes numbers".into())),
+        (SentInput::Numbers(numbers), InputSpec::Tensor {}) => Ok(counted(numbers, index, tensor)?.to_vec()),
+        (_, InputSpec::Picture(_)) => Err(wrong(index, "it is numbers, the encoder takes pictures")),
+        (SentInput::Picture(_), _) => Err(wrong(index, "it is a picture, the encoder takes numbers")),
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<image::DynamicImage, String> {
-    let text = |error: image::ImageError| format!("it is no PNG or JPEG file that can be read: {error}");
-    let reader = || {
-        let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-        reader.map_err(|error| text(image::ImageError::IoError(error)))
-    };
-    let (width, height) = reader()?.into_dimensions().map_err(text)?;
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(format!("{width}×{height} pixels are over {MAX_PIXELS}: send a thumbnail"));
+/// As many numbers as the tensor has, all finite.
+fn counted<'a>(numbers: &'a [f32], index: usize, tensor: &TensorSpec) -> Result<&'a [f32], ServeError> {
+    let (found, expected) = (numbers.len(), tensor.item_elements().unwrap_or(0));
+    if found as u64 != expected || numbers.iter().any(|number| !number.is_finite()) {
+        return Err(wrong(
+            index,
+            &format!("it has {found} numbers, the encoder takes {expected} finite ones"),
+        ));
     }
-    let mut reader = reader()?;
+    Ok(numbers)
+}
+
+fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+    let mut reader = reader(bytes)?;
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    reader.decode().map_err(text)
+    reader.decode().map_err(|error| unreadable(&error))
+}
+
+fn reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    reader.map_err(|error| unreadable(&ImageError::IoError(error)))
+}
+
+fn unreadable(error: &ImageError) -> String {
+    format!("it is no PNG or JPEG file that can be read: {error}")
+}
+
+fn wrong(index: usize, reason: &str) -> ServeError {
+    ServeError::Request(format!("input {index}: {reason}"))
 }
 
 #[cfg(test)]
@@ -90,6 +121,17 @@ mod tests {
         assert_eq!(tensor(&sent, 0, &spec, &shape(4)).unwrap(), [0.2; 4]);
         let broken = tensor(&SentInput::Picture(vec![1, 2, 3]), 5, &spec, &shape(4)).unwrap_err();
         assert!(broken.to_string().contains("input 5"), "{broken}");
+    }
+
+    #[test]
+    fn a_large_picture_is_refused_before_it_is_unpacked() {
+        let spec = InputSpec::Picture(PictureSpec::uniform(2, 2, Channels::Grey, 0.0, 1.0));
+        let grey = image::GrayImage::from_pixel(9, 7, image::Luma([51]));
+        let sent = SentInput::Picture(encode_png(&grey.into()).unwrap());
+        assert_eq!(pixels(&sent, 0, &spec, 63), Ok(63));
+        let error = pixels(&sent, 3, &spec, 62).unwrap_err().to_string();
+        assert!(error.starts_with("input 3: 9×7 pixels are over 62"), "{error}");
+        assert_eq!(pixels(&SentInput::Numbers(vec![0.0; 99]), 0, &spec, 1), Ok(0));
     }
 
     #[test]

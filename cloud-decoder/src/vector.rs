@@ -12,6 +12,7 @@ use crate::{
     heads::{self, ServedHead, Starter},
     model::{Answer, Input, Io, Model, Question},
     output::{self, Format},
+    room::{Room, blocking},
     sent,
 };
 
@@ -76,13 +77,14 @@ impl VectorService {
     pub(crate) async fn decode<F: AsRef<[u8]>>(
         &self,
         ask: &Ask<'_, F>,
+        room: &Room,
     ) -> Result<Vec<Vec<Output>>, ServeError> {
         let heads = ask.wanted.iter().map(|wanted| self.head(&wanted.head)).collect::<Result<Vec<_>, _>>()?;
         for (wanted, head) in ask.wanted.iter().zip(&heads) {
             output::check(&head.spec, wanted.format)?;
         }
         let latents = self.latents(ask)?;
-        let inputs = self.inputs(ask)?;
+        let inputs = self.inputs(ask, room, &heads[0].spec.name).await?;
         let mut answers: Vec<Vec<Output>> =
             ask.frames.iter().map(|_| Vec::with_capacity(heads.len())).collect();
         for (wanted, head) in ask.wanted.iter().zip(heads) {
@@ -100,10 +102,11 @@ impl VectorService {
         let values = item.output(0);
         match &spec.kind {
             HeadKind::Score(score) if format != Format::Tensor => {
+                let reconstruction = score.reconstruction.as_ref().map(|_| item.output(1));
                 let evidence = Evidence {
                     bits: item.latents.bits[item.index],
                     columns: values,
-                    compared: item.input.map(|input| (&input[..], item.output(1))),
+                    compared: item.input.map(Vec::as_slice).zip(reconstruction),
                 };
                 Ok(Value::Anomaly(anomaly::judge(score, &self.manifest.input, evidence)?))
             }
@@ -122,11 +125,23 @@ impl VectorService {
         Latents::new(&self.manifest, &self.space, &integers).map_err(|source| refused(0, source))
     }
 
-    /// The inputs that were sent along, as the encoder saw them.
-    fn inputs<F>(&self, ask: &Ask<'_, F>) -> Result<Vec<Vec<f32>>, ServeError> {
-        let Manifest { input, encoder, .. } = &self.manifest;
-        let tensor = |(index, sent)| sent::tensor(sent, index, input, &encoder.input);
-        ask.inputs.iter().enumerate().map(tensor).collect()
+    /// The inputs that were sent along, as the encoder saw them. `head` is named when there is no room for them.
+    async fn inputs<F>(
+        &self,
+        ask: &Ask<'_, F>,
+        room: &Room,
+        head: &str,
+    ) -> Result<Vec<Vec<f32>>, ServeError> {
+        let mut tensors = Vec::with_capacity(ask.inputs.len());
+        for (index, sent) in ask.inputs.iter().enumerate() {
+            let Manifest { input, encoder, .. } = &self.manifest;
+            let pixels = sent::pixels(sent, index, input, ask.limits.max_pixels)?;
+            let place = Arc::new(room.take(pixels, head, ask.deadline).await?);
+            let (sent, spec, tensor) = (sent.clone(), input.clone(), encoder.input.clone());
+            let work = move || sent::tensor(&sent, index, &spec, &tensor);
+            tensors.push(blocking(place, work).await??);
+        }
+        Ok(tensors)
     }
 }
 

@@ -10,6 +10,12 @@ use std::{
     process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
+use axum::{
+    body::Body,
+    http::{Response, request},
+};
+use http_body_util::BodyExt as _;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A path inside the clone.
@@ -138,6 +144,21 @@ impl Cloud {
         let started = !cloud.url.is_empty();
         assert!(started, "cloud-decoder did not start: {}", cloud.stop().1);
         cloud
+    }
+
+    /// What it answers to a REST request whose address is a path.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[allow(clippy::expect_used)]
+    pub async fn http(&self, request: request::Builder, body: Vec<u8>) -> (Response<()>, Vec<u8>) {
+        let path = request.uri_ref().expect("the address is a path").to_string();
+        let request = request.uri(format!("{}{path}", self.url)).body(Body::from(body));
+        let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+        let response = client.request(request.expect("the request is whole")).await.expect("it answers");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("the answer is whole").to_bytes();
+        (Response::from_parts(parts, ()), body.to_vec())
     }
 
     /// SIGTERM, and the end: exit status and everything it logged.

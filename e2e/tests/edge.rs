@@ -156,7 +156,7 @@ fn bench_measures_every_stage() {
             .arg(in_clone("samples/fashion")),
     );
     let figures: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(figures["pictures"], 16);
+    assert_eq!(figures["inputs"], 16);
     for key in ["median_model_us", "median_code_us", "median_total_us", "mean_frame_bytes"] {
         assert!(figures[key].as_f64().unwrap() > 0.0, "{key}");
     }

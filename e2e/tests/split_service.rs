@@ -9,12 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use axum::{
-    body::Body,
-    http::{Request, Response, StatusCode},
-};
-use http_body_util::BodyExt as _;
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use axum::http::{Request, StatusCode};
 use lopside_e2e::{Cloud, binary, failure, in_clone, serve, stdout};
 use lopside_proto::v1::{
     DecodeRequest, GetBundleRequest, HeadKind, ListBundlesRequest, OutputFormat, OutputRequest,
@@ -50,19 +45,6 @@ fn sample_frames() -> Vec<Vec<u8>> {
 
 async fn client(cloud: &Cloud) -> DecoderServiceClient<Channel> {
     DecoderServiceClient::connect(cloud.url.clone()).await.unwrap()
-}
-
-async fn http(
-    cloud: &Cloud,
-    request: axum::http::request::Builder,
-    body: Vec<u8>,
-) -> (Response<()>, Vec<u8>) {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-    let uri = request.uri_ref().unwrap().to_string();
-    let request = request.uri(format!("{}{uri}", cloud.url)).body(Body::from(body)).unwrap();
-    let response = client.request(request).await.unwrap();
-    let (parts, body) = response.into_parts();
-    (Response::from_parts(parts, ()), body.collect().await.unwrap().to_bytes().to_vec())
 }
 
 fn error_of(body: &[u8]) -> String {
@@ -239,23 +221,23 @@ async fn rest_decodes_lists_and_refuses() {
         let uri = format!("/v1/bundles/fashion/decode{query}");
         Request::post(uri).header("accept", accept)
     };
-    let (response, body) = http(&cloud, decode("", "*/*"), frame.clone()).await;
+    let (response, body) = cloud.http(decode("", "*/*"), frame.clone()).await;
     assert_eq!(
         (response.status(), &response.headers()["content-type"]),
         (StatusCode::OK, &"image/png".parse().unwrap())
     );
     assert_eq!(image::load_from_memory(&body).unwrap().width(), 28);
 
-    let (response, body) = http(&cloud, decode("?head=reconstruct", "application/json"), frame.clone()).await;
+    let (response, body) = cloud.http(decode("?head=reconstruct", "application/json"), frame.clone()).await;
     assert_eq!(response.status(), StatusCode::OK);
     let answer: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((&answer["head"], answer["values"].as_array().unwrap().len()), (&"reconstruct".into(), 784));
 
-    let (_, body) = http(&cloud, Request::get("/v1/bundles"), Vec::new()).await;
+    let (_, body) = cloud.http(Request::get("/v1/bundles"), Vec::new()).await;
     let bundles: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(bundles["bundles"][0]["name"], "fashion");
     for path in ["/healthz", "/readyz", "/v1/bundles/fashion"] {
-        assert_eq!(http(&cloud, Request::get(path), Vec::new()).await.0.status(), StatusCode::OK, "{path}");
+        assert_eq!(cloud.http(Request::get(path), Vec::new()).await.0.status(), StatusCode::OK, "{path}");
     }
 
     let mut foreign = frame.clone();
@@ -272,7 +254,7 @@ async fn rest_decodes_lists_and_refuses() {
         (Request::get("/v1/nothing"), Vec::new(), StatusCode::NOT_FOUND, "/v1/nothing"),
     ];
     for (request, body, status, expected) in cases {
-        let (response, body) = http(&cloud, request, body).await;
+        let (response, body) = cloud.http(request, body).await;
         assert_eq!(response.status(), status, "{expected}");
         assert!(error_of(&body).contains(expected), "{expected}: {}", error_of(&body));
     }

@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
   edge-encoder encode --bundle bundles/fashion samples/fashion --out frames
   edge-encoder send --bundle bundles/fashion --endpoint http://127.0.0.1:8080 samples/fashion
   edge-encoder inspect --bundle bundles/fashion frames/00-ankle-boot.lps
+  edge-encoder send --bundle bundles/pump --with-input --endpoint http://127.0.0.1:8080 log.csv
   edge-encoder encode --bundle bundles/photo --quality 70 holiday.jpg
   edge-encoder bench --bundle bundles/fashion"
 )]
@@ -35,14 +36,18 @@ pub enum Command {
     ///
     /// Pictures: PNG, JPEG, WebP, PGM/PPM, .npy (u8, or f32 of 0 to 1) and IDX files, plain or .gz, and folders of
     /// them. A photo model's bundle keeps their size; of others, any size is turned into what the encoder wants.
-    /// Measurements, for bundles that take windows of them: CSV and .npy files; every row is in a window.
+    /// Measurements, for bundles that take windows of them: CSV files with a row a line, whose header, where there is
+    /// one, chooses the columns; .npy files of [rows, channels] or ready windows [n, length, channels]. Windows overlap
+    /// as the bundle says, and every row is in one. Tensors, for bundles that take them as they are: .npy files of one or
+    /// many.
     Encode(EncodeArgs),
     /// Encode pictures or measurements, have them decoded by a cloud-decoder, and compare
     ///
-    /// Asks the bundle's first head and all that classify or score, in one request. Writes the reconstructions, of
-    /// pictures a contact sheet (input above reconstruction), table.txt and report.json.
+    /// Asks the bundle's first head and all that classify or score, in one request. Writes what comes back: pictures as
+    /// PNG, with a contact sheet (input above reconstruction), numbers as CSV, in the units of the input and beside it;
+    /// with --with-input a heat map of each picture that is scored; table.txt and report.json.
     Send(SendArgs),
-    /// Say what is in a frame
+    /// Say what is in a frame; with the bundle, how many layers it carries and its integers
     Inspect(InspectArgs),
     /// Measure the encoder on this machine: median times a stage, of photo models a megapixel, and the peak memory of
     /// the process
@@ -57,15 +62,15 @@ pub struct BundleArg {
     pub bundle: Option<PathBuf>,
 }
 
-/// How a photo model's bundle encodes. Other bundles have none of these. Flattened last: its heading goes on.
+/// How a photo model's bundle encodes. Other bundles have none of these but layers. Flattened last: its heading goes on.
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Photo models")]
 pub struct PictureArgs {
     /// How finely pictures are quantised, 1 to 100 [default: 50]
     #[arg(long, env = "LOPSIDE_QUALITY", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
-    /// How many layers a frame has, coarsest first; also for other bundles of several layers [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    /// How many layers a frame has, the base or coarsest first; for other bundles of several layers as well [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub layers: Option<u8>,
     /// Halve the picture first and make only its lowest bands: a fraction of the work, for low qualities
     #[arg(long)]
@@ -148,10 +153,10 @@ pub struct BenchArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
-    /// Pictures to encode [default: a gradient of the encoder's own size; for photo models a made-up megapixel]
+    /// Pictures or measurements to encode [default: one made up, of the encoder's own size; for photo models a megapixel]
     #[arg(value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
-    /// How often each picture is encoded [default: 1000; for photo models 10]
+    /// How often each input is encoded [default: 1000; for photo models 10]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub runs: Option<u32>,
     /// Print JSON

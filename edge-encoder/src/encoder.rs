@@ -50,14 +50,15 @@ impl Encoder {
     /// Loads the encoder of a bundle.
     ///
     /// # Errors
-    /// [`EdgeError::Model`] when tract cannot run it.
+    /// [`EdgeError::Model`] when tract cannot run it or it does not yield the layers that the manifest names.
     pub fn new(bundle: &Bundle) -> Result<Self, EdgeError> {
         let manifest = &bundle.manifest;
         let item = manifest.encoder.input.item_dims().unwrap_or_default();
         let batch = std::iter::once(1).chain(item.iter().map(|&dim| dim as usize)).collect();
+        let layers: Vec<&str> = manifest.latent.iter().map(|layer| layer.tensor.name.as_str()).collect();
         Ok(Self {
             name: manifest.name.clone(),
-            plan: Plan::new(&bundle.encoder, batch)?,
+            plan: Plan::of_outputs(&bundle.encoder, batch, &layers)?,
             input: manifest.input.clone(),
             input_dims: item,
             heads: manifest.heads.clone(),

@@ -25,6 +25,16 @@ impl Plan {
         Self::of(parse(model)?, input_dims)
     }
 
+    /// Compiles an ONNX file of which these outputs are wanted, in this order.
+    ///
+    /// # Errors
+    /// [`EdgeError::Model`] when it has no such output or tract cannot run it.
+    pub fn of_outputs(model: &[u8], input_dims: Vec<usize>, outputs: &[&str]) -> Result<Self, EdgeError> {
+        let mut model = parse(model)?;
+        model.select_outputs_by_name(outputs).map_err(|error| failed(&error))?;
+        Self::of(model, input_dims)
+    }
+
     /// Compiles a model of one input.
     pub(crate) fn of(model: InferenceModel, input_dims: Vec<usize>) -> Result<Self, EdgeError> {
         let plan = compile(model, &input_dims).map_err(|error| failed(&error))?;

@@ -129,7 +129,10 @@ impl Report {
             }
             let _ = writeln!(text, "{}", align(row, &widths));
         }
-        text.push_str(if self.mean.picture.is_some() { NOTE } else { NUMBERS_NOTE });
+        let notes =
+            [(self.mean.picture.is_some(), PICTURES_NOTE), (self.mean.numbers.is_some(), NUMBERS_NOTE)];
+        notes.into_iter().filter(|(there, _)| *there).for_each(|(_, note)| text.push_str(note));
+        text.push_str(NOTE);
         text
     }
 }
@@ -156,9 +159,9 @@ const COLUMNS: [Column; 17] = [
     ("trip ms", |row| Some(format!("{:.2}", row.round_trip_ms))),
     ("bpp", |row| row.photo.map(|photo| format!("{:.3}", photo.bits_per_pixel))),
 ];
-const NOTE: &str = "JPEG: the smallest at our PSNR, or its smallest of all. wire: the request over TCP with gRPC and \
-HTTP/2.\n";
-const NUMBERS_NOTE: &str = "raw: 4 bytes a number. wire: the request over TCP with gRPC and HTTP/2.\n";
+const PICTURES_NOTE: &str = "JPEG: the smallest at our PSNR, or its smallest of all. ";
+const NUMBERS_NOTE: &str = "raw: 4 bytes a number. ";
+const NOTE: &str = "wire: the request over TCP with gRPC and HTTP/2.\n";
 
 /// Yes, no, or the share of a mean.
 fn verdict(anomalous: f64) -> String {

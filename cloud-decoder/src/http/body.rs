@@ -2,11 +2,16 @@
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Multipart, Request, multipart::MultipartError},
-    http::{StatusCode, header},
+    extract::{
+        FromRequest, Multipart, Request,
+        multipart::{Field, MultipartError},
+    },
+    http::{HeaderMap, HeaderValue, StatusCode, header},
 };
 
 use crate::{SentInput, error_http::Refusal};
+
+const FORM: &[u8] = b"multipart/form-data";
 
 /// What a client sent.
 pub(super) struct Body {
@@ -19,8 +24,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
-        if !content_type.is_some_and(|value| value.starts_with(b"multipart/form-data")) {
+        if !is_form(request.headers()) {
             let frame = Bytes::from_request(request, state).await;
             let frame = frame.map_err(|error| Refusal::Http(error.status(), error.body_text()))?;
             return Ok(Self { frame, input: None });
@@ -30,21 +34,36 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    kind.get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM))
+}
+
 async fn form_body(mut form: Multipart) -> Result<Body, Refusal> {
     let (mut frame, mut input) = (None, None);
-    while let Some(field) = form.next_field().await.map_err(refused)? {
-        match field.name() {
-            Some("frame") => frame = Some(field.bytes().await.map_err(refused)?),
-            Some("input") => {
-                let numbers = field.content_type() == Some("application/octet-stream");
-                let bytes = field.bytes().await.map_err(refused)?;
-                input = Some(if numbers { numbers_of(&bytes)? } else { SentInput::Picture(bytes.into()) });
+    while let Some(field) = form.next_field().await.map_err(|error| refused(&error))? {
+        let twice = match field.name() {
+            Some("frame") => {
+                frame.replace(field.bytes().await.map_err(|error| refused(&error))?).map(|_| "frame")
             }
-            other => return Err(bad(format!("the form has a field {other:?}: it takes frame and input"))),
+            Some("input") => input.replace(input_of(field).await?).map(|_| "input"),
+            other => {
+                let other = other.unwrap_or_default();
+                return Err(bad(format!("the form has a field {other:?}: it takes frame and input")));
+            }
+        };
+        if let Some(name) = twice {
+            return Err(bad(format!("the form has the field {name:?} twice")));
         }
     }
     let frame = frame.ok_or_else(|| bad("the form has no field \"frame\"".into()))?;
     Ok(Body { frame, input })
+}
+
+async fn input_of(field: Field<'_>) -> Result<SentInput, Refusal> {
+    let numbers = field.content_type() == Some("application/octet-stream");
+    let bytes = field.bytes().await.map_err(|error| refused(&error))?;
+    if numbers { numbers_of(&bytes) } else { Ok(SentInput::Picture(bytes.into())) }
 }
 
 fn numbers_of(bytes: &[u8]) -> Result<SentInput, Refusal> {
@@ -59,6 +78,6 @@ fn bad(reason: String) -> Refusal {
     Refusal::Http(StatusCode::BAD_REQUEST, reason)
 }
 
-fn refused(error: MultipartError) -> Refusal {
+fn refused(error: &MultipartError) -> Refusal {
     Refusal::Http(error.status(), error.body_text())
 }

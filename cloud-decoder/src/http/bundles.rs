@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, State},
 };
 use lopside_bundle::{
-    Dim, HeadKind, HeadSpec, InputSpec, LatentSpec, TensorSpec,
+    Dim, HeadKind, HeadSpec, InputSpec, LatentSpec,
     picture::{LayerSpec, PictureHeadSpec},
 };
 use serde::Serialize;
@@ -45,7 +45,7 @@ pub(super) struct BundleBody {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum LayerBody {
-    Vector(TensorSpec),
+    Vector { tensor: String, shape: Vec<u32> },
     Picture(LayerSpec),
 }
 
@@ -107,7 +107,8 @@ impl From<&Served> for BundleBody {
 
 impl From<&LatentSpec> for LayerBody {
     fn from(layer: &LatentSpec) -> Self {
-        Self::Vector(layer.tensor.clone())
+        let shape = layer.tensor.item_dims().unwrap_or_default();
+        Self::Vector { tensor: layer.tensor.name.clone(), shape }
     }
 }
 

@@ -31,12 +31,11 @@ pub(super) async fn decode(
     let Query(query) = query.map_err(|error| Refusal::Http(error.status(), error.body_text()))?;
     // The name in the path is checked first: a frame for a bundle that is not here is "not found".
     let served = api.decoder.registry().by_name(&name)?;
-    let wanted = match &query.heads {
-        Some(heads) => several(&query.head, heads)?,
-        None => {
-            let format = format_of(&headers, served.makes(&query.head)?)?;
-            vec![Wanted { head: query.head, format }]
-        }
+    let wanted = if let Some(heads) = &query.heads {
+        several(&query.head, heads)?
+    } else {
+        let format = format_of(&headers, served.makes(&query.head)?)?;
+        vec![Wanted { head: query.head, format }]
     };
     let (frames, inputs) = ([body.frame], body.input.map_or_else(Vec::new, |input| vec![input]));
     let request = Request { bundle: &name, inputs: &inputs, wanted: &wanted, ..Request::new(&frames) };

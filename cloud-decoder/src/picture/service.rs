@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use lopside_bundle::picture::{PictureBundle, PictureHead, PictureHeadSpec, PictureManifest};
 use lopside_latent::{LatentError, picture::PictureHeader};
-use tracing::Span;
 
 use crate::{
     Format, Output, ServeError, StartError, Value, Wanted,
@@ -13,7 +12,7 @@ use crate::{
     heads::{self, ServedHead, Starter},
     model::Answer,
     output::{self, Makes},
-    room::{Place, Room},
+    room::{Place, Room, blocking},
 };
 
 use super::codec::{Maps, PictureCodec};
@@ -148,17 +147,4 @@ fn value(
     let image = raster.image(header.grey)?;
     drop(answer);
     Ok(Value::Png(output::encode_png(&image)?))
-}
-
-/// Runs long work where it holds up nobody. The picture's place is held to its end, even when the caller has gone.
-async fn blocking<T: Send + 'static>(
-    place: Arc<Place>,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ServeError> {
-    let span = Span::current();
-    let work = move || {
-        let _place = place;
-        span.in_scope(work)
-    };
-    tokio::task::spawn_blocking(work).await.map_err(|error| ServeError::Internal(error.to_string()))
 }

@@ -195,10 +195,10 @@ async fn a_bundle_of_pictures_tells_its_layers_and_heads() {
     assert_eq!((&photo["latent_shape"], &photo["heads"][1]), (&json!([]), &head));
     let head = json!({
         "name": "reconstruct", "version": 1, "output_shape": ["n", 2], "parameters": 0, "macs": 2,
-        "kind": {"reconstruct": {"width": 2, "height": 1, "channels": "grey"}},
+        "kind": {"reconstruct": {"width": 2, "height": 1, "channels": "grey", "low": [0.0], "high": [1.0]}},
     });
     assert_eq!((&vector["latent_shape"], &vector["heads"][0]), (&json!([2]), &head));
-    assert_eq!(vector.get("layers"), None);
+    assert_eq!(vector["layers"], json!([{"tensor": "latent", "shape": [2]}]));
 }
 
 #[tokio::test]

@@ -207,6 +207,7 @@ impl Manifest {
             check_head(&mut seen, i, &head.name, head.version, &head.model)?;
             self.check_inputs(&head_field(i, "inputs"), &head.inputs)?;
             head.kind.check(&head_field(i, "kind"))?;
+            self.check_reconstruction(&head_field(i, "kind.reconstruction"), &head.kind)?;
             let output = head_field(i, "output");
             match head.kind.elements() {
                 Some(elements) => check_elements(&output, &head.output, elements)?,
@@ -214,6 +215,12 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+
+    /// What a head that scores makes beside is compared with the encoder's input, value by value.
+    fn check_reconstruction(&self, field: &str, kind: &HeadKind) -> Result<(), BundleError> {
+        let HeadKind::Score(ScoreSpec { reconstruction: Some(tensor), .. }) = kind else { return Ok(()) };
+        check_elements(field, tensor, self.encoder.input.item_elements().unwrap_or(0))
     }
 
     /// Inputs are layers, at least one, in the latent's order.
@@ -242,10 +249,7 @@ impl HeadKind {
         match self {
             Self::Reconstruct(picture) => picture.check(field),
             Self::Series(series) => series.check(field),
-            Self::Score(score) => {
-                score.reconstruction.as_ref().map_or(Ok(()), |tensor| check_fixed(field, tensor))?;
-                score.check(field)
-            }
+            Self::Score(score) => score.check(field),
             Self::Classify { .. } | Self::Tensor {} => Ok(()),
         }
     }

@@ -138,6 +138,7 @@ impl ScoreSpec {
             PartSource::RelativeError => u64::MAX,
         });
         let columns = self.columns();
+        require(columns > 0, &of("parts"), || "one must be a column of the head's output".into())?;
         let in_order = (0_u32..).zip(&sources[..columns]).all(|(i, source)| *source == PartSource::Column(i));
         sources.dedup();
         let once = sources.len() == self.parts.len();

@@ -6,8 +6,9 @@
 use std::{fs, path::Path};
 
 use lopside_bundle::{
-    Bundle, BundleError, Channels, Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LatentSpec, Manifest,
-    Part, PartSource, PartSpec, PictureSpec, Quantiles, ScoreSpec, SeriesSpec, TensorSpec,
+    Bundle, BundleError, Channels, Cost, Digest, Dim, Draft, DraftHead, HeadKind, InputSpec, LatentSpec,
+    Manifest, Part, PartSource, PartSpec, PictureSpec, Quantiles, ScoreSpec, SeriesSpec, TensorSpec,
+    latent_space_id,
 };
 use lopside_latent::{LatentError, Table, Tables};
 use tempfile::TempDir;
@@ -271,7 +272,7 @@ fn each_defect_of_a_series_a_layer_or_a_score_is_named() {
             other => panic!("{other:?}"),
         }
     }
-    let cases: [(Change, &str); 13] = [
+    let cases: [(Change, &str); 15] = [
         (|d| series(d).mean.push(0.0), "one a channel"),
         (|d| series(d).deviation[0] = 0.0, "positive"),
         (|d| series(d).stride = 0, "stride"),
@@ -280,9 +281,11 @@ fn each_defect_of_a_series_a_layer_or_a_score_is_named() {
         (|d| d.latent[1].tensor.name = "latent".into(), "twice"),
         (|d| d.heads[0].inputs.reverse(), "heads[0].inputs"),
         (|d| score(d).parts[1].source = PartSource::Column(1), "heads[1].kind.parts"),
-        (|d| score(d).parts[1].source = PartSource::Bits, "different sources"),
+        (|d| score(d).parts[0].source = PartSource::Column(0), "different sources"),
         (|d| score(d).quantiles_with_input = None, "quantiles_with_input"),
         (|d| score(d).reconstruction = None, "reconstruction"),
+        (|d| score(d).reconstruction = Some(tensor("reconstruction", 3)), "kind.reconstruction.shape"),
+        (|d| drop(score(d).parts.remove(1)), "one must be a column"),
         (|d| score(d).threshold = 1.5, "threshold"),
         (|d| score(d).parts[0].deviation = 0.0, "deviation"),
     ];
@@ -298,4 +301,39 @@ fn each_defect_of_a_series_a_layer_or_a_score_is_named() {
         uneven.space(),
         Err(BundleError::Latent(LatentError::Runs { .. } | LatentError::Count { .. }))
     ));
+}
+
+/// The ids of `proto/FRAME.md`, all of an empty encoder and an empty table file.
+#[test]
+fn latent_space_ids_are_golden() {
+    let picture = PictureSpec {
+        low: vec![0.0, -1.0, -2.0],
+        high: vec![1.0, 1.0, 2.0],
+        ..PictureSpec::uniform(2, 1, Channels::Rgb, 0.0, 1.0)
+    };
+    let series = SeriesSpec {
+        length: 3,
+        stride: 2,
+        channels: vec!["volts".into(), "amperes".into()],
+        mean: vec![10.0, -1.0],
+        deviation: vec![2.0, 0.5],
+    };
+    let layer =
+        |values: u32, gains: &[f32]| LatentSpec { tensor: tensor("z", values), gains: gains.to_vec() };
+    let (plain, maps, base) =
+        (layer(3, &[4.0, 2.0, 0.5]), layer(12, &[1.0, 0.5]), layer(4, &[4.0, 4.0, 4.0, 4.0]));
+    let cases = [
+        (InputSpec::Picture(picture), vec![plain.clone()], "f25ba1a402a6b87a"),
+        (InputSpec::Series(series), vec![plain.clone()], "1c5aae27c2bf3184"),
+        (InputSpec::Tensor {}, vec![plain], "c289a96bb3e0f739"),
+        (InputSpec::Tensor {}, vec![maps.clone()], "63afd775b8f958af"),
+        (InputSpec::Tensor {}, vec![base, maps], "d1fe3b2bc28db246"),
+    ];
+    let empty = Digest::of(b"");
+    let x =
+        TensorSpec { shape: vec![Dim::Symbol("n".into()), Dim::Fixed(2), Dim::Fixed(3)], ..tensor("x", 0) };
+    for (input, latent, expected) in cases {
+        let id = latent_space_id(&empty, &empty, &input, &x, &latent);
+        assert_eq!(id.to_string(), expected, "{input:?} {latent:?}");
+    }
 }

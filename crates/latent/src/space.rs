@@ -110,6 +110,12 @@ impl LatentSpace {
         self.layers.iter().take(layers).map(LatentLayer::len).sum()
     }
 
+    /// How many layers so many values are; `None` when they are no values of the first layers.
+    #[must_use]
+    pub fn layers_of(&self, values: usize) -> Option<usize> {
+        (1..=self.layers.len()).find(|&layers| self.prefix(layers) == values)
+    }
+
     /// The frame of a latent `z` of one or more layers.
     ///
     /// # Errors
@@ -138,7 +144,7 @@ impl LatentSpace {
         if frame.latent_space != self.id {
             return Err(LatentError::OtherLatentSpace { found: frame.latent_space, expected: self.id });
         }
-        let layers = self.layers_of(frame.shape)?;
+        let layers = self.check_shape(frame.shape)?;
         coder::decode(frame.payload, self.prefix(layers), self.tables_of(layers))
     }
 
@@ -206,12 +212,11 @@ impl LatentSpace {
 
     /// How many layers so many values are.
     fn check_len(&self, what: &'static str, found: usize) -> Result<usize, LatentError> {
-        let layers = (1..=self.layers.len()).find(|&layers| self.prefix(layers) == found);
-        layers.ok_or(LatentError::Count { what, found, expected: self.len() })
+        self.layers_of(found).ok_or(LatentError::Count { what, found, expected: self.len() })
     }
 
     /// How many layers a frame of this shape carries.
-    fn layers_of(&self, found: Shape) -> Result<usize, LatentError> {
+    fn check_shape(&self, found: Shape) -> Result<usize, LatentError> {
         let layers = self.shapes.iter().position(|&shape| shape == found);
         layers.map(|index| index + 1).ok_or(LatentError::OtherShape { found, expected: self.shape() })
     }

@@ -53,6 +53,21 @@ fn golden_frames_never_change() {
 }
 
 #[test]
+fn golden_frames_of_layers_never_change() {
+    let space = layered();
+    let integers = [0, 1, -1, 2, 3, -2, 0, 0, 1, -1, -3, 0, 2, 5, 0, -70];
+    let golden = [
+        (&integers[..], include_str!("golden/layered.hex")),
+        (&integers[..4], include_str!("golden/base.hex")),
+    ];
+    for (integers, expected) in golden {
+        let frame = space.encode_integers(integers, IdOnWire::Present).unwrap();
+        assert_eq!(hex(&frame), expected.trim(), "{integers:?}");
+        assert_eq!(space.decode(&frame, &Limits::default()).unwrap(), integers);
+    }
+}
+
+#[test]
 fn an_id_costs_eight_bytes() {
     let space = space(4);
     let with = space.encode(&[0.0; 4], IdOnWire::Present).unwrap();

@@ -1,6 +1,6 @@
 //! What came back beside what was sent.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::borrow::Cow;
 
 use image::{DynamicImage, ImageFormat};
 use lopside_bundle::InputSpec;
@@ -98,18 +98,35 @@ pub(super) fn numbers(input: &[f32], output: &[f32]) -> Option<Numbers> {
     (input.len() == output.len()).then(|| Numbers { rmse: (squares / input.len() as f64).sqrt() })
 }
 
-/// The numbers that came back as a CSV file: a line a row of the last dimension; where they stand for the input, its
-/// columns first.
-pub(super) fn csv(input: &[f32], output: &v1::Tensor) -> String {
+/// The numbers that came back as a CSV file: a line a row of the last dimension. Where they stand for the input, its
+/// columns come first, and the channels' names stand above both.
+pub(super) fn csv(channels: &[String], input: &[f32], output: &v1::Tensor) -> Result<Vec<u8>, EdgeError> {
     let columns = output.shape.last().map_or(1, |&extent| extent.max(1) as usize);
     let beside = if input.len() == output.values.len() { input } else { &[] };
-    let mut text = String::new();
+    let failed = |error: &dyn std::error::Error| EdgeError::Answer(format!("its numbers as CSV: {error}"));
+    let mut lines = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+    if !beside.is_empty() && channels.len() == columns {
+        let decoded = channels.iter().map(|channel| format!("{channel} decoded"));
+        let names = channels.iter().cloned().chain(decoded);
+        lines.write_record(names.map(String::into_bytes)).map_err(|error| failed(&error))?;
+    }
     for (row, values) in output.values.chunks(columns).enumerate() {
         let before = beside.chunks(columns).nth(row).unwrap_or_default();
-        let cells: Vec<String> = before.iter().chain(values).map(f32::to_string).collect();
-        let _ = writeln!(text, "{}", cells.join(","));
+        let cells = before.iter().chain(values).map(f32::to_string);
+        lines.write_record(cells.map(String::into_bytes)).map_err(|error| failed(&error))?;
     }
-    text
+    lines.into_inner().map_err(|error| failed(&error))
+}
+
+/// The channels of the windows that an encoder takes; none of what is no window.
+pub(super) fn channels(encoder: &AnyEncoder) -> &[String] {
+    match encoder {
+        AnyEncoder::Vector(vector, _) => match vector.input() {
+            InputSpec::Series(series) => &series.channels,
+            InputSpec::Picture(_) | InputSpec::Tensor {} => &[],
+        },
+        AnyEncoder::Picture(..) => &[],
+    }
 }
 
 #[cfg(test)]
@@ -119,8 +136,16 @@ mod tests {
     #[test]
     fn numbers_stand_beside_what_came_back() {
         let tensor = v1::Tensor { shape: vec![2, 2], values: vec![1.0, 2.5, 3.0, 4.0] };
-        assert_eq!(csv(&[1.0, 2.0, 3.0, 4.0], &tensor), "1,2,1,2.5\n3,4,3,4\n");
-        assert_eq!(csv(&[1.0], &tensor), "1,2.5\n3,4\n");
+        let text = |channels: &[String], input: &[f32]| {
+            String::from_utf8(csv(channels, input, &tensor).unwrap()).unwrap()
+        };
+        let (channels, input) = (["volts", "a,b"].map(String::from), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(text(&[], &input), "1,2,1,2.5\n3,4,3,4\n");
+        assert_eq!(
+            text(&channels, &input),
+            "volts,\"a,b\",volts decoded,\"a,b decoded\"\n1,2,1,2.5\n3,4,3,4\n"
+        );
+        assert_eq!(text(&channels, &[1.0]), "1,2.5\n3,4\n");
         assert_eq!(numbers(&[1.0, 2.0, 3.0, 4.0], &tensor.values), Some(Numbers { rmse: 0.25 }));
         assert_eq!(numbers(&[1.0], &tensor.values), None);
     }

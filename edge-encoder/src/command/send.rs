@@ -95,8 +95,12 @@ impl Run {
                 row.picture = Some(comparison::picture(&input, &output)?);
                 self.sheet.push_pair(&input, &output)?;
             }
-            (Value::Tensor(tensor), Input::Numbers(numbers)) => {
-                write(&path(".csv"), comparison::csv(numbers, &tensor).as_bytes())?;
+            // A picture that is made of numbers, which there is nothing to compare with.
+            (Value::Png(png), Input::Numbers(_)) => write(&path(".png"), &png)?,
+            (Value::Tensor(tensor), input) => {
+                let numbers = if let Input::Numbers(numbers) = input { &numbers[..] } else { &[] };
+                let text = comparison::csv(comparison::channels(&self.encoder), numbers, &tensor)?;
+                write(&path(".csv"), &text)?;
                 row.numbers = comparison::numbers(numbers, &tensor.values);
             }
             (Value::ClassScores(scores), _) => {
@@ -112,7 +116,6 @@ impl Run {
                 }
                 row.anomaly = Some(unusual(&anomaly));
             }
-            _ => {}
         }
         Ok(())
     }

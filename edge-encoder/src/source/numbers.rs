@@ -1,8 +1,9 @@
 //! Numbers from CSV and `.npy` files: windows of a series, or tensors as they are.
 //!
 //! A CSV file holds one series, a row a line, numbers with commas between. A first line that is no row of numbers is a
-//! header; where it has all of the bundle's channels, these columns are taken, whatever their order. A `.npy` file holds
-//! `[rows, channels]`, of a single channel also `[rows]`, or ready windows `[n, length, channels]`; `f4` or `f8`.
+//! header; where it names the bundle's channels, these columns are taken, whatever their order, and where it names none
+//! of them, a column a channel is taken as they stand. A `.npy` file holds `[rows, channels]`, of a single channel also
+//! `[rows]`, or ready windows `[n, length, channels]`; `f4` or `f8`.
 //!
 //! Windows begin at every `stride` rows; where the last of these does not reach the end, one more does. So every row
 //! is in a window.
@@ -20,6 +21,8 @@ use crate::EdgeError;
 
 /// The most numbers of one file.
 const MAX_NUMBERS: u64 = 1 << 28;
+/// The most bytes of one CSV file.
+const MAX_CSV_BYTES: u64 = 16 * MAX_NUMBERS;
 
 /// The windows of these files and folders, in the units of the files.
 ///
@@ -36,7 +39,7 @@ pub fn windows(inputs: &[PathBuf], spec: &SeriesSpec) -> Result<Inputs, EdgeErro
                 [_] if channels == 1 => numbers,
                 [_, columns] if columns == channels as u64 => numbers,
                 [_, rows, columns] if (rows, columns) == (length as u64, channels as u64) => {
-                    return Ok(numbers.chunks_exact(length * channels).map(<[f32]>::to_vec).collect());
+                    return Ok(Pieces::one_after_the_other(numbers, length * channels));
                 }
                 _ => {
                     let wanted = format!("[rows, {channels}] or [n, {length}, {channels}]");
@@ -50,8 +53,8 @@ pub fn windows(inputs: &[PathBuf], spec: &SeriesSpec) -> Result<Inputs, EdgeErro
         if count < length {
             return Err(wrong(path, &format!("it has {count} rows, a window has {length}")));
         }
-        let window = |start: usize| rows[start * channels..(start + length) * channels].to_vec();
-        Ok(starts(count, length, spec.stride as usize).map(window).collect())
+        let starts = starts(count, length, spec.stride as usize).map(|start| start * channels).collect();
+        Ok(Pieces { numbers: rows, starts, each: length * channels })
     })
 }
 
@@ -70,8 +73,32 @@ pub fn tensors(inputs: &[PathBuf], dims: &[u32]) -> Result<Inputs, EdgeError> {
             return Err(wrong(path, &format!("shape {shape:?} is not {dims:?} or many of them")));
         }
         let each = dims.iter().product::<u64>() as usize;
-        Ok(numbers.chunks_exact(each).map(<[f32]>::to_vec).collect())
+        Ok(Pieces::one_after_the_other(numbers, each))
     })
+}
+
+/// What is encoded of a file: pieces of `each` numbers, which may overlap.
+struct Pieces {
+    numbers: Vec<f32>,
+    starts: Vec<usize>,
+    each: usize,
+}
+
+impl Pieces {
+    fn one_after_the_other(numbers: Vec<f32>, each: usize) -> Self {
+        let starts = (0..numbers.len() / each).map(|piece| piece * each).collect();
+        Self { numbers, starts, each }
+    }
+
+    /// The pieces, copied one by one, with their names.
+    fn named(self, path: &Path) -> impl Iterator<Item = Result<Named, EdgeError>> + use<> {
+        let Self { numbers, starts, each } = self;
+        let (single, path) = (starts.len() == 1, path.to_owned());
+        starts.into_iter().enumerate().map(move |(number, start)| {
+            let name = if single { stem(&path) } else { numbered(&path, number) };
+            Ok(Named { name, input: Input::Numbers(numbers[start..start + each].to_vec()) })
+        })
+    }
 }
 
 /// Where windows begin.
@@ -83,23 +110,18 @@ fn starts(rows: usize, length: usize, stride: usize) -> impl Iterator<Item = usi
 /// The numbers that `read` finds in each file, with their names.
 fn each(
     inputs: &[PathBuf],
-    read: impl Fn(&Path) -> Result<Vec<Vec<f32>>, EdgeError> + 'static,
+    read: impl Fn(&Path) -> Result<Pieces, EdgeError> + 'static,
 ) -> Result<Inputs, EdgeError> {
     let files = files(inputs, |path| is_npy(path) || is_csv(path))?;
     if files.is_empty() {
         return Err(EdgeError::NoNumbers { paths: joined(inputs) });
     }
-    Ok(Box::new(files.into_iter().flat_map(move |path| match read(&path) {
-        Ok(found) => named(&path, found),
-        Err(error) => vec![Err(error)],
+    Ok(Box::new(files.into_iter().flat_map(move |path| -> Inputs {
+        match read(&path) {
+            Ok(pieces) => Box::new(pieces.named(&path)),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
     })))
-}
-
-fn named(path: &Path, found: Vec<Vec<f32>>) -> Vec<Result<Named, EdgeError>> {
-    let single = found.len() == 1;
-    let name = |number| if single { stem(path) } else { numbered(path, number) };
-    let named = |(number, numbers)| Ok(Named { name: name(number), input: Input::Numbers(numbers) });
-    found.into_iter().enumerate().map(named).collect()
 }
 
 fn ends(path: &Path, ending: &str) -> bool {
@@ -147,7 +169,7 @@ fn npy(path: &Path) -> Result<Array, EdgeError> {
 
 /// The rows of a CSV file, the wanted channels of each.
 fn csv_rows(path: &Path, channels: &[String]) -> Result<Vec<f32>, EdgeError> {
-    let from = reader(path)?.take(16 * MAX_NUMBERS);
+    let from = reader(path)?.take(MAX_CSV_BYTES);
     let mut lines = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -167,6 +189,12 @@ fn csv_rows(path: &Path, channels: &[String]) -> Result<Vec<f32>, EdgeError> {
         for &column in columns.iter().flatten() {
             rows.push(number(path, &record, column)?);
         }
+        if rows.len() as u64 > MAX_NUMBERS {
+            return Err(wrong(path, "it has over 2^28 numbers: split it"));
+        }
+    }
+    if lines.get_ref().limit() == 0 {
+        return Err(wrong(path, "it has over 4 GiB: split it"));
     }
     Ok(rows)
 }
@@ -177,11 +205,13 @@ fn columns_of(path: &Path, first: &csv::StringRecord, channels: &[String]) -> Re
     if let Some(columns) = channels.iter().map(place).collect() {
         return Ok(columns);
     }
-    if first.len() == channels.len() {
+    // Some of the names mean that the columns are named, and that the others are missing.
+    let named = channels.iter().any(|channel| place(channel).is_some());
+    if !named && first.len() == channels.len() {
         return Ok((0..channels.len()).collect());
     }
     let names = channels.join(", ");
-    Err(wrong(path, &format!("it has {} columns, and no header with all of: {names}", first.len())))
+    Err(wrong(path, &format!("of {} columns, no header names all of: {names}", first.len())))
 }
 
 fn number(path: &Path, record: &csv::StringRecord, column: usize) -> Result<f32, EdgeError> {
@@ -250,7 +280,8 @@ mod tests {
             ("1,2\n3\n", "line 2, column 2: \"\""),
             ("1,2\n3,inf\n", "\"inf\""),
             ("1,2\n", "it has 1 rows, a window has 2"),
-            ("1,2,3\n", "no header with all of: a, b"),
+            ("1,2,3\n", "of 3 columns, no header names all of: a, b"),
+            ("a,c\n1,2\n3,4\n", "of 2 columns, no header names all of: a, b"),
             ("", "it has 0 rows"),
         ] {
             let error = read(text, &spec).unwrap_err();

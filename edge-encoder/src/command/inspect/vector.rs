@@ -11,20 +11,35 @@ struct Inspection {
     id_bytes: usize,
     shape: Vec<u32>,
     payload_bytes: usize,
+    /// `null` when no bundle was named.
+    layers: Option<Layers>,
+    /// `null` when no bundle was named.
     integers: Option<Vec<i32>>,
+}
+
+/// How many layers of the latent a frame carries, and how many there are.
+#[derive(Clone, Copy, Serialize)]
+struct Layers {
+    carried: usize,
+    of: usize,
 }
 
 /// Says what is in a frame of version 1; of the space, its integers.
 pub(super) fn inspect(frame: &Frame<'_>, space: Option<&LatentSpace>, json: bool) -> Result<(), EdgeError> {
     let parsed = lopside_latent::Frame::parse(frame.bytes, &Limits::default(), frame.session)?;
     frame.check(parsed.latent_space)?;
+    let integers = space.map(|space| space.decode(frame.bytes, &Limits::default())).transpose()?;
+    let layers = space.zip(integers.as_ref()).and_then(|(space, integers)| {
+        Some(Layers { carried: space.layers_of(integers.len())?, of: space.layers().len() })
+    });
     let inspection = Inspection {
         bytes: frame.bytes.len(),
         latent_space: parsed.latent_space.to_string(),
         id_bytes: frame.id_bytes,
         shape: parsed.shape.dims().to_vec(),
         payload_bytes: parsed.payload.len(),
-        integers: space.map(|space| space.decode(frame.bytes, &Limits::default())).transpose()?,
+        layers,
+        integers,
     };
     if json {
         println!("{}", serde_json::to_string(&inspection)?);
@@ -35,11 +50,14 @@ pub(super) fn inspect(frame: &Frame<'_>, space: Option<&LatentSpace>, json: bool
 }
 
 fn print(inspection: &Inspection) {
-    let Inspection { bytes, latent_space, id_bytes, shape, payload_bytes, integers } = inspection;
+    let Inspection { bytes, latent_space, id_bytes, shape, payload_bytes, layers, integers } = inspection;
     println!("frame          version 1, {bytes} bytes, checksum good");
     println!("latent space   {latent_space} ({id_bytes} bytes in the frame)");
     println!("shape          {shape:?}");
     println!("payload        {payload_bytes} bytes");
+    if let Some(Layers { carried, of }) = layers {
+        println!("layers         {carried} of {of}");
+    }
     match integers {
         Some(integers) => println!("integers       {integers:?}"),
         None => println!("integers       name the bundle with --bundle to see them"),

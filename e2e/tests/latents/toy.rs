@@ -1,0 +1,163 @@
+//! Bundles of a few numbers, whose results can be computed by hand.
+
+use std::{fs, path::Path};
+
+use lopside_bundle::{
+    Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LatentSpec, PartSource, PartSpec, Quantiles, TensorSpec,
+};
+use lopside_e2e::{binary, failure, stdout};
+use lopside_latent::{Table, Tables};
+use lopside_onnx::{GraphBuilder, encode};
+use lopside_proto::v1::{DecodeRequest, Input, OutputRequest};
+use serde_json::Value;
+
+/// The gain of every latent value.
+pub(crate) const GAIN: f32 = 10.0;
+
+pub(crate) fn tensor(name: &str, dims: &[u32]) -> TensorSpec {
+    let dims = dims.iter().copied().map(Dim::Fixed);
+    TensorSpec { name: name.into(), shape: std::iter::once(Dim::Symbol("n".into())).chain(dims).collect() }
+}
+
+fn onnx_dims(tensor: &TensorSpec) -> Vec<lopside_onnx::Dim> {
+    let dim = |dim: &Dim| match dim {
+        Dim::Symbol(symbol) => symbol.as_str().into(),
+        Dim::Fixed(extent) => i64::from(*extent).into(),
+    };
+    tensor.shape.iter().map(dim).collect()
+}
+
+/// A graph with these inputs.
+pub(crate) fn graph(inputs: &[&TensorSpec]) -> GraphBuilder {
+    let mut graph = GraphBuilder::new("toy");
+    for input in inputs {
+        graph.input(&input.name, &onnx_dims(input));
+    }
+    graph
+}
+
+/// `x [n, rows] · rows`, a matrix by its rows.
+pub(crate) fn product<const N: usize>(graph: &mut GraphBuilder, x: &str, rows: &[[f32; N]], name: &str) {
+    let dims = [rows.len() as i64, N as i64];
+    let weight = graph.initializer(&format!("{name}.weight"), &dims, rows.as_flattened()).unwrap();
+    let bias = graph.initializer(&format!("{name}.bias"), &[N as i64], &[0.0; N]).unwrap();
+    graph.gemm(x, &weight, &bias, name);
+}
+
+/// The matrix that leaves `N` values as they are.
+pub(crate) fn same<const N: usize>() -> [[f32; N]; N] {
+    std::array::from_fn(|row| std::array::from_fn(|column| f32::from(u8::from(row == column))))
+}
+
+/// The model with these outputs.
+pub(crate) fn model(mut graph: GraphBuilder, outputs: &[&TensorSpec]) -> Vec<u8> {
+    for output in outputs {
+        graph.output(&output.name, &onnx_dims(output));
+    }
+    encode(&graph.build())
+}
+
+/// One gain and one table a value; see [`draft`] for what values cost.
+pub(crate) fn layer(tensor: TensorSpec) -> LatentSpec {
+    let gains = vec![GAIN; tensor.item_elements().unwrap() as usize];
+    LatentSpec { tensor, gains }
+}
+
+pub(crate) fn head(
+    name: &str,
+    kind: HeadKind,
+    inputs: &[&str],
+    output: TensorSpec,
+    model: Vec<u8>,
+) -> DraftHead {
+    let inputs = inputs.iter().map(|&input| input.to_owned()).collect();
+    DraftHead {
+        name: name.into(),
+        version: 1,
+        kind,
+        model,
+        inputs,
+        output,
+        cost: Cost { parameters: 0, macs: 0 },
+    }
+}
+
+/// A bundle without heads, whose tables list only 0: that costs next to nothing, any other integer 16 bits for the
+/// escape, one for its sign, and the Exp-Golomb code of its magnitude.
+pub(crate) fn draft(
+    input: InputSpec,
+    input_tensor: TensorSpec,
+    encoder: Vec<u8>,
+    latent: Vec<LatentSpec>,
+) -> Draft {
+    let count = latent.iter().map(|layer| layer.gains.len()).sum();
+    Draft {
+        name: "toy".into(),
+        description: "A few numbers".into(),
+        input,
+        encoder,
+        input_tensor,
+        encoder_cost: Cost { parameters: 0, macs: 0 },
+        latent,
+        tables: Tables::new(vec![Table::from_counts(0, &[1]).unwrap(); count]).unwrap(),
+        heads: Vec::new(),
+    }
+}
+
+/// A part that is standardised by dividing its logarithm by `deviation`; normal samples of it are 0 to 100.
+pub(crate) fn part(name: &str, source: PartSource, deviation: f32) -> PartSpec {
+    PartSpec { name: name.into(), source, mean: 0.0, deviation, quantiles: even(100.0) }
+}
+
+/// Normal samples of 0 to `most`, evenly.
+pub(crate) fn even(most: f32) -> Quantiles {
+    Quantiles::of(&[0.0, most], 2).unwrap()
+}
+
+/// A request of these frames for the bundle's heads of these names.
+pub(crate) fn request(frames: Vec<Vec<u8>>, heads: &[&str], inputs: Vec<Input>) -> DecodeRequest {
+    let output = |head: &&str| OutputRequest { head: (*head).into(), format: 0 };
+    DecodeRequest {
+        frames: frames.into_iter().map(Into::into).collect(),
+        bundle: "toy".into(),
+        outputs: heads.iter().map(output).collect(),
+        inputs,
+    }
+}
+
+/// `edge-encoder COMMAND --bundle FOLDER/bundle --out FOLDER/out ARGS`, where there is an `--out`.
+pub(crate) fn edge(folder: &Path, command: &str, args: &[&str]) -> std::process::Command {
+    let mut edge = binary("edge-encoder");
+    edge.current_dir(folder).arg(command).args(["--bundle", "bundle"]);
+    if command != "inspect" {
+        edge.args(["--out", "out"]);
+    }
+    edge.args(args);
+    edge
+}
+
+pub(crate) fn json(folder: &Path, command: &str, args: &[&str]) -> Value {
+    serde_json::from_str(&stdout(edge(folder, command, args).arg("--json"))).unwrap()
+}
+
+/// What `encode` says of a file with this text.
+pub(crate) fn refusal(folder: &Path, name: &str, text: &[u8]) -> String {
+    fs::write(folder.join(name), text).unwrap();
+    failure(&mut edge(folder, "encode", &[name]))
+}
+
+/// A `.npy` file of 32-bit floats.
+pub(crate) fn npy(dims: &[usize], values: &[f32]) -> Vec<u8> {
+    let dims: String = dims.iter().map(|dim| format!("{dim}, ")).collect();
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({dims}), }}");
+    header.extend(std::iter::repeat_n(' ', 64 - (11 + header.len()) % 64));
+    header.push('\n');
+    let values = values.iter().flat_map(|value| value.to_le_bytes());
+    let len = (header.len() as u16).to_le_bytes();
+    b"\x93NUMPY\x01\x00".iter().copied().chain(len).chain(header.into_bytes()).chain(values).collect()
+}
+
+/// Equal but for the last bits of 32-bit floats.
+pub(crate) fn near(found: f64, expected: f64) -> bool {
+    (found - expected).abs() < 1e-4
+}
