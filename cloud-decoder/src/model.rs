@@ -1,4 +1,7 @@
 //! A head's model in ONNX Runtime: tensors in and out by name.
+//!
+//! All items of a question run as one batch. A model that declares the first dimension of an input as 1 takes one item
+//! at a time, whatever its manifest says: its items run one after the other, and the answer is put together.
 
 use std::sync::Arc;
 
@@ -41,6 +44,27 @@ pub(crate) struct Question {
     pub(crate) output_lens: Vec<usize>,
 }
 
+impl Question {
+    /// Items of the batch.
+    fn items(&self) -> usize {
+        self.inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1)
+    }
+
+    /// One of so many items.
+    fn item(&self, item: usize, items: usize) -> Self {
+        let input = |input: &Input| {
+            let each = input.values.len() / items;
+            let values = Arc::new(input.values[item * each..(item + 1) * each].to_vec());
+            let shape = std::iter::once(1).chain(input.shape.iter().skip(1).copied()).collect();
+            Input { name: input.name.clone(), shape, values }
+        };
+        Self {
+            inputs: self.inputs.iter().map(input).collect(),
+            output_lens: self.output_lens.iter().map(|len| len / items).collect(),
+        }
+    }
+}
+
 /// What a run made. The values stay where ONNX Runtime has put them, because a picture is large.
 #[derive(Debug)]
 pub(crate) struct Answer(Vec<Tensor<f32>>);
@@ -62,6 +86,8 @@ impl Answer {
 pub(crate) struct Model {
     session: Session,
     outputs: Vec<String>,
+    /// Whether it takes a single item a run.
+    one_by_one: bool,
 }
 
 impl Model {
@@ -72,16 +98,27 @@ impl Model {
     pub(crate) fn load(runtime: &Runtime, model: &[u8], io: &Io, warm_up: &Question) -> Result<Self, String> {
         let session = runtime.session(model)?;
         check(&session, io)?;
-        let mut model = Self { session, outputs: io.outputs.clone() };
+        let one_by_one = takes_one(&session);
+        let mut model = Self { session, outputs: io.outputs.clone(), one_by_one };
         model.run(warm_up)?;
         Ok(model)
     }
 
-    /// One run.
+    /// What the model makes of a question.
     ///
     /// # Errors
     /// What ONNX Runtime says, or that an output is not of the expected size.
     pub(crate) fn run(&mut self, question: &Question) -> Result<Answer, String> {
+        let items = question.items();
+        if self.one_by_one && items > 1 {
+            let answers = (0..items).map(|item| self.batch(&question.item(item, items)));
+            return joined(&answers.collect::<Result<Vec<_>, _>>()?);
+        }
+        self.batch(question)
+    }
+
+    /// One run.
+    fn batch(&mut self, question: &Question) -> Result<Answer, String> {
         let text = |error: ort::Error| error.to_string();
         let inputs = question.inputs.iter().map(view).collect::<Result<Vec<_>, _>>().map_err(text)?;
         let mut outputs = self.session.run(inputs).map_err(text)?;
@@ -97,6 +134,23 @@ impl Model {
         };
         self.outputs.iter().zip(&question.output_lens).map(take).collect::<Result<_, _>>().map(Answer)
     }
+}
+
+/// Whether an input's first dimension is 1 by the model's own word.
+fn takes_one(session: &Session) -> bool {
+    let first = |outlet: &ort::value::Outlet| outlet.dtype().tensor_shape()?.first().copied();
+    session.inputs().iter().any(|input| first(input) == Some(1))
+}
+
+/// The answers to single items as one of all.
+fn joined(answers: &[Answer]) -> Result<Answer, String> {
+    let outputs = answers.first().map_or(0, |answer| answer.0.len());
+    let join = |number: usize| {
+        let values: Vec<f32> =
+            answers.iter().flat_map(|answer| answer.output(number).unwrap_or_default()).copied().collect();
+        Tensor::from_array(([values.len()], values)).map_err(|error| error.to_string())
+    };
+    (0..outputs).map(join).collect::<Result<_, _>>().map(Answer)
 }
 
 fn view(input: &Input) -> Result<(&str, SessionInputValue<'_>), ort::Error> {

@@ -415,9 +415,12 @@ pub struct OwnArgs {
     /// Cut where the encoder is cheapest and the latent has at most N bytes as f32
     #[arg(long, value_name = "N", requires = "model")]
     pub max_bytes: Option<u64>,
-    /// Where encoder.onnx and decoder.onnx go
+    /// Where encoder.onnx and decoder.onnx go, or the bundle
     #[arg(long, default_value = "out/split", value_name = "DIR", requires = "model")]
     pub out: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub bundle: BundleOfOwn,
     /// List all cuts, not only the best 20
     #[arg(long, requires = "model")]
     pub all: bool,
@@ -427,6 +430,43 @@ pub struct OwnArgs {
     /// Keep the halves even if tract cannot run the encoder, for an encoder that is not for the edge
     #[arg(long, requires = "model")]
     pub allow_no_tract: bool,
+}
+
+/// Options of `split MODEL` that make a bundle.
+#[derive(Debug, Clone, Args)]
+pub struct BundleOfOwn {
+    /// Make a whole bundle, for edge-encoder and cloud-decoder, with steps and tables counted on these inputs: a folder
+    /// of pictures, which become those of the model's input [n, 1 or 3, h, w], or a folder or file of .npy, or an .npz
+    /// of one array, [n, …] of f4 or f8 as the model reads them
+    #[arg(long, value_name = "INPUTS", requires = "model", conflicts_with = "allow_no_tract")]
+    pub calibrate: Option<PathBuf>,
+    /// The mean frame, header and id included, in bytes [default: 4 bits a value]
+    #[arg(long, value_name = "BYTES", requires = "calibrate", conflicts_with = "bits")]
+    pub frame_bytes: Option<f64>,
+    /// What a value of the latent may cost on average, in bits
+    #[arg(long, value_name = "BITS", requires = "calibrate")]
+    pub bits: Option<f64>,
+    /// Of pictures: what is taken from the samples, 0 to 1, one number or one a channel (red, green, blue)
+    #[arg(
+        long,
+        value_name = "MEAN",
+        default_value = "0",
+        value_delimiter = ',',
+        allow_negative_numbers = true
+    )]
+    pub mean: Vec<f32>,
+    /// Of pictures: what the samples are divided by then, as PyTorch's Normalize does
+    #[arg(long, value_name = "STD", default_value = "1", value_delimiter = ',')]
+    pub std: Vec<f32>,
+    /// Outputs in the channels of an input picture are pictures, in its range
+    #[arg(long, requires = "calibrate")]
+    pub reconstruct: bool,
+    /// A file of class names, one a line: outputs with one number a class are its logits; of a softmax, what it reads
+    #[arg(long, value_name = "FILE", requires = "calibrate")]
+    pub labels: Option<PathBuf>,
+    /// The bundle's name, 1 to 64 of a–z 0–9 - [default: the model's file]
+    #[arg(long, value_name = "NAME", requires = "calibrate")]
+    pub name: Option<String>,
 }
 
 /// Options of `calibrate`.

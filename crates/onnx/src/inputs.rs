@@ -51,16 +51,15 @@ pub fn inputs(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Input>,
         .collect())
 }
 
-/// Declares the dimensions of an input, whatever they were; its element type stays. Nothing happens to a model without
-/// that input.
-pub fn set_input_dims(model: &mut ModelProto, name: &str, dims: &[i64]) {
-    let dims: Vec<Dim> = dims.iter().map(|&dim| dim.into()).collect();
-    let inputs = model.graph.iter_mut().flat_map(|graph| &mut graph.input);
-    for input in inputs.filter(|input| input.name() == name) {
-        let element = element_type(input);
-        *input = float_value(name, Some(&dims));
+/// Declares the dimensions of an input or output, whatever they were; its element type stays. Nothing happens to a model
+/// without it.
+pub fn set_dims(model: &mut ModelProto, name: &str, dims: &[Dim]) {
+    let ends = model.graph.iter_mut().flat_map(|graph| graph.input.iter_mut().chain(&mut graph.output));
+    for end in ends.filter(|end| end.name() == name) {
+        let element = element_type(end);
+        *end = float_value(name, Some(dims));
         if let Some(type_proto::Value::TensorType(tensor)) =
-            input.r#type.as_mut().and_then(|kind| kind.value.as_mut())
+            end.r#type.as_mut().and_then(|kind| kind.value.as_mut())
         {
             tensor.elem_type = element.or(tensor.elem_type);
         }

@@ -64,7 +64,7 @@ pub use cost::{Cost, cost};
 pub use cuts::{Cut, HalfCost, cuts};
 pub use error::OnnxError;
 pub use external::{Read, internalise};
-pub use inputs::{Input, inputs, set_input_dims};
+pub use inputs::{Input, inputs, set_dims};
 pub use model::{decode, encode, metadata, set_metadata};
 pub use pick::{Budget, pick, ranked};
 pub use split::{split, split_at};

@@ -7,7 +7,7 @@ use std::{fs, io::Cursor, path::Path};
 
 use axum::http::{Request, StatusCode};
 use image::{GrayImage, ImageFormat};
-use lopside_bundle::{Channels, Draft, HeadKind, InputSpec, PartSource, PictureSpec, ScoreSpec};
+use lopside_bundle::{Channels, Draft, HeadKind, InputSpec, PartSource, PartSpec, PictureSpec, ScoreSpec};
 use lopside_e2e::Cloud;
 use lopside_latent::{IdOnWire, LatentSpace};
 use lopside_proto::v1::{
@@ -30,10 +30,10 @@ fn bits() -> f64 {
     2.0 * 24.0 + 2.0 * (16.0 - 65535_f64.log2())
 }
 fn score() -> f64 {
-    bits().ln() / 2.0 + 2_f64.ln()
+    bits() / 24.0 + 2.0 / 4.0
 }
 fn score_with_input() -> f64 {
-    score() + 0.25_f64.ln()
+    score() + (0.25 - 1.0)
 }
 
 fn picture() -> PictureSpec {
@@ -71,9 +71,9 @@ fn draft() -> Draft {
     let model = toy::model(graph, &[&columns, &reconstruction]);
     let kind = HeadKind::Score(ScoreSpec {
         parts: vec![
-            part("bits", PartSource::Bits, 2.0),
-            part("sum", PartSource::Column(0), 1.0),
-            part("error", PartSource::Error, 1.0),
+            part("bits", PartSource::Bits, 24.0),
+            part("sum", PartSource::Column(0), 4.0),
+            PartSpec { mean: 1.0, ..part("error", PartSource::Error, 1.0) },
         ],
         quantiles: even(4.0),
         quantiles_with_input: Some(even(4.0)),

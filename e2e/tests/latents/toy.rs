@@ -104,9 +104,9 @@ pub(crate) fn draft(
     }
 }
 
-/// A part that is standardised by dividing its logarithm by `deviation`; normal samples of it are 0 to 100.
+/// A part that is standardised by dividing it by `deviation`; normal samples of it are 0 to 100.
 pub(crate) fn part(name: &str, source: PartSource, deviation: f32) -> PartSpec {
-    PartSpec { name: name.into(), source, mean: 0.0, deviation, quantiles: even(100.0) }
+    PartSpec { name: name.into(), source, weight: 1.0, mean: 0.0, deviation, quantiles: even(100.0) }
 }
 
 /// Normal samples of 0 to `most`, evenly.

@@ -34,7 +34,7 @@ pub fn windows(inputs: &[PathBuf], spec: &SeriesSpec) -> Result<Inputs, EdgeErro
     each(inputs, move |path| {
         let (length, channels) = (spec.length as usize, spec.channels.len());
         let rows = if is_npy(path) {
-            let Array { shape, numbers } = npy(path)?;
+            let Array { shape, numbers } = npy(path, reader(path)?)?;
             match shape[..] {
                 [_] if channels == 1 => numbers,
                 [_, columns] if columns == channels as u64 => numbers,
@@ -63,18 +63,32 @@ pub fn windows(inputs: &[PathBuf], spec: &SeriesSpec) -> Result<Inputs, EdgeErro
 /// # Errors
 /// As [`windows`].
 pub fn tensors(inputs: &[PathBuf], dims: &[u32]) -> Result<Inputs, EdgeError> {
-    let dims: Vec<u64> = dims.iter().map(|&dim| u64::from(dim)).collect();
+    let dims = dims.to_vec();
     each(inputs, move |path| {
         if !is_npy(path) {
             return Err(wrong(path, "tensors are read from .npy files"));
         }
-        let Array { shape, numbers } = npy(path)?;
-        if shape != dims && shape.get(1..) != Some(&dims[..]) {
-            return Err(wrong(path, &format!("shape {shape:?} is not {dims:?} or many of them")));
-        }
-        let each = dims.iter().product::<u64>() as usize;
-        Ok(Pieces::one_after_the_other(numbers, each))
+        items(path, reader(path)?, &dims)
     })
+}
+
+/// The tensors of an array in the `.npy` format, of `dims` or of many, `[n, dims…]`, that is read from elsewhere; `path`
+/// is what they and errors are called by.
+///
+/// # Errors
+/// [`EdgeError::File`] for an array that is not of these dimensions or not of `f4` or `f8`.
+pub fn tensors_of(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<Inputs, EdgeError> {
+    Ok(Box::new(items(path, from, dims)?.named(path)))
+}
+
+fn items(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<Pieces, EdgeError> {
+    let dims: Vec<u64> = dims.iter().map(|&dim| u64::from(dim)).collect();
+    let Array { shape, numbers } = npy(path, from)?;
+    if shape != dims && shape.get(1..) != Some(&dims[..]) {
+        return Err(wrong(path, &format!("shape {shape:?} is not {dims:?} or many of them")));
+    }
+    let each = dims.iter().product::<u64>() as usize;
+    Ok(Pieces::one_after_the_other(numbers, each))
 }
 
 /// What is encoded of a file: pieces of `each` numbers, which may overlap.
@@ -142,9 +156,9 @@ struct Array {
     numbers: Vec<f32>,
 }
 
-fn npy(path: &Path) -> Result<Array, EdgeError> {
+fn npy(path: &Path, from: Box<dyn Read>) -> Result<Array, EdgeError> {
     let bad = |error: std::io::Error| wrong(path, &format!("not a readable .npy file: {error}"));
-    let file = NpyFile::new(reader(path)?).map_err(bad)?;
+    let file = NpyFile::new(from).map_err(bad)?;
     if file.order() != Order::C {
         return Err(wrong(path, "the array is in Fortran order: save it with numpy.ascontiguousarray"));
     }

@@ -7,12 +7,14 @@
 //! error the decoder makes of one squared unit of change in it ([`sensitivities`]). At a given rate the sum is smallest
 //! when all values cost the same (reverse water-filling; Cover and Thomas, Elements of Information Theory, 10.3.3, at
 //! high rate), so Δᵣ = c/√sᵣ, and c is the coarsest-to-finest search that meets the budget.
+//!
+//! A table counted over few values knows them too well: other latents cost more. Where a run has fewer than [`FEW`], the
+//! search counts on four fifths of the latents and measures on the others, and tables are smoothed ([`table`]).
 
 mod sensitivity;
+mod table;
 
-use lopside_latent::{
-    IdOnWire, LatentLayer, LatentSpace, LatentSpaceId, MAX_TABLE_SYMBOLS, Quantiser, Shape, Table, Tables,
-};
+use lopside_latent::{IdOnWire, LatentLayer, LatentSpace, LatentSpaceId, Quantiser, Shape, Tables};
 
 pub(crate) use self::sensitivity::sensitivities;
 use crate::TrainingError;
@@ -29,6 +31,10 @@ const SEARCH_LATENTS: usize = 2000;
 const SEARCH_VALUES: usize = 1 << 23;
 /// The most runs of a layer.
 const MAX_RUNS: usize = 4096;
+/// Values of a run from which on its table is what was counted.
+const FEW: usize = 4096;
+/// One latent of so many is kept for measuring where values are few.
+const HELD_OUT: usize = 5;
 
 /// Latents of one layer over a calibration set.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,8 +54,8 @@ pub struct Calibration {
     pub gains: Vec<Vec<f32>>,
     /// The tables of the first layer's runs, then those of the second's, and so on, counted over all latents given.
     pub tables: Tables,
-    /// The mean frame of the latents given (of the first 2000, or the first 2²³ values), header and id included, in
-    /// bytes. A single layer is written in the frame's header as flat; other shapes take up to three bytes more.
+    /// The mean frame of the latents given (of the first 2000, or the first 2²³ values; where a run has fewer than 4096
+    /// values, of every fifth latent by tables of the others), header and id included, in bytes. A single layer is written in the frame's header as flat; other shapes take up to three bytes more.
     pub mean_frame_bytes: f64,
     /// Bits of a value of the same latents, −log₂ of its probability under the tables, without the header.
     pub bits_a_value: f64,
@@ -120,22 +126,21 @@ fn search(
     rate: impl Fn(&Calibration) -> f64,
     target: f64,
 ) -> Result<Calibration, Refused> {
-    let count = check(layers, sensitivities)?;
-    let sample = sample(layers, count);
-    let at = |scale: i32, rows: usize| calibration(layers, sensitivities, scale, (rows, sample));
+    let plan = Plan::new(layers, check(layers, sensitivities)?);
+    let at = |scale: i32, rows: &Rows| calibration(layers, sensitivities, scale, rows);
     let (mut fits, mut too_large) = (-HALF_RANGE, HALF_RANGE);
-    let mut smallest = rate(&at(fits, sample)?);
+    let mut smallest = rate(&at(fits, &plan.search)?);
     while smallest > target {
         if fits <= -RANGES * HALF_RANGE {
             return Err(Refused::Budget { target, smallest });
         }
         (fits, too_large) = (fits - HALF_RANGE, fits);
-        smallest = rate(&at(fits, sample)?);
+        smallest = rate(&at(fits, &plan.search)?);
     }
     let mut end = HALF_RANGE;
     while too_large - fits > 1 {
         let middle = fits + (too_large - fits) / 2;
-        if rate(&at(middle, sample)?) <= target {
+        if rate(&at(middle, &plan.search)?) <= target {
             fits = middle
         } else {
             too_large = middle
@@ -146,9 +151,14 @@ fn search(
             too_large = end;
         }
     }
+    if plan.held_out {
+        // The size is that of latents which the tables have not seen.
+        let Calibration { mean_frame_bytes, bits_a_value, .. } = at(fits, &plan.search)?;
+        return Ok(Calibration { mean_frame_bytes, bits_a_value, ..at(fits, &plan.result)? });
+    }
     // Tables counted over everything are a little less sharp than those of the sample.
     loop {
-        let all = at(fits, count)?;
+        let all = at(fits, &plan.result)?;
         if rate(&all) <= target || fits <= -RANGES * HALF_RANGE {
             return Ok(all);
         }
@@ -180,62 +190,74 @@ fn check(layers: &[LayerLatents], sensitivities: &[Vec<f64>]) -> Result<usize, T
     Ok(count)
 }
 
-/// The latents that the search measures.
-fn sample(layers: &[LayerLatents], count: usize) -> usize {
-    let each: usize = layers.iter().map(|layer| layer.len).sum();
-    count.min(SEARCH_LATENTS).min((SEARCH_VALUES / each).max(1))
+/// Which latents are counted, and which are measured.
+#[derive(Debug, Clone)]
+struct Rows {
+    counted: Vec<usize>,
+    measured: Vec<usize>,
 }
 
-/// The calibration of a scale, with tables counted over the first `counted` latents and sizes of the first `measured`.
+/// The rows of a search and those of its result.
+struct Plan {
+    search: Rows,
+    result: Rows,
+    /// Whether the search measures latents that it does not count.
+    held_out: bool,
+}
+
+impl Plan {
+    fn new(layers: &[LayerLatents], count: usize) -> Self {
+        let each: usize = layers.iter().map(|layer| layer.len).sum();
+        let sample = count.min(SEARCH_LATENTS).min((SEARCH_VALUES / each).max(1));
+        let shortest = layers.iter().map(|layer| layer.len / layer.runs).min().unwrap_or(1);
+        let held_out = count > 1 && count * shortest < FEW;
+        let first = |rows: usize| (0..rows).collect::<Vec<_>>();
+        let search = if held_out {
+            let (measured, counted) = (0..count).partition(|row| row % HELD_OUT == HELD_OUT.min(count) - 1);
+            Rows { counted, measured }
+        } else {
+            Rows { counted: first(sample), measured: first(sample) }
+        };
+        Self { search, result: Rows { counted: first(count), measured: first(sample) }, held_out }
+    }
+}
+
+/// The calibration of a scale.
 fn calibration(
     layers: &[LayerLatents],
     sensitivities: &[Vec<f64>],
     scale: i32,
-    (counted, measured): (usize, usize),
+    rows: &Rows,
 ) -> Result<Calibration, TrainingError> {
     let gain = |s: &f64| ((0.5 * s.log2() * GRID + f64::from(scale)).round() / GRID).exp2() as f32;
-    let (mut gains, mut quantised, mut tables, mut spaces) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut gains, mut measured, mut tables, mut spaces) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (layer, sensitivities) in layers.iter().zip(sensitivities) {
         let quantiser = Quantiser::new(sensitivities.iter().map(gain).collect())?;
-        let rows = layer.values.chunks_exact(layer.len).take(counted);
-        let integers: Vec<Vec<i32>> = rows.map(|z| quantiser.quantise(z)).collect::<Result<_, _>>()?;
+        let quantise =
+            |row: &usize| quantiser.quantise(&layer.values[row * layer.len..(row + 1) * layer.len]);
+        let counted: Vec<Vec<i32>> = rows.counted.iter().map(quantise).collect::<Result<_, _>>()?;
         let run = layer.len / layer.runs;
         for number in 0..layer.runs {
-            tables.push(count(&integers, number * run..(number + 1) * run)?);
+            tables.push(table::of(&counted, number * run..(number + 1) * run)?);
         }
+        measured.push(rows.measured.iter().map(quantise).collect::<Result<Vec<_>, _>>()?);
         gains.push(quantiser.gains().to_vec());
         spaces.push(LatentLayer { shape: Shape::new(&[layer.len as u32])?, quantiser });
-        quantised.push(integers);
     }
     let space = LatentSpace::new(LatentSpaceId::new([0; 8]), spaces, Tables::new(tables)?)?;
     let (mut bytes, mut bits) = (0, 0.0);
-    let measured = measured.min(counted);
-    for number in 0..measured {
-        let row: Vec<i32> = quantised.iter().flat_map(|layer| layer[number].iter().copied()).collect();
+    let count = rows.measured.len();
+    for number in 0..count {
+        let row: Vec<i32> = measured.iter().flat_map(|layer| layer[number].iter().copied()).collect();
         bytes += space.encode_integers(&row, IdOnWire::Present)?.len();
         bits += space.bits(&row)?;
     }
     Ok(Calibration {
         gains,
         tables: space.tables().clone(),
-        mean_frame_bytes: bytes as f64 / measured as f64,
-        bits_a_value: bits / (measured * space.len()) as f64,
+        mean_frame_bytes: bytes as f64 / count as f64,
+        bits_a_value: bits / (count * space.len()) as f64,
     })
-}
-
-/// The table of a run of values: all integers seen, or the middle ones where that is too many.
-fn count(integers: &[Vec<i32>], run: std::ops::Range<usize>) -> Result<Table, TrainingError> {
-    let mut seen: Vec<i32> = integers.iter().flat_map(|row| row[run.clone()].iter().copied()).collect();
-    seen.sort_unstable();
-    let median = seen[seen.len() / 2];
-    let half = MAX_TABLE_SYMBOLS as i32 / 2;
-    let low = seen[0].max(median.saturating_sub(half));
-    let high = seen[seen.len() - 1].min(median.saturating_add(half - 1));
-    let mut counts = vec![0; (high - low + 1) as usize];
-    seen.iter()
-        .filter(|value| (low..=high).contains(*value))
-        .for_each(|value| counts[(value - low) as usize] += 1);
-    Ok(Table::from_counts(low, &counts)?)
 }
 
 #[cfg(test)]
@@ -288,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_run_shares_its_gain_and_its_table() {
-        let layer = latents(50, 8, 2);
+        let layer = latents(2000, 8, 2);
         let found = calibrate_bits(std::slice::from_ref(&layer), &[vec![1.0, 1.0]], 3.0).unwrap();
         let quantiser = Quantiser::new(found.gains[0].clone()).unwrap();
         for (run, table) in found.tables.as_slice().iter().enumerate() {
@@ -344,10 +366,14 @@ mod tests {
     }
 
     #[test]
-    fn far_outliers_are_left_to_the_escape() {
-        let rows: Vec<Vec<i32>> = (0..100).map(|i| vec![if i == 0 { 1_000_000 } else { i % 3 }]).collect();
-        let table = count(&rows, 0..1).unwrap();
-        assert_eq!(table.min(), 0);
-        assert!(table.max() < 4096);
+    fn a_few_latents_do_not_promise_what_others_do_not_keep() {
+        let (few, others) = (latents(60, 4, 4), latents(3000, 4, 4));
+        let found = calibrate_bits(&[few], &[vec![1.0; 4]], 6.0).unwrap();
+        let quantiser = Quantiser::new(found.gains[0].clone()).unwrap();
+        let layer = LatentLayer { shape: Shape::new(&[4]).unwrap(), quantiser };
+        let space = LatentSpace::new(LatentSpaceId::new([0; 8]), vec![layer], found.tables).unwrap();
+        let bits = others.values.chunks_exact(4).map(|z| space.bits(&space.quantise(z).unwrap()).unwrap());
+        let mean = bits.sum::<f64>() / others.values.len() as f64;
+        assert!((5.0..6.6).contains(&mean), "{mean}");
     }
 }

@@ -4,22 +4,39 @@
 //! file ─load─► model ─► cuts ─pick─► names ─split_at─► halves ─verify─► write
 //!                         └─list─► table or JSON
 //! ```
-//! Nothing is written before whole and halves have computed the same in ONNX Runtime, and the encoder in tract too.
+//! Nothing is written before whole and halves have computed the same in ONNX Runtime, and the encoder in tract too. With
+//! `--calibrate` the halves become a bundle.
 
 mod bind;
+mod bundle;
+mod card;
+mod fixed;
+mod given;
+mod heads;
 mod list;
 mod load;
+mod measure;
+mod report;
+mod tensor;
 mod verify;
 
 use std::{fs, path::Path};
 
 use lopside_onnx::{
-    Budget, Cost, OnnxError, cost, cuts, encode, inputs, pick, proto::ModelProto, set_input_dims, split_at,
+    Budget, Cost, Dim, Extent, Input, OnnxError, cost, cuts, encode, inputs, pick, proto::ModelProto,
+    set_dims, split_at,
 };
+
 use serde::Serialize;
 
 pub use self::verify::{Agreement, Verification};
-use self::{bind::Bindings, list::Listing};
+use self::{
+    bind::Bindings,
+    bundle::{Made, Source},
+    list::Listing,
+    report::Report,
+    tensor::Named,
+};
 use crate::{
     TrainingError,
     cli::OwnArgs,
@@ -56,18 +73,66 @@ pub(crate) fn run(args: &OwnArgs, path: &Path, onnxruntime: &Path) -> Result<(),
         return Ok(());
     };
     let runtime = engines::runtime(onnxruntime)?;
+    let read = inputs(&model, &bindings.symbols())?;
     let halves = halves(model, &at, &bindings, &runtime)?;
     if let (Agreement::Impossible { reason }, false) = (&halves.verification.tract, args.allow_no_tract) {
         return Err(TrainingError::NoTract { reason: reason.clone() });
     }
-    write(&halves, &args.out)?;
     let report = Report::new(&at, &halves);
-    if args.json {
-        print!("{}", list::json(&report)?);
-    } else {
-        print!("{}", report.text(&args.out));
+    if args.bundle.calibrate.is_none() {
+        write(&halves, &args.out)?;
+        return tell(args.json, &report, || report.text(&args.out));
     }
+    let source = Source { path, at: &at, halves: &halves, input: only(&read)?, command: command() };
+    let made = bundle::make(&source, &args.bundle, &args.out, &runtime)?;
+    let whole = Whole { cut: &report, bundle: &made };
+    files::replace(&args.out.join("split.json"), list::json(&whole)?.as_bytes())?;
+    tell(args.json, &whole, || made.text(&args.out))
+}
+
+/// A cut and the bundle that was made of it.
+#[derive(Debug, Serialize)]
+struct Whole<'a> {
+    cut: &'a Report<'a>,
+    bundle: &'a Made,
+}
+
+fn tell(json: bool, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), TrainingError> {
+    let text = if json { list::json(report)? } else { text() };
+    print!("{text}");
     Ok(())
+}
+
+/// The only input of a model whose encoder ran in tract, without its batch.
+fn only(inputs: &[Input]) -> Result<Named, TrainingError> {
+    let dim = |dim: &Extent| match dim {
+        Extent::Fixed(extent) => i64::try_from(*extent).unwrap_or(0),
+        _ => 0,
+    };
+    let one =
+        |input: &Input| Named::new(&input.name, &input.dims.iter().flatten().map(dim).collect::<Vec<_>>());
+    match inputs {
+        [input] => one(input),
+        inputs => {
+            let reason = format!("it has {} inputs, and an edge encoder reads one", inputs.len());
+            Err(TrainingError::Model { model: "the model".into(), reason })
+        }
+    }
+}
+
+/// The command line, for the model card.
+fn command() -> String {
+    let quoted = |argument: String| {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=,:+@".contains(letter);
+        if argument.chars().all(plain) && !argument.is_empty() {
+            argument
+        } else {
+            format!("'{}'", argument.replace('\'', "'\\''"))
+        }
+    };
+    let arguments =
+        std::env::args_os().skip(1).map(|argument| quoted(argument.to_string_lossy().into_owned()));
+    std::iter::once("training".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
 /// Cuts a model from anywhere at these tensors and shows that the halves compute what the whole computes, on random
@@ -119,7 +184,8 @@ fn halves(
     // The shapes that were seen say more than those that could be derived for all inputs.
     let mut decoder = decoder;
     for latent in &verification.latents {
-        set_input_dims(&mut decoder, &latent.tensor, &latent.dims);
+        let dims: Vec<Dim> = latent.dims.iter().map(|&dim| dim.into()).collect();
+        set_dims(&mut decoder, &latent.tensor, &dims);
     }
     let decoder_cost = cost(&decoder, &symbols);
     Ok(Halves { encoder: encode(&encoder), decoder: bytes, verification, encoder_cost, decoder_cost })
@@ -129,100 +195,4 @@ fn write(halves: &Halves, out: &Path) -> Result<(), TrainingError> {
     fs::create_dir_all(out).map_err(io(out))?;
     files::replace(&out.join(ENCODER), &halves.encoder)?;
     files::replace(&out.join(DECODER), &halves.decoder)
-}
-
-/// What became of a cut, for people and programs.
-#[derive(Debug, Serialize)]
-struct Report<'a> {
-    at: &'a [String],
-    latents: Vec<LatentReport<'a>>,
-    encoder: CostReport,
-    decoder: CostReport,
-    /// The largest differences, relative to the scale of the values.
-    onnx_runtime_difference: f32,
-    tract_difference: Option<f32>,
-    tract_cannot: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-struct LatentReport<'a> {
-    tensor: &'a str,
-    shape: &'a [i64],
-    bytes: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct CostReport {
-    parameters: Option<u64>,
-    macs: Option<u64>,
-    /// Why they are not known.
-    unknown: Option<String>,
-}
-
-impl CostReport {
-    fn new(cost: &Result<Cost, OnnxError>) -> Self {
-        let known = cost.as_ref().ok();
-        Self {
-            parameters: known.map(|cost| cost.parameters),
-            macs: known.map(|cost| cost.macs),
-            unknown: cost.as_ref().err().map(ToString::to_string),
-        }
-    }
-
-    fn text(&self) -> String {
-        match (self.macs, self.parameters) {
-            (Some(macs), Some(parameters)) => {
-                format!("{} MAC, {} parameters", list::grouped(macs), list::grouped(parameters))
-            }
-            _ => format!("cost unknown, {}", self.unknown.as_deref().unwrap_or_default()),
-        }
-    }
-}
-
-impl<'a> Report<'a> {
-    fn new(at: &'a [String], halves: &'a Halves) -> Self {
-        let verification = &halves.verification;
-        let latent = |latent: &'a verify::Latent| LatentReport {
-            tensor: &latent.tensor,
-            shape: &latent.dims,
-            bytes: 4 * latent.dims.iter().map(|&dim| dim.unsigned_abs()).product::<u64>(),
-        };
-        Self {
-            at,
-            latents: verification.latents.iter().map(latent).collect(),
-            encoder: CostReport::new(&halves.encoder_cost),
-            decoder: CostReport::new(&halves.decoder_cost),
-            onnx_runtime_difference: verification.onnx_runtime,
-            tract_difference: match verification.tract {
-                Agreement::Within { difference } => Some(difference),
-                Agreement::Impossible { .. } => None,
-            },
-            tract_cannot: match &verification.tract {
-                Agreement::Within { .. } => None,
-                Agreement::Impossible { reason } => Some(reason),
-            },
-        }
-    }
-
-    fn text(&self, out: &Path) -> String {
-        let half = |name: &str, cost: &CostReport| format!("{}: {}\n", out.join(name).display(), cost.text());
-        let cut = |latent: &LatentReport<'_>| {
-            let bytes = list::grouped(latent.bytes);
-            format!("cut at {} {:?}: {bytes} bytes as f32\n", latent.tensor, latent.shape)
-        };
-        let tract = match self.tract_difference {
-            Some(difference) => format!("tract: the encoder agrees to {difference:.1e}\n"),
-            None => format!(
-                "tract cannot run the encoder, so this cut is not for the edge: {}\n",
-                self.tract_cannot.unwrap_or_default()
-            ),
-        };
-        let last = [
-            half(ENCODER, &self.encoder),
-            half(DECODER, &self.decoder),
-            format!("ONNX Runtime: halves and whole agree to {:.1e}\n", self.onnx_runtime_difference),
-            tract,
-        ];
-        self.latents.iter().map(cut).chain(last).collect()
-    }
 }

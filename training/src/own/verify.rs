@@ -34,13 +34,15 @@ const MAX_VALUES: u64 = 1 << 28;
 pub struct Verification {
     /// The tensors of the cut.
     pub latents: Vec<Latent>,
+    /// The model's outputs.
+    pub outputs: Vec<Latent>,
     /// The largest difference in ONNX Runtime, relative to the scale of the values.
     pub onnx_runtime: f32,
     /// The encoder in tract.
     pub tract: Agreement,
 }
 
-/// A tensor of the cut as it was seen.
+/// A tensor of the cut, or an output, as it was seen.
 #[derive(Debug, Clone)]
 pub struct Latent {
     /// Its name.
@@ -95,15 +97,20 @@ pub(super) fn verify(
             worst = worst.max(compare(&what, &a, &b, least(name))?);
         }
     }
-    let seen = |name: &String| {
-        let dims = latents.get(name).map_or(Vec::new(), |value| value.shape().to_vec());
+    let seen = |tensors: &Tensors, name: &String| {
+        let dims = tensors.get(name).map_or(Vec::new(), |value| value.shape().to_vec());
         Latent { tensor: name.clone(), dims }
     };
     let tract = in_tract(encoder, &at, inputs, &given, |name, found| {
         let what = format!("{name} in tract and in ONNX Runtime");
         compare(&what, &values(&expected, name)?, found, least(name))
     })?;
-    Ok(Verification { latents: at.iter().map(seen).collect(), onnx_runtime: worst, tract })
+    Ok(Verification {
+        latents: at.iter().map(|name| seen(&latents, name)).collect(),
+        outputs: wanted.iter().map(|name| seen(&answers, name)).collect(),
+        onnx_runtime: worst,
+        tract,
+    })
 }
 
 type Tensors = HashMap<String, DynValue>;

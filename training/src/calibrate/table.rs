@@ -1,0 +1,106 @@
+//! A run's table.
+//!
+//! Of many values it is what was counted. Of few, integers that were not seen get a share too, by Witten and Bell's method
+//! C (IEEE Transactions on Information Theory 37(4), 1991): as many sightings as there are different integers go to a
+//! prior, here a two-sided geometric distribution of the run's mean and deviation over a little more than its range.
+
+use std::ops::Range;
+
+use lopside_latent::{MAX_TABLE_SYMBOLS, Table};
+
+use super::FEW;
+use crate::TrainingError;
+
+/// What a sighting counts where the prior has a part of one.
+const SIGHTING: f64 = 65536.0;
+
+/// The table of the values `run` of these rows: all integers seen, or the middle ones where that is too many.
+pub(super) fn of(rows: &[Vec<i32>], run: Range<usize>) -> Result<Table, TrainingError> {
+    let mut seen: Vec<i32> = rows.iter().flat_map(|row| row[run.clone()].iter().copied()).collect();
+    seen.sort_unstable();
+    let prior = (seen.len() < FEW).then(|| Prior::of(&seen));
+    let beyond = prior.as_ref().map_or(0, Prior::beyond);
+    let median = seen[seen.len() / 2];
+    let half = MAX_TABLE_SYMBOLS as i32 / 2;
+    let low = seen[0].saturating_sub(beyond).max(median.saturating_sub(half));
+    let high = seen[seen.len() - 1].saturating_add(beyond).min(median.saturating_add(half - 1));
+    let mut counts = vec![0_u64; (high - low + 1) as usize];
+    seen.iter()
+        .filter(|value| (low..=high).contains(*value))
+        .for_each(|value| counts[(value - low) as usize] += 1);
+    if let Some(prior) = prior {
+        prior.add(low, &mut counts);
+    }
+    Ok(Table::from_counts(low, &counts)?)
+}
+
+/// A two-sided geometric distribution.
+struct Prior {
+    mean: f64,
+    deviation: f64,
+}
+
+impl Prior {
+    fn of(seen: &[i32]) -> Self {
+        let count = seen.len().max(1) as f64;
+        let mean = seen.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
+        let variance = seen.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
+        // Half a step, for runs of a single integer.
+        Self { mean, deviation: variance.sqrt().max(0.5) }
+    }
+
+    /// How far beyond the smallest and the largest integer seen the table goes.
+    fn beyond(&self) -> i32 {
+        self.deviation.ceil() as i32
+    }
+
+    /// Adds the prior's sightings to counts of the integers from `low` on.
+    fn add(&self, low: i32, counts: &mut [u64]) {
+        let different = counts.iter().filter(|&&count| count > 0).count() as f64;
+        let weight = |index: usize| {
+            let distance = (f64::from(low) + index as f64 - self.mean).abs();
+            (-std::f64::consts::SQRT_2 * distance / self.deviation).exp()
+        };
+        let sum: f64 = (0..counts.len()).map(weight).sum();
+        for (index, count) in counts.iter_mut().enumerate() {
+            let share = weight(index) / sum.max(f64::MIN_POSITIVE);
+            *count = (SIGHTING * (*count as f64 + different * share)).round() as u64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(values: impl Iterator<Item = i32>) -> Vec<Vec<i32>> {
+        values.map(|value| vec![value]).collect()
+    }
+
+    #[test]
+    fn far_outliers_are_left_to_the_escape() {
+        for count in [100, 5000] {
+            let rows = rows((0..count).map(|i| if i == 0 { 1_000_000 } else { i % 3 }));
+            let table = of(&rows, 0..1).unwrap();
+            assert!((-2048..=0).contains(&table.min()) && table.max() < 4096, "{table:?}");
+            assert!(table.bits(1) < 2.0, "{}", table.bits(1));
+        }
+    }
+
+    #[test]
+    fn many_values_are_counted_as_they_are() {
+        let table = of(&rows((0..5000).map(|i| 10 + i % 4)), 0..1).unwrap();
+        assert_eq!((table.min(), table.max()), (10, 13));
+    }
+
+    #[test]
+    fn of_few_values_the_neighbours_are_possible() {
+        let table = of(&rows((0..20).map(|i| 3 * i)), 0..1).unwrap();
+        assert!(table.min() < 0 && table.max() > 57);
+        // Seen integers share half of the probability, those between have more than the least.
+        assert!((4.5..5.4).contains(&table.bits(30)), "{}", table.bits(30));
+        assert!((5.4..9.0).contains(&table.bits(31)), "{}", table.bits(31));
+        let single = of(&rows((0..50).map(|_| 7)), 0..1).unwrap();
+        assert!(single.bits(7) < 0.1 && single.bits(8) < 12.0, "{}", single.bits(8));
+    }
+}

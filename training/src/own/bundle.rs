@@ -1,0 +1,376 @@
+//! `training split MODEL --calibrate INPUTS`: the halves as a bundle that edge and cloud serve.
+//!
+//! ```text
+//! halves ─fix─► encoder ─► latents ─┬─ sensitivities ─► calibrate ─► bundle ─► frames ─► answers
+//!                          decoder ─┘        └─ sweep over bits                     └─ report, card
+//! ```
+//! Of 8 inputs or more every fourth is kept for testing: gains and tables do not see it, and all errors and sizes are
+//! measured on these alone.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use cloud_decoder::{Decoder, Format, MAX_OUTPUTS, Registry, Request, Runtime, Value, Wanted};
+use edge_encoder::{Encoder, source::Input};
+use lopside_bundle::{Bundle, Cost, Digest, Draft, HeadKind, Part};
+use lopside_latent::{IdOnWire, Limits};
+use lopside_onnx::{OnnxError, decode, encode, proto::ModelProto};
+use serde::Serialize;
+
+use super::{
+    Halves, card,
+    fixed::Fixed,
+    given::{Given, Normalise},
+    heads::{self, Wish},
+    measure::{self, Bench, OutputError, Point, Range, run},
+    tensor::Named,
+};
+use crate::{
+    LayerLatents, TrainingError,
+    bundle::stamped,
+    calibrate::{calibrate, calibrate_bits, runs, sensitivities},
+    cli::BundleOfOwn,
+    error::io,
+    steps::DRAFT_CARD,
+};
+
+/// Bits a value of the sweep.
+const SWEEP: [f64; 6] = [2.0, 3.0, 4.0, 5.0, 6.0, 8.0];
+/// Bits a value where nothing is asked for.
+const DEFAULT_BITS: f64 = 4.0;
+/// Values of all inputs and latents together; inputs beyond are left out.
+const MAX_VALUES: usize = 1 << 27;
+/// From so many inputs on, one of [`TESTED`] is kept for testing.
+const ENOUGH: usize = 8;
+/// One input of so many is kept for testing.
+const TESTED: usize = 4;
+/// Frames of a request.
+const REQUEST: usize = 16;
+
+/// What a bundle was made of and how it does.
+#[derive(Debug, Serialize)]
+pub(super) struct Made {
+    pub(super) name: String,
+    pub(super) latent_space: String,
+    /// The model's file name.
+    pub(super) model: String,
+    /// The SHA-256 of the model's file.
+    pub(super) sha256: Digest,
+    /// Inputs that gains and tables saw.
+    pub(super) calibration_inputs: usize,
+    /// Inputs that the figures are of.
+    pub(super) test_inputs: usize,
+    /// Whether they are others.
+    pub(super) held_out: bool,
+    /// Why the decoder takes one item at a time, where it does.
+    pub(super) one_by_one: Option<String>,
+    /// Outputs that are no 32-bit floats and have no head.
+    pub(super) left_out: Vec<String>,
+    pub(super) layers: Vec<Range>,
+    pub(super) heads: Vec<HeadReport>,
+    /// By bits a value, latents of ONNX Runtime.
+    pub(super) sweep: Vec<Point>,
+    /// The bundle itself: frames of the edge's encoder, answers of the cloud's decoder.
+    pub(super) chosen: Chosen,
+}
+
+/// A head.
+#[derive(Debug, Serialize)]
+pub(super) struct HeadReport {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) output: String,
+    pub(super) shape: Vec<u32>,
+}
+
+/// Real frames and answers.
+#[derive(Debug, Serialize)]
+pub(super) struct Chosen {
+    /// Bytes of a frame.
+    pub(super) mean_frame_bytes: f64,
+    pub(super) smallest_frame_bytes: usize,
+    pub(super) largest_frame_bytes: usize,
+    pub(super) outputs: Vec<OutputError>,
+}
+
+/// A model from elsewhere on its way to a bundle.
+pub(super) struct Source<'a> {
+    /// The model's file.
+    pub(super) path: &'a Path,
+    pub(super) at: &'a [String],
+    pub(super) halves: &'a Halves,
+    /// The encoder's only input, as it was bound.
+    pub(super) input: Named,
+    /// The command, for the card.
+    pub(super) command: String,
+}
+
+/// Writes the bundle into `out` and measures it.
+pub(super) fn make(
+    source: &Source<'_>,
+    args: &BundleOfOwn,
+    out: &Path,
+    runtime: &Runtime,
+) -> Result<Made, TrainingError> {
+    let Some(inputs) = &args.calibrate else { return Err(refused("--calibrate", "no inputs are given")) };
+    let latents: Vec<Named> = source
+        .halves
+        .verification
+        .latents
+        .iter()
+        .map(|latent| Named::new(&latent.tensor, &latent.dims))
+        .collect::<Result<_, _>>()?;
+    let each = source.input.values() + latents.iter().map(Named::values).sum::<usize>();
+    let normalise = Normalise { mean: args.mean.clone(), std: args.std.clone() };
+    let given = Given::read(inputs, &source.input, &normalise, (MAX_VALUES / each).max(2))?;
+    let count = given.inputs.len();
+
+    let samples = given.samples();
+    let encoder = encoder(source, &latents, two(&samples, count), runtime)?;
+    let all = run(&mut encoder.open(runtime)?, &[&samples], count)?;
+    let first: Vec<Vec<f32>> = all.iter().map(|values| two(values, count)).collect();
+    let wish = Wish { reconstruct: args.reconstruct, labels: labels(args.labels.as_deref())? };
+    let (decoder, outputs, left_out) = decoder(source, &latents, &first, &wish, runtime)?;
+
+    let rows = Rows::new(count);
+    let part = |rows: &[usize]| -> Vec<LayerLatents> {
+        latents.iter().zip(&all).map(|(latent, values)| layer(latent, values, rows)).collect()
+    };
+    let (calibrated, tested) = (part(&rows.calibrated), part(&rows.tested));
+    let mut session = decoder.open(runtime)?;
+    let sensitivities = sensitivities(&mut session, &calibrated)?;
+    let slices: Vec<&[f32]> = tested.iter().map(|layer| layer.values.as_slice()).collect();
+    let expected = run(&mut session, &slices, rows.tested.len())?;
+    let cost = |cost: &Result<lopside_onnx::Cost, OnnxError>| {
+        let cost = cost.clone()?;
+        Ok::<_, TrainingError>(Cost { parameters: cost.parameters, macs: cost.macs })
+    };
+    let heads = heads::heads(&outputs, &latents, &given.spec, &wish, cost(&source.halves.decoder_cost)?)?;
+    let classes = heads.iter().map(|head| matches!(head.kind, HeadKind::Classify { .. })).collect();
+    let mut bench = Bench {
+        decoder: session,
+        latents: &latents,
+        outputs: &outputs,
+        layers: &tested,
+        count: rows.tested.len(),
+        expected,
+        classes,
+    };
+    let sweep = SWEEP
+        .iter()
+        .map(|&bits| bench.point(bits, &calibrate_bits(&calibrated, &sensitivities, bits)?))
+        .collect::<Result<Vec<_>, _>>()?;
+    let calibration = match args.frame_bytes {
+        Some(bytes) => calibrate(&calibrated, &sensitivities, bytes)?,
+        None => calibrate_bits(&calibrated, &sensitivities, args.bits.unwrap_or(DEFAULT_BITS))?,
+    };
+    let mut draft = Draft {
+        name: args.name.as_deref().map_or_else(|| name(source.path), str::to_owned),
+        description: format!("{} cut at {}", file_name(source.path), source.at.join(", ")),
+        input: given.spec.clone(),
+        encoder: encode(&encoder.model),
+        input_tensor: source.input.spec(),
+        encoder_cost: cost(&source.halves.encoder_cost)?,
+        latent: measure::specs(&latents, &calibration),
+        tables: calibration.tables.clone(),
+        heads,
+    };
+    let latent_space = draft.latent_space().to_string();
+    let model = stamped(&encode(&decoder.model), &latent_space)?;
+    draft.heads.iter_mut().for_each(|head| head.model.clone_from(&model));
+    draft.write(out, DRAFT_CARD)?;
+    let tests: Vec<&Input> = rows.tested.iter().map(|&row| &given.inputs[row]).collect();
+    let chosen = through_frames(out, &bench, &tests, runtime)?;
+    let made = Made {
+        name: draft.name.clone(),
+        latent_space,
+        model: file_name(source.path),
+        sha256: Digest::of(&fs::read(source.path).map_err(io(source.path))?),
+        calibration_inputs: rows.calibrated.len(),
+        test_inputs: rows.tested.len(),
+        held_out: rows.held_out,
+        one_by_one: decoder.one_by_one,
+        left_out,
+        layers: latents.iter().zip(&calibrated).map(|(latent, layer)| Range::of(latent, layer)).collect(),
+        heads: draft.heads.iter().map(HeadReport::of).collect(),
+        sweep,
+        chosen,
+    };
+    draft.write(out, &card::write(&made, source))?;
+    Ok(made)
+}
+
+impl HeadReport {
+    fn of(head: &lopside_bundle::DraftHead) -> Self {
+        let kind = match head.kind {
+            HeadKind::Reconstruct(_) => "reconstruct",
+            HeadKind::Classify { .. } => "classify",
+            HeadKind::Series(_) => "series",
+            HeadKind::Score(_) => "score",
+            HeadKind::Tensor {} => "tensor",
+        };
+        let shape = head.output.item_dims().unwrap_or_default();
+        Self { name: head.name.clone(), kind, output: head.output.name.clone(), shape }
+    }
+}
+
+/// Which inputs are for what.
+struct Rows {
+    calibrated: Vec<usize>,
+    tested: Vec<usize>,
+    held_out: bool,
+}
+
+impl Rows {
+    fn new(count: usize) -> Self {
+        if count < ENOUGH {
+            let all: Vec<usize> = (0..count).collect();
+            return Self { calibrated: all.clone(), tested: all, held_out: false };
+        }
+        let (tested, calibrated) = (0..count).partition(|row| row % TESTED == TESTED - 1);
+        Self { calibrated, tested, held_out: true }
+    }
+}
+
+/// These rows of a tensor.
+fn layer(latent: &Named, values: &[f32], rows: &[usize]) -> LayerLatents {
+    let len = latent.values();
+    let values = rows.iter().flat_map(|row| &values[row * len..(row + 1) * len]).copied().collect();
+    LayerLatents { values, len, runs: runs(&latent.dims) }
+}
+
+/// The first two items; of a single one, it and its half.
+fn two(values: &[f32], count: usize) -> Vec<f32> {
+    let each = values.len() / count;
+    if count > 1 {
+        return values[..2 * each].to_vec();
+    }
+    values.iter().copied().chain(values.iter().map(|value| value / 2.0)).collect()
+}
+
+fn encoder(
+    source: &Source<'_>,
+    latents: &[Named],
+    items: Vec<f32>,
+    runtime: &Runtime,
+) -> Result<Fixed, TrainingError> {
+    let ends: Vec<&Named> = std::iter::once(&source.input).chain(latents).collect();
+    Fixed::new("the encoder", decode(&source.halves.encoder)?, &ends, &[items], runtime)
+}
+
+/// The decoder, its outputs, and the names of those left out.
+fn decoder(
+    source: &Source<'_>,
+    latents: &[Named],
+    items: &[Vec<f32>],
+    wish: &Wish,
+    runtime: &Runtime,
+) -> Result<(Fixed, Vec<Named>, Vec<String>), TrainingError> {
+    let mut model = decode(&source.halves.decoder)?;
+    let left_out = leave_out(&mut model);
+    let mut outputs = Vec::new();
+    let names: Vec<String> =
+        model.graph.iter().flat_map(|graph| &graph.output).map(|output| output.name().to_owned()).collect();
+    for name in names {
+        let dims = source.halves.verification.outputs.iter().find(|output| output.tensor == name);
+        let mut output = Named::new(&name, dims.map_or(&[][..], |output| &output.dims))?;
+        let classes = wish.labels.as_ref().is_some_and(|labels| output.dims == [labels.len() as u32]);
+        if let (true, Some(logits)) = (classes, heads::to_logits(&mut model, &name)) {
+            output.name = logits;
+        }
+        outputs.push(output);
+    }
+    if outputs.is_empty() {
+        return Err(refused(
+            "the decoder",
+            "none of its outputs is of 32-bit floats, which heads answer with",
+        ));
+    }
+    let ends: Vec<&Named> = latents.iter().chain(&outputs).collect();
+    Ok((Fixed::new("the decoder", model, &ends, items, runtime)?, outputs, left_out))
+}
+
+/// Takes outputs that are no 32-bit floats out of a model; their names.
+fn leave_out(model: &mut ModelProto) -> Vec<String> {
+    let Some(graph) = model.graph.as_mut() else { return Vec::new() };
+    let (kept, left): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut graph.output).into_iter().partition(|output| is_float(output));
+    graph.output = kept;
+    left.iter().map(|output| output.name().to_owned()).collect()
+}
+
+fn is_float(output: &lopside_onnx::proto::ValueInfoProto) -> bool {
+    use lopside_onnx::proto::type_proto::Value;
+    match output.r#type.as_ref().and_then(|kind| kind.value.as_ref()) {
+        Some(Value::TensorType(tensor)) => tensor.elem_type() == 1,
+        _ => false,
+    }
+}
+
+/// The classes' names, one a line.
+fn labels(path: Option<&Path>) -> Result<Option<Vec<String>>, TrainingError> {
+    let Some(path) = path else { return Ok(None) };
+    let text = fs::read_to_string(path).map_err(io(path))?;
+    Ok(Some(text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()))
+}
+
+/// Frames of the test inputs by the edge's encoder, and what the cloud's decoder answers.
+fn through_frames(
+    folder: &Path,
+    bench: &Bench<'_>,
+    tests: &[&Input],
+    runtime: &Runtime,
+) -> Result<Chosen, TrainingError> {
+    let bundle = Bundle::load(folder, Part::Whole)?;
+    let encoder = Encoder::new(&bundle)?;
+    let registry = Registry::load(&[PathBuf::from(folder)], runtime, 1)?;
+    let decoder = Decoder::new(Arc::new(registry), Limits::default());
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|source| TrainingError::Io { path: "tokio".into(), source })?;
+    let wanted: Vec<Wanted> = bundle
+        .manifest
+        .heads
+        .iter()
+        .map(|head| Wanted { head: head.name.clone(), format: Format::Tensor })
+        .collect();
+    let mut sizes = Vec::new();
+    let mut found = vec![Vec::new(); wanted.len()];
+    for tests in tests.chunks(REQUEST) {
+        let frame = |input: &&Input| Ok(encoder.encode_input(input, None, IdOnWire::Present)?.frame);
+        let frames: Vec<Vec<u8>> = tests.iter().map(frame).collect::<Result<_, TrainingError>>()?;
+        sizes.extend(frames.iter().map(Vec::len));
+        for (part, wanted) in wanted.chunks(MAX_OUTPUTS).enumerate() {
+            let request = Request { wanted, ..Request::new(&frames) };
+            for answers in tokio.block_on(decoder.decode(request))? {
+                for (number, answer) in answers.into_iter().enumerate() {
+                    if let Value::Tensor { values, .. } = answer.value {
+                        found[part * MAX_OUTPUTS + number].extend(values);
+                    }
+                }
+            }
+        }
+    }
+    Ok(Chosen {
+        mean_frame_bytes: sizes.iter().sum::<usize>() as f64 / sizes.len().max(1) as f64,
+        smallest_frame_bytes: sizes.iter().copied().min().unwrap_or(0),
+        largest_frame_bytes: sizes.iter().copied().max().unwrap_or(0),
+        outputs: bench.errors(&found),
+    })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The bundle's name, of the model's.
+fn name(path: &Path) -> String {
+    heads::plain(&path.file_stem().unwrap_or_default().to_string_lossy(), "model")
+}
+
+fn refused(model: &str, reason: &str) -> TrainingError {
+    TrainingError::Model { model: model.to_owned(), reason: reason.to_owned() }
+}

@@ -1,0 +1,156 @@
+//! What is told of a bundle made of a model from elsewhere: its card, and lines for the terminal.
+
+use std::path::Path;
+
+use super::{
+    bundle::{Made, Source},
+    list::grouped,
+    measure::{OutputError, Point},
+};
+
+/// The bundle's `README.md`. It holds nothing that changes from run to run, such as times.
+pub(super) fn write(made: &Made, source: &Source<'_>) -> String {
+    let layers: String = made
+        .layers
+        .iter()
+        .map(|layer| {
+            format!(
+                "| `{}` | {:?} | {} | {:.4} | {:.4} | {:.4} | {:.4} | {:.1} % |\n",
+                layer.tensor,
+                layer.shape,
+                layer.runs,
+                layer.min,
+                layer.max,
+                layer.mean,
+                layer.deviation,
+                100.0 * layer.zeros
+            )
+        })
+        .collect();
+    let heads: String = made
+        .heads
+        .iter()
+        .map(|head| format!("| {} | {} | `{}` | {:?} |\n", head.name, head.kind, head.output, head.shape))
+        .collect();
+    let cost = |cost: &Result<lopside_onnx::Cost, lopside_onnx::OnnxError>| match cost {
+        Ok(cost) => (grouped(cost.parameters), grouped(cost.macs)),
+        Err(_) => ("unknown".to_owned(), "unknown".to_owned()),
+    };
+    let (encoder, decoder) = (cost(&source.halves.encoder_cost), cost(&source.halves.decoder_cost));
+    format!(
+        "# {name}\n\n`{model}`, cut in two at {at} by Lopside: the encoder is for the edge, the decoder for the cloud.\n\n\
+         - model: `{model}`, SHA-256 {sha256}\n- latent space: {space}\n- the halves compute what the model computes: to \
+         {ort:.1e} in ONNX Runtime{tract}\n{batch}{left_out}\n\
+         ## Figures\n\n{figures}\n\
+         | | encoder (edge) | decoder (cloud) |\n|---|---|---|\n| parameters | {} | {} |\n| MAC an item | {} | {} |\n\n\
+         ## Layers of the latent\n\n| tensor | shape | runs | least | largest | mean | deviation | zeros |\n\
+         |---|---|---|---|---|---|---|---|\n{layers}\nEvery run of values has a quantiser step and an entropy table of its own.\n\n\
+         ## Heads\n\n| head | kind | output | shape |\n|---|---|---|---|\n{heads}\n\
+         ## Made by\n\n```sh\n{command}\n```\n\nThe licence is that of the model.\n",
+        encoder.0,
+        decoder.0,
+        encoder.1,
+        decoder.1,
+        name = made.name,
+        model = made.model,
+        at = source.at.iter().map(|tensor| format!("`{tensor}`")).collect::<Vec<_>>().join(" and "),
+        sha256 = made.sha256.as_str(),
+        space = made.latent_space,
+        ort = source.halves.verification.onnx_runtime,
+        tract = match source.halves.verification.tract {
+            super::Agreement::Within { difference } => format!(", the encoder to {difference:.1e} in tract"),
+            super::Agreement::Impossible { .. } => String::new(),
+        },
+        batch = made.one_by_one.as_ref().map_or(String::new(), |why| format!("- {}\n", one_by_one(why))),
+        left_out = left_out(made),
+        figures = made.figures(),
+        command = source.command,
+    )
+}
+
+fn one_by_one(why: &str) -> String {
+    format!(
+        "the decoder takes one item at a time, so the cloud runs the frames of a request one after the other ({why}); a \
+         model exported with a dynamic batch dimension takes them together"
+    )
+}
+
+fn left_out(made: &Made) -> String {
+    match &made.left_out[..] {
+        [] => String::new(),
+        names => format!("- without a head, for they are no 32-bit floats: `{}`\n", names.join("`, `")),
+    }
+}
+
+impl Made {
+    /// For people; `out` is the bundle's folder.
+    pub(super) fn text(&self, out: &Path) -> String {
+        let mut text = self.figures();
+        if let Some(why) = &self.one_by_one {
+            text += &format!("\nNote: {}.\n", one_by_one(why));
+        }
+        let heads: Vec<String> =
+            self.heads.iter().map(|head| format!("{} ({})", head.name, head.kind)).collect();
+        text + &left_out(self)
+            + &format!(
+                "\nlatent space {}, heads: {}\nbundle {} in {}\n",
+                self.latent_space,
+                heads.join(", "),
+                self.name,
+                out.display()
+            )
+    }
+
+    /// The sweep and the bundle's own point.
+    fn figures(&self) -> String {
+        let of = if self.held_out {
+            format!("On {} inputs that gains and tables have not seen", self.test_inputs)
+        } else {
+            format!(
+                "On the {} inputs that gains and tables were counted on, as there are so few",
+                self.test_inputs
+            )
+        };
+        let columns: Vec<String> = self.chosen.outputs.iter().map(header).collect();
+        let more = self.chosen.outputs.iter().filter(|output| output.top1_agreement.is_some()).count();
+        let rule = "|---".repeat(3 + columns.len() + more);
+        let chosen = &self.chosen;
+        format!(
+            "{of}; they were counted on {calibrated}. The error is the root mean square of what an output differs by \
+             when the latent is quantised, relative to that of the output.\n\n\
+             | bits a value, wanted | coded | bytes a frame | {titles} |\n{rule}|\n{rows}\
+             | **this bundle**, through real frames | | {mean:.1} ({least}–{most}) | {errors} |\n",
+            calibrated = self.calibration_inputs,
+            titles = columns.join(" | "),
+            rows = self.sweep.iter().map(row).collect::<String>(),
+            mean = chosen.mean_frame_bytes,
+            least = chosen.smallest_frame_bytes,
+            most = chosen.largest_frame_bytes,
+            errors = cells(&chosen.outputs),
+        )
+    }
+}
+
+fn header(output: &OutputError) -> String {
+    let name = &output.output;
+    match output.top1_agreement {
+        Some(_) => format!("error of `{name}` | same class"),
+        None => format!("error of `{name}`"),
+    }
+}
+
+fn row(point: &Point) -> String {
+    let Point { bits, bits_a_value, frame_bytes, outputs } = point;
+    format!("| {bits} | {bits_a_value:.2} | {frame_bytes:.1} | {} |\n", cells(outputs))
+}
+
+fn cells(outputs: &[OutputError]) -> String {
+    let cell = |output: &OutputError| {
+        let error = format!("{:.2} %", 100.0 * output.relative_rms);
+        match output.top1_agreement {
+            Some(share) => format!("{error} | {:.1} %", 100.0 * share),
+            None => error,
+        }
+    };
+    outputs.iter().map(cell).collect::<Vec<_>>().join(" | ")
+}

@@ -1,0 +1,143 @@
+//! The calibration inputs of a model from elsewhere: pictures, or tensors as they are.
+
+use std::{
+    fs::{self, File},
+    io::{Cursor, Read as _},
+    path::Path,
+};
+
+use edge_encoder::source::{self, Input, Inputs, numbers};
+use lopside_bundle::{Channels, InputSpec, PictureSpec};
+use lopside_input::{picture_of, samples_of};
+use zip::ZipArchive;
+
+use super::tensor::Named;
+use crate::{TrainingError, error::io};
+
+/// The largest array of an `.npz` file, in bytes.
+const MAX_ARRAY: u64 = 1 << 31;
+
+/// How the samples of a picture, 0 to 1, become the model's: `(sample − mean) / std`, as PyTorch's `Normalize` does.
+#[derive(Debug, Clone)]
+pub(super) struct Normalise {
+    pub(super) mean: Vec<f32>,
+    pub(super) std: Vec<f32>,
+}
+
+/// Inputs, and how they become the encoder's tensor.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) spec: InputSpec,
+    pub(super) inputs: Vec<Input>,
+}
+
+impl Given {
+    /// The inputs of a folder or file, `most` at most, for an encoder that reads `tensor`.
+    pub(super) fn read(
+        path: &Path,
+        tensor: &Named,
+        normalise: &Normalise,
+        most: usize,
+    ) -> Result<Self, TrainingError> {
+        let given = if is_numbers(path)? {
+            let spec = InputSpec::Tensor {};
+            Self { spec, inputs: collect(tensors(path, &tensor.dims)?, most)? }
+        } else {
+            let spec = picture(path, tensor, normalise)?;
+            let inputs = source::inputs(&[path.to_owned()])?;
+            let small = |input: Input| match input {
+                // Made small at once: photographs of a folder may be larger than memory.
+                Input::Picture(picture) => Input::Picture(picture_of(&picture, &spec)),
+                numbers @ Input::Numbers(_) => numbers,
+            };
+            let inputs = Box::new(
+                inputs.map(|named| named.map(|named| source::Named { input: small(named.input), ..named })),
+            );
+            let inputs =
+                inputs.take(most).map(|named| Ok(named?.input)).collect::<Result<_, TrainingError>>()?;
+            Self { spec: InputSpec::Picture(spec), inputs }
+        };
+        if given.inputs.is_empty() {
+            return Err(refused(path, "there is nothing to calibrate on".to_owned()));
+        }
+        Ok(given)
+    }
+
+    /// The encoder's tensors of all inputs, one after the other.
+    pub(super) fn samples(&self) -> Vec<f32> {
+        let samples = |input: &Input| match (input, &self.spec) {
+            (Input::Picture(picture), InputSpec::Picture(spec)) => samples_of(picture, spec),
+            (Input::Numbers(numbers), _) => numbers.clone(),
+            (Input::Picture(_), _) => Vec::new(),
+        };
+        self.inputs.iter().flat_map(samples).collect()
+    }
+}
+
+fn collect(inputs: Inputs, most: usize) -> Result<Vec<Input>, TrainingError> {
+    inputs.take(most).map(|named| Ok(named?.input)).collect()
+}
+
+/// Whether these are arrays, and no pictures.
+fn is_numbers(path: &Path) -> Result<bool, TrainingError> {
+    let array = |path: &Path| path.extension().is_some_and(|ending| ending == "npy" || ending == "npz");
+    if !path.is_dir() {
+        return Ok(array(path));
+    }
+    let entries = fs::read_dir(path).map_err(io(path))?;
+    Ok(entries.flatten().any(|entry| array(&entry.path())))
+}
+
+/// How pictures become a tensor `[channels, height, width]`.
+fn picture(path: &Path, tensor: &Named, normalise: &Normalise) -> Result<PictureSpec, TrainingError> {
+    let (channels, height, width) = match tensor.dims[..] {
+        [1, height, width] => (Channels::Grey, height, width),
+        [3, height, width] => (Channels::Rgb, height, width),
+        _ => {
+            return Err(refused(
+                path,
+                format!(
+                    "pictures are for inputs [n, 1 or 3, height, width], and `{}` is [n, {}]: give tensors as .npy or .npz",
+                    tensor.name,
+                    tensor.text()
+                ),
+            ));
+        }
+    };
+    let count = channels.count() as usize;
+    let each = |option: &str, values: &[f32]| match values {
+        [one] => Ok(vec![*one; count]),
+        values if values.len() == count => Ok(values.to_vec()),
+        values => Err(refused(path, format!("--{option} has {} values for {count} channels", values.len()))),
+    };
+    let (mean, std) = (each("mean", &normalise.mean)?, each("std", &normalise.std)?);
+    let at = |sample: f32| mean.iter().zip(&std).map(|(mean, std)| (sample - mean) / std).collect::<Vec<_>>();
+    let (low, high) = (at(0.0), at(1.0));
+    if low.iter().zip(&high).any(|(low, high)| !low.is_finite() || !high.is_finite() || low == high) {
+        return Err(refused(path, "--std must be numbers other than 0, --mean finite".to_owned()));
+    }
+    Ok(PictureSpec { width, height, channels, low, high })
+}
+
+/// The tensors of `.npy` files or of an `.npz` file with one array.
+fn tensors(path: &Path, dims: &[u32]) -> Result<Inputs, TrainingError> {
+    if path.extension().is_none_or(|ending| ending != "npz") {
+        return Ok(numbers::tensors(&[path.to_owned()], dims)?);
+    }
+    let bad = |reason: String| refused(path, format!("not a readable .npz file: {reason}"));
+    let mut archive =
+        ZipArchive::new(File::open(path).map_err(io(path))?).map_err(|error| bad(error.to_string()))?;
+    if archive.len() != 1 {
+        let names: Vec<&str> = archive.file_names().collect();
+        let reason = format!("it has {} arrays ({}): save the inputs alone", names.len(), names.join(", "));
+        return Err(refused(path, reason));
+    }
+    let mut bytes = Vec::new();
+    let entry = archive.by_index(0).map_err(|error| bad(error.to_string()))?;
+    entry.take(MAX_ARRAY).read_to_end(&mut bytes).map_err(|error| bad(error.to_string()))?;
+    Ok(numbers::tensors_of(path, Box::new(Cursor::new(bytes)), dims)?)
+}
+
+fn refused(path: &Path, reason: String) -> TrainingError {
+    TrainingError::Data { path: path.to_owned(), reason }
+}

@@ -1,0 +1,175 @@
+//! The heads of a model from elsewhere: one for every output of its decoder, all of the same file.
+
+use std::collections::HashSet;
+
+use lopside_bundle::{Cost, DraftHead, HeadKind, InputSpec, PictureSpec};
+use lopside_onnx::proto::{GraphProto, ModelProto};
+
+use super::tensor::Named;
+use crate::TrainingError;
+
+/// What outputs may be, where they fit.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wish {
+    /// Pictures, in the range of the input's.
+    pub(super) reconstruct: bool,
+    /// Logits of these classes.
+    pub(super) labels: Option<Vec<String>>,
+}
+
+/// Makes an output that is a softmax give its logits, which is what a head that classifies gives: the cloud makes
+/// probabilities of them by the same softmax. Its new name, where there is one.
+pub(super) fn to_logits(model: &mut ModelProto, output: &str) -> Option<String> {
+    let graph = model.graph.as_mut()?;
+    let logits = softmax_input(graph, output)?;
+    let ends = graph.input.iter().chain(&graph.output);
+    if ends.into_iter().any(|end| end.name() == logits) {
+        return None;
+    }
+    graph.output.iter_mut().find(|found| found.name() == output)?.name = Some(logits.clone());
+    Some(logits)
+}
+
+/// The logits of an output that is a softmax, perhaps with identities behind it.
+fn softmax_input(graph: &GraphProto, output: &str) -> Option<String> {
+    let mut name = output;
+    // A graph has no circles, so that the walk ends; a broken one has at most as many steps as nodes.
+    for _ in 0..=graph.node.len() {
+        let node = graph.node.iter().find(|node| node.output.first().is_some_and(|found| found == name))?;
+        name = node.input.first()?;
+        match node.op_type() {
+            "Softmax" => return Some(name.to_owned()),
+            "Identity" => {}
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// One head an output. Their models are still to be stamped and filled in.
+pub(super) fn heads(
+    outputs: &[Named],
+    latents: &[Named],
+    input: &InputSpec,
+    wish: &Wish,
+    cost: Cost,
+) -> Result<Vec<DraftHead>, TrainingError> {
+    let mut names = HashSet::new();
+    let heads: Vec<DraftHead> = outputs
+        .iter()
+        .map(|output| {
+            let kind = kind(output, input, wish);
+            let sort = match kind {
+                HeadKind::Reconstruct(_) => "reconstruct",
+                HeadKind::Classify { .. } => "classify",
+                _ => &output.name,
+            };
+            DraftHead {
+                name: unique(&mut names, &plain(sort, "output")),
+                version: 1,
+                kind,
+                model: Vec::new(),
+                inputs: latents.iter().map(|latent| latent.name.clone()).collect(),
+                output: output.spec(),
+                cost,
+            }
+        })
+        .collect();
+    let any = |is: fn(&HeadKind) -> bool| heads.iter().any(|head| is(&head.kind));
+    let shapes: Vec<String> =
+        outputs.iter().map(|output| format!("`{}` [n, {}]", output.name, output.text())).collect();
+    let none = |option: &str, wanted: String| TrainingError::Model {
+        model: option.to_owned(),
+        reason: format!("no output is {wanted}; there are {}", shapes.join(", ")),
+    };
+    if wish.reconstruct && !any(|kind| matches!(kind, HeadKind::Reconstruct(_))) {
+        return Err(none("--reconstruct", "a picture in the channels of an input picture".to_owned()));
+    }
+    if let Some(labels) = &wish.labels
+        && !any(|kind| matches!(kind, HeadKind::Classify { .. }))
+    {
+        return Err(none("--labels", format!("[n, {}], one number a label", labels.len())));
+    }
+    Ok(heads)
+}
+
+fn kind(output: &Named, input: &InputSpec, wish: &Wish) -> HeadKind {
+    if let (Some(labels), [classes]) = (&wish.labels, &output.dims[..])
+        && labels.len() == *classes as usize
+    {
+        return HeadKind::Classify { labels: labels.clone() };
+    }
+    if let (true, InputSpec::Picture(picture), [channels, height, width]) =
+        (wish.reconstruct, input, &output.dims[..])
+        && *channels == picture.channels.count()
+    {
+        return HeadKind::Reconstruct(PictureSpec { width: *width, height: *height, ..picture.clone() });
+    }
+    HeadKind::Tensor {}
+}
+
+/// A name of 1 to 60 of `a–z 0–9 -`.
+pub(super) fn plain(name: &str, otherwise: &str) -> String {
+    let mut plain = String::new();
+    for letter in name.chars().map(|letter| letter.to_ascii_lowercase()) {
+        match letter {
+            'a'..='z' | '0'..='9' => plain.push(letter),
+            _ if plain.is_empty() || plain.ends_with('-') => {}
+            _ => plain.push('-'),
+        }
+    }
+    plain.truncate(60);
+    let plain = plain.trim_end_matches('-');
+    if plain.is_empty() { otherwise.to_owned() } else { plain.to_owned() }
+}
+
+/// The name, or the name with a number where it was given before.
+fn unique(names: &mut HashSet<String>, name: &str) -> String {
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let found = std::iter::once(name.to_owned()).chain(numbered).find(|name| !names.contains(name));
+    let found = found.unwrap_or_default();
+    names.insert(found.clone());
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use lopside_bundle::Channels;
+    use lopside_onnx::GraphBuilder;
+
+    use super::*;
+
+    fn named(name: &str, dims: &[u32]) -> Named {
+        Named { name: name.into(), dims: dims.to_vec() }
+    }
+
+    #[test]
+    fn outputs_become_the_heads_that_fit() {
+        let outputs = [named("Again/Out:0", &[3, 4, 8]), named("again.out.0", &[2]), named("logits", &[3])];
+        let picture = InputSpec::Picture(PictureSpec::uniform(4, 2, Channels::Rgb, -1.0, 1.0));
+        let of = |wish: &Wish| heads(&outputs, &[], &picture, wish, Cost { parameters: 1, macs: 1 });
+        let names = |heads: &[DraftHead]| heads.iter().map(|head| head.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&of(&Wish::default()).unwrap()), ["again-out-0", "again-out-0-2", "logits"]);
+        let labels = Some(["a", "b", "c"].map(String::from).to_vec());
+        let made = of(&Wish { reconstruct: true, labels }).unwrap();
+        assert_eq!(names(&made), ["reconstruct", "again-out-0", "classify"]);
+        let HeadKind::Reconstruct(spec) = &made[0].kind else { panic!() };
+        assert_eq!((spec.width, spec.height, spec.low[0]), (8, 4, -1.0));
+        let none = of(&Wish { reconstruct: false, labels: Some(vec!["a".into()]) }).unwrap_err().to_string();
+        assert!(none.contains("`logits` [n, 3]"), "{none}");
+    }
+
+    #[test]
+    fn a_softmax_gives_its_logits() {
+        let mut graph = GraphBuilder::new("classifier");
+        let x = graph.input("x", &["n".into(), 3.into()]);
+        let y = graph.relu(&x, "y");
+        let p = graph.softmax(&y, "p");
+        let named = graph.node("Identity", &[&p], "named", &[]);
+        graph.output(&named, &["n".into(), 3.into()]);
+        let mut model = graph.build();
+        assert_eq!(to_logits(&mut model, "named").as_deref(), Some("y"));
+        assert_eq!(model.graph.as_ref().unwrap().output[0].name(), "y");
+        assert_eq!(to_logits(&mut model, "y"), None);
+    }
+}

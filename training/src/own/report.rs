@@ -1,0 +1,106 @@
+//! What `training split MODEL` tells of a cut.
+
+use std::path::Path;
+
+use lopside_onnx::{Cost, OnnxError};
+use serde::Serialize;
+
+use super::{Agreement, Halves, list, verify};
+use crate::split::{DECODER, ENCODER};
+
+/// What became of a cut, for people and programs.
+#[derive(Debug, Serialize)]
+pub(super) struct Report<'a> {
+    at: &'a [String],
+    latents: Vec<LatentReport<'a>>,
+    encoder: CostReport,
+    decoder: CostReport,
+    /// The largest differences, relative to the scale of the values.
+    onnx_runtime_difference: f32,
+    tract_difference: Option<f32>,
+    tract_cannot: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct LatentReport<'a> {
+    tensor: &'a str,
+    shape: &'a [i64],
+    bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct CostReport {
+    parameters: Option<u64>,
+    macs: Option<u64>,
+    /// Why they are not known.
+    unknown: Option<String>,
+}
+
+impl CostReport {
+    fn new(cost: &Result<Cost, OnnxError>) -> Self {
+        let known = cost.as_ref().ok();
+        Self {
+            parameters: known.map(|cost| cost.parameters),
+            macs: known.map(|cost| cost.macs),
+            unknown: cost.as_ref().err().map(ToString::to_string),
+        }
+    }
+
+    fn text(&self) -> String {
+        match (self.macs, self.parameters) {
+            (Some(macs), Some(parameters)) => {
+                format!("{} MAC, {} parameters", list::grouped(macs), list::grouped(parameters))
+            }
+            _ => format!("cost unknown, {}", self.unknown.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(at: &'a [String], halves: &'a Halves) -> Self {
+        let verification = &halves.verification;
+        let latent = |latent: &'a verify::Latent| LatentReport {
+            tensor: &latent.tensor,
+            shape: &latent.dims,
+            bytes: 4 * latent.dims.iter().map(|&dim| dim.unsigned_abs()).product::<u64>(),
+        };
+        Self {
+            at,
+            latents: verification.latents.iter().map(latent).collect(),
+            encoder: CostReport::new(&halves.encoder_cost),
+            decoder: CostReport::new(&halves.decoder_cost),
+            onnx_runtime_difference: verification.onnx_runtime,
+            tract_difference: match verification.tract {
+                Agreement::Within { difference } => Some(difference),
+                Agreement::Impossible { .. } => None,
+            },
+            tract_cannot: match &verification.tract {
+                Agreement::Within { .. } => None,
+                Agreement::Impossible { reason } => Some(reason),
+            },
+        }
+    }
+
+    /// For people; `out` is where the halves are.
+    pub(super) fn text(&self, out: &Path) -> String {
+        let half = |name: &str, cost: &CostReport| format!("{}: {}\n", out.join(name).display(), cost.text());
+        let cut = |latent: &LatentReport<'_>| {
+            let bytes = list::grouped(latent.bytes);
+            format!("cut at {} {:?}: {bytes} bytes as f32\n", latent.tensor, latent.shape)
+        };
+        let tract = match self.tract_difference {
+            Some(difference) => format!("tract: the encoder agrees to {difference:.1e}\n"),
+            None => format!(
+                "tract cannot run the encoder, so this cut is not for the edge: {}\n",
+                self.tract_cannot.unwrap_or_default()
+            ),
+        };
+        let last = [
+            half(ENCODER, &self.encoder),
+            half(DECODER, &self.decoder),
+            format!("ONNX Runtime: halves and whole agree to {:.1e}\n", self.onnx_runtime_difference),
+            tract,
+        ];
+        self.latents.iter().map(cut).chain(last).collect()
+    }
+}

@@ -1,0 +1,54 @@
+use lopside_bundle::{Dim, TensorSpec};
+
+use crate::TrainingError;
+
+/// A tensor of 32-bit floats by its name and its dimensions without the batch.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) dims: Vec<u32>,
+}
+
+impl Named {
+    /// A tensor whose first dimension is a batch of 1.
+    ///
+    /// # Errors
+    /// [`TrainingError::Model`] when it is not.
+    pub(super) fn new(name: &str, dims: &[i64]) -> Result<Self, TrainingError> {
+        let item = dims.split_first().filter(|(batch, _)| **batch == 1).and_then(|(_, item)| {
+            item.iter().map(|&dim| u32::try_from(dim).ok().filter(|&dim| dim > 0)).collect::<Option<Vec<_>>>()
+        });
+        item.map(|dims| Self { name: name.to_owned(), dims }).ok_or_else(|| TrainingError::Model {
+            model: format!("tensor `{name}`"),
+            reason: format!(
+                "its dimensions are {dims:?}, and a bundle's tensors begin with a batch, 1 here: bind it to 1, cut \
+                 elsewhere, or export the model with a batch"
+            ),
+        })
+    }
+
+    /// Values of one item.
+    pub(super) fn values(&self) -> usize {
+        self.dims.iter().map(|&dim| dim as usize).product()
+    }
+
+    /// What a manifest says of it.
+    pub(super) fn spec(&self) -> TensorSpec {
+        let dims = self.dims.iter().map(|&dim| Dim::Fixed(dim));
+        TensorSpec {
+            name: self.name.clone(),
+            shape: std::iter::once(Dim::Symbol("n".into())).chain(dims).collect(),
+        }
+    }
+
+    /// Its dimensions in an ONNX graph with this batch.
+    pub(super) fn declared(&self, batch: lopside_onnx::Dim) -> Vec<lopside_onnx::Dim> {
+        let dims = self.dims.iter().map(|&dim| lopside_onnx::Dim::Fixed(dim.into()));
+        std::iter::once(batch).chain(dims).collect()
+    }
+
+    /// Its dimensions for people.
+    pub(super) fn text(&self) -> String {
+        self.dims.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
