@@ -121,8 +121,8 @@ pub struct SendArgs {
     /// How long a request may take [default: 10]
     #[arg(long, env = "LOPSIDE_TIMEOUT_SECONDS", value_name = "SECONDS")]
     pub timeout_seconds: Option<u32>,
-    /// Send what the encoder sees along with the frame, so that heads that score know the error of the reconstruction
-    /// and draw where it lies
+    /// Send what the encoder sees along with the frame, so that a head that scores knows the error of the reconstruction
+    /// and draws where it lies
     #[arg(long)]
     pub with_input: bool,
     /// Print the report as JSON instead of the table

@@ -109,6 +109,12 @@ pub enum EdgeError {
         /// The bundle's name.
         bundle: String,
     },
+    /// Nobody would compare the input that is to go along.
+    #[error("--with-input is for bundles with a head that scores, and {bundle:?} has none: leave it out")]
+    NoScore {
+        /// The bundle's name.
+        bundle: String,
+    },
     /// A number in the config file is out of its range.
     #[error("{key} = {found} in the config file is out of range: give {allowed}")]
     Range {

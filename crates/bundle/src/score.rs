@@ -49,7 +49,8 @@ pub struct PartSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartSource {
-    /// −log₂ of the probability of the latent's integers under the entropy tables.
+    /// −log₂ of the probability of the latent's integers under the entropy tables; of the layers that a frame carries,
+    /// so that its quantiles are for frames of as many layers as they were counted on.
     Bits,
     /// A column of the head's output, from 0.
     Column(u32),

@@ -60,4 +60,6 @@ fn other_arrays_are_refused() {
     }
     let error = failure(&mut edge(folder.path(), "encode", &["--quality", "9", "flat.npy"]));
     assert!(error.contains("--quality"), "{error}");
+    let error = failure(&mut edge(folder.path(), "send", &["--with-input", "flat.npy"]));
+    assert!(error.contains("--with-input is for bundles with a head that scores"), "{error}");
 }

@@ -17,6 +17,9 @@ use crate::{
 /// `edge-encoder send`.
 pub(super) async fn run(args: SendArgs, file: &FileConfig) -> Result<(), EdgeError> {
     let encoder = load(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
+    if args.with_input && !scores(&encoder) {
+        return Err(EdgeError::NoScore { bundle: encoder.name().to_owned() });
+    }
     let out = file.out(args.out);
     let endpoint = file.endpoint(args.endpoint)?;
     let inputs = encoder.open(&args.inputs)?;
@@ -46,6 +49,10 @@ fn heads(encoder: &AnyEncoder) -> Vec<String> {
         }
     }
     heads
+}
+
+fn scores(encoder: &AnyEncoder) -> bool {
+    encoder.heads().iter().any(|head| matches!(head.kind, HeadKind::Score(_)))
 }
 
 /// What sending takes.
