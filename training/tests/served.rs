@@ -241,7 +241,7 @@ fn a_model_of_one_item_is_served_and_the_report_says_so() {
     assert!((relative_rms(&expected, &found) - told).abs() < 1e-3, "{told}");
 }
 
-/// An `.npz` as NumPy's `savez` writes it, with one array.
+/// An `.npz` file as `numpy.savez` writes it, with one array.
 fn npz(path: &Path, shape: &[usize], values: &[f32]) {
     let shape: Vec<String> = shape.iter().map(|dim| format!("{dim},")).collect();
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", shape.concat());

@@ -347,8 +347,7 @@ fn decoder(
 /// Takes outputs that are no 32-bit floats out of a model; their names.
 fn leave_out(model: &mut ModelProto) -> Vec<String> {
     let Some(graph) = model.graph.as_mut() else { return Vec::new() };
-    let (kept, left): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut graph.output).into_iter().partition(|output| is_float(output));
+    let (kept, left): (Vec<_>, Vec<_>) = std::mem::take(&mut graph.output).into_iter().partition(is_float);
     graph.output = kept;
     left.iter().map(|output| output.name().to_owned()).collect()
 }
