@@ -1,11 +1,12 @@
 """Trains a small autoencoder with PyTorch and exports it as ONNX, for `training split`.
 
-    python training/examples/export_autoencoder.py autoencoder.onnx [--pictures FILE.npy]
+    python training/examples/export_autoencoder.py autoencoder.onnx [--pictures FILE.npy] [--keep FILE.npy]
 
-Needs torch, onnx and onnxscript. FILE.npy holds pictures as floats of 0 to 1, [n, 1, 32, 32]; without it the
-pictures are made up: one bright rectangle each.
+Needs torch, onnx and onnxscript. FILE.npy of --pictures holds pictures as floats of 0 to 1, [n, 1, 32, 32]; without it
+the pictures are made up: one bright rectangle each. --keep saves 128 of them, to calibrate the bundle on.
 """
 import argparse
+import pathlib
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from torch import nn
 arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 arguments.add_argument("out")
 arguments.add_argument("--pictures", metavar="FILE.npy")
+arguments.add_argument("--keep", metavar="FILE.npy")
 arguments.add_argument("--steps", type=int, default=60)
 options = arguments.parse_args()
 torch.manual_seed(0)
@@ -39,6 +41,10 @@ if options.pictures:
     pictures = torch.from_numpy(numpy.load(options.pictures)).float()
 else:
     pictures = made_up(512)
+pathlib.Path(options.out).parent.mkdir(parents=True, exist_ok=True)
+if options.keep:
+    import numpy
+    numpy.save(options.keep, pictures[:128].numpy())
 optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
 for step in range(options.steps):
     batch = pictures[torch.randint(0, len(pictures), (64,))]

@@ -141,9 +141,9 @@ fn search(
     while too_large - fits > 1 {
         let middle = fits + (too_large - fits) / 2;
         if rate(&at(middle, &plan.search)?) <= target {
-            fits = middle
+            fits = middle;
         } else {
-            too_large = middle
+            too_large = middle;
         }
         let beyond = too_large - fits == 1 && too_large == end && end < RANGES * HALF_RANGE;
         if beyond {

@@ -4,7 +4,7 @@
 //! values makes, averaged over its values and over real latents: central differences over a tenth of the run's own
 //! spread. All values of a run move at once, each to a random side. As the sides are independent, what two of them do
 //! together cancels on average, and what remains is the sum over the values (Hutchinson's estimator of the trace of
-//! JᵀJ; Communications in Statistics 19(2), 1990).
+//! `JᵀJ`; Communications in Statistics 19(2), 1990).
 //!
 //! Cost: two runs of the decoder for every run and latent. A layer of more than [`GROUPS`] runs has its runs moved in as
 //! many groups of similar spread, and a group's mean is that of all its runs; large latents are measured on fewer of
@@ -24,6 +24,8 @@ const LATENTS: std::ops::RangeInclusive<usize> = 4..=500;
 const GROUPS: usize = 256;
 /// Values of latents and outputs that all runs of the decoder together may have, before fewer latents are moved.
 const VALUES: usize = 1 << 28;
+/// The least sensitivity, of the largest.
+const LEAST: f64 = 1e-9;
 /// Values of a batch.
 const BATCH_VALUES: usize = 1 << 22;
 
@@ -51,19 +53,25 @@ pub(crate) fn sensitivities(
             let by = shifts(layer, &group, count);
             let mut ends = Vec::with_capacity(2);
             for side in [1.0, -1.0] {
-                by.iter().for_each(|&(place, delta)| moved[index][place] = still[place] + side * delta);
+                for &(place, delta) in &by {
+                    moved[index][place] = still[place] + side * delta;
+                }
                 ends.push(decoder.run_items(&slices(&moved), count, batch)?);
             }
-            by.iter().for_each(|&(place, _)| moved[index][place] = still[place]);
+            moved[index].copy_from_slice(still);
             let squares = squares(&ends[0], &ends[1], &weights);
             let run = layer.len / layer.runs;
             let change: f64 =
                 group.iter().map(|&(_, delta)| (count * run) as f64 * (2.0 * delta).powi(2)).sum();
-            // A value that the decoder ignores would get an infinite step.
-            group.iter().for_each(|&(number, _)| of_layer[number] = (squares / change).max(1e-9));
+            for (number, _) in group {
+                of_layer[number] = squares / change;
+            }
         }
         found.push(of_layer);
     }
+    let largest = found.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
+    // A value that the decoder ignores would get an infinite step.
+    found.iter_mut().flatten().for_each(|sensitivity| *sensitivity = sensitivity.max(LEAST * largest));
     Ok(found)
 }
 
@@ -163,11 +171,11 @@ mod tests {
             let mut graph = GraphBuilder::new("decoder");
             let a = graph.input("a", &[batch.clone(), 2.into()]);
             let b = graph.input("b", &[batch.clone(), 2.into(), 2.into(), 1.into()]);
-            let w = diagonal(&mut graph, "w", &[1.0, 3.0]);
-            let v = diagonal(&mut graph, "v", &[1.0, 2.0, 0.5, 0.5]);
-            let a = graph.node("MatMul", &[&a, &w], "aw", &[]);
+            let of_a = diagonal(&mut graph, "w", &[1.0, 3.0]);
+            let of_b = diagonal(&mut graph, "v", &[1.0, 2.0, 0.5, 0.5]);
+            let a = graph.node("MatMul", &[&a, &of_a], "aw", &[]);
             let flat = graph.flatten(&b, "flat");
-            let b = graph.node("MatMul", &[&flat, &v], "bv", &[]);
+            let b = graph.node("MatMul", &[&flat, &of_b], "bv", &[]);
             let y = graph.concat(&[&a, &b], 1, "y");
             graph.output(&y, &[batch, 6.into()]);
             let layers = [latents(30, 2, 2), latents(30, 4, 2)];

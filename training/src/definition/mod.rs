@@ -4,7 +4,7 @@
 //! preset's name or path ─► TOML ─► Definition ─check─► Blueprint (every shape known) ─► net, describe, train
 //! ```
 //! A definition that breaks a rule is refused with the file, the place in it, what is wrong and how to put it right;
-//! nothing that a file says is allocated before it is within the limits of [`check`].
+//! nothing that a file says is allocated before it is within the limits of `check.rs`.
 
 mod blueprint;
 mod check;

@@ -15,7 +15,7 @@ use std::{
 
 use cloud_decoder::{Decoder, Format, MAX_OUTPUTS, Registry, Request, Runtime, Value, Wanted};
 use edge_encoder::{Encoder, source::Input};
-use lopside_bundle::{Bundle, Cost, Digest, Draft, HeadKind, Part};
+use lopside_bundle::{Bundle, Cost, Digest, Draft, DraftHead, HeadKind, Part};
 use lopside_latent::{IdOnWire, Limits};
 use lopside_onnx::{OnnxError, decode, encode, proto::ModelProto};
 use serde::Serialize;
@@ -29,10 +29,11 @@ use super::{
     tensor::Named,
 };
 use crate::{
-    LayerLatents, TrainingError,
+    Calibration, LayerLatents, TrainingError,
     bundle::stamped,
     calibrate::{calibrate, calibrate_bits, runs, sensitivities},
     cli::BundleOfOwn,
+    engines::OrtModel,
     error::io,
     steps::DRAFT_CARD,
 };
@@ -115,96 +116,146 @@ pub(super) fn make(
     out: &Path,
     runtime: &Runtime,
 ) -> Result<Made, TrainingError> {
-    let Some(inputs) = &args.calibrate else { return Err(refused("--calibrate", "no inputs are given")) };
-    let latents: Vec<Named> = source
-        .halves
-        .verification
-        .latents
-        .iter()
-        .map(|latent| Named::new(&latent.tensor, &latent.dims))
-        .collect::<Result<_, _>>()?;
-    let each = source.input.values() + latents.iter().map(Named::values).sum::<usize>();
-    let normalise = Normalise { mean: args.mean.clone(), std: args.std.clone() };
-    let given = Given::read(inputs, &source.input, &normalise, (MAX_VALUES / each).max(2))?;
-    let count = given.inputs.len();
-
-    let samples = given.samples();
-    let encoder = encoder(source, &latents, two(&samples, count), runtime)?;
-    let all = run(&mut encoder.open(runtime)?, &[&samples], count)?;
-    let first: Vec<Vec<f32>> = all.iter().map(|values| two(values, count)).collect();
     let wish = Wish { reconstruct: args.reconstruct, labels: labels(args.labels.as_deref())? };
-    let (decoder, outputs, left_out) = decoder(source, &latents, &first, &wish, runtime)?;
-
-    let rows = Rows::new(count);
-    let part = |rows: &[usize]| -> Vec<LayerLatents> {
-        latents.iter().zip(&all).map(|(latent, values)| layer(latent, values, rows)).collect()
-    };
-    let (calibrated, tested) = (part(&rows.calibrated), part(&rows.tested));
-    let mut session = decoder.open(runtime)?;
-    let sensitivities = sensitivities(&mut session, &calibrated)?;
-    let slices: Vec<&[f32]> = tested.iter().map(|layer| layer.values.as_slice()).collect();
-    let expected = run(&mut session, &slices, rows.tested.len())?;
-    let cost = |cost: &Result<lopside_onnx::Cost, OnnxError>| {
-        let cost = cost.clone()?;
-        Ok::<_, TrainingError>(Cost { parameters: cost.parameters, macs: cost.macs })
-    };
-    let heads = heads::heads(&outputs, &latents, &given.spec, &wish, cost(&source.halves.decoder_cost)?)?;
+    let parts = Parts::new(source, args, &wish, runtime)?;
+    let heads = heads::heads(
+        &parts.outputs,
+        &parts.latents,
+        &parts.given.spec,
+        &wish,
+        cost(&source.halves.decoder_cost)?,
+    )?;
     let classes = heads.iter().map(|head| matches!(head.kind, HeadKind::Classify { .. })).collect();
-    let mut bench = Bench {
-        decoder: session,
-        latents: &latents,
-        outputs: &outputs,
-        layers: &tested,
-        count: rows.tested.len(),
-        expected,
-        classes,
-    };
-    let sweep = SWEEP
-        .iter()
-        .map(|&bits| bench.point(bits, &calibrate_bits(&calibrated, &sensitivities, bits)?))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut session = parts.decoder.open(runtime)?;
+    let sensitivities = sensitivities(&mut session, &parts.calibrated)?;
+    let mut bench = parts.bench(session, classes)?;
+    let mut sweep = Vec::with_capacity(SWEEP.len());
+    for bits in SWEEP {
+        sweep.push(bench.point(bits, &calibrate_bits(&parts.calibrated, &sensitivities, bits)?)?);
+    }
     let calibration = match args.frame_bytes {
-        Some(bytes) => calibrate(&calibrated, &sensitivities, bytes)?,
-        None => calibrate_bits(&calibrated, &sensitivities, args.bits.unwrap_or(DEFAULT_BITS))?,
+        Some(bytes) => calibrate(&parts.calibrated, &sensitivities, bytes)?,
+        None => calibrate_bits(&parts.calibrated, &sensitivities, args.bits.unwrap_or(DEFAULT_BITS))?,
     };
-    let mut draft = Draft {
-        name: args.name.as_deref().map_or_else(|| name(source.path), str::to_owned),
-        description: format!("{} cut at {}", file_name(source.path), source.at.join(", ")),
-        input: given.spec.clone(),
-        encoder: encode(&encoder.model),
-        input_tensor: source.input.spec(),
-        encoder_cost: cost(&source.halves.encoder_cost)?,
-        latent: measure::specs(&latents, &calibration),
-        tables: calibration.tables.clone(),
-        heads,
-    };
-    let latent_space = draft.latent_space().to_string();
-    let model = stamped(&encode(&decoder.model), &latent_space)?;
-    draft.heads.iter_mut().for_each(|head| head.model.clone_from(&model));
+    let draft = parts.draft(source, args, heads, &calibration)?;
     draft.write(out, DRAFT_CARD)?;
-    let tests: Vec<&Input> = rows.tested.iter().map(|&row| &given.inputs[row]).collect();
-    let chosen = through_frames(out, &bench, &tests, runtime)?;
-    let made = Made {
-        name: draft.name.clone(),
-        latent_space,
-        model: file_name(source.path),
-        sha256: Digest::of(&fs::read(source.path).map_err(io(source.path))?),
-        calibration_inputs: rows.calibrated.len(),
-        test_inputs: rows.tested.len(),
-        held_out: rows.held_out,
-        one_by_one: decoder.one_by_one,
-        left_out,
-        layers: latents.iter().zip(&calibrated).map(|(latent, layer)| Range::of(latent, layer)).collect(),
-        heads: draft.heads.iter().map(HeadReport::of).collect(),
-        sweep,
-        chosen,
-    };
+    let chosen = through_frames(out, &bench, &parts.tests(), runtime)?;
+    let made = parts.made(source, &draft, sweep, chosen)?;
     draft.write(out, &card::write(&made, source))?;
     Ok(made)
 }
 
+fn cost(cost: &Result<lopside_onnx::Cost, OnnxError>) -> Result<Cost, TrainingError> {
+    let cost = cost.clone()?;
+    Ok(Cost { parameters: cost.parameters, macs: cost.macs })
+}
+
+/// Halves that run, and the latents of the inputs.
+struct Parts {
+    given: Given,
+    rows: Rows,
+    encoder: Fixed,
+    decoder: Fixed,
+    latents: Vec<Named>,
+    outputs: Vec<Named>,
+    /// Outputs that are no 32-bit floats.
+    left_out: Vec<String>,
+    calibrated: Vec<LayerLatents>,
+    tested: Vec<LayerLatents>,
+}
+
+impl Parts {
+    fn new(
+        source: &Source<'_>,
+        args: &BundleOfOwn,
+        wish: &Wish,
+        runtime: &Runtime,
+    ) -> Result<Self, TrainingError> {
+        let Some(inputs) = &args.calibrate else { return Err(refused("--calibrate", "no inputs are given")) };
+        let cut = &source.halves.verification.latents;
+        let latents: Vec<Named> =
+            cut.iter().map(|latent| Named::new(&latent.tensor, &latent.dims)).collect::<Result<_, _>>()?;
+        let each = source.input.values() + latents.iter().map(Named::values).sum::<usize>();
+        let normalise = Normalise { mean: args.mean.clone(), std: args.std.clone() };
+        let given = Given::read(inputs, &source.input, &normalise, (MAX_VALUES / each).max(2))?;
+        let (count, samples) = (given.inputs.len(), given.samples());
+        let encoder = encoder(source, &latents, two(&samples, count), runtime)?;
+        let all = run(&mut encoder.open(runtime)?, &[&samples], count)?;
+        let first: Vec<Vec<f32>> = all.iter().map(|values| two(values, count)).collect();
+        let (decoder, outputs, left_out) = decoder(source, &latents, &first, wish, runtime)?;
+        let rows = Rows::new(count);
+        let part = |rows: &[usize]| {
+            let pairs = latents.iter().zip(&all);
+            pairs.map(|(latent, values)| layer(latent, values, rows)).collect::<Vec<_>>()
+        };
+        let (calibrated, tested) = (part(&rows.calibrated), part(&rows.tested));
+        Ok(Self { given, rows, encoder, decoder, latents, outputs, left_out, calibrated, tested })
+    }
+
+    fn bench(&self, mut decoder: OrtModel, classes: Vec<bool>) -> Result<Bench<'_>, TrainingError> {
+        let slices: Vec<&[f32]> = self.tested.iter().map(|layer| layer.values.as_slice()).collect();
+        let count = self.rows.tested.len();
+        let expected = run(&mut decoder, &slices, count)?;
+        let Self { latents, outputs, tested: layers, .. } = self;
+        Ok(Bench { decoder, latents, outputs, layers, count, expected, classes })
+    }
+
+    fn tests(&self) -> Vec<&Input> {
+        self.rows.tested.iter().map(|&row| &self.given.inputs[row]).collect()
+    }
+
+    /// The bundle; its heads carry the name of the latent space.
+    fn draft(
+        &self,
+        source: &Source<'_>,
+        args: &BundleOfOwn,
+        heads: Vec<DraftHead>,
+        calibration: &Calibration,
+    ) -> Result<Draft, TrainingError> {
+        let mut draft = Draft {
+            name: args.name.as_deref().map_or_else(|| name(source.path), str::to_owned),
+            description: format!("{} cut at {}", file_name(source.path), source.at.join(", ")),
+            input: self.given.spec.clone(),
+            encoder: encode(&self.encoder.model),
+            input_tensor: source.input.spec(),
+            encoder_cost: cost(&source.halves.encoder_cost)?,
+            latent: measure::specs(&self.latents, calibration),
+            tables: calibration.tables.clone(),
+            heads,
+        };
+        let model = stamped(&encode(&self.decoder.model), &draft.latent_space().to_string())?;
+        draft.heads.iter_mut().for_each(|head| head.model.clone_from(&model));
+        Ok(draft)
+    }
+
+    fn made(
+        &self,
+        source: &Source<'_>,
+        draft: &Draft,
+        sweep: Vec<Point>,
+        chosen: Chosen,
+    ) -> Result<Made, TrainingError> {
+        let ranges = self.latents.iter().zip(&self.calibrated);
+        Ok(Made {
+            name: draft.name.clone(),
+            latent_space: draft.latent_space().to_string(),
+            model: file_name(source.path),
+            sha256: Digest::of(&fs::read(source.path).map_err(io(source.path))?),
+            calibration_inputs: self.rows.calibrated.len(),
+            test_inputs: self.rows.tested.len(),
+            held_out: self.rows.held_out,
+            one_by_one: self.decoder.one_by_one.clone(),
+            left_out: self.left_out.clone(),
+            layers: ranges.map(|(latent, layer)| Range::of(latent, layer)).collect(),
+            heads: draft.heads.iter().map(HeadReport::of).collect(),
+            sweep,
+            chosen,
+        })
+    }
+}
+
 impl HeadReport {
-    fn of(head: &lopside_bundle::DraftHead) -> Self {
+    fn of(head: &DraftHead) -> Self {
         let kind = match head.kind {
             HeadKind::Reconstruct(_) => "reconstruct",
             HeadKind::Classify { .. } => "classify",
@@ -278,7 +329,7 @@ fn decoder(
         let dims = source.halves.verification.outputs.iter().find(|output| output.tensor == name);
         let mut output = Named::new(&name, dims.map_or(&[][..], |output| &output.dims))?;
         let classes = wish.labels.as_ref().is_some_and(|labels| output.dims == [labels.len() as u32]);
-        if let (true, Some(logits)) = (classes, heads::to_logits(&mut model, &name)) {
+        if classes && let Some(logits) = heads::to_logits(&mut model, &name) {
             output.name = logits;
         }
         outputs.push(output);
@@ -296,8 +347,7 @@ fn decoder(
 /// Takes outputs that are no 32-bit floats out of a model; their names.
 fn leave_out(model: &mut ModelProto) -> Vec<String> {
     let Some(graph) = model.graph.as_mut() else { return Vec::new() };
-    let (kept, left): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut graph.output).into_iter().partition(|output| is_float(output));
+    let (kept, left): (Vec<_>, Vec<_>) = std::mem::take(&mut graph.output).into_iter().partition(is_float);
     graph.output = kept;
     left.iter().map(|output| output.name().to_owned()).collect()
 }

@@ -85,20 +85,19 @@ fn left_out(made: &Made) -> String {
 impl Made {
     /// For people; `out` is the bundle's folder.
     pub(super) fn text(&self, out: &Path) -> String {
-        let mut text = self.figures();
-        if let Some(why) = &self.one_by_one {
-            text += &format!("\nNote: {}.\n", one_by_one(why));
-        }
+        let note = |why: &String| format!("\nNote: {}.\n", one_by_one(why));
         let heads: Vec<String> =
             self.heads.iter().map(|head| format!("{} ({})", head.name, head.kind)).collect();
-        text + &left_out(self)
-            + &format!(
-                "\nlatent space {}, heads: {}\nbundle {} in {}\n",
-                self.latent_space,
-                heads.join(", "),
-                self.name,
-                out.display()
-            )
+        format!(
+            "{}{}{}\nlatent space {}, heads: {}\nbundle {} in {}\n",
+            self.figures(),
+            self.one_by_one.as_ref().map_or(String::new(), note),
+            left_out(self),
+            self.latent_space,
+            heads.join(", "),
+            self.name,
+            out.display()
+        )
     }
 
     /// The sweep and the bundle's own point.

@@ -33,7 +33,9 @@ impl Fixed {
         // What the exporter knew of the tensors between was for its own shapes.
         model.graph.iter_mut().for_each(|graph| graph.value_info.clear());
         let mut declare = |batch: &Dim| {
-            ends.iter().for_each(|end| set_dims(&mut model, &end.name, &end.declared(batch.clone())));
+            for end in ends {
+                set_dims(&mut model, &end.name, &end.declared(batch.clone()));
+            }
             encode(&model)
         };
         let (open, single) = (declare(&Dim::from("n")), declare(&Dim::from(1)));

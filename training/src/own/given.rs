@@ -113,7 +113,11 @@ fn picture(path: &Path, tensor: &Named, normalise: &Normalise) -> Result<Picture
     let (mean, std) = (each("mean", &normalise.mean)?, each("std", &normalise.std)?);
     let at = |sample: f32| mean.iter().zip(&std).map(|(mean, std)| (sample - mean) / std).collect::<Vec<_>>();
     let (low, high) = (at(0.0), at(1.0));
-    if low.iter().zip(&high).any(|(low, high)| !low.is_finite() || !high.is_finite() || low == high) {
+    if low
+        .iter()
+        .zip(&high)
+        .any(|(low, high)| !(low.is_finite() && high.is_finite() && (high - low).abs() > 0.0))
+    {
         return Err(refused(path, "--std must be numbers other than 0, --mean finite".to_owned()));
     }
     Ok(PictureSpec { width, height, channels, low, high })

@@ -109,18 +109,17 @@ impl Bench<'_> {
 
     /// How far outputs are from the expected ones.
     pub(super) fn errors(&self, found: &[Vec<f32>]) -> Vec<OutputError> {
-        let pairs = self.outputs.iter().zip(&self.expected).zip(found).zip(&self.classes);
-        let error = |(((output, expected), found), classes): (((&Named, &Vec<f32>), &Vec<f32>), &bool)| {
-            let each = output.values();
-            let same =
-                expected.chunks(each).zip(found.chunks(each)).filter(|(a, b)| largest(a) == largest(b));
+        let error = |(number, found): (usize, &Vec<f32>)| {
+            let (output, expected) = (&self.outputs[number], &self.expected[number]);
+            let items = expected.chunks(output.values()).zip(found.chunks(output.values()));
+            let same = items.filter(|(a, b)| largest(a) == largest(b)).count();
             OutputError {
                 output: output.name.clone(),
                 relative_rms: relative_rms(expected, found),
-                top1_agreement: classes.then(|| same.count() as f64 / self.count as f64),
+                top1_agreement: self.classes[number].then(|| same as f64 / self.count as f64),
             }
         };
-        pairs.map(error).collect()
+        found.iter().enumerate().map(error).collect()
     }
 }
 
