@@ -4,7 +4,7 @@ mod anomaly;
 mod reconstruction;
 mod through;
 
-use std::{path::Path, sync::Arc};
+use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use cloud_decoder::{Decoder, Registry, Runtime};
 use edge_encoder::Encoder;
@@ -114,14 +114,11 @@ impl Evaluation {
     pub fn table(&self) -> String {
         let mut text = self.reconstruction.table(self);
         if let Some(accuracy) = self.accuracy {
-            text += &format!(
-                "\nClasses: {:.2} % right, from frames of {:.1} bytes.\n",
-                100.0 * accuracy,
-                self.frame.mean
-            );
+            let (right, bytes) = (100.0 * accuracy, self.frame.mean);
+            let _ = writeln!(text, "\nClasses: {right:.2} % right, from frames of {bytes:.1} bytes.");
         }
         if let Some(anomaly) = &self.anomaly {
-            text += &format!("\n{}", anomaly.table());
+            let _ = write!(text, "\n{}", anomaly.table());
         }
         text
     }
