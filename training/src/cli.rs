@@ -50,7 +50,10 @@ Examples:
   training split model.onnx --bind n=1 --bind h=48 --json
   training split model.onnx --bind x=1,3,160,160 --budget-mac 10000000 --out halves
   training split model.onnx --bind x=1,3,160,160 --max-bytes 100000 --out halves
-  training split model.onnx --bind x=1,3,160,160 --at base --at enhancement --out halves";
+  training split model.onnx --bind x=1,3,160,160 --at base --at enhancement --out halves
+  training split model.onnx --budget-mac 10000000 --calibrate pictures --mean 0.5 --std 0.5 --reconstruct --out bundle
+  training split model.onnx --at base --at fine --calibrate inputs.npz --frame-bytes 200 --name mine --out bundle
+  training split model.onnx --max-bytes 100000 --calibrate pictures --bits 3 --labels classes.txt --out bundle";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]

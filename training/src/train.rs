@@ -56,7 +56,8 @@ struct Trainer {
 /// Trains a model of pictures. With `resume`, goes on from what `run` holds; the options must be the same.
 ///
 /// # Errors
-/// As [`learn`], and [`TrainingError::TooFewOfClass`] for labels that the data has not.
+/// [`TrainingError`] when there is nothing to resume, the options differ, a file cannot be written, or the data has fewer
+/// labels than the definition wants.
 pub fn train(
     blueprint: &Blueprint,
     data: &Dataset,

@@ -7,16 +7,11 @@
 //! Of 8 inputs or more every fourth is kept for testing: gains and tables do not see it, and all errors and sizes are
 //! measured on these alone.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs, path::Path};
 
-use cloud_decoder::{Decoder, Format, MAX_OUTPUTS, Registry, Request, Runtime, Value, Wanted};
-use edge_encoder::{Encoder, source::Input};
-use lopside_bundle::{Bundle, Cost, Digest, Draft, DraftHead, HeadKind, Part};
-use lopside_latent::{IdOnWire, Limits};
+use cloud_decoder::Runtime;
+use edge_encoder::source::Input;
+use lopside_bundle::{Cost, Digest, Draft, DraftHead, HeadKind};
 use lopside_onnx::{OnnxError, decode, encode, proto::ModelProto};
 use serde::Serialize;
 
@@ -25,8 +20,9 @@ use super::{
     fixed::Fixed,
     given::{Given, Normalise},
     heads::{self, Wish},
-    measure::{self, Bench, OutputError, Point, Range, run},
+    measure::{self, Bench, Point, Range, run},
     tensor::Named,
+    through::{Chosen, through_frames},
 };
 use crate::{
     Calibration, LayerLatents, TrainingError,
@@ -48,8 +44,6 @@ const MAX_VALUES: usize = 1 << 27;
 const ENOUGH: usize = 8;
 /// One input of so many is kept for testing.
 const TESTED: usize = 4;
-/// Frames of a request.
-const REQUEST: usize = 16;
 
 /// What a bundle was made of and how it does.
 #[derive(Debug, Serialize)]
@@ -85,16 +79,6 @@ pub(super) struct HeadReport {
     pub(super) kind: &'static str,
     pub(super) output: String,
     pub(super) shape: Vec<u32>,
-}
-
-/// Real frames and answers.
-#[derive(Debug, Serialize)]
-pub(super) struct Chosen {
-    /// Bytes of a frame.
-    pub(super) mean_frame_bytes: f64,
-    pub(super) smallest_frame_bytes: usize,
-    pub(super) largest_frame_bytes: usize,
-    pub(super) outputs: Vec<OutputError>,
 }
 
 /// A model from elsewhere on its way to a bundle.
@@ -365,51 +349,6 @@ fn labels(path: Option<&Path>) -> Result<Option<Vec<String>>, TrainingError> {
     let Some(path) = path else { return Ok(None) };
     let text = fs::read_to_string(path).map_err(io(path))?;
     Ok(Some(text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()))
-}
-
-/// Frames of the test inputs by the edge's encoder, and what the cloud's decoder answers.
-fn through_frames(
-    folder: &Path,
-    bench: &Bench<'_>,
-    tests: &[&Input],
-    runtime: &Runtime,
-) -> Result<Chosen, TrainingError> {
-    let bundle = Bundle::load(folder, Part::Whole)?;
-    let encoder = Encoder::new(&bundle)?;
-    let registry = Registry::load(&[PathBuf::from(folder)], runtime, 1)?;
-    let decoder = Decoder::new(Arc::new(registry), Limits::default());
-    let tokio = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|source| TrainingError::Io { path: "tokio".into(), source })?;
-    let wanted: Vec<Wanted> = bundle
-        .manifest
-        .heads
-        .iter()
-        .map(|head| Wanted { head: head.name.clone(), format: Format::Tensor })
-        .collect();
-    let mut sizes = Vec::new();
-    let mut found = vec![Vec::new(); wanted.len()];
-    for tests in tests.chunks(REQUEST) {
-        let frame = |input: &&Input| Ok(encoder.encode_input(input, None, IdOnWire::Present)?.frame);
-        let frames: Vec<Vec<u8>> = tests.iter().map(frame).collect::<Result<_, TrainingError>>()?;
-        sizes.extend(frames.iter().map(Vec::len));
-        for (part, wanted) in wanted.chunks(MAX_OUTPUTS).enumerate() {
-            let request = Request { wanted, ..Request::new(&frames) };
-            for answers in tokio.block_on(decoder.decode(request))? {
-                for (number, answer) in answers.into_iter().enumerate() {
-                    if let Value::Tensor { values, .. } = answer.value {
-                        found[part * MAX_OUTPUTS + number].extend(values);
-                    }
-                }
-            }
-        }
-    }
-    Ok(Chosen {
-        mean_frame_bytes: sizes.iter().sum::<usize>() as f64 / sizes.len().max(1) as f64,
-        smallest_frame_bytes: sizes.iter().copied().min().unwrap_or(0),
-        largest_frame_bytes: sizes.iter().copied().max().unwrap_or(0),
-        outputs: bench.errors(&found),
-    })
 }
 
 fn file_name(path: &Path) -> String {

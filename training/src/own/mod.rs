@@ -18,6 +18,7 @@ mod load;
 mod measure;
 mod report;
 mod tensor;
+mod through;
 mod verify;
 
 use std::{fs, path::Path};
