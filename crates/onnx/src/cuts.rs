@@ -26,7 +26,7 @@ const LISTED: usize = 10;
 pub struct HalfCost {
     /// Elements of the stored float tensors that the half uses; what both halves use counts in both.
     pub parameters: u64,
-    /// Multiply-accumulates of one run, as [`cost`](crate::cost) counts them, or what hinders the count.
+    /// Multiply-accumulates of one run, as [`cost`](fn@crate::cost) counts them, or what hinders the count.
     pub macs: Result<u64, OnnxError>,
 }
 

@@ -5,8 +5,9 @@
 //!                                                                             └─cost──► parameters, MACs
 //! ```
 //!
-//! A model from elsewhere: [`internalise`] brings its external data in, [`inputs`] says what it reads, [`cuts`] where
-//! it can be cut and what the halves cost, [`pick`] which cut is best, and [`split_at`] cuts.
+//! A model from elsewhere: [`internalise`] brings its external data in, [`inputs`](fn@inputs) says what it reads,
+//! [`cuts`](fn@cuts) where it can be cut and what the halves cost, [`pick`](fn@pick) which cut is best, and
+//! [`split_at`] cuts.
 //!
 //! [`proto`] holds every message of the format, so a model that is decoded and encoded again loses nothing. The
 //! functions here take models from anywhere: they return an [`OnnxError`] for what they cannot handle and never
