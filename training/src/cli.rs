@@ -84,8 +84,8 @@ pub enum Command {
 /// Options of `describe`.
 #[derive(Debug, Clone, Args)]
 pub struct DescribeArgs {
-    /// A preset (fashion-dense, fashion-conv, fashion-sr, fashion-skip, fashion-vae, fashion-multitask, series-gru) or
-    /// the path of a definition (.toml)
+    /// A preset (fashion-dense, fashion-conv, fashion-sr, fashion-skip, fashion-vae, fashion-multitask, fashion-semi,
+    /// fashion-anomaly, digits-anomaly, shuttle, series-gru) or the path of a definition (.toml)
     #[arg(value_name = "MODEL")]
     pub model: String,
     /// Print JSON instead of the tables
@@ -255,7 +255,8 @@ pub struct TrainArgs {
     #[allow(missing_docs)]
     pub photo: PhotoArgs,
     /// What to train: a preset (fashion-dense, fashion-conv, fashion-sr, fashion-skip, fashion-vae,
-    /// fashion-multitask, series-gru, photo) or the path of a definition (.toml)
+    /// fashion-multitask, fashion-semi, fashion-anomaly, digits-anomaly, shuttle, series-gru, photo) or the path of a
+    /// definition (.toml)
     #[arg(long, default_value = "fashion-dense", value_name = "MODEL")]
     pub preset: String,
     /// How many samples keep their label, drawn evenly from the classes [default: the definition's]
