@@ -1,3 +1,5 @@
+use std::path::{Path, PathBuf};
+
 /// Why a bench could not be run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
@@ -30,4 +32,51 @@ pub(crate) enum BenchError {
     /// The figures could not be printed.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    /// The rows of the theory could not be read.
+    #[error("{path}: {reason}", path = path.display())]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A row that is not there was asked for.
+    #[error("there is no row {id:?}; training/theory/rows.toml has them")]
+    NoRow {
+        /// Its name.
+        id: String,
+    },
+    /// A row's model has no definition.
+    #[error("row {row}: {model} is no preset with a definition and no file")]
+    NoModel {
+        /// The row.
+        row: String,
+        /// What it names.
+        model: String,
+    },
+    /// The table has no place to go.
+    #[error("{path} has no lines <!-- theory --> and <!-- /theory -->")]
+    NoMarks {
+        /// The file.
+        path: &'static str,
+    },
+    /// The options of a row's command were refused.
+    #[error(transparent)]
+    Options(#[from] clap::Error),
+    /// A training failed.
+    #[error(transparent)]
+    Training(#[from] training::TrainingError),
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// For `map_err`: an error at this path.
+pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> BenchError + '_ {
+    move |source| BenchError::Io { path: path.to_owned(), source }
 }

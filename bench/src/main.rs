@@ -1,4 +1,5 @@
-//! Speed, as ratios to named peers in the same run. `cargo xtask bench` builds and starts it.
+//! Speed, as ratios to named peers in the same run, and the figures of every line of the theory. `cargo xtask bench`
+//! builds and starts it.
 
 mod coder;
 mod error;
@@ -6,18 +7,22 @@ mod gemm;
 mod input;
 mod photo;
 mod table;
+mod theory;
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
 use error::BenchError;
+use theory::TheoryOptions;
 
-/// Speed, as ratios to named peers in the same run.
+/// Speed, as ratios to named peers in the same run, and figures beside their baselines.
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   cargo xtask bench photo
-  cargo xtask bench coder --picture photograph.png --runs 9 --json")]
+  cargo xtask bench coder --picture photograph.png --runs 9 --json
+  cargo xtask bench theory
+  cargo xtask bench theory --rows shuttle,ecg --again")]
 struct Cli {
     #[command(subcommand)]
     bench: Bench,
@@ -29,6 +34,8 @@ enum Bench {
     Photo(Options),
     /// The entropy coder alone: nanoseconds a pixel and symbols a second, both ways
     Coder(Options),
+    /// Train and measure every line of the theory: figures and log to training/theory, the table to training/README.md
+    Theory(TheoryOptions),
 }
 
 /// What is measured, and how often.
@@ -52,6 +59,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().bench {
         Bench::Photo(options) => photo::run(&options),
         Bench::Coder(options) => coder::run(&options),
+        Bench::Theory(options) => theory::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lopside_bundle::{
-    HeadKind, HeadSpec, LatentSpec,
+    HeadKind, HeadSpec, InputSpec, LatentSpec, Manifest, PartSpec, PictureSpec, SeriesSpec,
     picture::{LayerSpec, PictureHeadSpec},
 };
 use lopside_proto::v1::{self, decoder_service_server::DecoderService};
@@ -118,6 +118,7 @@ fn bundle_of(served: &Served) -> v1::Bundle {
             latent_shape: service.space.shape().dims().to_vec(),
             heads: service.heads().map(head_of).collect(),
             layers: service.manifest.latent.iter().map(latent_of).collect(),
+            input: Some(input_spec_of(&service.manifest)),
         },
         Served::Picture(service) => v1::Bundle {
             name: service.manifest.name.clone(),
@@ -126,8 +127,30 @@ fn bundle_of(served: &Served) -> v1::Bundle {
             latent_shape: Vec::new(),
             heads: service.heads().map(picture_head_of).collect(),
             layers: service.manifest.layers.iter().map(layer_of).collect(),
+            input: None,
         },
     }
+}
+
+fn input_spec_of(manifest: &Manifest) -> v1::InputSpec {
+    use v1::input_spec::Kind;
+    let kind = match &manifest.input {
+        InputSpec::Picture(PictureSpec { width, height, channels, .. }) => {
+            Kind::Picture(v1::PictureSpec { width: *width, height: *height, channels: channels.count() })
+        }
+        InputSpec::Series(SeriesSpec { length, stride, channels, .. }) => {
+            Kind::Series(v1::SeriesSpec { length: *length, stride: *stride, channels: channels.clone() })
+        }
+        InputSpec::Tensor {} => {
+            let shape = manifest.encoder.input.item_dims().unwrap_or_default();
+            Kind::Tensor(v1::TensorSpec { shape })
+        }
+    };
+    v1::InputSpec { kind: Some(kind) }
+}
+
+fn part_of(part: &PartSpec) -> v1::ScorePart {
+    v1::ScorePart { name: part.name.clone(), weight: part.weight, needs_input: part.source.needs_input() }
 }
 
 fn head_of(head: &HeadSpec) -> v1::Head {
@@ -139,6 +162,10 @@ fn head_of(head: &HeadSpec) -> v1::Head {
         HeadKind::Tensor {} => v1::HeadKind::Tensor,
     };
     let labels = if let HeadKind::Classify { labels } = &head.kind { labels.clone() } else { Vec::new() };
+    let (threshold, parts) = match &head.kind {
+        HeadKind::Score(spec) => (spec.threshold, spec.parts.iter().map(part_of).collect()),
+        _ => Default::default(),
+    };
     v1::Head {
         name: head.name.clone(),
         version: head.version,
@@ -147,6 +174,8 @@ fn head_of(head: &HeadSpec) -> v1::Head {
         labels,
         parameters: head.cost.parameters,
         macs: head.cost.macs,
+        threshold,
+        parts,
         ..v1::Head::default()
     }
 }

@@ -1,10 +1,12 @@
 //! Photographs in our frames, in JPEG and in WebP, at equal bytes.
 
 use image::DynamicImage;
-use lopside_quality::{Fitting, LabelledSheet, Peer as _, QualityError, Webp, fitting, jpeg_fitting, psnr};
+use lopside_quality::{
+    Fitting, LabelledSheet, Peer as _, QualityError, Webp, fitting, grouped, jpeg_fitting, psnr,
+};
 use serde::Serialize;
 
-use crate::{Result, sent::Sent, table::grouped};
+use crate::{Result, sent::Sent};
 
 /// One photograph in one file.
 #[derive(Debug, Clone, Serialize)]
@@ -69,7 +71,7 @@ impl Comparison {
             bits_per_pixel: 8.0 * bytes as f64 / pixels,
             psnr_db,
         });
-        self.sheet.push(&format!("{codec}: {} B, {psnr_db:.2} dB", grouped(bytes)), picture)
+        self.sheet.push(&format!("{codec}: {} B, {psnr_db:.2} dB", grouped(bytes as u64)), picture)
     }
 }
 

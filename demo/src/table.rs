@@ -1,6 +1,6 @@
 //! The figures as a table for people or as lines of JSON for programs.
 
-use std::fmt::Write as _;
+use lopside_quality::grouped;
 
 use crate::{Result, comparison::Row};
 
@@ -22,26 +22,13 @@ pub(crate) fn text(rows: &[Row]) -> String {
             last = &row.picture;
         }
         let [bpp, psnr] = [format!("{:.3}", row.bits_per_pixel), format!("{:.2}", row.psnr_db)];
-        text += &line(&row.picture, &row.codec, [&grouped(row.bytes), &bpp, &psnr]);
+        text += &line(&row.picture, &row.codec, [&grouped(row.bytes as u64), &bpp, &psnr]);
     }
     text + NOTE
 }
 
 fn line(picture: &str, codec: &str, [bytes, bpp, psnr]: [&str; 3]) -> String {
     format!("{picture:<12}  {codec:<14}  {bytes:>8}  {bpp:>6}  {psnr:>7}\n")
-}
-
-/// A number with a comma before every three digits.
-pub(crate) fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        let _ = write!(text, "{digit}");
-    }
-    text
 }
 
 #[cfg(test)]
@@ -82,10 +69,5 @@ mod tests {
             (lines.len(), &lines[1]["codec"], &lines[1]["bytes"]),
             (3, &"JPEG 4:2:0".into(), &9204.into())
         );
-    }
-
-    #[test]
-    fn digits_stand_in_threes() {
-        assert_eq!([7, 999, 1000, 1_234_567].map(grouped), ["7", "999", "1,000", "1,234,567"]);
     }
 }

@@ -1,21 +1,35 @@
-//! The loss curve as SVG.
+//! Loss and gradients over the epochs, as SVG.
 
 use std::path::Path;
 
-use plotters::prelude::{
-    BLACK, ChartBuilder, Color as _, IntoDrawingArea as _, LineSeries, RGBColor, SVGBackend, WHITE,
+use plotters::{
+    coord::Shift,
+    prelude::{
+        BLACK, ChartBuilder, Color as _, DrawingArea, IntoDrawingArea as _, IntoLogRange, LineSeries,
+        PathElement, RGBColor, SVGBackend, WHITE,
+    },
 };
 
 use crate::{EpochMetrics, TrainingError};
 
-const SIZE: (u32, u32) = (800, 480);
-const VALIDATION: RGBColor = RGBColor(200, 80, 40);
-const TRAINING: RGBColor = RGBColor(60, 110, 190);
+const SIZE: (u32, u32) = (800, 800);
+const ORANGE: RGBColor = RGBColor(200, 80, 40);
+const BLUE: RGBColor = RGBColor(60, 110, 190);
 
 /// A curve's name, colour and value.
 type Line = (&'static str, RGBColor, fn(&EpochMetrics) -> f64);
 
-/// Draws the training loss and the validation MSE over the epochs, on a logarithmic axis.
+const LOSS: [Line; 2] = [
+    ("training loss", BLUE, |epoch| epoch.train_loss),
+    ("validation MSE", ORANGE, |epoch| epoch.validation_mse),
+];
+const GRADIENTS: [Line; 2] = [
+    ("by the encoder's parameters", BLUE, |epoch| epoch.encoder_gradient),
+    ("by the decoder's parameters", ORANGE, |epoch| epoch.decoder_gradient),
+];
+
+/// Draws the training loss and the validation MSE over the epochs, and under them the norms of the loss's gradients,
+/// both on a logarithmic axis.
 ///
 /// # Errors
 /// [`TrainingError::Draw`] when the file cannot be written.
@@ -25,30 +39,39 @@ pub(crate) fn draw(history: &[EpochMetrics], path: &Path) -> Result<(), Training
 }
 
 fn render(history: &[EpochMetrics], path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let values = || history.iter().flat_map(|epoch| [epoch.train_loss, epoch.validation_mse]);
-    let low = values().fold(f64::INFINITY, f64::min).max(1e-9);
-    let high = values().fold(low, f64::max);
     let area = SVGBackend::new(path, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
-    let y = plotters::prelude::IntoLogRange::log_scale(low * 0.9..high * 1.1);
-    let mut chart = ChartBuilder::on(&area)
+    let (upper, lower) = area.split_vertically(SIZE.1 / 2);
+    chart(history, &upper, "loss", &LOSS)?;
+    chart(history, &lower, "norm of the gradient", &GRADIENTS)?;
+    area.present()?;
+    Ok(())
+}
+
+fn chart(
+    history: &[EpochMetrics],
+    area: &DrawingArea<SVGBackend<'_>, Shift>,
+    caption: &str,
+    lines: &[Line],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let values = || history.iter().flat_map(|epoch| lines.iter().map(|(_, _, value)| value(epoch)));
+    let low = values().fold(f64::INFINITY, f64::min).max(1e-9);
+    let high = values().fold(low, f64::max);
+    let y = IntoLogRange::log_scale(low * 0.9..high * 1.1);
+    let mut chart = ChartBuilder::on(area)
         .margin(16)
         .x_label_area_size(40)
         .y_label_area_size(70)
-        .caption("loss", ("sans-serif", 22))
+        .caption(caption, ("sans-serif", 22))
         .build_cartesian_2d(1.0..(history.len() as f64).max(2.0), y)?;
     chart.configure_mesh().x_desc("epoch").y_label_formatter(&|value| format!("{value:.4}")).draw()?;
-    let lines: [Line; 2] = [
-        ("training loss", TRAINING, |epoch| epoch.train_loss),
-        ("validation MSE", VALIDATION, |epoch| epoch.validation_mse),
-    ];
-    for (name, colour, value) in lines {
+    for &(name, colour, value) in lines {
         let points = history.iter().map(|epoch| (epoch.epoch as f64, value(epoch)));
-        chart.draw_series(LineSeries::new(points, colour.stroke_width(2)))?.label(name).legend(
-            move |(x, y)| plotters::prelude::PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2)),
-        );
+        chart
+            .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
+            .label(name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2)));
     }
     chart.configure_series_labels().border_style(BLACK).background_style(WHITE.mix(0.8)).draw()?;
-    area.present()?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, State},
 };
 use lopside_bundle::{
-    Dim, HeadKind, HeadSpec, InputSpec, LatentSpec,
+    Dim, HeadKind, HeadSpec, InputSpec, LatentSpec, PartSpec,
     picture::{LayerSpec, PictureHeadSpec},
 };
 use serde::Serialize;
@@ -64,7 +64,22 @@ struct HeadBody {
 #[serde(untagged)]
 enum KindBody {
     Vector(HeadKind),
+    Score { score: ScoreBody },
     Picture { picture: PictureBody },
+}
+
+/// A score without its quantiles, which are for the service alone.
+#[derive(Serialize)]
+struct ScoreBody {
+    threshold: f32,
+    parts: Vec<PartBody>,
+}
+
+#[derive(Serialize)]
+struct PartBody {
+    name: String,
+    weight: f32,
+    needs_input: bool,
 }
 
 #[derive(Serialize)]
@@ -117,11 +132,24 @@ impl From<&HeadSpec> for HeadBody {
         Self {
             name: head.name.clone(),
             version: head.version,
-            kind: KindBody::Vector(head.kind.clone()),
+            kind: KindBody::from(&head.kind),
             output_shape: head.output.shape.clone(),
             parameters: head.cost.parameters,
             cost: CostBody::Item { macs: head.cost.macs },
         }
+    }
+}
+
+impl From<&HeadKind> for KindBody {
+    fn from(kind: &HeadKind) -> Self {
+        let HeadKind::Score(spec) = kind else { return Self::Vector(kind.clone()) };
+        let part = |part: &PartSpec| PartBody {
+            name: part.name.clone(),
+            weight: part.weight,
+            needs_input: part.source.needs_input(),
+        };
+        let parts = spec.parts.iter().map(part).collect();
+        Self::Score { score: ScoreBody { threshold: spec.threshold, parts } }
     }
 }
 

@@ -34,6 +34,7 @@ mod glyphs;
 #[cfg(feature = "labels")]
 mod labelled;
 mod ms_ssim;
+mod number;
 mod pchip;
 mod peers;
 mod picture;
@@ -54,6 +55,7 @@ pub use error::QualityError;
 #[cfg(feature = "labels")]
 pub use labelled::LabelledSheet;
 pub use ms_ssim::{MS_SSIM_EXPONENTS, MS_SSIM_MIN_SIDE, ms_ssim, ms_ssim_db, ms_ssim_window};
+pub use number::grouped;
 #[cfg(feature = "peers")]
 pub use peers::{Avif, TurboJpeg};
 pub use peers::{

@@ -4,25 +4,8 @@
 
 use std::path::Path;
 
-use super::{
-    fetch::Output,
-    internal_bleeding::read,
-    registry::{Package, Registry},
-    series::Columns,
-};
+use super::{aeon::read, output::Output};
 use crate::TrainingError;
-
-pub(super) const PACKAGE: Package = Package {
-    registry: Registry::PyPi { platform: None },
-    name: "aeon",
-    version: "1.6.0",
-    file: "aeon-1.6.0-py3-none-any.whl",
-    sha256: "d05227086706f80111ac5fee8de4d5d3115bb3bcfd1c786c8629393055816409",
-    licence: "BSD-3-Clause",
-};
-
-/// How aeon names the columns.
-pub(super) const AEON: Columns = Columns { label: "is_anomaly", skipped: &["timestamp"] };
 
 const TRAIN: &str = "aeon/datasets/data/UnitTest/ecg-diff-count-3_TRAIN_NA.csv";
 const TEST: &str = "aeon/datasets/data/UnitTest/ecg-diff-count-3_TEST.csv";
@@ -31,6 +14,6 @@ const TEST: &str = "aeon/datasets/data/UnitTest/ecg-diff-count-3_TEST.csv";
 pub(super) fn convert(unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
     [("train.csv", TRAIN), ("test.csv", TEST)]
         .into_iter()
-        .map(|(name, file)| Ok(Output::csv(name, file, &read(unpacked, file, &AEON)?)))
+        .map(|(name, file)| Ok(Output::csv(name, file, &read(unpacked, file)?)))
         .collect()
 }

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 use lopside_bundle::Digest;
 
-use super::{Package, Series, ecg, internal_bleeding, mnist, shuttle};
+use super::{Package, aeon, ecg, internal_bleeding, mnist, output::Output, shuttle};
 use crate::{TrainingError, error::io, files::replace, photos::PROVENANCE};
 
 const HEADER: &str = "file,registry,package,version,licence,path,package_sha256,sha256";
@@ -25,23 +25,6 @@ pub enum Set {
     Ecg,
 }
 
-/// A file that is made of a package.
-#[derive(Debug)]
-pub(super) struct Output {
-    /// Its name.
-    pub name: String,
-    /// What it is made of: a path in the package.
-    pub path: &'static str,
-    /// What it holds.
-    pub bytes: Vec<u8>,
-}
-
-impl Output {
-    pub(super) fn csv(name: &str, path: &'static str, series: &Series) -> Self {
-        Self { name: name.to_owned(), path, bytes: series.to_csv().into_bytes() }
-    }
-}
-
 impl Set {
     /// The package it comes from.
     #[must_use]
@@ -49,8 +32,7 @@ impl Set {
         match self {
             Self::Mnist => mnist::PACKAGE,
             Self::Shuttle => shuttle::PACKAGE,
-            Self::InternalBleeding => internal_bleeding::PACKAGE,
-            Self::Ecg => ecg::PACKAGE,
+            Self::InternalBleeding | Self::Ecg => aeon::PACKAGE,
         }
     }
 
@@ -117,7 +99,7 @@ mod tests {
     fn every_file_has_its_origin() {
         let output = Output { name: "train.csv".into(), path: "a/b.csv", bytes: Vec::new() };
         assert_eq!(
-            row(&ecg::PACKAGE, &output),
+            row(&aeon::PACKAGE, &output),
             "train.csv,PyPI,aeon,1.6.0,BSD-3-Clause,a/b.csv,\
              d05227086706f80111ac5fee8de4d5d3115bb3bcfd1c786c8629393055816409,\
              e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n"

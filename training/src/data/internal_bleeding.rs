@@ -4,29 +4,21 @@
 //! The package's test file is the whole series, training part included; here the test part begins where training ends,
 //! which leaves 6,301 of its 7,501 points.
 
-use std::{fs::File, path::Path};
+use std::path::Path;
 
-use super::{Series, ecg::AEON, fetch::Output, series::Columns};
-use crate::{TrainingError, error::io};
-
-pub(super) use super::ecg::PACKAGE;
+use super::{aeon::read, output::Output};
+use crate::TrainingError;
 
 const TRAIN: &str = "aeon/datasets/data/KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16_TRAIN.csv";
 const TEST: &str = "aeon/datasets/data/KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16_TEST.csv";
 
 /// `train.csv` and `test.csv`.
 pub(super) fn convert(unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
-    let (train, whole) = (read(unpacked, TRAIN, &AEON)?, read(unpacked, TEST, &AEON)?);
+    let (train, whole) = (read(unpacked, TRAIN)?, read(unpacked, TEST)?);
     if !whole.values.starts_with(&train.values) {
         let reason = "it does not begin with the training part".to_owned();
         return Err(TrainingError::Data { path: unpacked.join(TEST), reason });
     }
     let rest: Vec<usize> = (train.len()..whole.len()).collect();
     Ok(vec![Output::csv("train.csv", TRAIN, &train), Output::csv("test.csv", TEST, &whole.select(&rest))])
-}
-
-/// One file of the package.
-pub(super) fn read(unpacked: &Path, file: &str, columns: &Columns) -> Result<Series, TrainingError> {
-    let path = unpacked.join(file);
-    Series::parse(File::open(&path).map_err(io(&path))?, &path, columns)
 }

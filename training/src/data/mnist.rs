@@ -10,9 +10,8 @@ use std::{fs, path::Path};
 use serde::Deserialize;
 
 use super::{
-    Dataset,
-    fetch::Output,
-    idx,
+    Dataset, idx,
+    output::Output,
     registry::{Package, Registry},
 };
 use crate::{TrainingError, error::io};

@@ -7,6 +7,7 @@
 //! Pictures lie on disk as IDX files, which `edge-encoder` reads as well; rows as CSV with a header, their label in a
 //! column named `anomaly`, 0 or 1. Beside them `provenance.csv` names the package, version, licence and digests.
 
+mod aeon;
 mod ecg;
 mod fashion;
 mod fetch;
@@ -15,6 +16,7 @@ mod internal_bleeding;
 mod labelled;
 mod mnist;
 mod one_class;
+mod output;
 mod pictures;
 mod registry;
 mod series;

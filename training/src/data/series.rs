@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let text = "timestamp,pressure,\"flow\",is_anomaly\n0,1.5,-2,0\n1,0.1,3e-5,1.0\n";
-        let series = parse(text, &super::super::ecg::AEON).unwrap();
+        let series = parse(text, &super::super::aeon::COLUMNS).unwrap();
         assert_eq!(series.channels, ["pressure", "flow"]);
         assert_eq!(series.row(1), [0.1, 3e-5]);
         assert_eq!(series.anomalies, [false, true]);

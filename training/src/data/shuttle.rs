@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 
 use super::{
     Series,
-    fetch::Output,
+    output::Output,
     registry::{Package, Registry},
     series::Columns,
 };

@@ -21,7 +21,7 @@ pub struct Objective {
 }
 
 /// What the classifier is sure of in a slightly changed sample, it should say of the same sample changed more (K. Sohn et
-/// al., "`FixMatch`", `NeurIPS` 2020, eq. 4). With this term labels are learnt from slightly changed samples as well.
+/// al., "`FixMatch`", `NeurIPS` 2020, eq. 4). With this term labels are learnt from changed samples as well.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Consistency {
@@ -33,6 +33,13 @@ pub struct Consistency {
     /// Whether a mirrored picture is the same picture.
     #[serde(default)]
     pub flip: bool,
+    /// By how many pixels at most a picture is moved, in each direction.
+    #[serde(default = "shift")]
+    pub shift: u8,
+}
+
+fn shift() -> u8 {
+    2
 }
 
 fn sure() -> f64 {
@@ -64,6 +71,9 @@ pub struct Contrastive {
     /// Whether a mirrored picture is the same picture.
     #[serde(default)]
     pub flip: bool,
+    /// By how many pixels at most a picture is moved, in each direction.
+    #[serde(default = "shift")]
+    pub shift: u8,
 }
 
 /// What counts as similar.

@@ -385,7 +385,7 @@ fn data_and_anomaly_are_for_models_that_have_them() {
     }
     let consistency = "consistency = { weight = 0.1, threshold = 2.0 }";
     let semi = include_str!("../../presets/fashion-semi.toml");
-    let own = "consistency = { weight = 0.1, threshold = 0.95, flip = true }";
+    let own = "consistency = { weight = 0.1, threshold = 0.95, shift = 1 }";
     assert!(semi.contains(own));
     let error = checked(&semi.replace(own, consistency)).unwrap_err().to_string();
     assert!(error.contains("objective.consistency.threshold: 2 is no probability"), "{error}");

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use lopside_quality::grouped;
+
 use super::{Description, Part, Row};
 
 /// Both halves as tables, then totals, what is sent and how asymmetric the model is.
@@ -35,7 +37,7 @@ fn part(title: &str, part: &Part) -> String {
     let mut rows = vec![[title, "output", "parameters", "MAC"].map(str::to_owned)];
     part.layers.iter().for_each(|row| push(&mut rows, row, 1));
     let total = format!("{} layers with weights, widest {}", part.depth, part.widest);
-    rows.push([total, String::new(), thousands(part.parameters), thousands(part.macs)]);
+    rows.push([total, String::new(), grouped(part.parameters), grouped(part.macs)]);
     let widths = [0, 1, 2, 3].map(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0));
     let [layer, output, parameters, macs] = widths;
     let line =
@@ -49,33 +51,10 @@ fn part(title: &str, part: &Part) -> String {
 
 fn push(rows: &mut Vec<[String; 4]>, row: &Row, depth: usize) {
     let layer = format!("{}{}", "  ".repeat(depth), row.layer);
-    rows.push([layer, dims(&row.output), thousands(row.parameters), thousands(row.macs)]);
+    rows.push([layer, dims(&row.output), grouped(row.parameters), grouped(row.macs)]);
     row.block.iter().for_each(|inner| push(rows, inner, depth + 1));
 }
 
 fn dims(dims: &[usize]) -> String {
     dims.iter().map(usize::to_string).collect::<Vec<_>>().join("×")
-}
-
-/// A number with a comma before every third digit from the end.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::thousands;
-
-    #[test]
-    fn thousands_are_set_apart() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
-    }
 }

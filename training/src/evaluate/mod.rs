@@ -1,6 +1,7 @@
 //! A bundle on samples it has never seen: real frames from the real encoder, decoded by the real heads.
 
 mod anomaly;
+mod layers;
 mod reconstruction;
 mod through;
 
@@ -14,6 +15,7 @@ use lopside_quality::ContactSheet;
 use serde::{Deserialize, Serialize};
 
 pub use anomaly::{AnomalyFigures, PartFigures};
+pub use layers::LayerFigures;
 pub use reconstruction::{Peer, PictureFigures, ReconstructionFigures};
 
 use self::through::Through;
@@ -32,10 +34,16 @@ pub struct Evaluation {
     pub decoder: EvaluatedCost,
     /// Bytes of a frame, header and latent-space id included.
     pub frame: Spread,
+    /// The share of the frames' integers that are 0.
+    #[serde(default)]
+    pub zeros: f64,
     /// Bytes of a sample without a codec: one a sample of a picture, four a number.
     pub raw_bytes: usize,
     /// How well the first head gives samples back.
     pub reconstruction: ReconstructionFigures,
+    /// Of a latent of several layers: frames that leave the last ones out, from one layer on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fewer_layers: Vec<LayerFigures>,
     /// How often the most probable class is right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
@@ -90,7 +98,7 @@ pub(crate) fn evaluate(
         decoder: Decoder::new(Arc::new(registry), Limits::default()),
         bundle: &bundle,
     };
-    let through = Through::send(&parts, test)?;
+    let through = Through::send(&parts, test, None)?;
     let (reconstruction, sheet) = reconstruction::figures(&parts, &through, train, test, runtime)?;
     let manifest = &bundle.manifest;
     let scores = manifest.heads.iter().any(|head| matches!(head.kind, HeadKind::Score(_)));
@@ -100,7 +108,9 @@ pub(crate) fn evaluate(
         encoder: cost(manifest.encoder.cost),
         decoder: cost(manifest.heads[0].cost),
         frame: through.spread(),
+        zeros: through.zeros(),
         raw_bytes: test.raw_bytes(),
+        fewer_layers: layers::figures(&parts, test)?,
         reconstruction,
         accuracy: through.accuracy(test),
         anomaly: scores.then(|| anomaly::figures(&through, test)).flatten(),
@@ -113,6 +123,9 @@ impl Evaluation {
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = self.reconstruction.table(self);
+        for fewer in &self.fewer_layers {
+            let _ = write!(text, "\n{}", fewer.line());
+        }
         if let Some(accuracy) = self.accuracy {
             let (right, bytes) = (100.0 * accuracy, self.frame.mean);
             let _ = writeln!(text, "\nClasses: {right:.2} % right, from frames of {bytes:.1} bytes.");

@@ -128,7 +128,7 @@ impl ReconstructionFigures {
 }
 
 /// All samples as the encoder sees them, or as the first head should make them.
-fn rows(parts: &Parts<'_>, corpus: &Corpus, target: bool) -> Result<Vec<f32>, TrainingError> {
+pub(super) fn rows(parts: &Parts<'_>, corpus: &Corpus, target: bool) -> Result<Vec<f32>, TrainingError> {
     let manifest = &parts.bundle.manifest;
     let of_head = match &manifest.heads[0].kind {
         HeadKind::Reconstruct(spec) => Some(spec),
@@ -188,7 +188,7 @@ fn pca(
     Ok(Some(pca.mse(inputs)))
 }
 
-fn mse(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn mse(a: &[f32], b: &[f32]) -> f64 {
     let squares: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     squares / a.len().max(1) as f64
 }

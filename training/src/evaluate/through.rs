@@ -4,7 +4,7 @@ use cloud_decoder::{Anomaly, Format, Request, SentInput, Value, Wanted};
 use edge_encoder::source::Input;
 use image::ImageFormat;
 use lopside_bundle::HeadKind;
-use lopside_latent::IdOnWire;
+use lopside_latent::{IdOnWire, Limits};
 
 use super::{Parts, Spread};
 use crate::{TrainingError, corpus::Corpus, progress};
@@ -21,6 +21,8 @@ pub(super) struct Through {
     pub(super) reconstructions: Vec<f32>,
     /// The most probable class of each, by its label's place.
     classes: Vec<u8>,
+    /// Of the frames' integers, how many there are and how many are 0.
+    integers: [usize; 2],
     /// What the frame alone says.
     pub(super) blind: Vec<Anomaly>,
     /// What frame and input say.
@@ -28,7 +30,12 @@ pub(super) struct Through {
 }
 
 impl Through {
-    pub(super) fn send(parts: &Parts<'_>, test: &Corpus) -> Result<Self, TrainingError> {
+    /// Sends all samples, with the first `layers` layers of the latent or with all; scores are asked of whole frames.
+    pub(super) fn send(
+        parts: &Parts<'_>,
+        test: &Corpus,
+        layers: Option<usize>,
+    ) -> Result<Self, TrainingError> {
         let tokio = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|source| TrainingError::Io { path: "tokio".into(), source })?;
@@ -37,22 +44,27 @@ impl Through {
         for start in (0..test.len()).step_by(BATCH) {
             let inputs: Vec<Input> =
                 (start..(start + BATCH).min(test.len())).map(|i| test.input(i)).collect();
-            tokio.block_on(through.batch(parts, &inputs))?;
+            tokio.block_on(through.batch(parts, &inputs, layers))?;
             bar.inc(inputs.len() as u64);
         }
         bar.finish_and_clear();
         Ok(through)
     }
 
-    async fn batch(&mut self, parts: &Parts<'_>, inputs: &[Input]) -> Result<(), TrainingError> {
-        let encode = |input: &Input| Ok(parts.encoder.encode_input(input, None, IdOnWire::Present)?.frame);
+    async fn batch(
+        &mut self,
+        parts: &Parts<'_>,
+        inputs: &[Input],
+        layers: Option<usize>,
+    ) -> Result<(), TrainingError> {
+        let encode = |input: &Input| Ok(parts.encoder.encode_input(input, layers, IdOnWire::Present)?.frame);
         let frames: Vec<Vec<u8>> = inputs.iter().map(encode).collect::<Result<_, TrainingError>>()?;
-        self.sizes.extend(frames.iter().map(Vec::len));
+        self.count(parts, &frames)?;
         let heads = &parts.bundle.manifest.heads;
         let natural =
             |head: &lopside_bundle::HeadSpec| Wanted { head: head.name.clone(), format: Format::Natural };
-        let scores: Vec<Wanted> =
-            heads.iter().filter(|head| matches!(head.kind, HeadKind::Score(_))).map(natural).collect();
+        let scored = heads.iter().filter(|head| layers.is_none() && matches!(head.kind, HeadKind::Score(_)));
+        let scores: Vec<Wanted> = scored.map(natural).collect();
         let others = heads[1..].iter().filter(|head| matches!(head.kind, HeadKind::Classify { .. }));
         let first = Wanted { head: heads[0].name.clone(), format: Format::Tensor };
         let wanted: Vec<Wanted> =
@@ -77,6 +89,22 @@ impl Through {
             }
         }
         Ok(())
+    }
+
+    fn count(&mut self, parts: &Parts<'_>, frames: &[Vec<u8>]) -> Result<(), TrainingError> {
+        for frame in frames {
+            let integers = parts.bundle.space.decode(frame, &Limits::default())?;
+            self.sizes.push(frame.len());
+            self.integers[0] += integers.len();
+            self.integers[1] += integers.iter().filter(|&&integer| integer == 0).count();
+        }
+        Ok(())
+    }
+
+    /// The share of the frames' integers that are 0.
+    pub(super) fn zeros(&self) -> f64 {
+        let [all, zeros] = self.integers;
+        zeros as f64 / all.max(1) as f64
     }
 
     /// The sizes of the frames.

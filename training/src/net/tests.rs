@@ -1,7 +1,7 @@
 //! Every kind of layer, and whole models: burn, ONNX Runtime and tract compute the same, and cost what a blueprint
 //! says.
 
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use lopside_onnx::{Cost, cost, decode, encode, metadata, proto::ModelProto};
 use serde::Deserialize;
 
@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     agree,
     definition::{Definition, PRESETS, Stage},
+    density::Density,
     engines::{self, OrtModel, TractModel, Values},
     split,
 };
@@ -262,6 +263,33 @@ fn the_parts_have_parameters_of_their_own() {
     assert_eq!(net.encoder.num_params(), sum(&blueprint.encoder));
     assert_eq!(net.decoder.num_params(), sum(&blueprint.decoder));
     assert_eq!(net.classifier.as_ref().unwrap().num_params(), sum(&blueprint.classifier));
+}
+
+#[test]
+fn a_score_head_measures_what_burn_measures() {
+    let net = preset("shuttle");
+    let values_of = |tensor: Tensor<2>| -> Vec<f32> { tensor.into_data().try_to_vec().unwrap() };
+    let device = Device::flex();
+    let normal = Tensor::<2>::random([200, 9], Distribution::Normal(0.0, 1.0), &device);
+    let density = Density::fit(&values_of(net.encode(normal).latent), 4).unwrap();
+    let input = Tensor::<2>::random([SAMPLES, 9], Distribution::Normal(0.0, 2.0), &device);
+    let latent = net.encode(input).latent;
+    let row = |values: &[f32]| Tensor::<2>::from_data(TensorData::new(values.to_vec(), [1, 4]), &device);
+    let again = net.encode(net.reconstruct(latent.clone(), &[])).latent;
+    let moved = (latent.clone() - again) / row(&density.deviation);
+    let whitening = TensorData::new(density.whitening.clone(), [4, 4]);
+    let whitened = (latent.clone() - row(&density.mean)).matmul(Tensor::from_data(whitening, &device));
+    let expected = [moved, whitened].map(|distance| values_of(distance.square().mean_dim(1)));
+    let head = net.score_head(&density).unwrap();
+    for outputs in engines(&head, &[values(latent, net.blueprint().latent)]) {
+        let scores = outputs.iter().find(|output| output.dims == [SAMPLES, 2]).unwrap();
+        for (sample, scored) in scores.values.chunks(2).enumerate() {
+            for (column, &value) in scored.iter().enumerate() {
+                let burn = expected[column][sample];
+                assert!((value - burn).abs() <= 1e-4 * burn.max(1.0), "{sample} {column}: {value} {burn}");
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]

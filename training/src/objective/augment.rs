@@ -5,8 +5,6 @@ use rand::{Rng, RngExt as _};
 use super::normal;
 use crate::definition::{Picture, Series, Signal};
 
-/// The farthest a picture is moved, in pixels.
-const SHIFT: i64 = 2;
 /// How often a rectangle is erased, and its largest side as a share of the picture's.
 const ERASED: f32 = 0.5;
 const LARGEST: f32 = 0.4;
@@ -17,6 +15,8 @@ const SCALING: f32 = 0.1;
 /// How much samples are changed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Change {
+    /// By how many pixels pictures may be moved.
+    pub(super) shift: u8,
     /// Whether pictures may be mirrored.
     pub(super) flip: bool,
     /// Whether pictures lose a rectangle.
@@ -63,10 +63,11 @@ impl View {
             let (length, from) = (rng.random_range(1..=longest), rng.random_range(0..side as i64));
             if erased { [from, from + length] } else { [0, 0] }
         };
+        let shift = i64::from(change.shift);
         let [[left, right], [top, bottom]] = [span(picture.width), span(picture.height)];
         Self {
-            right: rng.random_range(-SHIFT..=SHIFT),
-            down: rng.random_range(-SHIFT..=SHIFT),
+            right: rng.random_range(-shift..=shift),
+            down: rng.random_range(-shift..=shift),
             mirrored: change.flip && rng.random(),
             erased: [left, top, right, bottom],
         }
@@ -121,12 +122,12 @@ mod tests {
         let values: Vec<f32> = (0..36).map(|value| value as f32).collect();
         let signal = Signal::Picture(picture());
         let views: Vec<_> = (0..8)
-            .map(|_| augmented(&values, 2, &signal, Change { flip: true, erase: true }, &mut rng))
+            .map(|_| augmented(&values, 2, &signal, Change { shift: 2, flip: true, erase: true }, &mut rng))
             .collect();
         assert!(views.iter().all(|view| view.len() == 36));
         assert!(views.iter().any(|view| view != &views[0]));
         let series = Signal::Series(Series { length: 18, channels: 1 });
-        let noisy = augmented(&values, 2, &series, Change { flip: false, erase: false }, &mut rng);
+        let noisy = augmented(&values, 2, &series, Change { shift: 2, flip: false, erase: false }, &mut rng);
         assert!(noisy.len() == 36 && noisy != values);
     }
 }

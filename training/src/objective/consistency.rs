@@ -19,21 +19,24 @@ pub(super) struct Views<'a> {
     pub(super) device: &'a Device,
 }
 
-/// The cross-entropy of the labelled samples, and that of the samples, changed more, whose class the classifier is sure
-/// of: a mean over all samples, so that it grows as more are sure.
+/// The cross-entropy of the labelled samples, and that of the samples, changed more, whose class is known or the
+/// classifier is sure of: a mean over all samples, so that it grows as more are sure.
 pub(super) fn terms(views: &Views<'_>, rng: &mut impl Rng) -> [Tensor<1>; 2] {
     let n = views.batch.labels.len();
     let (slightly, more) = (views.logits(false, rng), views.logits(true, rng));
+    let labels = &views.batch.labels;
     let sure = sure(slightly.clone().detach(), views.consistency.threshold as f32);
-    let share = sure.iter().flatten().count() as f32 / n.max(1) as f32;
-    [cross_entropy(slightly, &views.batch.labels), cross_entropy(more, &sure) * share]
+    let classes: Vec<Option<u8>> = labels.iter().zip(sure).map(|(label, sure)| label.or(sure)).collect();
+    let share = classes.iter().flatten().count() as f32 / n.max(1) as f32;
+    [cross_entropy(slightly, labels), cross_entropy(more, &classes) * share]
 }
 
 impl Views<'_> {
     /// What the classifier says of changed samples, `[n, classes]`.
     fn logits(&self, erase: bool, rng: &mut impl Rng) -> Tensor<2> {
         let n = self.batch.labels.len();
-        let change = Change { flip: self.consistency.flip, erase };
+        let Consistency { shift, flip, .. } = *self.consistency;
+        let change = Change { shift, flip, erase };
         let input = &self.net.blueprint().definition.input;
         let values = augmented(&self.batch.input, n, input, change, rng);
         let latent = self.net.encode(rows(&values, n, self.device)).latent;

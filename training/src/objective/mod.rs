@@ -91,7 +91,7 @@ fn contrast(
 ) -> Tensor<1> {
     let n = batch.labels.len();
     let input = &net.blueprint().definition.input;
-    let change = Change { flip: contrastive.flip, erase: true };
+    let change = Change { shift: contrastive.shift, flip: contrastive.flip, erase: true };
     let mut view = || {
         let values = augment::augmented(&batch.input, n, input, change, rng);
         net.encode(rows(&values, n, device)).latent

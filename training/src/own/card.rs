@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use lopside_quality::grouped;
+
 use super::{
     bundle::{Made, Source},
-    list::grouped,
     measure::{OutputError, Point},
 };
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use lopside_onnx::{Cut, Extent, HalfCost, Input, ranked};
+use lopside_quality::grouped;
 use serde::Serialize;
 
 use super::bind::Bindings;
@@ -102,15 +103,6 @@ pub(super) fn json(value: &impl Serialize) -> Result<String, TrainingError> {
     text.map(|text| text + "\n").map_err(|source| TrainingError::Json { path: "stdout".into(), source })
 }
 
-/// A number in groups of three digits.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let first = digits.len() % 3;
-    let mut groups: Vec<&str> = if first == 0 { Vec::new() } else { vec![&digits[..first]] };
-    groups.extend((first..digits.len()).step_by(3).map(|start| &digits[start..start + 3]));
-    groups.join(",")
-}
-
 fn header() -> Vec<String> {
     let names = [
         "",
@@ -170,15 +162,4 @@ fn aligned(rows: &[Vec<String>]) -> String {
         text += "\n";
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_are_grouped() {
-        let numbers = [0, 12, 123, 1_234, 123_456, 1_234_567];
-        assert_eq!(numbers.map(grouped), ["0", "12", "123", "1,234", "123,456", "1,234,567"]);
-    }
 }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use lopside_onnx::{Cost, OnnxError};
+use lopside_quality::grouped;
 use serde::Serialize;
 
-use super::{Agreement, Halves, list, verify};
+use super::{Agreement, Halves, verify};
 use crate::split::{DECODER, ENCODER};
 
 /// What became of a cut, for people and programs.
@@ -49,7 +50,7 @@ impl CostReport {
     fn text(&self) -> String {
         match (self.macs, self.parameters) {
             (Some(macs), Some(parameters)) => {
-                format!("{} MAC, {} parameters", list::grouped(macs), list::grouped(parameters))
+                format!("{} MAC, {} parameters", grouped(macs), grouped(parameters))
             }
             _ => format!("cost unknown, {}", self.unknown.as_deref().unwrap_or_default()),
         }
@@ -85,7 +86,7 @@ impl<'a> Report<'a> {
     pub(super) fn text(&self, out: &Path) -> String {
         let half = |name: &str, cost: &CostReport| format!("{}: {}\n", out.join(name).display(), cost.text());
         let cut = |latent: &LatentReport<'_>| {
-            let bytes = list::grouped(latent.bytes);
+            let bytes = grouped(latent.bytes);
             format!("cut at {} {:?}: {bytes} bytes as f32\n", latent.tensor, latent.shape)
         };
         let tract = match self.tract_difference {

@@ -1,0 +1,94 @@
+//! Measures a row.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Parser as _;
+use training::{Metrics, cli::Cli, definition::Definition};
+
+use super::{
+    TheoryOptions, baseline,
+    record::{Record, Run},
+    row::{Figure, Row, Set},
+};
+use crate::{BenchError, error::io};
+
+/// Classes of the labelled data sets.
+const CLASSES: u8 = 10;
+
+/// Trains, measures and compares.
+pub(super) fn measure(row: &Row, options: &TheoryOptions) -> Result<Record, BenchError> {
+    let data = data(row.data, &options.data)?;
+    let blueprint = row.blueprint()?;
+    let runs = match row.figure {
+        Figure::OneClass => {
+            (0..CLASSES).map(|class| train(row, data.as_deref(), options, Some(class))).collect()
+        }
+        _ => train(row, data.as_deref(), options, None).map(|run| vec![run]),
+    }?;
+    let baselines = match row.figure {
+        Figure::OneClass => baseline::one_class(data.as_deref())?,
+        Figure::Series => baseline::series(data.as_deref(), &blueprint)?,
+        _ => Vec::new(),
+    };
+    let definition = blueprint.definition;
+    Ok(Record { id: row.id.clone(), command: row.command(), definition, runs, baselines })
+}
+
+/// The folder of a data set, which is fetched where it is missing; nothing for the one that is the default.
+fn data(set: Set, folder: &Path) -> Result<Option<PathBuf>, BenchError> {
+    let Some(name) = set.name() else { return Ok(None) };
+    let folder = folder.join(name);
+    if !folder.join("provenance.csv").is_file() {
+        let out = folder.as_os_str().to_owned();
+        training(["data".into(), name.into(), "--out".into(), out])?;
+    }
+    Ok(Some(folder))
+}
+
+fn train(
+    row: &Row,
+    data: Option<&Path>,
+    options: &TheoryOptions,
+    class: Option<u8>,
+) -> Result<Run, BenchError> {
+    let name = class.map_or_else(|| row.id.clone(), |class| format!("{}-{class}", row.id));
+    let [run, out] = ["run", "bundle"].map(|kind| options.runs.join(&name).join(kind));
+    let mut definition = row.blueprint()?.definition;
+    definition.data.normal = class.or(definition.data.normal);
+    if let Some(done) = done(&run, &definition).filter(|_| !options.again) {
+        return Ok(done);
+    }
+    let mut words: Vec<OsString> = vec!["bundle".into(), "--preset".into(), row.model.clone().into()];
+    words.extend(row.options.iter().map(OsString::from));
+    let mut option = |name: &str, value: OsString| words.extend([name.into(), value]);
+    option("--run", run.clone().into());
+    option("--out", out.into());
+    if let Some(data) = data {
+        option("--data", data.into());
+    }
+    if let Some(class) = class {
+        option("--normal", class.to_string().into());
+    }
+    training(words)?;
+    let path = run.join("evaluation.json");
+    let evaluation = serde_json::from_slice(&fs::read(&path).map_err(io(&path))?)?;
+    Ok(Run { epochs: Metrics::read(&run)?.epochs, evaluation })
+}
+
+/// What a folder has of a run of this definition that came to its end, so that a bench that was stopped goes on.
+fn done(run: &Path, definition: &Definition) -> Option<Run> {
+    let Metrics { definition: found, epochs } = Metrics::read(run).ok()?;
+    let whole = found == *definition && epochs.len() == definition.training.epochs;
+    let evaluation = fs::read(run.join("evaluation.json")).ok().filter(|_| whole)?;
+    Some(Run { epochs, evaluation: serde_json::from_slice(&evaluation).ok()? })
+}
+
+/// As `training` on the command line.
+fn training(words: impl IntoIterator<Item = OsString>) -> Result<(), BenchError> {
+    let words = std::iter::once(OsString::from("training")).chain(words);
+    Ok(training::run(Cli::try_parse_from(words)?)?)
+}

@@ -1,0 +1,179 @@
+//! The README's table.
+
+use std::collections::BTreeMap;
+
+use lopside_quality::grouped;
+use training::evaluate::{AnomalyFigures, Evaluation, PictureFigures};
+
+use super::{
+    record::{Method, Record},
+    row::{Figure, Row},
+};
+
+/// Between these two lines of the README.
+const MARKS: [&str; 2] = ["<!-- theory -->\n", "<!-- /theory -->\n"];
+
+/// The rows that have figures.
+pub(super) fn render(rows: &[Row], records: &BTreeMap<String, Record>) -> String {
+    let mut text = String::from(
+        "| line of the theory | command (after `cargo run --release -p training --`) | MAC: encoder, decoder | figure | \
+         baseline |\n|---|---|---|---|---|\n",
+    );
+    for (row, record) in rows.iter().filter_map(|row| Some((row, records.get(&row.id)?))) {
+        let cells = [
+            row.theory.clone(),
+            format!("`{}`", record.command),
+            cost(record),
+            figure(row.figure, record),
+            baseline(row, record, records),
+        ];
+        text += &format!("| {} |\n", cells.join(" | "));
+    }
+    text
+}
+
+/// The text with another table between the marks; `None` where they are missing.
+pub(super) fn replaced(readme: &str, table: &str) -> Option<String> {
+    let [from, to] = MARKS;
+    let (before, rest) = readme.split_once(from)?;
+    let (_, after) = rest.split_once(to)?;
+    Some(format!("{before}{from}{table}{to}{after}"))
+}
+
+fn cost(record: &Record) -> String {
+    let evaluation = &record.runs[0].evaluation;
+    format!("{}, {}", grouped(evaluation.encoder.macs), grouped(evaluation.decoder.macs))
+}
+
+fn figure(kind: Figure, record: &Record) -> String {
+    let evaluation = &record.runs[0].evaluation;
+    let through = format!("through frames of {:.1} bytes", evaluation.frame.mean);
+    let mse = evaluation.reconstruction.mse_frames;
+    match kind {
+        Figure::Reconstruction => format!("test MSE {mse:.5} {through}"),
+        Figure::Enlarged => {
+            let psnr = evaluation.reconstruction.picture.map_or(f64::NAN, |picture| picture.psnr_frames_db);
+            format!("{psnr:.2} dB {through}")
+        }
+        Figure::Classes => {
+            let right = 100.0 * evaluation.accuracy.unwrap_or(f64::NAN);
+            format!("{right:.2} % right, test MSE {mse:.5} {through}")
+        }
+        Figure::Layers => layers(evaluation),
+        Figure::Zeros => {
+            format!("{:.1} % of the integers are 0, test MSE {mse:.5} {through}", 100.0 * evaluation.zeros)
+        }
+        Figure::Gradient => {
+            format!("{:.2e} reaches the encoder in epoch 1, test MSE {mse:.5}", gradient(record))
+        }
+        Figure::OneClass => {
+            let figures: Vec<&AnomalyFigures> =
+                record.runs.iter().filter_map(|run| run.evaluation.anomaly.as_ref()).collect();
+            one_class(&figures)
+        }
+        Figure::Series => evaluation.anomaly.as_ref().map(series).unwrap_or_default() + ", " + &through,
+    }
+}
+
+fn layers(evaluation: &Evaluation) -> String {
+    let line = |name: &str, bytes: f64, mse: f64, accuracy: Option<f64>| {
+        let right = accuracy.map(|share| format!(", {:.2} % right", 100.0 * share)).unwrap_or_default();
+        format!("{name}: {bytes:.1} bytes, test MSE {mse:.5}{right}")
+    };
+    let name =
+        |layers: usize| if layers == 1 { "base layer".into() } else { format!("first {layers} layers") };
+    let fewer = evaluation
+        .fewer_layers
+        .iter()
+        .map(|of| line(&name(of.layers), of.frame_bytes, of.mse_frames, of.accuracy));
+    let all =
+        line("all layers", evaluation.frame.mean, evaluation.reconstruction.mse_frames, evaluation.accuracy);
+    fewer.chain([all]).collect::<Vec<_>>().join("; ")
+}
+
+fn gradient(record: &Record) -> f64 {
+    record.runs[0].epochs.first().map_or(f64::NAN, |epoch| epoch.encoder_gradient)
+}
+
+/// Means over the classes.
+fn one_class(figures: &[&AnomalyFigures]) -> String {
+    let mean = |of: &dyn Fn(&AnomalyFigures) -> f64| {
+        100.0 * figures.iter().map(|figures| of(figures)).sum::<f64>() / figures.len() as f64
+    };
+    let parts = figures.first().map(|first| first.parts.iter().enumerate()).into_iter().flatten();
+    let parts: Vec<String> = parts
+        .map(|(index, part)| format!("{} {:.1}", part.name, mean(&|figures| figures.parts[index].auroc)))
+        .collect();
+    format!(
+        "mean AUROC {:.1} with the input, {:.1} by the frame alone; parts: {}",
+        mean(&|figures| figures.with_input.auroc),
+        mean(&|figures| figures.frame_alone.auroc),
+        parts.join(", ")
+    )
+}
+
+fn series(figures: &AnomalyFigures) -> String {
+    let part = |name: &str, area: f64, points: Option<f64>| {
+        let points = points.map(|area| format!(" (points {area:.3})")).unwrap_or_default();
+        format!("{area:.3}{points} {name}")
+    };
+    let (seeing, blind) = (&figures.with_input, &figures.frame_alone);
+    format!(
+        "AUROC {}, {}",
+        part("with the input", seeing.auroc, seeing.point_auroc),
+        part("by the frame alone", blind.auroc, blind.point_auroc)
+    )
+}
+
+fn baseline(row: &Row, record: &Record, records: &BTreeMap<String, Record>) -> String {
+    let measured = measured(row.figure, record);
+    let beside = row
+        .beside
+        .as_ref()
+        .and_then(|id| records.get(id))
+        .map(|other| format!("`{}`: {}", other.command, figure(row.figure, other)));
+    let cells: Vec<String> = [measured, beside, row.published.clone()].into_iter().flatten().collect();
+    cells.join("; ")
+}
+
+/// What was measured on the same samples.
+fn measured(kind: Figure, record: &Record) -> Option<String> {
+    let evaluation = &record.runs[0].evaluation;
+    let of = |method: &Method, scale: f64, digits: usize| {
+        let points = method.point_auroc.map(|area| format!(" (points {area:.digits$})")).unwrap_or_default();
+        format!("{} {:.digits$}{points}", method.name, scale * method.auroc)
+    };
+    let methods = |scale: f64, digits: usize| {
+        let all: Vec<String> = record.baselines.iter().map(|method| of(method, scale, digits)).collect();
+        Some(all.join(", "))
+    };
+    match kind {
+        Figure::Reconstruction => {
+            let (values, mse) = (evaluation.latent_values, evaluation.reconstruction.mse_pca?);
+            Some(format!("PCA, {values} components, {} bytes, not quantised: {mse:.5}", 4 * values))
+        }
+        Figure::Enlarged => {
+            let psnr = evaluation
+                .reconstruction
+                .picture
+                .and_then(|PictureFigures { psnr_bicubic_db, .. }| psnr_bicubic_db)?;
+            Some(format!("bicubic of what the edge sees, uncompressed: {psnr:.2} dB"))
+        }
+        Figure::OneClass => methods(100.0, 1),
+        Figure::Series => methods(1.0, 3),
+        Figure::Classes | Figure::Layers | Figure::Zeros | Figure::Gradient => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_between_the_marks_changes() {
+        let readme = "a\n<!-- theory -->\nold\n<!-- /theory -->\nb\n";
+        let new = "a\n<!-- theory -->\n| new |\n<!-- /theory -->\nb\n";
+        assert_eq!(replaced(readme, "| new |\n").as_deref(), Some(new));
+        assert_eq!(replaced("no marks", "| new |\n"), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! Numbers for people.
+
+/// A number with a comma before every third digit from the end.
+///
+/// ```
+/// assert_eq!([7, 999, 1000, 1_234_567].map(lopside_quality::grouped), ["7", "999", "1,000", "1,234,567"]);
+/// ```
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
+    }
+}
