@@ -21,6 +21,10 @@ use super::{
 };
 use crate::TrainingError;
 
+/// The head that gives back what the encoder saw.
+pub(crate) const RECONSTRUCT: &str = "reconstruct";
+/// The head that makes it twice as large.
+pub(crate) const UPSCALE: &str = "upscale";
 /// The picture whose cost is counted and divided by its pixels.
 const COUNTED: (i64, i64) = (1024, 1024);
 
@@ -52,7 +56,7 @@ pub(crate) fn draft(run: &PhotoRun, photos: &Path) -> Result<PictureDraft, Train
         contexts,
         heads: Vec::new(),
     };
-    draft.heads.push(head(&model, &spec, &draft.latent_space().to_string(), 1)?);
+    draft.heads.push(head(&model, &spec, &draft.latent_space().to_string(), RECONSTRUCT, 1)?);
     Ok(draft)
 }
 
@@ -73,11 +77,12 @@ fn layers(spec: &Spec) -> Vec<LayerSpec> {
     (0..spec.levels()).rev().map(layer).collect()
 }
 
-/// The head that reconstructs, of a model with the encoder of this latent space.
+/// A head that makes pictures at the spec's scale, of a model with the encoder of this latent space.
 pub(crate) fn head(
     model: &PhotoModel,
     spec: &Spec,
     latent_space: &str,
+    name: &str,
     version: u32,
 ) -> Result<PictureDraftHead, TrainingError> {
     let mut onnx = export::head(model, spec)?;
@@ -89,13 +94,13 @@ pub(crate) fn head(
         })
         .collect();
     Ok(PictureDraftHead {
-        name: "reconstruct".into(),
+        name: name.into(),
         version,
         cost: counted(&onnx, &symbols)?,
         model: encode(&onnx),
         quality: QUALITY.into(),
         output: RECONSTRUCTION.into(),
-        scale: 1,
+        scale: spec.scale as u32,
     })
 }
 
