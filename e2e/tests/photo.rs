@@ -112,7 +112,7 @@ fn upscale(photos: &Path, start: &Path, bundle: &Path, run: &Path) {
         command
     };
     let table = stdout(&mut command("2"));
-    assert!(table.lines().any(|line| line.starts_with("| 40 | ")), "{table}");
+    assert!(table.lines().any(|line| line.starts_with("| 45 | ")), "{table}");
     let _ = stdout(command("4").arg("--resume"));
     let after = manifest();
     for key in ["latent_space", "encoder", "contexts", "quantiser"] {

@@ -59,8 +59,8 @@ Examples:
 const UPSCALE_EXAMPLES: &str = "\
 Examples:
   training upscale --bundle bundles/photo --run runs/photo --photos data/photos
-  training upscale --bundle bundles/photo --run runs/photo --steps 4000 --until 1000
-  training upscale --bundle bundles/photo --run runs/photo --steps 4000 --resume";
+  training upscale --bundle bundles/photo --run runs/photo --steps 8000 --until 1000
+  training upscale --bundle bundles/photo --run runs/photo --steps 8000 --resume";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -247,16 +247,16 @@ pub struct UpscaleArgs {
     #[allow(missing_docs)]
     pub pictures: PicturesArgs,
     /// Training steps
-    #[arg(long, default_value_t = 5000, value_name = "N")]
+    #[arg(long, default_value_t = 4000, value_name = "N")]
     pub steps: usize,
     /// Pictures a step
-    #[arg(long, default_value_t = 6, value_name = "N")]
+    #[arg(long, default_value_t = 4, value_name = "N")]
     pub batch: usize,
     /// The side of a step's pictures in pixels, a multiple of 64; the encoder sees them at half the size
     #[arg(long, default_value_t = 192, value_name = "PIXELS")]
     pub crop: usize,
     /// The highest learning rate
-    #[arg(long, default_value_t = 1e-3, value_name = "RATE")]
+    #[arg(long, default_value_t = 5e-4, value_name = "RATE")]
     pub learning_rate: f64,
     /// Decides pictures, qualities and the initial weights of what does not come from the run
     #[arg(long, default_value_t = 1)]

@@ -309,8 +309,8 @@ mod tests {
         let options = PhotoOptions { trained: Trained::Decoder, scale: 2, ..options(Distortion::Mse) };
         let (learner, [first, last]) = taught(&options, 64);
         let (fresh, model) = (PhotoModel::new(&options.spec(), &Device::flex()), learner.model.valid());
-        assert_eq!(moved(&fresh.analysis.bands, &model.analysis.bands), 0.0);
-        assert_eq!(moved(&fresh.synthesis.bands, &model.synthesis.bands), 0.0);
+        assert!(moved(&fresh.analysis.bands, &model.analysis.bands) <= 0.0);
+        assert!(moved(&fresh.synthesis.bands, &model.synthesis.bands) <= 0.0);
         let detail = model.trunk.detail.unwrap();
         assert!(detail.tail.weight.val().abs().max().into_scalar::<f32>() > 1e-3);
         assert!(last < 0.9 * first, "{first} {last}");

@@ -124,6 +124,6 @@ mod tests {
         // What does not fit is fresh, and a fresh residual is zero.
         let wider = Spec { width: 6, ..large };
         let fresh = model.fitted(&wider, &device).parts(&layers, octave(), &wider);
-        assert_eq!(fresh[1].clone().abs().max().into_scalar::<f32>(), 0.0);
+        assert!(fresh[1].clone().abs().max().into_scalar::<f32>() <= 0.0);
     }
 }

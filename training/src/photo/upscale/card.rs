@@ -26,7 +26,7 @@ const SIZE: Size = Size { crop: 120, limit: 200_000 };
 /// Writes the section with measured figures, in place of an earlier one, and the picture beside the card.
 pub(super) fn put(folder: &Path, run: &PhotoRun, figures: &Upscaling) -> Result<(), TrainingError> {
     let caption =
-        "From left to right: the photograph, `reconstruct` enlarged by bicubic, `upscale`; quality 60";
+        "From left to right: the photograph, `reconstruct` enlarged by bicubic, `upscale`; quality 70";
     let picture = side_by_side(PICTURE, caption, &figures.shown, SIZE)?;
     if let Some(picture) = &picture {
         split::write(folder, picture.file, &picture.bytes)?;

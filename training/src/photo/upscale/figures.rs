@@ -12,9 +12,9 @@ use super::super::{compare::mean, illustration::Row, own::OwnCodec};
 use crate::{TrainingError, photos};
 
 /// From few bits to many.
-const QUALITIES: [u8; 4] = [20, 40, 60, 80];
+const QUALITIES: [u8; 4] = [20, 45, 70, 95];
 /// The one of the side-by-side picture.
-const SHOWN: u8 = 60;
+const SHOWN: u8 = 70;
 
 /// The head's figures, as means over the pictures.
 #[derive(Debug, Clone, Serialize)]
