@@ -22,7 +22,7 @@ use super::{
 use crate::TrainingError;
 
 /// The head that gives back what the encoder saw.
-pub(crate) const RECONSTRUCT: &str = "reconstruct";
+const RECONSTRUCT: &str = "reconstruct";
 /// The head that makes it twice as large.
 pub(crate) const UPSCALE: &str = "upscale";
 /// The picture whose cost is counted and divided by its pixels.
@@ -56,7 +56,7 @@ pub(crate) fn draft(run: &PhotoRun, photos: &Path) -> Result<PictureDraft, Train
         contexts,
         heads: Vec::new(),
     };
-    draft.heads.push(head(&model, &spec, &draft.latent_space().to_string(), RECONSTRUCT, 1)?);
+    draft.heads.push(head(&model, &spec, &draft.latent_space().to_string(), 1)?);
     Ok(draft)
 }
 
@@ -77,12 +77,16 @@ fn layers(spec: &Spec) -> Vec<LayerSpec> {
     (0..spec.levels()).rev().map(layer).collect()
 }
 
+/// The name of the head that makes pictures at the spec's scale.
+pub(crate) fn head_name(spec: &Spec) -> &'static str {
+    if spec.scale == 1 { RECONSTRUCT } else { UPSCALE }
+}
+
 /// A head that makes pictures at the spec's scale, of a model with the encoder of this latent space.
 pub(crate) fn head(
     model: &PhotoModel,
     spec: &Spec,
     latent_space: &str,
-    name: &str,
     version: u32,
 ) -> Result<PictureDraftHead, TrainingError> {
     let mut onnx = export::head(model, spec)?;
@@ -94,7 +98,7 @@ pub(crate) fn head(
         })
         .collect();
     Ok(PictureDraftHead {
-        name: name.into(),
+        name: head_name(spec).into(),
         version,
         cost: counted(&onnx, &symbols)?,
         model: encode(&onnx),

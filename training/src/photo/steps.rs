@@ -10,9 +10,7 @@ use lopside_bundle::{
 };
 
 use super::{
-    PhotoOptions, Trained,
-    bundle::{self as bundles, RECONSTRUCT},
-    card,
+    PhotoOptions, Trained, bundle as bundles, card,
     evaluate::{self as evaluation, PhotoEvaluation},
     own::OwnCodec,
     run::PhotoRun,
@@ -101,16 +99,11 @@ pub(crate) fn finetune(args: &FinetuneArgs) -> Result<(), TrainingError> {
     };
     training.go(&args.device.open()?)?;
     let bundle = open(&args.bundle)?;
-    let version = bundle.manifest.next_version(RECONSTRUCT);
     let run = PhotoRun::read(&args.out)?;
+    let spec = run.origin.options.spec();
+    let version = bundle.manifest.next_version(bundles::head_name(&spec));
     let space = bundle.manifest.latent_space.to_string();
-    let head = bundles::head(
-        &run.model(&Device::flex())?,
-        &run.origin.options.spec(),
-        &space,
-        RECONSTRUCT,
-        version,
-    )?;
+    let head = bundles::head(&run.model(&Device::flex())?, &spec, &space, version)?;
     add_head(&args.bundle, &head)?;
     eprintln!(
         "{} has head {:?} version {version}; its card still shows the figures of the one before: `training evaluate` \

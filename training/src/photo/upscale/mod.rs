@@ -78,7 +78,7 @@ fn add(args: &UpscaleArgs, run: &PhotoRun) -> Result<(), TrainingError> {
     let manifest = open(&args.bundle)?.manifest;
     let (model, spec) = (run.model(&Device::flex())?, run.origin.options.spec());
     let (space, version) = (manifest.latent_space.to_string(), manifest.next_version(UPSCALE));
-    let head = bundles::head(&model, &spec, &space, UPSCALE, version)?;
+    let head = bundles::head(&model, &spec, &space, version)?;
     add_head(&args.bundle, &head)?;
     eprintln!("{} has head {UPSCALE:?} version {version}", args.bundle.display());
     Ok(())
