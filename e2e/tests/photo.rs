@@ -1,13 +1,13 @@
 //! A photo model from nothing: a tiny training on made-up photographs, resumed, calibrated, its decoder trained further,
-//! and its frames through both binaries.
+//! another one trained for twice the size, and its frames through both binaries.
 
 // A helper that cannot go on fails its test.
 #![allow(clippy::unwrap_used)]
 
 use std::{fs, path::Path};
 
-use image::{DynamicImage, Rgb, RgbImage};
-use lopside_e2e::{Cloud, binary, stdout};
+use image::{DynamicImage, Rgb, RgbImage, imageops::FilterType};
+use lopside_e2e::{Cloud, binary, failure, stdout};
 use lopside_quality::psnr;
 use serde_json::Value;
 
@@ -73,6 +73,7 @@ fn a_photo_model_is_trained_calibrated_and_served() {
         after["heads"].as_array().unwrap().iter().map(|head| head["version"].clone()).collect();
     assert_eq!(versions, [2, 1]);
 
+    upscale(&photos, &whole, &bundle, &folder.path().join("upscaled"));
     let picture = folder.path().join("new.png");
     photograph(9, 333, 251).save(&picture).unwrap();
     let cloud = Cloud::start(&[&bundle]);
@@ -93,4 +94,57 @@ fn a_photo_model_is_trained_calibrated_and_served() {
     assert!(bytes[0] * 3 < bytes[1], "{bytes:?}");
     // The fast encoder leaves the finest bands out.
     assert!(bytes[2] < bytes[0] * 11 / 10, "{bytes:?}");
+    twice_as_large(&cloud, &bundle, &picture, &out);
+}
+
+/// Adds the head `upscale`; all else in the bundle stays.
+fn upscale(photos: &Path, start: &Path, bundle: &Path, run: &Path) {
+    let manifest = || -> Value {
+        let text = fs::read_to_string(bundle.join("bundle.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let before = manifest();
+    let command = |until: &str| {
+        let mut command = binary("training");
+        command.args(["upscale", "--run"]).arg(start).arg("--bundle").arg(bundle).arg("--out").arg(run);
+        command.args(["--steps", "4", "--batch", "2", "--crop", "64", "--blocks", "1", "--until", until]);
+        command.arg("--photos").arg(photos);
+        command
+    };
+    let table = stdout(&mut command("2"));
+    assert!(table.lines().any(|line| line.starts_with("| 45 | ")), "{table}");
+    let _ = stdout(command("4").arg("--resume"));
+    let after = manifest();
+    for key in ["latent_space", "encoder", "contexts", "quantiser"] {
+        assert_eq!(before[key], after[key], "{key}");
+    }
+    let heads = |manifest: &Value| manifest["heads"].as_array().unwrap().clone();
+    let kept = heads(&before).len();
+    assert_eq!(heads(&after)[..kept], heads(&before));
+    let added: Vec<_> = heads(&after)[kept..]
+        .iter()
+        .map(|head| (head["name"].clone(), head["version"].clone(), head["scale"].clone()))
+        .collect();
+    assert_eq!(added, [("upscale".into(), 2.into(), 2.into()), ("upscale".into(), 1.into(), 2.into())]);
+    let card = fs::read_to_string(bundle.join("README.md")).unwrap();
+    assert_eq!(card.matches("## Twice the size").count(), 1);
+    assert!(card.contains("training -- upscale") && card.contains(table.lines().next().unwrap()), "{card}");
+}
+
+/// An odd size comes back doubled.
+fn twice_as_large(cloud: &Cloud, bundle: &Path, picture: &Path, out: &Path) {
+    let mut send = binary("edge-encoder");
+    send.args(["send", "--head", "upscale", "--endpoint", &cloud.url, "--bundle"]).arg(bundle);
+    let report = stdout(send.arg("--json").arg("--out").arg(out).arg(picture));
+    let row = serde_json::from_str::<Value>(&report).unwrap()["pictures"][0].clone();
+    assert!(row["frame_bytes"].as_u64().unwrap() > 0 && row.get("psnr_db").is_none(), "{row}");
+    let (small, large) = (image::open(picture).unwrap(), image::open(out.join("new.png")).unwrap());
+    assert_eq!((large.width(), large.height()), (2 * 333, 2 * 251));
+    let enlarged = small.resize_exact(large.width(), large.height(), FilterType::CatmullRom);
+    let psnr = psnr(&enlarged, &DynamicImage::from(large.to_rgb8())).unwrap();
+    assert!(psnr > 28.0, "{psnr} dB");
+    let mut refused = binary("edge-encoder");
+    refused.args(["send", "--head", "sharpen", "--endpoint", &cloud.url, "--bundle"]).arg(bundle);
+    let error = failure(refused.arg("--out").arg(out).arg(picture));
+    assert!(error.contains("sharpen") && error.contains("upscale"), "{error}");
 }

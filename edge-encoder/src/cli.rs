@@ -43,9 +43,10 @@ pub enum Command {
     Encode(EncodeArgs),
     /// Encode pictures or measurements, have them decoded by a cloud-decoder, and compare
     ///
-    /// Asks the bundle's first head and all that classify or score, in one request. Writes what comes back: pictures as
-    /// PNG, with a contact sheet (input above reconstruction), numbers as CSV, in the units of the input and beside it;
-    /// with --with-input a heat map of each picture that is scored; table.txt and report.json.
+    /// Asks the bundle's first head and all that classify or score, in one request, or the one of --head. Writes what
+    /// comes back: pictures as PNG, with a contact sheet of those as large as the input (input above reconstruction),
+    /// numbers as CSV, in the units of the input and beside it; with --with-input a heat map of each picture that is
+    /// scored; table.txt and report.json.
     Send(SendArgs),
     /// Say what is in a frame; with the bundle, how many layers it carries and its integers
     Inspect(InspectArgs),
@@ -121,6 +122,10 @@ pub struct SendArgs {
     /// How long a request may take [default: 10]
     #[arg(long, env = "LOPSIDE_TIMEOUT_SECONDS", value_name = "SECONDS")]
     pub timeout_seconds: Option<u32>,
+    /// Ask this head alone, as in --head upscale for pictures of twice the size [default: the first, and all that
+    /// classify or score]
+    #[arg(long, value_name = "NAME")]
+    pub head: Option<String>,
     /// Send what the encoder sees along with the frame, so that a head that scores knows the error of the reconstruction
     /// and draws where it lies
     #[arg(long)]

@@ -111,7 +111,7 @@ fn options_that_mean_nothing_are_refused() {
     assert!(refused(&["--bundle", "bundle", "--quality", "0"]).contains("1..=100"));
 }
 
-/// A cloud that answers every frame with the same picture.
+/// A cloud that answers every frame with the same picture, whichever head is asked.
 struct Cloud(Vec<u8>);
 
 #[tonic::async_trait]

@@ -32,7 +32,8 @@ use crate::{
   training split model.onnx --bind x=1,3,160,160
   training evaluate --bundle bundles/fashion
   training evaluate --bundle bundles/photo --photos data/photos/test
-  training finetune-decoder --bundle bundles/photo --run runs/photo --steps 5000"
+  training finetune-decoder --bundle bundles/photo --run runs/photo --steps 5000
+  training upscale --bundle bundles/photo --run runs/photo"
 )]
 pub struct Cli {
     /// What to do
@@ -54,6 +55,12 @@ Examples:
   training split model.onnx --budget-mac 10000000 --calibrate pictures --mean 0.5 --std 0.5 --reconstruct --out bundle
   training split model.onnx --at base --at fine --calibrate inputs.npz --frame-bytes 200 --name mine --out bundle
   training split model.onnx --max-bytes 100000 --calibrate pictures --bits 3 --labels classes.txt --out bundle";
+
+const UPSCALE_EXAMPLES: &str = "\
+Examples:
+  training upscale --bundle bundles/photo --run runs/photo --photos data/photos
+  training upscale --bundle bundles/photo --run runs/photo --steps 8000 --until 1000
+  training upscale --bundle bundles/photo --run runs/photo --steps 8000 --resume";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -79,6 +86,10 @@ pub enum Command {
     Data(DataCommand),
     /// Train the decoder of a photo run further against its encoder, and add it to the bundle as a new head version
     FinetuneDecoder(FinetuneArgs),
+    /// Train a second decoder for the latents of a photo bundle, which makes pictures of twice the size, and add it to
+    /// the bundle as head upscale, with its figures in the card; the encoder and other heads stay as they are
+    #[command(after_help = UPSCALE_EXAMPLES)]
+    Upscale(UpscaleArgs),
 }
 
 /// Options of `describe`.
@@ -134,9 +145,9 @@ pub struct PhotosArgs {
     pub debs: Option<PathBuf>,
 }
 
-/// Photographs and what is made of them.
+/// Photographs.
 #[derive(Debug, Clone, Args)]
-pub struct PhotoArgs {
+pub struct PicturesArgs {
     /// Photographs, searched recursively; a folder that `data photos` made is known by its train and test [preset
     /// photo]
     #[arg(long, env = "LOPSIDE_PHOTOS", default_value = "data/photos", value_name = "DIR")]
@@ -144,6 +155,14 @@ pub struct PhotoArgs {
     /// Where their tiles are kept [default: tiles in the run's folder]
     #[arg(long, value_name = "DIR")]
     pub tiles: Option<PathBuf>,
+}
+
+/// Photographs and what is made of them.
+#[derive(Debug, Clone, Args)]
+pub struct PhotoArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub pictures: PicturesArgs,
     /// Training steps [preset photo]
     #[arg(long, default_value_t = 40_000, value_name = "N")]
     pub steps: usize,
@@ -161,7 +180,7 @@ pub struct PhotoArgs {
     pub distortion: Distortion,
 }
 
-impl PhotoArgs {
+impl PicturesArgs {
     /// The folder of photographs to learn from.
     #[must_use]
     pub fn train(&self) -> PathBuf {
@@ -210,6 +229,59 @@ pub struct FinetuneArgs {
     /// Where to train
     #[arg(long, value_enum, default_value_t = TrainDevice::Flex)]
     pub device: TrainDevice,
+}
+
+/// Options of `upscale`.
+#[derive(Debug, Clone, Args)]
+pub struct UpscaleArgs {
+    /// The bundle that gets the head
+    #[arg(long, default_value = "bundles/photo", value_name = "DIR")]
+    pub bundle: PathBuf,
+    /// The run that the bundle was made of: its encoder counts, its decoder is what the new one starts from
+    #[arg(long, default_value = "runs/photo", value_name = "DIR")]
+    pub run: PathBuf,
+    /// The folder of the new run
+    #[arg(long, default_value = "runs/photo-upscale", value_name = "DIR")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub pictures: PicturesArgs,
+    /// Training steps
+    #[arg(long, default_value_t = 4000, value_name = "N")]
+    pub steps: usize,
+    /// Pictures a step
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub batch: usize,
+    /// The side of a step's pictures in pixels, a multiple of 64; the encoder sees them at half the size
+    #[arg(long, default_value_t = 192, value_name = "PIXELS")]
+    pub crop: usize,
+    /// The highest learning rate
+    #[arg(long, default_value_t = 5e-4, value_name = "RATE")]
+    pub learning_rate: f64,
+    /// Decides pictures, qualities and the initial weights of what does not come from the run
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Channels of the residual network [default: the run's]
+    #[arg(long, value_name = "N")]
+    pub width: Option<usize>,
+    /// Its residual blocks; of the run's width, the first ones start from the run's
+    #[arg(long, default_value_t = 6, value_name = "N")]
+    pub blocks: usize,
+    /// What counts as distortion
+    #[arg(long, value_enum, default_value_t = Distortion::Mse)]
+    pub distortion: Distortion,
+    /// Stop after step N, to go on later with --resume; the bundle gets the head as it is then
+    #[arg(long, value_name = "N")]
+    pub until: Option<usize>,
+    /// Go on from the new run's folder
+    #[arg(long)]
+    pub resume: bool,
+    /// Where to train
+    #[arg(long, value_enum, default_value_t = TrainDevice::Flex)]
+    pub device: TrainDevice,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub runtime: RuntimeArg,
 }
 
 /// Where the data is.
@@ -349,6 +421,7 @@ impl TrainArgs {
             seed: self.seed.unwrap_or(1),
             distortion: self.photo.distortion,
             trained: if self.decoder_only { Trained::Decoder } else { Trained::Both },
+            scale: 1,
         }
     }
 }

@@ -121,6 +121,19 @@ pub enum TrainingError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A decoder was to be trained for one latent space against the encoder of another.
+    #[error(
+        "{} has another encoder than {}: give the run that the bundle was made of, or one that `finetune-decoder` \
+         made of it",
+        run.display(),
+        bundle.display()
+    )]
+    OtherEncoder {
+        /// The run's folder.
+        run: PathBuf,
+        /// The bundle's folder.
+        bundle: PathBuf,
+    },
     /// The device was not built in.
     #[error("this build has no wgpu: build with `--features wgpu`")]
     NoWgpu,
@@ -328,6 +341,14 @@ pub enum TrainingError {
     Crop {
         /// The side asked for, in pixels.
         side: usize,
+    },
+    /// The crop does not fit the model.
+    #[error("{side} pixels are no side for a crop: give a multiple of {step} up to 256")]
+    CropStep {
+        /// The side asked for, in pixels.
+        side: usize,
+        /// What it must be a multiple of.
+        step: usize,
     },
     /// The system gives no thread.
     #[error("no thread for the batches: {source}: use fewer threads")]

@@ -49,6 +49,7 @@ pub fn run(cli: Cli) -> Result<(), TrainingError> {
         Command::Describe(args) => describe_command(&args),
         Command::Data(command) => data_step(&command),
         Command::FinetuneDecoder(args) => photo::steps::finetune(&args),
+        Command::Upscale(args) => photo::upscale::run(&args),
     }
 }
 

@@ -1,3 +1,5 @@
+use half::f16;
+
 use crate::{
     OnnxError,
     graph::elements,
@@ -86,12 +88,21 @@ impl GraphBuilder {
     /// # Errors
     /// [`OnnxError::InitializerSize`] when there are more or fewer values than the dimensions hold.
     pub fn initializer(&mut self, name: &str, dims: &[i64], data: &[f32]) -> Result<String, OnnxError> {
-        if elements(dims) != Some(data.len() as u64) {
-            let (tensor, dims) = (name.to_owned(), dims.to_vec());
-            return Err(OnnxError::InitializerSize { tensor, dims, found: data.len() });
-        }
+        check_size(name, dims, data)?;
         let bytes = data.iter().flat_map(|value| value.to_le_bytes()).collect();
         Ok(self.tensor(name, dims, DataType::Float, bytes))
+    }
+
+    /// The same, kept as 16-bit floats (11 bits of precision, magnitudes to 65,504) in half the bytes. A `Cast` makes it
+    /// the tensor of `f32` that nodes read, so they compute as ever; engines run it once, when they load the model.
+    ///
+    /// # Errors
+    /// [`OnnxError::InitializerSize`] as for [`initializer`](Self::initializer).
+    pub fn half_initializer(&mut self, name: &str, dims: &[i64], data: &[f32]) -> Result<String, OnnxError> {
+        check_size(name, dims, data)?;
+        let bytes = data.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect();
+        let kept = self.tensor(&format!("{name}.half"), dims, DataType::Float16, bytes);
+        Ok(self.node("Cast", &[&kept], name, &[("to", Attribute::Int(DataType::Float as i64))]))
     }
 
     /// Adds a list of integers, such as the shape of a `Reshape`, and returns its name.
@@ -236,6 +247,14 @@ impl GraphBuilder {
     }
 }
 
+fn check_size(name: &str, dims: &[i64], data: &[f32]) -> Result<(), OnnxError> {
+    if elements(dims) == Some(data.len() as u64) {
+        return Ok(());
+    }
+    let (tensor, dims) = (name.to_owned(), dims.to_vec());
+    Err(OnnxError::InitializerSize { tensor, dims, found: data.len() })
+}
+
 fn with_bias<'a>(x: &'a str, weight: &'a str, bias: &'a str) -> Vec<&'a str> {
     if bias.is_empty() { vec![x, weight] } else { vec![x, weight, bias] }
 }
@@ -323,6 +342,24 @@ mod tests {
         assert_eq!((w.data_type(), &w.dims[..]), (DataType::Float as i32, &[1, 2][..]));
         assert_eq!(shape.raw_data(), [[0xff; 8], [2, 0, 0, 0, 0, 0, 0, 0]].concat());
         assert_eq!((shape.data_type(), &shape.dims[..]), (DataType::Int64 as i32, &[2][..]));
+    }
+
+    #[test]
+    fn half_the_bytes_become_whole_numbers_again() {
+        let mut graph = GraphBuilder::new("g");
+        let x = graph.input("x", &["n".into(), 2.into()]);
+        let weight = graph.half_initializer("w", &[2, 1], &[1.0, -2.0]).unwrap();
+        graph.node("MatMul", &[&x, &weight], "y", &[]);
+        let model = graph.build();
+        let graph = testing::graph(&model);
+        assert_eq!(graph.initializer[0].raw_data(), [0, 0x3c, 0, 0xc0]);
+        assert_eq!(
+            (graph.node[0].op_type(), graph.node[0].attribute[0].i()),
+            ("Cast", DataType::Float as i64)
+        );
+        let cost = crate::cost(&model, &[("n", 3)]).unwrap();
+        assert_eq!((cost.parameters, cost.macs), (2, 6));
+        assert!(GraphBuilder::new("g").half_initializer("w", &[2, 2], &[0.0; 3]).is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) async fn run(args: SendArgs, file: &FileConfig) -> Result<(), EdgeErr
     let inputs = encoder.open(&args.inputs)?;
     let client = Client::connect(&endpoint, file.timeout(args.timeout_seconds)).await?;
     let sheet = Sheet::new(&encoder)?;
-    let heads = heads(&encoder);
+    let heads = args.head.map_or_else(|| heads(&encoder), |head| vec![head]);
     let mut run = Run { encoder, client, heads, with_input: args.with_input, out, sheet };
     let mut rows = Vec::new();
     let bar = progress("inputs");
@@ -99,8 +99,11 @@ impl Run {
             (Value::Png(png), Input::Picture(picture)) => {
                 write(&path(".png"), &png)?;
                 let (input, output) = comparison::pair(&self.encoder, picture, &png)?;
-                row.picture = Some(comparison::picture(&input, &output)?);
-                self.sheet.push_pair(&input, &output)?;
+                // A head that enlarges has nothing to be compared with.
+                if (input.width(), input.height()) == (output.width(), output.height()) {
+                    row.picture = Some(comparison::picture(&input, &output)?);
+                    self.sheet.push_pair(&input, &output)?;
+                }
             }
             // A picture that is made of numbers, which there is nothing to compare with.
             (Value::Png(png), Input::Numbers(_)) => write(&path(".png"), &png)?,

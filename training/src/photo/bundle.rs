@@ -21,6 +21,10 @@ use super::{
 };
 use crate::TrainingError;
 
+/// The head that gives back what the encoder saw.
+const RECONSTRUCT: &str = "reconstruct";
+/// The head that makes it twice as large.
+pub(crate) const UPSCALE: &str = "upscale";
 /// The picture whose cost is counted and divided by its pixels.
 const COUNTED: (i64, i64) = (1024, 1024);
 
@@ -73,7 +77,12 @@ fn layers(spec: &Spec) -> Vec<LayerSpec> {
     (0..spec.levels()).rev().map(layer).collect()
 }
 
-/// The head that reconstructs, of a model with the encoder of this latent space.
+/// The name of the head that makes pictures at the spec's scale.
+pub(crate) fn head_name(spec: &Spec) -> &'static str {
+    if spec.scale == 1 { RECONSTRUCT } else { UPSCALE }
+}
+
+/// A head that makes pictures at the spec's scale, of a model with the encoder of this latent space.
 pub(crate) fn head(
     model: &PhotoModel,
     spec: &Spec,
@@ -89,13 +98,13 @@ pub(crate) fn head(
         })
         .collect();
     Ok(PictureDraftHead {
-        name: "reconstruct".into(),
+        name: head_name(spec).into(),
         version,
         cost: counted(&onnx, &symbols)?,
         model: encode(&onnx),
         quality: QUALITY.into(),
         output: RECONSTRUCTION.into(),
-        scale: 1,
+        scale: spec.scale as u32,
     })
 }
 

@@ -76,12 +76,14 @@ fn parts(figures: &PhotoEvaluation) -> String {
     if shows { parts } else { String::new() }
 }
 
+/// A training and those that it started from, itself first.
+pub(super) fn stages(run: &PhotoRun) -> Vec<&Origin> {
+    std::iter::successors(Some(&run.origin), |stage| stage.from.as_deref()).collect()
+}
+
 /// The commands that make the same bundle again.
 fn commands(run: &PhotoRun) -> String {
-    let mut stages = vec![&run.origin];
-    while let Some(from) = &stages[stages.len() - 1].from {
-        stages.push(from);
-    }
+    let stages = stages(run);
     let count = stages.len() - 1;
     let first = "data photos --out data/photos".to_owned();
     let stages = stages.iter().rev().enumerate().map(|(number, stage)| {
@@ -96,14 +98,29 @@ fn commands(run: &PhotoRun) -> String {
 }
 
 fn arguments(stage: &Origin) -> String {
-    let PhotoOptions { width, blocks, steps, batch, crop, learning_rate, seed, distortion, trained } =
-        &stage.options;
+    let trained = if stage.options.trained == Trained::Decoder { " --decoder-only" } else { "" };
+    format!(" --preset photo --photos data/photos{}{trained} --until {}", options(&stage.options), stage.done)
+}
+
+/// What every command that trains a photo model is given.
+pub(super) fn options(options: &PhotoOptions) -> String {
+    let PhotoOptions {
+        width,
+        blocks,
+        steps,
+        batch,
+        crop,
+        learning_rate,
+        seed,
+        distortion,
+        // Each command has its own way to say these.
+        trained: _,
+        scale: _,
+    } = options;
     let distortion = if *distortion == Distortion::MsSsim { " --distortion ms-ssim" } else { "" };
-    let trained = if *trained == Trained::Decoder { " --decoder-only" } else { "" };
     format!(
-        " --preset photo --photos data/photos --width {width} --blocks {blocks} --steps {steps} --batch {batch} \
-         --crop {crop} --learning-rate {learning_rate} --seed {seed}{distortion}{trained} --until {}",
-        stage.done
+        " --width {width} --blocks {blocks} --steps {steps} --batch {batch} --crop {crop} \
+         --learning-rate {learning_rate} --seed {seed}{distortion}"
     )
 }
 

@@ -13,6 +13,7 @@ use super::{
     illustration::{self, Illustration, Row, SIDE_BY_SIDE, illustrations},
     own::OwnCodec,
     speed::{EdgeTime, edge_times},
+    upscale::{self, Upscaling},
 };
 use crate::{TrainingError, photos, split::write};
 
@@ -38,6 +39,9 @@ pub struct PhotoEvaluation {
     pub decoder: PictureCost,
     /// What encoding costs beside the peers; it changes from run to run.
     pub edge_times: Vec<EdgeTime>,
+    /// What the head that makes pictures twice as large is worth, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upscaling: Option<Upscaling>,
     /// For the model card.
     #[serde(skip)]
     pub(crate) illustrations: Vec<Illustration>,
@@ -83,6 +87,7 @@ pub(crate) fn evaluate(
         encoder: own.encoder_cost,
         decoder: own.decoder_cost,
         edge_times: edge_times(own, &pictures)?,
+        upscaling: upscale::measure(own, &pictures)?,
         illustrations: illustrations(&means, &rows)?,
     };
     write(out, "curves.csv", rd_csv(&means).as_bytes())?;

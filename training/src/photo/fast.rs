@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn low_bands_of_a_smooth_picture_are_found_in_half_of_it() {
-        let spec = Spec { luma: 64, chroma: 16, merges: vec![6, 4], width: 4, blocks: 1 };
+        let spec = Spec { luma: 64, chroma: 16, merges: vec![6, 4], width: 4, blocks: 1, scale: 1 };
         let model = PhotoModel::new(&spec, &Device::flex());
         let (height, width) = (16 * 8 + 8, 24 * 8 + 8);
         let picture = |seed: usize| {

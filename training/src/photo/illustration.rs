@@ -31,10 +31,11 @@ pub(crate) struct Illustration {
 }
 
 /// One test photograph, as it was and as the codecs make it.
+#[derive(Debug, Clone)]
 pub(crate) struct Row {
     /// Its name.
     pub(crate) name: String,
-    /// The original, ours, JPEG, WebP.
+    /// The original, then what was made of it.
     pub(crate) columns: Vec<DynamicImage>,
 }
 
@@ -48,13 +49,33 @@ pub(crate) fn illustrations(means: &[RdCurve], rows: &[Row]) -> Result<Vec<Illus
         curve("psnr.svg", "PSNR over bits a pixel, mean over the pictures", QualityAxis::Psnr)?,
         curve("ms-ssim.svg", "MS-SSIM over bits a pixel, mean over the pictures", QualityAxis::MsSsim)?,
     ];
-    let free: Vec<&Row> = rows.iter().filter(|row| is_free(&row.name)).collect();
-    if !free.is_empty() {
-        let bytes = png(&sheet(&free, CROP), Path::new(SIDE_BY_SIDE))?;
-        let caption = "From left to right: the original, Lopside, JPEG and WebP at equal bytes";
-        all.extend((bytes.len() < LIMIT).then_some(Illustration { file: SIDE_BY_SIDE, caption, bytes }));
-    }
+    let caption = "From left to right: the original, Lopside, JPEG and WebP at equal bytes";
+    all.extend(side_by_side(SIDE_BY_SIDE, caption, rows, Size { crop: CROP, limit: LIMIT })?);
     Ok(all)
+}
+
+/// How large a side-by-side picture may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    /// The side of its parts, in pixels.
+    pub(crate) crop: u32,
+    /// What the file may have at most, in bytes.
+    pub(crate) limit: usize,
+}
+
+/// The photographs that may be in a bundle side by side, if there are any and the file is small enough.
+pub(crate) fn side_by_side(
+    file: &'static str,
+    caption: &'static str,
+    rows: &[Row],
+    size: Size,
+) -> Result<Option<Illustration>, TrainingError> {
+    let free: Vec<&Row> = rows.iter().filter(|row| is_free(&row.name)).collect();
+    if free.is_empty() {
+        return Ok(None);
+    }
+    let bytes = png(&sheet(&free, size.crop), Path::new(file))?;
+    Ok((bytes.len() < size.limit).then_some(Illustration { file, caption, bytes }))
 }
 
 /// PSNR over bits a pixel.

@@ -16,7 +16,7 @@ use burn::{
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
-    Distortion, PhotoOptions, Trained, average,
+    Distortion, PhotoOptions, Trained, average, double,
     model::{COARSEST, FINEST, PhotoModel, condition, step},
     ms_ssim::ms_ssim,
     quantise::{decide, round},
@@ -70,6 +70,9 @@ impl Learner {
             model.gains = model.gains.no_grad();
             model.rates = model.rates.no_grad();
         }
+        if spec.scale > 1 {
+            model.synthesis = model.synthesis.no_grad();
+        }
         let clipping = Some(GradientClippingConfig::Norm(1.0));
         Self {
             metrics: PhotoMetrics { options: options.clone(), from: None, points: Vec::new() },
@@ -103,7 +106,7 @@ impl Learner {
 
     /// The mean over the pictures of distortion + λ · bit rate.
     fn loss(&self, picture: &Tensor<4>, octave: &Tensor<2>, rng: &mut StdRng) -> Tensor<1> {
-        let scaled = self.model.scaled(picture.clone(), octave, &self.spec);
+        let scaled = self.model.scaled(self.seen(picture.clone()), octave, &self.spec);
         let [integers, scales] = quantised(&self.model, &scaled, octave);
         let layers = self.model.dequantised(&integers, octave);
         let [linear, residual] = self.model.parts(&layers, octave.clone(), &self.spec);
@@ -124,6 +127,11 @@ impl Learner {
         let samples = picture.dims()[1..].iter().product::<usize>() as f32;
         let bits = bits_of(&scaled, &scales, rng);
         (distortion + bits * (LAMBDA / samples) / rounding).mean()
+    }
+
+    /// What the encoder sees of pictures as large as the decoder's.
+    fn seen(&self, picture: Tensor<4>) -> Tensor<4> {
+        if self.spec.scale == 1 { picture } else { double::halved(picture) }
     }
 
     fn update(&mut self, rate: f64, gradients: &mut Gradients) {
@@ -160,12 +168,13 @@ impl Learner {
         &self.metrics.points[self.metrics.points.len() - 1]
     }
 
-    /// Bits a pixel and PSNR in dB of each picture.
+    /// Bits a pixel that the encoder sees and PSNR in dB of each picture.
     fn figures(&self, batch: &Batch, octave: f32, rng: &mut StdRng) -> Vec<[f64; 2]> {
         let picture = tensor(batch, &self.device);
-        let [n, _, h, w] = batch.shape;
+        let seen = self.seen(picture.clone());
+        let [n, _, h, w] = seen.dims();
         let octave = Tensor::full([n, 1], octave, &self.device);
-        let scaled = self.average.scaled(picture.clone(), &octave, &self.spec);
+        let scaled = self.average.scaled(seen, &octave, &self.spec);
         let [integers, scales] = quantised(&self.average, &scaled, &octave);
         let bits = bits_of(&scaled, &scales, rng);
         let layers = self.average.dequantised(&integers, &octave);
@@ -248,11 +257,12 @@ fn learning_rate(options: &PhotoOptions, step: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use burn::module::Param;
+
     use super::*;
 
-    /// The loss on one batch before and after it has been learnt from again and again.
-    fn losses(distortion: Distortion) -> [f64; 2] {
-        let options = PhotoOptions {
+    fn options(distortion: Distortion) -> PhotoOptions {
+        PhotoOptions {
             width: 4,
             blocks: 1,
             steps: 400,
@@ -262,25 +272,47 @@ mod tests {
             seed: 1,
             distortion,
             trained: Trained::Both,
-        };
-        let wave = |i: usize| ((i / 32 % 32 * 3 + i % 32 * (1 + i / 1024)) as f32 / 5.0).sin() * 0.4;
-        let batch =
-            Batch { step: 100, shape: [2, 3, 32, 32], samples: (0..2 * 3 * 32 * 32).map(wave).collect() };
-        let mut learner = Learner::new(&options, None, &Device::flex());
+            scale: 1,
+        }
+    }
+
+    /// A learner that has learnt from one batch of this side again and again, and the first and the last loss.
+    fn taught(options: &PhotoOptions, side: usize) -> (Learner, [f64; 2]) {
+        let wave =
+            |i: usize| ((i / side % side * 3 + i % side * (1 + i / (side * side))) as f32 / 5.0).sin() * 0.4;
+        let samples = (0..2 * 3 * side * side).map(wave).collect();
+        let batch = Batch { step: 100, shape: [2, 3, side, side], samples };
+        let mut learner = Learner::new(options, None, &Device::flex());
         let losses: Vec<f64> = (0..40).map(|_| learner.step(&batch).unwrap()).collect();
-        let (fresh, model) = (PhotoModel::new(&options.spec(), &Device::flex()), learner.model.valid());
-        let moved = |a: Tensor<4>, b: Tensor<4>| (a - b).abs().max().into_scalar::<f32>();
-        assert!(moved(fresh.analysis.bands.val(), model.analysis.bands.val()) > 1e-5);
-        assert!(moved(fresh.synthesis.bands.val(), model.synthesis.bands.val()) > 1e-5);
-        assert!(model.gains[0].val().abs().max().into_scalar::<f32>() > 1e-3);
-        [losses[0], losses[39]]
+        (learner, [losses[0], losses[39]])
+    }
+
+    fn moved<const D: usize>(a: &Param<Tensor<D>>, b: &Param<Tensor<D>>) -> f32 {
+        (a.val() - b.val()).abs().max().into_scalar::<f32>()
     }
 
     #[test]
     fn both_halves_learn_and_the_loss_falls() {
         for distortion in [Distortion::Mse, Distortion::MsSsim] {
-            let [first, last] = losses(distortion);
+            let options = options(distortion);
+            let (learner, [first, last]) = taught(&options, 32);
+            let (fresh, model) = (PhotoModel::new(&options.spec(), &Device::flex()), learner.model.valid());
+            assert!(moved(&fresh.analysis.bands, &model.analysis.bands) > 1e-5);
+            assert!(moved(&fresh.synthesis.bands, &model.synthesis.bands) > 1e-5);
+            assert!(model.gains[0].val().abs().max().into_scalar::<f32>() > 1e-3);
             assert!(last < 0.9 * first, "{distortion:?}: {first} {last}");
         }
+    }
+
+    #[test]
+    fn a_decoder_of_twice_the_size_learns_against_what_stays() {
+        let options = PhotoOptions { trained: Trained::Decoder, scale: 2, ..options(Distortion::Mse) };
+        let (learner, [first, last]) = taught(&options, 64);
+        let (fresh, model) = (PhotoModel::new(&options.spec(), &Device::flex()), learner.model.valid());
+        assert!(moved(&fresh.analysis.bands, &model.analysis.bands) <= 0.0);
+        assert!(moved(&fresh.synthesis.bands, &model.synthesis.bands) <= 0.0);
+        let detail = model.trunk.detail.unwrap();
+        assert!(detail.tail.weight.val().abs().max().into_scalar::<f32>() > 1e-3);
+        assert!(last < 0.9 * first, "{first} {last}");
     }
 }

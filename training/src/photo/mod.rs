@@ -5,6 +5,7 @@ mod bundle;
 mod calibrate;
 mod card;
 mod compare;
+mod double;
 mod evaluate;
 mod export;
 mod fast;
@@ -28,8 +29,10 @@ pub(crate) mod steps;
 mod train;
 pub mod transform;
 pub mod trunk;
+pub(crate) mod upscale;
 
 pub use compare::Comparison;
 pub use evaluate::{Curve, PhotoEvaluation};
 pub use options::{Distortion, PhotoOptions, Trained};
 pub use speed::EdgeTime;
+pub use upscale::{Similarity, Upscaling, UpscalingRow};

@@ -5,7 +5,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use super::{rates::Rates, spec::Spec, transform::Filters, trunk::Trunk};
+use super::{double, rates::Rates, spec::Spec, transform::Filters, trunk::Trunk};
 
 /// The binary logarithm of the quantiser's step at quality 1, samples 0 to 255.
 pub const COARSEST: f32 = 8.4;
@@ -41,6 +41,12 @@ impl PhotoModel {
         }
     }
 
+    /// A model with a decoder of another shape on the same latent space; of this one's trunk it keeps what fits.
+    #[must_use]
+    pub fn fitted(self, spec: &Spec, device: &Device) -> Self {
+        Self { trunk: self.trunk.fitted(spec, device), ..self }
+    }
+
     /// The layers of a picture `[n, 3, h, w]`, coarsest first, in steps: what the quantiser rounds. `octave` is the
     /// binary logarithm of the step on the scale 0 to 255, `[n, 1]`.
     #[must_use]
@@ -55,16 +61,17 @@ impl PhotoModel {
         integers.iter().zip(self.steps(octave)).map(|(layer, steps)| layer.clone() * steps).collect()
     }
 
-    /// Dequantised layers, coarsest first, to the linear part of a picture `[n, 3, h, w]` and what the residual
-    /// network adds to it, in steps.
+    /// Dequantised layers, coarsest first, to the linear part of a picture `[n, 3, scale·h, scale·w]` and what the
+    /// residual network adds to it, in steps.
     #[must_use]
     pub fn parts(&self, layers: &[Tensor<4>], octave: Tensor<2>, spec: &Spec) -> [Tensor<4>; 2] {
         let bands = self.synthesis.unmerge(layers, spec);
         let residual = self.trunk.forward(bands.clone() / step(octave.clone()), condition(octave));
-        [self.synthesis.synthesise(bands, spec), residual]
+        let linear = self.synthesis.synthesise(bands, spec);
+        [if spec.scale == 1 { linear } else { double::doubled(linear) }, residual]
     }
 
-    /// Dequantised layers to a picture `[n, 3, h, w]`, samples −0.5 to 0.5 but not clipped.
+    /// Dequantised layers to a picture `[n, 3, scale·h, scale·w]`, samples −0.5 to 0.5 but not clipped.
     #[must_use]
     pub fn decode(&self, layers: &[Tensor<4>], octave: Tensor<2>, spec: &Spec) -> Tensor<4> {
         let [linear, residual] = self.parts(layers, octave.clone(), spec);
@@ -90,4 +97,33 @@ pub(crate) fn step(octave: Tensor<2>) -> Tensor<4> {
 /// The octave on a scale of −1 to 1.
 pub(crate) fn condition(octave: Tensor<2>) -> Tensor<2> {
     (octave - f32::midpoint(COARSEST, FINEST)) / ((COARSEST - FINEST) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+
+    #[test]
+    fn a_decoder_of_twice_the_size_starts_as_an_enlargement_of_the_one_there_was() {
+        let device = Device::flex();
+        let spec = Spec { luma: 64, chroma: 16, merges: vec![6, 4], width: 4, blocks: 2, scale: 1 };
+        let mut model = PhotoModel::new(&spec, &device);
+        let noise =
+            |tensor: Tensor<4>| Tensor::random(tensor.dims(), Distribution::Normal(0.0, 0.1), &device);
+        model.trunk.tail.weight = Param::from_tensor(noise(model.trunk.tail.weight.val()));
+        let picture = noise(Tensor::zeros([1, 3, 64, 96], &device));
+        let octave = || Tensor::full([1, 1], 4.0, &device);
+        let layers = model.dequantised(&model.scaled(picture, &octave(), &spec), &octave());
+        let expected = double::doubled(model.decode(&layers, octave(), &spec));
+        let large = Spec { scale: 2, ..spec.clone() };
+        let found = model.clone().fitted(&large, &device).decode(&layers, octave(), &large);
+        assert_eq!(found.dims(), [1, 3, 128, 192]);
+        assert!((found - expected).abs().max().into_scalar::<f32>() < 1e-5);
+        // What does not fit is fresh, and a fresh residual is zero.
+        let wider = Spec { width: 6, ..large };
+        let fresh = model.fitted(&wider, &device).parts(&layers, octave(), &wider);
+        assert!(fresh[1].clone().abs().max().into_scalar::<f32>() <= 0.0);
+    }
 }

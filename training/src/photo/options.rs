@@ -26,6 +26,13 @@ pub struct PhotoOptions {
     pub distortion: Distortion,
     /// What learns.
     pub trained: Trained,
+    /// How many times larger than what the encoder sees the decoder's picture is, in each direction: 1 or 2.
+    #[serde(default = "as_large")]
+    pub scale: usize,
+}
+
+fn as_large() -> usize {
+    1
 }
 
 /// What counts as distortion.
@@ -52,6 +59,7 @@ impl PhotoOptions {
     /// The model's shape.
     #[must_use]
     pub fn spec(&self) -> Spec {
-        Spec { luma: 64, chroma: 16, merges: vec![6, 4], width: self.width, blocks: self.blocks }
+        let Self { width, blocks, scale, .. } = *self;
+        Spec { luma: 64, chroma: 16, merges: vec![6, 4], width, blocks, scale }
     }
 }

@@ -6,6 +6,7 @@ use image::DynamicImage;
 use lopside_bundle::picture::{PictureBundle, PictureCost};
 use lopside_latent::picture::Quality;
 
+use super::bundle::UPSCALE;
 use crate::TrainingError;
 
 /// Both halves of a photo bundle.
@@ -13,20 +14,26 @@ pub(crate) struct OwnCodec {
     encoder: PictureEncoder,
     fast: Option<PictureEncoder>,
     decoder: PictureDecoder,
+    upscaler: Option<PictureDecoder>,
     /// What the encoder costs.
     pub(crate) encoder_cost: PictureCost,
     /// What the default head costs.
     pub(crate) decoder_cost: PictureCost,
+    /// What the head that makes pictures twice as large costs, where there is one.
+    pub(crate) upscaler_cost: Option<PictureCost>,
 }
 
 impl OwnCodec {
-    /// The bundle's encoder in tract and its default head in ONNX Runtime.
+    /// The bundle's encoder in tract, its default head in ONNX Runtime and, where it has one, that which upscales.
     pub(crate) fn new(bundle: &PictureBundle, runtime: &Runtime) -> Result<Self, TrainingError> {
         let manifest = &bundle.manifest;
+        let upscaler = manifest.heads.iter().find(|head| head.name == UPSCALE);
         Ok(Self {
             encoder: PictureEncoder::new(bundle)?,
             fast: bundle.fast_encoder.is_some().then(|| PictureEncoder::fast(bundle)).transpose()?,
             decoder: PictureDecoder::new(runtime, bundle, "")?,
+            upscaler: upscaler.map(|_| PictureDecoder::new(runtime, bundle, UPSCALE)).transpose()?,
+            upscaler_cost: upscaler.map(|head| head.cost),
             encoder_cost: manifest.encoder.cost,
             decoder_cost: manifest.heads[0].cost,
         })
@@ -55,5 +62,10 @@ impl OwnCodec {
     /// The picture of a frame.
     pub(crate) fn decode(&mut self, frame: &[u8]) -> Result<DynamicImage, TrainingError> {
         Ok(self.decoder.decode(frame)?)
+    }
+
+    /// The picture of a frame at twice the size, where the bundle has a head for it.
+    pub(crate) fn upscale(&mut self, frame: &[u8]) -> Result<Option<DynamicImage>, TrainingError> {
+        Ok(self.upscaler.as_mut().map(|upscaler| upscaler.decode(frame)).transpose()?)
     }
 }

@@ -11,10 +11,14 @@ impl PhotoEvaluation {
         format!(
             "BD-rates between 0.1 and 0.8 bits a pixel of the anchor, with the qualities compared, {means}:\n\n{}\n\
              Costs, counted from the graphs:\n\n{}\n\
-             Encoding on one core, {means}:\n\n{}",
+             Encoding on one core, {means}:\n\n{}{}",
             self.bd_rates(),
             self.costs(),
-            self.times()
+            self.times(),
+            self.upscaling.as_ref().map_or_else(String::new, |upscaling| format!(
+                "\nTwice the size, the pictures sent at half of it, {means}:\n\n{}",
+                upscaling.table()
+            ))
         )
     }
 
@@ -99,6 +103,7 @@ pub(crate) mod tests {
                 to_webp: 0.765,
                 to_jpeg: 3.4,
             }],
+            upscaling: None,
             illustrations: Vec::new(),
         }
     }

@@ -47,6 +47,8 @@ pub struct Spec {
     pub width: usize,
     /// Its residual blocks.
     pub blocks: usize,
+    /// How many times larger than what the encoder saw the decoder's picture is, in each direction: 1 or 2.
+    pub scale: usize,
 }
 
 impl Spec {
@@ -141,7 +143,7 @@ mod tests {
     use super::*;
 
     fn spec() -> Spec {
-        Spec { luma: 64, chroma: 15, merges: vec![16, 6], width: 8, blocks: 1 }
+        Spec { luma: 64, chroma: 15, merges: vec![16, 6], width: 8, blocks: 1, scale: 1 }
     }
 
     #[test]

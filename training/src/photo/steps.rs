@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     TrainingError,
-    cli::{BundleArgs, CalibrateArgs, EvaluateArgs, FinetuneArgs, PhotoArgs, TrainArgs},
+    cli::{BundleArgs, CalibrateArgs, EvaluateArgs, FinetuneArgs, PicturesArgs, TrainArgs},
     photos,
     steps::DRAFT_CARD,
 };
@@ -28,7 +28,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), TrainingError> {
     let run = &args.run();
     let training = Training {
         options: args.photo(),
-        tiles: tiles(&args.photo, run)?,
+        tiles: tiles(&args.photo.pictures, run)?,
         run,
         resume: args.resume,
         until: args.until,
@@ -42,10 +42,10 @@ pub(crate) fn bundle(args: &BundleArgs, runtime: &Runtime) -> Result<(), Trainin
     train(&args.train)?;
     let folder = args.train.run();
     let run = PhotoRun::read(&folder)?;
-    let draft = bundles::draft(&run, &args.train.photo.train())?;
+    let draft = bundles::draft(&run, &args.train.photo.pictures.train())?;
     draft.write(&args.out, DRAFT_CARD)?;
     let bundle = open(&args.out)?;
-    let figures = measure(&bundle, &args.train.photo.test(), &folder.join("evaluation"), runtime)?;
+    let figures = measure(&bundle, &args.train.photo.pictures.test(), &folder.join("evaluation"), runtime)?;
     card::put(&args.out, &draft, &run, &bundle.manifest, &figures)?;
     print!("{}", figures.table());
     eprintln!("bundle in {}", args.out.display());
@@ -91,7 +91,7 @@ pub(crate) fn finetune(args: &FinetuneArgs) -> Result<(), TrainingError> {
     };
     let training = Training {
         options,
-        tiles: tiles(&args.photo, &args.out)?,
+        tiles: tiles(&args.photo.pictures, &args.out)?,
         run: &args.out,
         resume: args.resume,
         until: None,
@@ -99,10 +99,11 @@ pub(crate) fn finetune(args: &FinetuneArgs) -> Result<(), TrainingError> {
     };
     training.go(&args.device.open()?)?;
     let bundle = open(&args.bundle)?;
-    let version = bundle.manifest.heads.iter().map(|head| head.version).max().unwrap_or(0) + 1;
     let run = PhotoRun::read(&args.out)?;
+    let spec = run.origin.options.spec();
+    let version = bundle.manifest.next_version(bundles::head_name(&spec));
     let space = bundle.manifest.latent_space.to_string();
-    let head = bundles::head(&run.model(&Device::flex())?, &run.origin.options.spec(), &space, version)?;
+    let head = bundles::head(&run.model(&Device::flex())?, &spec, &space, version)?;
     add_head(&args.bundle, &head)?;
     eprintln!(
         "{} has head {:?} version {version}; its card still shows the figures of the one before: `training evaluate` \
@@ -122,7 +123,7 @@ fn measure(
     evaluation::evaluate(&mut OwnCodec::new(bundle, runtime)?, photos, out)
 }
 
-fn open(folder: &Path) -> Result<PictureBundle, TrainingError> {
+pub(super) fn open(folder: &Path) -> Result<PictureBundle, TrainingError> {
     match AnyBundle::load(folder, Part::Whole)? {
         AnyBundle::Picture(bundle) => Ok(bundle),
         AnyBundle::Vector(_) => Err(TrainingError::NoPhotoBundle { folder: folder.to_owned() }),
@@ -130,7 +131,7 @@ fn open(folder: &Path) -> Result<PictureBundle, TrainingError> {
 }
 
 /// The tile cache of the photographs, made when it is missing or no longer fits them.
-fn tiles(args: &PhotoArgs, run: &Path) -> Result<PathBuf, TrainingError> {
+pub(super) fn tiles(args: &PicturesArgs, run: &Path) -> Result<PathBuf, TrainingError> {
     let cache = args.tiles.clone().unwrap_or_else(|| run.join("tiles"));
     photos::build(&args.train(), &cache, photos::TileOptions::default())?;
     Ok(cache)

@@ -37,7 +37,7 @@ impl Training<'_> {
     /// [`TrainingError`] when there is nothing to resume, the options differ, or a file cannot be read or written.
     pub(crate) fn go(&self, device: &Device) -> Result<(), TrainingError> {
         let options = &self.options;
-        let crop = Crop::new(options.crop)?;
+        let crop = crop(options)?;
         let tiles = TileSet::open(&self.tiles)?;
         let mut learner = self.learner(device)?;
         let first = learner.metrics.done();
@@ -71,11 +71,22 @@ impl Training<'_> {
         }
         let Some(from) = self.from else { return Ok(Learner::new(&self.options, None, device)) };
         let run = PhotoRun::read(from)?;
-        let start = run.model(&device.clone().autodiff())?;
+        let autodiff = device.clone().autodiff();
+        autodiff.seed(self.options.seed);
+        let start = run.model(&autodiff)?.fitted(&self.options.spec(), &autodiff);
         let mut learner = Learner::new(&self.options, Some(start), device);
         learner.metrics.from = Some(Box::new(run.origin));
         Ok(learner)
     }
+}
+
+/// The side of a batch's pictures, which the encoder's coarsest layer must divide.
+fn crop(options: &PhotoOptions) -> Result<Crop, TrainingError> {
+    let step = options.scale * options.spec().alignment();
+    if !options.crop.is_multiple_of(step) {
+        return Err(TrainingError::CropStep { side: options.crop, step });
+    }
+    Crop::new(options.crop)
 }
 
 #[cfg(test)]
@@ -120,6 +131,7 @@ mod tests {
                 seed: 1,
                 distortion: Distortion::Mse,
                 trained: Trained::Both,
+                scale: 1,
             };
             Self { folder, options }
         }
@@ -164,6 +176,39 @@ mod tests {
             (point.bpp, point.psnr)
         };
         assert_eq!(last("whole"), last("parts"));
+    }
+
+    #[test]
+    fn a_decoder_of_twice_the_size_starts_from_a_run_and_resumes() {
+        let mut setting = Setting::new();
+        setting.train("start", 2, false, None);
+        setting.options = PhotoOptions { trained: Trained::Decoder, scale: 2, crop: 64, ..setting.options };
+        setting.train("whole", 6, false, Some("start"));
+        setting.train("parts", 3, false, Some("start"));
+        setting.train("parts", 6, true, None);
+        let (start, whole, parts) = (setting.model("start"), setting.model("whole"), setting.model("parts"));
+        assert!(!differ(start.analysis.bands.val(), whole.analysis.bands.val()));
+        assert!(!differ(start.synthesis.bands.val(), whole.synthesis.bands.val()));
+        let tail = |model: &PhotoModel| model.trunk.detail.as_ref().unwrap().tail.weight.val();
+        assert!(!differ(tail(&whole), tail(&parts)));
+        assert!(differ(tail(&whole), tail(&whole).zeros_like()));
+    }
+
+    #[test]
+    fn a_crop_that_the_coarsest_layer_does_not_divide_is_refused() {
+        let mut setting = Setting::new();
+        setting.options.scale = 2;
+        setting.options.crop = 96;
+        let training = Training {
+            options: setting.options,
+            tiles: setting.folder.path().join("tiles"),
+            run: &setting.folder.path().join("run"),
+            resume: false,
+            until: None,
+            from: None,
+        };
+        let error = training.go(&Device::flex()).unwrap_err().to_string();
+        assert!(error.contains("96") && error.contains("multiple of 64"), "{error}");
     }
 
     #[test]

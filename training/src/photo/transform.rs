@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn with_every_band_the_picture_comes_back_up_to_its_border() {
-        let spec = Spec { luma: 64, chroma: 64, merges: vec![16, 6], width: 8, blocks: 1 };
+        let spec = Spec { luma: 64, chroma: 64, merges: vec![16, 6], width: 8, blocks: 1, scale: 1 };
         let filters = Filters::lapped(&spec, &Device::flex());
         let picture = picture(64, 96);
         let layers = filters.analyse(picture.clone(), &spec);
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_symmetry_changes_nothing_at_the_start() {
-        let spec = Spec { luma: 64, chroma: 15, merges: vec![16, 6], width: 8, blocks: 1 };
+        let spec = Spec { luma: 64, chroma: 15, merges: vec![16, 6], width: 8, blocks: 1, scale: 1 };
         let filters = Filters::lapped(&spec, &Device::flex());
         let bands = filters.bands.val();
         assert!(largest(mirror::symmetric(bands.clone(), &spec.parities(0)) - bands) < 1e-6);

@@ -13,7 +13,10 @@ use burn::{
     tensor::{Device, Tensor, activation},
 };
 
-use super::spec::{STRIDE, Spec};
+use super::{
+    double,
+    spec::{STRIDE, Spec},
+};
 
 /// Where large coefficients are bent towards ±[`KNEE`], in steps; small ones pass as they are.
 pub(crate) const KNEE: f32 = 8.0;
@@ -29,8 +32,19 @@ pub struct Trunk {
     pub blocks: Vec<Block>,
     /// Features to 8×8 pixels of three colours.
     pub tail: Conv2d,
+    /// What a picture of twice the size has besides.
+    pub detail: Option<Detail>,
     /// The quality to its description.
     pub condition: [Linear; 2],
+}
+
+/// Features at 1/4 resolution, half as many, and what they say of a picture of twice the size: its 8×8 pixels.
+#[derive(Module, Debug)]
+pub struct Detail {
+    /// A cell's features to those of its four quarters.
+    pub quarters: Conv2d,
+    /// These to pixels; zero at the start.
+    pub tail: Conv2d,
 }
 
 /// x + conv(relu(scale · conv(x) + shift)), scale and shift by the quality.
@@ -48,25 +62,61 @@ impl Trunk {
     /// A fresh network, whose output is zero.
     #[must_use]
     pub fn new(spec: &Spec, device: &Device) -> Self {
-        let outputs = 3 * STRIDE * STRIDE;
         Self {
             head: conv3(spec.channels(0), spec.width, device),
             blocks: (0..spec.blocks).map(|_| Block::new(spec.width, device)).collect(),
-            tail: zero_conv3(spec.width, outputs, device),
+            tail: zero_conv3(spec.width, 3 * STRIDE * STRIDE, device),
+            detail: (spec.scale > 1).then(|| Detail::new(spec.width, device)),
             condition: [(1, CONDITION), (CONDITION, CONDITION)]
                 .map(|(i, o)| LinearConfig::new(i, o).init(device)),
         }
     }
 
+    /// A network of another shape that keeps what fits of this one: where the width is the same, all but the blocks that
+    /// are too many. The rest is as in a fresh one.
+    #[must_use]
+    pub fn fitted(self, spec: &Spec, device: &Device) -> Self {
+        let fresh = Self::new(spec, device);
+        if self.head.weight.dims() != fresh.head.weight.dims() {
+            return fresh;
+        }
+        let more = fresh.blocks.into_iter().skip(self.blocks.len());
+        Self {
+            blocks: self.blocks.into_iter().chain(more).take(spec.blocks).collect(),
+            detail: fresh.detail.map(|fresh| self.detail.unwrap_or(fresh)),
+            ..self
+        }
+    }
+
     /// Bands in steps `[n, c, h/8, w/8]` and conditions `[n, 1]` (about −1 to 1) to what is to be added to the
-    /// picture, in steps, `[n, 3, h, w]`.
+    /// picture, in steps, `[n, 3, scale·h, scale·w]`.
     #[must_use]
     pub fn forward(&self, bands: Tensor<4>, quality: Tensor<2>) -> Tensor<4> {
         let condition = self.condition.iter().fold(quality, |x, layer| activation::relu(layer.forward(x)));
         let bent = bands.clone() / (bands.abs() / KNEE + 1.0);
         let features =
             self.blocks.iter().fold(self.head.forward(bent), |x, block| block.forward(x, &condition));
-        to_pixels(self.tail.forward(features))
+        let residual = to_pixels(self.tail.forward(features.clone()), 3);
+        match &self.detail {
+            Some(detail) => double::doubled(residual) + detail.forward(features),
+            None => residual,
+        }
+    }
+}
+
+impl Detail {
+    fn new(width: usize, device: &Device) -> Self {
+        let half = width.div_ceil(2);
+        Self {
+            quarters: Conv2dConfig::new([width, 4 * half], [1, 1]).init(device),
+            tail: zero_conv3(half, 3 * STRIDE * STRIDE, device),
+        }
+    }
+
+    fn forward(&self, features: Tensor<4>) -> Tensor<4> {
+        let channels = self.tail.weight.dims()[1];
+        let quarters = to_pixels(self.quarters.forward(features), channels);
+        to_pixels(self.tail.forward(activation::relu(quarters)), 3)
     }
 }
 
@@ -88,18 +138,14 @@ impl Block {
     }
 }
 
-/// `[n, c·64, h, w]` to `[n, c, 8·h, 8·w]`: channel c·64 + 8·y + x is pixel (y, x) of its block (W. Shi et al.,
+/// `[n, c·b², h, w]` to `[n, c, b·h, b·w]`: channel c·b² + b·y + x is pixel (y, x) of its block (W. Shi et al.,
 /// "Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural network",
 /// CVPR 2016, eq. 4).
-fn to_pixels(x: Tensor<4>) -> Tensor<4> {
+pub(crate) fn to_pixels(x: Tensor<4>, colours: usize) -> Tensor<4> {
     let [n, channels, h, w] = x.dims();
-    let colours = channels / (STRIDE * STRIDE);
-    x.reshape([n, colours, STRIDE, STRIDE, h, w]).permute([0, 1, 4, 2, 5, 3]).reshape([
-        n,
-        colours,
-        h * STRIDE,
-        w * STRIDE,
-    ])
+    let side = (channels / colours).isqrt();
+    let pixels = x.reshape([n, colours, side, side, h, w]).permute([0, 1, 4, 2, 5, 3]);
+    pixels.reshape([n, colours, h * side, w * side])
 }
 
 fn conv3(inputs: usize, outputs: usize, device: &Device) -> Conv2d {

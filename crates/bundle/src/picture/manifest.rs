@@ -148,6 +148,13 @@ pub struct PictureCost {
 }
 
 impl PictureManifest {
+    /// The version that a new head of this name gets: 1, or the next after those that there are.
+    #[must_use]
+    pub fn next_version(&self, name: &str) -> u32 {
+        let versions = self.heads.iter().filter(|head| head.name == name).map(|head| head.version);
+        versions.max().unwrap_or(0).saturating_add(1)
+    }
+
     /// Checks all that can be checked without another file.
     ///
     /// # Errors

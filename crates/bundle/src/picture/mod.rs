@@ -22,4 +22,4 @@ pub use manifest::{
     FastEncoderSpec, LayerSpec, PICTURE_SCHEMA, PictureCost, PictureEncoderSpec, PictureHeadSpec,
     PictureInput, PictureManifest, PictureQuantiserSpec,
 };
-pub use write::{FastDraft, PictureDraft, PictureDraftHead, add_head};
+pub use write::{FastDraft, PictureDraft, PictureDraftHead, add_head, put_card};

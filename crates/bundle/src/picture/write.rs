@@ -127,16 +127,31 @@ impl PictureDraft {
     }
 }
 
-/// Adds a head to the bundle in `folder`, in front, so that it becomes the default. The latent space stays what it
-/// is.
+/// Adds a head to the bundle in `folder`: in front of its earlier versions, or last if its name is new, so that the
+/// default head keeps its name. The latent space and the other heads stay what they are.
 ///
 /// # Errors
 /// [`BundleError`] when there is no whole photo bundle, the head does not fit, or a file cannot be written.
 pub fn add_head(folder: &Path, head: &PictureDraftHead) -> Result<PictureManifest, BundleError> {
     let mut manifest = read_manifest(folder)?;
-    manifest.heads.insert(0, head.spec());
+    let (spec, count) = (head.spec(), manifest.heads.len());
+    let path = spec.model.path.clone();
+    let place = manifest.heads.iter().position(|other| other.name == head.name).unwrap_or(count);
+    manifest.heads.insert(place, spec);
     manifest.check()?;
-    put(folder, &manifest.heads[0].model.path, &head.model)?;
+    put(folder, &path, &head.model)?;
+    manifest_file::write(folder, &manifest)?;
+    Ok(manifest)
+}
+
+/// Gives the bundle in `folder` another model card.
+///
+/// # Errors
+/// [`BundleError`] when there is no photo bundle or a file cannot be written.
+pub fn put_card(folder: &Path, model_card: &str) -> Result<PictureManifest, BundleError> {
+    let mut manifest = read_manifest(folder)?;
+    manifest.model_card = file_ref(manifest.model_card.path, model_card.as_bytes());
+    put(folder, &manifest.model_card.path, model_card.as_bytes())?;
     manifest_file::write(folder, &manifest)?;
     Ok(manifest)
 }

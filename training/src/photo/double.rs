@@ -1,0 +1,106 @@
+//! Half the size and twice the size, of pictures as tensors.
+//!
+//! Halving is what made the tiles out of photographs: the mean of every 2×2 pixels. Doubling is cubic convolution
+//! (R. Keys, "Cubic convolution interpolation for digital image processing", 1981, eq. 15, a = −1/2: the
+//! Catmull–Rom spline) between the centres of pixels, the picture's border going on as it is. It is written as a
+//! convolution of four phases, so that it is the same in training and in ONNX.
+
+use burn::tensor::{Tensor, TensorData, module::conv2d, ops::ConvOptions, ops::PadMode};
+
+use super::trunk::to_pixels;
+
+/// Pixels that a doubled pixel sees on every side.
+pub(crate) const REACH: usize = 2;
+/// The side of the phases' filters.
+const SIDE: usize = 2 * REACH + 1;
+/// The filters' shape: four phases of each of three colours.
+pub(crate) const SHAPE: [usize; 4] = [12, 1, SIDE, SIDE];
+
+/// `[n, 3, h, w]`, sides even, samples −0.5 to 0.5 of 8 bits, to `[n, 3, h/2, w/2]`, rounded to 8 bits.
+pub(crate) fn halved(picture: Tensor<4>) -> Tensor<4> {
+    let [n, colours, h, w] = picture.dims();
+    let blocks = picture.reshape([n, colours, h / 2, 2, w / 2, 2]);
+    let mean: Tensor<4> = blocks.mean_dim(5).mean_dim(3).reshape([n, colours, h / 2, w / 2]);
+    // The middle of two neighbours goes up, as in the tiles; the margin is for sums of floats.
+    ((mean + 0.5) * 255.0 + 0.501).floor() / 255.0 - 0.5
+}
+
+/// `[n, 3, h, w]` to `[n, 3, 2·h, 2·w]`.
+pub(crate) fn doubled(picture: Tensor<4>) -> Tensor<4> {
+    let weight = Tensor::from_data(TensorData::new(weight(), SHAPE), &picture.device());
+    let around = picture.pad([(REACH, REACH); 2], PadMode::Edge);
+    to_pixels(conv2d(around, weight, None, ConvOptions::new([1; 2], [0; 2], [1; 2], 3)), 3)
+}
+
+/// The phases' filters, of [`SHAPE`].
+pub(crate) fn weight() -> Vec<f32> {
+    let rows = [phase(-0.25), phase(0.25)];
+    let pairs = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(down, across)| (rows[down], rows[across]));
+    let filters = pairs
+        .iter()
+        .flat_map(|(down, across)| down.iter().flat_map(|y| across.iter().map(move |x| (y * x) as f32)));
+    filters.collect::<Vec<f32>>().repeat(3)
+}
+
+/// What the pixels at −2 to 2 count for at `place` between them.
+fn phase(place: f64) -> [f64; SIDE] {
+    std::array::from_fn(|i| cubic(place - (i as f64 - REACH as f64)))
+}
+
+fn cubic(x: f64) -> f64 {
+    let x = x.abs();
+    match x {
+        0.0..1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+        1.0..2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
+        _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use image::{DynamicImage, Rgb, RgbImage, imageops::FilterType};
+
+    use super::*;
+
+    fn picture() -> RgbImage {
+        RgbImage::from_fn(14, 10, |x, y| Rgb([(x * 17) as u8, (y * 23 + x) as u8, (x * y * 31 % 251) as u8]))
+    }
+
+    fn tensor(picture: &RgbImage) -> Tensor<4> {
+        let (w, h) = (picture.width() as usize, picture.height() as usize);
+        let samples: Vec<f32> =
+            picture.as_raw().iter().map(|&sample| f32::from(sample) / 255.0 - 0.5).collect();
+        Tensor::<4>::from_data(TensorData::new(samples, [1, h, w, 3]), &Device::flex()).permute([0, 3, 1, 2])
+    }
+
+    fn levels(x: Tensor<4>) -> Vec<f32> {
+        ((x.permute([0, 2, 3, 1]) + 0.5) * 255.0).into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn halving_is_that_of_the_photographs() {
+        let picture = picture();
+        let expected = crate::photos::half(&DynamicImage::from(picture.clone())).to_rgb8();
+        let found = halved(tensor(&picture));
+        assert_eq!(found.dims(), [1, 3, 5, 7]);
+        for (found, expected) in levels(found).iter().zip(expected.as_raw()) {
+            assert!((found - f32::from(*expected)).abs() < 1e-3, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn doubling_is_catmull_rom_where_the_border_is_far() {
+        let picture = picture();
+        let expected = image::imageops::resize(&picture, 28, 20, FilterType::CatmullRom);
+        let found = levels(doubled(tensor(&picture)));
+        assert_eq!(found.len(), expected.as_raw().len());
+        for (i, (found, &expected)) in found.iter().zip(expected.as_raw()).enumerate() {
+            let (x, y) = (i / 3 % 28, i / 3 / 28);
+            if (4..24).contains(&x) && (4..16).contains(&y) {
+                let difference = found.clamp(0.0, 255.0) - f32::from(expected);
+                assert!(difference.abs() < 0.6, "({x}, {y}): {found} {expected}");
+            }
+        }
+    }
+}

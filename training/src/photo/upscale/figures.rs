@@ -1,0 +1,219 @@
+//! What the head `upscale` is worth: photographs are the truth, and the edge sees them at half the size.
+
+use std::fmt;
+
+use image::{DynamicImage, imageops::FilterType};
+use lopside_bundle::picture::PictureCost;
+use lopside_latent::picture::Quality;
+use lopside_quality::RdPoint;
+use serde::Serialize;
+
+use super::super::{compare::mean, illustration::Row, own::OwnCodec};
+use crate::{TrainingError, photos};
+
+/// From few bits to many.
+const QUALITIES: [u8; 4] = [20, 45, 70, 95];
+/// The one of the side-by-side picture.
+const SHOWN: u8 = 70;
+
+/// The head's figures, as means over the pictures.
+#[derive(Debug, Clone, Serialize)]
+pub struct Upscaling {
+    /// The photographs' names.
+    pub pictures: Vec<String>,
+    /// What the head costs, by the pixels that the encoder sees.
+    pub cost: PictureCost,
+    /// One a quality.
+    pub rows: Vec<UpscalingRow>,
+    /// The halved photographs before any coding, enlarged by cubic convolution (Catmull–Rom).
+    pub uncompressed: Similarity,
+    /// The photograph, the default head's picture enlarged, and the head's.
+    #[serde(skip)]
+    pub(crate) shown: Vec<Row>,
+}
+
+/// One quality.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UpscalingRow {
+    /// 1 to 100.
+    pub quality: u8,
+    /// The whole frame.
+    pub bytes: f64,
+    /// Its bits a pixel of the halved photograph.
+    pub bpp: f64,
+    /// The head's picture.
+    pub upscaled: Similarity,
+    /// The default head's picture, enlarged by cubic convolution (Catmull–Rom).
+    pub enlarged: Similarity,
+}
+
+/// How near pictures are to the photographs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Similarity {
+    /// Of RGB, in dB.
+    pub psnr: f64,
+    /// 0 to 1; none where a photograph is too small for it.
+    pub ms_ssim: Option<f64>,
+    /// The PSNR of each picture.
+    pub psnr_by_picture: Vec<f64>,
+}
+
+/// Measures the head on photographs, if the bundle has it.
+///
+/// # Errors
+/// [`TrainingError`] when a picture cannot be coded or compared.
+pub(crate) fn measure(
+    own: &mut OwnCodec,
+    pictures: &[(String, DynamicImage)],
+) -> Result<Option<Upscaling>, TrainingError> {
+    let Some(cost) = own.upscaler_cost else { return Ok(None) };
+    let scenes: Vec<Scene<'_>> = pictures.iter().map(Scene::new).collect();
+    let (mut rows, mut shown) = (Vec::new(), Vec::new());
+    for quality in QUALITIES.into_iter().filter_map(Quality::new) {
+        let answers = scenes.iter().map(|scene| scene.answer(own, quality)).collect::<Result<Vec<_>, _>>()?;
+        rows.push(row(quality, &scenes, &answers)?);
+        if quality.get() == SHOWN {
+            shown = scenes.iter().zip(answers).map(|(scene, answer)| scene.beside(answer)).collect();
+        }
+    }
+    let enlarged: Vec<DynamicImage> = scenes.iter().map(|scene| scene.enlarged(&scene.half)).collect();
+    Ok(Some(Upscaling {
+        pictures: pictures.iter().map(|(name, _)| name.clone()).collect(),
+        cost,
+        rows,
+        uncompressed: similarity(scenes.iter().zip(enlarged))?,
+        shown,
+    }))
+}
+
+/// A photograph and what the edge sees of it.
+struct Scene<'a> {
+    name: &'a str,
+    truth: DynamicImage,
+    half: DynamicImage,
+}
+
+/// What comes back of a frame.
+struct Answer {
+    bytes: usize,
+    upscaled: DynamicImage,
+    enlarged: DynamicImage,
+}
+
+impl<'a> Scene<'a> {
+    /// Without an odd last row or column, which half the size has nothing of.
+    fn new((name, picture): &'a (String, DynamicImage)) -> Self {
+        let truth = picture.crop_imm(0, 0, picture.width() & !1, picture.height() & !1);
+        Self { name, half: photos::half(&truth), truth }
+    }
+
+    fn answer(&self, own: &mut OwnCodec, quality: Quality) -> Result<Answer, TrainingError> {
+        let frame = own.encode(&self.half, quality)?;
+        let reconstructed = own.decode(&frame)?;
+        let enlarged = self.enlarged(&reconstructed);
+        let upscaled = own.upscale(&frame)?.unwrap_or_else(|| enlarged.clone());
+        Ok(Answer { bytes: frame.len(), upscaled, enlarged })
+    }
+
+    fn enlarged(&self, half: &DynamicImage) -> DynamicImage {
+        half.resize_exact(self.truth.width(), self.truth.height(), FilterType::CatmullRom)
+    }
+
+    fn beside(&self, answer: Answer) -> Row {
+        let Answer { enlarged, upscaled, .. } = answer;
+        Row { name: self.name.to_owned(), columns: vec![self.truth.clone(), enlarged, upscaled] }
+    }
+}
+
+fn row(quality: Quality, scenes: &[Scene<'_>], answers: &[Answer]) -> Result<UpscalingRow, TrainingError> {
+    let pairs: Vec<(&Scene<'_>, &Answer)> = scenes.iter().zip(answers).collect();
+    let pixels = |scene: &Scene<'_>| f64::from(scene.half.width()) * f64::from(scene.half.height());
+    let of = |made: fn(&Answer) -> &DynamicImage| {
+        similarity(pairs.iter().map(|(scene, answer)| (*scene, made(answer).clone())))
+    };
+    Ok(UpscalingRow {
+        quality: quality.get(),
+        bytes: mean(&pairs, |(_, answer)| answer.bytes as f64),
+        bpp: mean(&pairs, |(scene, answer)| answer.bytes as f64 * 8.0 / pixels(scene)),
+        upscaled: of(|answer| &answer.upscaled)?,
+        enlarged: of(|answer| &answer.enlarged)?,
+    })
+}
+
+fn similarity<'a>(
+    pairs: impl Iterator<Item = (&'a Scene<'a>, DynamicImage)>,
+) -> Result<Similarity, TrainingError> {
+    let point = |(scene, made): (&Scene<'_>, DynamicImage)| RdPoint::measure(0, 0, &scene.truth, made);
+    let points = pairs.map(point).collect::<Result<Vec<_>, _>>()?;
+    let ms_ssim: Option<Vec<f64>> = points.iter().map(|point| point.ms_ssim).collect();
+    Ok(Similarity {
+        psnr: mean(&points, |point| point.psnr),
+        ms_ssim: ms_ssim.map(|values| mean(&values, |value| *value)),
+        psnr_by_picture: points.iter().map(|point| point.psnr).collect(),
+    })
+}
+
+impl Upscaling {
+    /// A table of all qualities.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let head = "| quality | bytes | bits a pixel sent | upscale, PSNR | MS-SSIM | reconstruct and bicubic, PSNR | \
+                    MS-SSIM | gain, dB |\n|---|---|---|---|---|---|---|---|\n";
+        let row = |row: &UpscalingRow| {
+            let UpscalingRow { quality, bytes, bpp, upscaled, enlarged } = row;
+            let gain = upscaled.psnr - enlarged.psnr;
+            format!("| {quality} | {bytes:.0} | {bpp:.3} | {upscaled} | {enlarged} | {gain:+.2} |\n")
+        };
+        let last = format!("| not coded, bicubic | | 24 | | | {} | |\n", self.uncompressed);
+        head.to_owned() + &self.rows.iter().map(row).collect::<String>() + &last
+    }
+}
+
+impl fmt::Display for Similarity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ms_ssim {
+            Some(ms_ssim) => write!(f, "{:.2} | {ms_ssim:.4}", self.psnr),
+            None => write!(f, "{:.2} | –", self.psnr),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn similarity(psnr: f64, ms_ssim: Option<f64>) -> Similarity {
+        Similarity { psnr, ms_ssim, psnr_by_picture: vec![psnr] }
+    }
+
+    #[test]
+    fn the_table_has_what_was_sent_and_both_ways_to_enlarge_it() {
+        let row = UpscalingRow {
+            quality: 40,
+            bytes: 1234.4,
+            bpp: 0.3456,
+            upscaled: similarity(31.0, Some(0.96)),
+            enlarged: similarity(30.25, None),
+        };
+        let figures = Upscaling {
+            pictures: vec!["one.png".into()],
+            cost: PictureCost { parameters: 9, macs_per_pixel: 1.0 },
+            rows: vec![row],
+            uncompressed: similarity(35.0, Some(0.99)),
+            shown: Vec::new(),
+        };
+        let table = figures.table();
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines[2], "| 40 | 1234 | 0.346 | 31.00 | 0.9600 | 30.25 | – | +0.75 |");
+        assert_eq!(lines[3], "| not coded, bicubic | | 24 | | | 35.00 | 0.9900 | |");
+        assert!(lines.iter().all(|line| line.matches('|').count() == 9));
+    }
+
+    #[test]
+    fn an_odd_last_row_counts_for_nothing() {
+        let named = ("odd.png".to_owned(), DynamicImage::new_rgb8(7, 5));
+        let scene = Scene::new(&named);
+        assert_eq!((scene.truth.width(), scene.truth.height()), (6, 4));
+        assert_eq!((scene.half.width(), scene.half.height()), (3, 2));
+    }
+}

@@ -1,0 +1,95 @@
+//! `upscale`: a second decoder for latents that exist, which makes pictures of twice the size.
+//!
+//! ```text
+//! photograph ─halved─► frozen encoder ─► quantise ─┬─► frozen inverse transform ─► doubled ─┬─► + ─► photograph
+//!                                                  └─► residual network ────────────────────┘
+//! ```
+//! It starts as the cubic enlargement of the linear decoder's picture: the residual network has the head and the first
+//! blocks of the run's own, and a tail of zeros. Encoder, frames and other heads stay what they are.
+
+mod card;
+mod figures;
+
+use burn::tensor::Device;
+use cloud_decoder::Runtime;
+use lopside_bundle::{Digest, picture::add_head};
+use lopside_onnx::encode;
+
+use super::{
+    PhotoOptions, Trained,
+    bundle::{self as bundles, UPSCALE},
+    export,
+    own::OwnCodec,
+    run::PhotoRun,
+    steps::{open, tiles},
+    train::Training,
+};
+use crate::{TrainingError, cli::UpscaleArgs, engines, photos};
+
+pub(crate) use figures::measure;
+pub use figures::{Similarity, Upscaling, UpscalingRow};
+
+/// What the subcommand does.
+pub(crate) fn run(args: &UpscaleArgs) -> Result<(), TrainingError> {
+    let runtime = engines::runtime(&args.runtime.onnxruntime)?;
+    check_encoder(args)?;
+    train(args)?;
+    let run = PhotoRun::read(&args.out)?;
+    add(args, &run)?;
+    report(args, &run, &runtime)
+}
+
+fn train(args: &UpscaleArgs) -> Result<(), TrainingError> {
+    let before = PhotoRun::read(&args.run)?;
+    let training = Training {
+        options: PhotoOptions {
+            width: args.width.unwrap_or(before.origin.options.width),
+            blocks: args.blocks,
+            steps: args.steps.max(1),
+            batch: args.batch.max(1),
+            crop: args.crop,
+            learning_rate: args.learning_rate,
+            seed: args.seed,
+            distortion: args.distortion,
+            trained: Trained::Decoder,
+            scale: 2,
+        },
+        tiles: tiles(&args.pictures, &args.out)?,
+        run: &args.out,
+        resume: args.resume,
+        until: args.until,
+        from: Some(&args.run),
+    };
+    training.go(&args.device.open()?)
+}
+
+/// The run must be the one whose encoder made the bundle's latent space.
+fn check_encoder(args: &UpscaleArgs) -> Result<(), TrainingError> {
+    let run = PhotoRun::read(&args.run)?;
+    let encoder = export::encoder(&run.model(&Device::flex())?, &run.origin.options.spec())?;
+    if Digest::of(&encode(&encoder)) == open(&args.bundle)?.manifest.encoder.model.sha256 {
+        return Ok(());
+    }
+    Err(TrainingError::OtherEncoder { run: args.run.clone(), bundle: args.bundle.clone() })
+}
+
+/// Adds the head of what has been trained.
+fn add(args: &UpscaleArgs, run: &PhotoRun) -> Result<(), TrainingError> {
+    let manifest = open(&args.bundle)?.manifest;
+    let (model, spec) = (run.model(&Device::flex())?, run.origin.options.spec());
+    let (space, version) = (manifest.latent_space.to_string(), manifest.next_version(UPSCALE));
+    let head = bundles::head(&model, &spec, &space, version)?;
+    add_head(&args.bundle, &head)?;
+    eprintln!("{} has head {UPSCALE:?} version {version}", args.bundle.display());
+    Ok(())
+}
+
+/// Measures the head on the test photographs and writes its figures into the card.
+fn report(args: &UpscaleArgs, run: &PhotoRun, runtime: &Runtime) -> Result<(), TrainingError> {
+    let pictures: Vec<_> = photos::whole(&args.pictures.test())?.collect::<Result<_, _>>()?;
+    let mut codec = OwnCodec::new(&open(&args.bundle)?, runtime)?;
+    let Some(figures) = measure(&mut codec, &pictures)? else { return Ok(()) };
+    card::put(&args.bundle, run, &figures)?;
+    print!("{}", figures.table());
+    Ok(())
+}
