@@ -1,0 +1,93 @@
+//! The command line: the subcommands here, the options of a family of them in a file each.
+
+// Doc comments here are the help text, where backticks would be noise.
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, rustdoc::invalid_html_tags)]
+
+mod data;
+mod photos;
+mod split;
+mod steps;
+mod train;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use self::{
+    data::{DataArgs, DataCommand, PhotosArgs, SetArgs},
+    photos::{FinetuneArgs, PhotoArgs, PicturesArgs, UpscaleArgs},
+    split::{BundleOfOwn, OwnArgs, SplitArgs},
+    steps::{BudgetArg, BundleArgs, CalibrateArgs, EvaluateArgs, ExportArgs, RunArg, RuntimeArg},
+    train::{TrainArgs, TrainDevice},
+};
+
+/// Trains asymmetric autoencoders, exports them to ONNX, cuts them in two, calibrates and measures them.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  training bundle --out bundles/fashion
+  training describe fashion-skip --svg fashion-skip.svg
+  training describe my-model.toml --json
+  training data photos --out data/photos
+  training data mnist --out data/mnist
+  training bundle --preset photo --photos data/photos --out bundles/photo
+  training bundle --preset my-model.toml --out bundles/mine
+  training train --run runs/fashion-dense --epochs 100 --loss bce
+  training train --run runs/fashion-dense --epochs 100 --loss bce --resume
+  training split model.onnx --bind x=1,3,160,160
+  training evaluate --bundle bundles/fashion
+  training evaluate --bundle bundles/photo --photos data/photos/test
+  training finetune-decoder --bundle bundles/photo --run runs/photo --steps 5000
+  training upscale --bundle bundles/photo --run runs/photo"
+)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a preset: weights, metrics.json and loss.svg go to the run's folder
+    Train(TrainArgs),
+    /// Write the trained model as one ONNX file, whole.onnx
+    Export(ExportArgs),
+    /// Cut a model in two and check that the halves compute the same: a run's whole.onnx at the latent, or any ONNX
+    /// model where you choose
+    #[command(after_help = split::EXAMPLES)]
+    Split(SplitArgs),
+    /// Choose quantiser steps, count the entropy tables and write the bundle
+    Calibrate(CalibrateArgs),
+    /// Measure a bundle on the test pictures, through real frames, beside PCA, JPEG and WebP
+    Evaluate(EvaluateArgs),
+    /// All of the above
+    Bundle(BundleArgs),
+    /// Print a model's layers, costs and asymmetry
+    Describe(DescribeArgs),
+    /// Get data sets
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Train the decoder of a photo run further against its encoder, and add it to the bundle as a new head version
+    FinetuneDecoder(FinetuneArgs),
+    /// Train a second decoder for the latents of a photo bundle, which makes pictures of twice the size, and add it to
+    /// the bundle as head upscale, with its figures in the card; the encoder and other heads stay as they are
+    #[command(after_help = photos::UPSCALE_EXAMPLES)]
+    Upscale(UpscaleArgs),
+}
+
+/// Options of `describe`.
+#[derive(Debug, Clone, Args)]
+pub struct DescribeArgs {
+    /// A preset (fashion-dense, fashion-conv, fashion-sr, fashion-skip, fashion-vae, fashion-multitask, fashion-semi,
+    /// fashion-anomaly, digits-anomaly, shuttle, series-gru) or the path of a definition (.toml)
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Print JSON instead of the tables
+    #[arg(long)]
+    pub json: bool,
+    /// Also draw the model as SVG
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+}

@@ -1,0 +1,106 @@
+//! Options of cutting.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::ExportArgs;
+
+pub(super) const EXAMPLES: &str = "\
+Without MODEL it is a step of a training: RUN/whole.onnx becomes RUN/encoder.onnx and RUN/decoder.onnx.
+With MODEL and without a choice it lists where the model can be cut.
+
+Examples:
+  training split --run runs/fashion-dense
+  training split model.onnx --bind x=1,3,160,160
+  training split model.onnx --bind n=1 --bind h=48 --json
+  training split model.onnx --bind x=1,3,160,160 --budget-mac 10000000 --out halves
+  training split model.onnx --bind x=1,3,160,160 --max-bytes 100000 --out halves
+  training split model.onnx --bind x=1,3,160,160 --at base --at enhancement --out halves
+  training split model.onnx --budget-mac 10000000 --calibrate pictures --mean 0.5 --std 0.5 --reconstruct --out bundle
+  training split model.onnx --at base --at fine --calibrate inputs.npz --frame-bytes 200 --name mine --out bundle
+  training split model.onnx --max-bytes 100000 --calibrate pictures --bits 3 --labels classes.txt --out bundle";
+
+/// Options of `split`.
+#[derive(Debug, Clone, Args)]
+pub struct SplitArgs {
+    /// An ONNX model from anywhere; its external data is read from its folder
+    #[arg(value_name = "MODEL", conflicts_with = "run")]
+    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub own: OwnArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub export: ExportArgs,
+}
+
+/// Options of `split MODEL`.
+#[derive(Debug, Clone, Args)]
+pub struct OwnArgs {
+    /// A number for an open dimension, by its symbol, by its input and axis as in x.2=48, or all dimensions of an
+    /// input, as in x=1,3,48,192; an open first dimension is 1 by default
+    #[arg(long, value_name = "NAME=N", requires = "model")]
+    pub bind: Vec<String>,
+    /// Cut at this tensor; given several times, at all of them, the first being the base layer
+    #[arg(long, value_name = "TENSOR", requires = "model", conflicts_with_all = ["budget_mac", "max_bytes"])]
+    pub at: Vec<String>,
+    /// Cut where the latent is smallest and the encoder has at most N multiply-accumulates
+    #[arg(long, value_name = "N", requires = "model", conflicts_with = "max_bytes")]
+    pub budget_mac: Option<u64>,
+    /// Cut where the encoder is cheapest and the latent has at most N bytes as f32
+    #[arg(long, value_name = "N", requires = "model")]
+    pub max_bytes: Option<u64>,
+    /// Where encoder.onnx and decoder.onnx go, or the bundle
+    #[arg(long, default_value = "out/split", value_name = "DIR", requires = "model")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub bundle: BundleOfOwn,
+    /// List all cuts, not only the best 20
+    #[arg(long, requires = "model")]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long, requires = "model")]
+    pub json: bool,
+    /// Keep the halves even if tract cannot run the encoder, for an encoder that is not for the edge
+    #[arg(long, requires = "model")]
+    pub allow_no_tract: bool,
+}
+
+/// Options of `split MODEL` that make a bundle.
+#[derive(Debug, Clone, Args)]
+pub struct BundleOfOwn {
+    /// Make a whole bundle, for edge-encoder and cloud-decoder, with steps and tables counted on these inputs: a folder
+    /// of pictures, which become those of the model's input [n, 1 or 3, h, w], or a folder or file of .npy, or an .npz
+    /// of one array, [n, …] of f4 or f8 as the model reads them
+    #[arg(long, value_name = "INPUTS", requires = "model", conflicts_with = "allow_no_tract")]
+    pub calibrate: Option<PathBuf>,
+    /// The mean frame, header and id included, in bytes [default: 4 bits a value]
+    #[arg(long, value_name = "BYTES", requires = "calibrate", conflicts_with = "bits")]
+    pub frame_bytes: Option<f64>,
+    /// What a value of the latent may cost on average, in bits
+    #[arg(long, value_name = "BITS", requires = "calibrate")]
+    pub bits: Option<f64>,
+    /// Of pictures: what is taken from the samples, 0 to 1, one number or one a channel (red, green, blue)
+    #[arg(
+        long,
+        value_name = "MEAN",
+        default_value = "0",
+        value_delimiter = ',',
+        allow_negative_numbers = true
+    )]
+    pub mean: Vec<f32>,
+    /// Of pictures: what the samples are divided by then, as PyTorch's Normalize does
+    #[arg(long, value_name = "STD", default_value = "1", value_delimiter = ',')]
+    pub std: Vec<f32>,
+    /// Outputs in the channels of an input picture are pictures, in its range
+    #[arg(long, requires = "calibrate")]
+    pub reconstruct: bool,
+    /// A file of class names, one a line: outputs with one number a class are its logits; of a softmax, what it reads
+    #[arg(long, value_name = "FILE", requires = "calibrate")]
+    pub labels: Option<PathBuf>,
+    /// The bundle's name, 1 to 64 of a–z 0–9 - [default: the model's file]
+    #[arg(long, value_name = "NAME", requires = "calibrate")]
+    pub name: Option<String>,
+}

@@ -1,0 +1,108 @@
+//! Options of the steps behind training.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{DataArgs, TrainArgs};
+
+/// A run's folder.
+#[derive(Debug, Clone, Args)]
+pub struct RunArg {
+    /// The run's folder
+    #[arg(long, default_value = "runs/fashion-dense", value_name = "DIR")]
+    pub run: PathBuf,
+}
+
+/// Which ONNX Runtime.
+#[derive(Debug, Clone, Args)]
+pub struct RuntimeArg {
+    /// The ONNX Runtime library
+    #[arg(long, env = "ORT_DYLIB_PATH", default_value = "libonnxruntime.so", value_name = "FILE")]
+    pub onnxruntime: PathBuf,
+}
+
+/// Options of `export` and `split`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub run: RunArg,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub runtime: RuntimeArg,
+}
+
+/// Options of `calibrate`.
+#[derive(Debug, Clone, Args)]
+pub struct CalibrateArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub export: ExportArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub budget: BudgetArg,
+    /// The photographs to count on, searched recursively [runs of preset photo]
+    #[arg(long, default_value = "data/photos/train", value_name = "DIR")]
+    pub photos: PathBuf,
+    /// Where the bundle goes
+    #[arg(long, default_value = "bundles/fashion", value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// How large frames may be.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct BudgetArg {
+    /// The mean frame of the training samples, header and id included, in bytes [default: the definition's]
+    #[arg(long, value_name = "BYTES")]
+    pub frame_bytes: Option<f64>,
+}
+
+/// Options of `evaluate`.
+#[derive(Debug, Clone, Args)]
+pub struct EvaluateArgs {
+    /// The bundle's folder
+    #[arg(long, default_value = "bundles/fashion", value_name = "DIR")]
+    pub bundle: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub runtime: RuntimeArg,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub data: DataArgs,
+    /// The preset or definition (.toml) that says what the data is [default: pictures as they are]
+    #[arg(long, value_name = "MODEL")]
+    pub preset: Option<String>,
+    /// The one class that counts as normal
+    #[arg(long, value_name = "CLASS")]
+    pub normal: Option<u8>,
+    /// The photographs to measure a photo bundle on, searched recursively
+    #[arg(long, default_value = "data/photos/test", value_name = "DIR")]
+    pub photos: PathBuf,
+    /// Where the figures and pictures go
+    #[arg(long, default_value = "out/evaluation", value_name = "DIR")]
+    pub out: PathBuf,
+    /// Print JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `bundle`.
+#[derive(Debug, Clone, Args)]
+pub struct BundleArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub train: TrainArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub runtime: RuntimeArg,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub budget: BudgetArg,
+    /// Where the bundle goes
+    #[arg(long, default_value = "bundles/fashion", value_name = "DIR")]
+    pub out: PathBuf,
+}

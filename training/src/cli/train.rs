@@ -1,0 +1,153 @@
+//! Options of training.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use clap::{Args, ValueEnum};
+
+use super::{DataArgs, PhotoArgs};
+use crate::{
+    Loss, TrainingError,
+    definition::{Blueprint, Definition},
+    photo::{PhotoOptions, Trained},
+};
+
+/// The codec for photographs, which has no definition.
+const PHOTO: &str = "photo";
+
+/// How to train.
+#[derive(Debug, Clone, Args)]
+pub struct TrainArgs {
+    /// The run's folder [default: runs/PRESET]
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub photo: PhotoArgs,
+    /// What to train: a preset (fashion-dense, fashion-conv, fashion-sr, fashion-skip, fashion-vae,
+    /// fashion-multitask, fashion-semi, fashion-anomaly, digits-anomaly, shuttle, series-gru, photo) or the path of a
+    /// definition (.toml)
+    #[arg(long, default_value = "fashion-dense", value_name = "MODEL")]
+    pub preset: String,
+    /// How many samples keep their label, drawn evenly from the classes [default: the definition's]
+    #[arg(long, value_name = "N")]
+    pub labels: Option<usize>,
+    /// The one class to learn, which counts as normal [default: the definition's]
+    #[arg(long, value_name = "CLASS")]
+    pub normal: Option<u8>,
+    /// How far the reconstruction is from the original [default: the definition's]
+    #[arg(long, value_enum)]
+    pub loss: Option<Loss>,
+    /// Passes over the data [default: the definition's]
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// Samples a step [default: the definition's, preset photo: 6]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// The highest learning rate of both halves; it falls to 0 along half a cosine [default: the definition's,
+    /// preset photo: 0.0006]
+    #[arg(long, value_name = "RATE")]
+    pub learning_rate: Option<f64>,
+    /// The encoder's highest learning rate [default: --learning-rate]
+    #[arg(long, value_name = "RATE")]
+    pub encoder_rate: Option<f64>,
+    /// The decoder's highest learning rate [default: --learning-rate]
+    #[arg(long, value_name = "RATE")]
+    pub decoder_rate: Option<f64>,
+    /// Decides the initial weights, the order of the samples and their qualities [default: the definition's, preset
+    /// photo: 1]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Go on from the run's folder
+    #[arg(long)]
+    pub resume: bool,
+    /// Leave the encoder as it is: the lapped transform, or that of --from [preset photo]
+    #[arg(long)]
+    pub decoder_only: bool,
+    /// Start from the weights of another run [preset photo]
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub from: Option<PathBuf>,
+    /// Stop after step N, to go on later with --resume [preset photo]
+    #[arg(long, value_name = "N")]
+    pub until: Option<usize>,
+    /// Where to train
+    #[arg(long, value_enum, default_value_t = TrainDevice::Flex)]
+    pub device: TrainDevice,
+}
+
+impl TrainArgs {
+    /// The run's folder.
+    #[must_use]
+    pub fn run(&self) -> PathBuf {
+        let name = Path::new(&self.preset).file_stem().unwrap_or_default();
+        self.run.clone().unwrap_or_else(|| Path::new("runs").join(name))
+    }
+
+    /// What to train, with what the command line says otherwise; nothing for the photo preset.
+    ///
+    /// # Errors
+    /// [`TrainingError`] for a model that is not there or breaks a rule.
+    pub fn blueprint(&self) -> Result<Option<Blueprint>, TrainingError> {
+        if self.preset == PHOTO {
+            return Ok(None);
+        }
+        let mut definition = Definition::find(&self.preset)?;
+        let training = &mut definition.training;
+        training.epochs = self.epochs.unwrap_or(training.epochs);
+        training.batch = self.batch.unwrap_or(training.batch);
+        training.seed = self.seed.unwrap_or(training.seed);
+        let rate = |own: Option<f64>, defined| own.or(self.learning_rate).unwrap_or(defined);
+        training.encoder_rate = rate(self.encoder_rate, training.encoder_rate);
+        training.decoder_rate = rate(self.decoder_rate, training.decoder_rate);
+        definition.data.labels = self.labels.or(definition.data.labels);
+        definition.data.normal = self.normal.or(definition.data.normal);
+        let reconstruction = &mut definition.objective.reconstruction;
+        reconstruction.loss = self.loss.unwrap_or(reconstruction.loss);
+        definition.check(&self.preset).map(Some)
+    }
+
+    /// The options that decide the result of the photo preset.
+    #[must_use]
+    pub fn photo(&self) -> PhotoOptions {
+        PhotoOptions {
+            width: self.photo.width,
+            blocks: self.photo.blocks,
+            steps: self.photo.steps.max(1),
+            batch: self.batch.unwrap_or(6).max(1),
+            crop: self.photo.crop,
+            learning_rate: self.learning_rate.unwrap_or(6e-4),
+            seed: self.seed.unwrap_or(1),
+            distortion: self.photo.distortion,
+            trained: if self.decoder_only { Trained::Decoder } else { Trained::Both },
+            scale: 1,
+        }
+    }
+}
+
+/// Where to train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TrainDevice {
+    /// The CPU
+    Flex,
+    /// A GPU through Vulkan, Metal or DirectX, in builds with `--features wgpu`
+    Wgpu,
+}
+
+impl TrainDevice {
+    /// burn's device.
+    ///
+    /// # Errors
+    /// [`TrainingError::NoWgpu`] when it was not built in.
+    pub fn open(self) -> Result<Device, TrainingError> {
+        match self {
+            Self::Flex => Ok(Device::flex()),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+            #[cfg(not(feature = "wgpu"))]
+            Self::Wgpu => Err(TrainingError::NoWgpu),
+        }
+    }
+}
