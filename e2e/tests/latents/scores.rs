@@ -11,8 +11,8 @@ use lopside_bundle::{Channels, Draft, HeadKind, InputSpec, PartSource, PartSpec,
 use lopside_e2e::Cloud;
 use lopside_latent::{IdOnWire, LatentSpace};
 use lopside_proto::v1::{
-    Anomaly, Input, Tensor, decoder_service_client::DecoderServiceClient, input::Value as Sent,
-    output::Value as Answer,
+    Anomaly, GetBundleRequest, Input, Tensor, decoder_service_client::DecoderServiceClient,
+    input::Value as Sent, input_spec::Kind, output::Value as Answer,
 };
 use serde_json::Value;
 use tonic::Code;
@@ -132,6 +132,30 @@ fn assert_anomaly(anomaly: &Anomaly, with_input: bool) {
         assert!(near(part.quantile.into(), value / 100.0), "{part:?}");
     }
     assert_eq!(anomaly.heat_map.is_empty(), !with_input);
+}
+
+#[tokio::test]
+async fn the_bundle_says_what_it_takes_and_what_its_score_is_made_of() {
+    let (folder, _) = folder();
+    let cloud = cloud(folder.path());
+    let (_, body) = cloud.http(Request::get("/v1/bundles/toy"), Vec::new()).await;
+    let bundle: Value = serde_json::from_slice(&body).unwrap();
+    let part = |name: &str, needs_input: bool| serde_json::json!({"name": name, "weight": 1.0, "needs_input": needs_input});
+    let parts = [part("bits", false), part("sum", false), part("error", true)];
+    assert_eq!(bundle["heads"][2]["kind"]["score"]["parts"], serde_json::json!(parts));
+    assert!(!String::from_utf8(body).unwrap().contains("quantiles"));
+
+    let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
+    let request = GetBundleRequest { name: "toy".into() };
+    let bundle = client.get_bundle(request).await.unwrap().into_inner().bundle.unwrap();
+    let Some(Kind::Picture(picture)) = bundle.input.and_then(|input| input.kind) else {
+        panic!("the bundle takes pictures")
+    };
+    assert_eq!((picture.width, picture.height, picture.channels), (2, 2, 1));
+    let score = &bundle.heads[2];
+    let names: Vec<_> = score.parts.iter().map(|part| (&part.name[..], part.needs_input)).collect();
+    assert_eq!(names, [("bits", false), ("sum", false), ("error", true)]);
+    assert!((score.threshold - 0.6).abs() < 1e-6);
 }
 
 #[tokio::test]
