@@ -1,6 +1,6 @@
 //! The README's table.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use lopside_quality::grouped;
 use training::evaluate::{AnomalyFigures, Evaluation, PictureFigures};
@@ -27,7 +27,7 @@ pub(super) fn render(rows: &[Row], records: &BTreeMap<String, Record>) -> String
             figure(row.figure, record),
             baseline(row, record, records),
         ];
-        text += &format!("| {} |\n", cells.join(" | "));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text
 }
