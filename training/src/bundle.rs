@@ -100,6 +100,11 @@ pub(crate) fn cost_of(model: &[u8]) -> Result<Cost, TrainingError> {
 
 /// A tensor with a symbolic batch.
 pub(crate) fn tensor(name: &str, shape: Shape) -> TensorSpec {
-    let dims = shape.dims().into_iter().map(|dim| Dim::Fixed(dim as u32));
-    TensorSpec { name: name.into(), shape: std::iter::once(Dim::Symbol("n".into())).chain(dims).collect() }
+    tensor_of(name, shape.dims().into_iter().map(|dim| dim as u32))
+}
+
+/// A tensor with a symbolic batch before these dimensions.
+pub(crate) fn tensor_of(name: &str, dims: impl Iterator<Item = u32>) -> TensorSpec {
+    let shape = std::iter::once(Dim::Symbol("n".into())).chain(dims.map(Dim::Fixed)).collect();
+    TensorSpec { name: name.into(), shape }
 }

@@ -14,8 +14,8 @@ use serde::Serialize;
 use crate::{
     Metrics, Split, TrainingError, agree, bundle, card,
     cli::{
-        BudgetArg, BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, DescribeArgs,
-        EvaluateArgs, SplitArgs, TrainArgs,
+        BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, DescribeArgs, EvaluateArgs,
+        SplitArgs, TrainArgs,
     },
     corpus::Corpus,
     data::{self, Set},
@@ -135,17 +135,11 @@ fn calibrate_command(args: &CalibrateArgs) -> Result<(), TrainingError> {
     }
     let runtime = engines::runtime(&args.export.runtime.onnxruntime)?;
     let run = &args.export.run.run;
-    let blueprint = with_budget(Metrics::read(run)?.blueprint()?, args.budget);
+    let blueprint = args.budget.of(Metrics::read(run)?.blueprint()?);
     let corpus = corpus(&blueprint.definition, &args.data, Split::Train)?;
     calibrate_step(run, &blueprint, &corpus, &runtime)?.write(&args.out, DRAFT_CARD)?;
     eprintln!("bundle in {}", args.out.display());
     Ok(())
-}
-
-fn with_budget(mut blueprint: Blueprint, budget: BudgetArg) -> Blueprint {
-    let frame = &mut blueprint.definition.frame;
-    frame.bytes = budget.frame_bytes.unwrap_or(frame.bytes);
-    blueprint
 }
 
 /// The draft of the bundle; the whole model in the run's folder gets the name of the latent space.
@@ -195,7 +189,7 @@ fn evaluate_step(args: &EvaluateArgs) -> Result<(), TrainingError> {
 fn bundle_step(args: &BundleArgs) -> Result<(), TrainingError> {
     let runtime = engines::runtime(&args.runtime.onnxruntime)?;
     let Some(blueprint) = args.train.blueprint()? else { return photo::steps::bundle(args, &runtime) };
-    let blueprint = with_budget(blueprint, args.budget);
+    let blueprint = args.budget.of(blueprint);
     let run = &args.train.run();
     let train = corpus(&blueprint.definition, &args.train.data, Split::Train)?;
     learn(&args.train, &blueprint, &train)?;

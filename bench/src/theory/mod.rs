@@ -53,7 +53,9 @@ pub(crate) fn run(options: &TheoryOptions) -> Result<(), BenchError> {
         return Err(BenchError::NoRow { id: unknown.clone() });
     }
     for row in rows.iter().filter(|row| options.rows.is_empty() || options.rows.contains(&row.id)) {
-        if options.again || !Record::read(folder, &row.id)?.is_some_and(|record| record.is_of(row)) {
+        if options.again
+            || !Record::read(folder, &row.id)?.is_some_and(|record| record.is_of(row, Path::new("")))
+        {
             eprintln!("{}: {}", row.id, row.command());
             run::measure(row, options)?.write(folder)?;
         }
@@ -101,7 +103,7 @@ mod tests {
         let folder = root().join(FOLDER);
         for row in row::read(&folder).unwrap() {
             let record = Record::read(&folder, &row.id).unwrap().unwrap();
-            assert!(record.is_of(&row.at(root())), "{}: cargo xtask bench theory --rows {}", row.id, row.id);
+            assert!(record.is_of(&row, root()), "{}: cargo xtask bench theory --rows {}", row.id, row.id);
         }
     }
 }

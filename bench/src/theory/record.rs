@@ -8,7 +8,11 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use training::{EpochMetrics, definition::Definition, evaluate::Evaluation};
+use training::{
+    EpochMetrics,
+    definition::{Blueprint, Definition},
+    evaluate::Evaluation,
+};
 
 use super::row::Row;
 use crate::{BenchError, error::io};
@@ -80,9 +84,10 @@ impl Record {
         fs::write(&path, serde_json::to_string_pretty(self)? + "\n").map_err(io(&path))
     }
 
-    /// Whether the row still trains what was trained.
-    pub(super) fn is_of(&self, row: &Row) -> bool {
-        row.blueprint().is_ok_and(|blueprint| blueprint.definition == self.definition)
+    /// Whether the row, in the workspace at `root`, still has the command and trains what was trained.
+    pub(super) fn is_of(&self, row: &Row, root: &Path) -> bool {
+        let same = |blueprint: Blueprint| blueprint.definition == self.definition;
+        self.command == row.command() && row.blueprint(root).is_ok_and(same)
     }
 }
 

@@ -88,37 +88,38 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Row>, BenchError> {
 impl Row {
     /// The command behind `cargo run --release -p training --`, as a user would give it; N is each class in turn.
     pub(super) fn command(&self) -> String {
-        let mut words = vec!["bundle".to_owned(), "--preset".into(), self.model.clone()];
+        let mut more = Vec::new();
         if let Some(name) = self.data.name() {
-            words.extend(["--data".into(), format!("data/{name}")]);
+            more.extend(["--data".into(), format!("data/{name}")]);
         }
         if self.figure == Figure::OneClass {
-            words.extend(["--normal".into(), "N".into()]);
+            more.extend(["--normal".into(), "N".into()]);
         }
-        words.extend(self.options.iter().cloned());
-        words.join(" ")
+        self.words(more).collect::<Vec<_>>().join(" ")
     }
 
-    /// What its command trains.
-    pub(super) fn blueprint(&self) -> Result<Blueprint, BenchError> {
-        let words = ["training", "bundle", "--preset", &self.model];
-        let words = words.into_iter().chain(self.options.iter().map(String::as_str));
-        let cli = Cli::try_parse_from(words)?;
+    /// The subcommand's words, with `more` before the row's own options.
+    pub(super) fn words<T: From<String>>(&self, more: Vec<T>) -> impl Iterator<Item = T> {
+        let first = ["bundle".to_owned(), "--preset".into(), self.model.clone()];
+        first.into_iter().map(T::from).chain(more).chain(self.options.iter().cloned().map(T::from))
+    }
+
+    /// What its command trains, in the workspace at `root`.
+    pub(super) fn blueprint(&self, root: &Path) -> Result<Blueprint, BenchError> {
+        let cli = Cli::try_parse_from(
+            std::iter::once("training".to_owned()).chain(self.at(root).words(Vec::new())),
+        )?;
         let not_a_model = || BenchError::NoModel { row: self.id.clone(), model: self.model.clone() };
         match cli.command {
             cli::Command::Bundle(args) => {
-                let mut blueprint = args.train.blueprint()?.ok_or_else(not_a_model)?;
-                let frame = &mut blueprint.definition.frame;
-                frame.bytes = args.budget.frame_bytes.unwrap_or(frame.bytes);
-                Ok(blueprint)
+                Ok(args.budget.of(args.train.blueprint()?.ok_or_else(not_a_model)?))
             }
             _ => Err(not_a_model()),
         }
     }
 
-    /// The row as seen from elsewhere than the workspace's root.
-    #[cfg(test)]
-    pub(super) fn at(&self, root: &Path) -> Self {
+    /// The row with its definition's path from `root`.
+    fn at(&self, root: &Path) -> Self {
         let path = root.join(&self.model);
         let model = if path.is_file() { path.display().to_string() } else { self.model.clone() };
         Self { model, ..self.clone() }

@@ -22,12 +22,12 @@ const CLASSES: u8 = 10;
 /// Trains, measures and compares.
 pub(super) fn measure(row: &Row, options: &TheoryOptions) -> Result<Record, BenchError> {
     let data = data(row.data, &options.data)?;
-    let blueprint = row.blueprint()?;
+    let blueprint = row.blueprint(Path::new(""))?;
     let runs = match row.figure {
-        Figure::OneClass => {
-            (0..CLASSES).map(|class| train(row, data.as_deref(), options, Some(class))).collect()
-        }
-        _ => train(row, data.as_deref(), options, None).map(|run| vec![run]),
+        Figure::OneClass => (0..CLASSES)
+            .map(|class| train(row, data.as_deref(), options, Some(class), blueprint.definition.clone()))
+            .collect(),
+        _ => train(row, data.as_deref(), options, None, blueprint.definition.clone()).map(|run| vec![run]),
     }?;
     let baselines = match row.figure {
         Figure::OneClass => baseline::one_class(data.as_deref())?,
@@ -54,17 +54,16 @@ fn train(
     data: Option<&Path>,
     options: &TheoryOptions,
     class: Option<u8>,
+    mut definition: Definition,
 ) -> Result<Run, BenchError> {
     let name = class.map_or_else(|| row.id.clone(), |class| format!("{}-{class}", row.id));
     let [run, out] = ["run", "bundle"].map(|kind| options.runs.join(&name).join(kind));
-    let mut definition = row.blueprint()?.definition;
     definition.data.normal = class.or(definition.data.normal);
     if let Some(done) = done(&run, &definition).filter(|_| !options.again) {
         return Ok(done);
     }
-    let mut words: Vec<OsString> = vec!["bundle".into(), "--preset".into(), row.model.clone().into()];
-    words.extend(row.options.iter().map(OsString::from));
-    let mut option = |name: &str, value: OsString| words.extend([name.into(), value]);
+    let mut more: Vec<OsString> = Vec::new();
+    let mut option = |name: &str, value: OsString| more.extend([name.into(), value]);
     option("--run", run.clone().into());
     option("--out", out.into());
     if let Some(data) = data {
@@ -73,7 +72,7 @@ fn train(
     if let Some(class) = class {
         option("--normal", class.to_string().into());
     }
-    training(words)?;
+    training(row.words(more))?;
     let path = run.join("evaluation.json");
     let evaluation = serde_json::from_slice(&fs::read(&path).map_err(io(&path))?)?;
     Ok(Run { epochs: Metrics::read(&run)?.epochs, evaluation })

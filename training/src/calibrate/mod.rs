@@ -47,6 +47,13 @@ pub struct LayerLatents {
     pub runs: usize,
 }
 
+impl LayerLatents {
+    /// The values of one latent.
+    pub(crate) fn row(&self, number: usize) -> &[f32] {
+        &self.values[number * self.len..][..self.len]
+    }
+}
+
 /// Gains and tables.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
@@ -233,8 +240,7 @@ fn calibration(
     let (mut gains, mut measured, mut tables, mut spaces) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (layer, sensitivities) in layers.iter().zip(sensitivities) {
         let quantiser = Quantiser::new(sensitivities.iter().map(gain).collect())?;
-        let quantise =
-            |row: &usize| quantiser.quantise(&layer.values[row * layer.len..(row + 1) * layer.len]);
+        let quantise = |row: &usize| quantiser.quantise(layer.row(*row));
         let counted: Vec<Vec<i32>> = rows.counted.iter().map(quantise).collect::<Result<_, _>>()?;
         let run = layer.len / layer.runs;
         for number in 0..layer.runs {

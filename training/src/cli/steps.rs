@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{DataArgs, TrainArgs};
+use crate::definition::Blueprint;
 
 /// A run's folder.
 #[derive(Debug, Clone, Args)]
@@ -59,6 +60,16 @@ pub struct BudgetArg {
     /// The mean frame of the training samples, header and id included, in bytes [default: the definition's]
     #[arg(long, value_name = "BYTES")]
     pub frame_bytes: Option<f64>,
+}
+
+impl BudgetArg {
+    /// What is trained, with this budget where there is one.
+    #[must_use]
+    pub fn of(self, mut blueprint: Blueprint) -> Blueprint {
+        let frame = &mut blueprint.definition.frame;
+        frame.bytes = self.frame_bytes.unwrap_or(frame.bytes);
+        blueprint
+    }
 }
 
 /// Options of `evaluate`.

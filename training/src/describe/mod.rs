@@ -222,10 +222,11 @@ mod tests {
     }
 
     #[test]
-    fn convolutional_encoders_are_light() {
-        for name in ["fashion-conv", "fashion-skip", "fashion-vae"] {
+    fn encoders_are_light() {
+        for name in ["fashion-conv", "fashion-sr", "fashion-skip", "fashion-vae"] {
             assert!(Description::new(&blueprint(name)).encoder.macs <= 200_000, "{name}");
         }
+        assert!(Description::new(&blueprint("fashion-multitask")).encoder.macs <= 700_000);
     }
 
     #[test]

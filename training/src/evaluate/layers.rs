@@ -21,6 +21,10 @@ pub struct LayerFigures {
 
 /// The figures for every number of layers below that of the latent space.
 pub(super) fn figures(parts: &Parts<'_>, test: &Corpus) -> Result<Vec<LayerFigures>, TrainingError> {
+    let all = parts.bundle.space.layers().len();
+    if all == 1 {
+        return Ok(Vec::new());
+    }
     let targets = reconstruction::rows(parts, test, true)?;
     let of = |layers| {
         let through = Through::send(parts, test, Some(layers))?;
@@ -31,7 +35,7 @@ pub(super) fn figures(parts: &Parts<'_>, test: &Corpus) -> Result<Vec<LayerFigur
             accuracy: through.accuracy(test),
         })
     };
-    (1..parts.bundle.space.layers().len()).map(of).collect()
+    (1..all).map(of).collect()
 }
 
 impl LayerFigures {

@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use edge_encoder::source::{self, Input, Inputs, numbers};
+use edge_encoder::{
+    EdgeError,
+    source::{self, Input, Inputs, numbers},
+};
 use lopside_bundle::{Channels, InputSpec, PictureSpec};
 use lopside_input::{picture_of, samples_of};
 use zip::ZipArchive;
@@ -50,11 +53,9 @@ impl Given {
                 Input::Picture(picture) => Input::Picture(picture_of(&picture, &spec)),
                 numbers @ Input::Numbers(_) => numbers,
             };
-            let inputs = Box::new(
-                inputs.map(|named| named.map(|named| source::Named { input: small(named.input), ..named })),
-            );
             let inputs =
-                inputs.take(most).map(|named| Ok(named?.input)).collect::<Result<_, TrainingError>>()?;
+                inputs.map(|named| named.map(|named| source::Named { input: small(named.input), ..named }));
+            let inputs = collect(inputs, most)?;
             Self { spec: InputSpec::Picture(spec), inputs }
         };
         if given.inputs.is_empty() {
@@ -74,7 +75,10 @@ impl Given {
     }
 }
 
-fn collect(inputs: Inputs, most: usize) -> Result<Vec<Input>, TrainingError> {
+fn collect(
+    inputs: impl Iterator<Item = Result<source::Named, EdgeError>>,
+    most: usize,
+) -> Result<Vec<Input>, TrainingError> {
     inputs.take(most).map(|named| Ok(named?.input)).collect()
 }
 

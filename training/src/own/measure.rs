@@ -88,7 +88,7 @@ impl Bench<'_> {
         let (mut bytes, mut coded) = (0, 0.0);
         let mut back: Vec<Vec<f32>> = self.layers.iter().map(|_| Vec::new()).collect();
         for number in 0..self.count {
-            let z: Vec<f32> = self.layers.iter().flat_map(|layer| row(layer, number)).copied().collect();
+            let z: Vec<f32> = self.layers.iter().flat_map(|layer| layer.row(number)).copied().collect();
             let integers = space.quantise(&z)?;
             bytes += space.encode_integers(&integers, IdOnWire::Present)?.len();
             coded += space.bits(&integers)?;
@@ -147,11 +147,6 @@ fn space(latents: &[Named], calibration: &Calibration) -> Result<LatentSpace, Tr
 pub(super) fn specs(latents: &[Named], calibration: &Calibration) -> Vec<LatentSpec> {
     let layers = latents.iter().zip(&calibration.gains);
     layers.map(|(latent, gains)| LatentSpec { tensor: latent.spec(), gains: gains.clone() }).collect()
-}
-
-/// One latent's values of a layer.
-pub(super) fn row(layer: &LayerLatents, number: usize) -> &[f32] {
-    &layer.values[number * layer.len..(number + 1) * layer.len]
 }
 
 fn largest(values: &[f32]) -> Option<usize> {

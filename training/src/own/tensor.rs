@@ -1,6 +1,6 @@
-use lopside_bundle::{Dim, TensorSpec};
+use lopside_bundle::TensorSpec;
 
-use crate::TrainingError;
+use crate::{TrainingError, bundle::tensor_of};
 
 /// A tensor of 32-bit floats by its name and its dimensions without the batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,11 +34,7 @@ impl Named {
 
     /// What a manifest says of it.
     pub(super) fn spec(&self) -> TensorSpec {
-        let dims = self.dims.iter().map(|&dim| Dim::Fixed(dim));
-        TensorSpec {
-            name: self.name.clone(),
-            shape: std::iter::once(Dim::Symbol("n".into())).chain(dims).collect(),
-        }
+        tensor_of(&self.name, self.dims.iter().copied())
     }
 
     /// Its dimensions in an ONNX graph with this batch.

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use cloud_decoder::Runtime;
 use lopside_bundle::{
     Part,
-    picture::{AnyBundle, PictureBundle, add_head},
+    picture::{AnyBundle, PictureBundle, PictureDraftHead, add_head},
 };
 
 use super::{
@@ -98,18 +98,13 @@ pub(crate) fn finetune(args: &FinetuneArgs) -> Result<(), TrainingError> {
         from: Some(&args.run),
     };
     training.go(&args.device.open()?)?;
-    let bundle = open(&args.bundle)?;
-    let run = PhotoRun::read(&args.out)?;
-    let spec = run.origin.options.spec();
-    let version = bundle.manifest.next_version(bundles::head_name(&spec));
-    let space = bundle.manifest.latent_space.to_string();
-    let head = bundles::head(&run.model(&Device::flex())?, &spec, &space, version)?;
-    add_head(&args.bundle, &head)?;
+    let head = add(&args.bundle, &PhotoRun::read(&args.out)?)?;
     eprintln!(
-        "{} has head {:?} version {version}; its card still shows the figures of the one before: `training evaluate` \
+        "{} has head {:?} version {}; its card still shows the figures of the one before: `training evaluate` \
          measures",
         args.bundle.display(),
-        head.name
+        head.name,
+        head.version
     );
     Ok(())
 }
@@ -121,6 +116,16 @@ fn measure(
     runtime: &Runtime,
 ) -> Result<PhotoEvaluation, TrainingError> {
     evaluation::evaluate(&mut OwnCodec::new(bundle, runtime)?, photos, out)
+}
+
+/// Adds the head that a run has trained to a bundle of its latent space, as the next version of its name.
+pub(super) fn add(bundle: &Path, run: &PhotoRun) -> Result<PictureDraftHead, TrainingError> {
+    let (manifest, spec) = (open(bundle)?.manifest, run.origin.options.spec());
+    let version = manifest.next_version(bundles::head_name(&spec));
+    let space = manifest.latent_space.to_string();
+    let head = bundles::head(&run.model(&Device::flex())?, &spec, &space, version)?;
+    add_head(bundle, &head)?;
+    Ok(head)
 }
 
 pub(super) fn open(folder: &Path) -> Result<PictureBundle, TrainingError> {

@@ -2,26 +2,25 @@
 //!
 //! ```text
 //! photograph ─halved─► frozen encoder ─► quantise ─┬─► frozen inverse transform ─► doubled ─┬─► + ─► photograph
-//!                                                  └─► residual network ────────────────────┘
+//!                                                  └─► residual network ─┬─► doubled ───────┤
+//!                                                                        └─► detail at 1/4 ─┘
 //! ```
-//! It starts as the cubic enlargement of the linear decoder's picture: the residual network has the head and the first
-//! blocks of the run's own, and a tail of zeros. Encoder, frames and other heads stay what they are.
+//! It starts as the cubic enlargement of what the run's decoder makes with the first of its blocks: the detail's tail is
+//! zeros. Encoder, frames and other heads stay what they are.
 
 mod card;
 mod figures;
 
 use burn::tensor::Device;
 use cloud_decoder::Runtime;
-use lopside_bundle::{Digest, picture::add_head};
+use lopside_bundle::Digest;
 use lopside_onnx::encode;
 
 use super::{
-    PhotoOptions, Trained,
-    bundle::{self as bundles, UPSCALE},
-    export,
+    PhotoOptions, Trained, export,
     own::OwnCodec,
     run::PhotoRun,
-    steps::{open, tiles},
+    steps::{add, open, tiles},
     train::Training,
 };
 use crate::{TrainingError, cli::UpscaleArgs, engines, photos};
@@ -32,15 +31,16 @@ pub use figures::{Similarity, Upscaling, UpscalingRow};
 /// What the subcommand does.
 pub(crate) fn run(args: &UpscaleArgs) -> Result<(), TrainingError> {
     let runtime = engines::runtime(&args.runtime.onnxruntime)?;
-    check_encoder(args)?;
-    train(args)?;
+    let before = PhotoRun::read(&args.run)?;
+    check_encoder(args, &before)?;
+    train(args, &before)?;
     let run = PhotoRun::read(&args.out)?;
-    add(args, &run)?;
+    let head = add(&args.bundle, &run)?;
+    eprintln!("{} has head {:?} version {}", args.bundle.display(), head.name, head.version);
     report(args, &run, &runtime)
 }
 
-fn train(args: &UpscaleArgs) -> Result<(), TrainingError> {
-    let before = PhotoRun::read(&args.run)?;
+fn train(args: &UpscaleArgs, before: &PhotoRun) -> Result<(), TrainingError> {
     let training = Training {
         options: PhotoOptions {
             width: args.width.unwrap_or(before.origin.options.width),
@@ -64,24 +64,12 @@ fn train(args: &UpscaleArgs) -> Result<(), TrainingError> {
 }
 
 /// The run must be the one whose encoder made the bundle's latent space.
-fn check_encoder(args: &UpscaleArgs) -> Result<(), TrainingError> {
-    let run = PhotoRun::read(&args.run)?;
+fn check_encoder(args: &UpscaleArgs, run: &PhotoRun) -> Result<(), TrainingError> {
     let encoder = export::encoder(&run.model(&Device::flex())?, &run.origin.options.spec())?;
     if Digest::of(&encode(&encoder)) == open(&args.bundle)?.manifest.encoder.model.sha256 {
         return Ok(());
     }
     Err(TrainingError::OtherEncoder { run: args.run.clone(), bundle: args.bundle.clone() })
-}
-
-/// Adds the head of what has been trained.
-fn add(args: &UpscaleArgs, run: &PhotoRun) -> Result<(), TrainingError> {
-    let manifest = open(&args.bundle)?.manifest;
-    let (model, spec) = (run.model(&Device::flex())?, run.origin.options.spec());
-    let (space, version) = (manifest.latent_space.to_string(), manifest.next_version(UPSCALE));
-    let head = bundles::head(&model, &spec, &space, version)?;
-    add_head(&args.bundle, &head)?;
-    eprintln!("{} has head {UPSCALE:?} version {version}", args.bundle.display());
-    Ok(())
 }
 
 /// Measures the head on the test photographs and writes its figures into the card.
