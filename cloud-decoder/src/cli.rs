@@ -48,8 +48,8 @@ pub enum Command {
 /// Options of `serve`.
 #[derive(Debug, Default, Args)]
 pub struct ServeArgs {
-    /// A TOML file with any of: bundles, listen, device, onnxruntime, threads, queue,
-    /// max_megapixels, drain_seconds, log_format
+    /// A TOML file with any of: bundles, watch_seconds, listen, device, onnxruntime, threads, instances, max_batch,
+    /// max_delay_ms, queue, queue_megabytes, request_timeout_ms, max_megapixels, drain_seconds, log_format
     #[arg(long, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// A bundle, or a folder of bundles; may be given several times
@@ -64,12 +64,32 @@ pub struct ServeArgs {
     /// The ONNX Runtime library, 1.17 or later [default: libonnxruntime.so where the system finds it]
     #[arg(long, env = "ORT_DYLIB_PATH", value_name = "FILE")]
     pub onnxruntime: Option<PathBuf>,
-    /// Threads inside one session on the CPU [default: the cores]
+    /// Threads inside one session on the CPU [default: the cores, divided by the instances]
     #[arg(long, env = "LOPSIDE_THREADS", value_name = "N")]
     pub threads: Option<usize>,
-    /// Requests that may wait for a head before more are turned away [default: 256]
+    /// Sessions of each head, each with its own thread [default: 1]
+    #[arg(long, env = "LOPSIDE_INSTANCES", value_name = "N")]
+    pub instances: Option<usize>,
+    /// Items of one run of a head; requests of the same shape run together [default: 32]
+    #[arg(long, env = "LOPSIDE_MAX_BATCH", value_name = "N")]
+    pub max_batch: Option<usize>,
+    /// How long a request may be held up for others to join it while the head is idle [default: 1]
+    ///
+    /// It is held up only when others were lately under way at the same time.
+    #[arg(long, env = "LOPSIDE_MAX_DELAY_MS", value_name = "MS")]
+    pub max_delay_ms: Option<f64>,
+    /// Requests that may wait for a head or run before more are turned away [default: 256]
     #[arg(long, env = "LOPSIDE_QUEUE", value_name = "N")]
     pub queue: Option<usize>,
+    /// Megabytes that the tensors of these requests may have [default: 268]
+    #[arg(long, env = "LOPSIDE_QUEUE_MEGABYTES", value_name = "N")]
+    pub queue_megabytes: Option<usize>,
+    /// How long a request has that does not say so itself [default: 30000]
+    #[arg(long, env = "LOPSIDE_REQUEST_TIMEOUT_MS", value_name = "MS")]
+    pub request_timeout_ms: Option<u64>,
+    /// Look at the bundles' folders this often, and load, reload and unload as they change [default: never]
+    #[arg(long, env = "LOPSIDE_WATCH_SECONDS", value_name = "SECONDS")]
+    pub watch_seconds: Option<u64>,
     /// The largest picture that a frame may have, in megapixels [default: 40]
     ///
     /// A server has at most twice as many pixels in memory at once, padded and enlarged; further pictures wait.

@@ -9,12 +9,11 @@ use lopside_latent::Limits;
 use serde::Deserialize;
 
 use crate::{
-    Device, StartError,
+    Batching, DEFAULT_TIME, Device, StartError,
     cli::{LogFormat, ServeArgs},
 };
 
 const DEFAULT_PORT: u16 = 8080;
-const DEFAULT_QUEUE: usize = 256;
 const DEFAULT_DRAIN_SECONDS: u32 = 30;
 const MEGA: u64 = 1_000_000;
 const DEFAULT_LIBRARY: &str = "libonnxruntime.so";
@@ -32,8 +31,12 @@ pub struct Settings {
     pub onnxruntime: PathBuf,
     /// Threads inside one session.
     pub threads: usize,
-    /// Jobs that may wait for a head.
-    pub queue: usize,
+    /// How requests become runs.
+    pub batching: Batching,
+    /// How long a request has that does not say so.
+    pub request_timeout: Duration,
+    /// How often the bundles' folders are looked at, to follow them.
+    pub watch: Option<Duration>,
     /// The largest picture that a frame may have, in pixels.
     pub max_pixels: u64,
     /// How long to wait for open requests when stopping.
@@ -52,6 +55,12 @@ struct FileSettings {
     onnxruntime: Option<PathBuf>,
     threads: Option<usize>,
     queue: Option<usize>,
+    queue_megabytes: Option<usize>,
+    max_batch: Option<usize>,
+    max_delay_ms: Option<f64>,
+    instances: Option<usize>,
+    request_timeout_ms: Option<u64>,
+    watch_seconds: Option<u64>,
     max_megapixels: Option<u32>,
     drain_seconds: Option<u32>,
     log_format: Option<LogFormat>,
@@ -64,6 +73,9 @@ impl Settings {
     /// [`StartError::Config`] for a config file that cannot be read, [`StartError::NoBundles`].
     pub fn merge(args: ServeArgs) -> Result<Self, StartError> {
         let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let batching = batching(&args, &file)?;
+        let request_timeout = args.request_timeout_ms.or(file.request_timeout_ms);
+        let watch = args.watch_seconds.or(file.watch_seconds);
         let bundles = if args.bundles.is_empty() { file.bundles } else { args.bundles };
         if bundles.is_empty() {
             return Err(StartError::NoBundles);
@@ -75,13 +87,36 @@ impl Settings {
             listen: args.listen.or(file.listen).unwrap_or((Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()),
             device: args.device.or(file.device).unwrap_or(Device::Auto),
             onnxruntime: args.onnxruntime.or(file.onnxruntime).unwrap_or(DEFAULT_LIBRARY.into()),
-            threads: args.threads.or(file.threads).unwrap_or_else(cores).max(1),
-            queue: args.queue.or(file.queue).unwrap_or(DEFAULT_QUEUE).max(1),
+            threads: args
+                .threads
+                .or(file.threads)
+                .unwrap_or_else(|| cores().div_ceil(batching.instances))
+                .max(1),
+            batching,
+            request_timeout: request_timeout.map_or(DEFAULT_TIME, Duration::from_millis),
+            watch: watch.filter(|seconds| *seconds > 0).map(Duration::from_secs),
             max_pixels: max_pixels.unwrap_or(Limits::default().max_pixels),
             drain: Duration::from_secs(drain.into()),
             log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
         })
     }
+}
+
+fn batching(args: &ServeArgs, file: &FileSettings) -> Result<Batching, StartError> {
+    let defaults = Batching::default();
+    let delay = match args.max_delay_ms.or(file.max_delay_ms) {
+        Some(delay) => Duration::try_from_secs_f64(delay / 1000.0)
+            .map_err(|error| StartError::Setting { name: "max-delay-ms", reason: error.to_string() })?,
+        None => defaults.max_delay,
+    };
+    let megabytes = args.queue_megabytes.or(file.queue_megabytes);
+    Ok(Batching {
+        queue: args.queue.or(file.queue).unwrap_or(defaults.queue).max(1),
+        queue_bytes: megabytes.map_or(defaults.queue_bytes, |megabytes| megabytes.saturating_mul(1_000_000)),
+        max_batch: args.max_batch.or(file.max_batch).unwrap_or(defaults.max_batch).max(1),
+        max_delay: delay,
+        instances: args.instances.or(file.instances).unwrap_or(defaults.instances).max(1),
+    })
 }
 
 fn read(path: &Path) -> Result<FileSettings, StartError> {
@@ -110,7 +145,7 @@ mod tests {
         let args = ServeArgs { config: Some(path), queue: Some(9), ..ServeArgs::default() };
         let settings = Settings::merge(args).unwrap();
         assert_eq!(settings.bundles, [PathBuf::from("a"), PathBuf::from("b")]);
-        assert_eq!((settings.queue, settings.listen.port(), settings.device), (9, 1, Device::Cpu));
+        assert_eq!((settings.batching.queue, settings.listen.port(), settings.device), (9, 1, Device::Cpu));
         assert_eq!(settings.max_pixels, 12_000_000);
         assert_eq!(settings.drain, Duration::from_secs(30));
     }

@@ -1,11 +1,12 @@
 //! A request, whatever it came through: checks, the bundle, its answers.
 
-use std::{sync::Arc, time::Instant};
+use std::{sync::Arc, time::Duration};
 
 use lopside_latent::{LatentError, Limits, latent_space_of};
 
 use crate::{
-    Format, Output, Registry, SentInput, ServeError, picture::pixels_in_memory, registry::Served, room::Room,
+    Format, Output, Registry, SentInput, ServeError, Terms, picture::pixels_in_memory, room::Room,
+    served::Served,
 };
 
 /// The most frames of one request.
@@ -33,15 +34,19 @@ pub struct Request<'a, F> {
     pub inputs: &'a [SentInput],
     /// At most [`MAX_OUTPUTS`]; none for the bundle's first head in its natural format.
     pub wanted: &'a [Wanted],
-    /// When the answer is of no use any more.
-    pub deadline: Option<Instant>,
+    /// Until when, and how urgently.
+    pub terms: Terms,
 }
 
+/// The time of a request that does not say how long it has.
+pub const DEFAULT_TIME: Duration = Duration::from_secs(30);
+
 impl<'a, F> Request<'a, F> {
-    /// These frames by the first head of the bundle that their ids name, in its natural format.
+    /// These frames by the first head of the bundle that their ids name, in its natural format, within
+    /// [`DEFAULT_TIME`].
     #[must_use]
     pub fn new(frames: &'a [F]) -> Self {
-        Self { frames, bundle: "", inputs: &[], wanted: &[], deadline: None }
+        Self { frames, bundle: "", inputs: &[], wanted: &[], terms: Terms::within(DEFAULT_TIME) }
     }
 }
 
@@ -59,14 +64,14 @@ pub(crate) struct Ask<'a, F> {
     pub(crate) inputs: &'a [SentInput],
     pub(crate) wanted: &'a [Wanted],
     pub(crate) limits: &'a Limits,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) terms: Terms,
 }
 
 impl Decoder {
     /// A decoder over these bundles that takes frames within `limits`.
     #[must_use]
     pub fn new(registry: Arc<Registry>, limits: Limits) -> Self {
-        let room = Arc::new(Room::new(pixels_in_memory(&limits), registry.queue()));
+        let room = Arc::new(Room::new(pixels_in_memory(&limits), registry.batching().queue));
         Self { registry, limits, room }
     }
 
@@ -85,13 +90,13 @@ impl Decoder {
         &self,
         request: Request<'_, F>,
     ) -> Result<Vec<Vec<Output>>, ServeError> {
-        let Request { frames, bundle, inputs, wanted, deadline } = request;
+        let Request { frames, bundle, inputs, wanted, terms } = request;
         check_counts(frames.len(), inputs.len(), wanted.len())?;
         let served = self.resolve(frames, bundle)?;
         tracing::Span::current().record("bundle", served.name());
         let natural = [Wanted { head: String::new(), format: Format::Natural }];
         let wanted = if wanted.is_empty() { &natural } else { wanted };
-        let ask = Ask { frames, inputs, wanted, limits: &self.limits, deadline };
+        let ask = Ask { frames, inputs, wanted, limits: &self.limits, terms };
         match served.as_ref() {
             Served::Vector(service) => service.decode(&ask, &self.room).await,
             Served::Picture(service) => service.decode(&ask, &self.room).await,
@@ -101,20 +106,17 @@ impl Decoder {
     fn resolve<F: AsRef<[u8]>>(&self, frames: &[F], bundle: &str) -> Result<Arc<Served>, ServeError> {
         let first = frames.first().map_or(&[][..], AsRef::as_ref);
         let id = latent_space_of(first).map_err(|source| ServeError::Frame { index: 0, source })?;
-        if let Some(id) = id {
+        let catalog = self.registry.catalog();
+        let served = match id {
             // An id nobody knows is "not found" even when the bundle is named.
-            let by_space = self.registry.by_space(id);
-            return if bundle.is_empty() || by_space.is_err() {
-                by_space
-            } else {
-                self.registry.by_name(bundle)
+            Some(id) if bundle.is_empty() => catalog.by_space(id),
+            Some(id) => catalog.by_space(id).and_then(|_| catalog.by_name_and_space(bundle, id)),
+            None if bundle.is_empty() => {
+                Err(ServeError::Frame { index: 0, source: LatentError::NoLatentSpace })
             }
-            .cloned();
-        }
-        if bundle.is_empty() {
-            return Err(ServeError::Frame { index: 0, source: LatentError::NoLatentSpace });
-        }
-        self.registry.by_name(bundle).cloned()
+            None => catalog.by_name(bundle),
+        };
+        served.cloned()
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use lopside_bundle::BundleError;
 use lopside_latent::{LatentError, LatentSpaceId};
@@ -13,6 +13,14 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
         /// Where and what.
+        reason: String,
+    },
+    /// A setting has no possible value.
+    #[error("{name}: {reason}")]
+    Setting {
+        /// The setting, as its flag is called.
+        name: &'static str,
+        /// Why.
         reason: String,
     },
     /// Nothing to serve.
@@ -114,6 +122,14 @@ pub enum ServeError {
     /// No bundle of this name is served.
     #[error("no bundle {0:?} is served here")]
     UnknownBundle(String),
+    /// A bundle that was to be loaded cannot be served.
+    #[error("bundle {bundle:?} was refused: {reason}")]
+    Refused {
+        /// The bundle.
+        bundle: String,
+        /// Why.
+        reason: String,
+    },
     /// The bundle has no such head.
     #[error("bundle {bundle:?} has no head {head:?}; it has {known}")]
     UnknownHead {
@@ -124,11 +140,13 @@ pub enum ServeError {
         /// The heads there are.
         known: String,
     },
-    /// The head's queue is full.
-    #[error("the queue of head {head:?} is full: try again later")]
+    /// The head's queue is full, or too long for the request's deadline.
+    #[error("head {head:?} has more to do than it can in time: try again in {} ms", retry_after.as_millis())]
     Overloaded {
         /// The head.
         head: String,
+        /// When there may be room again.
+        retry_after: Duration,
     },
     /// The deadline passed before the job's turn.
     #[error("the deadline passed while the request waited")]

@@ -1,14 +1,9 @@
 //! [`ServeError`] as gRPC clients see it.
 
-use std::time::Duration;
-
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::ServeError;
-
-/// When an overloaded server wants to see a client again.
-const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 impl From<ServeError> for Status {
     fn from(error: ServeError) -> Self {
@@ -20,10 +15,15 @@ impl From<ServeError> for Status {
             ServeError::UnknownLatentSpace(_)
             | ServeError::UnknownBundle(_)
             | ServeError::UnknownHead { .. } => Status::not_found(message),
-            ServeError::Overloaded { .. } => {
-                let details = ErrorDetails::with_retry_info(Some(RETRY_DELAY));
-                Status::with_error_details(Code::ResourceExhausted, message, details)
+            ServeError::Overloaded { retry_after, .. } => {
+                let details = ErrorDetails::with_retry_info(Some(retry_after));
+                let mut metadata = MetadataMap::new();
+                // Clients that retry by themselves look for this.
+                metadata.insert("grpc-retry-pushback-ms", (retry_after.as_millis() as u64).into());
+                let code = Code::ResourceExhausted;
+                Status::with_error_details_and_metadata(code, message, details, metadata)
             }
+            ServeError::Refused { .. } => Status::failed_precondition(message),
             ServeError::DeadlineExceeded => Status::deadline_exceeded(message),
             ServeError::Stopping => Status::unavailable(message),
             ServeError::Internal(reason) => {

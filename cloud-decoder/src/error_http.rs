@@ -45,6 +45,7 @@ impl IntoResponse for ServeError {
                 StatusCode::NOT_FOUND
             }
             Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(reason) => {
@@ -52,9 +53,15 @@ impl IntoResponse for ServeError {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
+        // The header counts whole seconds.
+        let retry_after = match &self {
+            Self::Overloaded { retry_after, .. } => Some(retry_after.as_millis().div_ceil(1000).max(1)),
+            Self::Stopping => Some(1),
+            _ => None,
+        };
         let mut response = (status, Json(ErrorBody { error: self.to_string() })).into_response();
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("1"));
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, (seconds as u64).into());
         }
         response
     }

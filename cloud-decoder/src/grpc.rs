@@ -1,28 +1,27 @@
 //! `lopside.v1.DecoderService`.
 
-use std::time::{Duration, Instant};
-
 use lopside_bundle::{
     HeadKind, HeadSpec, InputSpec, LatentSpec, Manifest, PartSpec, PictureSpec, SeriesSpec,
     picture::{LayerSpec, PictureHeadSpec},
 };
 use lopside_proto::v1::{self, decoder_service_server::DecoderService};
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status};
 
 use crate::{
     Anomaly, AnomalyPart, Decoder, Format, Output, Request as Call, SentInput, ServeError, Value, Wanted,
-    registry::Served,
+    served::Served, terms::DefaultTerms,
 };
 
 /// The service over a decoder.
 #[derive(Debug, Clone)]
 pub(crate) struct Grpc {
     decoder: Decoder,
+    terms: DefaultTerms,
 }
 
 impl Grpc {
-    pub(crate) fn new(decoder: Decoder) -> Self {
-        Self { decoder }
+    pub(crate) fn new(decoder: Decoder, terms: DefaultTerms) -> Self {
+        Self { decoder, terms }
     }
 }
 
@@ -32,11 +31,11 @@ impl DecoderService for Grpc {
         &self,
         request: Request<v1::DecodeRequest>,
     ) -> Result<Response<v1::DecodeResponse>, Status> {
-        let deadline = deadline_of(request.metadata());
+        let terms = self.terms.of(request.metadata().as_ref())?;
         let v1::DecodeRequest { frames, bundle, outputs, inputs } = request.into_inner();
         let inputs = inputs.into_iter().enumerate().map(input_of).collect::<Result<Vec<_>, _>>()?;
         let wanted: Vec<Wanted> = outputs.into_iter().map(wanted_of).collect::<Result<_, _>>()?;
-        let request = Call { frames: &frames, bundle: &bundle, inputs: &inputs, wanted: &wanted, deadline };
+        let request = Call { frames: &frames, bundle: &bundle, inputs: &inputs, wanted: &wanted, terms };
         let answers = self.decoder.decode(request).await?;
         let frames = answers
             .into_iter()
@@ -49,7 +48,7 @@ impl DecoderService for Grpc {
         &self,
         _request: Request<v1::ListBundlesRequest>,
     ) -> Result<Response<v1::ListBundlesResponse>, Status> {
-        let bundles = self.decoder.registry().all().map(bundle_of).collect();
+        let bundles = self.decoder.registry().catalog().all().map(|served| bundle_of(served)).collect();
         Ok(Response::new(v1::ListBundlesResponse { bundles }))
     }
 
@@ -57,7 +56,8 @@ impl DecoderService for Grpc {
         &self,
         request: Request<v1::GetBundleRequest>,
     ) -> Result<Response<v1::GetBundleResponse>, Status> {
-        let served = self.decoder.registry().by_name(&request.into_inner().name)?;
+        let catalog = self.decoder.registry().catalog();
+        let served = catalog.by_name(&request.into_inner().name)?;
         Ok(Response::new(v1::GetBundleResponse { bundle: Some(bundle_of(served)) }))
     }
 }
@@ -200,44 +200,4 @@ fn layer_of(layer: &LayerSpec) -> v1::Layer {
 fn latent_of(layer: &LatentSpec) -> v1::Layer {
     let shape = layer.tensor.item_dims().unwrap_or_default();
     v1::Layer { tensor: layer.tensor.name.clone(), shape, ..v1::Layer::default() }
-}
-
-/// The deadline of the `grpc-timeout` header: up to 8 digits and a unit.
-fn deadline_of(metadata: &MetadataMap) -> Option<Instant> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let number: u32 = number.parse().ok().filter(|_| number.len() <= 8)?;
-    let unit = match unit {
-        "H" => Duration::from_hours(1),
-        "M" => Duration::from_mins(1),
-        "S" => Duration::from_secs(1),
-        "m" => Duration::from_millis(1),
-        "u" => Duration::from_micros(1),
-        "n" => Duration::from_nanos(1),
-        _ => return None,
-    };
-    Instant::now().checked_add(unit.checked_mul(number)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_are_read_in_every_unit_and_nonsense_is_no_deadline() {
-        let left = |text: &'static str| {
-            let mut metadata = MetadataMap::new();
-            metadata.insert("grpc-timeout", text.parse().unwrap());
-            deadline_of(&metadata).map(|deadline| deadline.saturating_duration_since(Instant::now()))
-        };
-        for (text, expected) in
-            [("2H", 7200.0), ("3M", 180.0), ("4S", 4.0), ("5000m", 5.0), ("60000000u", 60.0)]
-        {
-            let seconds = left(text).unwrap().as_secs_f64();
-            assert!((expected - 1.0..=expected).contains(&seconds), "{text}: {seconds}");
-        }
-        for text in ["", "S", "1x", "-1S", "123456789S"] {
-            assert_eq!(left(text), None, "{text}");
-        }
-    }
 }

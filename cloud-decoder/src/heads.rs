@@ -1,11 +1,17 @@
 //! The heads of a bundle, whatever they make: which one answers to a name.
 
+use std::sync::Arc;
+
 use lopside_bundle::{
     HeadSpec,
     picture::{PictureHead, PictureHeadSpec},
 };
 
-use crate::{Runtime, ServeError, StartError, engine::Engine, model::Model};
+use crate::{
+    Batching, Runtime, ServeError, StartError,
+    batch::{engine::Engine, job::Terms},
+    model::{Model, Question, Share},
+};
 
 /// What has a head's name and version.
 pub(crate) trait Versioned {
@@ -20,30 +26,47 @@ pub(crate) struct ServedHead<S> {
     pub(crate) engine: Engine,
 }
 
+/// The heads of a bundle, which others of the same latent space may share.
+pub(crate) type Heads<S> = Vec<Arc<ServedHead<S>>>;
+
 /// What starting a bundle's heads takes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Starter<'a> {
-    pub(crate) runtime: &'a Runtime,
-    /// Jobs that may wait before each head.
-    pub(crate) queue: usize,
+#[derive(Debug, Clone)]
+pub(crate) struct Starter {
+    pub(crate) runtime: Runtime,
+    pub(crate) batching: Batching,
 }
 
 impl<S: Versioned> ServedHead<S> {
-    /// Gives a loaded model its thread.
+    /// Loads a head's model once for every instance and gives each its thread.
     ///
     /// # Errors
     /// [`StartError::Head`] with what was wrong with the model.
     pub(crate) fn start(
-        starter: Starter<'_>,
+        starter: &Starter,
         bundle: &str,
         spec: S,
-        model: Result<Model, String>,
-    ) -> Result<Self, StartError> {
-        let engine = model.and_then(|model| Engine::start(model, spec.name(), starter.queue));
+        load: impl Fn(&S) -> Result<Model, String>,
+    ) -> Result<Arc<Self>, StartError> {
+        let Batching { instances, .. } = starter.batching;
+        let name = format!("{bundle}.{}", spec.name());
+        let models = (0..instances.max(1)).map(|_| load(&spec)).collect::<Result<_, _>>();
+        let (bounds, policy) = (starter.batching.bounds(), starter.batching.policy());
+        let engine = models.and_then(|models| Engine::start(models, &name, bounds, policy));
         let refused =
             |reason| StartError::Head { bundle: bundle.to_owned(), head: spec.name().to_owned(), reason };
         let engine = engine.map_err(refused)?;
-        Ok(Self { spec, engine })
+        Ok(Arc::new(Self { spec, engine }))
+    }
+}
+
+impl<S> ServedHead<S> {
+    /// What the head makes of a question.
+    ///
+    /// # Errors
+    /// [`ServeError::Overloaded`], [`ServeError::DeadlineExceeded`] or [`ServeError::Internal`].
+    pub(crate) async fn run(&self, question: Question, terms: Terms) -> Result<Share, ServeError> {
+        let permit = self.engine.admit(question.items(), question.bytes(), terms)?;
+        permit.ask(question, terms).answer().await
     }
 }
 
@@ -52,6 +75,19 @@ pub(crate) fn newest<H: Versioned>(heads: &[H]) -> impl Iterator<Item = &H> {
     heads.iter().filter(move |head| {
         !heads.iter().any(|other| other.name() == head.name() && other.version() > head.version())
     })
+}
+
+/// The heads of several bundles of one latent space as those of one: of the same name and version, the first.
+pub(crate) fn union<'a, S: Versioned + 'a>(all: impl Iterator<Item = &'a Heads<S>>) -> Heads<S> {
+    let mut union: Heads<S> = Vec::new();
+    for head in all.flatten() {
+        let is_same =
+            |other: &&Arc<ServedHead<S>>| other.name() == head.name() && other.version() == head.version();
+        if !union.iter().any(|other| is_same(&other)) {
+            union.push(Arc::clone(head));
+        }
+    }
+    union
 }
 
 /// The newest version of a head; of the first one when the name is empty.
@@ -95,7 +131,7 @@ impl Versioned for PictureHead {
     }
 }
 
-impl<S: Versioned> Versioned for ServedHead<S> {
+impl<S: Versioned> Versioned for Arc<ServedHead<S>> {
     fn name(&self) -> &str {
         self.spec.name()
     }

@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! grpc ─┐            ┌─► vector ──┐                ┌─► output (tensor, PNG, class scores, anomaly)
-//!       ├─► decode ──┤            ├─► engine queue ─┤
-//! http ─┘   (checks) └─► picture ─┘   one thread a session (ONNX Runtime)
+//!       ├─► decode ──┤            ├─► batch ────────┤
+//! http ─┘   (checks) └─► picture ─┘   queue, engines (ONNX Runtime)
 //! ```
 //! The library half is what tests and the training crate use to run the very path that ships.
 
 mod anomaly;
+mod batch;
 pub mod cli;
 mod config;
 mod decode;
-mod engine;
 mod error;
 mod error_grpc;
 mod error_http;
@@ -26,11 +26,14 @@ mod room;
 mod runtime;
 mod sent;
 pub mod serve;
+mod served;
+mod terms;
 mod vector;
 
 pub use anomaly::{Anomaly, AnomalyPart};
+pub use batch::{Batching, Priority, Terms};
 pub use config::Settings;
-pub use decode::{Decoder, MAX_FRAMES, MAX_OUTPUTS, Request, Wanted};
+pub use decode::{DEFAULT_TIME, Decoder, MAX_FRAMES, MAX_OUTPUTS, Request, Wanted};
 pub use error::{ServeError, StartError};
 pub use output::{Format, Output, Value};
 pub use picture::PictureDecoder;

@@ -1,9 +1,9 @@
 //! A head's model in ONNX Runtime: tensors in and out by name.
 //!
-//! All items of a question run as one batch. A model that declares the first dimension of an input as 1 takes one item
+//! All items of the questions of a run are one batch. A model that declares the first dimension of an input as 1 takes one item
 //! at a time, whatever its manifest says: its items run one after the other, and the answer is put together.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use lopside_bundle::LATENT_SPACE_KEY;
 use ort::{
@@ -11,7 +11,7 @@ use ort::{
     value::{Tensor, TensorRef},
 };
 
-use crate::Runtime;
+use crate::{Runtime, batch::stats::RunTimes};
 
 /// What a model reads and writes, by name.
 #[derive(Debug, Clone)]
@@ -35,19 +35,33 @@ pub(crate) struct Input {
     pub(crate) values: Arc<Vec<f32>>,
 }
 
-/// What one run of a model needs.
+/// What one caller asks a model. The first dimension of every input is the batch, and the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
     /// All inputs of the model.
     pub(crate) inputs: Vec<Input>,
-    /// Values of each output, over the whole batch.
+    /// Values of each output, over all items.
     pub(crate) output_lens: Vec<usize>,
 }
 
 impl Question {
     /// Items of the batch.
-    fn items(&self) -> usize {
+    pub(crate) fn items(&self) -> usize {
         self.inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1)
+    }
+
+    /// Whether both could be one question of more items.
+    pub(crate) fn same_shape(&self, other: &Self) -> bool {
+        let item = |input: &Input| input.shape.get(1..).map(<[usize]>::to_vec);
+        self.inputs.len() == other.inputs.len()
+            && self.inputs.iter().zip(&other.inputs).all(|(a, b)| a.name == b.name && item(a) == item(b))
+    }
+
+    /// Bytes of all tensors, of 4 bytes a value.
+    pub(crate) fn bytes(&self) -> usize {
+        let values =
+            self.inputs.iter().map(|input| input.values.len()).chain(self.output_lens.iter().copied());
+        values.sum::<usize>() * size_of::<f32>()
     }
 
     /// One of so many items.
@@ -63,21 +77,78 @@ impl Question {
             output_lens: self.output_lens.iter().map(|len| len / items).collect(),
         }
     }
+
+    /// Questions of one shape as one.
+    fn joined(questions: &[Self]) -> Option<Cow<'_, Self>> {
+        let [first, rest @ ..] = questions else { return None };
+        if rest.is_empty() {
+            return Some(Cow::Borrowed(first));
+        }
+        let items = questions.iter().map(Self::items).sum();
+        let input = |(number, input): (usize, &Input)| {
+            let parts: Vec<&[f32]> =
+                questions.iter().map(|question| question.inputs[number].values.as_slice()).collect();
+            let shape = std::iter::once(items).chain(input.shape.iter().skip(1).copied()).collect();
+            Input { name: input.name.clone(), shape, values: Arc::new(parts.concat()) }
+        };
+        let output_len = |number: usize| questions.iter().map(|question| question.output_lens[number]).sum();
+        Some(Cow::Owned(Self {
+            inputs: first.inputs.iter().enumerate().map(input).collect(),
+            output_lens: (0..first.output_lens.len()).map(output_len).collect(),
+        }))
+    }
 }
 
 /// What a run made. The values stay where ONNX Runtime has put them, because a picture is large.
 #[derive(Debug)]
-pub(crate) struct Answer(Vec<Tensor<f32>>);
+pub(crate) struct Answer {
+    outputs: Vec<Tensor<f32>>,
+    items: usize,
+}
 
-impl Answer {
-    /// The values of the first output, row-major.
-    pub(crate) fn values(&self) -> &[f32] {
-        self.output(0).unwrap_or_default()
+/// One caller's items of an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Share {
+    answer: Arc<Answer>,
+    first: usize,
+    items: usize,
+}
+
+impl Share {
+    /// So many items of an answer.
+    pub(crate) fn new(answer: Arc<Answer>, first: usize, items: usize) -> Self {
+        Self { answer, first, items }
     }
 
-    /// The values of an output, row-major, when there is one of this number.
-    pub(crate) fn output(&self, number: usize) -> Option<&[f32]> {
-        self.0.get(number).map(|output| output.extract_tensor().1)
+    /// All of an answer.
+    pub(crate) fn all(answer: Answer) -> Self {
+        let items = answer.items;
+        Self::new(Arc::new(answer), 0, items)
+    }
+
+    /// Its items.
+    pub(crate) fn items(&self) -> usize {
+        self.items
+    }
+
+    /// The values of the first output, row-major.
+    pub(crate) fn values(&self) -> &[f32] {
+        self.output(0)
+    }
+
+    /// The values of an output, row-major; none when there is no output of this number.
+    pub(crate) fn output(&self, number: usize) -> &[f32] {
+        let Some(output) = self.answer.outputs.get(number) else { return &[] };
+        let values = output.extract_tensor().1;
+        let each = values.len() / self.answer.items.max(1);
+        values.get(self.first * each..(self.first + self.items) * each).unwrap_or_default()
+    }
+
+    /// The values of an output of one item.
+    pub(crate) fn item(&self, number: usize, item: usize) -> &[f32] {
+        let values = self.output(number);
+        let each = values.len() / self.items.max(1);
+        values.get(item * each..(item + 1) * each).unwrap_or_default()
     }
 }
 
@@ -100,28 +171,44 @@ impl Model {
         check(&session, io)?;
         let one_by_one = takes_one(&session);
         let mut model = Self { session, outputs: io.outputs.clone(), one_by_one };
-        model.run(warm_up)?;
+        model.run(std::slice::from_ref(warm_up))?;
         Ok(model)
     }
 
-    /// What the model makes of a question.
+    /// Whether it takes a single item a run.
+    pub(crate) fn takes_one(&self) -> bool {
+        self.one_by_one
+    }
+
+    /// What the model makes of questions of one shape, their items one after the other, and what it took.
     ///
     /// # Errors
     /// What ONNX Runtime says, or that an output is not of the expected size.
-    pub(crate) fn run(&mut self, question: &Question) -> Result<Answer, String> {
+    pub(crate) fn run(&mut self, questions: &[Question]) -> Result<(Answer, RunTimes), String> {
+        let start = Instant::now();
+        let question = Question::joined(questions).ok_or("a batch has no jobs")?;
+        let joined_at = Instant::now();
         let items = question.items();
         if self.one_by_one && items > 1 {
-            let answers = (0..items).map(|item| self.batch(&question.item(item, items)));
-            return joined(&answers.collect::<Result<Vec<_>, _>>()?);
+            let mut answers = Vec::with_capacity(items);
+            for item in 0..items {
+                answers.push(self.batch(&question.item(item, items))?.0);
+            }
+            let ran = Instant::now();
+            let answer = joined(&answers)?;
+            let times = RunTimes { input: joined_at - start, infer: ran - joined_at, output: ran.elapsed() };
+            return Ok((answer, times));
         }
-        self.batch(question)
+        let (answer, ran) = self.batch(&question)?;
+        Ok((answer, RunTimes { input: joined_at - start, infer: ran - joined_at, output: ran.elapsed() }))
     }
 
-    /// One run.
-    fn batch(&mut self, question: &Question) -> Result<Answer, String> {
+    /// One run, and when the model was done.
+    fn batch(&mut self, question: &Question) -> Result<(Answer, Instant), String> {
         let text = |error: ort::Error| error.to_string();
         let inputs = question.inputs.iter().map(view).collect::<Result<Vec<_>, _>>().map_err(text)?;
         let mut outputs = self.session.run(inputs).map_err(text)?;
+        let ran = Instant::now();
         let take = |(name, &expected): (&String, &usize)| {
             let output = outputs.remove(name).ok_or_else(|| format!("the output {name:?} is missing"))?;
             let output: Tensor<f32> = output.downcast().map_err(text)?;
@@ -132,7 +219,9 @@ impl Model {
                 Err(format!("the head made {found} values of {name:?} instead of {expected}"))
             }
         };
-        self.outputs.iter().zip(&question.output_lens).map(take).collect::<Result<_, _>>().map(Answer)
+        let outputs: Vec<_> =
+            self.outputs.iter().zip(&question.output_lens).map(take).collect::<Result<_, _>>()?;
+        Ok((Answer { outputs, items: question.items() }, ran))
     }
 }
 
@@ -144,13 +233,15 @@ fn takes_one(session: &Session) -> bool {
 
 /// The answers to single items as one of all.
 fn joined(answers: &[Answer]) -> Result<Answer, String> {
-    let outputs = answers.first().map_or(0, |answer| answer.0.len());
+    let outputs = answers.first().map_or(0, |answer| answer.outputs.len());
     let join = |number: usize| {
-        let values: Vec<f32> =
-            answers.iter().flat_map(|answer| answer.output(number).unwrap_or_default()).copied().collect();
+        let parts: Vec<&[f32]> =
+            answers.iter().map(|answer| answer.outputs[number].extract_tensor().1).collect();
+        let values = parts.concat();
         Tensor::from_array(([values.len()], values)).map_err(|error| error.to_string())
     };
-    (0..outputs).map(join).collect::<Result<_, _>>().map(Answer)
+    let outputs = (0..outputs).map(join).collect::<Result<_, _>>()?;
+    Ok(Answer { outputs, items: answers.len() })
 }
 
 fn view(input: &Input) -> Result<(&str, SessionInputValue<'_>), ort::Error> {

@@ -6,7 +6,7 @@
 //! still packed; when as many wait as may wait for a head, the next one is turned away as if that head's queue were
 //! full.
 
-use std::{sync::Arc, time::Instant};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -14,10 +14,12 @@ use tokio::{
 };
 use tracing::Span;
 
-use crate::ServeError;
+use crate::{ServeError, batch::Terms};
 
 /// Pixels that are counted together, so that the largest pictures fit the semaphore's 32 bits.
 const UNIT: u64 = 1024;
+/// When to come back: a picture takes about this long.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// The room of one server.
 #[derive(Debug)]
@@ -43,21 +45,12 @@ impl Room {
     ///
     /// # Errors
     /// [`ServeError::Overloaded`] or [`ServeError::DeadlineExceeded`].
-    pub(crate) async fn take(
-        &self,
-        pixels: u64,
-        head: &str,
-        deadline: Option<Instant>,
-    ) -> Result<Place, ServeError> {
-        let _waiting =
-            self.waiting.try_acquire().map_err(|_| ServeError::Overloaded { head: head.to_owned() })?;
+    pub(crate) async fn take(&self, pixels: u64, head: &str, terms: Terms) -> Result<Place, ServeError> {
+        let full = |_| ServeError::Overloaded { head: head.to_owned(), retry_after: RETRY_AFTER };
+        let _waiting = self.waiting.try_acquire().map_err(full)?;
         let taken = Arc::clone(&self.units).acquire_many_owned(units(pixels));
-        let taken = match deadline {
-            Some(deadline) => {
-                timeout_at(deadline.into(), taken).await.map_err(|_| ServeError::DeadlineExceeded)?
-            }
-            None => taken.await,
-        };
+        let taken = timeout_at(terms.deadline.into(), taken).await;
+        let taken = taken.map_err(|_| ServeError::DeadlineExceeded)?;
         let units = taken.map_err(|error| ServeError::Internal(error.to_string()))?;
         Ok(Place { _units: units })
     }
@@ -90,12 +83,14 @@ mod tests {
     #[tokio::test]
     async fn pictures_wait_for_room_and_too_many_are_turned_away() {
         let room = Room::new(4096, 1);
-        let first = room.take(3000, "h", None).await.unwrap();
-        let past = Some(Instant::now());
+        let past = Terms::within(Duration::ZERO);
+        let later = Terms::within(Duration::from_mins(1));
+        let first = room.take(3000, "h", later).await.unwrap();
         assert_eq!(room.take(2048, "h", past).await.unwrap_err(), ServeError::DeadlineExceeded);
-        let mut second = Box::pin(room.take(2048, "h", None));
+        let mut second = Box::pin(room.take(2048, "h", later));
         assert!(ready(&mut second).await.is_none());
-        assert_eq!(room.take(1, "h", None).await.unwrap_err(), ServeError::Overloaded { head: "h".into() });
+        let error = room.take(1, "h", later).await.unwrap_err();
+        assert_eq!(error, ServeError::Overloaded { head: "h".into(), retry_after: RETRY_AFTER });
         drop(first);
         assert!(second.await.is_ok());
     }

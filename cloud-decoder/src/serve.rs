@@ -3,7 +3,13 @@
 //! Stopping: readiness turns false (`/readyz`, grpc.health.v1), no new connection is taken, open connections get
 //! GOAWAY and finish their requests, for at most the drain time; then the process ends.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
@@ -13,12 +19,13 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
+    time::MissedTickBehavior,
 };
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 use tower_http::trace::TraceLayer;
 
-use crate::{Decoder, Registry, Runtime, Settings, StartError, grpc::Grpc, http};
+use crate::{Decoder, Registry, Runtime, Settings, StartError, grpc::Grpc, http, terms::DefaultTerms};
 
 /// The largest gRPC request, in bytes: all of its frames together. A REST request is one frame.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
@@ -40,15 +47,19 @@ pub struct Server {
 /// [`StartError`] with the cause and the fix.
 pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let runtime = Runtime::load(&settings.onnxruntime, settings.device, settings.threads)?;
-    let registry = Registry::load(&settings.bundles, &runtime, settings.queue)?;
+    let registry = Arc::new(Registry::load(&settings.bundles, &runtime, settings.batching)?);
+    let terms = DefaultTerms { time: settings.request_timeout };
     let limits = Limits { max_pixels: settings.max_pixels, ..Limits::default() };
-    let decoder = Decoder::new(Arc::new(registry), limits);
+    let decoder = Decoder::new(Arc::clone(&registry), limits);
     let (ready, readiness) = watch::channel(true);
-    let (health, routes) = grpc_routes(decoder.clone()).await?;
-    let router = http::router(decoder, readiness, limits.max_frame_bytes)
+    let (health, routes) = grpc_routes(decoder.clone(), terms).await?;
+    let router = http::router(decoder, terms, readiness, limits.max_frame_bytes)
         .merge(routes.into_axum_router())
         .fallback(http::unknown)
         .layer(TraceLayer::new_for_http());
+    if let Some(every) = settings.watch {
+        tokio::spawn(watch(Arc::downgrade(&registry), every));
+    }
     let listen_error = |source| StartError::Listen { address: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).await.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
@@ -110,7 +121,18 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     })
 }
 
-async fn grpc_routes(decoder: Decoder) -> Result<(HealthReporter, Routes), StartError> {
+/// Follows the bundles' folders for as long as the registry lives.
+async fn watch(registry: Weak<Registry>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(registry) = registry.upgrade() else { return };
+        let _ = tokio::task::spawn_blocking(move || registry.refresh()).await;
+    }
+}
+
+async fn grpc_routes(decoder: Decoder, terms: DefaultTerms) -> Result<(HealthReporter, Routes), StartError> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -118,7 +140,7 @@ async fn grpc_routes(decoder: Decoder) -> Result<(HealthReporter, Routes), Start
         .map_err(|error| StartError::Reflection(error.to_string()))?;
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<DecoderServiceServer<Grpc>>().await;
-    let decoder_service = DecoderServiceServer::new(Grpc::new(decoder))
+    let decoder_service = DecoderServiceServer::new(Grpc::new(decoder, terms))
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(usize::MAX);
     let mut routes = Routes::builder();

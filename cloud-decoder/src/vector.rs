@@ -1,16 +1,17 @@
-//! A bundle of fixed latents as it is served: all frames of a request are one batch.
+//! A bundle of fixed latents as it is served: all frames of a request are one job.
 
 use std::sync::Arc;
 
-use lopside_bundle::{Bundle, HeadKind, HeadSpec, Manifest, TensorSpec};
+use lopside_bundle::{Bundle, HeadKind, HeadSpec, LatentSpec, Manifest, TensorSpec};
 use lopside_latent::{LatentError, LatentSpace};
 
 use crate::{
-    Output, ServeError, StartError, Value,
+    Output, ServeError, StartError, Value, Wanted,
     anomaly::{self, Evidence},
+    batch::engine::Pending,
     decode::Ask,
-    heads::{self, ServedHead, Starter},
-    model::{Answer, Input, Io, Model, Question},
+    heads::{self, Heads, ServedHead, Starter},
+    model::{Input, Io, Model, Question, Share},
     output::{self, Format},
     room::{Room, blocking},
     sent,
@@ -22,10 +23,12 @@ const FRAME_VERSION: u8 = 1;
 /// The bundle and the engines of its heads.
 #[derive(Debug)]
 pub(crate) struct VectorService {
-    pub(crate) manifest: Manifest,
-    pub(crate) space: LatentSpace,
-    heads: Vec<ServedHead<HeadSpec>>,
+    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) space: Arc<LatentSpace>,
+    heads: Heads<HeadSpec>,
 }
+
+type Head = ServedHead<HeadSpec>;
 
 /// The latents of a request's frames.
 struct Latents {
@@ -41,23 +44,29 @@ impl VectorService {
     ///
     /// # Errors
     /// [`StartError::Head`] naming the head that was refused.
-    pub(crate) fn start(bundle: Bundle, starter: Starter<'_>) -> Result<Self, StartError> {
+    pub(crate) fn start(bundle: Bundle, starter: &Starter) -> Result<Self, StartError> {
         let Bundle { manifest, space, heads, .. } = bundle;
         let zeros = Latents::new(&manifest, &space, &[vec![0; space.len()]]);
         let start = |head: lopside_bundle::Head| {
-            let io = Io {
-                inputs: head.spec.inputs.clone(),
-                outputs: outputs(&head.spec).map(|tensor| tensor.name.clone()).collect(),
+            let io = |spec: &HeadSpec| Io {
+                inputs: spec.inputs.clone(),
+                outputs: outputs(spec).map(|tensor| tensor.name.clone()).collect(),
                 latent_space: space.id().to_string(),
             };
-            let zeros = zeros.as_ref().map_err(ToString::to_string);
-            let model = zeros.and_then(|zeros| {
-                Model::load(starter.runtime, &head.model, &io, &zeros.question(&head.spec))
-            });
-            ServedHead::start(starter, &manifest.name, head.spec, model)
+            let load = |spec: &HeadSpec| {
+                let zeros = zeros.as_ref().map_err(ToString::to_string)?;
+                Model::load(&starter.runtime, &head.model, &io(spec), &zeros.question(spec))
+            };
+            ServedHead::start(starter, &manifest.name, head.spec, load)
         };
         let heads = heads.into_iter().map(start).collect::<Result<_, _>>()?;
-        Ok(Self { manifest, space, heads })
+        Ok(Self { manifest: Arc::new(manifest), space: Arc::new(space), heads })
+    }
+
+    /// The first of several bundles of one latent space, with the heads of all.
+    pub(crate) fn with_heads_of<'a>(&self, all: impl Iterator<Item = &'a Self>) -> Self {
+        let heads = heads::union(all.map(|service| &service.heads));
+        Self { manifest: Arc::clone(&self.manifest), space: Arc::clone(&self.space), heads }
     }
 
     /// The newest version of each head, in the manifest's order.
@@ -66,7 +75,7 @@ impl VectorService {
     }
 
     /// The newest version of a head; of the first one when the name is empty.
-    pub(crate) fn head(&self, name: &str) -> Result<&ServedHead<HeadSpec>, ServeError> {
+    pub(crate) fn head(&self, name: &str) -> Result<&Arc<Head>, ServeError> {
         heads::find(&self.manifest.name, &self.heads, name)
     }
 
@@ -83,19 +92,32 @@ impl VectorService {
         for (wanted, head) in ask.wanted.iter().zip(&heads) {
             output::check(&head.spec, wanted.format)?;
         }
+        let distinct = distinct(&heads);
+        let permits = distinct.iter().map(|head| {
+            let bytes = ask.frames.len() * self.item_bytes(&head.spec);
+            head.engine.admit(ask.frames.len(), bytes, ask.terms)
+        });
+        let permits = permits.collect::<Result<Vec<_>, _>>()?;
         let latents = self.latents(ask)?;
         let inputs = self.inputs(ask, room, &heads[0].spec.name).await?;
-        let mut answers: Vec<Vec<Output>> =
-            ask.frames.iter().map(|_| Vec::with_capacity(heads.len())).collect();
-        for (wanted, head) in ask.wanted.iter().zip(heads) {
-            let made = head.engine.run(latents.question(&head.spec), ask.deadline).await?;
-            for (index, answer) in answers.iter_mut().enumerate() {
-                let item = Item { latents: &latents, index, input: inputs.get(index), made: &made };
-                let value = self.value(&head.spec, wanted.format, &item)?;
-                answer.push(Output { head: head.spec.name.clone(), version: head.spec.version, value });
-            }
+        let asked = distinct.iter().zip(permits);
+        let pending: Vec<Pending> =
+            asked.map(|(head, permit)| permit.ask(latents.question(&head.spec), ask.terms)).collect();
+        let mut made = Vec::with_capacity(pending.len());
+        for pending in pending {
+            made.push(pending.answer().await?);
         }
-        Ok(answers)
+        let answer = |index: usize| {
+            let output = |(wanted, head): (&Wanted, &&Arc<Head>)| {
+                let at = distinct.iter().position(|other| Arc::ptr_eq(other, head)).unwrap_or_default();
+                let item =
+                    Item { bits: latents.bits[index], index, input: inputs.get(index), made: &made[at] };
+                let value = self.value(&head.spec, wanted.format, &item)?;
+                Ok(Output { head: head.spec.name.clone(), version: head.spec.version, value })
+            };
+            ask.wanted.iter().zip(&heads).map(output).collect()
+        };
+        (0..ask.frames.len()).map(answer).collect()
     }
 
     fn value(&self, spec: &HeadSpec, format: Format, item: &Item<'_>) -> Result<Value, ServeError> {
@@ -104,7 +126,7 @@ impl VectorService {
             HeadKind::Score(score) if format != Format::Tensor => {
                 let reconstruction = score.reconstruction.as_ref().map(|_| item.output(1));
                 let evidence = Evidence {
-                    bits: item.latents.bits[item.index],
+                    bits: item.bits,
                     columns: values,
                     compared: item.input.map(Vec::as_slice).zip(reconstruction),
                 };
@@ -112,6 +134,14 @@ impl VectorService {
             }
             _ => output::value(spec, format, values),
         }
+    }
+
+    /// Bytes of all tensors of a head, for one frame.
+    fn item_bytes(&self, spec: &HeadSpec) -> usize {
+        let read = |layer: &&LatentSpec| spec.inputs.contains(&layer.tensor.name);
+        let layers = self.manifest.latent.iter().filter(read).map(|layer| &layer.tensor);
+        let values: usize = layers.chain(outputs(spec)).map(|tensor| dims(tensor).product::<usize>()).sum();
+        values * size_of::<f32>()
     }
 
     /// The latents of all frames.
@@ -134,9 +164,13 @@ impl VectorService {
     ) -> Result<Vec<Vec<f32>>, ServeError> {
         let mut tensors = Vec::with_capacity(ask.inputs.len());
         for (index, sent) in ask.inputs.iter().enumerate() {
-            let Manifest { input, encoder, .. } = &self.manifest;
+            let Manifest { input, encoder, .. } = &*self.manifest;
             let pixels = sent::pixels(sent, index, input, ask.limits.max_pixels)?;
-            let place = Arc::new(room.take(pixels, head, ask.deadline).await?);
+            if pixels == 0 {
+                tensors.push(sent::tensor(sent, index, input, &encoder.input)?);
+                continue;
+            }
+            let place = Arc::new(room.take(pixels, head, ask.terms).await?);
             let (sent, spec, tensor) = (sent.clone(), input.clone(), encoder.input.clone());
             let work = move || sent::tensor(&sent, index, &spec, &tensor);
             tensors.push(blocking(place, work).await??);
@@ -147,26 +181,36 @@ impl VectorService {
 
 /// One frame of a request and what a head made of it.
 struct Item<'a> {
-    latents: &'a Latents,
+    /// What its latent costs.
+    bits: f64,
     index: usize,
     input: Option<&'a Vec<f32>>,
-    made: &'a Answer,
+    made: &'a Share,
 }
 
 impl Item<'_> {
     /// This frame's share of an output.
     fn output(&self, number: usize) -> &[f32] {
-        let values = self.made.output(number).unwrap_or_default();
-        let each = values.len() / self.latents.count;
-        &values[self.index * each..][..each]
+        self.made.item(number, self.index)
     }
+}
+
+/// Each head once, in the order in which it is first asked for.
+fn distinct<'a>(heads: &[&'a Arc<Head>]) -> Vec<&'a Arc<Head>> {
+    let mut distinct: Vec<&Arc<Head>> = Vec::with_capacity(heads.len());
+    for head in heads {
+        if !distinct.iter().any(|other| Arc::ptr_eq(other, head)) {
+            distinct.push(head);
+        }
+    }
+    distinct
 }
 
 impl Latents {
     fn new(manifest: &Manifest, space: &LatentSpace, integers: &[Vec<i32>]) -> Result<Self, LatentError> {
         let rows = integers.iter().map(|row| space.dequantise(row)).collect::<Result<Vec<_>, _>>()?;
         let bits = integers.iter().map(|row| space.bits(row)).collect::<Result<_, _>>()?;
-        let layer = |(number, spec): (usize, &lopside_bundle::LatentSpec)| {
+        let layer = |(number, spec): (usize, &LatentSpec)| {
             let range = space.prefix(number)..space.prefix(number + 1);
             let values = rows.iter().flat_map(|row| row[range.clone()].iter().copied()).collect();
             let shape = std::iter::once(rows.len()).chain(dims(&spec.tensor)).collect();

@@ -11,17 +11,25 @@ use lopside_bundle::{
 use serde::Serialize;
 
 use super::Api;
-use crate::{ServeError, registry::Served};
+use crate::{ServeError, served::Served};
 
 pub(super) async fn all(State(api): State<Api>) -> Json<Bundles> {
-    Json(Bundles { bundles: api.decoder.registry().all().map(BundleBody::from).collect() })
+    Json(Bundles {
+        bundles: api
+            .decoder
+            .registry()
+            .catalog()
+            .all()
+            .map(|served| BundleBody::from(served.as_ref()))
+            .collect(),
+    })
 }
 
 pub(super) async fn one(
     State(api): State<Api>,
     Path(name): Path<String>,
 ) -> Result<Json<BundleBody>, ServeError> {
-    Ok(Json(BundleBody::from(api.decoder.registry().by_name(&name)?.as_ref())))
+    Ok(Json(BundleBody::from(api.decoder.registry().catalog().by_name(&name)?.as_ref())))
 }
 
 #[derive(Serialize)]

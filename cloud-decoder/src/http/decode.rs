@@ -1,5 +1,7 @@
 //! `POST /v1/bundles/{name}/decode`: a frame in, what one or several heads make of it out.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, header},
@@ -30,7 +32,7 @@ pub(super) async fn decode(
 ) -> Result<Response, Refusal> {
     let Query(query) = query.map_err(|error| Refusal::Http(error.status(), error.body_text()))?;
     // The name in the path is checked first: a frame for a bundle that is not here is "not found".
-    let served = api.decoder.registry().by_name(&name)?;
+    let served = Arc::clone(api.decoder.registry().catalog().by_name(&name)?);
     let wanted = if let Some(heads) = &query.heads {
         several(&query.head, heads)?
     } else {
@@ -38,7 +40,8 @@ pub(super) async fn decode(
         vec![Wanted { head: query.head, format }]
     };
     let (frames, inputs) = ([body.frame], body.input.map_or_else(Vec::new, |input| vec![input]));
-    let request = Request { bundle: &name, inputs: &inputs, wanted: &wanted, ..Request::new(&frames) };
+    let terms = api.terms.of(&headers)?;
+    let request = Request { frames: &frames, bundle: &name, inputs: &inputs, wanted: &wanted, terms };
     let mut made = api.decoder.decode(request).await?.into_iter().flatten();
     if query.heads.is_some() {
         return Ok(outputs::all(&name, made));

@@ -14,16 +14,22 @@ use axum::{
 };
 use tokio::sync::watch;
 
-use crate::{Decoder, ServeError, error_http::Refusal};
+use crate::{Decoder, ServeError, error_http::Refusal, terms::DefaultTerms};
 
 #[derive(Clone)]
 struct Api {
     decoder: Decoder,
     ready: watch::Receiver<bool>,
+    terms: DefaultTerms,
 }
 
 /// The routes. `ready` turns false when the server begins to stop; a body has at most `max_body` bytes.
-pub(crate) fn router(decoder: Decoder, ready: watch::Receiver<bool>, max_body: usize) -> Router {
+pub(crate) fn router(
+    decoder: Decoder,
+    terms: DefaultTerms,
+    ready: watch::Receiver<bool>,
+    max_body: usize,
+) -> Router {
     Router::new()
         .route("/v1/bundles", get(bundles::all))
         .route("/v1/bundles/{name}", get(bundles::one))
@@ -31,7 +37,7 @@ pub(crate) fn router(decoder: Decoder, ready: watch::Receiver<bool>, max_body: u
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(readyz))
         .layer(DefaultBodyLimit::max(max_body))
-        .with_state(Api { decoder, ready })
+        .with_state(Api { decoder, ready, terms })
 }
 
 /// What answers a path that nobody serves: gRPC callers get UNIMPLEMENTED, others 404.

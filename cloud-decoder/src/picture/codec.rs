@@ -10,7 +10,7 @@ use lopside_latent::{
 
 use crate::{
     Runtime,
-    model::{Answer, Input, Io, Model, Question},
+    model::{Input, Io, Model, Question, Share},
 };
 
 use super::raster::Raster;
@@ -93,7 +93,7 @@ impl PictureCodec {
         &self,
         header: PictureHeader,
         head: &PictureHeadSpec,
-        answer: &'a Answer,
+        answer: &'a Share,
     ) -> Raster<'a> {
         let scale = head.scale as usize;
         Raster {

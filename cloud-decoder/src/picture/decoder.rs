@@ -2,7 +2,10 @@ use image::DynamicImage;
 use lopside_bundle::picture::{PictureBundle, PictureHeadSpec};
 use lopside_latent::Limits;
 
-use crate::{Runtime, ServeError, StartError, heads, model::Model};
+use crate::{
+    Runtime, ServeError, StartError, heads,
+    model::{Model, Share},
+};
 
 use super::{codec::PictureCodec, service::refused};
 
@@ -49,7 +52,8 @@ impl PictureDecoder {
         let header = maps.header;
         let question = self.codec.question(&maps, &self.head);
         drop(maps);
-        let answer = self.model.run(&question).map_err(ServeError::Internal)?;
+        let (answer, _) = self.model.run(std::slice::from_ref(&question)).map_err(ServeError::Internal)?;
+        let answer = Share::all(answer);
         drop(question);
         self.codec.raster(header, &self.head, &answer).image(header.grey)
     }

@@ -9,8 +9,8 @@ use lopside_latent::{LatentError, picture::PictureHeader};
 use crate::{
     Format, Output, ServeError, StartError, Value, Wanted,
     decode::Ask,
-    heads::{self, ServedHead, Starter},
-    model::Answer,
+    heads::{self, Heads, ServedHead, Starter},
+    model::Share,
     output::{self, Makes},
     room::{Place, Room, blocking},
 };
@@ -25,9 +25,9 @@ type Head = ServedHead<PictureHeadSpec>;
 /// The bundle and the engines of its heads.
 #[derive(Debug)]
 pub(crate) struct PictureService {
-    pub(crate) manifest: PictureManifest,
+    pub(crate) manifest: Arc<PictureManifest>,
     codec: Arc<PictureCodec>,
-    heads: Vec<Head>,
+    heads: Heads<PictureHeadSpec>,
 }
 
 /// Why a frame was refused by a bundle of pictures.
@@ -40,15 +40,21 @@ impl PictureService {
     ///
     /// # Errors
     /// [`StartError::Head`] naming the head that was refused.
-    pub(crate) fn start(bundle: PictureBundle, starter: Starter<'_>) -> Result<Self, StartError> {
+    pub(crate) fn start(bundle: PictureBundle, starter: &Starter) -> Result<Self, StartError> {
         let PictureBundle { manifest, space, heads, .. } = bundle;
         let codec = PictureCodec::new(&manifest, space);
         let start = |PictureHead { spec, model }| {
-            let model = codec.load(starter.runtime, &spec, &model);
-            ServedHead::start(starter, &manifest.name, spec, model)
+            let load = |spec: &PictureHeadSpec| codec.load(&starter.runtime, spec, &model);
+            ServedHead::start(starter, &manifest.name, spec, load)
         };
         let heads = heads.into_iter().map(start).collect::<Result<_, _>>()?;
-        Ok(Self { manifest, codec: Arc::new(codec), heads })
+        Ok(Self { manifest: Arc::new(manifest), codec: Arc::new(codec), heads })
+    }
+
+    /// The first of several bundles of one latent space, with the heads of all.
+    pub(crate) fn with_heads_of<'a>(&self, all: impl Iterator<Item = &'a Self>) -> Self {
+        let heads = heads::union(all.map(|service| &service.heads));
+        Self { manifest: Arc::clone(&self.manifest), codec: Arc::clone(&self.codec), heads }
     }
 
     /// The newest version of each head, in the manifest's order.
@@ -57,7 +63,7 @@ impl PictureService {
     }
 
     /// The newest version of a head; of the first one when the name is empty.
-    pub(crate) fn head(&self, name: &str) -> Result<&Head, ServeError> {
+    pub(crate) fn head(&self, name: &str) -> Result<&Arc<Head>, ServeError> {
         heads::find(&self.manifest.name, &self.heads, name)
     }
 
@@ -79,7 +85,7 @@ impl PictureService {
         let pixels = ask.frames.iter().enumerate().map(check).collect::<Result<Vec<_>, _>>()?;
         let mut answers = Vec::with_capacity(pixels.len());
         for (index, pixels) in pixels.into_iter().enumerate() {
-            let place = Arc::new(room.take(pixels, &heads[0].0.spec.name, ask.deadline).await?);
+            let place = Arc::new(room.take(pixels, &heads[0].0.spec.name, ask.terms).await?);
             let maps = self.maps(ask, index, Arc::clone(&place)).await?;
             answers.push(self.outputs(ask, &heads, maps, &place).await?);
         }
@@ -87,7 +93,7 @@ impl PictureService {
     }
 
     /// A head and the format it will answer in.
-    fn wanted(&self, wanted: &Wanted) -> Result<(&Head, Format), ServeError> {
+    fn wanted(&self, wanted: &Wanted) -> Result<(&Arc<Head>, Format), ServeError> {
         let head = self.head(&wanted.head)?;
         match wanted.format {
             Format::Natural | Format::Png => Ok((head, Format::Png)),
@@ -112,7 +118,7 @@ impl PictureService {
     async fn outputs<F>(
         &self,
         ask: &Ask<'_, F>,
-        heads: &[(&Head, Format)],
+        heads: &[(&Arc<Head>, Format)],
         maps: Maps,
         place: &Arc<Place>,
     ) -> Result<Vec<Output>, ServeError> {
@@ -123,7 +129,7 @@ impl PictureService {
         drop(maps);
         let mut outputs = Vec::with_capacity(heads.len());
         for ((head, format), question) in heads.iter().zip(questions) {
-            let answer = head.engine.run(question, ask.deadline).await?;
+            let answer = head.run(question, ask.terms).await?;
             let (codec, spec, format) = (Arc::clone(&self.codec), head.spec.clone(), *format);
             let make = move || value(&codec, &spec, format, header, answer);
             let value = blocking(Arc::clone(place), make).await??;
@@ -138,7 +144,7 @@ fn value(
     head: &PictureHeadSpec,
     format: Format,
     header: PictureHeader,
-    answer: Answer,
+    answer: Share,
 ) -> Result<Value, ServeError> {
     let raster = codec.raster(header, head, &answer);
     if format == Format::Tensor {

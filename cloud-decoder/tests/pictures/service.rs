@@ -6,7 +6,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, request},
 };
-use cloud_decoder::{Device, Settings, cli::LogFormat, serve};
+use cloud_decoder::{Batching, Device, Settings, cli::LogFormat, serve};
 use http_body_util::BodyExt as _;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use lopside_bundle::picture::PictureBundle;
@@ -48,7 +48,9 @@ impl Cloud {
             device: Device::Cpu,
             onnxruntime: onnxruntime(),
             threads: 1,
-            queue: 8,
+            batching: Batching { queue: 8, ..Batching::default() },
+            request_timeout: Duration::from_secs(30),
+            watch: None,
             max_pixels: MAX_PIXELS,
             drain: Duration::from_secs(1),
             log_format: LogFormat::Text,

@@ -7,7 +7,7 @@ mod through;
 
 use std::{fmt::Write as _, path::Path, sync::Arc};
 
-use cloud_decoder::{Decoder, Registry, Runtime};
+use cloud_decoder::{Batching, Decoder, Registry, Runtime};
 use edge_encoder::Encoder;
 use lopside_bundle::{Bundle, Cost, HeadKind, Part};
 use lopside_latent::Limits;
@@ -92,7 +92,7 @@ pub(crate) fn evaluate(
     runtime: &Runtime,
 ) -> Result<(Evaluation, Option<ContactSheet>), TrainingError> {
     let bundle = Bundle::load(folder, Part::Whole)?;
-    let registry = Registry::load(&[folder.to_owned()], runtime, 1)?;
+    let registry = Registry::load(&[folder.to_owned()], runtime, Batching::default())?;
     let parts = Parts {
         encoder: Encoder::new(&bundle)?,
         decoder: Decoder::new(Arc::new(registry), Limits::default()),

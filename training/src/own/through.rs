@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use cloud_decoder::{Decoder, Format, MAX_OUTPUTS, Registry, Request, Runtime, Value, Wanted};
+use cloud_decoder::{Batching, Decoder, Format, MAX_OUTPUTS, Registry, Request, Runtime, Value, Wanted};
 use edge_encoder::{Encoder, source::Input};
 use lopside_bundle::{Bundle, Part};
 use lopside_latent::{IdOnWire, Limits};
@@ -36,7 +36,7 @@ pub(super) fn through_frames(
 ) -> Result<Chosen, TrainingError> {
     let bundle = Bundle::load(folder, Part::Whole)?;
     let encoder = Encoder::new(&bundle)?;
-    let registry = Registry::load(&[PathBuf::from(folder)], runtime, 1)?;
+    let registry = Registry::load(&[PathBuf::from(folder)], runtime, Batching::default())?;
     let decoder = Decoder::new(Arc::new(registry), Limits::default());
     let tokio = tokio::runtime::Builder::new_current_thread()
         .build()

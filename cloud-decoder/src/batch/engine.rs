@@ -1,0 +1,178 @@
+//! The threads of one head: each owns a session and runs batch after batch.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread,
+    time::Instant,
+};
+
+use tokio::{sync::oneshot, time::timeout_at};
+use tracing::Span;
+
+use super::{
+    job::{Job, Terms},
+    policy::Policy,
+    queue::{Batch, Bounds, Permit, Queue},
+    stats::{RunTimes, Stats},
+};
+use crate::{
+    ServeError,
+    model::{Answer, Model, Question, Share},
+};
+
+/// A head's queue and threads. When it is dropped, the threads finish the queue and end.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    queue: Arc<Queue>,
+}
+
+/// An answer to come.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    answered: oneshot::Receiver<Result<Share, ServeError>>,
+    deadline: Instant,
+}
+
+impl Engine {
+    /// Starts a thread for each model, all of which are the same. `name` stands in logs and errors.
+    pub(crate) fn start(
+        models: Vec<Model>,
+        name: &str,
+        bounds: Bounds,
+        policy: Policy,
+    ) -> Result<Self, String> {
+        let max_items = if models.iter().any(Model::takes_one) { 1 } else { policy.max_items };
+        let queue = Queue::new(name, bounds, Policy { max_items, ..policy });
+        let engine = Self { queue: Arc::clone(&queue) };
+        for model in models {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new()
+                .name(format!("engine-{name}"))
+                .spawn(move || serve(model, &queue))
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(engine)
+    }
+
+    /// A place in the queue, to be taken before the work of making a question begins.
+    ///
+    /// # Errors
+    /// [`ServeError::Overloaded`] or [`ServeError::DeadlineExceeded`].
+    pub(crate) fn admit(&self, items: usize, bytes: usize, terms: Terms) -> Result<Permit, ServeError> {
+        self.queue.admit(items, bytes, terms)
+    }
+
+    /// Its figures.
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.queue.stats
+    }
+
+    /// Jobs that wait or run, and the bytes of their tensors.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        self.queue.load()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+impl Permit {
+    /// Puts a question into the queue that the permit is a place of.
+    pub(crate) fn ask(self, question: Question, terms: Terms) -> Pending {
+        let (answer, answered) = oneshot::channel();
+        let request = Span::current();
+        let waiting = tracing::info_span!("queue", items = question.items());
+        let queue = self.queue();
+        let arrived = Instant::now();
+        queue.push(Job { question, terms, arrived, request, waiting, answer, permit: self });
+        Pending { answered, deadline: terms.deadline }
+    }
+}
+
+impl Pending {
+    /// The answer, by the deadline.
+    ///
+    /// # Errors
+    /// [`ServeError::DeadlineExceeded`], [`ServeError::Internal`] when ONNX Runtime fails.
+    pub(crate) async fn answer(self) -> Result<Share, ServeError> {
+        match timeout_at(self.deadline.into(), self.answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(ServeError::Internal("the engine dropped a job".into())),
+            Err(_) => Err(ServeError::DeadlineExceeded),
+        }
+    }
+}
+
+fn serve(mut model: Model, queue: &Queue) {
+    while let Some(batch) = queue.take() {
+        run(&mut model, queue, batch);
+    }
+}
+
+fn run(model: &mut Model, queue: &Queue, Batch { mut jobs, taken }: Batch) {
+    jobs.iter_mut().for_each(Job::leave_queue);
+    let items = jobs.iter().map(|job| job.question.items()).sum();
+    let runs: Vec<Span> = jobs.iter().map(|job| span(job, items)).collect();
+    let (questions, rest): (Vec<Question>, Vec<Rest>) = jobs.into_iter().map(Rest::of).unzip();
+    let made = catch_unwind(AssertUnwindSafe(|| model.run(&questions)))
+        .unwrap_or_else(|_| Err("ONNX Runtime's caller panicked".to_owned()));
+    let counts: Vec<usize> = questions.iter().map(Question::items).collect();
+    // The latent of a picture is large: it goes before the answer is worked on.
+    drop(questions);
+    drop(runs);
+    match made {
+        Ok((answer, times)) => {
+            queue.stats.ran(items, times);
+            queue.paced(items, times.input + times.infer + times.output);
+            share(&queue.stats, answer, &counts, rest, taken, times);
+        }
+        Err(reason) => {
+            for job in rest {
+                queue.stats.failure.add(job.arrived.elapsed());
+                let _ = job.answer.send(Err(ServeError::Internal(reason.clone())));
+            }
+        }
+    }
+}
+
+/// Gives each job its items of the answer.
+fn share(stats: &Stats, answer: Answer, counts: &[usize], jobs: Vec<Rest>, taken: Instant, times: RunTimes) {
+    let answer = Arc::new(answer);
+    let mut first = 0;
+    for (job, &items) in jobs.into_iter().zip(counts) {
+        let share = Share::new(Arc::clone(&answer), first, items);
+        first += items;
+        let Rest { arrived, answer, permit } = job;
+        stats.queue.add(taken.saturating_duration_since(arrived));
+        stats.input.add(times.input);
+        stats.infer.add(times.infer);
+        stats.output.add(times.output);
+        stats.success.add(arrived.elapsed());
+        drop(permit);
+        // The caller may have gone in the meantime.
+        let _ = answer.send(Ok(share));
+    }
+}
+
+/// The run, as a part of the job's request.
+fn span(job: &Job, items: usize) -> Span {
+    tracing::info_span!(parent: &job.request, "engine", batch = items)
+}
+
+/// A job without its question.
+struct Rest {
+    arrived: Instant,
+    answer: oneshot::Sender<Result<Share, ServeError>>,
+    permit: Permit,
+}
+
+impl Rest {
+    fn of(job: Job) -> (Question, Self) {
+        let Job { question, arrived, answer, permit, .. } = job;
+        (question, Self { arrived, answer, permit })
+    }
+}

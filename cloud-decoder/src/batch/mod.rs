@@ -1,0 +1,25 @@
+//! From many requests to few runs of a model.
+//!
+//! ```text
+//! request ─► admit ─► (decode the frames) ─► push ─► jobs ─► take ─► batch ─► run ─► each job's share
+//!            permit: jobs, bytes, time left          queue    policy          engine thread
+//! ```
+//! A head has one bounded queue, and as many engine threads as it has instances; each owns a session. While they run,
+//! jobs gather; when one is free it takes what [`policy`] says. Invariants:
+//!
+//! - A job exists only with a [`Permit`](queue::Permit), which is given back when the job has run or was discarded, not
+//!   when its caller goes: whoever is still in the queue counts.
+//! - A job has a deadline. A job whose deadline has passed or whose caller has gone never enters a batch.
+//! - Jobs of one batch have inputs of one shape but for the number of items.
+//! - When a head is dropped, its threads finish the queue and end.
+
+pub(crate) mod engine;
+pub(crate) mod job;
+pub(crate) mod policy;
+pub(crate) mod queue;
+mod settings;
+pub(crate) mod stats;
+
+pub use job::Terms;
+pub use policy::Priority;
+pub use settings::Batching;

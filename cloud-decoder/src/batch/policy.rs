@@ -1,0 +1,261 @@
+//! Which jobs run together, and when: a function of the queue and the time, without a clock or a lock of its own.
+//!
+//! The most urgent job leads: the highest class, of these the oldest. A job rises one class for every
+//! [`Policy::patience`] that it has waited, so that nothing waits for ever. Jobs of the leader's shape join it in the
+//! same order, as long as they fit. The batch runs at once when it is full, when as many items are together as are
+//! expected, or when its oldest job has waited for [`Policy::max_delay`]; else it waits for the first of these.
+//!
+//! What is expected is [`Crowd`]: about as many items as were lately under way at the same time. A lone caller, who
+//! waits for each answer before asking again, is therefore never held up.
+
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+/// How urgent a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Before all others.
+    High,
+    /// As usual.
+    #[default]
+    Normal,
+    /// When nothing else waits; may fill half of a queue.
+    Low,
+}
+
+/// What the policy must know of a job.
+pub(crate) trait Waiting {
+    /// Its class.
+    fn priority(&self) -> Priority;
+    /// When it came.
+    fn arrived(&self) -> Instant;
+    /// Items it adds to a batch, at least 1.
+    fn items(&self) -> usize;
+    /// Whether both can be in one batch.
+    fn same_shape(&self, other: &Self) -> bool;
+}
+
+/// The bounds of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Policy {
+    /// Items of a batch. A job that has more runs alone.
+    pub(crate) max_items: usize,
+    /// How long a job may be held up for others.
+    pub(crate) max_delay: Duration,
+    /// How long a job waits until it rises one class.
+    pub(crate) patience: Duration,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Run these, by their places in the queue.
+    Run(Vec<usize>),
+    /// Ask again at this time, or when more jobs have come.
+    Wait(Instant),
+    /// There is nothing to do.
+    Idle,
+}
+
+impl Policy {
+    /// What to do with this queue, when about `expected` items come together.
+    pub(crate) fn decide<J: Waiting>(&self, jobs: &[J], expected: usize, now: Instant) -> Decision {
+        let mut order: Vec<usize> = (0..jobs.len()).collect();
+        order.sort_by_key(|&place| (self.class(&jobs[place], now), jobs[place].arrived()));
+        let Some(&leader) = order.first() else { return Decision::Idle };
+        let mut items = 0;
+        let mut oldest = jobs[leader].arrived();
+        let mut complete = false;
+        let mut batch = Vec::new();
+        for place in order {
+            let job = &jobs[place];
+            if !job.same_shape(&jobs[leader]) {
+                continue;
+            }
+            if !batch.is_empty() && items + job.items() > self.max_items {
+                complete = true;
+                continue;
+            }
+            items += job.items();
+            oldest = oldest.min(job.arrived());
+            batch.push(place);
+        }
+        let due = oldest + self.max_delay;
+        if complete || items >= expected.min(self.max_items) || due <= now {
+            Decision::Run(batch)
+        } else {
+            Decision::Wait(due)
+        }
+    }
+
+    /// The class of a job that has waited; smaller is more urgent.
+    fn class<J: Waiting>(&self, job: &J, now: Instant) -> u128 {
+        let waited = now.saturating_duration_since(job.arrived()).as_nanos();
+        let risen = waited.checked_div(self.patience.as_nanos()).unwrap_or(0);
+        (job.priority() as u128).saturating_sub(risen)
+    }
+}
+
+/// How many items are under way at the same time, lately: the peak, forgotten by an eighth with every batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Crowd(f32);
+
+impl Crowd {
+    /// So many items are under way now that one more has come.
+    pub(crate) fn saw(&mut self, items: usize) {
+        self.0 = self.0.max(items as f32);
+    }
+
+    /// A batch has gone, and so many items are under way still, itself included.
+    pub(crate) fn forget(&mut self, items: usize) {
+        self.0 += (items as f32 - self.0) / 8.0;
+    }
+
+    /// Items that each of so many sessions may expect, at least 1.
+    pub(crate) fn expected(self, instances: usize) -> usize {
+        ((self.0 / instances.max(1) as f32).round() as usize).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    struct Job {
+        priority: Priority,
+        arrived: Instant,
+        items: usize,
+        shape: u8,
+    }
+
+    impl Waiting for Job {
+        fn priority(&self) -> Priority {
+            self.priority
+        }
+        fn arrived(&self) -> Instant {
+            self.arrived
+        }
+        fn items(&self) -> usize {
+            self.items
+        }
+        fn same_shape(&self, other: &Self) -> bool {
+            self.shape == other.shape
+        }
+    }
+
+    const POLICY: Policy =
+        Policy { max_items: 8, max_delay: Duration::from_millis(1), patience: Duration::from_millis(500) };
+    const CLASSES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
+
+    fn job(start: Instant, micros: u64, items: usize) -> Job {
+        let arrived = start + Duration::from_micros(micros);
+        Job { priority: Priority::Normal, arrived, items, shape: 0 }
+    }
+
+    #[test]
+    fn a_lone_job_runs_at_once_and_a_crowd_is_waited_for() {
+        let start = Instant::now();
+        let jobs = [job(start, 0, 1)];
+        assert_eq!(POLICY.decide(&jobs, 1, start), Decision::Run(vec![0]));
+        let due = start + POLICY.max_delay;
+        assert_eq!(POLICY.decide(&jobs, 3, start), Decision::Wait(due));
+        assert_eq!(POLICY.decide(&jobs, 3, due), Decision::Run(vec![0]));
+        let jobs = [job(start, 0, 1), job(start, 1, 1), job(start, 2, 1)];
+        assert_eq!(POLICY.decide(&jobs, 3, start), Decision::Run(vec![0, 1, 2]));
+        assert_eq!(POLICY.decide::<Job>(&[], 3, start), Decision::Idle);
+    }
+
+    #[test]
+    fn urgent_jobs_lead_and_patience_ends() {
+        let start = Instant::now();
+        let mut jobs = [job(start, 0, 8), job(start, 10, 8), job(start, 20, 8)];
+        jobs[0].priority = Priority::Low;
+        jobs[2].priority = Priority::High;
+        assert_eq!(POLICY.decide(&jobs, 1, start), Decision::Run(vec![2]));
+        // After twice the patience the low job is of the first class, and older.
+        assert_eq!(POLICY.decide(&jobs, 1, start + 2 * POLICY.patience), Decision::Run(vec![0]));
+    }
+
+    #[test]
+    fn a_crowd_is_forgotten() {
+        let mut crowd = Crowd::default();
+        assert_eq!(crowd.expected(1), 1);
+        crowd.saw(8);
+        assert_eq!((crowd.expected(1), crowd.expected(2)), (8, 4));
+        (0..40).for_each(|_| crowd.forget(1));
+        assert_eq!(crowd.expected(1), 1);
+    }
+
+    fn queue(start: Instant) -> impl Strategy<Value = Vec<Job>> {
+        let job =
+            (0..3_usize, 0..3_000_u64, 1..12_usize, 0..3_u8).prop_map(move |(class, at, items, shape)| Job {
+                priority: CLASSES[class],
+                shape,
+                ..job(start, at, items)
+            });
+        prop::collection::vec(job, 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_is_of_one_shape_within_its_bounds_and_none_waits_too_long(
+            jobs in queue(*START), expected in 1..20_usize, wait in 0..5_000_u64,
+        ) {
+            let now = *START + Duration::from_micros(wait);
+            let jobs: Vec<Job> = jobs.into_iter().filter(|job| job.arrived <= now).collect();
+            match POLICY.decide(&jobs, expected, now) {
+                Decision::Idle => prop_assert!(jobs.is_empty()),
+                Decision::Wait(until) => {
+                    prop_assert!(until > now && until <= now + POLICY.max_delay);
+                }
+                Decision::Run(batch) => {
+                    let items: usize = batch.iter().map(|&place| jobs[place].items).sum();
+                    prop_assert!(!batch.is_empty() && (items <= POLICY.max_items || batch.len() == 1));
+                    prop_assert!(batch.iter().all(|&place| jobs[place].shape == jobs[batch[0]].shape));
+                    let places: std::collections::HashSet<_> = batch.iter().collect();
+                    prop_assert_eq!(places.len(), batch.len());
+                    let best = jobs.iter().map(|job| (job.priority, job.arrived)).min();
+                    let leads = batch.iter().map(|&place| (jobs[place].priority, jobs[place].arrived)).min();
+                    prop_assert_eq!(best, leads);
+                }
+            }
+        }
+
+        /// Time runs by itself: jobs come, the engine is free whenever it asks, and all of them run, none held up for
+        /// longer than the delay once it leads.
+        #[test]
+        fn every_job_runs_once(jobs in queue(*START), expected in 1..20_usize) {
+            let mut coming = jobs;
+            coming.sort_by_key(|job| std::cmp::Reverse(job.arrived));
+            let total = coming.len();
+            let (mut now, mut queue, mut ran) = (*START, Vec::new(), 0);
+            while ran < total {
+                while coming.last().is_some_and(|job| job.arrived <= now) {
+                    queue.extend(coming.pop());
+                }
+                match POLICY.decide(&queue, expected, now) {
+                    Decision::Idle => now = coming.last().unwrap().arrived,
+                    Decision::Wait(until) => {
+                        now = coming.last().map_or(until, |next| until.min(next.arrived));
+                    }
+                    Decision::Run(mut batch) => {
+                        batch.sort_unstable();
+                        ran += batch.len();
+                        for place in batch.into_iter().rev() {
+                            queue.swap_remove(place);
+                        }
+                        prop_assert!(queue.iter().all(|job| job.arrived <= now));
+                    }
+                }
+            }
+            prop_assert!(queue.is_empty() && coming.is_empty());
+        }
+    }
+
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+}

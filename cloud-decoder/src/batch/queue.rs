@@ -1,0 +1,267 @@
+//! The bounded queue of one head: admission, waiting, and taking a batch.
+//!
+//! A request is admitted before its frames are decoded: it takes a [`Permit`] for its job and the bytes that its
+//! tensors will have. It is turned away when the queue is full, and when what is before it will, by the time that
+//! items lately took, not be done by its deadline: work that comes too late helps nobody and costs the others' time.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    job::{Discarded, Job, Terms},
+    policy::{Crowd, Decision, Policy, Priority},
+    stats::Stats,
+};
+use crate::ServeError;
+
+/// What may wait before a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Jobs, those that run included.
+    pub(crate) jobs: usize,
+    /// Bytes of their tensors.
+    pub(crate) bytes: usize,
+    /// Sessions that take from the queue.
+    pub(crate) instances: usize,
+}
+
+/// One head's queue.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    head: Arc<str>,
+    bounds: Bounds,
+    policy: Policy,
+    state: Mutex<State>,
+    wake: Condvar,
+    closed: AtomicBool,
+    jobs: AtomicUsize,
+    items: AtomicUsize,
+    bytes: AtomicUsize,
+    /// What an item lately took, in nanoseconds.
+    pace: AtomicU64,
+    pub(crate) stats: Stats,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: Vec<Job>,
+    crowd: Crowd,
+}
+
+/// A place in the queue; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    queue: Arc<Queue>,
+    items: usize,
+    bytes: usize,
+}
+
+/// Jobs that run together.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) taken: Instant,
+}
+
+/// How much of a queue jobs of low priority may fill.
+const LOW_SHARE: usize = 2;
+/// The bounds of the advice when to come back.
+const RETRY: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(10)];
+
+impl Queue {
+    /// An empty queue; `head` stands in errors.
+    pub(crate) fn new(head: &str, bounds: Bounds, policy: Policy) -> Arc<Self> {
+        Arc::new(Self {
+            head: head.into(),
+            bounds,
+            policy,
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            closed: AtomicBool::new(false),
+            jobs: AtomicUsize::new(0),
+            items: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            pace: AtomicU64::new(0),
+            stats: Stats::default(),
+        })
+    }
+
+    /// A place for a job of so many items and bytes. A job larger than the whole queue is taken when the queue is empty.
+    ///
+    /// # Errors
+    /// [`ServeError::Overloaded`], with advice when to come back, or [`ServeError::DeadlineExceeded`].
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        items: usize,
+        bytes: usize,
+        terms: Terms,
+    ) -> Result<Permit, ServeError> {
+        let now = Instant::now();
+        if terms.deadline <= now {
+            self.stats.discarded(Discarded::Expired);
+            return Err(ServeError::DeadlineExceeded);
+        }
+        let mut permit = self.place(items, bytes, terms.priority);
+        if permit.is_none() {
+            self.discard(now);
+            permit = self.place(items, bytes, terms.priority);
+        }
+        permit.filter(|_| self.in_time(items, terms, now)).ok_or_else(|| {
+            self.stats.refused();
+            ServeError::Overloaded { head: self.head.to_string(), retry_after: self.retry_after() }
+        })
+    }
+
+    /// Puts a job in. Wakes an engine when there is now something for it to do.
+    pub(crate) fn push(&self, job: Job) {
+        let mut state = self.lock();
+        state.jobs.push(job);
+        state.crowd.saw(self.items.load(Relaxed));
+        let waiting: usize = state.jobs.iter().map(|job| job.question.items()).sum();
+        let wake = state.jobs.len() == 1 || waiting >= self.expected(&state);
+        drop(state);
+        if wake {
+            self.wake.notify_one();
+        }
+    }
+
+    /// The next batch, as soon as there is one; `None` when the queue is closed and empty.
+    pub(crate) fn take(&self) -> Option<Batch> {
+        loop {
+            let mut state = self.lock();
+            let now = Instant::now();
+            let dead = sweep(&mut state.jobs, now);
+            if !dead.is_empty() {
+                drop(state);
+                self.answer(dead);
+                continue;
+            }
+            match self.policy.decide(&state.jobs, self.expected(&state), now) {
+                Decision::Run(places) => return Some(self.batch(&mut state, places, now)),
+                Decision::Wait(until) => {
+                    let time = until.saturating_duration_since(now);
+                    drop(self.wake.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner));
+                }
+                Decision::Idle if self.closed.load(Relaxed) => return None,
+                Decision::Idle => drop(self.wake.wait(state).unwrap_or_else(PoisonError::into_inner)),
+            }
+        }
+    }
+
+    /// So many items took so long.
+    pub(crate) fn paced(&self, items: usize, time: Duration) {
+        let each = time.as_nanos() as u64 / items.max(1) as u64;
+        let before = self.pace.load(Relaxed);
+        let after = if before == 0 { each } else { before - before / 8 + each / 8 };
+        self.pace.store(after, Relaxed);
+    }
+
+    /// No more jobs come: engines end when the last one has run.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Relaxed);
+        // Under the lock, so that an engine between its look and its sleep is not missed.
+        let state = self.lock();
+        self.wake.notify_all();
+        drop(state);
+    }
+
+    /// Jobs that wait or run, and the bytes of their tensors.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        (self.jobs.load(Relaxed), self.bytes.load(Relaxed))
+    }
+
+    fn batch(&self, state: &mut State, mut places: Vec<usize>, taken: Instant) -> Batch {
+        // From the back, so that the places before stay what they are.
+        places.sort_unstable_by(|a, b| b.cmp(a));
+        let mut jobs: Vec<Job> = places.into_iter().map(|place| state.jobs.swap_remove(place)).collect();
+        jobs.sort_by_key(|job| job.arrived);
+        state.crowd.forget(self.items.load(Relaxed));
+        if !state.jobs.is_empty() && self.bounds.instances > 1 {
+            self.wake.notify_one();
+        }
+        Batch { jobs, taken }
+    }
+
+    fn expected(&self, state: &State) -> usize {
+        state.crowd.expected(self.bounds.instances).min(self.policy.max_items)
+    }
+
+    /// Takes a place where there is room.
+    fn place(self: &Arc<Self>, items: usize, bytes: usize, priority: Priority) -> Option<Permit> {
+        let share = if priority == Priority::Low { LOW_SHARE } else { 1 };
+        let fits = |taken: usize, more: usize, bound: usize| taken == 0 || taken + more <= bound / share;
+        let jobs = self.jobs.fetch_add(1, Relaxed);
+        let before = self.bytes.fetch_add(bytes, Relaxed);
+        self.items.fetch_add(items, Relaxed);
+        // Made before the check, so that what was added is taken off again.
+        let permit = Permit { queue: Arc::clone(self), items, bytes };
+        (fits(jobs, 1, self.bounds.jobs) && fits(before, bytes, self.bounds.bytes)).then_some(permit)
+    }
+
+    /// Whether what is under way, with so many items that are counted already, will be done by the deadline.
+    fn in_time(&self, items: usize, terms: Terms, now: Instant) -> bool {
+        let before = self.items.load(Relaxed).saturating_sub(items);
+        before == 0 || now + self.work(before + items) <= terms.deadline
+    }
+
+    /// How long so many items will take.
+    fn work(&self, items: usize) -> Duration {
+        let nanos = self.pace.load(Relaxed).saturating_mul(items as u64);
+        Duration::from_nanos(nanos / self.bounds.instances.max(1) as u64)
+    }
+
+    /// When half of what is under way will be done.
+    fn retry_after(&self) -> Duration {
+        self.work(self.items.load(Relaxed) / 2).clamp(RETRY[0], RETRY[1])
+    }
+
+    /// Makes room by what needs none any more.
+    fn discard(&self, now: Instant) {
+        let dead = sweep(&mut self.lock().jobs, now);
+        self.answer(dead);
+    }
+
+    fn answer(&self, dead: Vec<(Job, Discarded)>) {
+        for (job, why) in dead {
+            self.stats.discarded(why);
+            let _ = job.answer.send(Err(ServeError::DeadlineExceeded));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.queue.jobs.fetch_sub(1, Relaxed);
+        self.queue.items.fetch_sub(self.items, Relaxed);
+        self.queue.bytes.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+impl Permit {
+    /// The queue that it is a place of.
+    pub(crate) fn queue(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
+    }
+}
+
+/// Takes out the jobs that must not run.
+fn sweep(jobs: &mut Vec<Job>, now: Instant) -> Vec<(Job, Discarded)> {
+    let mut dead = Vec::new();
+    let mut place = 0;
+    while let Some(job) = jobs.get(place) {
+        match job.discarded(now) {
+            Some(why) => dead.push((jobs.swap_remove(place), why)),
+            None => place += 1,
+        }
+    }
+    dead
+}

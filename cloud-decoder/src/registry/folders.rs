@@ -1,0 +1,142 @@
+//! Where bundles lie.
+//!
+//! ```text
+//! FOLDER/bundle.json                   the folder is a bundle
+//! FOLDER/fashion/bundle.json           a repository of bundles, of version 1 each
+//! FOLDER/fashion/2/bundle.json         … or with a folder for each version, named by a number
+//! ```
+//! Names of folders find bundles; the name a bundle is served by stands in its manifest.
+
+use std::{
+    fs::{self, Metadata},
+    io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use serde::Deserialize;
+
+use crate::StartError;
+
+const MANIFEST: &str = "bundle.json";
+
+/// A bundle's folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Found {
+    pub(super) folder: PathBuf,
+    pub(super) version: u32,
+}
+
+/// What tells one state of a bundle's files from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fingerprint(Vec<(PathBuf, u64, Option<SystemTime>)>);
+
+impl Found {
+    /// The name in the manifest; the folder's when the manifest cannot be read.
+    pub(super) fn name(&self) -> String {
+        #[derive(Deserialize)]
+        struct Named {
+            name: String,
+        }
+        let text = fs::read(self.folder.join(MANIFEST)).unwrap_or_default();
+        let named: Result<Named, _> = serde_json::from_slice(&text);
+        named.map_or_else(|_| self.folder_name(), |named| named.name)
+    }
+
+    /// Lengths and times of all files in the folder.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let mut files = Vec::new();
+        let folders = [self.folder.clone(), self.folder.join("heads")];
+        for folder in folders {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let metadata = fs::metadata(entry.path()).ok();
+                let time = metadata.as_ref().and_then(|metadata| metadata.modified().ok());
+                files.push((entry.path(), metadata.as_ref().map_or(0, Metadata::len), time));
+            }
+        }
+        files.sort();
+        Fingerprint(files)
+    }
+
+    fn folder_name(&self) -> String {
+        let is_version = |folder: &Path| version_of(folder).is_some();
+        let named = if is_version(&self.folder) { self.folder.parent() } else { Some(self.folder.as_path()) };
+        named.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+/// The bundles of a source, ordered by folder.
+///
+/// # Errors
+/// [`StartError::Bundle`] when the folder cannot be listed.
+pub(super) fn bundles_in(source: &Path) -> Result<Vec<Found>, StartError> {
+    if is_bundle(source) {
+        return Ok(vec![Found { folder: source.to_owned(), version: 1 }]);
+    }
+    let mut found = Vec::new();
+    for folder in list(source).map_err(|error| unreadable(source, error))? {
+        if is_bundle(&folder) {
+            found.push(Found { folder, version: 1 });
+        } else {
+            found.extend(versions_in(&folder));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn versions_in(folder: &Path) -> impl Iterator<Item = Found> + use<> {
+    let folders = list(folder).unwrap_or_default();
+    folders.into_iter().filter(|folder| is_bundle(folder)).filter_map(|folder| {
+        let version = version_of(&folder)?;
+        Some(Found { folder, version })
+    })
+}
+
+fn version_of(folder: &Path) -> Option<u32> {
+    folder.file_name()?.to_str()?.parse().ok()
+}
+
+fn is_bundle(folder: &Path) -> bool {
+    folder.join(MANIFEST).is_file()
+}
+
+fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+}
+
+fn unreadable(folder: &Path, source: io::Error) -> StartError {
+    let path = folder.to_owned();
+    StartError::Bundle { path: path.clone(), source: lopside_bundle::BundleError::Io { path, source } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bundle(folder: &Path, name: &str) {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join(MANIFEST), format!("{{\"name\":\"{name}\"}}")).unwrap();
+    }
+
+    #[test]
+    fn a_repository_holds_bundles_with_and_without_versions() {
+        let root = tempfile::tempdir().unwrap();
+        bundle(&root.path().join("a"), "first");
+        bundle(&root.path().join("b/1"), "second");
+        bundle(&root.path().join("b/12"), "second");
+        bundle(&root.path().join("b/old"), "no version");
+        fs::create_dir_all(root.path().join("empty")).unwrap();
+        let found = bundles_in(root.path()).unwrap();
+        let seen: Vec<_> = found.iter().map(|found| (found.name(), found.version)).collect();
+        let expected = [("first", 1), ("second", 1), ("second", 12)];
+        assert_eq!(seen, expected.map(|(name, version)| (name.to_owned(), version)));
+        let broken = Found { folder: root.path().join("b/12"), version: 12 };
+        let before = broken.fingerprint();
+        fs::write(broken.folder.join(MANIFEST), "{").unwrap();
+        assert_eq!(broken.name(), "b");
+        assert_ne!(broken.fingerprint(), before);
+        assert_eq!(bundles_in(&root.path().join("a")).unwrap().len(), 1);
+        assert!(bundles_in(&root.path().join("nowhere")).is_err());
+    }
+}

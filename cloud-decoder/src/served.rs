@@ -1,0 +1,82 @@
+//! One bundle and the engines of its heads, of whichever kind.
+
+use std::sync::Arc;
+
+use lopside_bundle::picture::AnyBundle;
+use lopside_latent::LatentSpaceId;
+
+use crate::{
+    ServeError, StartError, heads::Starter, output::Makes, picture::PictureService, vector::VectorService,
+};
+
+/// One bundle and the engines of its heads.
+#[derive(Debug)]
+pub(crate) enum Served {
+    /// Latents of one fixed shape, frames of version 1.
+    Vector(VectorService),
+    /// Pictures of any size, frames of version 2.
+    Picture(PictureService),
+}
+
+impl Served {
+    /// Starts the engines of a bundle's heads.
+    ///
+    /// # Errors
+    /// [`StartError::Head`] naming the head that was refused.
+    pub(crate) fn start(bundle: AnyBundle, starter: &Starter) -> Result<Self, StartError> {
+        Ok(match bundle {
+            AnyBundle::Vector(bundle) => Self::Vector(VectorService::start(bundle, starter)?),
+            AnyBundle::Picture(bundle) => Self::Picture(PictureService::start(bundle, starter)?),
+        })
+    }
+
+    fn vector(&self) -> Option<&VectorService> {
+        if let Self::Vector(service) = self { Some(service) } else { None }
+    }
+
+    fn picture(&self) -> Option<&PictureService> {
+        if let Self::Picture(service) = self { Some(service) } else { None }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Vector(service) => &service.manifest.name,
+            Self::Picture(service) => &service.manifest.name,
+        }
+    }
+
+    pub(crate) fn latent_space(&self) -> LatentSpaceId {
+        match self {
+            Self::Vector(service) => service.manifest.latent_space,
+            Self::Picture(service) => service.manifest.latent_space,
+        }
+    }
+
+    /// What a head makes; the first one when the name is empty.
+    pub(crate) fn makes(&self, head: &str) -> Result<Makes, ServeError> {
+        match self {
+            Self::Vector(service) => service.head(head).map(|head| Makes::of(&head.spec.kind)),
+            Self::Picture(service) => service.head(head).map(|_| Makes::Pictures),
+        }
+    }
+
+    /// The first of several bundles of one latent space, with the heads of all.
+    pub(crate) fn with_heads_of(&self, all: &[Arc<Self>]) -> Self {
+        match self {
+            Self::Vector(service) => {
+                Self::Vector(service.with_heads_of(all.iter().filter_map(|served| served.vector())))
+            }
+            Self::Picture(service) => {
+                Self::Picture(service.with_heads_of(all.iter().filter_map(|served| served.picture())))
+            }
+        }
+    }
+
+    /// Heads of all versions.
+    pub(crate) fn heads(&self) -> usize {
+        match self {
+            Self::Vector(service) => service.manifest.heads.len(),
+            Self::Picture(service) => service.manifest.heads.len(),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Until when and how urgently a request is to be served, as its headers or metadata say.
+//!
+//! | header | value |
+//! |---|---|
+//! | `grpc-timeout` | up to 8 digits and one of `H M S m u n`, as gRPC says |
+//! | `lopside-timeout-ms` | milliseconds |
+//! | `lopside-priority` | `high`, `normal` or `low` |
+//!
+//! Where both times are given, the shorter one counts; without one, the server's.
+
+use std::time::{Duration, Instant};
+
+use axum::http::HeaderMap;
+
+use crate::{Priority, ServeError, Terms};
+
+const GRPC_TIMEOUT: &str = "grpc-timeout";
+const TIMEOUT: &str = "lopside-timeout-ms";
+const PRIORITY: &str = "lopside-priority";
+
+/// The terms of requests that do not say theirs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DefaultTerms {
+    /// How long a request has.
+    pub(crate) time: Duration,
+}
+
+impl DefaultTerms {
+    /// The terms of a request.
+    ///
+    /// # Errors
+    /// [`ServeError::Request`] for a header that cannot be read.
+    pub(crate) fn of(self, headers: &HeaderMap) -> Result<Terms, ServeError> {
+        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        let grpc = text(GRPC_TIMEOUT).map(|text| grpc_timeout(text).ok_or_else(|| wrong(GRPC_TIMEOUT, text)));
+        let millis = |text: &str| text.parse().map(Duration::from_millis).map_err(|_| wrong(TIMEOUT, text));
+        let own = text(TIMEOUT).map(millis);
+        let time = [grpc.transpose()?, own.transpose()?].into_iter().flatten().min();
+        let priority = text(PRIORITY).map(priority_of).transpose()?.unwrap_or_default();
+        Ok(Terms { priority, ..Terms::within(time.unwrap_or(self.time)) })
+    }
+
+    /// The same with a time and a priority as the Open Inference Protocol counts it: 0 for the default, 1 for the
+    /// highest.
+    pub(crate) fn with(terms: Terms, time: Option<Duration>, priority: Option<u64>) -> Terms {
+        let deadline = time.and_then(|time| Instant::now().checked_add(time));
+        Terms {
+            deadline: deadline.map_or(terms.deadline, |deadline| deadline.min(terms.deadline)),
+            priority: match priority {
+                None | Some(0) => terms.priority,
+                Some(1) => Priority::High,
+                Some(2) => Priority::Normal,
+                Some(_) => Priority::Low,
+            },
+        }
+    }
+}
+
+fn priority_of(text: &str) -> Result<Priority, ServeError> {
+    match text {
+        "high" => Ok(Priority::High),
+        "normal" => Ok(Priority::Normal),
+        "low" => Ok(Priority::Low),
+        _ => Err(wrong(PRIORITY, text)),
+    }
+}
+
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u32 = number.parse().ok().filter(|_| number.len() <= 8)?;
+    let unit = match unit {
+        "H" => Duration::from_hours(1),
+        "M" => Duration::from_mins(1),
+        "S" => Duration::from_secs(1),
+        "m" => Duration::from_millis(1),
+        "u" => Duration::from_micros(1),
+        "n" => Duration::from_nanos(1),
+        _ => return None,
+    };
+    unit.checked_mul(number)
+}
+
+fn wrong(header: &str, text: &str) -> ServeError {
+    let takes = match header {
+        PRIORITY => "high, normal or low",
+        TIMEOUT => "milliseconds",
+        _ => "up to 8 digits and one of H, M, S, m, u and n",
+    };
+    ServeError::Request(format!("the header {header} is {text:?}: it takes {takes}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULTS: DefaultTerms = DefaultTerms { time: Duration::from_secs(9) };
+
+    fn terms(headers: &[(&'static str, &'static str)]) -> Result<Terms, ServeError> {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        DEFAULTS.of(&headers.collect())
+    }
+
+    fn seconds(headers: &[(&'static str, &'static str)]) -> f64 {
+        terms(headers).unwrap().deadline.saturating_duration_since(Instant::now()).as_secs_f64()
+    }
+
+    #[test]
+    fn timeouts_are_read_in_every_unit_and_the_shortest_counts() {
+        for (text, expected) in
+            [("2H", 7200.0), ("3M", 180.0), ("4S", 4.0), ("5000m", 5.0), ("60000000u", 60.0)]
+        {
+            let seconds = seconds(&[("grpc-timeout", text)]);
+            assert!((expected - 1.0..=expected).contains(&seconds), "{text}: {seconds}");
+        }
+        assert!((8.0..=9.0).contains(&seconds(&[])));
+        assert!(seconds(&[("grpc-timeout", "5S"), ("lopside-timeout-ms", "2000")]) <= 2.0);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_header_s_name() {
+        for text in ["", "S", "1x", "-1S", "123456789S"] {
+            let error = terms(&[("grpc-timeout", text)]).unwrap_err().to_string();
+            assert!(error.contains("grpc-timeout") && error.contains(text), "{error}");
+        }
+        assert!(terms(&[("lopside-timeout-ms", "1s")]).is_err());
+        assert!(terms(&[("lopside-priority", "urgent")]).is_err());
+        assert_eq!(terms(&[("lopside-priority", "low")]).unwrap().priority, Priority::Low);
+    }
+
+    #[test]
+    fn the_protocol_s_own_parameters_win() {
+        let terms = DefaultTerms::with(terms(&[]).unwrap(), Some(Duration::from_secs(1)), Some(1));
+        assert_eq!(terms.priority, Priority::High);
+        assert!(terms.deadline <= Instant::now() + Duration::from_secs(1));
+        assert_eq!(DefaultTerms::with(terms, Some(Duration::from_secs(5)), Some(0)), terms);
+    }
+}
