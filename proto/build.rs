@@ -9,15 +9,25 @@ const BYTES: [&str; 3] = [
     ".inference.ModelInferResponse.raw_output_contents",
 ];
 
+/// Messages that REST answers with as well.
+const STATISTICS: [&str; 5] = [
+    ".inference.ModelStatistics",
+    ".inference.InferStatistics",
+    ".inference.InferBatchStatistics",
+    ".inference.StatisticDuration",
+    ".inference.MemoryUsage",
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     let files = ["lopside/v1/decoder.proto", "inference/grpc_service.proto"];
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), prost_bytes(&descriptors))?;
-    BYTES
+    let builder = BYTES.iter().fold(tonic_prost_build::configure(), tonic_prost_build::Builder::bytes);
+    STATISTICS
         .iter()
-        .fold(tonic_prost_build::configure(), tonic_prost_build::Builder::bytes)
+        .fold(builder, |builder, message| builder.type_attribute(message, "#[derive(serde::Serialize)]"))
         .compile_fds(descriptors)?;
     Ok(())
 }

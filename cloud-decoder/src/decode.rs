@@ -19,6 +19,8 @@ pub const MAX_OUTPUTS: usize = 16;
 pub struct Wanted {
     /// The head's name; empty for the bundle's first.
     pub head: String,
+    /// Its version; none for the newest.
+    pub version: Option<u32>,
     /// How to answer.
     pub format: Format,
 }
@@ -77,8 +79,13 @@ impl Decoder {
 
     /// The bundles.
     #[must_use]
-    pub fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// What frames are taken within.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// What the wanted heads make of every frame, in the order of the frames and, inside, of what is wanted.
@@ -94,7 +101,7 @@ impl Decoder {
         check_counts(frames.len(), inputs.len(), wanted.len())?;
         let served = self.resolve(frames, bundle)?;
         tracing::Span::current().record("bundle", served.name());
-        let natural = [Wanted { head: String::new(), format: Format::Natural }];
+        let natural = [Wanted { head: String::new(), version: None, format: Format::Natural }];
         let wanted = if wanted.is_empty() { &natural } else { wanted };
         let ask = Ask { frames, inputs, wanted, limits: &self.limits, terms };
         match served.as_ref() {
@@ -121,9 +128,7 @@ impl Decoder {
 }
 
 fn check_counts(frames: usize, inputs: usize, outputs: usize) -> Result<(), ServeError> {
-    if !(1..=MAX_FRAMES).contains(&frames) {
-        return Err(ServeError::Request(format!("a request has 1 to {MAX_FRAMES} frames, not {frames}")));
-    }
+    check_frames(frames)?;
     if inputs != 0 && inputs != frames {
         return Err(ServeError::Request(format!("a request has no inputs or one a frame, not {inputs}")));
     }
@@ -133,4 +138,15 @@ fn check_counts(frames: usize, inputs: usize, outputs: usize) -> Result<(), Serv
         )));
     }
     Ok(())
+}
+
+/// Whether a request may have so many frames.
+///
+/// # Errors
+/// [`ServeError::Request`].
+pub(crate) fn check_frames(frames: usize) -> Result<(), ServeError> {
+    if (1..=MAX_FRAMES).contains(&frames) {
+        return Ok(());
+    }
+    Err(ServeError::Request(format!("a request has 1 to {MAX_FRAMES} frames, not {frames}")))
 }

@@ -71,7 +71,8 @@ fn wanted_of(output: v1::OutputRequest) -> Result<Wanted, ServeError> {
         Ok(v1::OutputFormat::Anomaly) => Format::Anomaly,
         Err(_) => return Err(ServeError::Request(format!("output format {} is not known", output.format))),
     };
-    Ok(Wanted { head: output.head, format })
+    let version = Some(output.version).filter(|version| *version > 0);
+    Ok(Wanted { head: output.head, version, format })
 }
 
 fn input_of((index, input): (usize, v1::Input)) -> Result<SentInput, ServeError> {

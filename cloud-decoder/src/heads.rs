@@ -90,15 +90,37 @@ pub(crate) fn union<'a, S: Versioned + 'a>(all: impl Iterator<Item = &'a Heads<S
     union
 }
 
-/// The newest version of a head; of the first one when the name is empty.
+/// A version of a head, the newest when none is named; of the first head when the name is empty.
 ///
 /// # Errors
 /// [`ServeError::UnknownHead`] with the heads there are.
-pub(crate) fn find<'a, H: Versioned>(bundle: &str, heads: &'a [H], name: &str) -> Result<&'a H, ServeError> {
-    newest(heads).find(|head| name.is_empty() || head.name() == name).ok_or_else(|| {
-        let known: Vec<&str> = newest(heads).map(Versioned::name).collect();
-        ServeError::UnknownHead { bundle: bundle.to_owned(), head: name.to_owned(), known: known.join(", ") }
+pub(crate) fn find<'a, H: Versioned>(
+    bundle: &str,
+    heads: &'a [H],
+    name: &str,
+    version: Option<u32>,
+) -> Result<&'a H, ServeError> {
+    let newest = newest(heads).find(|head| name.is_empty() || head.name() == name);
+    let found = match (newest, version) {
+        (Some(newest), Some(version)) => {
+            heads.iter().find(|head| head.name() == newest.name() && head.version() == version)
+        }
+        (newest, _) => newest,
+    };
+    found.ok_or_else(|| {
+        let text = |head: &H| format!("{}@{}", head.name(), head.version());
+        let known: Vec<String> = heads.iter().map(text).collect();
+        let head = version.map_or_else(|| name.to_owned(), |version| format!("{name}@{version}"));
+        ServeError::UnknownHead { bundle: bundle.to_owned(), head, known: known.join(", ") }
     })
+}
+
+/// The versions of a head, the newest first.
+pub(crate) fn versions<H: Versioned>(heads: &[H], name: &str) -> Vec<u32> {
+    let mut versions: Vec<u32> =
+        heads.iter().filter(|head| head.name() == name).map(Versioned::version).collect();
+    versions.sort_unstable_by(|a, b| b.cmp(a));
+    versions
 }
 
 impl Versioned for HeadSpec {

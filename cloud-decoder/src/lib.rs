@@ -19,6 +19,7 @@ mod grpc;
 mod heads;
 mod http;
 mod model;
+mod oip;
 mod output;
 mod picture;
 mod registry;

@@ -136,13 +136,16 @@ pub(crate) fn encode_png(picture: &DynamicImage) -> Result<Vec<u8>, ServeError> 
     Ok(out.into_inner())
 }
 
-/// Softmax, with the largest logit taken off first so that nothing overflows.
-fn class_scores(logits: &[f32], labels: &[String]) -> Vec<(String, f32)> {
+/// A probability a logit. The largest logit is taken off first, so that nothing overflows.
+pub(crate) fn softmax(logits: &[f32]) -> Vec<f32> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let weights: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
     let sum: f32 = weights.iter().sum();
-    let mut scores: Vec<(String, f32)> =
-        labels.iter().cloned().zip(weights.into_iter().map(|weight| weight / sum)).collect();
+    weights.into_iter().map(|weight| weight / sum).collect()
+}
+
+fn class_scores(logits: &[f32], labels: &[String]) -> Vec<(String, f32)> {
+    let mut scores: Vec<(String, f32)> = labels.iter().cloned().zip(softmax(logits)).collect();
     scores.sort_by(|a, b| b.1.total_cmp(&a.1));
     scores
 }

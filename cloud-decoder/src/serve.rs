@@ -14,18 +14,27 @@ use std::{
 use axum::Router;
 use axum::serve::ListenerExt as _;
 use lopside_latent::Limits;
-use lopside_proto::{FILE_DESCRIPTOR_SET, v1::decoder_service_server::DecoderServiceServer};
+use lopside_proto::{
+    FILE_DESCRIPTOR_SET, inference::grpc_inference_service_server::GrpcInferenceServiceServer,
+    v1::decoder_service_server::DecoderServiceServer,
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
     time::MissedTickBehavior,
 };
-use tonic::service::Routes;
+use tonic::{codec::CompressionEncoding, service::Routes};
 use tonic_health::server::HealthReporter;
 use tower_http::trace::TraceLayer;
 
-use crate::{Decoder, Registry, Runtime, Settings, StartError, grpc::Grpc, http, terms::DefaultTerms};
+use crate::{
+    Decoder, Registry, Runtime, Settings, StartError,
+    grpc::Grpc,
+    http,
+    oip::{self, Oip},
+    terms::DefaultTerms,
+};
 
 /// The largest gRPC request, in bytes: all of its frames together. A REST request is one frame.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
@@ -52,8 +61,10 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let limits = Limits { max_pixels: settings.max_pixels, ..Limits::default() };
     let decoder = Decoder::new(Arc::clone(&registry), limits);
     let (ready, readiness) = watch::channel(true);
-    let (health, routes) = grpc_routes(decoder.clone(), terms).await?;
+    let oip = Oip::new(decoder.clone(), terms, readiness.clone());
+    let (health, routes) = grpc_routes(decoder.clone(), terms, oip.clone()).await?;
     let router = http::router(decoder, terms, readiness, limits.max_frame_bytes)
+        .merge(oip::router(oip, MAX_REQUEST_BYTES))
         .merge(routes.into_axum_router())
         .fallback(http::unknown)
         .layer(TraceLayer::new_for_http());
@@ -86,6 +97,7 @@ impl Server {
             tracing::info!(seconds = drain.as_secs(), "stopping: finishing open requests");
             ready.send_replace(false);
             health.set_not_serving::<DecoderServiceServer<Grpc>>().await;
+            health.set_not_serving::<GrpcInferenceServiceServer<Oip>>().await;
             stopping.send_replace(true);
         };
         // Small frames must not wait for each other.
@@ -132,7 +144,11 @@ async fn watch(registry: Weak<Registry>, every: Duration) {
     }
 }
 
-async fn grpc_routes(decoder: Decoder, terms: DefaultTerms) -> Result<(HealthReporter, Routes), StartError> {
+async fn grpc_routes(
+    decoder: Decoder,
+    terms: DefaultTerms,
+    oip: Oip,
+) -> Result<(HealthReporter, Routes), StartError> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -140,10 +156,22 @@ async fn grpc_routes(decoder: Decoder, terms: DefaultTerms) -> Result<(HealthRep
         .map_err(|error| StartError::Reflection(error.to_string()))?;
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<DecoderServiceServer<Grpc>>().await;
+    health.set_serving::<GrpcInferenceServiceServer<Oip>>().await;
     let decoder_service = DecoderServiceServer::new(Grpc::new(decoder, terms))
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(usize::MAX);
+    let oip_service = GrpcInferenceServiceServer::new(oip)
+        .max_decoding_message_size(MAX_REQUEST_BYTES)
+        .max_encoding_message_size(usize::MAX)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Deflate)
+        .send_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Deflate);
     let mut routes = Routes::builder();
-    routes.add_service(decoder_service).add_service(health_service).add_service(reflection);
+    routes
+        .add_service(decoder_service)
+        .add_service(oip_service)
+        .add_service(health_service)
+        .add_service(reflection);
     Ok((health, routes.routes()))
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use lopside_bundle::{Bundle, HeadKind, HeadSpec, LatentSpec, Manifest, TensorSpec};
-use lopside_latent::{LatentError, LatentSpace};
+use lopside_latent::{LatentError, LatentSpace, Limits};
 
 use crate::{
-    Output, ServeError, StartError, Value, Wanted,
+    Output, ServeError, StartError, Terms, Value, Wanted,
     anomaly::{self, Evidence},
     batch::engine::Pending,
     decode::Ask,
@@ -28,7 +28,8 @@ pub(crate) struct VectorService {
     heads: Heads<HeadSpec>,
 }
 
-type Head = ServedHead<HeadSpec>;
+/// A head of such a bundle.
+pub(crate) type VectorHead = ServedHead<HeadSpec>;
 
 /// The latents of a request's frames.
 struct Latents {
@@ -74,9 +75,14 @@ impl VectorService {
         heads::newest(&self.heads).map(|head| &head.spec)
     }
 
-    /// The newest version of a head; of the first one when the name is empty.
-    pub(crate) fn head(&self, name: &str) -> Result<&Arc<Head>, ServeError> {
-        heads::find(&self.manifest.name, &self.heads, name)
+    /// All versions of all heads.
+    pub(crate) fn all_heads(&self) -> &[Arc<VectorHead>] {
+        &self.heads
+    }
+
+    /// A version of a head, the newest when none is named; of the first head when the name is empty.
+    pub(crate) fn version(&self, name: &str, version: Option<u32>) -> Result<&Arc<VectorHead>, ServeError> {
+        heads::find(&self.manifest.name, &self.heads, name, version)
     }
 
     /// What the wanted heads make of every frame.
@@ -88,7 +94,11 @@ impl VectorService {
         ask: &Ask<'_, F>,
         room: &Room,
     ) -> Result<Vec<Vec<Output>>, ServeError> {
-        let heads = ask.wanted.iter().map(|wanted| self.head(&wanted.head)).collect::<Result<Vec<_>, _>>()?;
+        let heads = ask
+            .wanted
+            .iter()
+            .map(|wanted| self.version(&wanted.head, wanted.version))
+            .collect::<Result<Vec<_>, _>>()?;
         for (wanted, head) in ask.wanted.iter().zip(&heads) {
             output::check(&head.spec, wanted.format)?;
         }
@@ -98,7 +108,7 @@ impl VectorService {
             head.engine.admit(ask.frames.len(), bytes, ask.terms)
         });
         let permits = permits.collect::<Result<Vec<_>, _>>()?;
-        let latents = self.latents(ask)?;
+        let latents = self.latents(ask.frames, ask.limits)?;
         let inputs = self.inputs(ask, room, &heads[0].spec.name).await?;
         let asked = distinct.iter().zip(permits);
         let pending: Vec<Pending> =
@@ -108,7 +118,7 @@ impl VectorService {
             made.push(pending.answer().await?);
         }
         let answer = |index: usize| {
-            let output = |(wanted, head): (&Wanted, &&Arc<Head>)| {
+            let output = |(wanted, head): (&Wanted, &&Arc<VectorHead>)| {
                 let at = distinct.iter().position(|other| Arc::ptr_eq(other, head)).unwrap_or_default();
                 let item =
                     Item { bits: latents.bits[index], index, input: inputs.get(index), made: &made[at] };
@@ -118,6 +128,57 @@ impl VectorService {
             ask.wanted.iter().zip(&heads).map(output).collect()
         };
         (0..ask.frames.len()).map(answer).collect()
+    }
+
+    /// What a head makes of frames, and what their latents cost in bits.
+    ///
+    /// # Errors
+    /// [`ServeError`]; of a bad frame with its index.
+    pub(crate) async fn run_frames<F: AsRef<[u8]>>(
+        &self,
+        head: &VectorHead,
+        frames: &[F],
+        limits: &Limits,
+        terms: Terms,
+    ) -> Result<(Share, Vec<f64>), ServeError> {
+        let bytes = frames.len() * self.item_bytes(&head.spec);
+        let permit = head.engine.admit(frames.len(), bytes, terms)?;
+        let Latents { count, layers, bits } = self.latents(frames, limits)?;
+        let latents = Latents { count, layers, bits: Vec::new() };
+        let share = permit.ask(latents.question(&head.spec), terms).answer().await?;
+        Ok((share, bits))
+    }
+
+    /// What a head makes of the layers that it reads, in the latent's order, each of so many items.
+    ///
+    /// # Errors
+    /// [`ServeError::Overloaded`], [`ServeError::DeadlineExceeded`] or [`ServeError::Internal`].
+    pub(crate) async fn run_layers(
+        &self,
+        head: &VectorHead,
+        layers: Vec<Vec<f32>>,
+        items: usize,
+        terms: Terms,
+    ) -> Result<Share, ServeError> {
+        let read = self.manifest.latent.iter().filter(|layer| head.spec.inputs.contains(&layer.tensor.name));
+        let layer = |(spec, values): (&LatentSpec, Vec<f32>)| input(spec, items, values);
+        let layers = read.zip(layers).map(layer).collect();
+        head.run(question(&head.spec, layers, items), terms).await
+    }
+
+    /// One item of an answer, in a format that the head knows. `bits` is what its latent costs.
+    ///
+    /// # Errors
+    /// [`ServeError::Internal`].
+    pub(crate) fn value_of(
+        &self,
+        spec: &HeadSpec,
+        format: Format,
+        made: &Share,
+        index: usize,
+        bits: f64,
+    ) -> Result<Value, ServeError> {
+        self.value(spec, format, &Item { bits, index, input: None, made })
     }
 
     fn value(&self, spec: &HeadSpec, format: Format, item: &Item<'_>) -> Result<Value, ServeError> {
@@ -145,13 +206,13 @@ impl VectorService {
     }
 
     /// The latents of all frames.
-    fn latents<F: AsRef<[u8]>>(&self, ask: &Ask<'_, F>) -> Result<Latents, ServeError> {
+    fn latents<F: AsRef<[u8]>>(&self, frames: &[F], limits: &Limits) -> Result<Latents, ServeError> {
         let refused =
             |index: usize, source| ServeError::of_frame(index, source, &self.manifest.name, FRAME_VERSION);
         let decode = |(index, frame): (usize, &F)| {
-            self.space.decode(frame.as_ref(), ask.limits).map_err(|source| refused(index, source))
+            self.space.decode(frame.as_ref(), limits).map_err(|source| refused(index, source))
         };
-        let integers = ask.frames.iter().enumerate().map(decode).collect::<Result<Vec<_>, _>>()?;
+        let integers = frames.iter().enumerate().map(decode).collect::<Result<Vec<_>, _>>()?;
         Latents::new(&self.manifest, &self.space, &integers).map_err(|source| refused(0, source))
     }
 
@@ -196,8 +257,8 @@ impl Item<'_> {
 }
 
 /// Each head once, in the order in which it is first asked for.
-fn distinct<'a>(heads: &[&'a Arc<Head>]) -> Vec<&'a Arc<Head>> {
-    let mut distinct: Vec<&Arc<Head>> = Vec::with_capacity(heads.len());
+fn distinct<'a>(heads: &[&'a Arc<VectorHead>]) -> Vec<&'a Arc<VectorHead>> {
+    let mut distinct: Vec<&Arc<VectorHead>> = Vec::with_capacity(heads.len());
     for head in heads {
         if !distinct.iter().any(|other| Arc::ptr_eq(other, head)) {
             distinct.push(head);
@@ -213,8 +274,7 @@ impl Latents {
         let layer = |(number, spec): (usize, &LatentSpec)| {
             let range = space.prefix(number)..space.prefix(number + 1);
             let values = rows.iter().flat_map(|row| row[range.clone()].iter().copied()).collect();
-            let shape = std::iter::once(rows.len()).chain(dims(&spec.tensor)).collect();
-            Input { name: spec.tensor.name.clone(), shape, values: Arc::new(values) }
+            input(spec, rows.len(), values)
         };
         let layers = manifest.latent.iter().enumerate().map(layer).collect();
         Ok(Self { count: rows.len(), layers, bits })
@@ -222,19 +282,27 @@ impl Latents {
 
     fn question(&self, spec: &HeadSpec) -> Question {
         let read = |layer: &&Input| spec.inputs.contains(&layer.name);
-        Question {
-            inputs: self.layers.iter().filter(read).cloned().collect(),
-            output_lens: outputs(spec).map(|tensor| self.count * dims(tensor).product::<usize>()).collect(),
-        }
+        question(spec, self.layers.iter().filter(read).cloned().collect(), self.count)
     }
 }
 
+fn question(spec: &HeadSpec, inputs: Vec<Input>, items: usize) -> Question {
+    let output_lens = outputs(spec).map(|tensor| items * dims(tensor).product::<usize>()).collect();
+    Question { inputs, output_lens }
+}
+
+fn input(spec: &LatentSpec, items: usize, values: Vec<f32>) -> Input {
+    let shape = std::iter::once(items).chain(dims(&spec.tensor)).collect();
+    Input { name: spec.tensor.name.clone(), shape, values: Arc::new(values) }
+}
+
 /// What a head's model yields: its output, and what else its kind needs.
-fn outputs(spec: &HeadSpec) -> impl Iterator<Item = &TensorSpec> {
+pub(crate) fn outputs(spec: &HeadSpec) -> impl Iterator<Item = &TensorSpec> {
     let more = if let HeadKind::Score(score) = &spec.kind { score.reconstruction.as_ref() } else { None };
     std::iter::once(&spec.output).chain(more)
 }
 
-fn dims(tensor: &TensorSpec) -> impl Iterator<Item = usize> + use<> {
+/// The dimensions of one item.
+pub(crate) fn dims(tensor: &TensorSpec) -> impl Iterator<Item = usize> + use<> {
     tensor.item_dims().unwrap_or_default().into_iter().map(|dim| dim as usize)
 }

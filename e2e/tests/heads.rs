@@ -86,7 +86,11 @@ async fn one_frame_is_a_picture_and_class_scores() {
     let space = write(folder.path(), None);
     let cloud = Cloud::start(&[folder.path()]);
     let frames = [[1.0, 0.0], [0.0, 0.5]].map(|z| space.encode(&z, IdOnWire::Present).unwrap().into());
-    let output = |head: &str| OutputRequest { head: head.into(), format: OutputFormat::Unspecified.into() };
+    let output = |head: &str| OutputRequest {
+        head: head.into(),
+        format: OutputFormat::Unspecified.into(),
+        version: 0,
+    };
     let request = DecodeRequest {
         frames: frames.to_vec(),
         bundle: "toy".into(),

@@ -91,7 +91,11 @@ fn the_samples_come_back_through_both_binaries() {
 #[tokio::test]
 async fn grpc_decodes_to_pictures_and_tensors() {
     let cloud = Cloud::start(&[&fashion()]);
-    let wanted = |format: OutputFormat| OutputRequest { head: "reconstruct".into(), format: format.into() };
+    let wanted = |format: OutputFormat| OutputRequest {
+        head: "reconstruct".into(),
+        format: format.into(),
+        version: 0,
+    };
     let request = DecodeRequest {
         frames: sample_frames().into_iter().map(Into::into).collect(),
         bundle: String::new(),
@@ -122,7 +126,7 @@ async fn grpc_names_what_is_wrong() {
     let request = |frames: Vec<Vec<u8>>, bundle: &str, head: &str| DecodeRequest {
         frames: frames.into_iter().map(Into::into).collect(),
         bundle: bundle.into(),
-        outputs: vec![OutputRequest { head: head.into(), format: 0 }],
+        outputs: vec![OutputRequest { head: head.into(), format: 0, version: 0 }],
         inputs: Vec::new(),
     };
     let mut damaged = good.clone();
@@ -147,7 +151,8 @@ async fn grpc_names_what_is_wrong() {
         assert_eq!(status.code(), code, "{status}");
         assert!(status.message().contains(expected), "{expected}: {}", status.message());
     }
-    let scores = OutputRequest { head: "reconstruct".into(), format: OutputFormat::ClassScores.into() };
+    let scores =
+        OutputRequest { head: "reconstruct".into(), format: OutputFormat::ClassScores.into(), version: 0 };
     let unfit = DecodeRequest { outputs: vec![scores], ..request(vec![good], "", "") };
     assert_eq!(client.decode(unfit).await.unwrap_err().code(), Code::InvalidArgument);
 }

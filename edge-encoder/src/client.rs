@@ -78,8 +78,11 @@ impl Client {
         heads: &[String],
         input: Option<v1::Input>,
     ) -> Result<Decoded, EdgeError> {
-        let output =
-            |head: &String| OutputRequest { head: head.clone(), format: OutputFormat::Unspecified.into() };
+        let output = |head: &String| OutputRequest {
+            head: head.clone(),
+            format: OutputFormat::Unspecified.into(),
+            version: 0,
+        };
         let mut request = Request::new(DecodeRequest {
             frames: vec![frame.into()],
             bundle: String::new(),

@@ -15,7 +15,7 @@ use crate::{Format, Request, ServeError, Wanted, error_http::Refusal, output::Ma
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DecodeQuery {
-    /// The head; the bundle's first when it is not given.
+    /// The head, with `@VERSION` when not the newest; the bundle's first when it is not given.
     #[serde(default)]
     head: String,
     /// Several heads, with commas between; the answer is JSON.
@@ -36,8 +36,9 @@ pub(super) async fn decode(
     let wanted = if let Some(heads) = &query.heads {
         several(&query.head, heads)?
     } else {
-        let format = format_of(&headers, served.makes(&query.head)?)?;
-        vec![Wanted { head: query.head, format }]
+        let Wanted { head, version, .. } = wanted_of(&query.head)?;
+        let format = format_of(&headers, served.makes(&head, version)?)?;
+        vec![Wanted { head, version, format }]
     };
     let (frames, inputs) = ([body.frame], body.input.map_or_else(Vec::new, |input| vec![input]));
     let terms = api.terms.of(&headers)?;
@@ -55,7 +56,20 @@ fn several(head: &str, heads: &str) -> Result<Vec<Wanted>, Refusal> {
         let reason = "head and heads are both given: give one of them".to_owned();
         return Err(Refusal::Http(StatusCode::BAD_REQUEST, reason));
     }
-    Ok(heads.split(',').map(|head| Wanted { head: head.to_owned(), format: Format::Natural }).collect())
+    heads.split(',').map(wanted_of).collect()
+}
+
+/// `NAME`, or `NAME@VERSION`.
+fn wanted_of(head: &str) -> Result<Wanted, Refusal> {
+    let (name, version) = match head.split_once('@') {
+        Some((name, version)) => (name, Some(version)),
+        None => (head, None),
+    };
+    let version = version.map(str::parse).transpose().map_err(|_| {
+        let reason = format!("{head:?} is no head: after the @ comes its version, a number");
+        Refusal::Http(StatusCode::BAD_REQUEST, reason)
+    })?;
+    Ok(Wanted { head: name.to_owned(), version, format: Format::Natural })
 }
 
 fn format_of(headers: &HeaderMap, makes: Makes) -> Result<Format, Refusal> {

@@ -28,7 +28,8 @@ impl PictureDecoder {
     pub fn new(runtime: &Runtime, bundle: &PictureBundle, head: &str) -> Result<Self, StartError> {
         let name = bundle.manifest.name.clone();
         let failed = |reason| StartError::Head { bundle: name.clone(), head: head.to_owned(), reason };
-        let found = heads::find(&name, &bundle.heads, head).map_err(|error| failed(error.to_string()))?;
+        let found =
+            heads::find(&name, &bundle.heads, head, None).map_err(|error| failed(error.to_string()))?;
         let codec = PictureCodec::new(&bundle.manifest, bundle.space.clone());
         let model = codec.load(runtime, &found.spec, &found.model).map_err(failed)?;
         Ok(Self { bundle: name, codec, head: found.spec.clone(), model, limits: Limits::default() })

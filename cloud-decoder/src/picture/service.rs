@@ -20,7 +20,8 @@ use super::codec::{Maps, PictureCodec};
 /// The frame version of pictures.
 const FRAME_VERSION: u8 = 2;
 
-type Head = ServedHead<PictureHeadSpec>;
+/// A head of such a bundle.
+pub(crate) type PictureHeadServed = ServedHead<PictureHeadSpec>;
 
 /// The bundle and the engines of its heads.
 #[derive(Debug)]
@@ -62,9 +63,18 @@ impl PictureService {
         heads::newest(&self.heads).map(|head| &head.spec)
     }
 
-    /// The newest version of a head; of the first one when the name is empty.
-    pub(crate) fn head(&self, name: &str) -> Result<&Arc<Head>, ServeError> {
-        heads::find(&self.manifest.name, &self.heads, name)
+    /// All versions of all heads.
+    pub(crate) fn all_heads(&self) -> &[Arc<PictureHeadServed>] {
+        &self.heads
+    }
+
+    /// A version of a head, the newest when none is named; of the first head when the name is empty.
+    pub(crate) fn version(
+        &self,
+        name: &str,
+        version: Option<u32>,
+    ) -> Result<&Arc<PictureHeadServed>, ServeError> {
+        heads::find(&self.manifest.name, &self.heads, name, version)
     }
 
     /// What the wanted heads make of every frame. All frames are checked before the first one is decoded.
@@ -93,8 +103,8 @@ impl PictureService {
     }
 
     /// A head and the format it will answer in.
-    fn wanted(&self, wanted: &Wanted) -> Result<(&Arc<Head>, Format), ServeError> {
-        let head = self.head(&wanted.head)?;
+    fn wanted(&self, wanted: &Wanted) -> Result<(&Arc<PictureHeadServed>, Format), ServeError> {
+        let head = self.version(&wanted.head, wanted.version)?;
         match wanted.format {
             Format::Natural | Format::Png => Ok((head, Format::Png)),
             Format::Tensor => Ok((head, Format::Tensor)),
@@ -118,7 +128,7 @@ impl PictureService {
     async fn outputs<F>(
         &self,
         ask: &Ask<'_, F>,
-        heads: &[(&Arc<Head>, Format)],
+        heads: &[(&Arc<PictureHeadServed>, Format)],
         maps: Maps,
         place: &Arc<Place>,
     ) -> Result<Vec<Output>, ServeError> {

@@ -49,11 +49,6 @@ impl Catalog {
         self.by_name.values().filter_map(|versions| versions.first()).map(|version| &version.served)
     }
 
-    /// Every version of every bundle, by name, the newest first.
-    pub(crate) fn versions(&self) -> impl Iterator<Item = &Version> {
-        self.by_name.values().flatten()
-    }
-
     /// The newest version of a bundle.
     ///
     /// # Errors

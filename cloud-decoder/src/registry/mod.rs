@@ -63,6 +63,13 @@ pub(crate) struct Indexed {
     pub(crate) reason: String,
 }
 
+impl Indexed {
+    /// Its state in the protocol's word.
+    pub(crate) fn state(&self) -> &'static str {
+        if self.ready { "READY" } else { "UNAVAILABLE" }
+    }
+}
+
 impl Registry {
     /// Loads the bundles of these folders, or of the folders inside them, and starts the engines of their heads.
     ///

@@ -84,8 +84,11 @@ impl Cloud {
 }
 
 fn request(frames: &[&[u8]], bundle: &str, outputs: &[(&str, OutputFormat)]) -> DecodeRequest {
-    let output =
-        |&(head, format): &(&str, OutputFormat)| OutputRequest { head: head.into(), format: format.into() };
+    let output = |&(head, format): &(&str, OutputFormat)| OutputRequest {
+        head: head.into(),
+        format: format.into(),
+        version: 0,
+    };
     DecodeRequest {
         frames: frames.iter().map(|frame| frame.to_vec().into()).collect(),
         bundle: bundle.into(),

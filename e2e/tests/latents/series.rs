@@ -167,7 +167,7 @@ async fn the_cloud_answers_with_a_window_and_takes_one_along() {
     let cloud = Cloud::start(&[&folder.path().join("bundle")]);
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     let frame = frames(folder.path()).swap_remove(0);
-    let raw = OutputRequest { head: "reconstruct".into(), format: OutputFormat::Tensor.into() };
+    let raw = OutputRequest { head: "reconstruct".into(), format: OutputFormat::Tensor.into(), version: 0 };
     let mut request = toy::request(vec![frame.clone()], &["reconstruct"], Vec::new());
     request.outputs.push(raw);
     let outputs = client.decode(request).await.unwrap().into_inner().frames.remove(0).outputs;

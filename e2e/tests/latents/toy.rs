@@ -116,7 +116,7 @@ pub(crate) fn even(most: f32) -> Quantiles {
 
 /// A request of these frames for the bundle's heads of these names.
 pub(crate) fn request(frames: Vec<Vec<u8>>, heads: &[&str], inputs: Vec<Input>) -> DecodeRequest {
-    let output = |head: &&str| OutputRequest { head: (*head).into(), format: 0 };
+    let output = |head: &&str| OutputRequest { head: (*head).into(), format: 0, version: 0 };
     DecodeRequest {
         frames: frames.into_iter().map(Into::into).collect(),
         bundle: "toy".into(),

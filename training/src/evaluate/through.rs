@@ -61,12 +61,15 @@ impl Through {
         let frames: Vec<Vec<u8>> = inputs.iter().map(encode).collect::<Result<_, TrainingError>>()?;
         self.count(parts, &frames)?;
         let heads = &parts.bundle.manifest.heads;
-        let natural =
-            |head: &lopside_bundle::HeadSpec| Wanted { head: head.name.clone(), format: Format::Natural };
+        let natural = |head: &lopside_bundle::HeadSpec| Wanted {
+            head: head.name.clone(),
+            version: None,
+            format: Format::Natural,
+        };
         let scored = heads.iter().filter(|head| layers.is_none() && matches!(head.kind, HeadKind::Score(_)));
         let scores: Vec<Wanted> = scored.map(natural).collect();
         let others = heads[1..].iter().filter(|head| matches!(head.kind, HeadKind::Classify { .. }));
-        let first = Wanted { head: heads[0].name.clone(), format: Format::Tensor };
+        let first = Wanted { head: heads[0].name.clone(), version: None, format: Format::Tensor };
         let wanted: Vec<Wanted> =
             std::iter::once(first).chain(others.map(natural)).chain(scores.iter().cloned()).collect();
         let request = Request { wanted: &wanted, ..Request::new(&frames) };

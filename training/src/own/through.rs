@@ -45,7 +45,7 @@ pub(super) fn through_frames(
         .manifest
         .heads
         .iter()
-        .map(|head| Wanted { head: head.name.clone(), format: Format::Tensor })
+        .map(|head| Wanted { head: head.name.clone(), version: None, format: Format::Tensor })
         .collect();
     let mut sizes = Vec::new();
     let mut found = vec![Vec::new(); wanted.len()];

@@ -1,0 +1,82 @@
+//! How a model is served, in Triton's words.
+
+use lopside_proto::inference::{
+    DataType as Kind, ModelConfig, ModelDynamicBatching, ModelInput, ModelInstanceGroup, ModelOutput,
+    ModelQueuePolicy, ModelTransactionPolicy, model_config::SchedulingChoice, model_instance_group,
+};
+
+use super::{
+    Oip, PLATFORM,
+    model::{Model, TensorInfo},
+    tensor::DataType,
+};
+use crate::{Batching, decode::MAX_FRAMES};
+
+/// High, normal, low.
+const PRIORITIES: u64 = 3;
+const NORMAL: u64 = 2;
+
+impl Oip {
+    /// How a model is served.
+    pub(super) fn config(&self, model: &Model) -> ModelConfig {
+        let batching = self.registry().batching();
+        ModelConfig {
+            name: model.name.clone(),
+            platform: PLATFORM.to_owned(),
+            backend: "onnxruntime".to_owned(),
+            // What a caller may send at once: frames are the narrower bound.
+            max_batch_size: MAX_FRAMES as i32,
+            input: model.inputs().into_iter().map(input_of).collect(),
+            output: model.outputs().into_iter().map(output_of).collect(),
+            instance_group: vec![ModelInstanceGroup {
+                name: model.name.clone(),
+                count: batching.instances as i32,
+                gpus: Vec::new(),
+                kind: model_instance_group::Kind::Auto.into(),
+            }],
+            scheduling_choice: Some(SchedulingChoice::DynamicBatching(self.batching(batching))),
+            model_transaction_policy: Some(ModelTransactionPolicy { decoupled: false }),
+            ..ModelConfig::default()
+        }
+    }
+
+    fn batching(&self, batching: Batching) -> ModelDynamicBatching {
+        let policy = ModelQueuePolicy {
+            default_timeout_microseconds: self.terms.time.as_micros() as u64,
+            allow_timeout_override: true,
+            max_queue_size: batching.queue as u32,
+            ..ModelQueuePolicy::default()
+        };
+        ModelDynamicBatching {
+            max_queue_delay_microseconds: batching.max_delay.as_micros() as u64,
+            priority_levels: PRIORITIES,
+            default_priority_level: NORMAL,
+            default_queue_policy: Some(policy),
+            ..ModelDynamicBatching::default()
+        }
+    }
+}
+
+/// An input: one of several ways to send the same, so none of them must be there.
+fn input_of(info: TensorInfo) -> ModelInput {
+    let data_type = kind_of(info.datatype).into();
+    ModelInput { dims: dims_of(&info), name: info.name, data_type, optional: true, ..ModelInput::default() }
+}
+
+fn output_of(info: TensorInfo) -> ModelOutput {
+    let data_type = kind_of(info.datatype).into();
+    ModelOutput { dims: dims_of(&info), name: info.name, data_type, ..ModelOutput::default() }
+}
+
+/// The dimensions without the batch; 1 where there are no others.
+fn dims_of(info: &TensorInfo) -> Vec<i64> {
+    if info.shape.len() == 1 { vec![1] } else { info.shape[1..].to_vec() }
+}
+
+fn kind_of(datatype: DataType) -> Kind {
+    match datatype {
+        DataType::Bool => Kind::TypeBool,
+        DataType::Fp32 => Kind::TypeFp32,
+        DataType::Bytes => Kind::TypeString,
+    }
+}

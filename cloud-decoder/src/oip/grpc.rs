@@ -1,0 +1,255 @@
+//! `inference.GRPCInferenceService`.
+
+use std::{collections::HashMap, pin::Pin};
+
+use axum::body::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use lopside_proto::inference::{
+    self as pb, InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
+    grpc_inference_service_server::GrpcInferenceService,
+    infer_parameter::ParameterChoice,
+    model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
+    model_infer_response::InferOutputTensor,
+};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    EXTENSIONS, Oip, PLATFORM,
+    infer::{InferRequest, InferResponse, Parameters, WantedOutput},
+    model::TensorInfo,
+    tensor::{Data, InputTensor},
+};
+use crate::{ServeError, Terms};
+
+/// Requests of one stream that are under way at the same time; the next one is read when one is done.
+const STREAM_WIDTH: usize = 64;
+
+type Answers = Pin<Box<dyn Stream<Item = Result<ModelStreamInferResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl GrpcInferenceService for Oip {
+    type ModelStreamInferStream = Answers;
+
+    async fn server_live(
+        &self,
+        _: Request<pb::ServerLiveRequest>,
+    ) -> Result<Response<pb::ServerLiveResponse>, Status> {
+        Ok(Response::new(pb::ServerLiveResponse { live: true }))
+    }
+
+    async fn server_ready(
+        &self,
+        _: Request<pb::ServerReadyRequest>,
+    ) -> Result<Response<pb::ServerReadyResponse>, Status> {
+        Ok(Response::new(pb::ServerReadyResponse { ready: self.ready() }))
+    }
+
+    async fn model_ready(
+        &self,
+        request: Request<pb::ModelReadyRequest>,
+    ) -> Result<Response<pb::ModelReadyResponse>, Status> {
+        let pb::ModelReadyRequest { name, version } = request.into_inner();
+        let ready = self.model(&name, &version).is_ok() && self.ready();
+        Ok(Response::new(pb::ModelReadyResponse { ready }))
+    }
+
+    async fn server_metadata(
+        &self,
+        _: Request<pb::ServerMetadataRequest>,
+    ) -> Result<Response<pb::ServerMetadataResponse>, Status> {
+        Ok(Response::new(pb::ServerMetadataResponse {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            extensions: EXTENSIONS.map(str::to_owned).to_vec(),
+        }))
+    }
+
+    async fn model_metadata(
+        &self,
+        request: Request<pb::ModelMetadataRequest>,
+    ) -> Result<Response<pb::ModelMetadataResponse>, Status> {
+        let pb::ModelMetadataRequest { name, version } = request.into_inner();
+        let model = self.model(&name, &version)?;
+        let tensor = |TensorInfo { name, datatype, shape }| pb::model_metadata_response::TensorMetadata {
+            name,
+            datatype: datatype.name().to_owned(),
+            shape,
+        };
+        Ok(Response::new(pb::ModelMetadataResponse {
+            versions: model.versions().iter().map(ToString::to_string).collect(),
+            platform: PLATFORM.to_owned(),
+            inputs: model.inputs().into_iter().map(tensor).collect(),
+            outputs: model.outputs().into_iter().map(tensor).collect(),
+            name: model.name,
+        }))
+    }
+
+    async fn model_infer(
+        &self,
+        request: Request<ModelInferRequest>,
+    ) -> Result<Response<ModelInferResponse>, Status> {
+        let terms = self.terms.of(request.metadata().as_ref())?;
+        Ok(Response::new(self.answer(request.into_inner(), terms).await?))
+    }
+
+    async fn model_stream_infer(
+        &self,
+        request: Request<Streaming<ModelInferRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        // A stream lives as long as it likes: each of its requests has its own time.
+        let (oip, priority) = (self.clone(), self.terms.of(request.metadata().as_ref())?.priority);
+        let answer = move |request: Result<ModelInferRequest, Status>| {
+            let oip = oip.clone();
+            async move {
+                let request = request?;
+                let id = request.id.clone();
+                let terms = Terms { priority, ..Terms::within(oip.terms.time) };
+                Ok(streamed(id, oip.answer(request, terms).await))
+            }
+        };
+        let answers = request.into_inner().map(answer).buffer_unordered(STREAM_WIDTH);
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn model_config(
+        &self,
+        request: Request<pb::ModelConfigRequest>,
+    ) -> Result<Response<pb::ModelConfigResponse>, Status> {
+        let pb::ModelConfigRequest { name, version } = request.into_inner();
+        let config = self.config(&self.model(&name, &version)?);
+        Ok(Response::new(pb::ModelConfigResponse { config: Some(config) }))
+    }
+
+    async fn model_statistics(
+        &self,
+        request: Request<pb::ModelStatisticsRequest>,
+    ) -> Result<Response<pb::ModelStatisticsResponse>, Status> {
+        let pb::ModelStatisticsRequest { name, version } = request.into_inner();
+        let model_stats = self.statistics(&name, &version)?;
+        Ok(Response::new(pb::ModelStatisticsResponse { model_stats }))
+    }
+
+    async fn repository_index(
+        &self,
+        request: Request<pb::RepositoryIndexRequest>,
+    ) -> Result<Response<pb::RepositoryIndexResponse>, Status> {
+        let index = self.index(request.into_inner().ready).await?;
+        let models = index.into_iter().map(|row| pb::repository_index_response::ModelIndex {
+            state: row.state().to_owned(),
+            name: row.name,
+            version: row.version.to_string(),
+            reason: row.reason,
+        });
+        Ok(Response::new(pb::RepositoryIndexResponse { models: models.collect() }))
+    }
+
+    async fn repository_model_load(
+        &self,
+        request: Request<pb::RepositoryModelLoadRequest>,
+    ) -> Result<Response<pb::RepositoryModelLoadResponse>, Status> {
+        self.load(&request.into_inner().model_name).await?;
+        Ok(Response::new(pb::RepositoryModelLoadResponse {}))
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<pb::RepositoryModelUnloadRequest>,
+    ) -> Result<Response<pb::RepositoryModelUnloadResponse>, Status> {
+        self.unload(&request.into_inner().model_name).await?;
+        Ok(Response::new(pb::RepositoryModelUnloadResponse {}))
+    }
+}
+
+impl Oip {
+    async fn answer(
+        &self,
+        request: ModelInferRequest,
+        terms: Terms,
+    ) -> Result<ModelInferResponse, ServeError> {
+        let id = request.id.clone();
+        let request = request_of(request, terms)?;
+        Ok(response_of(id, self.infer(request).await?))
+    }
+}
+
+fn streamed(id: String, answer: Result<ModelInferResponse, ServeError>) -> ModelStreamInferResponse {
+    match answer {
+        Ok(response) => {
+            ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) }
+        }
+        Err(error) => {
+            let status = Status::from(error);
+            let response = ModelInferResponse { id, ..ModelInferResponse::default() };
+            ModelStreamInferResponse {
+                error_message: status.message().to_owned(),
+                infer_response: Some(response),
+            }
+        }
+    }
+}
+
+fn request_of(request: ModelInferRequest, terms: Terms) -> Result<InferRequest, ServeError> {
+    let ModelInferRequest {
+        model_name, model_version, parameters, inputs, outputs, raw_input_contents, ..
+    } = request;
+    let (sent, raw) = (inputs.len(), raw_input_contents.len());
+    if raw != 0 && raw != sent {
+        let reason = format!("there are {sent} inputs and {raw} raw contents: it is one each, or none");
+        return Err(ServeError::Request(reason));
+    }
+    let raw = raw_input_contents.into_iter().map(Some).chain(std::iter::repeat(None));
+    let parameters =
+        Parameters { timeout: number(&parameters, "timeout"), priority: number(&parameters, "priority") };
+    Ok(InferRequest {
+        model: model_name,
+        version: model_version,
+        inputs: inputs.into_iter().zip(raw).map(|(input, raw)| input_of(input, raw)).collect(),
+        outputs: outputs.into_iter().map(wanted_of).collect(),
+        terms: parameters.terms(terms),
+    })
+}
+
+fn input_of(input: InferInputTensor, raw: Option<Bytes>) -> InputTensor {
+    let InferInputTensor { name, datatype, shape, contents, .. } = input;
+    let data = match (raw, contents) {
+        (Some(raw), _) => Data::Raw(raw),
+        (None, Some(contents)) if datatype == "FP32" => Data::Floats(contents.fp32_contents),
+        (None, Some(contents)) if datatype == "BYTES" => {
+            Data::Texts(contents.bytes_contents.into_iter().map(Bytes::from).collect())
+        }
+        (None, _) => Data::Other,
+    };
+    InputTensor { name, datatype, shape, data }
+}
+
+fn wanted_of(output: InferRequestedOutputTensor) -> WantedOutput {
+    let classes = number(&output.parameters, "classification").filter(|&classes| classes > 0);
+    WantedOutput { name: output.name, classes: classes.map(|classes| classes as usize) }
+}
+
+fn number(parameters: &HashMap<String, InferParameter>, name: &str) -> Option<u64> {
+    match parameters.get(name)?.parameter_choice.as_ref()? {
+        ParameterChoice::Int64Param(number) => u64::try_from(*number).ok(),
+        ParameterChoice::Uint64Param(number) => Some(*number),
+        ParameterChoice::StringParam(text) => text.parse().ok(),
+        ParameterChoice::BoolParam(_) | ParameterChoice::DoubleParam(_) => None,
+    }
+}
+
+fn response_of(id: String, response: InferResponse) -> ModelInferResponse {
+    let raw_output_contents = response.outputs.iter().map(|output| output.values.raw()).collect();
+    let output = |output: super::tensor::OutputTensor| InferOutputTensor {
+        datatype: output.values.datatype().name().to_owned(),
+        name: output.name,
+        shape: output.shape,
+        ..InferOutputTensor::default()
+    };
+    ModelInferResponse {
+        model_name: response.model,
+        model_version: response.version.to_string(),
+        id,
+        outputs: response.outputs.into_iter().map(output).collect(),
+        raw_output_contents,
+        ..ModelInferResponse::default()
+    }
+}

@@ -1,0 +1,177 @@
+//! One inference, whatever it came through.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+
+use lopside_latent::{LatentSpaceId, latent_space_of};
+
+use super::{
+    Oip,
+    model::{FRAME, Model, PNG},
+    tensor::{InputTensor, OutputTensor, Values},
+    vector,
+};
+use crate::{
+    Format, Output, Request, ServeError, Terms, Value, Wanted, decode::check_frames, served::Served,
+    terms::DefaultTerms,
+};
+
+/// What a caller asks.
+#[derive(Debug)]
+pub(super) struct InferRequest {
+    pub(super) model: String,
+    /// Empty for the newest.
+    pub(super) version: String,
+    pub(super) inputs: Vec<InputTensor>,
+    /// None for the model's own.
+    pub(super) outputs: Vec<WantedOutput>,
+    pub(super) terms: Terms,
+}
+
+/// An output asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WantedOutput {
+    pub(super) name: String,
+    /// The most probable classes instead of the values, so many.
+    pub(super) classes: Option<usize>,
+}
+
+/// What it gets.
+#[derive(Debug)]
+pub(super) struct InferResponse {
+    pub(super) model: String,
+    pub(super) version: u32,
+    pub(super) outputs: Vec<OutputTensor>,
+}
+
+/// What a request says beside its tensors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Parameters {
+    /// Microseconds until the answer is of no use; 0 for the server's own.
+    pub(super) timeout: Option<u64>,
+    /// 1 for the highest; 0 for the default.
+    pub(super) priority: Option<u64>,
+}
+
+impl Parameters {
+    /// These terms, where the parameters do not say otherwise.
+    pub(super) fn terms(self, terms: Terms) -> Terms {
+        let time = self.timeout.filter(|&micros| micros > 0).map(Duration::from_micros);
+        DefaultTerms::with(terms, time, self.priority)
+    }
+}
+
+impl Oip {
+    /// Runs a model.
+    ///
+    /// # Errors
+    /// [`ServeError`]; of a wrong input with its name.
+    #[tracing::instrument(skip_all, fields(model = request.model))]
+    pub(super) async fn infer(&self, request: InferRequest) -> Result<InferResponse, ServeError> {
+        let InferRequest { model, version, inputs, outputs, terms } = request;
+        let source = Source::of(inputs)?;
+        let model = self.model_for(&model, &version, source.latent_space()?)?;
+        let limits = self.decoder.limits();
+        let outputs = match (model.served.as_ref(), source) {
+            (Served::Vector(service), source) => {
+                vector::infer(service, &model, source, &outputs, (limits, terms)).await?
+            }
+            (Served::Picture(_), Source::Frames(frames)) => {
+                self.pictures(&model, frames, &outputs, terms).await?
+            }
+            (Served::Picture(_), Source::Layers(_)) => {
+                let reason = format!("model {:?} takes pictures of any size: send {FRAME:?}", model.name);
+                return Err(ServeError::Request(reason));
+            }
+        };
+        Ok(InferResponse { model: model.name, version: model.version, outputs })
+    }
+
+    /// Pictures of any size: PNG files, or one tensor when all are of one size.
+    async fn pictures(
+        &self,
+        model: &Model,
+        frames: Vec<Bytes>,
+        outputs: &[WantedOutput],
+        terms: Terms,
+    ) -> Result<Vec<OutputTensor>, ServeError> {
+        let [own, ..] = &model.outputs()[..] else { return Ok(Vec::new()) };
+        let names: Vec<&str> = match outputs {
+            [] => vec![&own.name],
+            wanted => wanted.iter().map(|output| output.name.as_str()).collect(),
+        };
+        let format = |&name: &&str| match name {
+            PNG => Ok(Format::Png),
+            name if name == own.name => Ok(Format::Tensor),
+            name => Err(model.no_output(name)),
+        };
+        let wanted = |format| Wanted { head: model.head.clone(), version: Some(model.version), format };
+        let wanted: Vec<Wanted> =
+            names.iter().map(|name| format(name).map(wanted)).collect::<Result<_, _>>()?;
+        let request = Request { frames: &frames, bundle: &model.bundle, inputs: &[], wanted: &wanted, terms };
+        let mut made: Vec<Vec<Output>> = self.decoder.decode(request).await?;
+        let column = |(at, name): (usize, &&str)| {
+            let values = made.iter_mut().map(|outputs| std::mem::replace(&mut outputs[at].value, NOTHING));
+            picture_tensor(name, values.collect())
+        };
+        names.iter().enumerate().map(column).collect()
+    }
+}
+
+const NOTHING: Value = Value::Png(Vec::new());
+
+/// The pictures of all frames as one tensor.
+fn picture_tensor(name: &str, values: Vec<Value>) -> Result<OutputTensor, ServeError> {
+    let (items, mut shape, mut all, mut files) = (values.len() as i64, None, Vec::new(), Vec::new());
+    for value in values {
+        match value {
+            Value::Tensor { shape: of_one, values } => {
+                if *shape.get_or_insert(of_one.clone()) != of_one {
+                    let reason = "the frames are of pictures of several sizes: ask for png, or send one each";
+                    return Err(ServeError::Request(reason.into()));
+                }
+                all.extend(values);
+            }
+            Value::Png(file) => files.push(file),
+            Value::ClassScores(_) | Value::Anomaly(_) => {}
+        }
+    }
+    let dims = shape.unwrap_or_default().into_iter().map(i64::from);
+    let shape = std::iter::once(items).chain(dims).collect();
+    let values = if files.is_empty() { Values::Floats(all) } else { Values::Texts(files) };
+    Ok(OutputTensor { name: name.to_owned(), shape, values })
+}
+
+/// What a caller sent: frames, or the layers themselves.
+#[derive(Debug)]
+pub(super) enum Source {
+    Frames(Vec<Bytes>),
+    Layers(Vec<InputTensor>),
+}
+
+impl Source {
+    fn of(mut inputs: Vec<InputTensor>) -> Result<Self, ServeError> {
+        let Some(at) = inputs.iter().position(|input| input.name == FRAME) else {
+            return Ok(Self::Layers(inputs));
+        };
+        let frames = inputs.swap_remove(at).texts()?;
+        if !inputs.is_empty() {
+            let reason = format!("send either {FRAME:?} or the latent's layers, not both");
+            return Err(ServeError::Request(reason));
+        }
+        check_frames(frames.len())?;
+        Ok(Self::Frames(frames))
+    }
+
+    /// The latent space that the first frame names.
+    fn latent_space(&self) -> Result<Option<LatentSpaceId>, ServeError> {
+        match self {
+            Self::Frames(frames) => {
+                let first = frames.first().map_or(&[][..], AsRef::as_ref);
+                latent_space_of(first).map_err(|source| ServeError::Frame { index: 0, source })
+            }
+            Self::Layers(_) => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The body of an inference: JSON, and after it the tensors that are sent as they are, in the order of the inputs.
+
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, StatusCode},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::elements::Elements;
+use crate::{
+    Terms,
+    error_http::Refusal,
+    oip::{
+        infer::{InferRequest, Parameters, WantedOutput},
+        tensor::{Data, InputTensor},
+    },
+};
+
+/// The length of the JSON, where tensors follow it.
+pub(super) const JSON_LENGTH: &str = "inference-header-content-length";
+/// The parameter that says how byte strings are spelt, which JSON could not carry otherwise.
+pub(super) const CONTENT_TYPE: &str = "content_type";
+pub(super) const BASE64: &str = "base64";
+
+/// An inference, and how its answer is to be sent.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) id: Option<String>,
+    pub(super) request: InferRequest,
+    /// Whether each output is sent as it is, in the order of the request's outputs.
+    pub(super) raw: Vec<bool>,
+    /// The same where no outputs are named.
+    pub(super) raw_all: bool,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    id: Option<String>,
+    #[serde(default)]
+    parameters: Map<String, Value>,
+    #[serde(default)]
+    inputs: Vec<Input>,
+    #[serde(default)]
+    outputs: Vec<Output>,
+}
+
+#[derive(Deserialize)]
+struct Input {
+    name: String,
+    shape: Vec<i64>,
+    datatype: String,
+    #[serde(default)]
+    parameters: Map<String, Value>,
+    data: Option<Elements>,
+}
+
+#[derive(Deserialize)]
+struct Output {
+    name: String,
+    #[serde(default)]
+    parameters: Map<String, Value>,
+}
+
+/// Reads a body. `model` and `version` come from the path.
+///
+/// # Errors
+/// 400 with what is wrong.
+pub(super) fn read(
+    (model, version): (String, String),
+    headers: &HeaderMap,
+    terms: Terms,
+    body: &Bytes,
+) -> Result<Call, Refusal> {
+    let (text, mut rest) = parts(headers, body)?;
+    let Body { id, parameters, inputs, outputs } = json(&text)?;
+    let inputs = inputs.into_iter().map(|input| tensor(input, &mut rest)).collect::<Result<_, _>>()?;
+    if !rest.is_empty() {
+        return Err(bad(format!("{} bytes are left after the last tensor", rest.len())));
+    }
+    let raw_all = flag(&parameters, "binary_data_output").unwrap_or(false);
+    let raw =
+        outputs.iter().map(|output| flag(&output.parameters, "binary_data").unwrap_or(raw_all)).collect();
+    let own = Parameters {
+        timeout: parameters.get("timeout").and_then(Value::as_u64),
+        priority: parameters.get("priority").and_then(Value::as_u64),
+    };
+    let outputs = outputs.into_iter().map(wanted).collect();
+    let request = InferRequest { model, version, inputs, outputs, terms: own.terms(terms) };
+    Ok(Call { id, request, raw, raw_all })
+}
+
+/// A JSON text.
+///
+/// # Errors
+/// 400 with where and what.
+pub(super) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(text).map_err(|error| bad(format!("the body is no such JSON: {error}")))
+}
+
+/// The JSON, and the bytes after it.
+fn parts(headers: &HeaderMap, body: &Bytes) -> Result<(Bytes, Bytes), Refusal> {
+    let Some(length) = headers.get(JSON_LENGTH) else { return Ok((body.clone(), Bytes::new())) };
+    let length = length.to_str().ok().and_then(|text| text.parse().ok());
+    let length: usize = length.filter(|&length| length <= body.len()).ok_or_else(|| {
+        bad(format!("{JSON_LENGTH} is no length within the body, which has {} bytes", body.len()))
+    })?;
+    Ok((body.slice(..length), body.slice(length..)))
+}
+
+fn tensor(input: Input, rest: &mut Bytes) -> Result<InputTensor, Refusal> {
+    let Input { name, shape, datatype, parameters, data } = input;
+    let wrong = |reason: &str| bad(format!("input {name:?}: {reason}"));
+    let raw = parameters.get("binary_data_size");
+    let data = match (raw, data) {
+        (Some(size), None) => {
+            let size = size.as_u64().and_then(|size| usize::try_from(size).ok());
+            let size = size.filter(|&size| size <= rest.len());
+            Data::Raw(rest.split_to(size.ok_or_else(|| wrong("binary_data_size is more than is there"))?))
+        }
+        (None, Some(elements)) => {
+            let packed = parameters.get(CONTENT_TYPE).and_then(Value::as_str) == Some(BASE64);
+            let decode = |text: &[u8]| BASE64_STANDARD.decode(text).ok();
+            let elements = if packed { elements.decoded(decode) } else { Some(elements) };
+            elements.ok_or_else(|| wrong("its data are no base64"))?.data()
+        }
+        (Some(_), Some(_)) => return Err(wrong("it has both data and binary_data_size")),
+        (None, None) => return Err(wrong("it has neither data nor binary_data_size")),
+    };
+    Ok(InputTensor { name, datatype, shape, data })
+}
+
+fn wanted(output: Output) -> WantedOutput {
+    let classes = output.parameters.get("classification").and_then(Value::as_u64).filter(|&n| n > 0);
+    WantedOutput { name: output.name, classes: classes.map(|classes| classes as usize) }
+}
+
+fn flag(parameters: &Map<String, Value>, name: &str) -> Option<bool> {
+    parameters.get(name)?.as_bool()
+}
+
+fn bad(reason: String) -> Refusal {
+    Refusal::Http(StatusCode::BAD_REQUEST, reason)
+}

@@ -1,0 +1,237 @@
+//! Tensors as the protocol carries them: raw little-endian bytes, or elements of their type.
+
+use axum::body::Bytes;
+
+use crate::{ServeError, model::Share};
+
+// Raw tensors are little-endian, and so are all machines that ONNX Runtime is built for here.
+const _: () = assert!(cfg!(target_endian = "little"));
+
+/// The types that heads take and make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DataType {
+    Bool,
+    Fp32,
+    Bytes,
+}
+
+impl DataType {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "BOOL",
+            Self::Fp32 => "FP32",
+            Self::Bytes => "BYTES",
+        }
+    }
+}
+
+/// A tensor that a caller sent.
+#[derive(Debug, Clone)]
+pub(super) struct InputTensor {
+    pub(super) name: String,
+    pub(super) datatype: String,
+    pub(super) shape: Vec<i64>,
+    pub(super) data: Data,
+}
+
+/// The elements of an input.
+#[derive(Debug, Clone)]
+pub(super) enum Data {
+    /// Little-endian; an element of BYTES is a 4-byte length and the bytes.
+    Raw(Bytes),
+    Floats(Vec<f32>),
+    Texts(Vec<Bytes>),
+    /// Of a type that no head takes.
+    Other,
+}
+
+impl InputTensor {
+    /// The number of items: the first dimension.
+    ///
+    /// # Errors
+    /// [`ServeError::Request`] when there is none.
+    pub(super) fn items(&self) -> Result<usize, ServeError> {
+        let items = self.shape.first().and_then(|&items| usize::try_from(items).ok());
+        items.filter(|&items| items > 0).ok_or_else(|| {
+            self.wrong(&format!("its shape is {:?}, which has no batch of 1 or more", self.shape))
+        })
+    }
+
+    /// The values of a tensor of 32-bit floats whose items have these dimensions.
+    ///
+    /// # Errors
+    /// [`ServeError::Request`] when it is not of this type and shape.
+    pub(super) fn floats(self, dims: &[usize]) -> Result<Vec<f32>, ServeError> {
+        let items = self.items()?;
+        let fits =
+            self.shape[1..].iter().map(|&dim| usize::try_from(dim).ok()).eq(dims.iter().map(|&d| Some(d)));
+        if self.datatype != DataType::Fp32.name() || !fits {
+            let (kind, shape) = (&self.datatype, &self.shape);
+            return Err(
+                self.wrong(&format!("it is {kind} {shape:?}, the model takes FP32 [n, {}]", list(dims)))
+            );
+        }
+        let expected = dims.iter().try_fold(items, |product, &dim| product.checked_mul(dim));
+        let values = match &self.data {
+            Data::Raw(bytes) => {
+                let (values, rest) = bytes.as_chunks::<4>();
+                let whole = rest.is_empty();
+                whole.then(|| values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+            }
+            Data::Floats(values) => Some(values.clone()),
+            Data::Texts(_) | Data::Other => None,
+        };
+        let values: Vec<f32> = values.ok_or_else(|| self.wrong("its data are no 32-bit floats"))?;
+        if Some(values.len()) == expected {
+            return Ok(values);
+        }
+        Err(self.wrong(&format!("it has {} values, its shape {:?} says otherwise", values.len(), self.shape)))
+    }
+
+    /// The elements of a tensor of byte strings, one an item.
+    ///
+    /// # Errors
+    /// [`ServeError::Request`] when it is not of this type and shape.
+    pub(super) fn texts(self) -> Result<Vec<Bytes>, ServeError> {
+        let items = self.items()?;
+        if self.datatype != DataType::Bytes.name() || !(self.shape.len() == 1 || self.shape[1..] == [1]) {
+            let (kind, shape) = (&self.datatype, &self.shape);
+            return Err(self.wrong(&format!("it is {kind} {shape:?}, the model takes BYTES [n] or [n, 1]")));
+        }
+        let texts = match &self.data {
+            Data::Raw(bytes) => split(bytes).ok_or_else(|| self.wrong("its lengths and bytes do not fit"))?,
+            Data::Texts(texts) => texts.clone(),
+            Data::Floats(_) | Data::Other => return Err(self.wrong("its data are no byte strings")),
+        };
+        if texts.len() == items {
+            return Ok(texts);
+        }
+        Err(self.wrong(&format!(
+            "it has {} elements, its shape {:?} says otherwise",
+            texts.len(),
+            self.shape
+        )))
+    }
+
+    fn wrong(&self, reason: &str) -> ServeError {
+        ServeError::Request(format!("input {:?}: {reason}", self.name))
+    }
+}
+
+/// The elements of a raw tensor of byte strings.
+fn split(bytes: &Bytes) -> Option<Vec<Bytes>> {
+    let mut texts = Vec::new();
+    let mut rest = bytes.clone();
+    while !rest.is_empty() {
+        let (len, _) = rest.split_first_chunk::<4>()?;
+        let end = 4_usize.checked_add(u32::from_le_bytes(*len) as usize)?;
+        if end > rest.len() {
+            return None;
+        }
+        texts.push(rest.slice(4..end));
+        rest = rest.slice(end..);
+    }
+    Some(texts)
+}
+
+/// A tensor that a model made.
+#[derive(Debug, Clone)]
+pub(super) struct OutputTensor {
+    pub(super) name: String,
+    pub(super) shape: Vec<i64>,
+    pub(super) values: Values,
+}
+
+/// The elements of an output.
+#[derive(Debug, Clone)]
+pub(super) enum Values {
+    /// An output of a run, where ONNX Runtime has put it.
+    Share(Share, usize),
+    Floats(Vec<f32>),
+    Texts(Vec<Vec<u8>>),
+    Bools(Vec<bool>),
+}
+
+impl Values {
+    pub(super) fn datatype(&self) -> DataType {
+        match self {
+            Self::Share(..) | Self::Floats(_) => DataType::Fp32,
+            Self::Texts(_) => DataType::Bytes,
+            Self::Bools(_) => DataType::Bool,
+        }
+    }
+
+    /// The values when they are floats.
+    pub(super) fn floats(&self) -> &[f32] {
+        match self {
+            Self::Share(share, number) => share.output(*number),
+            Self::Floats(values) => values,
+            Self::Texts(_) | Self::Bools(_) => &[],
+        }
+    }
+
+    /// The elements as the protocol's raw bytes.
+    pub(super) fn raw(&self) -> Bytes {
+        match self {
+            Self::Share(..) | Self::Floats(_) => {
+                Bytes::copy_from_slice(bytemuck::cast_slice::<f32, u8>(self.floats()))
+            }
+            Self::Bools(values) => values.iter().map(|&value| u8::from(value)).collect(),
+            Self::Texts(texts) => {
+                let mut raw = Vec::with_capacity(texts.iter().map(|text| 4 + text.len()).sum());
+                for text in texts {
+                    raw.extend_from_slice(&(text.len() as u32).to_le_bytes());
+                    raw.extend_from_slice(text);
+                }
+                raw.into()
+            }
+        }
+    }
+}
+
+fn list(dims: &[usize]) -> String {
+    dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(datatype: &str, shape: &[i64], data: Data) -> InputTensor {
+        InputTensor { name: "x".into(), datatype: datatype.into(), shape: shape.to_vec(), data }
+    }
+
+    fn raw(bytes: &[u8]) -> Data {
+        Data::Raw(Bytes::copy_from_slice(bytes))
+    }
+
+    #[test]
+    fn floats_are_read_raw_or_as_numbers_when_type_and_shape_fit() {
+        let bytes: Vec<u8> = [1.5_f32, -2.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+        assert_eq!(input("FP32", &[1, 2], raw(&bytes)).floats(&[2]).unwrap(), [1.5, -2.0]);
+        assert_eq!(input("FP32", &[2, 1], Data::Floats(vec![1.0, 2.0])).floats(&[1]).unwrap(), [1.0, 2.0]);
+        for wrong in [
+            input("FP64", &[1, 2], raw(&bytes)),
+            input("FP32", &[2, 2], raw(&bytes)),
+            input("FP32", &[1, 2], raw(&bytes[1..])),
+            input("FP32", &[0, 2], raw(&[])),
+            input("FP32", &[i64::MAX, 2], raw(&bytes)),
+            input("FP32", &[], raw(&bytes)),
+            input("FP32", &[1, -2], raw(&bytes)),
+        ] {
+            let error = wrong.floats(&[2]).unwrap_err().to_string();
+            assert!(error.starts_with("input \"x\": "), "{error}");
+        }
+    }
+
+    #[test]
+    fn byte_strings_come_back_as_they_went() {
+        let values = Values::Texts(vec![b"one".to_vec(), Vec::new(), b"three".to_vec()]);
+        let texts = input("BYTES", &[3, 1], Data::Raw(values.raw())).texts().unwrap();
+        assert_eq!(texts, [&b"one"[..], b"", b"three"]);
+        assert!(input("BYTES", &[2], Data::Raw(values.raw())).texts().is_err());
+        let cut = values.raw().slice(..5);
+        assert!(input("BYTES", &[3], Data::Raw(cut)).texts().is_err());
+        assert!(input("BYTES", &[1], raw(&[255, 255, 255, 255])).texts().is_err());
+    }
+}

@@ -1,0 +1,193 @@
+//! Inference with heads of latents of one shape: the layers as they come, or out of frames.
+
+use lopside_bundle::{HeadKind, HeadSpec};
+use lopside_latent::Limits;
+
+use super::{
+    infer::{Source, WantedOutput},
+    model::{LATENT, Model, PNG},
+    tensor::{InputTensor, OutputTensor, Values},
+};
+use crate::{
+    Format, ServeError, Terms, Value,
+    model::Share,
+    output,
+    vector::{VectorHead, VectorService, dims, outputs},
+};
+
+/// What a head made of a request's items.
+struct Made<'a> {
+    service: &'a VectorService,
+    spec: &'a HeadSpec,
+    share: Share,
+    /// What each latent costs, of frames.
+    bits: Option<Vec<f64>>,
+}
+
+/// Runs the model and makes the wanted outputs, in their order; the model's own when none is named.
+///
+/// # Errors
+/// [`ServeError`]; of a wrong input with its name.
+pub(super) async fn infer(
+    service: &VectorService,
+    model: &Model,
+    source: Source,
+    wanted: &[WantedOutput],
+    (limits, terms): (&Limits, Terms),
+) -> Result<Vec<OutputTensor>, ServeError> {
+    let head = service.version(&model.head, Some(model.version))?;
+    let spec = &head.spec;
+    let from_frames = matches!(source, Source::Frames(_));
+    let own: Vec<WantedOutput>;
+    let wanted = if wanted.is_empty() {
+        own = outputs(spec).map(|tensor| WantedOutput { name: tensor.name.clone(), classes: None }).collect();
+        &own
+    } else {
+        wanted
+    };
+    wanted.iter().try_for_each(|wanted| check(model, spec, wanted, from_frames))?;
+    let (share, bits) = match source {
+        Source::Frames(frames) => {
+            let (share, bits) = service.run_frames(head, &frames, limits, terms).await?;
+            (share, Some(bits))
+        }
+        Source::Layers(layers) => (run_layers(service, head, layers, terms).await?, None),
+    };
+    let made = Made { service, spec, share, bits };
+    wanted.iter().map(|wanted| made.output(wanted)).collect()
+}
+
+/// Whether a head makes an output, before it runs.
+fn check(model: &Model, spec: &HeadSpec, wanted: &WantedOutput, frames: bool) -> Result<(), ServeError> {
+    let own = outputs(spec).any(|tensor| tensor.name == wanted.name);
+    if !own && !model.outputs().iter().any(|output| output.name == wanted.name) {
+        return Err(model.no_output(&wanted.name));
+    }
+    if !own && !frames && matches!(spec.kind, HeadKind::Score(_)) {
+        let reason = format!("output {:?} is made of what a latent costs in bits: send frames", wanted.name);
+        return Err(ServeError::Request(reason));
+    }
+    Ok(())
+}
+
+async fn run_layers(
+    service: &VectorService,
+    head: &VectorHead,
+    mut inputs: Vec<InputTensor>,
+    terms: Terms,
+) -> Result<Share, ServeError> {
+    let names = &head.spec.inputs;
+    let only = service.manifest.latent.len() == 1;
+    let mut layers = Vec::with_capacity(names.len());
+    let mut items = None;
+    for layer in service.manifest.latent.iter().filter(|layer| names.contains(&layer.tensor.name)) {
+        let name = &layer.tensor.name;
+        let is_it = |input: &InputTensor| input.name == *name || only && input.name == LATENT;
+        let missing = || ServeError::Request(format!("there is no input {name:?}, and no \"frame\""));
+        let at = inputs.iter().position(is_it).ok_or_else(missing)?;
+        let input = inputs.swap_remove(at);
+        if *items.get_or_insert(input.items()?) != input.items()? {
+            return Err(ServeError::Request(format!("input {name:?} has another batch than the others")));
+        }
+        layers.push(input.floats(&dims(&layer.tensor).collect::<Vec<_>>())?);
+    }
+    if let Some(unknown) = inputs.first() {
+        let reason = format!("the model has no input {:?}; it has {}, frame", unknown.name, names.join(", "));
+        return Err(ServeError::Request(reason));
+    }
+    service.run_layers(head, layers, items.unwrap_or(0), terms).await
+}
+
+impl Made<'_> {
+    fn output(&self, wanted: &WantedOutput) -> Result<OutputTensor, ServeError> {
+        let items = self.share.items() as i64;
+        let name = wanted.name.clone();
+        if let Some((number, tensor)) =
+            outputs(self.spec).enumerate().find(|(_, tensor)| tensor.name == wanted.name)
+        {
+            let own = Values::Share(self.share.clone(), number);
+            if let Some(classes) = wanted.classes {
+                return Ok(self.classification(name, &own, classes));
+            }
+            let shape = std::iter::once(items).chain(dims(tensor).map(|dim| dim as i64)).collect();
+            return Ok(OutputTensor { name, shape, values: own });
+        }
+        let item = |index| self.value(index, Format::Natural);
+        let made: Vec<Value> = (0..self.share.items()).map(item).collect::<Result<_, _>>()?;
+        let (dims, values) = match wanted.name.as_str() {
+            PNG => (Vec::new(), Values::Texts(made.into_iter().filter_map(png).collect())),
+            "probabilities" => self.probabilities(),
+            "label" => (Vec::new(), Values::Texts(made.into_iter().filter_map(label).collect())),
+            "series" => series(made),
+            other => (Vec::new(), anomaly(other, &made)),
+        };
+        let shape = std::iter::once(items).chain(dims).collect();
+        Ok(OutputTensor { name, shape, values })
+    }
+
+    fn value(&self, index: usize, format: Format) -> Result<Value, ServeError> {
+        let bits = self.bits.as_ref().and_then(|bits| bits.get(index)).copied().unwrap_or_default();
+        self.service.value_of(self.spec, format, &self.share, index, bits)
+    }
+
+    /// A probability a class, in the order of the labels.
+    fn probabilities(&self) -> (Vec<i64>, Values) {
+        let items = 0..self.share.items();
+        let values: Vec<f32> = items.flat_map(|item| output::softmax(self.share.item(0, item))).collect();
+        (vec![(values.len() / self.share.items().max(1)) as i64], Values::Floats(values))
+    }
+
+    /// Triton's classification extension: `value:index:label` of the largest values, the largest first.
+    fn classification(&self, name: String, own: &Values, classes: usize) -> OutputTensor {
+        let items = self.share.items();
+        let values = own.floats();
+        let each = values.len() / items.max(1);
+        let labels = match &self.spec.kind {
+            HeadKind::Classify { labels } => labels.as_slice(),
+            _ => &[],
+        };
+        let classes = classes.min(each);
+        let of_item = |values: &[f32]| {
+            let mut order: Vec<usize> = (0..values.len()).collect();
+            order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+            let text = |&class: &usize| {
+                let label = labels.get(class).map(|label| format!(":{label}")).unwrap_or_default();
+                format!("{}:{class}{label}", values[class]).into_bytes()
+            };
+            order.iter().take(classes).map(text).collect::<Vec<_>>()
+        };
+        let texts = values.chunks_exact(each.max(1)).flat_map(of_item).collect();
+        OutputTensor { name, shape: vec![items as i64, classes as i64], values: Values::Texts(texts) }
+    }
+}
+
+fn png(value: Value) -> Option<Vec<u8>> {
+    if let Value::Png(file) = value { Some(file) } else { None }
+}
+
+fn label(value: Value) -> Option<Vec<u8>> {
+    let Value::ClassScores(scores) = value else { return None };
+    scores.into_iter().next().map(|(label, _)| label.into_bytes())
+}
+
+fn series(made: Vec<Value>) -> (Vec<i64>, Values) {
+    let (mut dims, mut all) = (Vec::new(), Vec::new());
+    for value in made {
+        if let Value::Tensor { shape, values } = value {
+            dims = shape.into_iter().map(i64::from).collect();
+            all.extend(values);
+        }
+    }
+    (dims, Values::Floats(all))
+}
+
+fn anomaly(output: &str, made: &[Value]) -> Values {
+    let anomalies = made
+        .iter()
+        .filter_map(|value| if let Value::Anomaly(anomaly) = value { Some(anomaly) } else { None });
+    match output {
+        "score" => Values::Floats(anomalies.map(|anomaly| anomaly.score).collect()),
+        "quantile" => Values::Floats(anomalies.map(|anomaly| anomaly.quantile).collect()),
+        _ => Values::Bools(anomalies.map(|anomaly| anomaly.anomalous).collect()),
+    }
+}
