@@ -57,10 +57,9 @@ impl Oip {
     }
 }
 
-/// An input: one of several ways to send the same, so none of them must be there.
 fn input_of(info: TensorInfo) -> ModelInput {
     let data_type = kind_of(info.datatype).into();
-    ModelInput { dims: dims_of(&info), name: info.name, data_type, optional: true, ..ModelInput::default() }
+    ModelInput { dims: dims_of(&info), name: info.name, data_type, ..ModelInput::default() }
 }
 
 fn output_of(info: TensorInfo) -> ModelOutput {
@@ -68,9 +67,9 @@ fn output_of(info: TensorInfo) -> ModelOutput {
     ModelOutput { dims: dims_of(&info), name: info.name, data_type, ..ModelOutput::default() }
 }
 
-/// The dimensions without the batch; 1 where there are no others.
+/// The dimensions without the batch.
 fn dims_of(info: &TensorInfo) -> Vec<i64> {
-    if info.shape.len() == 1 { vec![1] } else { info.shape[1..].to_vec() }
+    info.shape[1..].to_vec()
 }
 
 fn kind_of(datatype: DataType) -> Kind {

@@ -137,7 +137,7 @@ fn picture_tensor(name: &str, values: Vec<Value>) -> Result<OutputTensor, ServeE
             Value::ClassScores(_) | Value::Anomaly(_) => {}
         }
     }
-    let dims = shape.unwrap_or_default().into_iter().map(i64::from);
+    let dims = shape.unwrap_or(vec![1]).into_iter().map(i64::from);
     let shape = std::iter::once(items).chain(dims).collect();
     let values = if files.is_empty() { Values::Floats(all) } else { Values::Texts(files) };
     Ok(OutputTensor { name: name.to_owned(), shape, values })

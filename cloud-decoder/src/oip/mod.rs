@@ -1,20 +1,21 @@
 //! The Open Inference Protocol, version 2, with what Triton adds to it.
 //!
 //! A head is a model. Its name is `BUNDLE.HEAD`, or `BUNDLE` for the bundle's first head; its versions are the head's, the
-//! newest answers a request that names none. The repository's calls know bundles, by the same names.
+//! newest answers a request that names none. `BUNDLE.HEAD.frame` is the same model; only that its metadata name `frame` as
+//! its input, for clients that send what the metadata say. The repository's calls know bundles, by the same names.
 //!
 //! | input | type | shape | |
 //! |---|---|---|---|
 //! | the layers' own names | FP32 | `[n, …]` | dequantised latents; a bundle of one layer takes it as `latent` too |
-//! | `frame` | BYTES | `[n]` or `[n, 1]` | frames, entropy coded, instead of the layers |
+//! | `frame` | BYTES | `[n, 1]` or `[n]` | frames, entropy coded, instead of the layers |
 //!
 //! | output | type | shape | of heads that |
 //! |---|---|---|---|
 //! | the model's own names | FP32 | `[n, …]` | all; the default |
-//! | `png` | BYTES | `[n]` | make pictures |
-//! | `probabilities`, `label` | FP32, BYTES | `[n, classes]`, `[n]` | classify |
+//! | `png` | BYTES | `[n, 1]` | make pictures |
+//! | `probabilities`, `label` | FP32, BYTES | `[n, classes]`, `[n, 1]` | classify |
 //! | `series` | FP32 | `[n, length, channels]` | make windows, in the units of what was measured |
-//! | `score`, `quantile`, `anomalous` | FP32, FP32, BOOL | `[n]` | score; from frames only |
+//! | `score`, `quantile`, `anomalous` | FP32, FP32, BOOL | `[n, 1]` | score; from frames only |
 //!
 //! Heads of pictures of any size take frames only; the output is then cropped to the frame's picture. Frames of an older
 //! encoder of the same bundle are decoded by the newest head that knows their latent space.

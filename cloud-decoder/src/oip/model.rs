@@ -6,10 +6,12 @@ use lopside_bundle::{HeadKind, TensorSpec};
 use lopside_latent::LatentSpaceId;
 
 use super::{Oip, tensor::DataType};
-use crate::{ServeError, batch::engine::Engine, registry::Catalog, served::Served};
+use crate::{ServeError, registry::Catalog, served::Served};
 
 /// The input that holds frames.
 pub(super) const FRAME: &str = "frame";
+/// What ends the name of a head as a model of frames.
+const FRAMES: &str = ".frame";
 /// The output of PNG files.
 pub(super) const PNG: &str = "png";
 /// What the only layer of a bundle may be called.
@@ -23,6 +25,8 @@ pub(super) struct Model {
     pub(super) bundle: String,
     pub(super) head: String,
     pub(super) version: u32,
+    /// Whether the name stands for the head as a model of frames.
+    pub(super) of_frames: bool,
     pub(super) served: Arc<Served>,
 }
 
@@ -66,6 +70,7 @@ impl Oip {
             bundle: served.name().to_owned(),
             head,
             version,
+            of_frames: false,
             served: Arc::clone(served),
         };
         let heads =
@@ -81,6 +86,8 @@ fn find(
     space: Option<LatentSpaceId>,
 ) -> Result<Model, ServeError> {
     let (bundle, head) = name.split_once('.').unwrap_or((name, ""));
+    let of_head = head.strip_suffix(FRAMES);
+    let (head, of_frames) = (of_head.unwrap_or(head), of_head.is_some());
     let wanted = match version {
         "" => None,
         number => Some(number.parse().map_err(|_| {
@@ -93,7 +100,7 @@ fn find(
     };
     let (head, version) = served.find(head, wanted)?;
     let (name, bundle) = (name.to_owned(), bundle.to_owned());
-    Ok(Model { name, bundle, head, version, served: Arc::clone(served) })
+    Ok(Model { name, bundle, head, version, of_frames, served: Arc::clone(served) })
 }
 
 impl Model {
@@ -109,19 +116,17 @@ impl Model {
         self.served.versions(&self.head)
     }
 
-    /// The inputs that a caller may send: the layers, or the frame.
+    /// The inputs that a caller must send: the layers, or the frame in their place.
     pub(super) fn inputs(&self) -> Vec<TensorInfo> {
-        let frame = TensorInfo { name: FRAME.into(), datatype: DataType::Bytes, shape: vec![-1] };
-        let layers = match self.served.as_ref() {
-            Served::Vector(service) => {
-                let head = service.version(&self.head, Some(self.version));
-                let inputs = head.map(|head| head.spec.inputs.clone()).unwrap_or_default();
-                let read = service.manifest.latent.iter().filter(|layer| inputs.contains(&layer.tensor.name));
-                read.map(|layer| floats(&layer.tensor)).collect()
+        let head = match self.served.as_ref() {
+            Served::Vector(service) if !self.of_frames => {
+                service.version(&self.head, Some(self.version)).ok().map(|head| (service, head))
             }
-            Served::Picture(_) => Vec::new(),
+            _ => None,
         };
-        layers.into_iter().chain([frame]).collect()
+        let Some((service, head)) = head else { return vec![info(FRAME, DataType::Bytes, &[1])] };
+        let is_read = |tensor: &&TensorSpec| head.spec.inputs.contains(&tensor.name);
+        service.manifest.latent.iter().map(|layer| &layer.tensor).filter(is_read).map(floats).collect()
     }
 
     /// The outputs that a caller may ask for: the model's own, and what the head's kind makes of them.
@@ -136,7 +141,7 @@ impl Model {
                 let Ok(head) = service.version(&self.head, Some(self.version)) else { return Vec::new() };
                 let name = head.spec.output.clone();
                 let own = TensorInfo { name, datatype: DataType::Fp32, shape: vec![-1, 3, -1, -1] };
-                vec![own, info(PNG, DataType::Bytes, &[])]
+                vec![own, info(PNG, DataType::Bytes, &[1])]
             }
         }
     }
@@ -144,18 +149,18 @@ impl Model {
 
 fn derived(kind: &HeadKind) -> Vec<TensorInfo> {
     match kind {
-        HeadKind::Reconstruct(_) => vec![info(PNG, DataType::Bytes, &[])],
+        HeadKind::Reconstruct(_) => vec![info(PNG, DataType::Bytes, &[1])],
         HeadKind::Classify { labels } => vec![
             info("probabilities", DataType::Fp32, &[labels.len() as u32]),
-            info("label", DataType::Bytes, &[]),
+            info("label", DataType::Bytes, &[1]),
         ],
         HeadKind::Series(series) => {
             vec![info("series", DataType::Fp32, &[series.length, series.channels.len() as u32])]
         }
         HeadKind::Score(_) => vec![
-            info("score", DataType::Fp32, &[]),
-            info("quantile", DataType::Fp32, &[]),
-            info("anomalous", DataType::Bool, &[]),
+            info("score", DataType::Fp32, &[1]),
+            info("quantile", DataType::Fp32, &[1]),
+            info("anomalous", DataType::Bool, &[1]),
         ],
         HeadKind::Tensor {} => Vec::new(),
     }

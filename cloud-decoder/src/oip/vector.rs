@@ -115,11 +115,11 @@ impl Made<'_> {
         let item = |index| self.value(index, Format::Natural);
         let made: Vec<Value> = (0..self.share.items()).map(item).collect::<Result<_, _>>()?;
         let (dims, values) = match wanted.name.as_str() {
-            PNG => (Vec::new(), Values::Texts(made.into_iter().filter_map(png).collect())),
+            PNG => (vec![1], Values::Texts(made.into_iter().filter_map(png).collect())),
             "probabilities" => self.probabilities(),
-            "label" => (Vec::new(), Values::Texts(made.into_iter().filter_map(label).collect())),
+            "label" => (vec![1], Values::Texts(made.into_iter().filter_map(label).collect())),
             "series" => series(made),
-            other => (Vec::new(), anomaly(other, &made)),
+            other => (vec![1], anomaly(other, &made)),
         };
         let shape = std::iter::once(items).chain(dims).collect();
         Ok(OutputTensor { name, shape, values })
