@@ -66,7 +66,7 @@ impl<S> ServedHead<S> {
     /// [`ServeError::Overloaded`], [`ServeError::DeadlineExceeded`] or [`ServeError::Internal`].
     pub(crate) async fn run(&self, question: Question, terms: Terms) -> Result<Share, ServeError> {
         let permit = self.engine.admit(question.items(), question.bytes(), terms)?;
-        permit.ask(question, terms).answer().await
+        self.engine.ask(permit, question, terms).answer().await
     }
 }
 

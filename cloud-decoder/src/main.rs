@@ -9,6 +9,11 @@ use cloud_decoder::{
     serve,
 };
 use lopside_telemetry::init;
+use mimalloc::MiMalloc;
+
+/// A request's memory is taken by one thread and given back by another, which the C library's allocator pays for.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {

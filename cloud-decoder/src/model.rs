@@ -3,7 +3,11 @@
 //! All items of the questions of a run are one batch. A model that declares the first dimension of an input as 1 takes one item
 //! at a time, whatever its manifest says: its items run one after the other, and the answer is put together.
 
-use std::{borrow::Cow, sync::Arc, time::Instant};
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use lopside_bundle::LATENT_SPACE_KEY;
 use ort::{
@@ -159,10 +163,13 @@ pub(crate) struct Model {
     outputs: Vec<String>,
     /// Whether it takes a single item a run.
     one_by_one: bool,
+    /// What an item took once the model was warm.
+    pace: Duration,
+    on_cpu: bool,
 }
 
 impl Model {
-    /// Loads a model and runs it once: that moves the cost of warming up away from the first client.
+    /// Loads a model and runs it twice: that moves the cost of warming up away from the first client.
     ///
     /// # Errors
     /// Why the model cannot be what its manifest says.
@@ -170,9 +177,23 @@ impl Model {
         let session = runtime.session(model)?;
         check(&session, io)?;
         let one_by_one = takes_one(&session);
-        let mut model = Self { session, outputs: io.outputs.clone(), one_by_one };
+        let (outputs, on_cpu) = (io.outputs.clone(), runtime.is_on_cpu());
+        let mut model = Self { session, outputs, one_by_one, pace: Duration::ZERO, on_cpu };
+        // The first run is slower than all others.
         model.run(std::slice::from_ref(warm_up))?;
+        let (_, times) = model.run(std::slice::from_ref(warm_up))?;
+        model.pace = times.input + times.infer + times.output;
         Ok(model)
+    }
+
+    /// What an item took once the model was warm.
+    pub(crate) fn pace(&self) -> Duration {
+        self.pace
+    }
+
+    /// Whether it runs on the CPU.
+    pub(crate) fn is_on_cpu(&self) -> bool {
+        self.on_cpu
     }
 
     /// Whether it takes a single item a run.

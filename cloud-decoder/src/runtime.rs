@@ -53,13 +53,20 @@ impl Runtime {
         Ok(Self { environment, cuda: cuda.is_ok(), threads })
     }
 
+    /// Whether heads run on the CPU.
+    pub(crate) fn is_on_cpu(&self) -> bool {
+        !self.cuda
+    }
+
     /// A session for one model.
     ///
     /// # Errors
     /// What ONNX Runtime says of the model.
     pub fn session(&self, model: &[u8]) -> Result<Session, String> {
         let builder = Session::builder(&self.environment).map_err(text)?;
-        let mut builder = builder.with_intra_threads(self.threads).map_err(text)?;
+        let builder = builder.with_intra_threads(self.threads).map_err(text)?;
+        // Threads that spin between two runs take the time of those that decode frames and answer.
+        let mut builder = builder.with_intra_op_spinning(false).map_err(text)?;
         if self.cuda {
             let provider = CUDA::default().build().error_on_failure();
             builder = builder.with_execution_providers([provider]).map_err(text)?;

@@ -8,7 +8,7 @@ use lopside_latent::{LatentError, LatentSpace, Limits};
 use crate::{
     Output, ServeError, StartError, Terms, Value, Wanted,
     anomaly::{self, Evidence},
-    batch::engine::Pending,
+    batch::{engine::Pending, queue::Permit},
     decode::Ask,
     heads::{self, Heads, ServedHead, Starter},
     model::{Input, Io, Model, Question, Share},
@@ -111,8 +111,10 @@ impl VectorService {
         let latents = self.latents(ask.frames, ask.limits)?;
         let inputs = self.inputs(ask, room, &heads[0].spec.name).await?;
         let asked = distinct.iter().zip(permits);
-        let pending: Vec<Pending> =
-            asked.map(|(head, permit)| permit.ask(latents.question(&head.spec), ask.terms)).collect();
+        let ask_one = |(head, permit): (&&Arc<VectorHead>, Permit)| {
+            head.engine.ask(permit, latents.question(&head.spec), ask.terms)
+        };
+        let pending: Vec<Pending> = asked.map(ask_one).collect();
         let mut made = Vec::with_capacity(pending.len());
         for pending in pending {
             made.push(pending.answer().await?);
@@ -145,7 +147,7 @@ impl VectorService {
         let permit = head.engine.admit(frames.len(), bytes, terms)?;
         let Latents { count, layers, bits } = self.latents(frames, limits)?;
         let latents = Latents { count, layers, bits: Vec::new() };
-        let share = permit.ask(latents.question(&head.spec), terms).answer().await?;
+        let share = head.engine.ask(permit, latents.question(&head.spec), terms).answer().await?;
         Ok((share, bits))
     }
 

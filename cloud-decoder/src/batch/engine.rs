@@ -1,10 +1,13 @@
-//! The threads of one head: each owns a session and runs batch after batch.
+//! The threads of one head: each has a session and runs batch after batch.
+//!
+//! A run that takes less time than handing it over would is not handed over: when nothing waits and a session is free, the
+//! caller's thread runs it. That is so for models that lately took less than [`QUICK`] in all, on the CPU.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{sync::oneshot, time::timeout_at};
@@ -21,10 +24,14 @@ use crate::{
     model::{Answer, Model, Question, Share},
 };
 
+/// The longest run that its caller's thread does itself.
+const QUICK: Duration = Duration::from_micros(100);
+
 /// A head's queue and threads. When it is dropped, the threads finish the queue and end.
 #[derive(Debug)]
 pub(crate) struct Engine {
     queue: Arc<Queue>,
+    models: Vec<Arc<Mutex<Model>>>,
 }
 
 /// An answer to come.
@@ -44,12 +51,14 @@ impl Engine {
     ) -> Result<Self, String> {
         let max_items = if models.iter().any(Model::takes_one) { 1 } else { policy.max_items };
         let queue = Queue::new(name, bounds, Policy { max_items, ..policy });
-        let engine = Self { queue: Arc::clone(&queue) };
-        for model in models {
-            let queue = Arc::clone(&queue);
+        queue.paced(1, models.iter().map(Model::pace).min().unwrap_or_default());
+        let models = models.into_iter().map(|model| Arc::new(Mutex::new(model))).collect();
+        let engine = Self { queue, models };
+        for model in &engine.models {
+            let (model, queue) = (Arc::clone(model), Arc::clone(&engine.queue));
             thread::Builder::new()
                 .name(format!("engine-{name}"))
-                .spawn(move || serve(model, &queue))
+                .spawn(move || serve(&model, &queue))
                 .map_err(|error| error.to_string())?;
         }
         Ok(engine)
@@ -61,6 +70,28 @@ impl Engine {
     /// [`ServeError::Overloaded`] or [`ServeError::DeadlineExceeded`].
     pub(crate) fn admit(&self, items: usize, bytes: usize, terms: Terms) -> Result<Permit, ServeError> {
         self.queue.admit(items, bytes, terms)
+    }
+
+    /// Asks a question that has a place in this engine's queue.
+    pub(crate) fn ask(&self, permit: Permit, question: Question, terms: Terms) -> Pending {
+        let (answer, answered) = oneshot::channel();
+        let (request, arrived) = (Span::current(), Instant::now());
+        let waiting = tracing::info_span!("queue", items = question.items());
+        let job = Job { question, terms, arrived, request, waiting, answer, permit };
+        if let Some(job) = self.run_here(job) {
+            self.queue.push(job);
+        }
+        Pending { answered, deadline: terms.deadline }
+    }
+
+    /// Runs a job at once when that is quick and nothing is before it; gives it back otherwise.
+    fn run_here(&self, job: Job) -> Option<Job> {
+        let quick = self.queue.work(job.question.items()) <= QUICK && self.queue.is_empty();
+        let mut free = self.models.iter().filter(|_| quick).filter_map(|model| model.try_lock().ok());
+        let Some(mut model) = free.next().filter(|model| model.is_on_cpu()) else { return Some(job) };
+        let taken = job.arrived;
+        run(&mut model, &self.queue, Batch { jobs: vec![job], taken });
+        None
     }
 
     /// Its figures.
@@ -80,19 +111,6 @@ impl Drop for Engine {
     }
 }
 
-impl Permit {
-    /// Puts a question into the queue that the permit is a place of.
-    pub(crate) fn ask(self, question: Question, terms: Terms) -> Pending {
-        let (answer, answered) = oneshot::channel();
-        let request = Span::current();
-        let waiting = tracing::info_span!("queue", items = question.items());
-        let queue = self.queue();
-        let arrived = Instant::now();
-        queue.push(Job { question, terms, arrived, request, waiting, answer, permit: self });
-        Pending { answered, deadline: terms.deadline }
-    }
-}
-
 impl Pending {
     /// The answer, by the deadline.
     ///
@@ -107,9 +125,9 @@ impl Pending {
     }
 }
 
-fn serve(mut model: Model, queue: &Queue) {
+fn serve(model: &Mutex<Model>, queue: &Queue) {
     while let Some(batch) = queue.take() {
-        run(&mut model, queue, batch);
+        run(&mut model.lock().unwrap_or_else(PoisonError::into_inner), queue, batch);
     }
 }
 

@@ -170,6 +170,11 @@ impl Queue {
         drop(state);
     }
 
+    /// Whether no job waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().jobs.is_empty()
+    }
+
     /// Jobs that wait or run, and the bytes of their tensors.
     pub(crate) fn load(&self) -> (usize, usize) {
         (self.jobs.load(Relaxed), self.bytes.load(Relaxed))
@@ -210,7 +215,7 @@ impl Queue {
     }
 
     /// How long so many items will take.
-    fn work(&self, items: usize) -> Duration {
+    pub(crate) fn work(&self, items: usize) -> Duration {
         let nanos = self.pace.load(Relaxed).saturating_mul(items as u64);
         Duration::from_nanos(nanos / self.bounds.instances.max(1) as u64)
     }
@@ -243,13 +248,6 @@ impl Drop for Permit {
         self.queue.jobs.fetch_sub(1, Relaxed);
         self.queue.items.fetch_sub(self.items, Relaxed);
         self.queue.bytes.fetch_sub(self.bytes, Relaxed);
-    }
-}
-
-impl Permit {
-    /// The queue that it is a place of.
-    pub(crate) fn queue(&self) -> Arc<Queue> {
-        Arc::clone(&self.queue)
     }
 }
 
