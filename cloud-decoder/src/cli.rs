@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use crate::Device;
+use crate::{Device, front::FrontArgs};
 
 /// Decodes latent frames with ONNX Runtime and serves the results over gRPC and REST on one port.
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ use crate::Device;
     after_help = "Examples:
   cloud-decoder serve --bundle bundles/fashion
   cloud-decoder serve --bundle bundles --listen 0.0.0.0:8080 --device cuda
+  cloud-decoder serve --bundle bundles --tls-cert server.pem --tls-key server.key --api-keys keys.toml
   curl --data-binary @frame.lps -o picture.png http://127.0.0.1:8080/v1/bundles/fashion/decode
   curl --data-binary @frame.lps 'http://127.0.0.1:8080/v1/bundles/pump/decode?heads=reconstruct,score'
   curl -F frame=@frame.lps -F input=@thumbnail.png 'http://127.0.0.1:8080/v1/bundles/parts/decode?heads=score'"
@@ -49,7 +50,8 @@ pub enum Command {
 #[derive(Debug, Default, Args)]
 pub struct ServeArgs {
     /// A TOML file with any of: bundles, listen, device, onnxruntime, threads, queue,
-    /// max_megapixels, drain_seconds, log_format
+    /// max_megapixels, drain_seconds, log_format, api_keys, reload_seconds, drain_wait_seconds; [tls] with cert, key,
+    /// client_ca; [connections] with the options of that heading (max, max_per_peer, the others by their names)
     #[arg(long, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// A bundle, or a folder of bundles; may be given several times
@@ -81,6 +83,9 @@ pub struct ServeArgs {
     /// How log lines look [default: text]
     #[arg(long, env = "LOPSIDE_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub front: FrontArgs,
 }
 
 /// How log lines look.

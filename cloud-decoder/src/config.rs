@@ -1,6 +1,7 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use crate::{
     Device, StartError,
     cli::{LogFormat, ServeArgs},
+    front::{ConnectionArgs, FrontSettings, FrontTable, TlsTable},
 };
 
 const DEFAULT_PORT: u16 = 8080;
@@ -40,6 +42,8 @@ pub struct Settings {
     pub drain: Duration,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Connections, TLS, API keys.
+    pub front: FrontSettings,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -55,15 +59,30 @@ struct FileSettings {
     max_megapixels: Option<u32>,
     drain_seconds: Option<u32>,
     log_format: Option<LogFormat>,
+    #[serde(default)]
+    tls: TlsTable,
+    #[serde(default)]
+    connections: ConnectionArgs,
+    api_keys: Option<PathBuf>,
+    reload_seconds: Option<NonZeroU32>,
+    drain_wait_seconds: Option<u32>,
 }
 
 impl Settings {
     /// Merges flags and environment (already one in `args`) with the config file and the defaults.
     ///
     /// # Errors
-    /// [`StartError::Config`] for a config file that cannot be read, [`StartError::NoBundles`].
+    /// [`StartError::Config`] for a config file that cannot be read, [`StartError::NoBundles`],
+    /// [`StartError::HalfTls`].
     pub fn merge(args: ServeArgs) -> Result<Self, StartError> {
         let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let front = FrontTable {
+            tls: file.tls,
+            connections: file.connections,
+            api_keys: file.api_keys,
+            reload_seconds: file.reload_seconds,
+            drain_wait_seconds: file.drain_wait_seconds,
+        };
         let bundles = if args.bundles.is_empty() { file.bundles } else { args.bundles };
         if bundles.is_empty() {
             return Err(StartError::NoBundles);
@@ -80,6 +99,7 @@ impl Settings {
             max_pixels: max_pixels.unwrap_or(Limits::default().max_pixels),
             drain: Duration::from_secs(drain.into()),
             log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            front: FrontSettings::merge(args.front, front)?,
         })
     }
 }

@@ -15,6 +15,7 @@ mod engine;
 mod error;
 mod error_grpc;
 mod error_http;
+pub mod front;
 mod grpc;
 mod heads;
 mod http;

@@ -6,7 +6,7 @@ use clap::Parser as _;
 use cloud_decoder::{
     Settings,
     cli::{Cli, Command},
-    serve,
+    front, serve,
 };
 use lopside_telemetry::init;
 
@@ -26,9 +26,10 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     let settings = Settings::merge(args)?;
     let _telemetry = init("cloud-decoder", "info", settings.log_format.into())?;
     // Before anyone can know the address: a signal right after it must already drain.
-    let stop = serve::stop_signal()?;
+    let (stop, cut_off) = serve::stop_signals()?;
+    front::make_room(&settings.front.limits);
     let server = serve::start(&settings).await?;
-    println!("http://{}", server.address());
-    server.run_until(stop).await?;
+    println!("{}", server.url());
+    server.run(stop, cut_off).await;
     Ok(())
 }
