@@ -102,6 +102,11 @@ impl Settings {
             front: FrontSettings::merge(args.front, front)?,
         })
     }
+
+    /// An address as a URL: `https` with TLS.
+    pub(crate) fn url(&self, address: SocketAddr) -> String {
+        format!("{}://{address}", if self.front.tls.is_some() { "https" } else { "http" })
+    }
 }
 
 fn read(path: &Path) -> Result<FileSettings, StartError> {
@@ -133,6 +138,27 @@ mod tests {
         assert_eq!((settings.queue, settings.listen.port(), settings.device), (9, 1, Device::Cpu));
         assert_eq!(settings.max_pixels, 12_000_000);
         assert_eq!(settings.drain, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn connections_and_certificates_come_from_their_tables_and_flags_win() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cloud.toml");
+        let file = "bundles = ['a']\napi_keys = 'keys'\ndrain_wait_seconds = 5\n[tls]\ncert = 'c'\nkey = 'k'\n\
+                    [connections]\nmax = 9\nidle_seconds = 60\n";
+        fs::write(&path, file).unwrap();
+        let mut args = ServeArgs { config: Some(path.clone()), ..ServeArgs::default() };
+        args.front.connections.max = NonZeroU32::new(7);
+        args.front.tls_key = Some("other".into());
+        let front = Settings::merge(args).unwrap().front;
+        assert_eq!((front.limits.connections, front.limits.idle), (7, Duration::from_mins(1)));
+        assert_eq!(front.tls.map(|tls| (tls.cert, tls.key)), Some(("c".into(), "other".into())));
+        assert_eq!((front.api_keys, front.drain_wait), (Some("keys".into()), Duration::from_secs(5)));
+
+        fs::write(&path, "bundles = ['a']\n[tls]\ncert = 'c'\n").unwrap();
+        let args = ServeArgs { config: Some(path), ..ServeArgs::default() };
+        let error = Settings::merge(args).unwrap_err().to_string();
+        assert!(error.contains("--tls-key") && error.contains("LOPSIDE_TLS_KEY"), "{error}");
     }
 
     #[test]

@@ -101,6 +101,12 @@ pub enum StartError {
         /// What is wrong.
         reason: String,
     },
+    /// A key's name cannot stand in the file of keys.
+    #[error("{0:?} is no name of a key: give 1 to 64 letters, digits, \"-\", \"_\" or \".\"")]
+    KeyName(String),
+    /// The system has no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
     /// gRPC reflection cannot be set up.
     #[error("server reflection: {0}")]
     Reflection(String),

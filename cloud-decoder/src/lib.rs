@@ -8,6 +8,7 @@
 //! The library half is what tests and the training crate use to run the very path that ships.
 
 mod anomaly;
+pub mod check;
 pub mod cli;
 mod config;
 mod decode;
@@ -19,6 +20,7 @@ pub mod front;
 mod grpc;
 mod heads;
 mod http;
+pub mod keys;
 mod model;
 mod output;
 mod picture;

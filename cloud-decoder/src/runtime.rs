@@ -53,6 +53,11 @@ impl Runtime {
         Ok(Self { environment, cuda: cuda.is_ok(), threads })
     }
 
+    /// Whether heads run on CUDA.
+    pub(crate) fn has_cuda(&self) -> bool {
+        self.cuda
+    }
+
     /// A session for one model.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ use crate::{
     Decoder, Registry, Runtime, Settings, StartError,
     front::{Front, FrontStats, Readiness},
     grpc::Grpc,
-    http,
+    http, keys,
 };
 
 /// The largest gRPC request, in bytes: all of its frames together. A REST request is one frame.
@@ -37,7 +37,7 @@ const MAX_REQUEST_BYTES: usize = 64 << 20;
 pub struct Server {
     front: Front,
     address: SocketAddr,
-    tls: bool,
+    url: String,
     stats: Arc<FrontStats>,
     readiness: Readiness,
     drain_wait: Duration,
@@ -57,16 +57,16 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let stats = Arc::new(FrontStats::default());
     let router = http::router(decoder, readiness.subscribe(), limits.max_frame_bytes)
         .merge(routes.into_axum_router())
-        .fallback(http::unknown)
-        .layer(TraceLayer::new_for_http());
+        .fallback(http::unknown);
+    let router = keys::protect(router, &settings.front, &stats)?.layer(TraceLayer::new_for_http());
     let listen_error = |source| StartError::Listen { address: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).await.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
     let front = Front::new(listener, router, &settings.front, Arc::clone(&stats))?;
-    let tls = settings.front.tls.is_some();
-    tracing::info!(%address, tls, "ready");
+    let url = settings.url(address);
+    tracing::info!(url, "ready");
     let (drain_wait, drain) = (settings.front.drain_wait, settings.drain);
-    Ok(Server { front, address, tls, stats, readiness, drain_wait, drain })
+    Ok(Server { front, address, url, stats, readiness, drain_wait, drain })
 }
 
 impl Server {
@@ -78,8 +78,8 @@ impl Server {
 
     /// Its address as a URL: `https` with TLS.
     #[must_use]
-    pub fn url(&self) -> String {
-        format!("{}://{}", if self.tls { "https" } else { "http" }, self.address)
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// What happened to connections and refused requests so far.

@@ -44,7 +44,7 @@ impl Default for ConnectionLimits {
             header: Duration::from_secs(30),
             handshake: Duration::from_secs(10),
             body: Duration::from_secs(30),
-            idle: Duration::from_secs(300),
+            idle: Duration::from_mins(5),
             ping: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(20),
             max_age: None,

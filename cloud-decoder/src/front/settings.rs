@@ -71,7 +71,7 @@ pub struct FrontArgs {
 }
 
 /// The table `connections` of the config file, and its flags.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Args, Deserialize)]
 #[command(next_help_heading = "Connections")]
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectionArgs {

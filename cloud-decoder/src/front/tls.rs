@@ -40,15 +40,15 @@ impl TlsFiles {
         let (chain, key) = (certificates(&self.cert)?, private_key(&self.key)?);
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| refused(&self.cert, error))?
+            .map_err(|error| refused(&self.cert, &error))?
             .with_client_cert_verifier(self.verifier(provider)?)
             .with_single_cert(chain, key)
             .map_err(|error| match error {
                 rustls::Error::InconsistentKeys(_) => refused(
                     &self.key,
-                    format!("this key does not belong to the certificate of {}", self.cert.display()),
+                    &format!("this key does not belong to the certificate of {}", self.cert.display()),
                 ),
-                error => refused(&self.cert, error),
+                error => refused(&self.cert, &error),
             })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
@@ -68,11 +68,11 @@ impl TlsFiles {
         let Some(path) = &self.client_ca else { return Ok(WebPkiClientVerifier::no_client_auth()) };
         let mut roots = RootCertStore::empty();
         for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|error| refused(path, error))?;
+            roots.add(certificate).map_err(|error| refused(path, &error))?;
         }
         WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
             .build()
-            .map_err(|error| refused(path, error))
+            .map_err(|error| refused(path, &error))
     }
 }
 
@@ -84,7 +84,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError>
             Err(refused(path, "it holds no certificate: a PEM file has a line -----BEGIN CERTIFICATE-----"))
         }
         Ok(found) => Ok(found),
-        Err(error) => Err(refused(path, error)),
+        Err(error) => Err(refused(path, &error)),
     }
 }
 
@@ -93,15 +93,15 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, StartError> {
         rustls::pki_types::pem::Error::NoItemsFound => {
             refused(path, "it holds no private key: a PEM file has a line -----BEGIN PRIVATE KEY-----; encrypted keys are not read")
         }
-        error => refused(path, error),
+        error => refused(path, &error),
     })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StartError> {
-    fs::read(path).map_err(|error| refused(path, error))
+    fs::read(path).map_err(|error| refused(path, &error))
 }
 
-fn refused(path: &Path, reason: impl ToString) -> StartError {
+fn refused(path: &Path, reason: &(impl ToString + ?Sized)) -> StartError {
     StartError::Tls { path: path.to_owned(), reason: reason.to_string() }
 }
 

@@ -4,8 +4,10 @@
 // A helper that cannot go on fails its test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod check;
 mod connections;
 mod drain;
+mod keys;
 mod service;
 mod support;
 mod tls;

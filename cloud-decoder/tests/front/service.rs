@@ -10,6 +10,7 @@ use cloud_decoder::{
     serve::{self, Server},
 };
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use lopside_proto::v1::decoder_service_client::DecoderServiceClient;
 use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::{
@@ -41,6 +42,11 @@ pub(crate) async fn status(url: &str, path: &str) -> u16 {
     client.get(format!("{url}{path}").parse().unwrap()).await.unwrap().status().as_u16()
 }
 
+/// A client of the gRPC API.
+pub(crate) async fn decoder_of(url: &str) -> DecoderServiceClient<Channel> {
+    DecoderServiceClient::new(Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap())
+}
+
 async fn health_of(url: &str) -> HealthClient<Channel> {
     HealthClient::new(Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap())
 }
@@ -48,7 +54,7 @@ async fn health_of(url: &str) -> HealthClient<Channel> {
 #[tokio::test]
 async fn a_server_that_stops_says_so_first_and_serves_on_while_it_waits() {
     let server = start(FrontSettings { drain_wait: NEVER, ..FrontSettings::default() }).await;
-    let url = server.url();
+    let url = server.url().to_owned();
     let (stop, stopped) = oneshot::channel::<()>();
     let (cut_off, cut) = oneshot::channel::<()>();
     let stopped = async move { stopped.await.unwrap() };
@@ -78,7 +84,7 @@ async fn a_server_that_stops_says_so_first_and_serves_on_while_it_waits() {
 #[tokio::test]
 async fn streams_of_health_do_not_hold_a_stop_up() {
     let server = start(FrontSettings::default()).await;
-    let mut health = health_of(&server.url()).await;
+    let mut health = health_of(server.url()).await;
     let (stop, stopped) = oneshot::channel::<()>();
     let stats = server.stats();
     let ended = tokio::spawn(server.run_until(async move { stopped.await.unwrap() }));

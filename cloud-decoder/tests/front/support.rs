@@ -23,7 +23,7 @@ use tokio::{
 };
 
 /// Longer than any test: for ends that must not come.
-pub(crate) const NEVER: Duration = Duration::from_secs(3600);
+pub(crate) const NEVER: Duration = Duration::from_hours(1);
 
 /// A running front.
 pub(crate) struct Running {
