@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use crate::Device;
+use crate::{Device, front::FrontArgs, keys::Scope};
 
 /// Decodes latent frames with ONNX Runtime and serves the results over gRPC and REST on one port.
 #[derive(Debug, Parser)]
@@ -18,6 +18,9 @@ use crate::Device;
     after_help = "Examples:
   cloud-decoder serve --bundle bundles/fashion
   cloud-decoder serve --bundle bundles --listen 0.0.0.0:8080 --device cuda
+  cloud-decoder serve --bundle bundles --tls-cert server.pem --tls-key server.key --api-keys keys.toml
+  cloud-decoder check --config cloud.toml
+  cloud-decoder key line-3 --allow infer,metrics
   curl --data-binary @frame.lps -o picture.png http://127.0.0.1:8080/v1/bundles/fashion/decode
   curl --data-binary @frame.lps 'http://127.0.0.1:8080/v1/bundles/pump/decode?heads=reconstruct,score'
   curl -F frame=@frame.lps -F input=@thumbnail.png 'http://127.0.0.1:8080/v1/bundles/parts/decode?heads=score'"
@@ -42,14 +45,57 @@ pub enum Command {
     /// score: a PNG or JPEG file of at most 16 megapixels, or 32-bit little-endian floats of the type
     /// application/octet-stream. ?head=NAME asks another head than the bundle's first, as PNG or JSON by the Accept
     /// header; ?heads=NAME,NAME asks several and answers with JSON, pictures in base64.
+    ///
+    /// With --api-keys, all but /healthz, /readyz, /v2/health and grpc.health.v1 need a key, as "Authorization: Bearer
+    /// KEY" or "x-api-key: KEY". Refusals: 401 or UNAUTHENTICATED without a good key, 403 or PERMISSION_DENIED where it
+    /// lacks the scope, 429 or RESOURCE_EXHAUSTED, with the time to wait, above its rate or its requests of the day. Rates
+    /// and days are counted by each server for itself and begin anew when it starts; a stream counts once.
     Serve(ServeArgs),
+    /// Load what serve would load, say what it would do, and end: 0 when it would start, 1 when not
+    ///
+    /// Takes the options of serve. Reads the config file, certificates, API keys, ONNX Runtime and all bundles, and names
+    /// every problem; does not open the port.
+    Check(CheckArgs),
+    /// Make an API key
+    ///
+    /// Prints the key, which is stored nowhere, and the lines for the file of --api-keys, which has its digest only. Further
+    /// lines of a key: requests_per_second, burst, requests_per_day (from midnight UTC), expires = 2027-06-30, disabled =
+    /// true. A server that runs takes changes within seconds.
+    Key(KeyArgs),
+}
+
+/// Options of `check`.
+#[derive(Debug, Default, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub serve: ServeArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `key`.
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    /// Whose key it is, for the log
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What it is for
+    #[arg(long, value_enum, value_name = "SCOPE", value_delimiter = ',', default_value = "infer")]
+    pub allow: Vec<Scope>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `serve`.
 #[derive(Debug, Default, Args)]
 pub struct ServeArgs {
     /// A TOML file with any of: bundles, watch_seconds, listen, device, onnxruntime, threads, instances, max_batch,
-    /// max_delay_ms, queue, queue_megabytes, request_timeout_ms, max_megapixels, drain_seconds, log_format
+    /// max_delay_ms, queue, queue_megabytes, request_timeout_ms, max_megapixels, drain_seconds, log_format, api_keys,
+    /// reload_seconds, drain_wait_seconds; [tls] with cert, key, client_ca; [connections] with the options of that heading
+    /// (max, max_per_peer, the others by their names)
     #[arg(long, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// A bundle, or a folder of bundles; may be given several times
@@ -101,6 +147,9 @@ pub struct ServeArgs {
     /// How log lines look [default: text]
     #[arg(long, env = "LOPSIDE_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub front: FrontArgs,
 }
 
 /// How log lines look.

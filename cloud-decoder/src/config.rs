@@ -1,6 +1,7 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use crate::{
     Batching, DEFAULT_TIME, Device, StartError,
     cli::{LogFormat, ServeArgs},
+    front::{ConnectionArgs, FrontSettings, FrontTable, TlsTable},
 };
 
 const DEFAULT_PORT: u16 = 8080;
@@ -43,6 +45,8 @@ pub struct Settings {
     pub drain: Duration,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Connections, TLS, API keys.
+    pub front: FrontSettings,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -64,18 +68,33 @@ struct FileSettings {
     max_megapixels: Option<u32>,
     drain_seconds: Option<u32>,
     log_format: Option<LogFormat>,
+    #[serde(default)]
+    tls: TlsTable,
+    #[serde(default)]
+    connections: ConnectionArgs,
+    api_keys: Option<PathBuf>,
+    reload_seconds: Option<NonZeroU32>,
+    drain_wait_seconds: Option<u32>,
 }
 
 impl Settings {
     /// Merges flags and environment (already one in `args`) with the config file and the defaults.
     ///
     /// # Errors
-    /// [`StartError::Config`] for a config file that cannot be read, [`StartError::NoBundles`].
+    /// [`StartError::Config`] for a config file that cannot be read, [`StartError::NoBundles`],
+    /// [`StartError::HalfTls`].
     pub fn merge(args: ServeArgs) -> Result<Self, StartError> {
         let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
         let batching = batching(&args, &file)?;
         let request_timeout = args.request_timeout_ms.or(file.request_timeout_ms);
         let watch = args.watch_seconds.or(file.watch_seconds);
+        let front = FrontTable {
+            tls: file.tls,
+            connections: file.connections,
+            api_keys: file.api_keys,
+            reload_seconds: file.reload_seconds,
+            drain_wait_seconds: file.drain_wait_seconds,
+        };
         let bundles = if args.bundles.is_empty() { file.bundles } else { args.bundles };
         if bundles.is_empty() {
             return Err(StartError::NoBundles);
@@ -98,7 +117,13 @@ impl Settings {
             max_pixels: max_pixels.unwrap_or(Limits::default().max_pixels),
             drain: Duration::from_secs(drain.into()),
             log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            front: FrontSettings::merge(args.front, front)?,
         })
+    }
+
+    /// An address as a URL: `https` with TLS.
+    pub(crate) fn url(&self, address: SocketAddr) -> String {
+        format!("{}://{address}", if self.front.tls.is_some() { "https" } else { "http" })
     }
 }
 
@@ -148,6 +173,27 @@ mod tests {
         assert_eq!((settings.batching.queue, settings.listen.port(), settings.device), (9, 1, Device::Cpu));
         assert_eq!(settings.max_pixels, 12_000_000);
         assert_eq!(settings.drain, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn connections_and_certificates_come_from_their_tables_and_flags_win() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cloud.toml");
+        let file = "bundles = ['a']\napi_keys = 'keys'\ndrain_wait_seconds = 5\n[tls]\ncert = 'c'\nkey = 'k'\n\
+                    [connections]\nmax = 9\nidle_seconds = 60\n";
+        fs::write(&path, file).unwrap();
+        let mut args = ServeArgs { config: Some(path.clone()), ..ServeArgs::default() };
+        args.front.connections.max = NonZeroU32::new(7);
+        args.front.tls_key = Some("other".into());
+        let front = Settings::merge(args).unwrap().front;
+        assert_eq!((front.limits.connections, front.limits.idle), (7, Duration::from_mins(1)));
+        assert_eq!(front.tls.map(|tls| (tls.cert, tls.key)), Some(("c".into(), "other".into())));
+        assert_eq!((front.api_keys, front.drain_wait), (Some("keys".into()), Duration::from_secs(5)));
+
+        fs::write(&path, "bundles = ['a']\n[tls]\ncert = 'c'\n").unwrap();
+        let args = ServeArgs { config: Some(path), ..ServeArgs::default() };
+        let error = Settings::merge(args).unwrap_err().to_string();
+        assert!(error.contains("--tls-key") && error.contains("LOPSIDE_TLS_KEY"), "{error}");
     }
 
     #[test]

@@ -81,12 +81,43 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// A certificate or its key cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// TLS needs a certificate and its key.
+    #[error(
+        "TLS needs a certificate and its key: give {flag} FILE, set {env}, or write {key} = \"FILE\" in [tls] of the config file"
+    )]
+    HalfTls {
+        /// The flag of what is missing.
+        flag: &'static str,
+        /// Its variable.
+        env: &'static str,
+        /// Its key in the file.
+        key: &'static str,
+    },
+    /// The API keys cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A key's name cannot stand in the file of keys.
+    #[error("{0:?} is no name of a key: give 1 to 64 letters, digits, \"-\", \"_\" or \".\"")]
+    KeyName(String),
+    /// The system has no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
     /// gRPC reflection cannot be set up.
     #[error("server reflection: {0}")]
     Reflection(String),
-    /// The server ended with an error.
-    #[error("serving: {0}")]
-    Serve(#[from] io::Error),
 }
 
 /// Why a request was not answered. [`error_grpc`](crate) and [`error_http`](crate) say how clients see it.

@@ -9,15 +9,18 @@
 
 mod anomaly;
 mod batch;
+pub mod check;
 pub mod cli;
 mod config;
 mod decode;
 mod error;
 mod error_grpc;
 mod error_http;
+pub mod front;
 mod grpc;
 mod heads;
 mod http;
+pub mod keys;
 mod model;
 mod oip;
 mod output;

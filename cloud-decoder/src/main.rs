@@ -5,8 +5,9 @@ use std::{error::Error, process::ExitCode};
 use clap::Parser as _;
 use cloud_decoder::{
     Settings,
-    cli::{Cli, Command},
-    serve,
+    check::check,
+    cli::{CheckArgs, Cli, Command, KeyArgs, ServeArgs},
+    front, keys, serve,
 };
 use lopside_telemetry::init;
 use mimalloc::MiMalloc;
@@ -17,23 +18,51 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("cloud-decoder: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let done = match Cli::parse().command {
+        Command::Serve(args) => run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => report(args),
+        Command::Key(args) => make_key(&args).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("cloud-decoder: {error}");
+        ExitCode::FAILURE
+    })
 }
 
-async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
-    let Command::Serve(args) = cli.command;
+async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let settings = Settings::merge(args)?;
     let _telemetry = init("cloud-decoder", "info", settings.log_format.into())?;
     // Before anyone can know the address: a signal right after it must already drain.
-    let stop = serve::stop_signal()?;
+    let (stop, cut_off) = serve::stop_signals()?;
+    front::make_room(&settings.front.limits);
     let server = serve::start(&settings).await?;
-    println!("http://{}", server.address());
-    server.run_until(stop).await?;
+    println!("{}", server.url());
+    server.run(stop, cut_off).await;
+    Ok(())
+}
+
+fn report(CheckArgs { serve, json }: CheckArgs) -> Result<ExitCode, Box<dyn Error>> {
+    let settings = Settings::merge(serve)?;
+    let _telemetry = init("cloud-decoder", "warn", settings.log_format.into())?;
+    let report = check(&settings);
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn make_key(KeyArgs { name, allow, json }: &KeyArgs) -> Result<(), Box<dyn Error>> {
+    let key = keys::make(name, allow)?;
+    if *json {
+        println!("{}", serde_json::to_string_pretty(&key)?);
+    } else {
+        println!("{}\n", key.key);
+        println!("{}", key.toml.trim_end());
+        eprintln!(
+            "the first line is the key, which is shown only now; the others belong into the file of --api-keys"
+        );
+    }
     Ok(())
 }

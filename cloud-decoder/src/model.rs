@@ -177,7 +177,7 @@ impl Model {
         let session = runtime.session(model)?;
         check(&session, io)?;
         let one_by_one = takes_one(&session);
-        let (outputs, on_cpu) = (io.outputs.clone(), runtime.is_on_cpu());
+        let (outputs, on_cpu) = (io.outputs.clone(), !runtime.has_cuda());
         let mut model = Self { session, outputs, one_by_one, pace: Duration::ZERO, on_cpu };
         // The first run is slower than all others.
         model.run(std::slice::from_ref(warm_up))?;

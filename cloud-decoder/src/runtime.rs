@@ -53,9 +53,9 @@ impl Runtime {
         Ok(Self { environment, cuda: cuda.is_ok(), threads })
     }
 
-    /// Whether heads run on the CPU.
-    pub(crate) fn is_on_cpu(&self) -> bool {
-        !self.cuda
+    /// Whether heads run on CUDA.
+    pub(crate) fn has_cuda(&self) -> bool {
+        self.cuda
     }
 
     /// A session for one model.

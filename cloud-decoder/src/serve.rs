@@ -1,18 +1,17 @@
 //! The server: one port for gRPC and REST, and an orderly end.
 //!
-//! Stopping: readiness turns false (`/readyz`, grpc.health.v1), no new connection is taken, open connections get
-//! GOAWAY and finish their requests, for at most the drain time; then the process ends.
+//! Stopping: readiness turns false (`/readyz`, grpc.health.v1); the server waits, still serving, for load balancers to
+//! see it; then no new connection is taken, open connections get GOAWAY and finish their requests, for at most the
+//! drain time or until it is told to stop again; then the process ends.
 
 use std::{
-    future::Future,
+    future::{Future, pending},
     io,
     net::SocketAddr,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use axum::Router;
-use axum::serve::ListenerExt as _;
 use lopside_latent::Limits;
 use lopside_proto::{
     FILE_DESCRIPTOR_SET, inference::grpc_inference_service_server::GrpcInferenceServiceServer,
@@ -24,14 +23,18 @@ use tokio::{
     sync::watch,
     time::MissedTickBehavior,
 };
-use tonic::{codec::CompressionEncoding, service::Routes};
-use tonic_health::server::HealthReporter;
+use tonic::{
+    codec::CompressionEncoding,
+    server::NamedService as _,
+    service::{Routes, RoutesBuilder},
+};
 use tower_http::trace::TraceLayer;
 
 use crate::{
     Decoder, Registry, Runtime, Settings, StartError,
+    front::{Front, FrontStats, Readiness},
     grpc::Grpc,
-    http,
+    http, keys,
     oip::{self, Oip},
     terms::DefaultTerms,
 };
@@ -42,11 +45,12 @@ const MAX_REQUEST_BYTES: usize = 64 << 20;
 /// A server that is ready: bundles loaded, port open.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    front: Front,
     address: SocketAddr,
-    router: Router,
-    health: HealthReporter,
-    ready: watch::Sender<bool>,
+    url: String,
+    stats: Arc<FrontStats>,
+    readiness: Readiness,
+    drain_wait: Duration,
     drain: Duration,
 }
 
@@ -60,22 +64,29 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let terms = DefaultTerms { time: settings.request_timeout };
     let limits = Limits { max_pixels: settings.max_pixels, ..Limits::default() };
     let decoder = Decoder::new(Arc::clone(&registry), limits);
-    let (ready, readiness) = watch::channel(true);
-    let oip = Oip::new(decoder.clone(), terms, readiness.clone());
-    let (health, routes) = grpc_routes(decoder.clone(), terms, oip.clone()).await?;
-    let router = http::router(decoder, terms, readiness, limits.max_frame_bytes)
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let services = vec![DecoderServiceServer::<Grpc>::NAME, GrpcInferenceServiceServer::<Oip>::NAME];
+    let readiness = Readiness::on(health, services).await;
+    let oip = Oip::new(decoder.clone(), terms, readiness.subscribe());
+    let mut routes = grpc_routes(Grpc::new(decoder.clone(), terms), oip.clone())?;
+    routes.add_service(health_service);
+    let stats = Arc::new(FrontStats::default());
+    let router = http::router(decoder, terms, readiness.subscribe(), limits.max_frame_bytes)
         .merge(oip::router(oip, MAX_REQUEST_BYTES))
-        .merge(routes.into_axum_router())
-        .fallback(http::unknown)
-        .layer(TraceLayer::new_for_http());
+        .merge(routes.routes().into_axum_router())
+        .fallback(http::unknown);
+    let router = keys::protect(router, &settings.front, &stats)?.layer(TraceLayer::new_for_http());
     if let Some(every) = settings.watch {
         tokio::spawn(watch(Arc::downgrade(&registry), every));
     }
     let listen_error = |source| StartError::Listen { address: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).await.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
-    tracing::info!(%address, "ready");
-    Ok(Server { listener, address, router, health, ready, drain: settings.drain })
+    let front = Front::new(listener, router, &settings.front, Arc::clone(&stats))?;
+    let url = settings.url(address);
+    tracing::info!(url, "ready");
+    let (drain_wait, drain) = (settings.front.drain_wait, settings.drain);
+    Ok(Server { front, address, url, stats, readiness, drain_wait, drain })
 }
 
 impl Server {
@@ -85,52 +96,61 @@ impl Server {
         self.address
     }
 
+    /// Its address as a URL: `https` with TLS.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What happened to connections and refused requests so far.
+    #[must_use]
+    pub fn stats(&self) -> Arc<FrontStats> {
+        Arc::clone(&self.stats)
+    }
+
     /// Serves until `stop` is done, then drains.
-    ///
-    /// # Errors
-    /// [`StartError::Serve`] when the listener fails.
-    pub async fn run_until(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
-        let Self { listener, router, health, ready, drain, .. } = self;
-        let (stopping, mut stopped) = watch::channel(false);
-        let stop = async move {
+    pub async fn run_until(self, stop: impl Future<Output = ()>) {
+        self.run(stop, pending()).await;
+    }
+
+    /// Serves until `stop` is done, then drains; ends at once when `cut_off` is done.
+    pub async fn run(self, stop: impl Future<Output = ()>, cut_off: impl Future<Output = ()>) {
+        let Self { front, readiness, drain_wait, drain, .. } = self;
+        let stop = async {
             stop.await;
-            tracing::info!(seconds = drain.as_secs(), "stopping: finishing open requests");
-            ready.send_replace(false);
-            health.set_not_serving::<DecoderServiceServer<Grpc>>().await;
-            health.set_not_serving::<GrpcInferenceServiceServer<Oip>>().await;
-            stopping.send_replace(true);
+            tracing::info!(
+                wait = drain_wait.as_secs(),
+                drain = drain.as_secs(),
+                "stopping: not ready any more"
+            );
+            readiness.off().await;
+            tokio::time::sleep(drain_wait).await;
+            tracing::info!("stopping: finishing open requests");
         };
-        // Small frames must not wait for each other.
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        let serving = axum::serve(listener, router).with_graceful_shutdown(stop);
-        let deadline = async move {
-            let _ = stopped.wait_for(|stopping| *stopping).await;
-            tokio::time::sleep(drain).await;
-        };
-        tokio::select! {
-            result = serving => result?,
-            () = deadline => tracing::warn!("the drain time is over: open requests are cut off"),
-        }
+        front.serve(stop, drain, cut_off).await;
         tracing::info!("stopped");
-        Ok(())
     }
 }
 
-/// Done at the first SIGTERM or SIGINT.
+/// Futures that are done at the first and at the second SIGTERM or SIGINT.
 ///
 /// # Errors
 /// What the system says when signals cannot be caught.
-pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+pub fn stop_signals() -> io::Result<(impl Future<Output = ()> + Send, impl Future<Output = ()> + Send)> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let (count, first) = watch::channel(0u32);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            count.send_modify(|count| *count += 1);
         }
-    })
+    });
+    let second = first.clone();
+    Ok((reached(first, 1), reached(second, 2)))
 }
 
 /// Follows the bundles' folders for as long as the registry lives.
@@ -144,20 +164,17 @@ async fn watch(registry: Weak<Registry>, every: Duration) {
     }
 }
 
-async fn grpc_routes(
-    decoder: Decoder,
-    terms: DefaultTerms,
-    oip: Oip,
-) -> Result<(HealthReporter, Routes), StartError> {
+async fn reached(mut count: watch::Receiver<u32>, wanted: u32) {
+    let _ = count.wait_for(|count| *count >= wanted).await;
+}
+
+fn grpc_routes(own: Grpc, oip: Oip) -> Result<RoutesBuilder, StartError> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(|error| StartError::Reflection(error.to_string()))?;
-    let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<DecoderServiceServer<Grpc>>().await;
-    health.set_serving::<GrpcInferenceServiceServer<Oip>>().await;
-    let decoder_service = DecoderServiceServer::new(Grpc::new(decoder, terms))
+    let decoder_service = DecoderServiceServer::new(own)
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(usize::MAX);
     let oip_service = GrpcInferenceServiceServer::new(oip)
@@ -168,10 +185,6 @@ async fn grpc_routes(
         .send_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Deflate);
     let mut routes = Routes::builder();
-    routes
-        .add_service(decoder_service)
-        .add_service(oip_service)
-        .add_service(health_service)
-        .add_service(reflection);
-    Ok((health, routes.routes()))
+    routes.add_service(decoder_service).add_service(oip_service).add_service(reflection);
+    Ok(routes)
 }

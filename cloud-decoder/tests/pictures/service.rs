@@ -6,7 +6,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, request},
 };
-use cloud_decoder::{Batching, Device, Settings, cli::LogFormat, serve};
+use cloud_decoder::{Batching, Device, Settings, cli::LogFormat, front::FrontSettings, serve};
 use http_body_util::BodyExt as _;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use lopside_bundle::picture::PictureBundle;
@@ -54,6 +54,7 @@ impl Cloud {
             max_pixels: MAX_PIXELS,
             drain: Duration::from_secs(1),
             log_format: LogFormat::Text,
+            front: FrontSettings::default(),
         };
         let server = serve::start(&settings).await.unwrap();
         let url = format!("http://{}", server.address());

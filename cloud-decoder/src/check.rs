@@ -1,0 +1,211 @@
+//! `cloud-decoder check`: everything that `serve` would load, loaded and let go, and what it would do with it.
+
+use std::{
+    fmt::{self, Display, Formatter},
+    path::PathBuf,
+};
+
+use serde::Serialize;
+
+use crate::{Batching, Registry, Runtime, Settings, StartError, front::TlsFiles, keys::Keys, served::Served};
+
+/// What `serve` would do, and what keeps it from starting.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Whether it would start, but for the port, which is not tried.
+    pub ok: bool,
+    /// What keeps it from starting, each with its fix.
+    pub problems: Vec<String>,
+    /// The address, as a URL.
+    pub listen: String,
+    /// Where the heads would run: `cpu` or `cuda`; nothing when ONNX Runtime does not load.
+    pub device: Option<&'static str>,
+    /// Threads inside one session.
+    pub threads: usize,
+    /// How requests become runs.
+    pub batching: BatchingReport,
+    /// What would be served.
+    pub bundles: Vec<BundleReport>,
+    /// The certificates.
+    pub tls: Option<TlsReport>,
+    /// The API keys.
+    pub api_keys: Option<KeysReport>,
+    /// What connections may cost.
+    pub connections: ConnectionReport,
+    /// Seconds from "not ready" to the end of accepting.
+    pub drain_wait_seconds: u64,
+    /// Seconds that open requests then have.
+    pub drain_seconds: u64,
+}
+
+/// How requests become runs of a head.
+#[derive(Debug, Serialize)]
+pub struct BatchingReport {
+    instances: usize,
+    max_batch: usize,
+    max_delay_ms: f64,
+    queue: usize,
+    queue_bytes: usize,
+    request_timeout_ms: u128,
+    watch_seconds: Option<u64>,
+}
+
+/// One bundle.
+#[derive(Debug, Serialize)]
+pub struct BundleReport {
+    /// Its name.
+    pub name: String,
+    /// Its latent space.
+    pub latent_space: String,
+    /// Its heads, as `NAME-VERSION`.
+    pub heads: Vec<String>,
+}
+
+/// Certificates.
+#[derive(Debug, Serialize)]
+pub struct TlsReport {
+    cert: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
+}
+
+/// API keys.
+#[derive(Debug, Serialize)]
+pub struct KeysReport {
+    file: PathBuf,
+    /// Nothing when the file cannot be used.
+    keys: Option<usize>,
+}
+
+/// Limits of connections, in seconds where they are times.
+#[derive(Debug, Serialize)]
+pub struct ConnectionReport {
+    max: usize,
+    max_per_peer: usize,
+    max_streams: u32,
+    max_header_bytes: u32,
+    first_byte_seconds: f64,
+    header_seconds: f64,
+    handshake_seconds: f64,
+    body_seconds: f64,
+    idle_seconds: f64,
+    ping_seconds: f64,
+    max_connection_age_seconds: Option<f64>,
+}
+
+/// Loads what `serve` would load. Goes on after a problem, so that one run tells all of them.
+#[must_use]
+pub fn check(settings: &Settings) -> Report {
+    let mut problems = Vec::new();
+    let mut note = |error: StartError| problems.push(error.to_string());
+    let front = &settings.front;
+    if let Some(Err(error)) = front.tls.as_ref().map(TlsFiles::load) {
+        note(error);
+    }
+    let api_keys = front.api_keys.as_ref().map(|file| KeysReport {
+        file: file.clone(),
+        keys: Keys::load(file, None).map_err(&mut note).ok().map(|keys| keys.count()),
+    });
+    let runtime =
+        Runtime::load(&settings.onnxruntime, settings.device, settings.threads).map_err(&mut note).ok();
+    let registry = runtime.as_ref().and_then(|runtime| {
+        Registry::load(&settings.bundles, runtime, settings.batching).map_err(&mut note).ok()
+    });
+    Report {
+        ok: problems.is_empty(),
+        problems,
+        listen: settings.url(settings.listen),
+        device: runtime.map(|runtime| if runtime.has_cuda() { "cuda" } else { "cpu" }),
+        threads: settings.threads,
+        batching: batching(settings),
+        bundles: registry.iter().flat_map(bundles).collect(),
+        tls: front.tls.clone().map(|TlsFiles { cert, key, client_ca }| TlsReport { cert, key, client_ca }),
+        api_keys,
+        connections: connections(settings),
+        drain_wait_seconds: front.drain_wait.as_secs(),
+        drain_seconds: settings.drain.as_secs(),
+    }
+}
+
+fn bundles(registry: &Registry) -> Vec<BundleReport> {
+    registry.catalog().all().map(|served| bundle(served)).collect()
+}
+
+fn bundle(served: &Served) -> BundleReport {
+    let heads = served.names().iter().map(|(name, version)| format!("{name}-{version}")).collect();
+    BundleReport { name: served.name().to_owned(), latent_space: served.latent_space().to_string(), heads }
+}
+
+fn batching(settings: &Settings) -> BatchingReport {
+    let Batching { queue, queue_bytes, max_batch, max_delay, instances } = settings.batching;
+    BatchingReport {
+        instances,
+        max_batch,
+        max_delay_ms: max_delay.as_secs_f64() * 1000.0,
+        queue,
+        queue_bytes,
+        request_timeout_ms: settings.request_timeout.as_millis(),
+        watch_seconds: settings.watch.map(|every| every.as_secs()),
+    }
+}
+
+fn connections(settings: &Settings) -> ConnectionReport {
+    let limits = &settings.front.limits;
+    ConnectionReport {
+        max: limits.connections,
+        max_per_peer: limits.connections_per_peer,
+        max_streams: limits.streams,
+        max_header_bytes: limits.header_bytes,
+        first_byte_seconds: limits.first_byte.as_secs_f64(),
+        header_seconds: limits.header.as_secs_f64(),
+        handshake_seconds: limits.handshake.as_secs_f64(),
+        body_seconds: limits.body.as_secs_f64(),
+        idle_seconds: limits.idle.as_secs_f64(),
+        ping_seconds: limits.ping.as_secs_f64(),
+        max_connection_age_seconds: limits.max_age.map(|age| age.as_secs_f64()),
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "listens on   {} (gRPC and REST)", self.listen)?;
+        let device = self.device.unwrap_or("nothing: ONNX Runtime does not load");
+        let BatchingReport { instances, max_batch, max_delay_ms, queue, .. } = &self.batching;
+        writeln!(
+            f,
+            "heads run on {device}, sessions a head: {instances}, threads a session: {}",
+            self.threads
+        )?;
+        writeln!(f, "batches      up to {max_batch}, held up {max_delay_ms} ms at most; {queue} may wait")?;
+        if let Some(seconds) = self.batching.watch_seconds {
+            writeln!(f, "watches      the folders every {seconds} s")?;
+        }
+        for BundleReport { name, latent_space, heads } in &self.bundles {
+            writeln!(f, "bundle       {name} ({latent_space}): {}", heads.join(", "))?;
+        }
+        match &self.tls {
+            None => writeln!(f, "TLS          off")?,
+            Some(TlsReport { cert, key, client_ca }) => {
+                write!(f, "TLS          {}, {}", cert.display(), key.display())?;
+                match client_ca {
+                    None => writeln!(f)?,
+                    Some(path) => writeln!(f, "; clients need a certificate of {}", path.display())?,
+                }
+            }
+        }
+        match &self.api_keys {
+            None => writeln!(f, "API keys     off: everybody may do everything")?,
+            Some(KeysReport { file, keys }) => {
+                writeln!(f, "API keys     {} of {}", keys.unwrap_or(0), file.display())?;
+            }
+        }
+        let ConnectionReport { max, max_per_peer, max_streams, .. } = &self.connections;
+        writeln!(f, "connections  {max}, {max_per_peer} a peer, {max_streams} requests in each")?;
+        let (wait, drain) = (self.drain_wait_seconds, self.drain_seconds);
+        writeln!(f, "stops        after {wait} s as not ready and at most {drain} s for open requests")?;
+        for problem in &self.problems {
+            writeln!(f, "PROBLEM      {problem}")?;
+        }
+        f.write_str(if self.ok { "would start" } else { "would not start" })
+    }
+}

@@ -1,0 +1,196 @@
+//! What a connection has done so far, told by what wraps its socket and its requests.
+//!
+//! Flags and counts only, read when a timer fires: a busy connection pays two atomic additions a request.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use axum::body::{Body, Bytes};
+use http_body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What a connection has done.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    heard: AtomicBool,
+    writes: AtomicU64,
+    begun: AtomicU64,
+    ended: AtomicU64,
+    resting: AtomicU64,
+}
+
+impl Activity {
+    /// Whether a byte has come.
+    pub(crate) fn heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Whether the protocol is known: a request has come, or this side has written.
+    pub(crate) fn speaks(&self) -> bool {
+        self.writes() > 0 || self.begun() > 0
+    }
+
+    /// How often this side has written.
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Requests begun.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    /// Whether no request is open.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.ended.load(Ordering::Acquire) == self.begun()
+    }
+
+    /// Whether nothing is open but streams that only end with their connection.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.ended.load(Ordering::Acquire) + self.resting.load(Ordering::Acquire) >= self.begun()
+    }
+
+    /// A request has come. `resting`: it ends only with its connection, and a stop does not wait for it.
+    pub(crate) fn begin(self: &Arc<Self>, resting: bool) -> OpenRequest {
+        self.begun.fetch_add(1, Ordering::AcqRel);
+        if resting {
+            self.resting.fetch_add(1, Ordering::AcqRel);
+        }
+        OpenRequest { activity: Arc::clone(self), resting }
+    }
+}
+
+/// A request until the last byte of its answer.
+#[derive(Debug)]
+pub(crate) struct OpenRequest {
+    activity: Arc<Activity>,
+    resting: bool,
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        if self.resting {
+            self.activity.resting.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.activity.ended.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// The body of an answer, which ends its request.
+#[derive(Debug)]
+pub(crate) struct LastBody {
+    body: Body,
+    _request: OpenRequest,
+}
+
+impl LastBody {
+    pub(crate) fn new(body: Body, request: OpenRequest) -> Self {
+        Self { body, _request: request }
+    }
+}
+
+impl http_body::Body for LastBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A socket that tells what comes and goes.
+#[derive(Debug)]
+pub(crate) struct Told<S> {
+    socket: S,
+    activity: Arc<Activity>,
+}
+
+impl<S> Told<S> {
+    pub(crate) fn new(socket: S, activity: Arc<Activity>) -> Self {
+        Self { socket, activity }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Told<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.socket).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.activity.heard.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Told<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.activity.writes.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.activity.writes.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.socket).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_waits_for_requests_and_not_for_streams_that_never_end() {
+        let activity = Arc::new(Activity::default());
+        assert!(activity.is_idle() && activity.is_finished() && !activity.speaks());
+        let watch = activity.begin(true);
+        assert!(!activity.is_idle() && activity.is_finished() && activity.speaks());
+        let request = activity.begin(false);
+        assert!(!activity.is_finished());
+        drop(request);
+        assert!(activity.is_finished() && !activity.is_idle());
+        drop(watch);
+        assert!(activity.is_idle());
+    }
+}

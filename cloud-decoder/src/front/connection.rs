@@ -1,0 +1,211 @@
+//! One connection: handshake, version, requests, and one of the ends that [`End`] names.
+
+use std::{convert::Infallible, error::Error, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use hyper::{Request, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
+use tower::Service as _;
+use tower_http::timeout::TimeoutBody;
+
+use super::{
+    ConnectionLimits, Event, FrontStats,
+    activity::{Activity, LastBody, Told},
+    cork::Cork,
+    peers::Place,
+};
+
+/// What HTTP/2 clients may send before the server has read it: a request, all requests of a connection.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Of an HTTP/1 connection, in each direction; a request's header has to fit in.
+const BUFFER_BYTES: usize = 64 << 10;
+/// How long a connection that has nothing left to do may take to close.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What all connections of a server have in common.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    pub(crate) router: Router,
+    pub(crate) limits: ConnectionLimits,
+    pub(crate) tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    pub(crate) stats: Arc<FrontStats>,
+    pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) builder: Builder<TokioExecutor>,
+}
+
+/// Why this side ends a connection.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// At once.
+    Cut(Event),
+    /// After the requests that it has: GOAWAY, or `Connection: close`.
+    Leave(Option<Event>),
+}
+
+/// What reads HTTP/1 and HTTP/2, whichever a client speaks.
+pub(crate) fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .max_buf_size(BUFFER_BYTES)
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits.ping)
+        .keep_alive_timeout(limits.ping_timeout)
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.header_bytes)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    builder
+}
+
+impl Connections {
+    /// Serves one connection to its end.
+    pub(crate) async fn serve(self: Arc<Self>, socket: TcpStream, _place: Place) {
+        // Small frames must not wait for each other.
+        let _ = socket.set_nodelay(true);
+        let Some(tls) = &self.tls else { return self.drive(socket).await };
+        let config = Arc::clone(&tls.borrow());
+        if let Some(stream) = self.handshake(socket, config).await {
+            self.drive(stream).await;
+        }
+    }
+
+    async fn handshake(&self, socket: TcpStream, config: Arc<ServerConfig>) -> Option<TlsStream<TcpStream>> {
+        let handshake = timeout(self.limits.handshake, TlsAcceptor::from(config).accept(socket));
+        let shaken = tokio::select! {
+            shaken = handshake => shaken,
+            () = drained(self.draining.clone()) => return None,
+        };
+        match shaken {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                self.stats.count(Event::HandshakeFailure);
+            }
+            Err(_) => self.stats.count(Event::HandshakeTimeout),
+        }
+        None
+    }
+
+    async fn drive(&self, socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let activity = Arc::new(Activity::default());
+        let service = {
+            let (router, activity, body_timeout) = (self.router.clone(), activity.clone(), self.limits.body);
+            service_fn(move |request: Request<Incoming>| {
+                let open = activity.begin(is_health_watch(&request));
+                let answer = router.clone().call(with_timeout(request, body_timeout));
+                async move { Ok::<_, Infallible>(answer.await?.map(|body| LastBody::new(body, open))) }
+            })
+        };
+        let io = TokioIo::new(Cork::new(Told::new(socket, Arc::clone(&activity))));
+        let mut connection = pin!(self.builder.serve_connection(io, service));
+        let end = tokio::select! {
+            result = connection.as_mut() => return self.note(result, &activity),
+            end = self.overdue(&activity) => end,
+            () = drained(self.draining.clone()) => End::Leave(None),
+        };
+        match end {
+            End::Cut(event) => return self.stats.count(event),
+            End::Leave(event) => event.into_iter().for_each(|event| self.stats.count(event)),
+        }
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            result = connection => self.note(result, &activity),
+            () = finished(&activity) => {}
+        }
+    }
+
+    /// Done when this side has to end the connection.
+    async fn overdue(&self, activity: &Activity) -> End {
+        let limits = &self.limits;
+        let age = limits.max_age.map(|age| Instant::now() + age.mul_f64(rand::random_range(0.9..1.1)));
+        sleep(limits.first_byte).await;
+        if !activity.heard() {
+            return End::Cut(Event::FirstByteTimeout);
+        }
+        // HTTP/1 has its own timer; this one is for those who do not even say which version they speak.
+        sleep(limits.header).await;
+        if !activity.speaks() {
+            return End::Cut(Event::HeaderTimeout);
+        }
+        let aged = async {
+            match age {
+                Some(age) => sleep_until(age).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = idle(activity, limits.idle) => End::Leave(Some(Event::IdleTimeout)),
+            () = aged => End::Leave(Some(Event::Aged)),
+        }
+    }
+
+    fn note(&self, result: Result<(), Box<dyn Error + Send + Sync>>, activity: &Activity) {
+        let Err(error) = result else { return };
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout) {
+            // Between two requests the timer of the header runs as well.
+            let served = activity.begun() > 0;
+            self.stats.count(if served { Event::IdleTimeout } else { Event::HeaderTimeout });
+        }
+        tracing::debug!(error, "connection ended");
+    }
+}
+
+/// Done when no request has been open for some time.
+async fn idle(activity: &Activity, time: Duration) {
+    loop {
+        let begun = activity.begun();
+        sleep(time).await;
+        if activity.is_idle() && activity.begun() == begun {
+            return;
+        }
+    }
+}
+
+/// Done when nothing is left to do or to send, for a peer that does not close its side.
+async fn finished(activity: &Activity) {
+    loop {
+        let writes = activity.writes();
+        sleep(LINGER).await;
+        if activity.is_finished() && activity.writes() == writes {
+            return;
+        }
+    }
+}
+
+async fn drained(mut draining: watch::Receiver<bool>) {
+    // An error says that the server has gone, which is the same.
+    let _ = draining.wait_for(|draining| *draining).await;
+}
+
+fn with_timeout(request: Request<Incoming>, time: Duration) -> Request<Body> {
+    if is_grpc(&request) {
+        request.map(Body::new)
+    } else {
+        request.map(|body| Body::new(TimeoutBody::new(time, body)))
+    }
+}
+
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    let content_type = request.headers().get(hyper::header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Such a stream tells changes of health for as long as its connection lives.
+fn is_health_watch<B>(request: &Request<B>) -> bool {
+    request.uri().path() == "/grpc.health.v1.Health/Watch"
+}

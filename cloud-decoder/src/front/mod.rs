@@ -1,0 +1,152 @@
+//! What stands between the network and the router: connections, their limits, TLS, and an orderly end.
+//!
+//! ```text
+//! accept ─► place? ─► TLS handshake ─► first byte ─► header ─► router
+//!           no: closed  timeout          timeout       timeout   body timeout
+//! ```
+//! A connection has a place among all and among its peer's, or is closed at once. HTTP/1 and HTTP/2 (with prior
+//! knowledge, or by ALPN) share the port. Every wait for a client has an end, and every end is counted
+//! ([`FrontStats`]).
+//!
+//! The end: when `stop` is done no further connection is taken, open ones get GOAWAY or `Connection: close` and finish
+//! their requests, for at most the drain time; then they are dropped. `cut_off` drops them at once, at any time. Streams
+//! of health are not waited for.
+
+mod accept;
+mod activity;
+mod connection;
+mod cork;
+mod limits;
+mod peers;
+mod readiness;
+pub(crate) mod reload;
+mod settings;
+mod stats;
+mod tls;
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+use tokio_rustls::rustls::ServerConfig;
+
+pub(crate) use self::settings::{FrontTable, TlsTable};
+use self::{
+    accept::Acceptor,
+    connection::{Connections, builder},
+    peers::Peers,
+};
+pub use self::{
+    limits::{ConnectionLimits, make_room},
+    readiness::Readiness,
+    settings::{ConnectionArgs, FrontArgs, FrontSettings},
+    stats::{EVENTS, Event, FrontStats, Reloads, Snapshot},
+    tls::TlsFiles,
+};
+use crate::StartError;
+
+/// A router and what stands before it.
+#[derive(Debug)]
+pub struct Front {
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    stats: Arc<FrontStats>,
+}
+
+/// The open connections, their tasks among them.
+struct Open {
+    connections: Arc<Connections>,
+    peers: Arc<Peers>,
+    tasks: JoinSet<()>,
+}
+
+impl Front {
+    /// A front for this router. Loads the certificates and follows their files.
+    ///
+    /// # Errors
+    /// [`StartError::Tls`] for certificates that cannot be used.
+    pub fn new(
+        listener: TcpListener,
+        router: Router,
+        settings: &FrontSettings,
+        stats: Arc<FrontStats>,
+    ) -> Result<Self, StartError> {
+        let follow = |files: TlsFiles| files.follow(settings.reload, Arc::clone(&stats));
+        let tls = settings.tls.clone().map(follow).transpose()?;
+        Ok(Self { listener, router, limits: settings.limits.clone(), tls, stats })
+    }
+
+    /// Serves until `stop` is done, then lets connections finish for at most `drain`; ends at once when `cut_off` is
+    /// done.
+    pub async fn serve(
+        self,
+        stop: impl Future<Output = ()>,
+        drain: Duration,
+        cut_off: impl Future<Output = ()>,
+    ) {
+        let Self { listener, router, limits, tls, stats } = self;
+        let draining = watch::Sender::new(false);
+        let mut open = Open {
+            peers: Peers::new(&limits),
+            connections: Arc::new(Connections {
+                router,
+                builder: builder(&limits),
+                limits,
+                tls,
+                stats: Arc::clone(&stats),
+                draining: draining.subscribe(),
+            }),
+            tasks: JoinSet::new(),
+        };
+        let orderly = async {
+            open.accept_until(Acceptor::new(listener, Arc::clone(&stats)), stop).await;
+            draining.send_replace(true);
+            if tokio::time::timeout(drain, open.all_ended()).await.is_err() {
+                tracing::warn!("the drain time is over: open requests are cut off");
+            }
+        };
+        tokio::select! {
+            () = orderly => {}
+            () = cut_off => tracing::warn!("told again to stop: open requests are cut off"),
+        }
+        stats.add(Event::CutOff, open.tasks.len() as u64);
+        open.tasks.shutdown().await;
+    }
+}
+
+impl Open {
+    async fn accept_until(&mut self, mut acceptor: Acceptor, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                (socket, peer) = acceptor.next() => self.take(socket, peer),
+                Some(_) = self.tasks.join_next() => {}
+            }
+        }
+    }
+
+    fn take(&mut self, socket: TcpStream, peer: SocketAddr) {
+        let stats = &self.connections.stats;
+        match self.peers.admit(peer.ip()) {
+            Ok(place) => {
+                stats.count(Event::Accepted);
+                self.tasks.spawn(Arc::clone(&self.connections).serve(socket, place));
+            }
+            Err(event) => {
+                tracing::debug!(%peer, ?event, "connection refused");
+                stats.count(event);
+            }
+        }
+    }
+
+    async fn all_ended(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}

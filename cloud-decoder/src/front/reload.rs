@@ -1,0 +1,91 @@
+//! Files that may change while the server runs.
+//!
+//! Every few seconds, and at SIGHUP, the contents are compared with what was last seen. (Not the times: Kubernetes
+//! swaps a link, and copies may keep times.) What has changed is loaded; what is broken is logged once, and what was
+//! there before stays in use until the files change again.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use sha2::{Digest as _, Sha256};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::FrontStats;
+use crate::StartError;
+
+/// What is followed, and how closely.
+#[derive(Debug, Clone)]
+pub(crate) struct Followed {
+    /// What the files are, for the log.
+    pub(crate) what: &'static str,
+    /// The files.
+    pub(crate) files: Vec<PathBuf>,
+    /// How often they are looked at.
+    pub(crate) every: Duration,
+}
+
+/// Loads the files and does so again whenever they change; `load` gets what it has made before. Ends with the last
+/// receiver.
+///
+/// # Errors
+/// Those of the first `load`.
+pub(crate) fn follow<T: Send + Sync + 'static>(
+    followed: Followed,
+    stats: Arc<FrontStats>,
+    load: impl Fn(Option<&T>) -> Result<T, StartError> + Send + Sync + 'static,
+) -> Result<watch::Receiver<Arc<T>>, StartError> {
+    let mut seen = fingerprint(&followed.files);
+    let (sender, receiver) = watch::channel(Arc::new(load(None)?));
+    let (followed, load) = (Arc::new(followed), Arc::new(load));
+    tokio::spawn(async move {
+        let mut ticks = interval(followed.every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut hangups = signal(SignalKind::hangup()).ok();
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                Some(()) = hung_up(&mut hangups) => {}
+                () = sender.closed() => return,
+            }
+            let (followed, load, current) = (followed.clone(), load.clone(), sender.borrow().clone());
+            let what = followed.what;
+            let look = move || {
+                let found = fingerprint(&followed.files);
+                (found, (found != seen).then(|| load(Some(&current))))
+            };
+            let Ok((found, loaded)) = tokio::task::spawn_blocking(look).await else { continue };
+            seen = found;
+            match loaded {
+                None => {}
+                Some(Ok(fresh)) => {
+                    sender.send_replace(Arc::new(fresh));
+                    tracing::info!("{what} read anew");
+                    stats.reloaded(true);
+                }
+                Some(Err(error)) => {
+                    tracing::error!(%error, "{what} cannot be used: what was read before stays in use");
+                    stats.reloaded(false);
+                }
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+async fn hung_up(hangups: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
+    hangups.as_mut()?.recv().await
+}
+
+/// A digest of all contents; a file that cannot be read counts as empty.
+fn fingerprint(files: &[PathBuf]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for file in files {
+        let bytes = std::fs::read(file).unwrap_or_default();
+        digest.update(bytes.len().to_le_bytes());
+        digest.update(bytes);
+    }
+    digest.finalize().into()
+}

@@ -1,0 +1,145 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::watch;
+use tokio_rustls::rustls::{
+    self, RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+
+use super::{
+    FrontStats,
+    reload::{Followed, follow},
+};
+use crate::StartError;
+
+/// Where the server's certificate is, and whose clients' certificates it takes. All files are PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by those between it and the root.
+    pub cert: PathBuf,
+    /// Its private key: PKCS #8, PKCS #1 or SEC 1.
+    pub key: PathBuf,
+    /// Certificates of authorities; with them, clients without a certificate of one of these are refused.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// Reads and checks the files.
+    ///
+    /// # Errors
+    /// [`StartError::Tls`] naming the file and what is wrong with it.
+    pub fn load(&self) -> Result<ServerConfig, StartError> {
+        let provider = Arc::new(ring::default_provider());
+        let (chain, key) = (certificates(&self.cert)?, private_key(&self.key)?);
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| refused(&self.cert, &error))?
+            .with_client_cert_verifier(self.verifier(provider)?)
+            .with_single_cert(chain, key)
+            .map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => refused(
+                    &self.key,
+                    &format!("this key does not belong to the certificate of {}", self.cert.display()),
+                ),
+                error => refused(&self.cert, &error),
+            })?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    /// Loads the files, and again whenever they change.
+    pub(crate) fn follow(
+        self,
+        every: Duration,
+        stats: Arc<FrontStats>,
+    ) -> Result<watch::Receiver<Arc<ServerConfig>>, StartError> {
+        let files = [&self.cert, &self.key].into_iter().chain(&self.client_ca).cloned().collect();
+        follow(Followed { what: "certificates", files, every }, stats, move |_| self.load())
+    }
+
+    fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, StartError> {
+        let Some(path) = &self.client_ca else { return Ok(WebPkiClientVerifier::no_client_auth()) };
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(path)? {
+            roots.add(certificate).map_err(|error| refused(path, &error))?;
+        }
+        WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+            .build()
+            .map_err(|error| refused(path, &error))
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
+    let pem = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match found {
+        Ok(found) if found.is_empty() => {
+            Err(refused(path, "it holds no certificate: a PEM file has a line -----BEGIN CERTIFICATE-----"))
+        }
+        Ok(found) => Ok(found),
+        Err(error) => Err(refused(path, &error)),
+    }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, StartError> {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => {
+            refused(path, "it holds no private key: a PEM file has a line -----BEGIN PRIVATE KEY-----; encrypted keys are not read")
+        }
+        error => refused(path, &error),
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, StartError> {
+    fs::read(path).map_err(|error| refused(path, &error))
+}
+
+fn refused(path: &Path, reason: &(impl ToString + ?Sized)) -> StartError {
+    StartError::Tls { path: path.to_owned(), reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.0.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_right_are_named_with_the_reason() {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let own = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+        let other = rcgen::KeyPair::generate().unwrap();
+        let cert = folder.write("cert.pem", &own.cert.pem());
+        let key = folder.write("key.pem", &own.signing_key.serialize_pem());
+        let empty = folder.write("empty.pem", "");
+        let missing = folder.0.path().join("missing.pem");
+        let strange = folder.write("strange.pem", &other.serialize_pem());
+        let files = TlsFiles { cert: cert.clone(), key: key.clone(), client_ca: Some(cert.clone()) };
+        assert!(files.load().is_ok());
+        for (files, file, reason) in [
+            (TlsFiles { cert: missing, ..files.clone() }, "missing.pem", "No such file"),
+            (TlsFiles { cert: key.clone(), ..files.clone() }, "key.pem", "no certificate"),
+            (TlsFiles { key: cert, ..files.clone() }, "cert.pem", "no private key"),
+            (TlsFiles { key: strange, ..files.clone() }, "strange.pem", "does not belong"),
+            (TlsFiles { client_ca: Some(empty), ..files.clone() }, "empty.pem", "no certificate"),
+        ] {
+            let error = files.load().unwrap_err().to_string();
+            assert!(error.contains(file) && error.contains(reason), "{error}");
+        }
+    }
+}

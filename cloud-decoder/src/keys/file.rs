@@ -1,0 +1,235 @@
+//! The file of API keys.
+//!
+//! ```toml
+//! [[key]]
+//! name = "line-3"                  # in logs; letters, digits, "-", "_", "."
+//! sha256 = "9f86…"                 # of the key, 64 hexadecimal digits
+//! allow = ["infer", "metrics"]     # or "admin"; left out: ["infer"]
+//! requests_per_second = 50         # left out: any number
+//! burst = 100                      # at once after a rest; left out: one second's requests, at least 1
+//! requests_per_day = 100_000       # from midnight to midnight UTC; left out: any number
+//! expires = 2027-06-30             # the first day, or moment, when it is no longer taken; left out: never
+//! disabled = true                  # left out: false
+//! ```
+//! The keys themselves are in no file. Unknown words are refused, so that a misspelt limit is not no limit.
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use serde::Deserialize;
+use toml::value::{Datetime, Offset};
+
+use super::{Key, Keys, Scope, usage::Quota};
+use crate::StartError;
+
+/// More than this is no file of keys.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+const LONGEST_NAME: usize = 64;
+const SECONDS_A_DAY: i64 = 86_400;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    key: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    sha256: String,
+    allow: Option<Vec<Scope>>,
+    requests_per_second: Option<f64>,
+    burst: Option<u32>,
+    requests_per_day: Option<u64>,
+    expires: Option<Datetime>,
+    #[serde(default)]
+    disabled: bool,
+}
+
+impl Keys {
+    /// Reads the file. A key that `before` knows keeps what it has used of its limits.
+    ///
+    /// # Errors
+    /// [`StartError::Keys`] naming the key and what is wrong with it.
+    pub fn load(path: &Path, before: Option<&Self>) -> Result<Self, StartError> {
+        let refused = |reason: String| StartError::Keys { path: path.to_owned(), reason };
+        let length = fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
+        if length > MAX_FILE_BYTES {
+            return Err(refused(format!("{length} bytes are too many: at most {MAX_FILE_BYTES} are read")));
+        }
+        let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+        let mut keys = parse(&text).map_err(refused)?;
+        for key in &mut keys.0 {
+            if let Some(before) =
+                before.and_then(|before| before.0.iter().find(|old| old.digest == key.digest))
+            {
+                key.usage = before.usage.clone();
+            }
+        }
+        Ok(keys)
+    }
+}
+
+pub(super) fn parse(text: &str) -> Result<Keys, String> {
+    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+    let keys: Vec<Key> = file.key.into_iter().map(key_of).collect::<Result<_, _>>()?;
+    let (mut names, mut digests) = (HashSet::new(), HashSet::new());
+    for key in &keys {
+        if !names.insert(&key.name) {
+            return Err(format!("two keys are named {:?}: rename one", key.name));
+        }
+        if !digests.insert(key.digest) {
+            return Err(format!("key {:?} is there twice, under two names: delete one", key.name));
+        }
+    }
+    if keys.is_empty() {
+        return Err("it holds no key: `cloud-decoder key NAME` makes one and prints what belongs here".into());
+    }
+    Ok(Keys(keys))
+}
+
+fn key_of(entry: Entry) -> Result<Key, String> {
+    let name = entry.name;
+    let wrong = |reason: &str| format!("key {name:?}: {reason}");
+    if !is_name(&name) {
+        return Err(wrong("a name is 1 to 64 letters, digits, \"-\", \"_\" or \".\""));
+    }
+    let digest = digest_of(&entry.sha256)
+        .ok_or_else(|| wrong("sha256 is not 64 hexadecimal digits: `cloud-decoder key` prints them"))?;
+    let rate = entry.requests_per_second;
+    if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
+        return Err(wrong(
+            "requests_per_second is not above 0: leave it out for any number, or set disabled = true",
+        ));
+    }
+    if entry.burst.is_some() && rate.is_none() {
+        return Err(wrong("burst without requests_per_second means nothing: give both"));
+    }
+    if entry.burst == Some(0) || entry.requests_per_day == Some(0) {
+        return Err(wrong("burst and requests_per_day are at least 1; disabled = true lets nothing through"));
+    }
+    let expires = entry.expires.as_ref().map(|date| {
+        moment(date).ok_or_else(|| wrong("expires is no date like 2027-06-30 or 2027-06-30T12:00:00Z"))
+    });
+    Ok(Key {
+        digest,
+        scopes: entry.allow.unwrap_or_else(|| vec![Scope::Infer]),
+        quota: Quota {
+            per_second: rate,
+            burst: entry.burst.map_or_else(|| rate.unwrap_or(1.0).ceil().max(1.0), f64::from),
+            per_day: entry.requests_per_day,
+        },
+        expires: expires.transpose()?,
+        disabled: entry.disabled,
+        usage: std::sync::Arc::default(),
+        name: name.into(),
+    })
+}
+
+/// Whether this can be a key's name.
+pub(super) fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(fits)
+}
+
+fn digest_of(hex: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
+}
+
+/// The moment of a date (midnight UTC), or of a date and a time with its offset. A time without one is ambiguous.
+fn moment(date_time: &Datetime) -> Option<SystemTime> {
+    let date = date_time.date?;
+    let days = days_since_1970(date.year.into(), date.month.into(), date.day.into());
+    let seconds = match (date_time.time, date_time.offset) {
+        (None, None) => 0,
+        (Some(time), Some(offset)) => {
+            let minutes = if let Offset::Custom { minutes } = offset { i64::from(minutes) } else { 0 };
+            let minutes = i64::from(time.hour) * 60 + i64::from(time.minute) - minutes;
+            minutes * 60 + i64::from(time.second.unwrap_or(0))
+        }
+        _ => return None,
+    };
+    let seconds = u64::try_from(days * SECONDS_A_DAY + seconds).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar, counting years from March, so that a leap day comes last.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    // Months from March on have 31, 30, 31, 30, 31 days, and again.
+    year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+    fn entry(more: &str) -> Result<Keys, String> {
+        parse(&format!("[[key]]\nname = 'a'\nsha256 = '{DIGEST}'\n{more}"))
+    }
+
+    #[test]
+    fn a_key_is_read_with_its_limits() {
+        let keys = entry("requests_per_second = 2.5\nrequests_per_day = 7\nexpires = 2027-06-30").unwrap();
+        let key = &keys.0[0];
+        assert_eq!(key.digest[..3], [0x9f, 0x86, 0xd0]);
+        assert_eq!(key.quota, Quota { per_second: Some(2.5), burst: 3.0, per_day: Some(7) });
+        assert_eq!(key.scopes, [Scope::Infer]);
+        let since = key.expires.unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(since.as_secs(), 1_814_313_600);
+    }
+
+    #[test]
+    fn moments_are_those_of_the_calendar() {
+        let seconds = |text: &str| {
+            let moment = moment(&text.parse().unwrap()).unwrap();
+            moment.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+        };
+        assert_eq!(seconds("1970-01-01"), 0);
+        assert_eq!(seconds("2000-02-29"), 951_782_400);
+        assert_eq!(seconds("2000-03-01"), 951_868_800);
+        assert_eq!(seconds("2024-12-31T23:59:59Z"), 1_735_689_599);
+        assert_eq!(seconds("2025-01-01T01:00:00+01:00"), 1_735_689_600);
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_named() {
+        for (more, expected) in [
+            ("request_per_second = 1", "request_per_second"),
+            ("requests_per_second = 0", "above 0"),
+            ("requests_per_second = nan", "above 0"),
+            ("burst = 3", "give both"),
+            ("requests_per_day = 0", "at least 1"),
+            ("expires = 2027-06-30T12:00:00", "2027-06-30T12:00:00Z"),
+            ("allow = ['everything']", "everything"),
+            ("disabled = 1", "boolean"),
+        ] {
+            let error = entry(more).map(|_| ()).unwrap_err();
+            assert!(error.contains(expected), "{more}: {error}");
+        }
+        let double = |name: &str, digest: &str| {
+            entry(&format!("[[key]]\nname = '{name}'\nsha256 = '{digest}'")).map(|_| ()).unwrap_err()
+        };
+        assert!(double("a", &DIGEST.replace('9', "1")).contains("named"));
+        assert!(double("b", DIGEST).contains("twice"));
+        assert!(double("b", "9f").contains("64 hexadecimal digits"));
+        assert!(double("b c", DIGEST).contains("a name is"));
+        assert!(parse("").map(|_| ()).unwrap_err().contains("no key"));
+    }
+}

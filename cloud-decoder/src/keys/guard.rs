@@ -1,0 +1,181 @@
+//! The layer before all routes: which need a key, and how a refusal looks over REST and over gRPC.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use tokio::sync::watch;
+use tonic::{Code, Status, metadata::MetadataValue};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::{Denied, Keys, Now, Scope};
+use crate::{
+    error_http::Refusal,
+    front::{Event, FrontStats},
+};
+
+/// What the layer needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Guard {
+    pub(crate) keys: watch::Receiver<Arc<Keys>>,
+    pub(crate) stats: Arc<FrontStats>,
+}
+
+/// Lets requests to open paths through, and others with a key that may. The name of the key goes along.
+pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let Some(scope) = scope_of(request.uri().path()) else { return next.run(request).await };
+    let keys = Arc::clone(&guard.keys.borrow());
+    match keys.admit(presented(request.headers()), scope, Now::read()) {
+        Ok(name) => {
+            request.extensions_mut().insert(name);
+            next.run(request).await
+        }
+        Err(denied) => {
+            guard.stats.count(event_of(&denied));
+            if is_grpc(request.headers()) { over_grpc(&denied) } else { over_http(&denied) }
+        }
+    }
+}
+
+/// The scope that a path needs; none for those that say whether the server lives. A path that nobody knows needs one
+/// as well, so that a new route is not open by accident.
+fn scope_of(path: &str) -> Option<Scope> {
+    const OPEN: [&str; 6] = [
+        "/healthz",
+        "/readyz",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/inference.GRPCInferenceService/ServerLive",
+        "/inference.GRPCInferenceService/ServerReady",
+    ];
+    const INDEX: [&str; 2] = ["/v2/repository/index", "/inference.GRPCInferenceService/RepositoryIndex"];
+    const ADMIN: [&str; 2] = ["/v2/repository", "/inference.GRPCInferenceService/Repository"];
+    if OPEN.contains(&path) || path.starts_with("/grpc.health.v1.Health/") {
+        return None;
+    }
+    let is_admin = ADMIN.iter().any(|prefix| path.starts_with(prefix)) && !INDEX.contains(&path);
+    Some(match path {
+        "/metrics" => Scope::Metrics,
+        _ if is_admin => Scope::Admin,
+        _ => Scope::Infer,
+    })
+}
+
+fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.as_bytes().split_at_checked(b"Bearer ".len())?;
+        scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
+    });
+    bearer.or_else(|| headers.get("x-api-key").map(HeaderValue::as_bytes))
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+fn event_of(denied: &Denied) -> Event {
+    match denied {
+        Denied::Missing | Denied::Unknown | Denied::Ended => Event::Unauthenticated,
+        Denied::Scope(_) => Event::Forbidden,
+        Denied::Rate(_) => Event::RateLimited,
+        Denied::Quota(_) => Event::QuotaExceeded,
+    }
+}
+
+fn over_http(denied: &Denied) -> Response {
+    let (status, header) = match denied {
+        Denied::Missing => {
+            (StatusCode::UNAUTHORIZED, (WWW_AUTHENTICATE, "Bearer realm=\"cloud-decoder\"".into()))
+        }
+        Denied::Unknown | Denied::Ended => {
+            let challenge = "Bearer realm=\"cloud-decoder\", error=\"invalid_token\"";
+            (StatusCode::UNAUTHORIZED, (WWW_AUTHENTICATE, challenge.to_owned()))
+        }
+        Denied::Scope(scope) => {
+            let challenge =
+                format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", super::scope_name(*scope));
+            (StatusCode::FORBIDDEN, (WWW_AUTHENTICATE, challenge))
+        }
+        Denied::Rate(wait) | Denied::Quota(wait) => {
+            (StatusCode::TOO_MANY_REQUESTS, (RETRY_AFTER, whole_seconds(*wait).to_string()))
+        }
+    };
+    ([header], Refusal::Http(status, denied.to_string())).into_response()
+}
+
+fn over_grpc(denied: &Denied) -> Response {
+    let message = denied.to_string();
+    let status = match denied {
+        Denied::Missing | Denied::Unknown | Denied::Ended => Status::unauthenticated(message),
+        Denied::Scope(_) => Status::permission_denied(message),
+        Denied::Rate(wait) | Denied::Quota(wait) => {
+            let details = ErrorDetails::with_retry_info(Some(*wait));
+            let mut status = Status::with_error_details(Code::ResourceExhausted, message, details);
+            let pushback = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+            status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from(pushback));
+            status
+        }
+    };
+    status.into_http()
+}
+
+/// Not sooner than the time, and not at once.
+fn whole_seconds(time: Duration) -> u64 {
+    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_whether_the_server_lives_is_open_and_nothing_else() {
+        for path in ["/healthz", "/v2/health/ready", "/grpc.health.v1.Health/Watch"] {
+            assert_eq!(scope_of(path), None, "{path}");
+        }
+        for path in ["/", "/healthz/", "/v1/bundles", "/v2/repository/index", "/v2/health", "//healthz"] {
+            assert!(scope_of(path).is_some(), "{path}");
+        }
+        for path in [
+            "/v2/repository/models/m/load",
+            "/v2/repository/index/",
+            "/inference.GRPCInferenceService/RepositoryModelUnload",
+        ] {
+            assert_eq!(scope_of(path), Some(Scope::Admin), "{path}");
+        }
+        assert_eq!(scope_of("/metrics"), Some(Scope::Metrics));
+    }
+
+    #[test]
+    fn a_key_may_come_in_two_headers_and_bearer_is_first() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            pairs
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect::<HeaderMap>()
+        };
+        for (pairs, expected) in [
+            (&[("authorization", "Bearer one")][..], Some(&b"one"[..])),
+            (&[("authorization", "bearer  one"), ("x-api-key", "two")], Some(b"one")),
+            (&[("authorization", "Basic one"), ("x-api-key", "two")], Some(b"two")),
+            (&[("authorization", "Basic one")], None),
+            (&[], None),
+        ] {
+            assert_eq!(presented(&headers(pairs)), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn clients_are_never_told_to_come_again_too_early() {
+        let seconds =
+            [0, 1, 1000, 1001].map(|milliseconds| whole_seconds(Duration::from_millis(milliseconds)));
+        assert_eq!(seconds, [1, 1, 1, 2]);
+    }
+}

@@ -1,0 +1,55 @@
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use tokio_rustls::rustls::crypto::ring;
+
+use super::{Scope, file::is_name, scope_name};
+use crate::StartError;
+
+/// So that a key that has leaked is recognised.
+const PREFIX: &str = "lps_";
+const RANDOM_BYTES: usize = 32;
+
+/// A key that was just made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NewKey {
+    /// Its name.
+    pub name: String,
+    /// What its client sends; it is written down nowhere else.
+    pub key: String,
+    /// Its digest, in hexadecimal.
+    pub sha256: String,
+    /// What belongs into the file of keys.
+    pub toml: String,
+}
+
+/// Makes a key of 256 random bits for these scopes.
+///
+/// # Errors
+/// [`StartError::KeyName`] for a name that cannot stand in the file, [`StartError::Random`].
+pub fn make(name: &str, allow: &[Scope]) -> Result<NewKey, StartError> {
+    if !is_name(name) {
+        return Err(StartError::KeyName(name.to_owned()));
+    }
+    let mut bytes = [0; RANDOM_BYTES];
+    ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| StartError::Random)?;
+    let key = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
+    let sha256: String = Sha256::digest(&key).iter().map(|byte| format!("{byte:02x}")).collect();
+    let scopes: Vec<String> = allow.iter().map(|&scope| format!("\"{}\"", scope_name(scope))).collect();
+    let toml =
+        format!("[[key]]\nname = \"{name}\"\nsha256 = \"{sha256}\"\nallow = [{}]\n", scopes.join(", "));
+    Ok(NewKey { name: name.to_owned(), key, sha256, toml })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_differ_and_names_fit_into_the_file() {
+        let [first, second] = [(), ()].map(|()| make("a.b-c_1", &[Scope::Infer]).unwrap());
+        assert_ne!(first.key, second.key);
+        assert_eq!(first.key.len(), PREFIX.len() + 43);
+        assert!(make("a\"", &[Scope::Infer]).unwrap_err().to_string().contains("a\\\""));
+    }
+}

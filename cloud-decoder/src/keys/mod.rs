@@ -1,0 +1,155 @@
+//! API keys: who may do what, and how often.
+//!
+//! A key comes as `Authorization: Bearer KEY` or as `x-api-key: KEY`, in headers or in gRPC's metadata; the first of the
+//! two wins. The server knows its SHA-256 alone. Keys are long and random, so a plain digest cannot be reversed.
+
+mod file;
+mod guard;
+mod make;
+mod usage;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use axum::{Router, middleware};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+pub use self::make::{NewKey, make};
+use self::{
+    guard::Guard,
+    usage::{Now, Quota, Usage},
+};
+use crate::{
+    StartError,
+    front::{
+        FrontSettings, FrontStats,
+        reload::{Followed, follow},
+    },
+};
+
+/// What a key may be for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Ask heads, read what is served
+    Infer,
+    /// Load and unload bundles
+    Admin,
+    /// Read metrics
+    Metrics,
+}
+
+/// Puts the keys of the settings' file before all routes of a router, and follows the file. Without a file everybody
+/// may do everything.
+///
+/// # Errors
+/// [`StartError::Keys`] for a file that cannot be used.
+pub fn protect(
+    router: Router,
+    settings: &FrontSettings,
+    stats: &Arc<FrontStats>,
+) -> Result<Router, StartError> {
+    let Some(path) = settings.api_keys.clone() else { return Ok(router) };
+    let followed = Followed { what: "API keys", files: vec![path.clone()], every: settings.reload };
+    let keys = follow(followed, Arc::clone(stats), move |before| Keys::load(&path, before))?;
+    let guard = Guard { keys, stats: Arc::clone(stats) };
+    Ok(router.layer(middleware::from_fn_with_state(guard, guard::guard)))
+}
+
+/// All keys of a server.
+#[derive(Debug)]
+pub struct Keys(Vec<Key>);
+
+#[derive(Debug)]
+struct Key {
+    name: Arc<str>,
+    digest: [u8; 32],
+    scopes: Vec<Scope>,
+    quota: Quota,
+    expires: Option<SystemTime>,
+    disabled: bool,
+    usage: Arc<Usage>,
+}
+
+/// Whose key a request came with, in its extensions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyName(pub Arc<str>);
+
+/// Why a request was not let through.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Denied {
+    #[error("an API key is needed: send it as \"Authorization: Bearer KEY\" or \"x-api-key: KEY\"")]
+    Missing,
+    #[error("this API key is not known here")]
+    Unknown,
+    #[error("this API key is no longer taken: it has expired or was disabled")]
+    Ended,
+    #[error("this API key may not do this: it needs the scope \"{}\"", scope_name(*.0))]
+    Scope(Scope),
+    #[error("too many requests a second for this API key: try again later")]
+    Rate(Duration),
+    #[error("this API key has used up its requests of today: it has new ones at midnight UTC")]
+    Quota(Duration),
+}
+
+impl Keys {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Lets a request through and counts it, or says why not. Says nothing of scope or limits to who has no key.
+    fn admit(&self, presented: Option<&[u8]>, scope: Scope, now: Now) -> Result<KeyName, Denied> {
+        let key = self.find(presented.ok_or(Denied::Missing)?).ok_or(Denied::Unknown)?;
+        if key.disabled || key.expires.is_some_and(|expires| now.date >= expires) {
+            return Err(Denied::Ended);
+        }
+        if !key.scopes.contains(&scope) {
+            return Err(Denied::Scope(scope));
+        }
+        key.usage.take(&key.quota, now)?;
+        Ok(KeyName(Arc::clone(&key.name)))
+    }
+
+    /// Compares with every key, in the same time whether and where one agrees.
+    fn find(&self, presented: &[u8]) -> Option<&Key> {
+        let digest: [u8; 32] = Sha256::digest(presented).into();
+        self.0
+            .iter()
+            .fold(None, |found, key| if bool::from(key.digest.ct_eq(&digest)) { Some(key) } else { found })
+    }
+}
+
+fn scope_name(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Infer => "infer",
+        Scope::Admin => "admin",
+        Scope::Metrics => "metrics",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_found_by_their_digest_and_stop_when_they_end() {
+        let made = make("line-3", &[Scope::Infer, Scope::Metrics]).unwrap();
+        let load = |more: &str| file::parse(&format!("{}{more}", made.toml)).unwrap();
+        let admit = |keys: &Keys, key: &str, scope| keys.admit(Some(key.as_bytes()), scope, Now::read());
+        let keys = load("");
+        assert_eq!(admit(&keys, &made.key, Scope::Metrics), Ok(KeyName("line-3".into())));
+        assert_eq!(admit(&keys, &made.key, Scope::Admin), Err(Denied::Scope(Scope::Admin)));
+        assert_eq!(admit(&keys, &made.sha256, Scope::Infer), Err(Denied::Unknown));
+        assert_eq!(keys.admit(None, Scope::Infer, Now::read()), Err(Denied::Missing));
+        for ended in ["disabled = true", "expires = 2020-01-01"] {
+            assert_eq!(admit(&load(ended), &made.key, Scope::Infer), Err(Denied::Ended), "{ended}");
+        }
+        assert!(admit(&load("expires = 9999-01-01"), &made.key, Scope::Infer).is_ok());
+    }
+}

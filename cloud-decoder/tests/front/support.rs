@@ -1,0 +1,152 @@
+//! A front before a small router, and clients that do not behave.
+
+use std::{
+    future::Future,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    routing::{get, post},
+};
+use cloud_decoder::front::{Event, Front, FrontSettings, FrontStats};
+use hyper::{Request, Response, body::Incoming, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc, oneshot},
+    task::JoinHandle,
+};
+
+/// Longer than any test: for ends that must not come.
+pub(crate) const NEVER: Duration = Duration::from_hours(1);
+
+/// A running front.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) stats: Arc<FrontStats>,
+    /// Ends the order: no new connections.
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+    /// Ends everything.
+    pub(crate) cut_off: Option<oneshot::Sender<()>>,
+    pub(crate) ended: JoinHandle<()>,
+    /// One message for each request to `/slow` that has begun.
+    pub(crate) begun: mpsc::Receiver<()>,
+    /// A permit lets one request to `/slow` end.
+    pub(crate) gate: Arc<Semaphore>,
+}
+
+impl Running {
+    pub(crate) async fn start(settings: &FrontSettings) -> Self {
+        Self::start_with(settings, NEVER, Router::new()).await
+    }
+
+    /// With further routes.
+    pub(crate) async fn start_with(settings: &FrontSettings, drain: Duration, more: Router) -> Self {
+        let (begin, begun) = mpsc::channel(16);
+        let gate = Arc::new(Semaphore::new(0));
+        let slow = {
+            let gate = Arc::clone(&gate);
+            move || async move {
+                begin.send(()).await.unwrap();
+                gate.acquire().await.unwrap().forget();
+                "at last"
+            }
+        };
+        let router = Router::new()
+            .route("/hello", get(|| async { "hello" }))
+            .route("/echo", post(|body: Bytes| async { body }))
+            .route("/slow", get(slow))
+            .merge(more);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stats = Arc::new(FrontStats::default());
+        let front = Front::new(listener, router, settings, Arc::clone(&stats)).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let (cut_off, cut) = oneshot::channel();
+        let ended = tokio::spawn(front.serve(fired(stopped), drain, fired(cut)));
+        Self { address, stats, stop: Some(stop), cut_off: Some(cut_off), ended, begun, gate }
+    }
+
+    pub(crate) fn count(&self, event: Event) -> u64 {
+        self.stats.snapshot().of(event)
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+    }
+
+    pub(crate) async fn connect(&self) -> Raw {
+        Raw(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// A request over a connection of its own.
+    pub(crate) async fn get(&self, path: &str) -> String {
+        let mut connection = self.connect().await;
+        connection.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await;
+        connection.rest().await
+    }
+
+    pub(crate) async fn http2(&self) -> Http2 {
+        Http2::over(TcpStream::connect(self.address).await.unwrap()).await
+    }
+}
+
+async fn fired(signal: oneshot::Receiver<()>) {
+    // A test that has lost its end of the channel has ended.
+    let _ = signal.await;
+}
+
+/// A client that sends what it likes.
+pub(crate) struct Raw(pub(crate) TcpStream);
+
+impl Raw {
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Everything until the server closes; a reset is a close as well.
+    pub(crate) async fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let _ = self.0.read_to_end(&mut bytes).await;
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// One answer of a connection that is kept.
+    pub(crate) async fn hello(&mut self) {
+        self.send("GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"hello") {
+            assert_ne!(self.0.read_buf(&mut bytes).await.unwrap(), 0, "closed");
+        }
+    }
+}
+
+/// One connection of HTTP/2.
+pub(crate) struct Http2 {
+    pub(crate) requests: http2::SendRequest<Body>,
+    /// Done when the connection is.
+    pub(crate) ended: JoinHandle<Result<(), hyper::Error>>,
+}
+
+impl Http2 {
+    pub(crate) async fn over(
+        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    ) -> Self {
+        let (requests, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        Self { requests, ended: tokio::spawn(connection) }
+    }
+
+    pub(crate) fn get(
+        &mut self,
+        path: &str,
+    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + use<> {
+        let request = Request::get(format!("http://x{path}")).body(Body::empty()).unwrap();
+        self.requests.send_request(request)
+    }
+}
