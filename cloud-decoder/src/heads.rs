@@ -108,8 +108,10 @@ pub(crate) fn find<'a, H: Versioned>(
         (newest, _) => newest,
     };
     found.ok_or_else(|| {
-        let text = |head: &H| format!("{}@{}", head.name(), head.version());
-        let known: Vec<String> = heads.iter().map(text).collect();
+        let known: Vec<String> = match version {
+            None => self::newest(heads).map(|head| head.name().to_owned()).collect(),
+            Some(_) => heads.iter().map(|head| format!("{}@{}", head.name(), head.version())).collect(),
+        };
         let head = version.map_or_else(|| name.to_owned(), |version| format!("{name}@{version}"));
         ServeError::UnknownHead { bundle: bundle.to_owned(), head, known: known.join(", ") }
     })

@@ -98,11 +98,6 @@ impl Engine {
     pub(crate) fn stats(&self) -> &Stats {
         &self.queue.stats
     }
-
-    /// Jobs that wait or run, and the bytes of their tensors.
-    pub(crate) fn load(&self) -> (usize, usize) {
-        self.queue.load()
-    }
 }
 
 impl Drop for Engine {

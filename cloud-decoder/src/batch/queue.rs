@@ -175,11 +175,6 @@ impl Queue {
         self.lock().jobs.is_empty()
     }
 
-    /// Jobs that wait or run, and the bytes of their tensors.
-    pub(crate) fn load(&self) -> (usize, usize) {
-        (self.jobs.load(Relaxed), self.bytes.load(Relaxed))
-    }
-
     fn batch(&self, state: &mut State, mut places: Vec<usize>, taken: Instant) -> Batch {
         // From the back, so that the places before stay what they are.
         places.sort_unstable_by(|a, b| b.cmp(a));

@@ -1,6 +1,6 @@
 //! The server itself, with a bundle.
 
-use std::{net::Ipv4Addr, path::PathBuf};
+use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use axum::body::Body;
 use cloud_decoder::{
