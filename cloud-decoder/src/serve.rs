@@ -45,6 +45,7 @@ const MAX_REQUEST_BYTES: usize = 64 << 20;
 /// A server that is ready: bundles loaded, port open.
 #[derive(Debug)]
 pub struct Server {
+    registry: Arc<Registry>,
     front: Front,
     address: SocketAddr,
     url: String,
@@ -86,7 +87,7 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let url = settings.url(address);
     tracing::info!(url, "ready");
     let (drain_wait, drain) = (settings.front.drain_wait, settings.drain);
-    Ok(Server { front, address, url, stats, readiness, drain_wait, drain })
+    Ok(Server { registry, front, address, url, stats, readiness, drain_wait, drain })
 }
 
 impl Server {
@@ -100,6 +101,12 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The bundles that it serves.
+    #[must_use]
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
     }
 
     /// What happened to connections and refused requests so far.

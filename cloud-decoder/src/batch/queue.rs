@@ -258,3 +258,176 @@ fn sweep(jobs: &mut Vec<Job>, now: Instant) -> Vec<(Job, Discarded)> {
     }
     dead
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use tokio::sync::oneshot;
+    use tracing::Span;
+
+    use super::*;
+    use crate::model::{Input, Question, Share};
+
+    type Answer = oneshot::Receiver<Result<Share, ServeError>>;
+
+    const POLICY: Policy =
+        Policy { max_items: 4, max_delay: Duration::ZERO, patience: Duration::from_millis(500) };
+
+    fn queue(jobs: usize, bytes: usize) -> Arc<Queue> {
+        Queue::new("h", Bounds { jobs, bytes, instances: 1 }, POLICY)
+    }
+
+    fn terms(time: Duration, priority: Priority) -> Terms {
+        Terms { priority, ..Terms::within(time) }
+    }
+
+    fn soon() -> Terms {
+        terms(Duration::from_mins(1), Priority::Normal)
+    }
+
+    fn push(queue: &Arc<Queue>, items: usize, terms: Terms) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let input = Input { name: "z".into(), shape: vec![items, 1], values: Arc::new(vec![0.0; items]) };
+        let question = Question { inputs: vec![input], output_lens: vec![items] };
+        let permit = queue.admit(items, 8 * items, terms).unwrap();
+        let (request, waiting, arrived) = (Span::none(), Span::none(), Instant::now());
+        queue.push(Job { question, terms, arrived, request, waiting, answer, permit });
+        answered
+    }
+
+    fn taken(queue: &Queue) -> usize {
+        queue.take().map_or(0, |batch| batch.jobs.len())
+    }
+
+    #[test]
+    fn what_is_expired_or_abandoned_never_enters_a_batch_and_is_counted() {
+        let queue = queue(9, 1000);
+        let gone = push(&queue, 1, soon());
+        drop(gone);
+        let mut expired = push(&queue, 1, terms(Duration::from_nanos(1), Priority::High));
+        let _answer = push(&queue, 1, soon());
+        while Instant::now() <= expired_at(&queue) {
+            thread::yield_now();
+        }
+        let batch = queue.take().unwrap();
+        assert_eq!(batch.jobs.len(), 1);
+        assert!(batch.jobs.iter().all(|job| !job.answer.is_closed() && job.terms.deadline > batch.taken));
+        let counts = queue.stats.counts();
+        assert_eq!((counts.expired, counts.abandoned, counts.refused), (1, 1, 0));
+        assert_eq!(expired.try_recv().unwrap().unwrap_err(), ServeError::DeadlineExceeded);
+        // Only the job that was taken still has its place.
+        assert_eq!(
+            (queue.jobs.load(Relaxed), queue.items.load(Relaxed), queue.bytes.load(Relaxed)),
+            (1, 1, 8)
+        );
+        drop(batch);
+        assert_eq!(
+            (queue.jobs.load(Relaxed), queue.items.load(Relaxed), queue.bytes.load(Relaxed)),
+            (0, 0, 0)
+        );
+    }
+
+    /// The first deadline of all.
+    fn expired_at(queue: &Queue) -> Instant {
+        queue.lock().jobs.iter().map(|job| job.terms.deadline).min().unwrap()
+    }
+
+    #[test]
+    fn a_full_queue_refuses_by_jobs_and_by_bytes_and_a_caller_who_left_still_counts() {
+        let queue = queue(2, 1000);
+        let first = push(&queue, 1, soon());
+        let second = push(&queue, 1, soon());
+        let refused = queue.admit(1, 8, soon()).unwrap_err();
+        assert!(matches!(refused, ServeError::Overloaded { .. }), "{refused}");
+        // While it runs, a job whose caller has left keeps its place.
+        let batch = queue.take().unwrap();
+        drop(first);
+        assert!(queue.admit(1, 8, soon()).is_err());
+        drop(batch);
+        drop(second);
+        let _permit = queue.admit(1, 900, soon()).unwrap();
+        assert!(queue.admit(1, 101, soon()).is_err());
+        assert!(queue.admit(1, 100, soon()).is_ok());
+        assert_eq!(queue.stats.counts().refused, 3);
+    }
+
+    #[test]
+    fn room_is_made_by_what_waits_for_nobody() {
+        let queue = queue(2, 1000);
+        let (first, _second) = (push(&queue, 1, soon()), push(&queue, 1, soon()));
+        drop(first);
+        assert!(queue.admit(1, 8, soon()).is_ok());
+        assert_eq!(queue.stats.counts().abandoned, 1);
+    }
+
+    #[test]
+    fn low_priority_fills_half_and_a_job_larger_than_the_queue_gets_in_alone() {
+        let queue = queue(4, 100);
+        let low = terms(Duration::from_mins(1), Priority::Low);
+        let kept: Vec<_> = (0..2).map(|_| queue.admit(1, 8, low).unwrap()).collect();
+        assert!(queue.admit(1, 8, low).is_err());
+        assert!(queue.admit(1, 8, soon()).is_ok());
+        drop(kept);
+        let _large = queue.admit(9, 1000, soon()).unwrap();
+        assert!(queue.admit(1, 8, soon()).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_done_in_time_is_refused_at_once_with_advice() {
+        let queue = queue(100, 1000);
+        queue.paced(1, Duration::from_millis(100));
+        let short = terms(Duration::from_millis(50), Priority::Normal);
+        // Nothing is before it, so nobody knows better.
+        let first = queue.admit(4, 8, short).unwrap();
+        let ServeError::Overloaded { retry_after, .. } = queue.admit(1, 8, short).unwrap_err() else {
+            panic!("it was not refused")
+        };
+        assert_eq!(retry_after, Duration::from_millis(200));
+        assert!(queue.admit(1, 8, soon()).is_ok());
+        drop(first);
+        assert!(queue.admit(1, 8, short).is_ok());
+        assert_eq!(
+            queue.admit(1, 8, Terms::within(Duration::ZERO)).unwrap_err(),
+            ServeError::DeadlineExceeded
+        );
+    }
+
+    #[test]
+    fn a_closed_queue_is_finished_first() {
+        let queue = queue(9, 1000);
+        let _answers: Vec<_> = (0..6).map(|_| push(&queue, 1, soon())).collect();
+        queue.close();
+        assert_eq!([taken(&queue), taken(&queue)], [4, 2]);
+        assert!(queue.take().is_none());
+    }
+
+    #[test]
+    fn many_threads_lose_no_job() {
+        let queue = Queue::new("h", Bounds { jobs: 1000, bytes: 1 << 20, instances: 2 }, POLICY);
+        let ran: usize = thread::scope(|scope| {
+            let engines: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut ran = 0;
+                        while let Some(batch) = queue.take() {
+                            assert!(batch.jobs.len() <= 4);
+                            ran += batch.jobs.len();
+                        }
+                        ran
+                    })
+                })
+                .collect();
+            let callers: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..200).map(|_| push(&queue, 1, soon())).collect::<Vec<_>>()))
+                .collect();
+            let answers: Vec<_> = callers.into_iter().map(|caller| caller.join().unwrap()).collect();
+            queue.close();
+            let ran = engines.into_iter().map(|engine| engine.join().unwrap()).sum();
+            drop(answers);
+            ran
+        });
+        assert_eq!(ran, 800);
+        assert_eq!(queue.jobs.load(Relaxed), 0);
+    }
+}

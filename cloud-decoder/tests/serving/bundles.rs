@@ -1,0 +1,97 @@
+//! Bundles whose heads multiply: a latent of two values, times the head's version.
+
+use std::path::Path;
+
+use lopside_bundle::{
+    Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LATENT_SPACE_KEY, LatentSpec, TensorSpec,
+};
+use lopside_latent::{IdOnWire, Table, Tables};
+use lopside_onnx::{GraphBuilder, encode, set_metadata};
+
+/// Values of a latent.
+pub(crate) const VALUES: usize = 2;
+
+/// A head that multiplies by its version.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    pub(crate) name: &'static str,
+    pub(crate) version: u32,
+    /// Whether it takes its time: some 10 ms.
+    pub(crate) slow: bool,
+}
+
+/// One that is quick.
+pub(crate) const fn head(name: &'static str, version: u32) -> Head {
+    Head { name, version, slow: false }
+}
+
+/// Writes a bundle. Another `encoder` is another latent space.
+pub(crate) fn write(folder: &Path, name: &str, encoder: &str, heads: &[Head]) {
+    draft(name, encoder, heads).write(folder, "# Times\n").unwrap();
+}
+
+/// A frame of these two values, which are tenths.
+pub(crate) fn frame(encoder: &str, values: [f32; VALUES]) -> Vec<u8> {
+    draft("any", encoder, &[head("times", 1)]).space().unwrap().encode(&values, IdOnWire::Present).unwrap()
+}
+
+fn draft(name: &str, encoder: &str, heads: &[Head]) -> Draft {
+    let mut draft = Draft {
+        name: name.into(),
+        description: "Products".into(),
+        input: InputSpec::Tensor {},
+        encoder: encoder.as_bytes().to_vec(),
+        input_tensor: tensor("input"),
+        encoder_cost: Cost { parameters: 0, macs: 2 },
+        latent: vec![LatentSpec { tensor: tensor("latent"), gains: vec![10.0; VALUES] }],
+        tables: Tables::new(vec![Table::from_counts(0, &[1; 101]).unwrap(); VALUES]).unwrap(),
+        heads: heads.iter().map(|head| draft_head(*head, "")).collect(),
+    };
+    let space = draft.latent_space().to_string();
+    draft.heads = heads.iter().map(|head| draft_head(*head, &space)).collect();
+    draft
+}
+
+fn draft_head(head: Head, space: &str) -> DraftHead {
+    DraftHead {
+        name: head.name.into(),
+        version: head.version,
+        kind: HeadKind::Tensor {},
+        model: model(head, space),
+        inputs: vec!["latent".into()],
+        output: tensor("product"),
+        cost: Cost { parameters: 1, macs: 2 },
+    }
+}
+
+fn tensor(name: &str) -> TensorSpec {
+    TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(VALUES as u32)] }
+}
+
+fn model(head: Head, space: &str) -> Vec<u8> {
+    let mut graph = GraphBuilder::new("times");
+    let mut latent = graph.input("latent", &["n".into(), 2.into()]);
+    if head.slow {
+        latent = detour(&mut graph, &latent);
+    }
+    let factor = graph.initializer("factor", &[1], &[head.version as f32]).unwrap();
+    graph.node("Mul", &[&latent, &factor], "product", &[]);
+    graph.output("product", &["n".into(), 2.into()]);
+    let mut model = graph.build();
+    set_metadata(&mut model, LATENT_SPACE_KEY, space);
+    encode(&model)
+}
+
+/// The same values after many multiplications whose outcome is nothing.
+fn detour(graph: &mut GraphBuilder, latent: &str) -> String {
+    const WIDTH: usize = 512;
+    let zeros = graph.initializer("widen", &[2, WIDTH as i64], &[0.0; 2 * WIDTH]).unwrap();
+    let square = graph.initializer("square", &[WIDTH as i64; 2], &vec![0.0; WIDTH * WIDTH]).unwrap();
+    let narrow = graph.initializer("narrow", &[WIDTH as i64, 2], &[0.0; 2 * WIDTH]).unwrap();
+    let mut wide = graph.node("MatMul", &[latent, &zeros], "wide", &[]);
+    for step in 0..200 {
+        wide = graph.node("MatMul", &[&wide, &square], &format!("step{step}"), &[]);
+    }
+    let nothing = graph.node("MatMul", &[&wide, &narrow], "nothing", &[]);
+    graph.node("Add", &[latent, &nothing], "same", &[])
+}
