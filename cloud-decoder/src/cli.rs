@@ -93,8 +93,8 @@ pub struct KeyArgs {
 #[derive(Debug, Default, Args)]
 pub struct ServeArgs {
     /// A TOML file with any of: bundles, listen, device, onnxruntime, threads, queue,
-    /// max_megapixels, drain_seconds, log_format, api_keys, reload_seconds, drain_wait_seconds; [tls] with cert, key,
-    /// client_ca; [connections] with the options of that heading (max, max_per_peer, the others by their names)
+    /// max_megapixels, drain_seconds, log_format, api_keys, reload_seconds, drain_wait_seconds; the table tls with
+    /// cert, key, client_ca; the table connections with max, max_per_peer and the other options of that heading
     #[arg(long, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// A bundle, or a folder of bundles; may be given several times
