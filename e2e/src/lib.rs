@@ -108,7 +108,7 @@ pub fn frames_as_text(folder: &Path) -> String {
 #[derive(Debug)]
 pub struct Cloud {
     child: Child,
-    /// Its address, `http://127.0.0.1:PORT`.
+    /// Its address, `http://127.0.0.1:PORT`, or `https` with TLS.
     pub url: String,
 }
 
@@ -127,15 +127,21 @@ impl Cloud {
     /// # Panics
     /// When it does not start.
     #[must_use]
-    #[allow(clippy::expect_used)]
     pub fn start_in(bundles: &[&Path], environment: &[(&str, &str)]) -> Self {
         let mut command = serve(bundles);
-        let mut child = command
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("cloud-decoder starts");
+        command.envs(environment.iter().copied());
+        Self::run(&mut command)
+    }
+
+    /// Runs a command that becomes a cloud-decoder, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    #[allow(clippy::expect_used)]
+    pub fn run(command: &mut Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("cloud-decoder starts");
         let mut url = String::new();
         let stdout = child.stdout.take().expect("stdout is piped");
         BufReader::new(stdout).read_line(&mut url).expect("stdout can be read");

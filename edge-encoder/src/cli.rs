@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::ApiKey;
+
 /// Turns pictures and measurements into compact latent frames and sends them to a cloud-decoder.
 #[derive(Debug, Parser)]
 #[command(
@@ -15,13 +17,14 @@ use clap::{Args, Parser, Subcommand};
     after_help = "Examples:
   edge-encoder encode --bundle bundles/fashion samples/fashion --out frames
   edge-encoder send --bundle bundles/fashion --endpoint http://127.0.0.1:8080 samples/fashion
+  edge-encoder send --bundle bundles/fashion --endpoint https://decoder.example --ca ca.pem samples/fashion
   edge-encoder inspect --bundle bundles/fashion frames/00-ankle-boot.lps
   edge-encoder send --bundle bundles/pump --with-input --endpoint http://127.0.0.1:8080 log.csv
   edge-encoder encode --bundle bundles/photo --quality 70 holiday.jpg
   edge-encoder bench --bundle bundles/fashion"
 )]
 pub struct Cli {
-    /// A TOML file with any of: bundle, endpoint, out, quality, timeout_seconds
+    /// A TOML file with any of: bundle, endpoint, out, quality, timeout_seconds, ca, client_cert, client_key, api_key
     #[arg(long, global = true, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to do
@@ -113,7 +116,7 @@ pub struct SendArgs {
     /// Pictures or measurements, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
-    /// The cloud-decoder, as in http://decoder.example:8080
+    /// The cloud-decoder, as in http://decoder.example:8080 or https://decoder.example
     #[arg(long, env = "LOPSIDE_ENDPOINT", value_name = "URL")]
     pub endpoint: Option<String>,
     /// Where the results go [default: out]
@@ -135,7 +138,29 @@ pub struct SendArgs {
     pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub security: SecurityArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub picture: PictureArgs,
+}
+
+/// Whom a connection trusts, and who it says it is.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Security")]
+pub struct SecurityArgs {
+    /// Trust certificates of these authorities, as PEM [default: the authorities that Mozilla trusts, built in]
+    #[arg(long, env = "LOPSIDE_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The certificate to show to a server that asks for one (mTLS), as PEM
+    #[arg(long, env = "LOPSIDE_CLIENT_CERT", value_name = "FILE")]
+    pub client_cert: Option<PathBuf>,
+    /// The key of that certificate, as PEM
+    #[arg(long, env = "LOPSIDE_CLIENT_KEY", value_name = "FILE")]
+    pub client_key: Option<PathBuf>,
+    /// The API key; better in the variable or the config file, for others see a command line. Readable on the way over
+    /// http://
+    #[arg(long, env = "LOPSIDE_API_KEY", value_name = "KEY", hide_env_values = true)]
+    pub api_key: Option<ApiKey>,
 }
 
 /// Options of `inspect`.

@@ -10,11 +10,12 @@ use lopside_proto::v1::{
 use tokio::net::TcpStream;
 use tonic::{
     Request, Status,
+    metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint, Uri},
 };
 
 use crate::{
-    EdgeError,
+    EdgeError, Security,
     wire::{Counted, Counters},
 };
 
@@ -27,6 +28,7 @@ pub struct Client {
     service: DecoderServiceClient<Channel>,
     counters: Counters,
     timeout: Duration,
+    bearer: Option<MetadataValue<Ascii>>,
 }
 
 /// A frame decoded by the cloud.
@@ -36,19 +38,21 @@ pub struct Decoded {
     pub outputs: Vec<Value>,
     /// From the request to the whole answer.
     pub round_trip: Duration,
-    /// Bytes this request sent over TCP, gRPC and HTTP/2 included.
+    /// Bytes this request sent over TCP, gRPC, HTTP/2 and TLS included.
     pub sent_bytes: u64,
     /// Bytes of the answer over TCP.
     pub received_bytes: u64,
 }
 
 impl Client {
-    /// Connects to a cloud-decoder at an `http://` address.
+    /// Connects to a cloud-decoder at an `http://` or `https://` address.
     ///
     /// # Errors
-    /// [`EdgeError::Endpoint`] for an address that cannot be right, [`EdgeError::Connect`] when nobody answers.
-    pub async fn connect(endpoint: &str, timeout: Duration) -> Result<Self, EdgeError> {
-        let target = parse(endpoint)?.connect_timeout(timeout).timeout(timeout);
+    /// [`EdgeError::Endpoint`] for an address that cannot be right, [`EdgeError::Connect`] when nobody answers or the two
+    /// do not trust each other, those of the files of `security`.
+    pub async fn connect(endpoint: &str, timeout: Duration, security: &Security) -> Result<Self, EdgeError> {
+        let bearer = security.bearer()?;
+        let target = secured(endpoint, security)?.connect_timeout(timeout).timeout(timeout);
         let counters = Counters::default();
         let counted = counters.clone();
         let connector = tower::service_fn(move |uri: Uri| {
@@ -64,7 +68,7 @@ impl Client {
             reason: innermost(&error),
         })?;
         let service = DecoderServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-        Ok(Self { service, counters, timeout })
+        Ok(Self { service, counters, timeout, bearer })
     }
 
     /// Has one frame decoded by these heads of its bundle, by the first when there are none. What the frame was made
@@ -90,6 +94,9 @@ impl Client {
             inputs: input.into_iter().collect(),
         });
         request.set_timeout(self.timeout);
+        if let Some(bearer) = &self.bearer {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
         let (sent, received) = self.counters.read();
         let start = Instant::now();
         let answer = self.service.decode(request).await.map_err(|status| remote(&status))?.into_inner();
@@ -110,19 +117,34 @@ impl Client {
     }
 }
 
+fn secured(endpoint: &str, security: &Security) -> Result<Endpoint, EdgeError> {
+    let target = parse(endpoint)?;
+    if target.uri().scheme_str() == Some("https") {
+        let refused = |error: tonic::transport::Error| EdgeError::Connect {
+            endpoint: endpoint.to_owned(),
+            reason: innermost(&error),
+        };
+        return target.tls_config(security.tls()?).map_err(refused);
+    }
+    if security.needs_tls() {
+        return Err(EdgeError::NoTls { endpoint: endpoint.to_owned() });
+    }
+    Ok(target)
+}
+
 fn parse(endpoint: &str) -> Result<Endpoint, EdgeError> {
     let bad = |reason: String| EdgeError::Endpoint { endpoint: endpoint.to_owned(), reason };
     let uri: Uri = endpoint.parse().map_err(|error| bad(format!("{error}")))?;
     match uri.scheme_str() {
-        Some("http") if uri.host().is_some() => Ok(Endpoint::from(uri)),
-        Some("https") => Err(bad("TLS is not built in: put a proxy that speaks TLS in between".into())),
-        _ => Err(bad("it does not start with http://".into())),
+        Some("http" | "https") if uri.host().is_some() => Ok(Endpoint::from(uri)),
+        _ => Err(bad("it starts with neither http:// nor https://".into())),
     }
 }
 
 fn authority(uri: &Uri) -> String {
     let host = uri.host().unwrap_or_default();
-    format!("{host}:{}", uri.port_u16().unwrap_or(80))
+    let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    format!("{host}:{}", uri.port_u16().unwrap_or(default))
 }
 
 fn remote(status: &Status) -> EdgeError {
@@ -144,22 +166,34 @@ mod tests {
 
     #[test]
     fn addresses_that_cannot_be_right_are_refused_with_the_reason() {
-        for (endpoint, expected) in [
-            ("localhost:8080", "http://"),
-            ("https://x:1", "TLS"),
-            ("http://", "empty"),
-            ("ftp://x", "http://"),
-        ] {
+        for (endpoint, expected) in
+            [("localhost:8080", "http://"), ("http://", "empty"), ("ftp://x", "http://")]
+        {
             let error = parse(endpoint).unwrap_err().to_string();
             assert!(error.contains(expected), "{endpoint}: {error}");
         }
-        assert!(parse("http://127.0.0.1:8080").is_ok());
+        for (endpoint, expected) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("http://x", "x:80"),
+            ("https://x", "x:443"),
+            ("https://x:8443", "x:8443"),
+        ] {
+            assert_eq!(authority(parse(endpoint).unwrap().uri()), expected);
+        }
+    }
+
+    #[test]
+    fn certificates_for_a_connection_without_tls_are_a_mistake() {
+        let security = Security { ca: Some("ca.pem".into()), ..Security::default() };
+        let error = secured("http://x", &security).unwrap_err().to_string();
+        assert!(error.contains("https://") && error.contains("--ca"), "{error}");
     }
 
     #[tokio::test]
     async fn nobody_there_is_said_with_the_address() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = Client::connect(&format!("http://{free}"), Duration::from_secs(5)).await.unwrap_err();
+        let (url, security) = (format!("http://{free}"), Security::default());
+        let error = Client::connect(&url, Duration::from_secs(5), &security).await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains(&free.to_string()) && text.contains("refused"), "{text}");
     }

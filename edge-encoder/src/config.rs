@@ -9,7 +9,7 @@ use std::{
 use lopside_latent::picture::Quality;
 use serde::Deserialize;
 
-use crate::{EdgeError, error::io};
+use crate::{ApiKey, EdgeError, Security, cli::SecurityArgs, error::io};
 
 const DEFAULT_TIMEOUT_SECONDS: u32 = 10;
 const DEFAULT_QUALITY: u8 = 50;
@@ -23,6 +23,10 @@ pub struct FileConfig {
     out: Option<PathBuf>,
     quality: Option<u8>,
     timeout_seconds: Option<u32>,
+    ca: Option<PathBuf>,
+    client_cert: Option<PathBuf>,
+    client_key: Option<PathBuf>,
+    api_key: Option<ApiKey>,
 }
 
 impl FileConfig {
@@ -78,6 +82,30 @@ impl FileConfig {
         Quality::new(found).ok_or(EdgeError::Range { key: "quality", found, allowed: "1 to 100" })
     }
 
+    /// Whom to trust, and who to say that this is.
+    ///
+    /// # Errors
+    /// [`EdgeError::Missing`] when a client's certificate has no key, or the other way round.
+    pub fn security(&self, flags: SecurityArgs) -> Result<Security, EdgeError> {
+        let missing = |what, flag, env, key| EdgeError::Missing { what, flag, env, key };
+        let cert = flags.client_cert.or_else(|| self.client_cert.clone());
+        let key = flags.client_key.or_else(|| self.client_key.clone());
+        let client = match (cert, key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            (Some(_), None) => {
+                let what = "the key of the client's certificate";
+                return Err(missing(what, "--client-key FILE", "LOPSIDE_CLIENT_KEY", "client_key"));
+            }
+            (None, Some(_)) => {
+                let what = "the certificate of the client's key";
+                return Err(missing(what, "--client-cert FILE", "LOPSIDE_CLIENT_CERT", "client_cert"));
+            }
+        };
+        let ca = flags.ca.or_else(|| self.ca.clone());
+        Ok(Security { ca, client, api_key: flags.api_key.or_else(|| self.api_key.clone()) })
+    }
+
     /// How long a request may take, 10 s by default.
     #[must_use]
     pub fn timeout(&self, flag: Option<u32>) -> Duration {
@@ -100,6 +128,19 @@ mod tests {
         assert_eq!(file.out(None), Path::new("out"));
         assert_eq!(file.timeout(None), Duration::from_secs(3));
         assert_eq!(file.timeout(Some(4)), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key() {
+        let file: FileConfig = toml::from_str("client_cert = 'c'\napi_key = 'k'").unwrap();
+        let error = file.security(SecurityArgs::default()).unwrap_err().to_string();
+        assert!(error.contains("--client-key"), "{error}");
+        let flags = SecurityArgs { client_key: Some("flag".into()), ..SecurityArgs::default() };
+        let security = file.security(flags).unwrap();
+        assert_eq!(
+            (security.client, security.api_key),
+            (Some(("c".into(), "flag".into())), Some("k".to_owned().into()))
+        );
     }
 
     #[test]

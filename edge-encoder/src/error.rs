@@ -130,13 +130,26 @@ pub enum EdgeError {
     Model(String),
     /// The address cannot be used.
     #[error(
-        "{endpoint:?} is no address of a cloud-decoder: {reason}; it looks like http://decoder.example:8080"
+        "{endpoint:?} is no address of a cloud-decoder: {reason}; it looks like http://decoder.example:8080 or https://decoder.example"
     )]
     Endpoint {
         /// The address as given.
         endpoint: String,
         /// What is wrong.
         reason: String,
+    },
+    /// The API key cannot be sent.
+    #[error(
+        "the API key (--api-key, LOPSIDE_API_KEY) holds characters that no key has: is it the right text?"
+    )]
+    ApiKey,
+    /// Certificates were named for a connection without TLS.
+    #[error(
+        "{endpoint:?} has no TLS, so --ca and --client-cert mean nothing: give an https:// address, or leave them out"
+    )]
+    NoTls {
+        /// The address.
+        endpoint: String,
     },
     /// The cloud-decoder cannot be reached.
     #[error("cannot reach {endpoint}: {reason}; is cloud-decoder running there?")]

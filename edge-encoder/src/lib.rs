@@ -17,6 +17,7 @@ mod error;
 mod picture;
 mod plan;
 pub mod report;
+mod security;
 pub mod source;
 mod wire;
 
@@ -25,3 +26,4 @@ pub use encoder::{Encoded, Encoder, Timing};
 pub use error::EdgeError;
 pub use picture::{PictureEncoder, PictureOptions, eight_bit};
 pub use plan::Plan;
+pub use security::{ApiKey, Security};

@@ -22,7 +22,6 @@ use super::{
     ConnectionLimits, Event, FrontStats,
     activity::{Activity, LastBody, Told},
     cork::Cork,
-    peers::Place,
 };
 
 /// What HTTP/2 clients may send before the server has read it: a request, all requests of a connection.
@@ -74,7 +73,7 @@ pub(crate) fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
 
 impl Connections {
     /// Serves one connection to its end.
-    pub(crate) async fn serve(self: Arc<Self>, socket: TcpStream, _place: Place) {
+    pub(crate) async fn serve(&self, socket: TcpStream) {
         // Small frames must not wait for each other.
         let _ = socket.set_nodelay(true);
         let Some(tls) = &self.tls else { return self.drive(socket).await };

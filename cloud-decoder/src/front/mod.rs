@@ -137,7 +137,12 @@ impl Open {
         match self.peers.admit(peer.ip()) {
             Ok(place) => {
                 stats.count(Event::Accepted);
-                self.tasks.spawn(Arc::clone(&self.connections).serve(socket, place));
+                let connections = Arc::clone(&self.connections);
+                self.tasks.spawn(async move {
+                    connections.serve(socket).await;
+                    connections.stats.count(Event::Ended);
+                    drop(place);
+                });
             }
             Err(event) => {
                 tracing::debug!(%peer, ?event, "connection refused");

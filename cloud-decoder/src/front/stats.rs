@@ -8,6 +8,8 @@ use tokio::sync::watch;
 pub enum Event {
     /// A connection was taken.
     Accepted,
+    /// A connection that was taken has ended.
+    Ended,
     /// A connection was closed at once: the server had its full number.
     RefusedFull,
     /// A connection was closed at once: its peer had its full number.
@@ -39,8 +41,9 @@ pub enum Event {
 }
 
 /// All events, in the order of their numbers.
-pub const EVENTS: [(Event, &str); 15] = [
+pub const EVENTS: [(Event, &str); 16] = [
     (Event::Accepted, "accepted"),
+    (Event::Ended, "ended"),
     (Event::RefusedFull, "refused_full"),
     (Event::RefusedPeer, "refused_peer"),
     (Event::AcceptError, "accept_error"),
@@ -124,6 +127,12 @@ impl Snapshot {
     #[must_use]
     pub fn of(&self, event: Event) -> u64 {
         self.counts[event as usize]
+    }
+
+    /// Connections open at that moment.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.of(Event::Accepted).saturating_sub(self.of(Event::Ended))
     }
 
     /// All events by name, for metrics.

@@ -33,7 +33,8 @@ async fn what_was_begun_is_finished_and_nothing_new_is_taken() {
     assert!(answer.contains("200 OK") && answer.contains("connection: close"), "{answer}");
     client.ended.await.unwrap().unwrap();
     front.ended.await.unwrap();
-    assert_eq!(front.stats.snapshot().of(Event::CutOff), 0);
+    let counts = front.stats.snapshot();
+    assert_eq!((counts.of(Event::CutOff), counts.of(Event::Accepted), counts.open()), (0, 3, 0));
 }
 
 #[tokio::test]

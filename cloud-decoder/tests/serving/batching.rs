@@ -28,8 +28,7 @@ async fn callers_share_runs_and_each_gets_its_own() {
     for caller in 0..24_usize {
         let mut client = client.clone();
         calls.spawn(async move {
-            let latents: Vec<[f32; 2]> =
-                (0..=caller % 3).map(|item| [caller as f32, item as f32]).collect();
+            let latents: Vec<[f32; 2]> = (0..=caller % 3).map(|item| [caller as f32, item as f32]).collect();
             let answer = client.model_infer(infer("a.slow", &latents)).await.unwrap().into_inner();
             assert_eq!(answer.outputs[0].shape, [latents.len() as i64, 2]);
             let expected: Vec<f32> = latents.iter().flatten().map(|value| value * 3.0).collect();

@@ -23,7 +23,8 @@ pub(super) async fn run(args: SendArgs, file: &FileConfig) -> Result<(), EdgeErr
     let out = file.out(args.out);
     let endpoint = file.endpoint(args.endpoint)?;
     let inputs = encoder.open(&args.inputs)?;
-    let client = Client::connect(&endpoint, file.timeout(args.timeout_seconds)).await?;
+    let security = file.security(args.security)?;
+    let client = Client::connect(&endpoint, file.timeout(args.timeout_seconds), &security).await?;
     let sheet = Sheet::new(&encoder)?;
     let heads = args.head.map_or_else(|| heads(&encoder), |head| vec![head]);
     let mut run = Run { encoder, client, heads, with_input: args.with_input, out, sheet };
