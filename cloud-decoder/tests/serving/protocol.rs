@@ -132,7 +132,7 @@ async fn the_largest_values_are_a_classification() {
     });
     let answer = cloud.client().await.model_infer(request).await.unwrap().into_inner();
     assert_eq!((answer.outputs[0].datatype.as_str(), &answer.outputs[0].shape), ("BYTES", &vec![2, 1]));
-    assert_eq!(&answer.raw_output_contents[0][..], b"\x03\0\0\08:1\x03\0\0\x04:0");
+    assert_eq!(&answer.raw_output_contents[0][..], b"\x03\0\0\x008:1\x03\0\0\x004:0");
 }
 
 #[tokio::test]
