@@ -42,7 +42,8 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 pub struct BatchingReport {
     instances: usize,
-    max_batch: usize,
+    /// Nothing: measured when a head is loaded.
+    max_batch: Option<usize>,
     max_delay_ms: f64,
     queue: usize,
     queue_bytes: usize,
@@ -176,7 +177,11 @@ impl Display for Report {
             "heads run on {device}, sessions a head: {instances}, threads a session: {}",
             self.threads
         )?;
-        writeln!(f, "batches      up to {max_batch}, held up {max_delay_ms} ms at most; {queue} may wait")?;
+        let max_batch = max_batch.map_or("as many as pay".to_owned(), |items| format!("up to {items}"));
+        writeln!(
+            f,
+            "batches      {max_batch}, held up {max_delay_ms} ms at most; {queue} requests may wait"
+        )?;
         if let Some(seconds) = self.batching.watch_seconds {
             writeln!(f, "watches      the folders every {seconds} s")?;
         }

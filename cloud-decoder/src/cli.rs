@@ -116,7 +116,10 @@ pub struct ServeArgs {
     /// Sessions of each head, each with its own thread [default: 1]
     #[arg(long, env = "LOPSIDE_INSTANCES", value_name = "N")]
     pub instances: Option<usize>,
-    /// Items of one run of a head; requests of the same shape run together [default: 32]
+    /// Items of one run of a head; requests of the same shape run together [default: measured, up to 32]
+    ///
+    /// By default each head is tried when it is loaded: twice as many items are taken for as long as an item gets at least
+    /// a tenth cheaper.
     #[arg(long, env = "LOPSIDE_MAX_BATCH", value_name = "N")]
     pub max_batch: Option<usize>,
     /// How long a request may be held up for others to join it while the head is idle [default: 1]

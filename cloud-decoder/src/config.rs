@@ -138,7 +138,7 @@ fn batching(args: &ServeArgs, file: &FileSettings) -> Result<Batching, StartErro
     Ok(Batching {
         queue: args.queue.or(file.queue).unwrap_or(defaults.queue).max(1),
         queue_bytes: megabytes.map_or(defaults.queue_bytes, |megabytes| megabytes.saturating_mul(1_000_000)),
-        max_batch: args.max_batch.or(file.max_batch).unwrap_or(defaults.max_batch).max(1),
+        max_batch: args.max_batch.or(file.max_batch).map(|items| items.max(1)),
         max_delay: delay,
         instances: args.instances.or(file.instances).unwrap_or(defaults.instances).max(1),
     })

@@ -50,8 +50,7 @@ impl<S: Versioned> ServedHead<S> {
         let Batching { instances, .. } = starter.batching;
         let name = format!("{bundle}.{}", spec.name());
         let models = (0..instances.max(1)).map(|_| load(&spec)).collect::<Result<_, _>>();
-        let (bounds, policy) = (starter.batching.bounds(), starter.batching.policy());
-        let engine = models.and_then(|models| Engine::start(models, &name, bounds, policy));
+        let engine = models.and_then(|models| Engine::start(models, &name, starter.batching));
         let refused =
             |reason| StartError::Head { bundle: bundle.to_owned(), head: spec.name().to_owned(), reason };
         let engine = engine.map_err(refused)?;

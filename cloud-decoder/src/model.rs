@@ -15,7 +15,10 @@ use ort::{
     value::{Tensor, TensorRef},
 };
 
-use crate::{Runtime, batch::stats::RunTimes};
+use crate::{
+    Runtime,
+    batch::{sizing, stats::RunTimes},
+};
 
 /// What a model reads and writes, by name.
 #[derive(Debug, Clone)]
@@ -66,6 +69,19 @@ impl Question {
         let values =
             self.inputs.iter().map(|input| input.values.len()).chain(self.output_lens.iter().copied());
         values.sum::<usize>() * size_of::<f32>()
+    }
+
+    /// The same so many times.
+    fn repeated(&self, times: usize) -> Self {
+        let input = |input: &Input| {
+            let items = times * input.shape.first().copied().unwrap_or(1);
+            let shape = std::iter::once(items).chain(input.shape.iter().skip(1).copied()).collect();
+            Input { name: input.name.clone(), shape, values: Arc::new(input.values.repeat(times)) }
+        };
+        Self {
+            inputs: self.inputs.iter().map(input).collect(),
+            output_lens: self.output_lens.iter().map(|len| times * len).collect(),
+        }
     }
 
     /// One of so many items.
@@ -165,25 +181,45 @@ pub(crate) struct Model {
     one_by_one: bool,
     /// What an item took once the model was warm.
     pace: Duration,
+    /// Items that are worth a run.
+    worthwhile: usize,
     on_cpu: bool,
 }
 
 impl Model {
-    /// Loads a model and runs it twice: that moves the cost of warming up away from the first client.
+    /// Loads a model and runs it a few times: that moves the cost of warming up away from the first client, and tells
+    /// how many items, up to `most`, are worth a run.
     ///
     /// # Errors
     /// Why the model cannot be what its manifest says.
-    pub(crate) fn load(runtime: &Runtime, model: &[u8], io: &Io, warm_up: &Question) -> Result<Self, String> {
+    pub(crate) fn load(
+        runtime: &Runtime,
+        model: &[u8],
+        io: &Io,
+        (one, most): (&Question, usize),
+    ) -> Result<Self, String> {
         let session = runtime.session(model)?;
         check(&session, io)?;
         let one_by_one = takes_one(&session);
         let (outputs, on_cpu) = (io.outputs.clone(), !runtime.has_cuda());
-        let mut model = Self { session, outputs, one_by_one, pace: Duration::ZERO, on_cpu };
+        let mut model = Self { session, outputs, one_by_one, pace: Duration::ZERO, worthwhile: 1, on_cpu };
         // The first run is slower than all others.
-        model.run(std::slice::from_ref(warm_up))?;
-        let (_, times) = model.run(std::slice::from_ref(warm_up))?;
-        model.pace = times.input + times.infer + times.output;
+        model.time(one)?;
+        model.pace = model.time(one)?;
+        let most = if one_by_one { 1 } else { most };
+        model.worthwhile = sizing::worthwhile(most, |items| model.time(&one.repeated(items)))?;
         Ok(model)
+    }
+
+    /// How long a run takes.
+    fn time(&mut self, question: &Question) -> Result<Duration, String> {
+        let (_, times) = self.run(std::slice::from_ref(question))?;
+        Ok(times.input + times.infer + times.output)
+    }
+
+    /// Items that are worth a run.
+    pub(crate) fn worthwhile(&self) -> usize {
+        self.worthwhile
     }
 
     /// What an item took once the model was warm.

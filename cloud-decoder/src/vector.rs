@@ -8,7 +8,7 @@ use lopside_latent::{LatentError, LatentSpace, Limits};
 use crate::{
     Output, ServeError, StartError, Terms, Value, Wanted,
     anomaly::{self, Evidence},
-    batch::{engine::Pending, queue::Permit},
+    batch::{engine::Pending, queue::Permit, sizing},
     decode::Ask,
     heads::{self, Heads, ServedHead, Starter},
     model::{Input, Io, Model, Question, Share},
@@ -56,7 +56,7 @@ impl VectorService {
             };
             let load = |spec: &HeadSpec| {
                 let zeros = zeros.as_ref().map_err(ToString::to_string)?;
-                Model::load(&starter.runtime, &head.model, &io(spec), &zeros.question(spec))
+                Model::load(&starter.runtime, &head.model, &io(spec), (&zeros.question(spec), sizing::MOST))
             };
             ServedHead::start(starter, &manifest.name, head.spec, load)
         };

@@ -16,7 +16,8 @@ use tracing::Span;
 use super::{
     job::{Job, Terms},
     policy::Policy,
-    queue::{Batch, Bounds, Permit, Queue},
+    queue::{Batch, Permit, Queue},
+    settings::Batching,
     stats::{RunTimes, Stats},
 };
 use crate::{
@@ -43,14 +44,12 @@ pub(crate) struct Pending {
 
 impl Engine {
     /// Starts a thread for each model, all of which are the same. `name` stands in logs and errors.
-    pub(crate) fn start(
-        models: Vec<Model>,
-        name: &str,
-        bounds: Bounds,
-        policy: Policy,
-    ) -> Result<Self, String> {
+    pub(crate) fn start(models: Vec<Model>, name: &str, batching: Batching) -> Result<Self, String> {
+        let worthwhile = models.iter().map(Model::worthwhile).max().unwrap_or(1);
+        let policy = batching.policy(worthwhile);
         let max_items = if models.iter().any(Model::takes_one) { 1 } else { policy.max_items };
-        let queue = Queue::new(name, bounds, Policy { max_items, ..policy });
+        tracing::debug!(head = name, max_items, "started");
+        let queue = Queue::new(name, batching.bounds(), Policy { max_items, ..policy });
         queue.paced(1, models.iter().map(Model::pace).min().unwrap_or_default());
         let models = models.into_iter().map(|model| Arc::new(Mutex::new(model))).collect();
         let engine = Self { queue, models };

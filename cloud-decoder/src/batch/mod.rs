@@ -18,6 +18,7 @@ pub(crate) mod job;
 pub(crate) mod policy;
 pub(crate) mod queue;
 mod settings;
+pub(crate) mod sizing;
 pub(crate) mod stats;
 
 pub use job::Terms;

@@ -12,8 +12,8 @@ pub struct Batching {
     pub queue: usize,
     /// Bytes that the tensors of these jobs may have.
     pub queue_bytes: usize,
-    /// Items of one run, 1 or more.
-    pub max_batch: usize,
+    /// Items of one run, 1 or more. None: as many, up to 32, as each head is found to be worth it when it is loaded.
+    pub max_batch: Option<usize>,
     /// How long a job may be held up for others to join it.
     pub max_delay: Duration,
     /// Sessions a head, each with its thread, 1 or more.
@@ -25,7 +25,7 @@ impl Default for Batching {
         Self {
             queue: 256,
             queue_bytes: 256 << 20,
-            max_batch: 32,
+            max_batch: None,
             max_delay: Duration::from_millis(1),
             instances: 1,
         }
@@ -37,7 +37,9 @@ impl Batching {
         Bounds { jobs: self.queue, bytes: self.queue_bytes, instances: self.instances }
     }
 
-    pub(crate) fn policy(&self) -> Policy {
-        Policy { max_items: self.max_batch, max_delay: self.max_delay, patience: PATIENCE }
+    /// The policy of a head of which so many items are worth a run.
+    pub(crate) fn policy(&self, worthwhile: usize) -> Policy {
+        let max_items = self.max_batch.unwrap_or(worthwhile);
+        Policy { max_items, max_delay: self.max_delay, patience: PATIENCE }
     }
 }

@@ -173,9 +173,9 @@ impl Values {
     /// The elements as the protocol's raw bytes.
     pub(super) fn raw(&self) -> Bytes {
         match self {
-            Self::Share(..) | Self::Floats(_) => {
-                Bytes::copy_from_slice(bytemuck::cast_slice::<f32, u8>(self.floats()))
-            }
+            // Not copied: the bytes keep what ONNX Runtime has made.
+            Self::Share(share, number) => Bytes::from_owner(RawShare(share.clone(), *number)),
+            Self::Floats(values) => Bytes::copy_from_slice(bytemuck::cast_slice::<f32, u8>(values)),
             Self::Bools(values) => values.iter().map(|&value| u8::from(value)).collect(),
             Self::Texts(texts) => {
                 let mut raw = Vec::with_capacity(texts.iter().map(|text| 4 + text.len()).sum());
@@ -186,6 +186,15 @@ impl Values {
                 raw.into()
             }
         }
+    }
+}
+
+/// An output of a run as bytes.
+struct RawShare(Share, usize);
+
+impl AsRef<[u8]> for RawShare {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(self.0.output(self.1))
     }
 }
 

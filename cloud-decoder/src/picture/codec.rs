@@ -10,6 +10,7 @@ use lopside_latent::{
 
 use crate::{
     Runtime,
+    batch::sizing,
     model::{Input, Io, Model, Question, Share},
 };
 
@@ -126,7 +127,9 @@ impl PictureCodec {
         let layers = 0..self.tensors.len();
         let zeros = layers.map(|layer| vec![0.0; self.space.layout().elements(layer, 1, 1)]).collect();
         let maps = self.named(header, zeros);
-        Model::load(runtime, model, &io, &self.question(&maps, head))
+        // A picture fills a CPU; on a GPU small ones do not.
+        let most = if runtime.has_cuda() { sizing::MOST } else { 1 };
+        Model::load(runtime, model, &io, (&self.question(&maps, head), most))
     }
 
     /// Rows and columns of the padded picture.

@@ -22,7 +22,9 @@ fn status_of<T>(result: Result<T, Status>) -> Status {
 async fn callers_share_runs_and_each_gets_its_own() {
     let folder = tempfile::tempdir().unwrap();
     bundles::write(&folder.path().join("a"), "a", "e", &[SLOW]);
-    let cloud = Cloud::start(folder.path()).await;
+    let mut options = options(folder.path());
+    options.max_batch = Some(16);
+    let cloud = Cloud::start_with(options).await;
     let client = cloud.client().await;
     let mut calls = JoinSet::new();
     for caller in 0..24_usize {
