@@ -1,8 +1,14 @@
 """Triton's Python backend: the requests of a batch in one run."""
 
-import numpy
-import triton_python_backend_utils as triton
-from session import INPUT, OUTPUT, session
+import os
+import sys
+
+# The backend's interpreter does not look at it.
+sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)
+
+import numpy  # noqa: E402
+import triton_python_backend_utils as triton  # noqa: E402
+from session import INPUT, OUTPUT, session  # noqa: E402
 
 
 class TritonPythonModel:
