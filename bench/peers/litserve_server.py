@@ -1,17 +1,17 @@
-"""litserve: raw floats in and out, the requests of a batch in one run."""
+"""litserve: floats in JSON, which is all that it reads, and raw floats out; the requests of a batch in one run."""
 
 import litserve
 import numpy
-from fastapi import Request, Response
-from session import INPUT, OUTPUT, PORT, SHAPE, session
+from fastapi import Response
+from session import INPUT, MAX_BATCH, OUTPUT, PORT, SHAPE, session
 
 
 class Api(litserve.LitAPI):
     def setup(self, device):
         self.session = session()
 
-    async def decode_request(self, request: Request):
-        return numpy.frombuffer(await request.body(), numpy.float32).reshape(SHAPE)
+    def decode_request(self, request):
+        return numpy.asarray(request["latent"], numpy.float32).reshape(SHAPE)
 
     def batch(self, inputs):
         return numpy.stack(inputs)
@@ -27,5 +27,5 @@ class Api(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    api = Api(max_batch_size=64, batch_timeout=0.001)
+    api = Api(max_batch_size=MAX_BATCH, batch_timeout=0.001)
     litserve.LitServer(api, accelerator="cpu").run(host="127.0.0.1", port=PORT, generate_client_file=False)

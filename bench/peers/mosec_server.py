@@ -2,7 +2,7 @@
 
 import numpy
 from mosec import Server, Worker
-from session import INPUT, OUTPUT, SHAPE, session
+from session import INPUT, MAX_BATCH, OUTPUT, SHAPE, session
 
 
 class Model(Worker):
@@ -22,5 +22,5 @@ class Model(Worker):
 
 if __name__ == "__main__":
     server = Server()
-    server.append_worker(Model, num=1, max_batch_size=64, max_wait_time=1)
+    server.append_worker(Model, num=1, max_batch_size=MAX_BATCH, max_wait_time=1)
     server.run()

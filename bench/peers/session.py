@@ -6,6 +6,7 @@ import onnxruntime
 
 MODEL = os.environ["BENCH_MODEL"]
 PORT = int(os.environ["BENCH_PORT"])
+MAX_BATCH = int(os.environ["BENCH_BATCH"])
 INPUT = "latent"
 OUTPUT = "output"
 SHAPE = [int(extent) for extent in os.environ["BENCH_SHAPE"].split(",")]

@@ -52,6 +52,7 @@ impl Member {
             models: &models,
             work: &folder,
             threads: options.threads.get(),
+            deadline: options.deadline(),
             ports,
             decoder: options.decoder.as_deref().unwrap_or(Path::new("cloud-decoder")),
         };
@@ -59,7 +60,7 @@ impl Member {
         let mut server = Server::start(peer.name, command, ports[0], &folder.join("log.txt"))?;
         let name = peer.model_name(model);
         server.wait(|address| runtime.block_on(ready(peer.speaks, address, &name)))?;
-        let target = Target::new(server.address, peer.speaks, model, &name);
+        let target = Target::new(server.address, peer, model);
         let member = Self { peer, model: name, target, server };
         runtime.block_on(member.check(expected))?;
         Ok(member)

@@ -69,7 +69,7 @@ pub(crate) struct ServingOptions {
     #[arg(long, default_value = "500000", value_name = "N")]
     requests: u64,
     /// When a request that comes by itself is given up, in milliseconds
-    #[arg(long, default_value = "500", value_name = "MS")]
+    #[arg(long, default_value = "2000", value_name = "MS")]
     deadline: NonZeroU32,
     /// cloud-decoder's binary; `cargo xtask bench` builds it and says where it is
     #[arg(long, env = "LOPSIDE_CLOUD_DECODER", value_name = "FILE")]

@@ -57,6 +57,15 @@ impl Model {
         }
     }
 
+    /// The most inputs that a server runs at once. The decoder gains nothing by larger batches on a CPU, and the first of a
+    /// batch waits for the last.
+    pub(crate) const fn max_batch(self) -> usize {
+        match self {
+            Self::Tiny => 64,
+            Self::Decoder => 8,
+        }
+    }
+
     /// An input, whole numbers as they come out of an entropy decoder.
     pub(crate) fn values(self) -> Vec<f32> {
         let mut rng = StdRng::seed_from_u64(SEED);

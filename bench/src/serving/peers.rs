@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use super::{
@@ -14,8 +15,9 @@ use crate::{BenchError, error::io};
 
 /// The scripts that the servers in Python run.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
-/// The most requests that a batch may have, everywhere.
-const MAX_BATCH: usize = 64;
+/// The most requests that may wait, where there is such a limit: more than any number of workers, and no more of the
+/// decoder than are answered within the deadline.
+const MAX_QUEUE: usize = 100;
 
 /// A server.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +36,8 @@ pub(crate) enum Speaks {
     Oip,
     /// Floats, little-endian, in the bodies of HTTP/1.1
     Http {
+        /// Whether requests are JSON instead, `{"latent": [floats]}`.
+        json: bool,
         /// Where requests are posted.
         infer: &'static str,
         /// What answers 200 once the server is ready.
@@ -52,6 +56,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) work: &'a Path,
     /// Threads of ONNX Runtime.
     pub(crate) threads: usize,
+    /// When a request is of no use any more.
+    pub(crate) deadline: Duration,
     /// The port to listen on, and others for what it does besides.
     pub(crate) ports: [u16; 3],
     /// cloud-decoder's binary.
@@ -67,7 +73,7 @@ pub(crate) const PEERS: [Peer; 6] = [
     Peer { name: "triton", speaks: Speaks::Oip, command: triton },
     Peer {
         name: "mosec",
-        speaks: Speaks::Http { infer: "/inference", ready: "/" },
+        speaks: Speaks::Http { json: false, infer: "/inference", ready: "/" },
         command: |launch| script(launch, "mosec", "mosec_server.py").map(|command| mosec(launch, command)),
     },
     Peer { name: "mlserver", speaks: Speaks::Oip, command: mlserver },
@@ -78,12 +84,12 @@ pub(crate) const PEERS: [Peer; 6] = [
     },
     Peer {
         name: "bentoml",
-        speaks: Speaks::Http { infer: "/raw/infer", ready: "/readyz" },
+        speaks: Speaks::Http { json: false, infer: "/raw/infer", ready: "/readyz" },
         command: bentoml,
     },
     Peer {
         name: "litserve",
-        speaks: Speaks::Http { infer: "/predict", ready: "/health" },
+        speaks: Speaks::Http { json: true, infer: "/predict", ready: "/health" },
         command: |launch| script(launch, "litserve", "litserve_server.py"),
     },
 ];
@@ -92,6 +98,12 @@ impl Peer {
     /// The command that starts it, its environment installed.
     pub(crate) fn command(&self, launch: &Launch<'_>) -> Result<Command, BenchError> {
         (self.command)(launch)
+    }
+
+    /// Whether requests carry `grpc-timeout`. Triton answers one whose time has passed twice, the second time on a stream
+    /// that it has reset, which ends the connection for a client that is strict; its queue's policy has the deadline.
+    pub(crate) fn is_told_deadlines(&self) -> bool {
+        self.name != "triton"
     }
 
     /// What it calls a model.
@@ -114,6 +126,7 @@ impl Launch<'_> {
             .env("BENCH_MODEL", self.onnx())
             .env("BENCH_NAME", self.model.name())
             .env("BENCH_SHAPE", shape)
+            .env("BENCH_BATCH", self.model.max_batch().to_string())
             .env("BENCH_THREADS", self.threads.to_string())
             .env("BENCH_PORT", self.ports[0].to_string())
             .env("BENCH_SECOND_PORT", self.ports[1].to_string());
@@ -124,7 +137,7 @@ impl Launch<'_> {
 fn cloud_decoder(launch: &Launch<'_>) -> Command {
     let mut command = Command::new(launch.decoder);
     command.args(["serve", "--device", "cpu", "--listen", &format!("127.0.0.1:{}", launch.ports[0])]);
-    command.args(["--threads", &launch.threads.to_string()]);
+    command.args(["--threads", &launch.threads.to_string(), "--queue", &MAX_QUEUE.to_string()]);
     command.arg("--bundle").arg(launch.models.join(launch.model.name()));
     command
 }
@@ -156,7 +169,7 @@ fn mlserver(launch: &Launch<'_>) -> Result<Command, BenchError> {
     });
     let model = serde_json::json!({
         "name": launch.model.name(), "implementation": "mlserver_model.Model",
-        "max_batch_size": MAX_BATCH, "max_batch_time": 0.001,
+        "max_batch_size": launch.model.max_batch(), "max_batch_time": 0.001,
     });
     write(launch.work, "settings.json", &settings.to_string())?;
     write(launch.work, "model-settings.json", &model.to_string())?;
@@ -172,7 +185,7 @@ fn triton(launch: &Launch<'_>) -> Result<Command, BenchError> {
     let server = packages.join("pytriton/tritonserver");
     let repository = launch.work.join("repository");
     let model = repository.join(launch.model.name());
-    write(&model, "config.pbtxt", &triton_config(launch.model))?;
+    write(&model, "config.pbtxt", &triton_config(launch))?;
     write(&model.join("1"), "model.py", include_str!("../../peers/triton_model.py"))?;
     let stub = "triton_python_backend_stub";
     let from = server.join("python_backend_stubs").join(python).join(stub);
@@ -198,14 +211,19 @@ fn triton(launch: &Launch<'_>) -> Result<Command, BenchError> {
     Ok(command)
 }
 
-fn triton_config(model: Model) -> String {
+fn triton_config(launch: &Launch<'_>) -> String {
+    let model = launch.model;
     let tensor =
         |name: &str, dims: [usize; 3]| format!("{{ name: \"{name}\" data_type: TYPE_FP32 dims: {dims:?} }}");
     format!(
-        "backend: \"python\"\nmax_batch_size: {MAX_BATCH}\ninput [{}]\noutput [{}]\n\
-         instance_group [{{ kind: KIND_CPU count: 1 }}]\ndynamic_batching {{}}\n",
+        "backend: \"python\"\nmax_batch_size: {}\ninput [{}]\noutput [{}]\n\
+         instance_group [{{ kind: KIND_CPU count: 1 }}]\n\
+         dynamic_batching {{ default_queue_policy {{ timeout_action: REJECT default_timeout_microseconds: {} \
+         max_queue_size: {MAX_QUEUE} }} }}\n",
+        model.max_batch(),
         tensor(INPUT, model.input()),
         tensor(OUTPUT, model.output()),
+        launch.deadline.as_micros(),
     )
 }
 

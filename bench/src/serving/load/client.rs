@@ -22,13 +22,18 @@ use crate::{
     BenchError,
     serving::{
         models::{INPUT, Model},
-        peers::Speaks,
+        peers::{Peer, Speaks},
     },
 };
 
 const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 /// Of gRPC's framing.
 const PREFIX: usize = 5;
+/// Requests that were given up and that the connection remembers, and for how long.
+const RESETS: usize = 1 << 16;
+const REMEMBERED: Duration = Duration::from_mins(1);
+/// How much later than the deadline a request is given up: the server may say so itself before.
+const GRACE: Duration = Duration::from_millis(200);
 /// Bytes of answers that may be under way, on a stream and on a connection.
 const WINDOW: u32 = 16 << 20;
 
@@ -37,6 +42,8 @@ const WINDOW: u32 = 16 << 20;
 pub(crate) struct Target {
     address: SocketAddr,
     speaks: Speaks,
+    /// Whether the server is told of deadlines.
+    tells: bool,
     body: Bytes,
     /// Bytes of the output tensor.
     output: usize,
@@ -65,14 +72,18 @@ pub(crate) enum Connection {
 }
 
 impl Target {
-    /// A model of a server, by the name that the server knows it by.
-    pub(crate) fn new(address: SocketAddr, speaks: Speaks, model: Model, name: &str) -> Arc<Self> {
+    /// A model of a server.
+    pub(crate) fn new(address: SocketAddr, peer: Peer, model: Model) -> Arc<Self> {
+        let (speaks, tells) = (peer.speaks, peer.is_told_deadlines());
         let values: Vec<u8> = model.values().iter().flat_map(|value| value.to_le_bytes()).collect();
         let body = match speaks {
+            Speaks::Http { json: true, .. } => {
+                serde_json::json!({ INPUT: model.values() }).to_string().into()
+            }
             Speaks::Http { .. } => values.into(),
-            Speaks::Oip => framed(&infer_request(model, name, values)),
+            Speaks::Oip => framed(&infer_request(model, &peer.model_name(model), values)),
         };
-        Arc::new(Self { address, speaks, body, output: 4 * model.output().iter().product::<usize>() })
+        Arc::new(Self { address, speaks, tells, body, output: 4 * model.output().iter().product::<usize>() })
     }
 
     /// Opens a connection.
@@ -89,6 +100,9 @@ impl Target {
             Speaks::Oip => {
                 let mut builder = http2::Builder::new(TokioExecutor::new());
                 builder.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
+                // An answer to a request that was given up and forgotten would end the connection.
+                builder.max_concurrent_reset_streams(RESETS).reset_stream_duration(REMEMBERED);
+                builder.max_local_error_reset_streams(None);
                 let (sender, connection) = builder.handshake(io).await.map_err(|error| failed(&error))?;
                 tokio::spawn(connection);
                 Connection::Two(sender)
@@ -98,14 +112,14 @@ impl Target {
 
     fn request(&self, deadline: Option<Duration>) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
         let request = match self.speaks {
-            Speaks::Http { infer, .. } => Request::post(infer)
+            Speaks::Http { infer, json, .. } => Request::post(infer)
                 .header("host", self.address.to_string())
-                .header("content-type", "application/octet-stream"),
+                .header("content-type", if json { "application/json" } else { "application/octet-stream" }),
             Speaks::Oip => {
                 let request = Request::post(format!("http://{}{INFER}", self.address))
                     .header("te", "trailers")
                     .header("content-type", "application/grpc");
-                match deadline {
+                match deadline.filter(|_| self.tells) {
                     Some(deadline) => request.header("grpc-timeout", format!("{}m", deadline.as_millis())),
                     None => request,
                 }
@@ -135,10 +149,18 @@ impl Connection {
         if let Self::Two(sender) = self { Some(Self::Two(sender.clone())) } else { None }
     }
 
-    /// Sends the request and reads the answer. With a deadline the server is told, and the request given up after it.
+    /// Whether the server has closed it.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::One(sender) => sender.is_closed(),
+            Self::Two(sender) => sender.is_closed(),
+        }
+    }
+
+    /// Sends the request and reads the answer. With a deadline the server is told, and the request given up soon after it.
     pub(crate) async fn call(&mut self, target: &Target, deadline: Option<Duration>) -> Outcome {
         let Some(after) = deadline else { return self.ask(target, None).await };
-        tokio::time::timeout(after, self.ask(target, deadline)).await.unwrap_or(Outcome::Late)
+        tokio::time::timeout(after + GRACE, self.ask(target, deadline)).await.unwrap_or(Outcome::Late)
     }
 
     /// The output's values.
@@ -159,7 +181,7 @@ impl Connection {
         };
         match received(response).await {
             Ok(answer) => answer.outcome(target),
-            Err(error) => Outcome::Failed(error.to_string()),
+            Err(error) => Outcome::Failed(failed(&error).to_string()),
         }
     }
 
@@ -253,6 +275,8 @@ fn framed(message: &ModelInferRequest) -> Bytes {
     bytes.into()
 }
 
+/// With the causes, which hyper's errors leave out.
 fn failed(error: &dyn std::error::Error) -> BenchError {
-    BenchError::Load(error.to_string())
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    BenchError::Load(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }

@@ -48,7 +48,11 @@ pub(crate) async fn open(target: &Arc<Target>, arrivals: Arrivals) -> Result<Tal
         tokio::select! {
             due = dues.recv() => match due {
                 Some(due) => {
-                    if let Some(connection) = connections[turn % CONNECTIONS].share() {
+                    let connection = &mut connections[turn % CONNECTIONS];
+                    if connection.is_closed() {
+                        *connection = target.connect().await?;
+                    }
+                    if let Some(connection) = connection.share() {
                         requests.spawn(one(connection, Arc::clone(target), due, arrivals.deadline));
                     }
                     turn += 1;
@@ -77,7 +81,12 @@ async fn one(mut connection: Connection, target: Arc<Target>, due: Instant, dead
     // Sent too late already: the client fell behind.
     let Some(left) = deadline.checked_sub(due.elapsed()) else { return (Outcome::Late, due.elapsed()) };
     let outcome = connection.call(&target, Some(left)).await;
-    (outcome, due.elapsed())
+    let latency = due.elapsed();
+    if outcome == Outcome::Answered && latency > deadline {
+        (Outcome::Late, latency)
+    } else {
+        (outcome, latency)
+    }
 }
 
 fn tick(arrivals: Arrivals, mut due: impl FnMut(Instant) -> bool) {
