@@ -85,6 +85,9 @@ pub(crate) enum BenchError {
         /// What is wrong.
         reason: String,
     },
+    /// A server answers, but not to the Open Inference Protocol.
+    #[error("it does not speak the Open Inference Protocol over gRPC")]
+    NoProtocol,
     /// Requests could not be sent or answers not be read.
     #[error("load: {0}")]
     Load(String),

@@ -95,7 +95,10 @@ async fn ready(speaks: Speaks, address: SocketAddr, model: &str) -> Result<(), B
             let client = Client::connect(format!("http://{address}")).await;
             let request = ModelReadyRequest { name: model.to_owned(), version: String::new() };
             let mut client = client.map_err(|error| failed(&error))?;
-            let answer = client.model_ready(request).await.map_err(|status| failed(&status))?;
+            let answer = client.model_ready(request).await.map_err(|status| match status.code() {
+                tonic::Code::Unimplemented => BenchError::NoProtocol,
+                _ => failed(&status),
+            })?;
             if answer.into_inner().ready { Ok(()) } else { Err(failed(&"the model is not ready")) }
         }
         Speaks::Http { ready, .. } => {

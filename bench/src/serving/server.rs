@@ -59,6 +59,9 @@ impl Server {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(self.failed(&format!("it ended with {status}")));
             }
+            if matches!(error, BenchError::NoProtocol) {
+                return Err(self.failed(&error.to_string()));
+            }
             if start.elapsed() > START {
                 return Err(self.failed(&format!("not ready after {} s: {error}", START.as_secs())));
             }
