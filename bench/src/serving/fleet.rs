@@ -52,7 +52,6 @@ impl Member {
             models: &models,
             work: &folder,
             threads: options.threads.get(),
-            deadline: options.deadline(),
             ports,
             decoder: options.decoder.as_deref().unwrap_or(Path::new("cloud-decoder")),
         };

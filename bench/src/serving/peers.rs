@@ -4,7 +4,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use super::{
@@ -15,8 +14,8 @@ use crate::{BenchError, error::io};
 
 /// The scripts that the servers in Python run.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
-/// The most requests that may wait, where there is such a limit: more than any number of workers, and no more of the
-/// decoder than are answered within the deadline.
+/// The most requests that may wait in cloud-decoder: more than there are workers, and no more of the decoder than are
+/// answered within the deadline.
 const MAX_QUEUE: usize = 100;
 
 /// A server.
@@ -56,8 +55,6 @@ pub(crate) struct Launch<'a> {
     pub(crate) work: &'a Path,
     /// Threads of ONNX Runtime.
     pub(crate) threads: usize,
-    /// When a request is of no use any more.
-    pub(crate) deadline: Duration,
     /// The port to listen on, and others for what it does besides.
     pub(crate) ports: [u16; 3],
     /// cloud-decoder's binary.
@@ -101,7 +98,7 @@ impl Peer {
     }
 
     /// Whether requests carry `grpc-timeout`. Triton answers one whose time has passed twice, the second time on a stream
-    /// that it has reset, which ends the connection for a client that is strict; its queue's policy has the deadline.
+    /// that it has reset, which ends the connection for a client that is strict.
     pub(crate) fn is_told_deadlines(&self) -> bool {
         self.name != "triton"
     }
@@ -185,7 +182,7 @@ fn triton(launch: &Launch<'_>) -> Result<Command, BenchError> {
     let server = packages.join("pytriton/tritonserver");
     let repository = launch.work.join("repository");
     let model = repository.join(launch.model.name());
-    write(&model, "config.pbtxt", &triton_config(launch))?;
+    write(&model, "config.pbtxt", &triton_config(launch.model))?;
     write(&model.join("1"), "model.py", include_str!("../../peers/triton_model.py"))?;
     let stub = "triton_python_backend_stub";
     let from = server.join("python_backend_stubs").join(python).join(stub);
@@ -211,19 +208,17 @@ fn triton(launch: &Launch<'_>) -> Result<Command, BenchError> {
     Ok(command)
 }
 
-fn triton_config(launch: &Launch<'_>) -> String {
-    let model = launch.model;
+/// Without a policy for the queue: with one, whichever, this version now and then lets requests wait half a second.
+fn triton_config(model: Model) -> String {
     let tensor =
         |name: &str, dims: [usize; 3]| format!("{{ name: \"{name}\" data_type: TYPE_FP32 dims: {dims:?} }}");
     format!(
         "backend: \"python\"\nmax_batch_size: {}\ninput [{}]\noutput [{}]\n\
          instance_group [{{ kind: KIND_CPU count: 1 }}]\n\
-         dynamic_batching {{ default_queue_policy {{ timeout_action: REJECT default_timeout_microseconds: {} \
-         max_queue_size: {MAX_QUEUE} }} }}\n",
+         dynamic_batching {{}}\n",
         model.max_batch(),
         tensor(INPUT, model.input()),
         tensor(OUTPUT, model.output()),
-        launch.deadline.as_micros(),
     )
 }
 
