@@ -66,6 +66,34 @@ pub(crate) enum BenchError {
     /// A training failed.
     #[error(transparent)]
     Training(#[from] training::TrainingError),
+    /// A model could not be made.
+    #[error(transparent)]
+    Onnx(#[from] lopside_onnx::OnnxError),
+    /// What servers or their clients need could not be installed.
+    #[error("{what} could not be installed: {reason}")]
+    Install {
+        /// Which of them.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// A server did not do what it should.
+    #[error("{name}: {reason}")]
+    Server {
+        /// The server.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A server answers, but not to the Open Inference Protocol.
+    #[error("it does not speak the Open Inference Protocol over gRPC")]
+    NoProtocol,
+    /// Requests could not be sent or answers not be read.
+    #[error("load: {0}")]
+    Load(String),
+    /// ONNX Runtime itself could not be measured.
+    #[error("ONNX Runtime: {0}; `cargo xtask bench` sets ORT_DYLIB_PATH")]
+    Floor(String),
     /// A file could not be read or written.
     #[error("{path}: {source}", path = path.display())]
     Io {

@@ -6,6 +6,7 @@ mod error;
 mod gemm;
 mod input;
 mod photo;
+mod serving;
 mod table;
 mod theory;
 
@@ -14,6 +15,7 @@ use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use error::BenchError;
+use serving::ServingOptions;
 use theory::TheoryOptions;
 
 /// Speed, as ratios to named peers in the same run, and figures beside their baselines.
@@ -22,7 +24,9 @@ use theory::TheoryOptions;
   cargo xtask bench photo
   cargo xtask bench coder --picture photograph.png --runs 9 --json
   cargo xtask bench theory
-  cargo xtask bench theory --rows shuttle,ecg --again")]
+  cargo xtask bench theory --rows shuttle,ecg --again
+  cargo xtask bench serving --peers triton,mosec --models tiny
+  cargo xtask bench serving --what soak --peers triton --json")]
 struct Cli {
     #[command(subcommand)]
     bench: Bench,
@@ -36,6 +40,8 @@ enum Bench {
     Coder(Options),
     /// Train and measure every line of the theory: figures and log to training/theory, the table to training/README.md
     Theory(TheoryOptions),
+    /// cloud-decoder beside other model servers: CPU time a request, requests a second, latencies, overload, memory
+    Serving(ServingOptions),
 }
 
 /// What is measured, and how often.
@@ -60,6 +66,7 @@ fn main() -> ExitCode {
         Bench::Photo(options) => photo::run(&options),
         Bench::Coder(options) => coder::run(&options),
         Bench::Theory(options) => theory::run(&options),
+        Bench::Serving(options) => serving::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -54,7 +54,7 @@ enum Command {
     Readme,
     /// Measure speed, as ratios to named peers in the same run
     Bench {
-        /// Which bench, and its options: `photo`, `coder`
+        /// Which bench, and its options: `photo`, `coder`, `theory`, `serving`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, default_value = "--help")]
         args: Vec<String>,
     },
@@ -87,7 +87,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// Builds and runs the benches; `serving` gets what it measures as well.
 fn bench(args: &[String]) -> Result<()> {
     let run = ["run", "--release", "-p", "lopside-bench", "--"];
-    workspace::cargo(&[&run, &args.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat(), &[])
+    let run = [&run, &args.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat();
+    if args.first().is_none_or(|bench| bench != "serving") {
+        return workspace::cargo(&run, &[]);
+    }
+    workspace::cargo(&["build", "--release", "-p", "cloud-decoder"], &[])?;
+    let decoder = workspace::target().join("release/cloud-decoder");
+    let (library, cache) = (runtime::library()?, workspace::cache()?);
+    let env =
+        [("LOPSIDE_CLOUD_DECODER", &*decoder), ("ORT_DYLIB_PATH", &*library), ("LOPSIDE_CACHE", &*cache)];
+    workspace::cargo(&run, &env)
 }

@@ -1,0 +1,116 @@
+//! Every server of a run, up at the same time with one model, so that they can be asked in turns.
+
+use std::{fs, net::SocketAddr, path::Path, sync::Arc};
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{Request, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use lopside_proto::inference::{
+    ModelReadyRequest, grpc_inference_service_client::GrpcInferenceServiceClient as Client,
+};
+use tokio::net::TcpStream;
+
+use super::{
+    Bench,
+    load::Target,
+    models::Model,
+    peers::{Launch, Peer, Speaks},
+    process::Tree,
+    server::{Server, free_ports},
+};
+use crate::{BenchError, error::io};
+
+/// How far an output may be from ONNX Runtime's own, which runs elsewhere with other kernels.
+const TOLERANCE: f32 = 1e-3;
+
+/// A server that is up.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) peer: Peer,
+    /// What it calls the model.
+    pub(crate) model: String,
+    /// A request to it.
+    pub(crate) target: Arc<Target>,
+    server: Server,
+}
+
+impl Member {
+    /// Starts a server, waits until it is ready, and compares an output with the one that it should have.
+    pub(crate) fn start(
+        peer: Peer,
+        model: Model,
+        expected: &[f32],
+        bench: &Bench<'_>,
+    ) -> Result<Self, BenchError> {
+        let Bench { options, work, runtime } = bench;
+        let folder = work.join(format!("{}-{}", peer.name, model.name()));
+        fs::create_dir_all(&folder).map_err(io(&folder))?;
+        let ports = free_ports().map_err(io(&folder))?;
+        let models = work.join("models");
+        let launch = Launch {
+            model,
+            models: &models,
+            work: &folder,
+            threads: options.threads.get(),
+            ports,
+            decoder: options.decoder.as_deref().unwrap_or(Path::new("cloud-decoder")),
+        };
+        let command = peer.command(&launch)?;
+        let mut server = Server::start(peer.name, command, ports[0], &folder.join("log.txt"))?;
+        let name = peer.model_name(model);
+        server.wait(|address| runtime.block_on(ready(peer.speaks, address, &name)))?;
+        let target = Target::new(server.address, peer, model);
+        let member = Self { peer, model: name, target, server };
+        runtime.block_on(member.check(expected))?;
+        Ok(member)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// Its processes.
+    pub(crate) fn tree(&self) -> Tree {
+        self.server.tree()
+    }
+
+    async fn check(&self, expected: &[f32]) -> Result<(), BenchError> {
+        let found = self.target.connect().await?.values(&self.target).await?;
+        let far = |(a, b): (&f32, &f32)| (a - b).abs() > TOLERANCE * b.abs().max(1.0);
+        if found.len() != expected.len() || found.iter().zip(expected).any(far) {
+            let name = self.peer.name.to_owned();
+            return Err(BenchError::Server { name, reason: "its output is not ONNX Runtime's".into() });
+        }
+        Ok(())
+    }
+}
+
+/// Whether a server can be asked.
+async fn ready(speaks: Speaks, address: SocketAddr, model: &str) -> Result<(), BenchError> {
+    let failed = |error: &dyn std::fmt::Display| BenchError::Load(error.to_string());
+    match speaks {
+        Speaks::Oip => {
+            let client = Client::connect(format!("http://{address}")).await;
+            let request = ModelReadyRequest { name: model.to_owned(), version: String::new() };
+            let mut client = client.map_err(|error| failed(&error))?;
+            let answer = client.model_ready(request).await.map_err(|status| match status.code() {
+                tonic::Code::Unimplemented => BenchError::NoProtocol,
+                _ => failed(&status),
+            })?;
+            if answer.into_inner().ready { Ok(()) } else { Err(failed(&"the model is not ready")) }
+        }
+        Speaks::Http { ready, .. } => {
+            let stream = TcpStream::connect(address).await.map_err(|error| failed(&error))?;
+            let handshake = http1::handshake(TokioIo::new(stream)).await;
+            let (mut sender, connection) = handshake.map_err(|error| failed(&error))?;
+            tokio::spawn(connection);
+            let request = Request::get(ready).header("host", address.to_string()).body(Empty::<Bytes>::new());
+            let request = request.map_err(|error| failed(&error))?;
+            let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+            let status = response.status();
+            response.into_body().collect().await.map_err(|error| failed(&error))?;
+            if status.is_success() { Ok(()) } else { Err(failed(&status)) }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What no server can be below: ONNX Runtime in a bare loop over the same input, with as many threads.
+
+use std::{
+    env,
+    path::PathBuf,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use nix::time::{ClockId, clock_gettime};
+use ort::{environment::Environment, session::Session, value::TensorRef};
+
+use super::models::{INPUT, Model};
+use crate::BenchError;
+
+/// A session of a model.
+#[derive(Debug)]
+pub(crate) struct Floor {
+    session: Session,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl Floor {
+    /// Loads ONNX Runtime from `ORT_DYLIB_PATH`, and the model.
+    pub(crate) fn new(model: Model, threads: usize) -> Result<Self, BenchError> {
+        let builder = Session::builder(&environment()?).map_err(failed)?;
+        let mut builder = builder.with_intra_threads(threads).map_err(failed)?;
+        let session = builder.commit_from_memory(&model.onnx()?).map_err(failed)?;
+        let shape = std::iter::once(1).chain(model.input()).collect();
+        Ok(Self { session, shape, values: model.values() })
+    }
+
+    /// The output of one run.
+    pub(crate) fn run(&mut self) -> Result<Vec<f32>, BenchError> {
+        let input = TensorRef::from_array_view((self.shape.clone(), &self.values[..])).map_err(failed)?;
+        let outputs = self.session.run(ort::inputs![INPUT => input]).map_err(failed)?;
+        Ok(outputs[0].try_extract_tensor::<f32>().map_err(failed)?.1.to_vec())
+    }
+
+    /// Milliseconds of CPU time a run, of runs for so long.
+    pub(crate) fn cpu_ms(&mut self, time: Duration) -> Result<f64, BenchError> {
+        let (start, before) = (Instant::now(), cpu()?);
+        let mut runs = 0_u32;
+        while start.elapsed() < time {
+            self.run()?;
+            runs += 1;
+        }
+        Ok(cpu()?.saturating_sub(before).as_secs_f64() * 1e3 / f64::from(runs.max(1)))
+    }
+}
+
+/// The environment of this process, made at the first call.
+fn environment() -> Result<Environment, BenchError> {
+    static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+    let mut environment = ENVIRONMENT.lock().map_err(failed)?;
+    if let Some(environment) = environment.as_ref() {
+        return Ok(environment.clone());
+    }
+    let library = env::var_os("ORT_DYLIB_PATH").map_or("libonnxruntime.so".into(), PathBuf::from);
+    let fresh = ort::init_from(library).map_err(failed)?.build().map_err(failed)?;
+    Ok(environment.insert(fresh).clone())
+}
+
+/// CPU time of this process so far.
+fn cpu() -> Result<Duration, BenchError> {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from).map_err(failed)
+}
+
+fn failed(error: impl std::fmt::Display) -> BenchError {
+    BenchError::Floor(error.to_string())
+}

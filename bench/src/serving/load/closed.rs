@@ -1,0 +1,81 @@
+//! Closed loops: so many workers, each with one request under way.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::task::JoinSet;
+
+use super::{Connection, Tally, Target};
+use crate::BenchError;
+
+/// Workers that share a connection over HTTP/2.
+const SHARE: usize = 8;
+
+/// When the workers stop asking.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Until {
+    /// After so long.
+    Elapsed(Duration),
+    /// After so many requests.
+    Requests(u64),
+}
+
+/// Runs `concurrency` workers to the end. Connections are made before the clock starts; the time is that of the requests.
+pub(crate) async fn closed(
+    target: &Arc<Target>,
+    concurrency: usize,
+    until: Until,
+) -> Result<(Tally, Duration), BenchError> {
+    let connections = connections(target, concurrency).await?;
+    let asked = Arc::new(AtomicU64::new(0));
+    let start = Instant::now();
+    let mut workers = JoinSet::new();
+    for connection in connections {
+        workers.spawn(work(connection, Arc::clone(target), Arc::clone(&asked), start, until));
+    }
+    let mut tally = Tally::default();
+    while let Some(done) = workers.join_next().await {
+        tally.merge(done.map_err(|error| BenchError::Load(error.to_string()))?);
+    }
+    Ok((tally, start.elapsed()))
+}
+
+async fn connections(target: &Target, concurrency: usize) -> Result<Vec<Connection>, BenchError> {
+    let mut connections: Vec<Connection> = Vec::with_capacity(concurrency);
+    for worker in 0..concurrency {
+        let shared = if worker % SHARE == 0 { None } else { connections.last().and_then(Connection::share) };
+        connections.push(match shared {
+            Some(shared) => shared,
+            None => target.connect().await?,
+        });
+    }
+    Ok(connections)
+}
+
+async fn work(
+    mut connection: Connection,
+    target: Arc<Target>,
+    asked: Arc<AtomicU64>,
+    start: Instant,
+    until: Until,
+) -> Tally {
+    let mut tally = Tally::default();
+    loop {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        let enough = match until {
+            Until::Elapsed(time) => start.elapsed() >= time,
+            Until::Requests(count) => number >= count,
+        };
+        if enough {
+            return tally;
+        }
+        let sent = Instant::now();
+        let outcome = connection.call(&target, None).await;
+        tally.count(outcome, sent.elapsed());
+    }
+}

@@ -1,0 +1,131 @@
+//! Open loops: requests at a rate, with exponential gaps, whether earlier ones are answered or not.
+//!
+//! A latency counts from the time at which the request was due, so that a client that falls behind does not flatter
+//! the server.
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use super::{Connection, Tally, Target, client::Outcome};
+use crate::BenchError;
+
+/// Connections that requests take turns on.
+const CONNECTIONS: usize = 16;
+/// Requests that are due and not sent; the clock waits for a client that falls further behind, and they stay due.
+const QUEUE: usize = 1 << 16;
+const SEED: u64 = 5;
+
+/// Requests that come by themselves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrivals {
+    /// A second.
+    pub(crate) rate: f64,
+    /// For how long.
+    pub(crate) time: Duration,
+    /// After what time a request is given up.
+    pub(crate) deadline: Duration,
+}
+
+/// Sends them all and waits for the last answer.
+pub(crate) async fn open(target: &Arc<Target>, arrivals: Arrivals) -> Result<Tally, BenchError> {
+    let mut connections = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS {
+        connections.push(target.connect().await?);
+    }
+    let (due, mut dues) = mpsc::channel(QUEUE);
+    // The runtime's timers tick in milliseconds; a thread of its own sleeps more exactly.
+    let clock = thread::spawn(move || tick(arrivals, |instant| due.blocking_send(instant).is_ok()));
+    let mut requests = JoinSet::new();
+    let mut tally = Tally::default();
+    let mut turn = 0;
+    loop {
+        tokio::select! {
+            due = dues.recv() => match due {
+                Some(due) => {
+                    let connection = &mut connections[turn % CONNECTIONS];
+                    if connection.is_closed() {
+                        *connection = target.connect().await?;
+                    }
+                    if let Some(connection) = connection.share() {
+                        requests.spawn(one(connection, Arc::clone(target), due, arrivals.deadline));
+                    }
+                    turn += 1;
+                }
+                None => break,
+            },
+            Some(done) = requests.join_next() => count(&mut tally, done)?,
+        }
+    }
+    while let Some(done) = requests.join_next().await {
+        count(&mut tally, done)?;
+    }
+    clock.join().map_err(|_| BenchError::Load("the clock's thread ended".into()))?;
+    Ok(tally)
+}
+
+type Done = (Outcome, Duration);
+
+fn count(tally: &mut Tally, done: Result<Done, tokio::task::JoinError>) -> Result<(), BenchError> {
+    let (outcome, latency) = done.map_err(|error| BenchError::Load(error.to_string()))?;
+    tally.count(outcome, latency);
+    Ok(())
+}
+
+async fn one(mut connection: Connection, target: Arc<Target>, due: Instant, deadline: Duration) -> Done {
+    // Sent too late already: the client fell behind.
+    let Some(left) = deadline.checked_sub(due.elapsed()) else { return (Outcome::Late, due.elapsed()) };
+    let outcome = connection.call(&target, Some(left)).await;
+    let latency = due.elapsed();
+    if outcome == Outcome::Answered && latency > deadline {
+        (Outcome::Late, latency)
+    } else {
+        (outcome, latency)
+    }
+}
+
+fn tick(arrivals: Arrivals, mut due: impl FnMut(Instant) -> bool) {
+    let start = Instant::now();
+    for at in times(arrivals) {
+        let instant = start + at;
+        wait(instant);
+        if !due(instant) {
+            return;
+        }
+    }
+}
+
+// The event that is waited for is the time itself.
+#[allow(clippy::disallowed_methods)]
+fn wait(until: Instant) {
+    thread::sleep(until.saturating_duration_since(Instant::now()));
+}
+
+/// When requests are due: gaps of `−ln(1 − u) / rate` for uniform `u`, a Poisson process.
+fn times(arrivals: Arrivals) -> impl Iterator<Item = Duration> {
+    let mut rng = StdRng::seed_from_u64(SEED);
+    let mut at = 0.0;
+    std::iter::from_fn(move || {
+        at -= (1.0 - rng.random_range(0.0..1.0_f64)).ln() / arrivals.rate;
+        Some(Duration::from_secs_f64(at))
+    })
+    .take_while(move |&at| at < arrivals.time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_come_at_the_rate_and_in_order() {
+        let arrivals = Arrivals { rate: 2000.0, time: Duration::from_secs(5), deadline: Duration::ZERO };
+        let times: Vec<Duration> = times(arrivals).collect();
+        assert!((9_600..10_400).contains(&times.len()), "{}", times.len());
+        assert!(times.is_sorted() && times.last().is_some_and(|last| *last < arrivals.time));
+    }
+}

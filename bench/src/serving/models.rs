@@ -1,0 +1,213 @@
+//! The models that every server runs: seeded weights, as a bundle for us and as plain ONNX for the others.
+
+use std::{fs, path::Path};
+
+use clap::ValueEnum;
+use lopside_bundle::{Cost, Dim as BundleDim, Draft, DraftHead, HeadKind, InputSpec, LatentSpec, TensorSpec};
+use lopside_latent::{Table, Tables};
+use lopside_onnx::{Attribute, Dim, GraphBuilder, OnnxError, encode, proto::ModelProto};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use crate::{BenchError, error::io};
+
+/// The input of every model.
+pub(crate) const INPUT: &str = "latent";
+/// The output of every model.
+pub(crate) const OUTPUT: &str = "output";
+/// The bundles' only head.
+const HEAD: &str = "tensor";
+const SEED: u64 = 11;
+
+/// A model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Model {
+    /// One convolution of 1×1: what a request costs a server
+    Tiny,
+    /// Eleven convolutions, 451 million multiply-adds: a decoder of pictures of 128×128
+    Decoder,
+}
+
+impl Model {
+    /// Its name: that of its bundle and of the models in other servers.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Tiny => "tiny",
+            Self::Decoder => "decoder",
+        }
+    }
+
+    /// What cloud-decoder calls it.
+    pub(crate) fn name_of_head(self) -> String {
+        format!("{}.{HEAD}", self.name())
+    }
+
+    /// `[channels, height, width]` of an input.
+    pub(crate) const fn input(self) -> [usize; 3] {
+        match self {
+            Self::Tiny => [8, 8, 8],
+            Self::Decoder => [32, 16, 16],
+        }
+    }
+
+    /// `[channels, height, width]` of an output.
+    pub(crate) const fn output(self) -> [usize; 3] {
+        match self {
+            Self::Tiny => [8, 8, 8],
+            Self::Decoder => [3, 128, 128],
+        }
+    }
+
+    /// The most inputs that a server runs at once. The decoder gains nothing by larger batches on a CPU, and the first of a
+    /// batch waits for the last.
+    pub(crate) const fn max_batch(self) -> usize {
+        match self {
+            Self::Tiny => 64,
+            Self::Decoder => 8,
+        }
+    }
+
+    /// An input, whole numbers as they come out of an entropy decoder.
+    pub(crate) fn values(self) -> Vec<f32> {
+        let mut rng = StdRng::seed_from_u64(SEED);
+        (0..self.input().iter().product()).map(|_| rng.random_range(-4..=4) as f32).collect()
+    }
+
+    /// Writes `folder/NAME.onnx`, and the bundle `folder/NAME`.
+    pub(crate) fn write(self, folder: &Path) -> Result<(), BenchError> {
+        let path = folder.join(self.name()).with_extension("onnx");
+        fs::create_dir_all(folder).map_err(io(folder))?;
+        fs::write(&path, self.onnx()?).map_err(io(&path))?;
+        self.draft()?.write(&folder.join(self.name()), "# A model of the bench\n")?;
+        Ok(())
+    }
+
+    /// The model as ONNX.
+    pub(crate) fn onnx(self) -> Result<Vec<u8>, BenchError> {
+        Ok(encode(&self.graph()?))
+    }
+
+    fn graph(self) -> Result<ModelProto, OnnxError> {
+        let mut layers = Layers::new(self.name());
+        let x = layers.graph.input(INPUT, &dims(self.input()));
+        match self {
+            Self::Tiny => layers.conv(&x, [8, 8], 1, OUTPUT)?,
+            Self::Decoder => layers.decoder(&x)?,
+        };
+        layers.graph.output(OUTPUT, &dims(self.output()));
+        Ok(layers.graph.build())
+    }
+
+    fn draft(self) -> Result<Draft, BenchError> {
+        let model = self.graph()?;
+        let lopside_onnx::Cost { parameters, macs } = lopside_onnx::cost(&model, &[("n", 1)])?;
+        let cost = Cost { parameters, macs };
+        let tensor = |name: &str, shape: [usize; 3]| TensorSpec {
+            name: name.into(),
+            shape: std::iter::once(BundleDim::Symbol("n".into()))
+                .chain(shape.map(|extent| BundleDim::Fixed(extent as u32)))
+                .collect(),
+        };
+        let channels = self.input()[0];
+        let head = DraftHead {
+            name: HEAD.into(),
+            version: 1,
+            kind: HeadKind::Tensor {},
+            model: encode(&model),
+            inputs: vec![INPUT.into()],
+            output: tensor(OUTPUT, self.output()),
+            cost,
+        };
+        let table = Table::from_counts(-4, &[1; 9])?;
+        Ok(Draft {
+            name: self.name().into(),
+            description: "A model of the bench".into(),
+            input: InputSpec::Tensor {},
+            encoder: b"stays at the edge".to_vec(),
+            input_tensor: tensor("input", self.input()),
+            encoder_cost: cost,
+            latent: vec![LatentSpec { tensor: tensor(INPUT, self.input()), gains: vec![1.0; channels] }],
+            tables: Tables::new(vec![table; channels])?,
+            heads: vec![head],
+        })
+    }
+}
+
+/// Convolutions one after the other, with seeded weights.
+struct Layers {
+    graph: GraphBuilder,
+    rng: StdRng,
+}
+
+impl Layers {
+    fn new(name: &str) -> Self {
+        Self { graph: GraphBuilder::new(name), rng: StdRng::seed_from_u64(SEED) }
+    }
+
+    /// Three residual blocks at 16×16, then three times the doubled size by shuffled channels.
+    fn decoder(&mut self, latent: &str) -> Result<String, OnnxError> {
+        let wide = 120;
+        let mut x = self.relu_conv(latent, [32, wide], "in")?;
+        for block in 0..3 {
+            let inner = self.relu_conv(&x, [wide, wide], &format!("block{block}.0"))?;
+            let outer = self.conv(&inner, [wide, wide], 3, &format!("block{block}.1"))?;
+            x = self.graph.node("Add", &[&x, &outer], &format!("block{block}"), &[]);
+        }
+        let up = self.relu_conv(&x, [wide, 256], "up32")?;
+        let up = self.shuffle(&up, "shuffle32");
+        let up = self.relu_conv(&up, [64, 64], "at32")?;
+        let up = self.relu_conv(&up, [64, 192], "up64")?;
+        let up = self.shuffle(&up, "shuffle64");
+        let up = self.conv(&up, [48, 12], 3, "up128")?;
+        Ok(self.shuffle(&up, OUTPUT))
+    }
+
+    fn conv(&mut self, x: &str, [from, to]: [i64; 2], size: i64, name: &str) -> Result<String, OnnxError> {
+        let fan_in = from * size * size;
+        let scale = (3.0 / fan_in as f32).sqrt();
+        let weights: Vec<f32> = (0..fan_in * to).map(|_| self.rng.random_range(-scale..scale)).collect();
+        let weights = self.graph.initializer(&format!("{name}.w"), &[to, from, size, size], &weights)?;
+        let biases: Vec<f32> = (0..to).map(|_| self.rng.random_range(-0.1..0.1)).collect();
+        let biases = self.graph.initializer(&format!("{name}.b"), &[to], &biases)?;
+        Ok(self.graph.conv(x, &weights, &biases, 1, size / 2, name))
+    }
+
+    fn relu_conv(&mut self, x: &str, channels: [i64; 2], name: &str) -> Result<String, OnnxError> {
+        let conv = self.conv(x, channels, 3, &format!("{name}.conv"))?;
+        Ok(self.graph.relu(&conv, name))
+    }
+
+    /// `[n, 4 c, h, w]` to `[n, c, 2 h, 2 w]`.
+    fn shuffle(&mut self, x: &str, name: &str) -> String {
+        let attributes = [("blocksize", Attribute::Int(2)), ("mode", Attribute::Text("CRD".into()))];
+        self.graph.node("DepthToSpace", &[x], name, &attributes)
+    }
+}
+
+/// With a batch of any size.
+fn dims(shape: [usize; 3]) -> Vec<Dim> {
+    std::iter::once("n".into()).chain(shape.map(|extent| Dim::Fixed(extent as i64))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lopside_bundle::{Bundle, Part};
+
+    #[test]
+    fn the_bundles_load() {
+        let folder = tempfile::tempdir().unwrap();
+        for model in [Model::Tiny, Model::Decoder] {
+            model.write(folder.path()).unwrap();
+            let bundle = Bundle::load(&folder.path().join(model.name()), Part::Heads).unwrap();
+            drop(bundle);
+        }
+    }
+
+    #[test]
+    fn the_decoder_has_eleven_convolutions_of_451_million_multiply_adds() {
+        let graph = Model::Decoder.graph().unwrap();
+        let nodes = &graph.graph.as_ref().unwrap().node;
+        assert_eq!(nodes.iter().filter(|node| node.op_type() == "Conv").count(), 11);
+        assert_eq!(lopside_onnx::cost(&graph, &[("n", 1)]).unwrap().macs / 1_000_000, 450);
+    }
+}

@@ -1,0 +1,229 @@
+//! The servers: what starts them, and how they are spoken to.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{
+    install::{environment, site_packages},
+    models::{INPUT, Model, OUTPUT},
+};
+use crate::{BenchError, error::io};
+
+/// The scripts that the servers in Python run.
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
+/// The most requests that may wait in cloud-decoder: more than there are workers, and no more of the decoder than are
+/// answered within the deadline.
+const MAX_QUEUE: usize = 100;
+
+/// A server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer {
+    /// Its name, also of its environment.
+    pub(crate) name: &'static str,
+    /// How it is spoken to.
+    pub(crate) speaks: Speaks,
+    command: fn(&Launch<'_>) -> Result<Command, BenchError>,
+}
+
+/// A protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// The Open Inference Protocol over gRPC
+    Oip,
+    /// Floats, little-endian, in the bodies of HTTP/1.1
+    Http {
+        /// Whether requests are JSON instead, `{"latent": [floats]}`.
+        json: bool,
+        /// Where requests are posted.
+        infer: &'static str,
+        /// What answers 200 once the server is ready.
+        ready: &'static str,
+    },
+}
+
+/// What a server is started with.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    /// The model.
+    pub(crate) model: Model,
+    /// The folder with the model's file and bundle.
+    pub(crate) models: &'a Path,
+    /// A folder of the server's own.
+    pub(crate) work: &'a Path,
+    /// Threads of ONNX Runtime.
+    pub(crate) threads: usize,
+    /// The port to listen on, and others for what it does besides.
+    pub(crate) ports: [u16; 3],
+    /// cloud-decoder's binary.
+    pub(crate) decoder: &'a Path,
+}
+
+/// Us.
+pub(crate) const OURS: Peer =
+    Peer { name: "cloud-decoder", speaks: Speaks::Oip, command: |launch| Ok(cloud_decoder(launch)) };
+
+/// The others.
+pub(crate) const PEERS: [Peer; 6] = [
+    Peer { name: "triton", speaks: Speaks::Oip, command: triton },
+    Peer {
+        name: "mosec",
+        speaks: Speaks::Http { json: false, infer: "/inference", ready: "/" },
+        command: |launch| script(launch, "mosec", "mosec_server.py").map(|command| mosec(launch, command)),
+    },
+    Peer { name: "mlserver", speaks: Speaks::Oip, command: mlserver },
+    Peer {
+        name: "kserve",
+        speaks: Speaks::Oip,
+        command: |launch| script(launch, "kserve", "kserve_server.py"),
+    },
+    Peer {
+        name: "bentoml",
+        speaks: Speaks::Http { json: false, infer: "/raw/infer", ready: "/readyz" },
+        command: bentoml,
+    },
+    Peer {
+        name: "litserve",
+        speaks: Speaks::Http { json: true, infer: "/predict", ready: "/health" },
+        command: |launch| script(launch, "litserve", "litserve_server.py"),
+    },
+];
+
+impl Peer {
+    /// The command that starts it, its environment installed.
+    pub(crate) fn command(&self, launch: &Launch<'_>) -> Result<Command, BenchError> {
+        (self.command)(launch)
+    }
+
+    /// Whether requests carry `grpc-timeout`. Triton answers one whose time has passed twice, the second time on a stream
+    /// that it has reset, which ends the connection for a client that is strict.
+    pub(crate) fn is_told_deadlines(&self) -> bool {
+        self.name != "triton"
+    }
+
+    /// What it calls a model.
+    pub(crate) fn model_name(&self, model: Model) -> String {
+        if self.name == OURS.name { model.name_of_head() } else { model.name().to_owned() }
+    }
+}
+
+impl Launch<'_> {
+    fn onnx(&self) -> PathBuf {
+        self.models.join(self.model.name()).with_extension("onnx")
+    }
+
+    /// With what `session.py` reads.
+    fn python(&self, mut command: Command) -> Command {
+        let shape = self.model.input().map(|extent| extent.to_string()).join(",");
+        command
+            .env("PYTHONPATH", SCRIPTS)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("BENCH_MODEL", self.onnx())
+            .env("BENCH_NAME", self.model.name())
+            .env("BENCH_SHAPE", shape)
+            .env("BENCH_BATCH", self.model.max_batch().to_string())
+            .env("BENCH_THREADS", self.threads.to_string())
+            .env("BENCH_PORT", self.ports[0].to_string())
+            .env("BENCH_SECOND_PORT", self.ports[1].to_string());
+        command
+    }
+}
+
+fn cloud_decoder(launch: &Launch<'_>) -> Command {
+    let mut command = Command::new(launch.decoder);
+    command.args(["serve", "--device", "cpu", "--listen", &format!("127.0.0.1:{}", launch.ports[0])]);
+    command.args(["--threads", &launch.threads.to_string(), "--queue", &MAX_QUEUE.to_string()]);
+    command.arg("--bundle").arg(launch.models.join(launch.model.name()));
+    command
+}
+
+fn script(launch: &Launch<'_>, name: &str, script: &str) -> Result<Command, BenchError> {
+    let mut command = Command::new(environment(name)?.join("bin/python"));
+    command.arg(Path::new(SCRIPTS).join(script));
+    Ok(launch.python(command))
+}
+
+fn mosec(launch: &Launch<'_>, mut command: Command) -> Command {
+    command.args(["--address", "127.0.0.1", "--port", &launch.ports[0].to_string()]);
+    command
+}
+
+fn bentoml(launch: &Launch<'_>) -> Result<Command, BenchError> {
+    let mut command = Command::new(environment("bentoml")?.join("bin/bentoml"));
+    command.args(["serve", "bentoml_service:Model", "--working-dir", SCRIPTS, "--host", "127.0.0.1"]);
+    command.args(["--port", &launch.ports[0].to_string()]);
+    command.env("BENTOML_HOME", launch.work).env("BENTOML_DO_NOT_TRACK", "1");
+    Ok(launch.python(command))
+}
+
+fn mlserver(launch: &Launch<'_>) -> Result<Command, BenchError> {
+    let [grpc, http, metrics] = launch.ports;
+    let settings = serde_json::json!({
+        "host": "127.0.0.1", "grpc_port": grpc, "http_port": http, "metrics_port": metrics,
+        "parallel_workers": 0, "debug": false,
+    });
+    let model = serde_json::json!({
+        "name": launch.model.name(), "implementation": "mlserver_model.Model",
+        "max_batch_size": launch.model.max_batch(), "max_batch_time": 0.001,
+    });
+    write(launch.work, "settings.json", &settings.to_string())?;
+    write(launch.work, "model-settings.json", &model.to_string())?;
+    let mut command = Command::new(environment("mlserver")?.join("bin/mlserver"));
+    command.arg("start").arg(launch.work);
+    Ok(launch.python(command))
+}
+
+/// The binary that `nvidia-pytriton` carries, with the Python backend and a model around ONNX Runtime.
+fn triton(launch: &Launch<'_>) -> Result<Command, BenchError> {
+    let environment = environment("triton")?;
+    let (packages, python) = site_packages(&environment)?;
+    let server = packages.join("pytriton/tritonserver");
+    let repository = launch.work.join("repository");
+    let model = repository.join(launch.model.name());
+    write(&model, "config.pbtxt", &triton_config(launch.model))?;
+    write(&model.join("1"), "model.py", include_str!("../../peers/triton_model.py"))?;
+    let stub = "triton_python_backend_stub";
+    let from = server.join("python_backend_stubs").join(python).join(stub);
+    let to = server.join("backends/python").join(stub);
+    // A program that runs cannot be written.
+    if !to.is_file() {
+        fs::copy(&from, &to).map_err(io(&to))?;
+    }
+    let [grpc, http, metrics] = launch.ports;
+    let mut command = launch.python(Command::new(server.join("bin/tritonserver")));
+    let python_path = std::env::join_paths([Path::new(SCRIPTS), &packages]).unwrap_or_default();
+    command
+        .env("PYTHONPATH", python_path)
+        .env("LD_LIBRARY_PATH", packages.join("nvidia_pytriton.libs"))
+        .arg("--model-repository")
+        .arg(repository)
+        .arg("--backend-directory")
+        .arg(server.join("backends"))
+        .args(["--grpc-address", "127.0.0.1", "--http-address", "127.0.0.1"])
+        .args(["--metrics-address", "127.0.0.1", "--allow-gpu-metrics=false"])
+        .args([format!("--grpc-port={grpc}"), format!("--http-port={http}")])
+        .arg(format!("--metrics-port={metrics}"));
+    Ok(command)
+}
+
+/// Without a policy for the queue: with one, whichever, this version now and then lets requests wait half a second.
+fn triton_config(model: Model) -> String {
+    let tensor =
+        |name: &str, dims: [usize; 3]| format!("{{ name: \"{name}\" data_type: TYPE_FP32 dims: {dims:?} }}");
+    format!(
+        "backend: \"python\"\nmax_batch_size: {}\ninput [{}]\noutput [{}]\n\
+         instance_group [{{ kind: KIND_CPU count: 1 }}]\n\
+         dynamic_batching {{}}\n",
+        model.max_batch(),
+        tensor(INPUT, model.input()),
+        tensor(OUTPUT, model.output()),
+    )
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<(), BenchError> {
+    let path = folder.join(name);
+    fs::create_dir_all(folder).map_err(io(folder))?;
+    fs::write(&path, text).map_err(io(&path))
+}

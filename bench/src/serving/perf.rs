@@ -1,0 +1,89 @@
+//! `perf_analyzer`, the load generator of Triton's own client: an unmodified client of the protocol, beside ours.
+
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
+
+use lopside_proto::inference::{
+    ModelStatisticsRequest, grpc_inference_service_client::GrpcInferenceServiceClient as Client,
+};
+
+use super::{install, process::Tree, speed::Sample};
+use crate::{BenchError, error::io};
+
+/// Measurement windows that it wants to agree.
+const WINDOWS: u32 = 3;
+
+/// A run of `perf_analyzer`.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    pub(crate) address: SocketAddr,
+    pub(crate) model: &'a str,
+    pub(crate) concurrency: usize,
+    pub(crate) time: Duration,
+    pub(crate) tree: Tree,
+    pub(crate) work: &'a Path,
+}
+
+impl Run<'_> {
+    /// Runs it. CPU time is shared out among the requests that the server's own statistics count in the meantime, warm-up
+    /// included.
+    pub(crate) async fn sample(&self) -> Result<Sample, BenchError> {
+        let csv = self.work.join("perf_analyzer.csv");
+        let window = self.time / WINDOWS;
+        let mut command = install::perf_analyzer()?;
+        command
+            .args(["-m", self.model, "-u", &self.address.to_string(), "-i", "grpc", "-b", "1"])
+            .args(["--concurrency-range", &self.concurrency.to_string(), "--input-data", "random"])
+            // Any windows agree: how noisy they were is not its to judge.
+            .args(["-s", "999", "-p", &window.as_millis().to_string(), "-f"])
+            .arg(&csv);
+        let (before, cpu) = (self.served().await?, self.tree.cpu());
+        let output = command.output().map_err(|error| failed(&error.to_string()))?;
+        let (after, cpu) = (self.served().await?, self.tree.cpu().saturating_sub(cpu));
+        if !output.status.success() {
+            let said = [output.stderr, output.stdout].concat();
+            return Err(failed(&format!("{}: {}", output.status, String::from_utf8_lossy(&said))));
+        }
+        let text = fs::read_to_string(&csv).map_err(io(&csv))?;
+        let [per_second, p50, p99] = figures(&text).ok_or_else(|| failed(&format!("it wrote {text:?}")))?;
+        let cpu_ms = cpu.as_secs_f64() * 1e3 / after.saturating_sub(before).max(1) as f64;
+        Ok(Sample { cpu_ms, per_second, p50_ms: p50 / 1e3, p99_ms: p99 / 1e3, errors: 0 })
+    }
+
+    /// Requests that the server has answered so far.
+    async fn served(&self) -> Result<u64, BenchError> {
+        let mut client = Client::connect(format!("http://{}", self.address))
+            .await
+            .map_err(|error| failed(&error.to_string()))?;
+        let request = ModelStatisticsRequest { name: self.model.to_owned(), version: String::new() };
+        let response = client.model_statistics(request).await.map_err(|status| failed(status.message()))?;
+        let models = response.into_inner().model_stats.into_iter();
+        Ok(models.filter_map(|model| Some(model.inference_stats?.success?.count)).sum())
+    }
+}
+
+/// Requests a second and the 50th and 99th percentile in microseconds, from a table of a header and a line.
+fn figures(csv: &str) -> Option<[f64; 3]> {
+    let mut lines = csv.lines();
+    let (header, line) = (lines.next()?, lines.next()?);
+    let value = |name: &str| {
+        let column = header.split(',').position(|column| column == name)?;
+        line.split(',').nth(column)?.parse().ok()
+    };
+    Some([value("Inferences/Second")?, value("p50 latency")?, value("p99 latency")?])
+}
+
+fn failed(reason: &str) -> BenchError {
+    BenchError::Load(format!("perf_analyzer: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_found_by_name() {
+        let csv = "Concurrency,Inferences/Second,Client Send,p50 latency,p99 latency\n8,1700.5,3,450,900\n";
+        assert_eq!(figures(csv), Some([1700.5, 450.0, 900.0]));
+        assert_eq!(figures("Concurrency\n8\n"), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! CPU time and memory of a process and all that it started, from `/proc`.
+
+use std::{collections::HashMap, fs, time::Duration};
+
+use rustix::{
+    param::{clock_ticks_per_second, page_size},
+    process::{Pid, Signal, kill_process},
+};
+
+/// A process and its descendants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tree {
+    root: u32,
+}
+
+/// What `/proc/PID/stat` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    parent: u32,
+    /// User and system time, its own and of children that have ended and been waited for, in clock ticks.
+    ticks: u64,
+    /// Resident pages.
+    pages: u64,
+}
+
+impl Tree {
+    pub(crate) const fn of(root: u32) -> Self {
+        Self { root }
+    }
+
+    /// User and system time of all of them so far, in steps of a clock tick (10 ms on Linux). What a process used that
+    /// ended without being waited for is lost.
+    pub(crate) fn cpu(self) -> Duration {
+        let ticks: u64 = self.stats().values().map(|stat| stat.ticks).sum();
+        Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64)
+    }
+
+    /// Resident memory of all of them, in bytes; pages that they share count once each.
+    pub(crate) fn resident(self) -> u64 {
+        self.stats().values().map(|stat| stat.pages).sum::<u64>() * page_size() as u64
+    }
+
+    /// The ids of all of them.
+    pub(crate) fn ids(self) -> Vec<u32> {
+        self.stats().into_keys().collect()
+    }
+
+    fn stats(self) -> HashMap<u32, Stat> {
+        let mut all: HashMap<u32, Stat> = processes().collect();
+        let parents: HashMap<u32, u32> = all.iter().map(|(&id, stat)| (id, stat.parent)).collect();
+        all.retain(|&id, _| descends(id, self.root, &parents));
+        all
+    }
+}
+
+/// Sends a signal to each of these processes; one that has ended is no failure.
+pub(crate) fn signal(ids: &[u32], signal: Signal) {
+    for pid in ids.iter().filter_map(|&id| Pid::from_raw(id.cast_signed())) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn descends(id: u32, root: u32, parents: &HashMap<u32, u32>) -> bool {
+    let ancestors = std::iter::successors(Some(id), |id| parents.get(id).copied().filter(|&id| id > 1));
+    // Processes come and go while they are read, so that a parent's id may be another's by now: no endless circle.
+    ancestors.take(parents.len() + 1).any(|id| id == root)
+}
+
+fn processes() -> impl Iterator<Item = (u32, Stat)> {
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
+        let id = entry.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        Some((id, parse(&stat)?))
+    })
+}
+
+/// The name stands in parentheses and may hold anything, so the fields are counted from the last one: state, parent, …
+fn parse(stat: &str) -> Option<Stat> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    let ticks = (11..15).map(number).sum::<Option<u64>>()?;
+    Some(Stat { parent: number(1)?.try_into().ok()?, ticks, pages: number(21)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn a_name_with_parentheses_and_spaces_is_skipped() {
+        let stat =
+            "7 (a) (b c) S 5 7 7 0 -1 4194560 1 2 3 4 100 20 3 1 20 0 1 0 99 8192 250 18446744073709551615";
+        assert_eq!(parse(stat), Some(Stat { parent: 5, ticks: 124, pages: 250 }));
+        assert_eq!(parse("7 (a) S 5"), None);
+    }
+
+    #[test]
+    fn a_child_and_a_grandchild_are_in_the_tree() {
+        // The open pipe keeps the inner shell waiting, and the outer one for it.
+        let mut shell = Command::new("sh");
+        let mut child = shell.args(["-c", "sh -c 'read x; :'; :"]).stdin(Stdio::piped()).spawn().unwrap();
+        let tree = Tree::of(child.id());
+        while tree.ids().len() < 2 {
+            std::thread::yield_now();
+        }
+        assert!(tree.resident() > 0);
+        assert!(Tree::of(std::process::id()).ids().len() >= 3);
+        let ids = tree.ids();
+        signal(&ids, Signal::KILL);
+        child.wait().unwrap();
+    }
+}

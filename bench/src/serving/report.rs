@@ -1,0 +1,283 @@
+//! Figures, ratios of ours to each peer's, and whether they are what they should be.
+
+use serde::Serialize;
+
+use super::{
+    models::Model,
+    peers::OURS,
+    speed::{Asker, Speed, Speeds},
+    strain::{Soak, Strain},
+};
+use crate::BenchError;
+
+/// The most CPU time a request of the tiny model, of Triton's and mosec's.
+const TINY_CPU: f64 = 0.5;
+/// The least requests a second of the tiny model, of Triton's.
+const TINY_RATE: f64 = 2.0;
+/// The most CPU time a request of the decoder, of a bare loop's.
+const DECODER_CPU: f64 = 1.03;
+/// The least goodput beyond the peak, of the peak.
+const GOODPUT: f64 = 0.9;
+/// The most that memory may be in the end, of what it was after the warm-up.
+const FLAT: f64 = 1.05;
+
+/// All that was measured.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Report {
+    speeds: Vec<Speed>,
+    /// CPU-ms of a bare run, a model.
+    floors: Vec<(&'static str, f64)>,
+    pub(crate) tails: Vec<Strain>,
+    pub(crate) overloads: Vec<Strain>,
+    pub(crate) soaks: Vec<Soak>,
+}
+
+/// A ratio, and what it should be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Verdict {
+    what: String,
+    ratio: f64,
+    limit: Limit,
+    passed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Limit {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Verdict {
+    fn new(what: String, ratio: f64, limit: Limit) -> Self {
+        let passed = match limit {
+            Limit::AtMost(most) => ratio <= most,
+            Limit::AtLeast(least) => ratio >= least,
+        };
+        Self { what, ratio, limit, passed }
+    }
+}
+
+impl Report {
+    /// Adds a model's.
+    pub(crate) fn speeds(&mut self, model: Model, speeds: Speeds) {
+        self.floors.push((model.name(), speeds.floor));
+        self.speeds.extend(speeds.servers);
+    }
+
+    /// For people, or as JSON.
+    pub(crate) fn print(&self, json: bool) -> Result<(), BenchError> {
+        let verdicts = self.verdicts();
+        if json {
+            let all = serde_json::json!({ "measured": self, "verdicts": verdicts });
+            println!("{}", serde_json::to_string_pretty(&all)?);
+            return Ok(());
+        }
+        self.print_speeds();
+        for (model, cpu_ms) in &self.floors {
+            println!("{model:<8} a bare loop of ONNX Runtime takes {cpu_ms:.3} CPU-ms a run");
+        }
+        for (title, strains) in [("70 % of the peak", &self.tails), ("5 × the peak", &self.overloads)] {
+            print_strains(title, strains);
+        }
+        for soak in &self.soaks {
+            println!(
+                "{:<8} {:<14} {} requests, {} errors, {:.0} a second, memory × {:.3}",
+                soak.model, soak.server, soak.requests, soak.errors, soak.per_second, soak.memory_growth
+            );
+        }
+        for Verdict { what, ratio, limit, passed } in &verdicts {
+            let limit = match limit {
+                Limit::AtMost(most) => format!("≤ {most}"),
+                Limit::AtLeast(least) => format!("≥ {least}"),
+            };
+            println!("{} {ratio:>7.3} {limit:<7} {what}", if *passed { "pass" } else { "FAIL" });
+        }
+        Ok(())
+    }
+
+    fn print_speeds(&self) {
+        if self.speeds.is_empty() {
+            return;
+        }
+        println!(
+            "{:<8} {:<14} {:<13} {:>4} {:>10} {:>10} {:>9} {:>9} {:>7}  {:>9} {:>9}",
+            "model",
+            "server",
+            "client",
+            "at",
+            "CPU-ms",
+            "a second",
+            "p50 ms",
+            "p99 ms",
+            "errors",
+            "our CPU",
+            "our rate"
+        );
+        for speed in &self.speeds {
+            let figures = speed.figures;
+            let ratios = self.ours(speed).map_or_else(String::new, |ours| {
+                let cpu = ours.figures.cpu_ms / figures.cpu_ms;
+                format!("{cpu:>8.3}× {:>8.3}×", ours.figures.per_second / figures.per_second)
+            });
+            let client = match speed.client {
+                Asker::Own => "own",
+                Asker::PerfAnalyzer => "perf_analyzer",
+            };
+            println!(
+                "{:<8} {:<14} {client:<13} {:>4} {:>10.3} {:>10.1} {:>9.2} {:>9.2} {:>7}  {ratios}",
+                speed.model,
+                speed.server,
+                speed.concurrency,
+                figures.cpu_ms,
+                figures.per_second,
+                figures.p50_ms,
+                figures.p99_ms,
+                figures.errors
+            );
+        }
+    }
+
+    /// Our figures beside a peer's.
+    fn ours(&self, peer: &Speed) -> Option<&Speed> {
+        let same = |ours: &&Speed| {
+            ours.server == OURS.name
+                && ours.model == peer.model
+                && ours.client == peer.client
+                && ours.concurrency == peer.concurrency
+        };
+        self.speeds.iter().filter(|_| peer.server != OURS.name).find(same)
+    }
+
+    fn verdicts(&self) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        for peer in self.speeds.iter().filter(|speed| speed.client == Asker::Own) {
+            if let Some(ours) = self.ours(peer) {
+                verdicts.extend(beside(ours, peer));
+            }
+        }
+        verdicts.extend(self.speeds.iter().filter_map(|speed| self.above_the_floor(speed)));
+        let ours_and_triton = |strains: &[Strain], model: &str| {
+            let of =
+                |name| strains.iter().find(|strain| strain.server == name && strain.model == model).cloned();
+            Some((of(OURS.name)?, of("triton")?))
+        };
+        for model in [Model::Tiny, Model::Decoder].map(Model::name) {
+            if let Some((ours, triton)) = ours_and_triton(&self.tails, model) {
+                let what = format!("{model}: p99 at 70 % of the peak, of triton's");
+                verdicts.push(Verdict::new(what, ours.p99_ms / triton.p99_ms, Limit::AtMost(1.0)));
+            }
+        }
+        for strain in self.overloads.iter().filter(|strain| strain.server == OURS.name) {
+            let what = |what: &str| format!("{}: {what} at 5 × the peak", strain.model);
+            verdicts.push(Verdict::new(
+                what("goodput"),
+                strain.goodput / strain.peak,
+                Limit::AtLeast(GOODPUT),
+            ));
+            verdicts.push(Verdict::new(what("memory"), strain.memory_growth, Limit::AtMost(FLAT)));
+        }
+        for soak in self.soaks.iter().filter(|soak| soak.server == OURS.name) {
+            let what = |what: &str| format!("{}: {what} over {} requests", soak.model, soak.requests);
+            verdicts.push(Verdict::new(what("errors"), soak.errors as f64, Limit::AtMost(0.0)));
+            verdicts.push(Verdict::new(what("memory"), soak.memory_growth, Limit::AtMost(FLAT)));
+        }
+        verdicts
+    }
+
+    fn above_the_floor(&self, ours: &Speed) -> Option<Verdict> {
+        if ours.server != OURS.name || ours.model != Model::Decoder.name() || ours.client != Asker::Own {
+            return None;
+        }
+        let (_, floor) = self.floors.iter().find(|(model, _)| *model == ours.model)?;
+        let what = format!("{} at {}: CPU time, of a bare loop's", ours.model, ours.concurrency);
+        Some(Verdict::new(what, ours.figures.cpu_ms / floor, Limit::AtMost(DECODER_CPU)))
+    }
+}
+
+/// What our figures should be beside those of a peer.
+fn beside(ours: &Speed, peer: &Speed) -> Vec<Verdict> {
+    let what = |what: &str| format!("{} at {}: {what}, of {}'s", peer.model, peer.concurrency, peer.server);
+    let cpu = ours.figures.cpu_ms / peer.figures.cpu_ms;
+    let rate = ours.figures.per_second / peer.figures.per_second;
+    let mut verdicts = Vec::new();
+    if peer.model == Model::Tiny.name() {
+        if ["triton", "mosec"].contains(&peer.server.as_str()) {
+            verdicts.push(Verdict::new(what("CPU time"), cpu, Limit::AtMost(TINY_CPU)));
+        }
+        if peer.server == "triton" {
+            verdicts.push(Verdict::new(what("requests a second"), rate, Limit::AtLeast(TINY_RATE)));
+        }
+    } else {
+        verdicts.push(Verdict::new(what("requests a second"), rate, Limit::AtLeast(1.0)));
+    }
+    verdicts
+}
+
+fn print_strains(title: &str, strains: &[Strain]) {
+    for strain in strains {
+        println!(
+            "{:<8} {:<14} {title}: {:.1} a second came, {:.1} answered ({:.3} of the peak), p50 {:.2} ms, p99 {:.2} ms, \
+             {} rejected, {} late, {} failed, memory × {:.3}",
+            strain.model,
+            strain.server,
+            strain.rate,
+            strain.goodput,
+            strain.goodput / strain.peak,
+            strain.p50_ms,
+            strain.p99_ms,
+            strain.rejected,
+            strain.late,
+            strain.failed,
+            strain.memory_growth
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serving::speed::Sample;
+
+    fn speed(server: &str, model: Model, cpu_ms: f64, per_second: f64) -> Speed {
+        let figures = Sample { cpu_ms, per_second, p50_ms: 1.0, p99_ms: 2.0, errors: 0 };
+        let server = server.to_owned();
+        Speed { server, model: model.name(), client: Asker::Own, concurrency: 8, figures }
+    }
+
+    fn passed(servers: Vec<Speed>, model: Model, floor: f64) -> Vec<bool> {
+        let mut report = Report::default();
+        report.speeds(model, Speeds { servers, floor });
+        report.verdicts().iter().map(|verdict| verdict.passed).collect()
+    }
+
+    #[test]
+    fn the_tiny_model_is_judged_beside_triton_and_mosec() {
+        let servers = |cpu_ms| {
+            let ours = speed("cloud-decoder", Model::Tiny, cpu_ms, 1000.0);
+            let triton = speed("triton", Model::Tiny, 0.3, 500.0);
+            vec![
+                ours,
+                triton,
+                speed("mosec", Model::Tiny, 0.2, 900.0),
+                speed("kserve", Model::Tiny, 0.1, 1.0),
+            ]
+        };
+        assert_eq!(passed(servers(0.1), Model::Tiny, 0.01), [true, true, true]);
+        assert_eq!(passed(servers(0.12), Model::Tiny, 0.01), [true, true, false]);
+    }
+
+    #[test]
+    fn the_decoder_is_judged_beside_every_peer_and_the_bare_loop() {
+        let ours = speed("cloud-decoder", Model::Decoder, 10.2, 95.0);
+        let others =
+            [speed("kserve", Model::Decoder, 20.0, 96.0), speed("triton", Model::Decoder, 10.0, 94.0)];
+        let servers = std::iter::once(ours).chain(others).collect();
+        assert_eq!(passed(servers, Model::Decoder, 10.0), [false, true, true]);
+    }
+
+    #[test]
+    fn without_us_there_is_no_verdict() {
+        assert!(passed(vec![speed("triton", Model::Tiny, 1.0, 1.0)], Model::Tiny, 1.0).is_empty());
+    }
+}

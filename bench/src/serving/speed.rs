@@ -1,0 +1,176 @@
+//! CPU time a request, requests a second and latencies, of every server in turns.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::runtime::Runtime;
+
+use super::{
+    Bench,
+    fleet::Member,
+    floor::Floor,
+    load::{Until, closed},
+    models::Model,
+    peers::Speaks,
+    perf,
+};
+use crate::BenchError;
+
+/// Rounds of so long are lost before the first that counts.
+const WARM_UP: Duration = Duration::from_millis(500);
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Asker {
+    /// The client of this bench, the same for every server
+    Own,
+    /// Triton's, of servers that speak its protocol and count requests
+    PerfAnalyzer,
+}
+
+/// Figures of one round, or the medians of several.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Sample {
+    /// Milliseconds of CPU time of the server a request.
+    pub(crate) cpu_ms: f64,
+    /// Requests answered a second.
+    pub(crate) per_second: f64,
+    /// Median latency in milliseconds.
+    pub(crate) p50_ms: f64,
+    /// The latency that one request of a hundred exceeds, in milliseconds.
+    pub(crate) p99_ms: f64,
+    /// Requests that were not answered.
+    pub(crate) errors: u64,
+}
+
+/// A server's figures.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Speed {
+    pub(crate) server: String,
+    pub(crate) model: &'static str,
+    pub(crate) client: Asker,
+    pub(crate) concurrency: usize,
+    #[serde(flatten)]
+    pub(crate) figures: Sample,
+}
+
+/// Figures of a model: of the servers, and the CPU-ms of a run in a bare loop.
+#[derive(Debug)]
+pub(crate) struct Speeds {
+    pub(crate) servers: Vec<Speed>,
+    pub(crate) floor: f64,
+}
+
+/// Asks all of them with one model, round after round.
+pub(crate) fn measure(
+    members: &[Member],
+    model: Model,
+    floor: &mut Floor,
+    bench: &Bench<'_>,
+) -> Result<Speeds, BenchError> {
+    let options = bench.options;
+    let mut floors = Vec::new();
+    let mut servers = Vec::new();
+    for &concurrency in &options.concurrency {
+        for &client in &options.clients {
+            let asked: Vec<&Member> = members.iter().filter(|member| client.can_ask(member)).collect();
+            let mut samples = vec![Vec::new(); asked.len()];
+            for _ in 0..options.rounds.get() {
+                for (member, samples) in asked.iter().zip(&mut samples) {
+                    samples.push(client.ask(member, concurrency, options.time(), bench.runtime)?);
+                }
+                floors.push(floor.cpu_ms(options.time() / 2)?);
+            }
+            servers.extend(asked.iter().zip(samples).map(|(member, samples)| Speed {
+                server: member.peer.name.to_owned(),
+                model: model.name(),
+                client,
+                concurrency,
+                figures: median_sample(&samples),
+            }));
+        }
+    }
+    Ok(Speeds { servers, floor: median(floors) })
+}
+
+impl Asker {
+    fn can_ask(self, member: &Member) -> bool {
+        // mlserver and kserve do not count what they have answered.
+        self == Self::Own || ["cloud-decoder", "triton"].contains(&member.peer.name)
+    }
+
+    fn ask(
+        self,
+        member: &Member,
+        concurrency: usize,
+        time: Duration,
+        runtime: &Runtime,
+    ) -> Result<Sample, BenchError> {
+        match self {
+            Self::Own => runtime.block_on(own(member, concurrency, time)),
+            Self::PerfAnalyzer => {
+                debug_assert_eq!(member.peer.speaks, Speaks::Oip);
+                let work = tempfile::tempdir().map_err(|error| BenchError::Load(error.to_string()))?;
+                let (address, tree) = (member.address(), member.tree());
+                let run =
+                    perf::Run { address, model: &member.model, concurrency, time, tree, work: work.path() };
+                runtime.block_on(run.sample())
+            }
+        }
+    }
+}
+
+/// One round of the own client.
+pub(crate) async fn own(member: &Member, concurrency: usize, time: Duration) -> Result<Sample, BenchError> {
+    closed(&member.target, concurrency, Until::Elapsed(WARM_UP)).await?;
+    let before = member.tree().cpu();
+    let (mut tally, elapsed) = closed(&member.target, concurrency, Until::Elapsed(time)).await?;
+    let cpu = member.tree().cpu().saturating_sub(before);
+    if let Some(why) = &tally.first_failure {
+        eprintln!("bench: {}: {} requests failed: {why}", member.peer.name, tally.failed);
+    }
+    let answered = tally.answered();
+    Ok(Sample {
+        cpu_ms: cpu.as_secs_f64() * 1e3 / answered.max(1) as f64,
+        per_second: answered as f64 / elapsed.as_secs_f64(),
+        p50_ms: tally.quantile(0.5),
+        p99_ms: tally.quantile(0.99),
+        errors: tally.failed + tally.rejected + tally.late,
+    })
+}
+
+fn median_sample(samples: &[Sample]) -> Sample {
+    let of = |figure: fn(&Sample) -> f64| median(samples.iter().map(figure).collect());
+    Sample {
+        cpu_ms: of(|sample| sample.cpu_ms),
+        per_second: of(|sample| sample.per_second),
+        p50_ms: of(|sample| sample.p50_ms),
+        p99_ms: of(|sample| sample.p99_ms),
+        errors: samples.iter().map(|sample| sample.errors).sum(),
+    }
+}
+
+/// The middle one, or the mean of the two in the middle; 0 of none.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match (values.len(), values.len() / 2) {
+        (0, _) => 0.0,
+        (len, middle) if len % 2 == 1 => values[middle],
+        (_, middle) => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_of_odd_and_even_counts_and_all_errors() {
+        assert_eq!(median(vec![9.0, 1.0, 2.0]).to_bits(), 2.0_f64.to_bits());
+        assert_eq!(median(vec![9.0, 1.0, 2.0, 3.0]).to_bits(), 2.5_f64.to_bits());
+        let sample = |cpu_ms, errors| Sample { cpu_ms, per_second: 1.0, p50_ms: 1.0, p99_ms: 1.0, errors };
+        let found = median_sample(&[sample(3.0, 1), sample(1.0, 0), sample(2.0, 4)]);
+        assert_eq!((found.cpu_ms.to_bits(), found.errors), (2.0_f64.to_bits(), 5));
+    }
+}
