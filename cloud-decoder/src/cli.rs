@@ -38,7 +38,7 @@ pub enum Command {
     ///
     /// Prints the address it listens on as its only line on stdout, once it is ready. gRPC: lopside.v1.DecoderService,
     /// grpc.health.v1.Health and server reflection. REST: GET /v1/bundles and /v1/bundles/{name}, POST
-    /// /v1/bundles/{name}/decode, /healthz and /readyz. Spans go to OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; RUST_LOG
+    /// /v1/bundles/{name}/decode, /healthz and /readyz; /openapi.json and the page /docs describe them. Spans go to OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; RUST_LOG
     /// picks what is logged.
     ///
     /// Decoding by REST: the body is a frame, or a form of a frame and the input that it was made of, for heads that

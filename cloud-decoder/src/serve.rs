@@ -36,6 +36,7 @@ use crate::{
     grpc::Grpc,
     http, keys,
     oip::{self, Oip},
+    openapi,
     terms::DefaultTerms,
 };
 
@@ -73,6 +74,7 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let stats = Arc::new(FrontStats::default());
     let router = http::router(decoder, terms, readiness.subscribe(), limits.max_frame_bytes)
         .merge(oip::router(oip, MAX_REQUEST_BYTES))
+        .merge(openapi::router())
         .merge(routes.routes().into_axum_router())
         .fallback(http::unknown);
     let router = keys::protect(router, &settings.front, &stats)?.layer(TraceLayer::new_for_http());
