@@ -15,6 +15,7 @@ use tracing::Span;
 
 use super::{
     job::{Job, Terms},
+    metrics::HeadName,
     policy::Policy,
     queue::{Batch, Bounds, Permit, Queue},
     stats::{RunTimes, Stats},
@@ -42,10 +43,10 @@ pub(crate) struct Pending {
 }
 
 impl Engine {
-    /// Starts a thread for each model, all of which are the same. `name` stands in logs and errors.
+    /// Starts a thread for each model, all of which are the same. `name` stands in logs, errors and metrics.
     pub(crate) fn start(
         models: Vec<Model>,
-        name: &str,
+        name: HeadName<'_>,
         bounds: Bounds,
         policy: Policy,
     ) -> Result<Self, String> {
@@ -57,7 +58,7 @@ impl Engine {
         for model in &engine.models {
             let (model, queue) = (Arc::clone(model), Arc::clone(&engine.queue));
             thread::Builder::new()
-                .name(format!("engine-{name}"))
+                .name(format!("engine-{}.{}", name.bundle, name.head))
                 .spawn(move || serve(&model, &queue))
                 .map_err(|error| error.to_string())?;
         }
@@ -145,7 +146,7 @@ fn run(model: &mut Model, queue: &Queue, Batch { mut jobs, taken }: Batch) {
         }
         Err(reason) => {
             for job in rest {
-                queue.stats.failure.add(job.arrived.elapsed());
+                queue.stats.failed(job.arrived.elapsed());
                 let _ = job.answer.send(Err(ServeError::Internal(reason.clone())));
             }
         }
@@ -160,11 +161,7 @@ fn share(stats: &Stats, answer: Answer, counts: &[usize], jobs: Vec<Rest>, taken
         let share = Share::new(Arc::clone(&answer), first, items);
         first += items;
         let Rest { arrived, answer, permit } = job;
-        stats.queue.add(taken.saturating_duration_since(arrived));
-        stats.input.add(times.input);
-        stats.infer.add(times.infer);
-        stats.output.add(times.output);
-        stats.success.add(arrived.elapsed());
+        stats.answered(taken.saturating_duration_since(arrived), times, arrived.elapsed());
         drop(permit);
         // The caller may have gone in the meantime.
         let _ = answer.send(Ok(share));

@@ -9,7 +9,7 @@ mod refusals;
 use axum::{Json, Router, response::Html, routing::get};
 use utoipa::OpenApi;
 
-use crate::{error_http::ErrorBody, http, oip};
+use crate::{error_http::ErrorBody, http, metrics, oip};
 
 pub(crate) use parts::{Octets, Terms};
 pub(crate) use refusals::{Change, Lookup, Probe, Work};
@@ -42,6 +42,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     document.merge(http::Document::openapi());
     document.merge(oip::Document::openapi());
+    document.merge(metrics::Document::openapi());
     document
 }
 
