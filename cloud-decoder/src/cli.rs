@@ -38,7 +38,8 @@ pub enum Command {
     ///
     /// Prints the address it listens on as its only line on stdout, once it is ready. gRPC: lopside.v1.DecoderService,
     /// grpc.health.v1.Health and server reflection. REST: GET /v1/bundles and /v1/bundles/{name}, POST
-    /// /v1/bundles/{name}/decode, /healthz and /readyz. Spans go to OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; RUST_LOG
+    /// /v1/bundles/{name}/decode, /healthz and /readyz; /openapi.json and the page /docs describe them, /metrics has metrics for
+    /// Prometheus. Spans and metrics go to OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; RUST_LOG
     /// picks what is logged.
     ///
     /// Decoding by REST: the body is a frame, or a form of a frame and the input that it was made of, for heads that
@@ -92,7 +93,7 @@ pub struct KeyArgs {
 /// Options of `serve`.
 #[derive(Debug, Default, Args)]
 pub struct ServeArgs {
-    /// A TOML file with any of: bundles, watch_seconds, listen, device, onnxruntime, threads, instances, max_batch,
+    /// A TOML file with any of: bundles, watch_seconds, listen, metrics_listen, device, onnxruntime, threads, instances, max_batch,
     /// max_delay_ms, queue, queue_megabytes, request_timeout_ms, max_megapixels, drain_seconds, log_format, api_keys,
     /// reload_seconds, drain_wait_seconds; the table tls with cert, key, client_ca; the table connections with max,
     /// max_per_peer and the other options of that heading
@@ -104,6 +105,9 @@ pub struct ServeArgs {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, env = "LOPSIDE_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+    /// Where to serve /metrics alone, in place of the address above [default: not apart]
+    #[arg(long, env = "LOPSIDE_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
     /// Where the heads run [default: auto]
     #[arg(long, env = "LOPSIDE_DEVICE", value_enum)]
     pub device: Option<Device>,

@@ -27,6 +27,8 @@ pub struct Settings {
     pub bundles: Vec<PathBuf>,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where metrics are read, when not at `listen`.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where the heads run.
     pub device: Device,
     /// The ONNX Runtime library.
@@ -55,6 +57,7 @@ struct FileSettings {
     #[serde(default)]
     bundles: Vec<PathBuf>,
     listen: Option<SocketAddr>,
+    metrics_listen: Option<SocketAddr>,
     device: Option<Device>,
     onnxruntime: Option<PathBuf>,
     threads: Option<usize>,
@@ -104,6 +107,7 @@ impl Settings {
         Ok(Self {
             bundles,
             listen: args.listen.or(file.listen).unwrap_or((Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()),
+            metrics_listen: args.metrics_listen.or(file.metrics_listen),
             device: args.device.or(file.device).unwrap_or(Device::Auto),
             onnxruntime: args.onnxruntime.or(file.onnxruntime).unwrap_or(DEFAULT_LIBRARY.into()),
             threads: args

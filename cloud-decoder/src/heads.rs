@@ -9,7 +9,7 @@ use lopside_bundle::{
 
 use crate::{
     Batching, Runtime, ServeError, StartError,
-    batch::{engine::Engine, job::Terms},
+    batch::{engine::Engine, job::Terms, metrics::HeadName},
     model::{Model, Question, Share},
 };
 
@@ -48,9 +48,9 @@ impl<S: Versioned> ServedHead<S> {
         load: impl Fn(&S) -> Result<Model, String>,
     ) -> Result<Arc<Self>, StartError> {
         let Batching { instances, .. } = starter.batching;
-        let name = format!("{bundle}.{}", spec.name());
         let models = (0..instances.max(1)).map(|_| load(&spec)).collect::<Result<_, _>>();
-        let engine = models.and_then(|models| Engine::start(models, &name, starter.batching));
+        let name = HeadName { bundle, head: spec.name(), version: spec.version() };
+        let engine = models.and_then(|models| Engine::start(models, name, starter.batching));
         let refused =
             |reason| StartError::Head { bundle: bundle.to_owned(), head: spec.name().to_owned(), reason };
         let engine = engine.map_err(refused)?;

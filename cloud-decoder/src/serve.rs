@@ -28,14 +28,15 @@ use tonic::{
     server::NamedService as _,
     service::{Routes, RoutesBuilder},
 };
-use tower_http::trace::TraceLayer;
 
 use crate::{
     Decoder, Registry, Runtime, Settings, StartError,
     front::{Front, FrontStats, Readiness},
     grpc::Grpc,
-    http, keys,
+    http, keys, metrics,
+    observe::Observe,
     oip::{self, Oip},
+    openapi,
     terms::DefaultTerms,
 };
 
@@ -74,9 +75,16 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let stats = Arc::new(FrontStats::default());
     let router = http::router(decoder, terms, readiness.subscribe(), limits.max_frame_bytes)
         .merge(oip::router(oip, MAX_REQUEST_BYTES))
+        .merge(openapi::router())
         .merge(routes.routes().into_axum_router())
         .fallback(http::unknown);
-    let router = keys::protect(router, &settings.front, &stats)?.layer(TraceLayer::new_for_http());
+    // Metrics that have an address of their own are not shown to callers.
+    let router = if settings.metrics_listen.is_none() { router.merge(metrics::router()) } else { router };
+    let router = keys::protect(router, &settings.front, &stats)?.layer(Observe::default());
+    metrics::observe_front(&stats);
+    if let Some(address) = settings.metrics_listen {
+        metrics::serve(address).await?;
+    }
     if let Some(every) = settings.watch {
         tokio::spawn(watch(Arc::downgrade(&registry), every));
     }

@@ -3,6 +3,8 @@
 //! The binaries are those that cargo put beside the tests; `cargo xtask test` builds them first and names the ONNX
 //! Runtime library in `ORT_DYLIB_PATH`.
 
+pub mod collector;
+
 use std::{
     env, fs,
     io::{BufRead as _, BufReader, Read as _},

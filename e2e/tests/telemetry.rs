@@ -1,71 +1,173 @@
-//! Spans reach an OpenTelemetry collector.
+//! Spans and metrics reach an OpenTelemetry collector, and a trace spans edge and cloud.
 
 // A helper that cannot go on fails its test.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
+use std::{collections::BTreeSet, fs, path::Path};
 
-use lopside_e2e::{Cloud, binary, in_clone, stdout};
-use lopside_proto::v1::{DecodeRequest, decoder_service_client::DecoderServiceClient};
-use opentelemetry_proto::tonic::{
-    collector::trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
-    },
-    common::v1::any_value::Value,
+use axum::http::{Method, request};
+use lopside_e2e::{
+    Cloud, binary,
+    collector::{Collector, text},
+    in_clone, stdout,
 };
-use tokio::{net::TcpListener, sync::mpsc};
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Server};
+use lopside_proto::{
+    inference::{
+        ModelInferRequest, grpc_inference_service_client::GrpcInferenceServiceClient,
+        model_infer_request::InferInputTensor,
+    },
+    v1::{DecodeRequest, decoder_service_client::DecoderServiceClient},
+};
+use opentelemetry_proto::tonic::{metrics::v1::metric::Data, trace::v1::Span};
 
-struct Collector(mpsc::Sender<ExportTraceServiceRequest>);
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PARENT: &str = "00f067aa0ba902b7";
 
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.0.send(request.into_inner()).await.map_err(|_| Status::unavailable("the test is over"))?;
-        Ok(Response::new(ExportTraceServiceResponse::default()))
+fn traceparent() -> String {
+    format!("00-{TRACE}-{PARENT}-01")
+}
+
+fn frame(folder: &Path) -> Vec<u8> {
+    let mut encode = binary("edge-encoder");
+    encode.arg("encode").arg("--bundle").arg(in_clone("bundles/fashion")).arg("--out").arg(folder);
+    let _ = stdout(encode.arg(in_clone("samples/fashion/00-ankle-boot.png")));
+    fs::read(folder.join("00-ankle-boot.lps")).unwrap()
+}
+
+async fn end(mut cloud: Cloud) {
+    let (status, log) = tokio::task::spawn_blocking(move || cloud.stop()).await.unwrap();
+    assert!(status.success(), "{log}");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The only span of a trace with this name.
+fn only<'a>(spans: &'a [(String, Span)], name: &str) -> &'a Span {
+    let named: Vec<&Span> = spans.iter().map(|(_, span)| span).filter(|span| span.name == name).collect();
+    let [span] = named[..] else {
+        panic!(
+            "{} spans {name:?}: {:?}",
+            named.len(),
+            spans.iter().map(|(_, span)| &span.name).collect::<Vec<_>>()
+        )
+    };
+    span
+}
+
+#[tokio::test]
+async fn a_request_over_any_protocol_is_one_trace_down_to_the_engine() {
+    let mut collector = Collector::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let frame = frame(folder.path());
+    for protocol in ["grpc", "rest", "inference"] {
+        let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str())];
+        let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
+        let parent = || traceparent().parse().unwrap();
+        let (name, work) = match protocol {
+            "grpc" => {
+                let message =
+                    DecodeRequest { frames: vec![frame.clone().into()], ..DecodeRequest::default() };
+                let mut request = tonic::Request::new(message);
+                request.metadata_mut().insert("traceparent", parent());
+                DecoderServiceClient::connect(cloud.url.clone())
+                    .await
+                    .unwrap()
+                    .decode(request)
+                    .await
+                    .unwrap();
+                ("lopside.v1.DecoderService/Decode", "decode")
+            }
+            "rest" => {
+                let request = request::Builder::new().method(Method::POST).uri("/v1/bundles/fashion/decode");
+                let request = request.header("traceparent", traceparent());
+                let (answer, _) = cloud.http(request, frame.clone()).await;
+                assert_eq!(answer.status(), 200);
+                ("POST /v1/bundles/{name}/decode", "decode")
+            }
+            _ => {
+                let input = InferInputTensor {
+                    name: "frame".into(),
+                    datatype: "BYTES".into(),
+                    shape: vec![1],
+                    ..InferInputTensor::default()
+                };
+                let raw = [&(frame.len() as u32).to_le_bytes()[..], &frame].concat();
+                let mut request = tonic::Request::new(ModelInferRequest {
+                    model_name: "fashion".into(),
+                    inputs: vec![input],
+                    raw_input_contents: vec![raw.into()],
+                    ..ModelInferRequest::default()
+                });
+                request.metadata_mut().insert("traceparent", parent());
+                let mut client = GrpcInferenceServiceClient::connect(cloud.url.clone()).await.unwrap();
+                client.model_infer(request).await.unwrap();
+                ("inference.GRPCInferenceService/ModelInfer", "infer")
+            }
+        };
+        end(cloud).await;
+        let spans = collector.spans();
+        assert!(spans.iter().all(|(service, _)| service == "cloud-decoder"));
+        let request = only(&spans, name);
+        assert_eq!((hex(&request.trace_id), hex(&request.parent_span_id)), (TRACE.into(), PARENT.into()));
+        let work = only(&spans, work);
+        assert_eq!(work.parent_span_id, request.span_id, "{protocol}");
+        for part in ["queue", "engine"] {
+            let part = only(&spans, part);
+            assert_eq!(part.parent_span_id, work.span_id, "{protocol}");
+            assert_eq!(hex(&part.trace_id), TRACE, "{protocol}");
+        }
     }
 }
 
 #[tokio::test]
-async fn a_request_is_one_trace_down_to_the_engine() {
-    let (sender, mut received) = mpsc::channel(64);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let collector = Server::builder().add_service(TraceServiceServer::new(Collector(sender)));
-    tokio::spawn(collector.serve_with_incoming(TcpListenerStream::new(listener)));
+async fn edge_and_cloud_are_one_trace() {
+    let mut collector = Collector::start().await;
+    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str())];
+    let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
+    let folder = tempfile::tempdir().unwrap();
+    let mut send = binary("edge-encoder");
+    send.arg("send").arg("--bundle").arg(in_clone("bundles/fashion")).args(["--cloud", &cloud.url]);
+    send.arg("--out").arg(folder.path()).arg(in_clone("samples/fashion/00-ankle-boot.png"));
+    send.envs(environment).env("TRACEPARENT", traceparent());
+    let _ = tokio::task::spawn_blocking(move || stdout(&mut send)).await.unwrap();
+    end(cloud).await;
+    let spans = collector.spans();
+    let (sent, served) = (only(&spans, "send"), only(&spans, "lopside.v1.DecoderService/Decode"));
+    assert_eq!(served.parent_span_id, sent.span_id);
+    assert_eq!(hex(&sent.parent_span_id), PARENT);
+    assert!(["send", "decode", "queue", "engine"].iter().all(|name| {
+        spans.iter().filter(|(_, span)| &span.name == name).all(|(_, span)| hex(&span.trace_id) == TRACE)
+    }));
+    let services: BTreeSet<&str> = spans.iter().map(|(service, _)| service.as_str()).collect();
+    assert_eq!(services, BTreeSet::from(["cloud-decoder", "edge-encoder"]));
+}
 
-    let frames = tempfile::tempdir().unwrap();
-    let mut encode = binary("edge-encoder");
-    encode.arg("encode").arg("--bundle").arg(in_clone("bundles/fashion")).arg("--out").arg(frames.path());
-    let _ = stdout(encode.arg(in_clone("samples/fashion/00-ankle-boot.png")));
-    let frame = fs::read(frames.path().join("00-ankle-boot.lps")).unwrap();
-
-    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
-    let mut cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
+#[tokio::test]
+async fn metrics_reach_the_collector() {
+    let mut collector = Collector::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let frame = frame(folder.path());
+    let environment = [("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", collector.endpoint.as_str())];
+    let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
     let request = DecodeRequest { frames: vec![frame.into()], ..DecodeRequest::default() };
     DecoderServiceClient::connect(cloud.url.clone()).await.unwrap().decode(request).await.unwrap();
-    let (status, log) = tokio::task::spawn_blocking(move || cloud.stop()).await.unwrap();
-    assert!(status.success(), "{log}");
-
-    received.close();
-    let mut spans = Vec::new();
-    while let Some(request) = received.recv().await {
-        for resource in request.resource_spans {
-            let attributes = resource.resource.unwrap().attributes;
-            let service = attributes.iter().find(|attribute| attribute.key == "service.name").unwrap();
-            let value = service.value.clone().unwrap().value;
-            assert_eq!(value, Some(Value::StringValue("cloud-decoder".into())));
-            spans.extend(resource.scope_spans.into_iter().flat_map(|scope| scope.spans));
-        }
-    }
-    let named =
-        |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no span {name}"));
-    let (decode, engine) = (named("decode"), named("engine"));
-    assert_eq!(engine.parent_span_id, decode.span_id);
-    assert_eq!(engine.trace_id, decode.trace_id);
+    // What was not sent yet is sent at the end.
+    end(cloud).await;
+    let metrics = collector.metrics();
+    let named = |name: &str| metrics.iter().rev().find(|metric| metric.name == name).unwrap().data.clone();
+    let Some(Data::Sum(requests)) = named("lopside.requests") else { panic!("no sum") };
+    let success = |point: &&opentelemetry_proto::tonic::metrics::v1::NumberDataPoint| {
+        text(&point.attributes, "result").as_deref() == Some("success")
+            && text(&point.attributes, "head").as_deref() == Some("reconstruct")
+    };
+    let point = requests.data_points.iter().find(success).unwrap();
+    assert_eq!(format!("{:?}", point.value), "Some(AsInt(1))");
+    let Some(Data::Histogram(calls)) = named("rpc.server.call.duration") else { panic!("no histogram") };
+    let decode =
+        |attributes| text(attributes, "rpc.method").as_deref() == Some("lopside.v1.DecoderService/Decode");
+    let point = calls.data_points.iter().find(|point| decode(&point.attributes)).unwrap();
+    assert_eq!(point.count, 1);
+    assert!(collector.spans().is_empty(), "no collector of spans was named");
 }

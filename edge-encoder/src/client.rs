@@ -7,12 +7,14 @@ use lopside_proto::v1::{
     self, DecodeRequest, OutputFormat, OutputRequest, decoder_service_client::DecoderServiceClient,
     output::Value,
 };
+use lopside_telemetry::context;
 use tokio::net::TcpStream;
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint, Uri},
 };
+use tracing::Instrument as _;
 
 use crate::{
     EdgeError, Security,
@@ -97,9 +99,20 @@ impl Client {
         if let Some(bearer) = &self.bearer {
             request.metadata_mut().insert("authorization", bearer.clone());
         }
+        let span = tracing::info_span!("send", otel.kind = "client");
+        context::from_environment(&span);
+        if let Some(parent) = context::outgoing(&span).and_then(|parent| parent.parse().ok()) {
+            request.metadata_mut().insert(context::TRACEPARENT, parent);
+        }
         let (sent, received) = self.counters.read();
         let start = Instant::now();
-        let answer = self.service.decode(request).await.map_err(|status| remote(&status))?.into_inner();
+        let answer = self
+            .service
+            .decode(request)
+            .instrument(span)
+            .await
+            .map_err(|status| remote(&status))?
+            .into_inner();
         let round_trip = start.elapsed();
         let (sent_after, received_after) = self.counters.read();
         let outputs = answer.frames.into_iter().flat_map(|frame| frame.outputs);

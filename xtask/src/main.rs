@@ -4,6 +4,7 @@ mod demo;
 mod dist;
 mod models;
 mod processes;
+mod python;
 mod readme;
 mod runtime;
 mod test;

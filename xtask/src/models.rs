@@ -1,9 +1,9 @@
 //! Models that others made, for the tests of cutting.
 
-use std::{env, fs, path::PathBuf, process::Command};
+use std::{env, path::PathBuf};
 
 use crate::{
-    Result, processes, runtime, wheels,
+    Result, python, runtime, wheels,
     workspace::{cache, cargo},
 };
 
@@ -33,17 +33,7 @@ pub(crate) fn folder() -> Result<PathBuf> {
 /// Makes a Python environment with PyTorch in the cache, about 5 GB, and runs the tests that need it.
 pub(crate) fn pytorch() -> Result<()> {
     let library = runtime::library()?;
-    let folder = cache()?.join(format!("pytorch-{}", wheels::version(PYTORCH, "torch")?));
-    let python = folder.join("bin/python");
-    let ready = folder.join("lopside-ready");
-    if !ready.is_file() {
-        eprintln!("xtask: installing PyTorch into {}", folder.display());
-        processes::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-        let mut pip = Command::new(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--only-binary=:all:", "-r"]);
-        processes::run(pip.arg(crate::workspace::root().join(PYTORCH)))?;
-        fs::write(&ready, "").map_err(|error| format!("{}: {error}", ready.display()))?;
-    }
+    let python = python::environment(PYTORCH, "torch")?;
     let test = ["test", "--release", "-p", "training", "--test", "pytorch", "--", "--include-ignored"];
     cargo(&test, &[("ORT_DYLIB_PATH", &library), ("LOPSIDE_TORCH_PYTHON", &python)])
 }

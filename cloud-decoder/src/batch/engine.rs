@@ -15,6 +15,7 @@ use tracing::Span;
 
 use super::{
     job::{Job, Terms},
+    metrics::HeadName,
     policy::Policy,
     queue::{Batch, Permit, Queue},
     settings::Batching,
@@ -43,12 +44,12 @@ pub(crate) struct Pending {
 }
 
 impl Engine {
-    /// Starts a thread for each model, all of which are the same. `name` stands in logs and errors.
-    pub(crate) fn start(models: Vec<Model>, name: &str, batching: Batching) -> Result<Self, String> {
+    /// Starts a thread for each model, all of which are the same. `name` stands in logs, errors and metrics.
+    pub(crate) fn start(models: Vec<Model>, name: HeadName<'_>, batching: Batching) -> Result<Self, String> {
         let worthwhile = models.iter().map(Model::worthwhile).max().unwrap_or(1);
         let policy = batching.policy(worthwhile);
         let max_items = if models.iter().any(Model::takes_one) { 1 } else { policy.max_items };
-        tracing::debug!(head = name, max_items, "started");
+        tracing::debug!(bundle = name.bundle, head = name.head, max_items, "started");
         let queue = Queue::new(name, batching.bounds(), Policy { max_items, ..policy });
         queue.paced(1, models.iter().map(Model::pace).min().unwrap_or_default());
         let models = models.into_iter().map(|model| Arc::new(Mutex::new(model))).collect();
@@ -56,7 +57,7 @@ impl Engine {
         for model in &engine.models {
             let (model, queue) = (Arc::clone(model), Arc::clone(&engine.queue));
             thread::Builder::new()
-                .name(format!("engine-{name}"))
+                .name(format!("engine-{}.{}", name.bundle, name.head))
                 .spawn(move || serve(&model, &queue))
                 .map_err(|error| error.to_string())?;
         }
@@ -144,7 +145,7 @@ fn run(model: &mut Model, queue: &Queue, Batch { mut jobs, taken }: Batch) {
         }
         Err(reason) => {
             for job in rest {
-                queue.stats.failure.add(job.arrived.elapsed());
+                queue.stats.failed(job.arrived.elapsed());
                 let _ = job.answer.send(Err(ServeError::Internal(reason.clone())));
             }
         }
@@ -159,11 +160,7 @@ fn share(stats: &Stats, answer: Answer, counts: &[usize], jobs: Vec<Rest>, taken
         let share = Share::new(Arc::clone(&answer), first, items);
         first += items;
         let Rest { arrived, answer, permit } = job;
-        stats.queue.add(taken.saturating_duration_since(arrived));
-        stats.input.add(times.input);
-        stats.infer.add(times.infer);
-        stats.output.add(times.output);
-        stats.success.add(arrived.elapsed());
+        stats.answered(taken.saturating_duration_since(arrived), times, arrived.elapsed());
         drop(permit);
         // The caller may have gone in the meantime.
         let _ = answer.send(Ok(share));

@@ -15,6 +15,7 @@
 
 pub(crate) mod engine;
 pub(crate) mod job;
+pub(crate) mod metrics;
 pub(crate) mod policy;
 pub(crate) mod queue;
 mod settings;

@@ -14,6 +14,7 @@ use std::{
 
 use super::{
     job::{Discarded, Job, Terms},
+    metrics::HeadName,
     policy::{Crowd, Decision, Policy, Priority},
     stats::Stats,
 };
@@ -74,10 +75,10 @@ const LOW_SHARE: usize = 2;
 const RETRY: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(10)];
 
 impl Queue {
-    /// An empty queue; `head` stands in errors.
-    pub(crate) fn new(head: &str, bounds: Bounds, policy: Policy) -> Arc<Self> {
+    /// An empty queue; `name` stands in errors and metrics.
+    pub(crate) fn new(name: HeadName<'_>, bounds: Bounds, policy: Policy) -> Arc<Self> {
         Arc::new(Self {
-            head: head.into(),
+            head: format!("{}.{}", name.bundle, name.head).into(),
             bounds,
             policy,
             state: Mutex::default(),
@@ -87,7 +88,7 @@ impl Queue {
             items: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             pace: AtomicU64::new(0),
-            stats: Stats::default(),
+            stats: Stats::of(name),
         })
     }
 
@@ -198,6 +199,7 @@ impl Queue {
         let jobs = self.jobs.fetch_add(1, Relaxed);
         let before = self.bytes.fetch_add(bytes, Relaxed);
         self.items.fetch_add(items, Relaxed);
+        self.stats.came(bytes);
         // Made before the check, so that what was added is taken off again.
         let permit = Permit { queue: Arc::clone(self), items, bytes };
         (fits(jobs, 1, self.bounds.jobs) && fits(before, bytes, self.bounds.bytes)).then_some(permit)
@@ -243,6 +245,7 @@ impl Drop for Permit {
         self.queue.jobs.fetch_sub(1, Relaxed);
         self.queue.items.fetch_sub(self.items, Relaxed);
         self.queue.bytes.fetch_sub(self.bytes, Relaxed);
+        self.queue.stats.went(self.bytes);
     }
 }
 
@@ -274,8 +277,10 @@ mod tests {
     const POLICY: Policy =
         Policy { max_items: 4, max_delay: Duration::ZERO, patience: Duration::from_millis(500) };
 
+    const NAME: HeadName<'static> = HeadName { bundle: "b", head: "h", version: 1 };
+
     fn queue(jobs: usize, bytes: usize) -> Arc<Queue> {
-        Queue::new("h", Bounds { jobs, bytes, instances: 1 }, POLICY)
+        Queue::new(NAME, Bounds { jobs, bytes, instances: 1 }, POLICY)
     }
 
     fn terms(time: Duration, priority: Priority) -> Terms {
@@ -397,7 +402,7 @@ mod tests {
 
     #[test]
     fn many_threads_lose_no_job() {
-        let queue = Queue::new("h", Bounds { jobs: 1000, bytes: 1 << 20, instances: 2 }, POLICY);
+        let queue = Queue::new(NAME, Bounds { jobs: 1000, bytes: 1 << 20, instances: 2 }, POLICY);
         let ran: usize = thread::scope(|scope| {
             let engines: Vec<_> = (0..2)
                 .map(|_| {

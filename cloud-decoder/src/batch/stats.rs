@@ -9,7 +9,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::job::Discarded;
+use super::{
+    job::Discarded,
+    metrics::{HeadName, Instruments},
+};
 
 /// How often, and for how long together.
 #[derive(Debug, Default)]
@@ -45,7 +48,7 @@ pub(crate) struct BatchTotals {
 }
 
 /// One head's figures; all of them only rise.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Stats {
     /// Jobs that were answered: from their coming to their answer.
     pub(crate) success: Timing,
@@ -67,6 +70,7 @@ pub(crate) struct Stats {
     /// When a batch ran last, in milliseconds since 1970.
     last: AtomicU64,
     batches: Mutex<BTreeMap<usize, BatchTotals>>,
+    instruments: Instruments,
 }
 
 impl Timing {
@@ -88,6 +92,52 @@ impl Total {
 }
 
 impl Stats {
+    /// Those of a head that has done nothing yet.
+    pub(crate) fn of(name: HeadName<'_>) -> Self {
+        Self {
+            success: Timing::default(),
+            failure: Timing::default(),
+            queue: Timing::default(),
+            input: Timing::default(),
+            infer: Timing::default(),
+            output: Timing::default(),
+            items: AtomicU64::new(0),
+            runs: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            batches: Mutex::default(),
+            instruments: Instruments::of(name),
+        }
+    }
+
+    /// A job was answered: it waited for so long, its run took these times, and all of it so long.
+    pub(crate) fn answered(&self, waited: Duration, times: RunTimes, all: Duration) {
+        self.queue.add(waited);
+        self.input.add(times.input);
+        self.infer.add(times.infer);
+        self.output.add(times.output);
+        self.success.add(all);
+        self.instruments.answered(waited, all);
+    }
+
+    /// A job failed in its run, after so long.
+    pub(crate) fn failed(&self, all: Duration) {
+        self.failure.add(all);
+        self.instruments.failed();
+    }
+
+    /// A job has taken a place, with so many bytes of tensors.
+    pub(crate) fn came(&self, bytes: usize) {
+        self.instruments.came(bytes);
+    }
+
+    /// A job has given its place back.
+    pub(crate) fn went(&self, bytes: usize) {
+        self.instruments.went(bytes);
+    }
+
     /// A batch of so many items has run.
     pub(crate) fn ran(&self, items: usize, times: RunTimes) {
         self.items.fetch_add(items as u64, Relaxed);
@@ -99,6 +149,8 @@ impl Stats {
         totals.input.add(times.input);
         totals.infer.add(times.infer);
         totals.output.add(times.output);
+        drop(batches);
+        self.instruments.ran(items, times);
     }
 
     /// A job left the queue without running.
@@ -108,11 +160,13 @@ impl Stats {
             Discarded::Abandoned => &self.abandoned,
         };
         counter.fetch_add(1, Relaxed);
+        self.instruments.discarded(why);
     }
 
     /// A request was turned away.
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
+        self.instruments.refused();
     }
 
     /// The counters, as read at one time.

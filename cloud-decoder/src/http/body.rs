@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
 
-use crate::{SentInput, error_http::Refusal};
+use crate::{SentInput, error_http::Refusal, extract::WholeBody};
 
 const FORM: &[u8] = b"multipart/form-data";
 
@@ -25,8 +25,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         if !is_form(request.headers()) {
-            let frame = Bytes::from_request(request, state).await;
-            let frame = frame.map_err(|error| Refusal::Http(error.status(), error.body_text()))?;
+            let WholeBody(frame) = WholeBody::from_request(request, state).await?;
             return Ok(Self { frame, input: None });
         }
         let form = Multipart::from_request(request, state).await;

@@ -1,18 +1,23 @@
 //! What is served, as JSON.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use lopside_bundle::{
     Dim, HeadKind, HeadSpec, InputSpec, LatentSpec, PartSpec,
     picture::{LayerSpec, PictureHeadSpec},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Api;
-use crate::{ServeError, served::Served};
+use crate::{ServeError, extract::InPath, openapi, served::Served};
 
+/// The bundles that are served.
+#[utoipa::path(
+    get,
+    path = "/v1/bundles",
+    tag = "bundles",
+    responses((status = 200, description = "The newest version of each bundle, by name", body = Bundles))
+)]
 pub(super) async fn all(State(api): State<Api>) -> Json<Bundles> {
     Json(Bundles {
         bundles: api
@@ -25,80 +30,122 @@ pub(super) async fn all(State(api): State<Api>) -> Json<Bundles> {
     })
 }
 
+/// One bundle.
+#[utoipa::path(
+    get,
+    path = "/v1/bundles/{name}",
+    tag = "bundles",
+    params(("name" = String, Path, description = "The bundle's name", example = "fashion")),
+    responses((status = 200, description = "The bundle's newest version", body = BundleBody), openapi::Lookup)
+)]
 pub(super) async fn one(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    InPath(name): InPath<String>,
 ) -> Result<Json<BundleBody>, ServeError> {
     Ok(Json(BundleBody::from(api.decoder.registry().catalog().by_name(&name)?.as_ref())))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Bundles {
     bundles: Vec<BundleBody>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Bundle)]
 pub(super) struct BundleBody {
     name: String,
     description: String,
+    /// 16 hexadecimal digits: bundles of the same latent space read each other's frames.
     latent_space: String,
+    /// Of one latent, all layers together; empty for pictures of any size.
     latent_shape: Vec<u32>,
     /// What the encoder takes; pictures of any size where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     input: Option<InputSpec>,
     layers: Vec<LayerBody>,
     heads: Vec<HeadBody>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = Layer)]
 enum LayerBody {
+    /// Of one shape.
     Vector { tensor: String, shape: Vec<u32> },
-    Picture(LayerSpec),
+    /// Of a picture of any size: `channels` feature maps, a coefficient for `stride` pixels in each direction.
+    Picture { tensor: String, channels: u32, stride: u32 },
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Head)]
 struct HeadBody {
     name: String,
     version: u32,
     kind: KindBody,
+    /// A number, or the name of a dimension that the caller chooses.
+    #[schema(value_type = Vec<DimBody>)]
     output_shape: Vec<Dim>,
     parameters: u64,
     #[serde(flatten)]
     cost: CostBody,
 }
 
-#[derive(Serialize)]
+/// A dimension, as the manifest writes it.
+#[derive(ToSchema)]
+#[schema(as = Dim)]
 #[serde(untagged)]
+#[allow(dead_code, reason = "the schema of a type of the manifest")]
+enum DimBody {
+    Fixed(u32),
+    Symbol(String),
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = HeadKind)]
 enum KindBody {
+    /// `reconstruct`, `series`, `classify` or `tensor`, with what it says of the output.
+    #[schema(value_type = Object)]
     Vector(HeadKind),
+    /// How unusual the input is.
     Score { score: ScoreBody },
+    /// A picture, `scale` times as wide and high as the encoded one.
     Picture { picture: PictureBody },
 }
 
 /// A score without its quantiles, which are for the service alone.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Score)]
 struct ScoreBody {
+    /// The quantile from which on the verdict is "anomalous".
     threshold: f32,
     parts: Vec<PartBody>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ScorePart)]
 struct PartBody {
     name: String,
     weight: f32,
+    /// Whether it counts only where the input is sent along.
     needs_input: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PictureKind)]
 struct PictureBody {
     scale: u32,
 }
 
-#[derive(Serialize)]
+/// Multiply-accumulates.
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = Cost)]
 enum CostBody {
+    /// Of one item.
     Item { macs: u64 },
+    /// Of a pixel.
     Pixel { macs_per_pixel: f64 },
 }
 
@@ -121,7 +168,7 @@ impl From<&Served> for BundleBody {
                 latent_space,
                 latent_shape: Vec::new(),
                 input: None,
-                layers: service.manifest.layers.iter().cloned().map(LayerBody::Picture).collect(),
+                layers: service.manifest.layers.iter().map(LayerBody::from).collect(),
                 heads: service.heads().map(HeadBody::from).collect(),
             },
         }
@@ -132,6 +179,13 @@ impl From<&LatentSpec> for LayerBody {
     fn from(layer: &LatentSpec) -> Self {
         let shape = layer.tensor.item_dims().unwrap_or_default();
         Self::Vector { tensor: layer.tensor.name.clone(), shape }
+    }
+}
+
+impl From<&LayerSpec> for LayerBody {
+    fn from(layer: &LayerSpec) -> Self {
+        let LayerSpec { tensor, channels, stride } = layer.clone();
+        Self::Picture { tensor, channels, stride }
     }
 }
 

@@ -3,34 +3,77 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{Api, body::Body, outputs};
-use crate::{Format, Request, ServeError, Wanted, error_http::Refusal, output::Makes};
+use crate::{
+    Format, Request, ServeError, Wanted,
+    error_http::Refusal,
+    extract::{InPath, InQuery},
+    openapi,
+    output::Makes,
+};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct DecodeQuery {
     /// The head, with `@VERSION` when not the newest; the bundle's first when it is not given.
     #[serde(default)]
     head: String,
     /// Several heads, with commas between; the answer is JSON.
+    #[param(nullable = false)]
     heads: Option<String>,
 }
 
-/// One head: PNG or JSON, as the `Accept` header says; without one, a picture is a PNG. Several: JSON.
+/// A frame, and the input that it was made of, for heads that score.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "the schema of what `Body` takes apart")]
+struct DecodeForm {
+    frame: openapi::Octets,
+    /// A PNG or JPEG file, or 32-bit little-endian floats of the type application/octet-stream.
+    #[schema(nullable = false)]
+    input: Option<openapi::Octets>,
+}
+
+/// What heads make of a frame.
+///
+/// One head answers with PNG or JSON, as the `Accept` header says; without one, a picture is a PNG. Several heads answer
+/// with JSON.
+#[utoipa::path(
+    post,
+    path = "/v1/bundles/{name}/decode",
+    tag = "bundles",
+    params(
+        ("name" = String, Path, description = "The bundle's name", example = "fashion"),
+        DecodeQuery,
+        openapi::Terms,
+    ),
+    request_body(content(
+        (openapi::Octets = "application/octet-stream"),
+        (DecodeForm = "multipart/form-data"),
+    ), description = "A frame, or a form"),
+    responses(
+        (status = 200, description = "What the heads make", content(
+            (outputs::DecodedBody<'_> = "application/json"),
+            (openapi::Octets = "image/png"),
+        )),
+        openapi::Work,
+    )
+)]
 pub(super) async fn decode(
     State(api): State<Api>,
-    Path(name): Path<String>,
-    query: Result<Query<DecodeQuery>, QueryRejection>,
+    InPath(name): InPath<String>,
+    InQuery(query): InQuery<DecodeQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::Http(error.status(), error.body_text()))?;
     // The name in the path is checked first: a frame for a bundle that is not here is "not found".
     let served = Arc::clone(api.decoder.registry().catalog().by_name(&name)?);
     let wanted = if let Some(heads) = &query.heads {

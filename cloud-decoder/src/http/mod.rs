@@ -8,13 +8,19 @@ mod outputs;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use tokio::sync::watch;
+use utoipa::OpenApi;
 
-use crate::{Decoder, ServeError, error_http::Refusal, terms::DefaultTerms};
+use crate::{Decoder, ServeError, error_http::Refusal, openapi, terms::DefaultTerms};
+
+/// What the API's handlers say of themselves.
+#[derive(OpenApi)]
+#[openapi(paths(bundles::all, bundles::one, decode::decode, healthz, readyz))]
+pub(crate) struct Document;
 
 #[derive(Clone)]
 struct Api {
@@ -34,8 +40,9 @@ pub(crate) fn router(
         .route("/v1/bundles", get(bundles::all))
         .route("/v1/bundles/{name}", get(bundles::one))
         .route("/v1/bundles/{name}/decode", post(decode::decode))
-        .route("/healthz", get(|| async { "ok" }))
+        .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(max_body))
         .with_state(Api { decoder, ready, terms })
 }
@@ -50,6 +57,32 @@ pub(crate) async fn unknown(request: Request) -> Response {
         .into_response()
 }
 
+/// What answers a method that a path does not have; axum adds the ones it has.
+pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Refusal {
+    Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, format!("{} takes no {method}", uri.path()))
+}
+
+/// Whether the process lives.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operation",
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain", example = "ok"))
+)]
+async fn healthz() -> &'static str {
+    "ok"
+}
+
+/// Whether requests are welcome.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operation",
+    responses(
+        (status = 200, description = "They are", body = String, content_type = "text/plain", example = "ready"),
+        openapi::Probe,
+    )
+)]
 async fn readyz(State(api): State<Api>) -> Response {
     if *api.ready.borrow() { "ready".into_response() } else { ServeError::Stopping.into_response() }
 }

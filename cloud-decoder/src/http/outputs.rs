@@ -7,23 +7,39 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{Anomaly, Output, Value};
 
-#[derive(Serialize)]
-struct OutputsBody<'a> {
+/// What several heads make.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Outputs)]
+pub(super) struct OutputsBody<'a> {
     bundle: &'a str,
     outputs: Vec<OutputBody>,
 }
 
-#[derive(Serialize)]
-struct SingleBody<'a> {
+/// What one head makes.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SingleOutput)]
+pub(super) struct SingleBody<'a> {
     bundle: &'a str,
     #[serde(flatten)]
     output: OutputBody,
 }
 
-#[derive(Serialize)]
+/// The answer's body where it is JSON.
+#[derive(ToSchema)]
+#[schema(as = Decoded)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "a schema: each of the two is written where it is made")]
+pub(super) enum DecodedBody<'a> {
+    One(SingleBody<'a>),
+    Several(OutputsBody<'a>),
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Output)]
 struct OutputBody {
     head: String,
     head_version: u32,
@@ -31,8 +47,9 @@ struct OutputBody {
     value: ValueBody,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = Value)]
 enum ValueBody {
     Tensor {
         shape: Vec<u32>,
@@ -50,13 +67,15 @@ enum ValueBody {
     },
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClassScore)]
 struct ScoreBody {
     label: String,
     probability: f32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Anomaly)]
 struct AnomalyBody {
     score: f32,
     quantile: f32,
@@ -67,7 +86,8 @@ struct AnomalyBody {
     heat_map: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AnomalyPart)]
 struct PartBody {
     name: String,
     value: f32,

@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use crate::{Decoder, registry::Registry, terms::DefaultTerms};
 
-pub(crate) use rest::router;
+pub(crate) use rest::{Document, router};
 
 /// The protocol over a decoder, whatever the transport; cheap to clone.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ use std::{
 use arc_swap::ArcSwap;
 use lopside_bundle::{Part, picture::AnyBundle};
 
-use crate::{Batching, Runtime, ServeError, StartError, heads::Starter, served::Served};
+use crate::{Batching, Runtime, ServeError, StartError, heads::Starter, metrics, served::Served};
 
 pub(crate) use catalog::{Catalog, Version};
 use folders::{Fingerprint, Found, bundles_in};
@@ -125,6 +125,7 @@ impl Registry {
             });
             others.push(bundle.map_err(|error| {
                 tracing::warn!(bundle = name, %error, "bundle refused");
+                metrics::bundle(name, "refused");
                 ServeError::Refused { bundle: name.to_owned(), reason: error.to_string() }
             })?);
         }
@@ -145,6 +146,7 @@ impl Registry {
             return Err(ServeError::UnknownBundle(name.to_owned()));
         }
         tracing::info!(bundle = name, "bundle unloaded");
+        metrics::bundle(name, "unloaded");
         state.unloaded.insert(name.to_owned());
         self.replace(&mut state, rest);
         Ok(())
@@ -178,6 +180,7 @@ impl Registry {
                 Ok(bundle) => next.push(bundle),
                 Err(error) => {
                     tracing::warn!(bundle = name, %error, "bundle refused");
+                    metrics::bundle(&name, "refused");
                     next.extend(before_of(&state, &found));
                     refused.push(Refused { found, fingerprint, reason: error.to_string() });
                 }
@@ -245,6 +248,7 @@ fn start(starter: &Starter, found: Found) -> Result<Loaded, StartError> {
     let (name, heads) = (served.name(), served.heads());
     let space = served.latent_space();
     tracing::info!(bundle = name, version = found.version, latent_space = %space, heads, "bundle loaded");
+    metrics::bundle(name, "loaded");
     Ok(Loaded { found, fingerprint, served })
 }
 

@@ -45,6 +45,7 @@ impl Cloud {
         let settings = Settings {
             bundles: vec![folder.path().to_owned()],
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            metrics_listen: None,
             device: Device::Cpu,
             onnxruntime: onnxruntime(),
             threads: 1,

@@ -1,13 +1,30 @@
-//! Tracing set-up for the binaries: events to stderr, spans to an OpenTelemetry collector when one is named.
+//! Logs, traces and metrics of a process.
 //!
-//! stdout belongs to data, so events go to stderr. `RUST_LOG` picks what is shown. With the `otlp` feature and
-//! `OTEL_EXPORTER_OTLP_ENDPOINT` (or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`) set, spans are sent by OTLP over gRPC;
-//! the other `OTEL_…` variables mean what the OpenTelemetry specification says.
+//! stdout belongs to data, so events go to stderr; `RUST_LOG` picks what is shown. With the `otlp` feature,
+//!
+//! - metrics are kept, and read by [`metrics::exposition`];
+//! - spans go to a collector by OTLP over gRPC when `OTEL_EXPORTER_OTLP_ENDPOINT` (or `…_TRACES_ENDPOINT`) is set, and
+//!   metrics when it (or `…_METRICS_ENDPOINT`) is; the other `OTEL_…` variables mean what the OpenTelemetry
+//!   specification says.
+//!
+//! A span that nobody looks at costs time all the same. So there are spans only where a collector takes them, or where
+//! `RUST_LOG` is set: then lines name the spans that they stand in.
 
+pub mod context;
+#[cfg(feature = "otlp")]
+pub mod metrics;
 #[cfg(feature = "otlp")]
 mod otlp;
+#[cfg(feature = "otlp")]
+mod process;
 
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt};
+use tracing::Metadata;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::{FilterExt as _, filter_fn},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -33,31 +50,30 @@ pub enum Format {
     Json,
 }
 
-/// Keeps telemetry alive; flushes the spans not yet sent when it is dropped. Hold it until the end of `main`.
+/// Keeps telemetry alive; flushes what was not yet sent when it is dropped. Hold it until the end of `main`.
 #[must_use = "telemetry ends when the guard is dropped"]
 #[derive(Debug, Default)]
 pub struct Guard {
     #[cfg(feature = "otlp")]
-    provider: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
+    otlp: Option<otlp::Otlp>,
 }
 
-/// Sets up tracing for this process. With OTLP it must be called inside a tokio runtime. `service` names the
-/// process in traces, `default_filter` applies when `RUST_LOG` is not set.
+/// Sets up telemetry for this process. With OTLP it must be called inside a tokio runtime. `service` names the process
+/// in traces and metrics, `default_filter` applies when `RUST_LOG` is not set.
 ///
 /// # Errors
 /// [`TelemetryError`] for a bad filter, a second call, or a collector that cannot be used.
 pub fn init(service: &'static str, default_filter: &str, format: Format) -> Result<Guard, TelemetryError> {
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(filter) if !filter.is_empty() => EnvFilter::try_new(filter)?,
-        _ => EnvFilter::try_new(default_filter)?,
-    };
+    let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
+    let filter = EnvFilter::try_new(wanted.as_deref().unwrap_or(default_filter))?;
+    let spans = wanted.is_some();
+    let filter = filter.and(filter_fn(move |metadata: &Metadata<'_>| spans || metadata.is_event()));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours());
     let lines = match format {
-        Format::Text => lines.boxed(),
-        Format::Json => lines.json().boxed(),
+        Format::Text => lines.with_filter(filter).boxed(),
+        Format::Json => lines.json().with_filter(filter).boxed(),
     };
-    let registry = tracing_subscriber::registry().with(filter).with(lines);
-    start(registry, service)
+    start(lines, service)
 }
 
 fn colours() -> bool {
@@ -65,28 +81,28 @@ fn colours() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
 #[cfg(not(feature = "otlp"))]
-fn start(registry: impl SubscriberInitExt, _service: &'static str) -> Result<Guard, TelemetryError> {
-    registry.try_init()?;
+fn start(lines: Lines, _service: &'static str) -> Result<Guard, TelemetryError> {
+    tracing_subscriber::registry().with(lines).try_init()?;
     Ok(Guard::default())
 }
 
 #[cfg(feature = "otlp")]
-fn start<S>(registry: S, service: &'static str) -> Result<Guard, TelemetryError>
-where
-    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a> + Send + Sync,
-{
-    let provider = otlp::provider(service)?;
-    let spans = provider.as_ref().map(|provider| otlp::layer(provider, service));
-    registry.with(spans).try_init()?;
-    Ok(Guard { provider })
+fn start(lines: Lines, service: &'static str) -> Result<Guard, TelemetryError> {
+    let otlp = otlp::Otlp::start(service)?;
+    let mut layers = vec![lines];
+    layers.extend(otlp.spans(service));
+    tracing_subscriber::registry().with(layers).try_init()?;
+    Ok(Guard { otlp: Some(otlp) })
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         #[cfg(feature = "otlp")]
-        if let Some(Err(error)) = self.provider.take().map(|provider| provider.shutdown()) {
-            tracing::warn!(%error, "the last spans may not have reached the collector");
+        if let Some(Err(error)) = self.otlp.take().map(otlp::Otlp::stop) {
+            tracing::warn!(error, "the last spans or metrics may not have reached the collector");
         }
     }
 }

@@ -1,42 +1,94 @@
 use std::env;
 
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
-use tracing_subscriber::{Layer, registry::LookupSpan};
+use opentelemetry::{global, trace::TracerProvider as _};
+use opentelemetry_otlp::{MetricExporter, SpanExporter};
+use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{Layer, Registry};
 
-use crate::TelemetryError;
+use crate::{TelemetryError, metrics};
 
-const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+const METRICS: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
+const PROTOCOLS: [&str; 3] = [
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+];
 
-/// A provider that sends spans in batches, or `None` when no collector is named.
-pub(crate) fn provider(service: &'static str) -> Result<Option<SdkTracerProvider>, TelemetryError> {
-    if first_set(&ENDPOINTS).is_none() {
-        return Ok(None);
-    }
-    if let Some(protocol) = first_set(&PROTOCOLS).filter(|protocol| protocol != "grpc") {
-        return Err(TelemetryError::Otlp(format!("protocol {protocol:?} is not built in: use grpc")));
-    }
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_tonic()
-        .build()
-        .map_err(|error| TelemetryError::Otlp(error.to_string()))?;
-    // OTEL_SERVICE_NAME, when set, is read by the builder's detectors and wins.
-    let mut resource = Resource::builder();
-    if env::var_os("OTEL_SERVICE_NAME").is_none() {
-        resource = resource.with_service_name(service);
-    }
-    let provider =
-        SdkTracerProvider::builder().with_resource(resource.build()).with_batch_exporter(exporter).build();
-    Ok(Some(provider))
+/// What collects spans and metrics, and sends them when a collector is named.
+#[derive(Debug)]
+pub(crate) struct Otlp {
+    spans: Option<SdkTracerProvider>,
+    metrics: SdkMeterProvider,
+    /// Where exporters work when the process has one thread, which waits for them in the end.
+    runtime: Option<Runtime>,
 }
 
-/// The layer that turns tracing's spans into OpenTelemetry's.
-pub(crate) fn layer<S>(provider: &SdkTracerProvider, service: &'static str) -> impl Layer<S> + use<S>
-where
-    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
-{
-    tracing_opentelemetry::layer().with_tracer(provider.tracer(service))
+impl Otlp {
+    pub(crate) fn start(service: &'static str) -> Result<Self, TelemetryError> {
+        let (traces, measures) = (first_set(&[TRACES, ENDPOINT]), first_set(&[METRICS, ENDPOINT]));
+        let runtime = if traces.is_some() || measures.is_some() { own_runtime()? } else { None };
+        let _entered = runtime.as_ref().map(Runtime::enter);
+        if traces.is_some() || measures.is_some() {
+            check_protocol()?;
+        }
+        let resource = resource(service);
+        let wrong = |error: opentelemetry_otlp::ExporterBuildError| TelemetryError::Otlp(error.to_string());
+        let spans =
+            traces.map(|_| SpanExporter::builder().with_tonic().build().map_err(wrong)).transpose()?;
+        let sent =
+            measures.map(|_| MetricExporter::builder().with_tonic().build().map_err(wrong)).transpose()?;
+        let spans = spans.map(|exporter| {
+            SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(exporter).build()
+        });
+        let metrics = metrics::provider(resource, sent)?;
+        global::set_meter_provider(metrics.clone());
+        crate::process::observe();
+        Ok(Self { spans, metrics, runtime })
+    }
+
+    /// The layer that turns tracing's spans into OpenTelemetry's, whatever is logged.
+    pub(crate) fn spans(&self, service: &'static str) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
+        let tracer = self.spans.as_ref()?.tracer(service);
+        Some(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(LevelFilter::INFO).boxed())
+    }
+
+    /// Sends what was not sent yet.
+    pub(crate) fn stop(self) -> Result<(), String> {
+        let sent = self.spans.map_or(Ok(()), |spans| spans.shutdown());
+        let sent = sent.and(self.metrics.shutdown());
+        if let Some(runtime) = self.runtime {
+            runtime.shutdown_background();
+        }
+        sent.map_err(|error| error.to_string())
+    }
+}
+
+fn own_runtime() -> Result<Option<Runtime>, TelemetryError> {
+    if Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() != RuntimeFlavor::CurrentThread) {
+        return Ok(None);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.map(Some).map_err(|error| TelemetryError::Otlp(error.to_string()))
+}
+
+fn check_protocol() -> Result<(), TelemetryError> {
+    match first_set(&PROTOCOLS).filter(|protocol| protocol != "grpc") {
+        Some(protocol) => {
+            Err(TelemetryError::Otlp(format!("protocol {protocol:?} is not built in: use grpc")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn resource(service: &'static str) -> Resource {
+    // OTEL_SERVICE_NAME, when set, is read by the builder's detectors and wins.
+    let named = env::var_os("OTEL_SERVICE_NAME").is_some();
+    let resource = Resource::builder();
+    if named { resource.build() } else { resource.with_service_name(service).build() }
 }
 
 fn first_set(names: &[&str]) -> Option<String> {

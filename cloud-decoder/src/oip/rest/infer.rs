@@ -1,33 +1,70 @@
 //! `POST /v2/models/{model}[/versions/{version}]/infer`.
 
-use axum::{
-    body::Bytes,
-    extract::{Path, State, rejection::BytesRejection},
-    http::HeaderMap,
-    response::Response,
+use axum::{extract::State, http::HeaderMap, response::Response};
+use utoipa::IntoParams;
+
+use super::{Newest, Versioned, bodies, request, response};
+use crate::{
+    error_http::Refusal,
+    extract::{InPath, WholeBody},
+    oip::Oip,
+    openapi,
 };
 
-use super::{Named, request, response};
-use crate::{error_http::Refusal, oip::Oip};
-
-pub(super) async fn newest(
-    state: State<Oip>,
-    path: Path<Named>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Refusal> {
-    version(state, path, headers, body).await
+/// The header of bodies whose tensors follow the JSON.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "the parameter of what `request::read` reads")]
+struct Binary {
+    /// Bytes of the JSON, where tensors follow it.
+    #[param(rename = "Inference-Header-Content-Length", nullable = false)]
+    json_length: Option<u64>,
 }
 
+/// Runs a model's newest version.
+#[utoipa::path(
+    post,
+    path = "/v2/models/{model}/infer",
+    tag = "inference",
+    params(Newest, Binary, openapi::Terms),
+    request_body(content = request::Body, description = "With the binary extension, tensors follow the JSON"),
+    responses((status = 200, description = "The outputs", body = bodies::Inference<'_>), openapi::Work)
+)]
+pub(super) async fn newest(
+    State(oip): State<Oip>,
+    InPath(named): InPath<Newest>,
+    headers: HeaderMap,
+    WholeBody(body): WholeBody,
+) -> Result<Response, Refusal> {
+    infer(&oip, (named.model, String::new()), &headers, &body).await
+}
+
+/// Runs a version of a model.
+#[utoipa::path(
+    post,
+    path = "/v2/models/{model}/versions/{version}/infer",
+    tag = "inference",
+    params(Versioned, Binary, openapi::Terms),
+    request_body(content = request::Body, description = "With the binary extension, tensors follow the JSON"),
+    responses((status = 200, description = "The outputs", body = bodies::Inference<'_>), openapi::Work)
+)]
 pub(super) async fn version(
     State(oip): State<Oip>,
-    Path(named): Path<Named>,
+    InPath(named): InPath<Versioned>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    WholeBody(body): WholeBody,
 ) -> Result<Response, Refusal> {
-    let body = body.map_err(|error| Refusal::Http(error.status(), error.body_text()))?;
-    let terms = oip.terms.of(&headers)?;
-    let call = request::read((named.model, named.version), &headers, terms, &body)?;
+    infer(&oip, (named.model, named.version), &headers, &body).await
+}
+
+async fn infer(
+    oip: &Oip,
+    model: (String, String),
+    headers: &HeaderMap,
+    body: &axum::body::Bytes,
+) -> Result<Response, Refusal> {
+    let terms = oip.terms.of(headers)?;
+    let call = request::read(model, headers, terms, body)?;
     let made = oip.infer(call.request).await?;
     response::inference(call.id, made, |output| call.raw.get(output).copied().unwrap_or(call.raw_all))
 }

@@ -1,13 +1,15 @@
 //! The protocol over REST, with the binary tensor extension.
 
+mod bodies;
 mod elements;
 mod infer;
+mod object;
 mod request;
 mod response;
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, State},
     http::StatusCode,
     response::{IntoResponse as _, Response},
     routing::{get, post},
@@ -15,9 +17,41 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_http::{compression::CompressionLayer, decompression::RequestDecompressionLayer};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::{EXTENSIONS, Oip, PLATFORM, model::TensorInfo};
-use crate::{ServeError, error_http::Refusal};
+use super::Oip;
+use crate::{
+    ServeError,
+    error_http::Refusal,
+    extract::{InPath, WholeBody},
+    http::wrong_method,
+    openapi,
+};
+use bodies::{IndexRow, ModelMetadata, ServerMetadata};
+use object::Object;
+
+/// What the handlers say of themselves.
+#[derive(OpenApi)]
+#[openapi(paths(
+    server,
+    live,
+    ready,
+    metadata,
+    metadata_of_version,
+    model_ready,
+    version_ready,
+    config,
+    config_of_version,
+    statistics,
+    statistics_of_version,
+    all_statistics,
+    infer::newest,
+    infer::version,
+    index,
+    load,
+    unload
+))]
+pub(crate) struct Document;
 
 /// The routes. An unpacked body has at most `max_body` bytes.
 pub(crate) fn router(oip: Oip, max_body: usize) -> Router {
@@ -25,107 +59,269 @@ pub(crate) fn router(oip: Oip, max_body: usize) -> Router {
     let inferences = Router::new()
         .route("/v2/models/{model}/infer", post(infer::newest))
         .route("/v2/models/{model}/versions/{version}/infer", post(infer::version))
-        .layer(RequestDecompressionLayer::new())
+        // What is packed otherwise is refused with the body.
+        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(CompressionLayer::new());
     Router::new()
         .route("/v2", get(server))
-        .route("/v2/health/live", get(|| async { "" }))
+        .route("/v2/health/live", get(live))
         .route("/v2/health/ready", get(ready))
         .route("/v2/models/stats", get(all_statistics))
+        .route("/v2/models/{model}", get(metadata))
+        .route("/v2/models/{model}/ready", get(model_ready))
+        .route("/v2/models/{model}/config", get(config))
+        .route("/v2/models/{model}/stats", get(statistics))
+        .route("/v2/models/{model}/versions/{version}", get(metadata_of_version))
+        .route("/v2/models/{model}/versions/{version}/ready", get(version_ready))
+        .route("/v2/models/{model}/versions/{version}/config", get(config_of_version))
+        .route("/v2/models/{model}/versions/{version}/stats", get(statistics_of_version))
         .route("/v2/repository/index", post(index))
         .route("/v2/repository/models/{model}/load", post(load))
         .route("/v2/repository/models/{model}/unload", post(unload))
-        .merge(of_model("/v2/models/{model}"))
-        .merge(of_model("/v2/models/{model}/versions/{version}"))
         .merge(inferences)
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(max_body))
         .with_state(oip)
 }
 
-fn of_model(path: &str) -> Router<Oip> {
-    Router::new()
-        .route(path, get(metadata))
-        .route(&format!("{path}/ready"), get(model_ready))
-        .route(&format!("{path}/config"), get(config))
-        .route(&format!("{path}/stats"), get(statistics))
+/// A model in a path, in its newest version.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct Newest {
+    /// `BUNDLE.HEAD`, or `BUNDLE` for the bundle's first head.
+    #[param(example = "fashion")]
+    model: String,
 }
 
-/// A model in a path; without a version, the newest.
-#[derive(Debug, Deserialize)]
-struct Named {
+/// A version of a model in a path.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct Versioned {
+    /// `BUNDLE.HEAD`, or `BUNDLE` for the bundle's first head.
+    #[param(example = "fashion")]
     model: String,
-    #[serde(default)]
+    /// A number.
+    #[param(example = "1", pattern = "^[0-9]{1,9}$")]
     version: String,
 }
 
-async fn server() -> Json<Value> {
-    Json(json!({
-        "name": env!("CARGO_PKG_NAME"),
-        "version": env!("CARGO_PKG_VERSION"),
-        "extensions": EXTENSIONS,
-    }))
+/// The server's name and extensions.
+#[utoipa::path(
+    get,
+    path = "/v2",
+    tag = "inference",
+    responses((status = 200, description = "The server", body = ServerMetadata))
+)]
+async fn server() -> Json<ServerMetadata> {
+    Json(ServerMetadata::own())
 }
 
+/// Whether the process lives.
+#[utoipa::path(get, path = "/v2/health/live", tag = "inference", responses((status = 200, description = "It does")))]
+async fn live() -> StatusCode {
+    StatusCode::OK
+}
+
+/// Whether requests are welcome.
+#[utoipa::path(
+    get,
+    path = "/v2/health/ready",
+    tag = "inference",
+    responses((status = 200, description = "They are"), openapi::Probe)
+)]
 async fn ready(State(oip): State<Oip>) -> Response {
     if oip.ready() { StatusCode::OK.into_response() } else { ServeError::Stopping.into_response() }
 }
 
-async fn model_ready(State(oip): State<Oip>, Path(named): Path<Named>) -> Result<StatusCode, ServeError> {
-    oip.model(&named.model, &named.version)?;
-    if oip.ready() { Ok(StatusCode::OK) } else { Err(ServeError::Stopping) }
+/// Whether a model's newest version is ready.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/ready",
+    tag = "inference",
+    params(Newest),
+    responses((status = 200, description = "It is"), openapi::Lookup)
+)]
+async fn model_ready(
+    State(oip): State<Oip>,
+    InPath(named): InPath<Newest>,
+) -> Result<StatusCode, ServeError> {
+    oip.ready_model(&named.model, "")
 }
 
-async fn metadata(State(oip): State<Oip>, Path(named): Path<Named>) -> Result<Json<Value>, ServeError> {
-    let model = oip.model(&named.model, &named.version)?;
-    let tensor = |info: TensorInfo| json!({ "name": info.name, "datatype": info.datatype.name(), "shape": info.shape });
-    Ok(Json(json!({
-        "name": model.name,
-        "versions": model.versions().iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "platform": PLATFORM,
-        "inputs": model.inputs().into_iter().map(tensor).collect::<Vec<_>>(),
-        "outputs": model.outputs().into_iter().map(tensor).collect::<Vec<_>>(),
-    })))
+/// Whether a version of a model is ready.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/versions/{version}/ready",
+    tag = "inference",
+    params(Versioned),
+    responses((status = 200, description = "It is"), openapi::Lookup)
+)]
+async fn version_ready(
+    State(oip): State<Oip>,
+    InPath(named): InPath<Versioned>,
+) -> Result<StatusCode, ServeError> {
+    oip.ready_model(&named.model, &named.version)
 }
 
-async fn config(State(oip): State<Oip>, Path(named): Path<Named>) -> Result<Json<Value>, ServeError> {
-    let model = oip.model(&named.model, &named.version)?;
-    Ok(Json(response::config(oip.config(&model))))
+/// The tensors of a model's newest version.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}",
+    tag = "inference",
+    params(Newest),
+    responses((status = 200, description = "The model", body = ModelMetadata), openapi::Lookup)
+)]
+async fn metadata(
+    State(oip): State<Oip>,
+    InPath(named): InPath<Newest>,
+) -> Result<Json<ModelMetadata>, ServeError> {
+    oip.metadata_body(&named.model, "")
 }
 
-async fn statistics(State(oip): State<Oip>, Path(named): Path<Named>) -> Result<Json<Value>, ServeError> {
-    let stats = oip.statistics(&named.model, &named.version)?;
-    Ok(Json(json!({ "model_stats": stats })))
+/// The tensors of a version of a model.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/versions/{version}",
+    tag = "inference",
+    params(Versioned),
+    responses((status = 200, description = "The model", body = ModelMetadata), openapi::Lookup)
+)]
+async fn metadata_of_version(
+    State(oip): State<Oip>,
+    InPath(named): InPath<Versioned>,
+) -> Result<Json<ModelMetadata>, ServeError> {
+    oip.metadata_body(&named.model, &named.version)
 }
 
+/// How a model's newest version is served.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/config",
+    tag = "inference",
+    params(Newest),
+    responses((status = 200, description = "Triton's ModelConfig", body = Object), openapi::Lookup)
+)]
+async fn config(State(oip): State<Oip>, InPath(named): InPath<Newest>) -> Result<Json<Value>, ServeError> {
+    oip.config_body(&named.model, "")
+}
+
+/// How a version of a model is served.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/versions/{version}/config",
+    tag = "inference",
+    params(Versioned),
+    responses((status = 200, description = "Triton's ModelConfig", body = Object), openapi::Lookup)
+)]
+async fn config_of_version(
+    State(oip): State<Oip>,
+    InPath(named): InPath<Versioned>,
+) -> Result<Json<Value>, ServeError> {
+    oip.config_body(&named.model, &named.version)
+}
+
+/// What a model has done.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/stats",
+    tag = "inference",
+    params(Newest),
+    responses((status = 200, description = "Triton's ModelStatistics, as `model_stats`", body = Object), openapi::Lookup)
+)]
+async fn statistics(
+    State(oip): State<Oip>,
+    InPath(named): InPath<Newest>,
+) -> Result<Json<Value>, ServeError> {
+    oip.stats_body(&named.model, "")
+}
+
+/// What a version of a model has done.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/versions/{version}/stats",
+    tag = "inference",
+    params(Versioned),
+    responses((status = 200, description = "Triton's ModelStatistics, as `model_stats`", body = Object), openapi::Lookup)
+)]
+async fn statistics_of_version(
+    State(oip): State<Oip>,
+    InPath(named): InPath<Versioned>,
+) -> Result<Json<Value>, ServeError> {
+    oip.stats_body(&named.model, &named.version)
+}
+
+/// What all models have done.
+#[utoipa::path(
+    get,
+    path = "/v2/models/stats",
+    tag = "inference",
+    responses((status = 200, description = "Triton's ModelStatistics, as `model_stats`", body = Object))
+)]
 async fn all_statistics(State(oip): State<Oip>) -> Result<Json<Value>, ServeError> {
-    Ok(Json(json!({ "model_stats": oip.statistics("", "")? })))
+    oip.stats_body("", "")
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct IndexBody {
+/// Which models to list.
+#[derive(Debug, Deserialize, ToSchema)]
+struct IndexRequest {
+    /// Only those that are ready.
     #[serde(default)]
     ready: bool,
 }
 
-async fn index(State(oip): State<Oip>, body: axum::body::Bytes) -> Result<Json<Value>, Refusal> {
-    // The body may be missing.
-    let body: IndexBody = if body.is_empty() { IndexBody::default() } else { request::json(&body)? };
-    let row = |row: crate::registry::Indexed| {
-        let state = row.state();
-        json!({
-            "name": row.name,
-            "version": row.version.to_string(),
-            "state": state,
-            "reason": row.reason,
-        })
-    };
-    Ok(Json(oip.index(body.ready).await?.into_iter().map(row).collect()))
+/// The repository's models.
+#[utoipa::path(
+    post,
+    path = "/v2/repository/index",
+    tag = "repository",
+    request_body(content = Option<IndexRequest>, description = "May be missing"),
+    responses((status = 200, description = "Heads that are served, bundles that are not", body = Vec<IndexRow>), openapi::Change)
+)]
+async fn index(State(oip): State<Oip>, WholeBody(body): WholeBody) -> Result<Json<Vec<IndexRow>>, Refusal> {
+    let body: Option<Object<IndexRequest>> = if body.is_empty() { None } else { request::json(&body)? };
+    let only_ready = body.is_some_and(|Object(body)| body.ready);
+    Ok(Json(oip.index(only_ready).await?.into_iter().map(IndexRow::from).collect()))
 }
 
-async fn load(State(oip): State<Oip>, Path(named): Path<Named>) -> Result<StatusCode, ServeError> {
+/// Loads a bundle, or loads it again.
+#[utoipa::path(
+    post,
+    path = "/v2/repository/models/{model}/load",
+    tag = "repository",
+    params(("model" = String, Path, description = "The bundle, or one of its heads")),
+    responses((status = 200, description = "It is served"), openapi::Change)
+)]
+async fn load(State(oip): State<Oip>, InPath(named): InPath<Newest>) -> Result<StatusCode, ServeError> {
     oip.load(&named.model).await.map(|()| StatusCode::OK)
 }
 
-async fn unload(State(oip): State<Oip>, Path(named): Path<Named>) -> Result<StatusCode, ServeError> {
+/// Serves a bundle no longer.
+#[utoipa::path(
+    post,
+    path = "/v2/repository/models/{model}/unload",
+    tag = "repository",
+    params(("model" = String, Path, description = "The bundle, or one of its heads")),
+    responses((status = 200, description = "It is not served any more"), openapi::Change)
+)]
+async fn unload(State(oip): State<Oip>, InPath(named): InPath<Newest>) -> Result<StatusCode, ServeError> {
     oip.unload(&named.model).await.map(|()| StatusCode::OK)
+}
+
+impl Oip {
+    fn ready_model(&self, name: &str, version: &str) -> Result<StatusCode, ServeError> {
+        self.model(name, version)?;
+        if self.ready() { Ok(StatusCode::OK) } else { Err(ServeError::Stopping) }
+    }
+
+    fn metadata_body(&self, name: &str, version: &str) -> Result<Json<ModelMetadata>, ServeError> {
+        Ok(Json(self.model(name, version)?.into()))
+    }
+
+    fn config_body(&self, name: &str, version: &str) -> Result<Json<Value>, ServeError> {
+        Ok(Json(response::config(self.config(&self.model(name, version)?))))
+    }
+
+    fn stats_body(&self, name: &str, version: &str) -> Result<Json<Value>, ServeError> {
+        Ok(Json(json!({ "model_stats": self.statistics(name, version)? })))
+    }
 }

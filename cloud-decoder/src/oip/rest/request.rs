@@ -6,9 +6,10 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
-use super::elements::Elements;
+use super::{elements::Elements, object::Object};
 use crate::{
     Terms,
     error_http::Refusal,
@@ -35,32 +36,56 @@ pub(super) struct Call {
     pub(super) raw_all: bool,
 }
 
-#[derive(Deserialize)]
-struct Body {
+/// Tensors for a model.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = InferenceRequest, examples(example))]
+pub(super) struct Body {
+    /// Comes back with the answer.
     id: Option<String>,
+    /// `timeout` in microseconds, `priority` with 1 for the highest, `binary_data_output` for outputs that follow the JSON.
     #[serde(default)]
+    #[schema(value_type = Object)]
     parameters: Map<String, Value>,
+    /// The latent's layers, or `frame`.
     #[serde(default)]
-    inputs: Vec<Input>,
+    #[schema(value_type = Vec<Input>)]
+    inputs: Vec<Object<Input>>,
     #[serde(default)]
-    outputs: Vec<Output>,
+    #[schema(value_type = Vec<Output>)]
+    outputs: Vec<Object<Output>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = InputTensor)]
 struct Input {
     name: String,
+    /// The batch first.
     shape: Vec<i64>,
+    /// `FP32` or `BYTES`.
     datatype: String,
+    /// `binary_data_size` where the data follow the JSON, `content_type` `base64` where `BYTES` are in base64.
     #[serde(default)]
+    #[schema(value_type = Object)]
     parameters: Map<String, Value>,
+    /// Flat or nested, row-major.
+    #[schema(value_type = Option<Vec<Value>>)]
     data: Option<Elements>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = RequestedOutput)]
 struct Output {
     name: String,
+    /// `binary_data` for this one to follow the JSON, `classification` for the best so many classes.
     #[serde(default)]
+    #[schema(value_type = Object)]
     parameters: Map<String, Value>,
+}
+
+/// A latent of the demo's bundle: 32 zeros.
+fn example() -> Value {
+    let data = vec![0.0; 32];
+    json!({ "inputs": [{ "name": "latent", "shape": [1, 32], "datatype": "FP32", "data": data }] })
 }
 
 /// Reads a body. `model` and `version` come from the path.
@@ -74,12 +99,14 @@ pub(super) fn read(
     body: &Bytes,
 ) -> Result<Call, Refusal> {
     let (text, mut rest) = parts(headers, body)?;
-    let Body { id, parameters, inputs, outputs } = json(&text)?;
-    let inputs = inputs.into_iter().map(|input| tensor(input, &mut rest)).collect::<Result<_, _>>()?;
+    let Object(Body { id, parameters, inputs, outputs }) = json(&text)?;
+    let inputs: Result<_, _> = inputs.into_iter().map(|Object(input)| tensor(input, &mut rest)).collect();
+    let inputs = inputs?;
     if !rest.is_empty() {
         return Err(bad(format!("{} bytes are left after the last tensor", rest.len())));
     }
     let raw_all = flag(&parameters, "binary_data_output").unwrap_or(false);
+    let outputs: Vec<Output> = outputs.into_iter().map(|Object(output)| output).collect();
     let raw =
         outputs.iter().map(|output| flag(&output.parameters, "binary_data").unwrap_or(raw_all)).collect();
     let own = Parameters {

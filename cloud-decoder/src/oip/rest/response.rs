@@ -4,19 +4,14 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lopside_proto::inference::{DataType, ModelConfig, model_config::SchedulingChoice};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::request::{BASE64, CONTENT_TYPE, JSON_LENGTH};
-use crate::{
-    ServeError,
-    error_http::Refusal,
-    oip::{
-        infer::InferResponse,
-        tensor::{OutputTensor, Values},
-    },
+use super::{
+    bodies::{Inference, Tensor},
+    request::JSON_LENGTH,
 };
+use crate::{ServeError, error_http::Refusal, oip::infer::InferResponse};
 
 /// The answer to an inference. `raw` says which outputs are sent as they are.
 ///
@@ -34,15 +29,14 @@ pub(super) fn inference(
             tail.extend_from_slice(&bytes);
             bytes.len()
         });
-        tensor(output, binary)
+        Tensor::of(output, binary)
     });
-    let mut body = Map::new();
-    body.insert("model_name".into(), response.model.into());
-    body.insert("model_version".into(), response.version.to_string().into());
-    if let Some(id) = id {
-        body.insert("id".into(), id.into());
-    }
-    body.insert("outputs".into(), outputs.collect());
+    let body = Inference {
+        model_name: &response.model,
+        model_version: response.version.to_string(),
+        id,
+        outputs: outputs.collect(),
+    };
     let mut text = serde_json::to_vec(&body).map_err(|error| ServeError::Internal(error.to_string()))?;
     if tail.is_empty() {
         return Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response());
@@ -52,27 +46,6 @@ pub(super) fn inference(
     let mut response = ([(header::CONTENT_TYPE, "application/octet-stream")], text).into_response();
     response.headers_mut().insert(JSON_LENGTH, length);
     Ok(response)
-}
-
-fn tensor(output: &OutputTensor, binary: Option<usize>) -> Value {
-    let datatype = output.values.datatype().name();
-    let mut tensor = json!({ "name": output.name, "datatype": datatype, "shape": output.shape });
-    let (key, value) = match (binary, &output.values) {
-        (Some(size), _) => ("parameters", json!({ "binary_data_size": size })),
-        (None, Values::Share(..) | Values::Floats(_)) => ("data", json!(output.values.floats())),
-        (None, Values::Bools(values)) => ("data", json!(values)),
-        (None, Values::Texts(texts)) => {
-            let plain: Result<Vec<&str>, _> = texts.iter().map(|text| str::from_utf8(text)).collect();
-            if let Ok(plain) = plain {
-                ("data", json!(plain))
-            } else {
-                tensor["parameters"] = json!({ CONTENT_TYPE: BASE64 });
-                ("data", texts.iter().map(|text| BASE64_STANDARD.encode(text)).collect())
-            }
-        }
-    };
-    tensor[key] = value;
-    tensor
 }
 
 /// A configuration, with the names of its enumerations.

@@ -1,0 +1,123 @@
+//! The instruments of one head. Labels are resolved once, when the head is started, so that counting is an addition.
+
+use std::time::Duration;
+
+use lopside_telemetry::metrics::{
+    BoundCounter, BoundHistogram, BoundUpDownCounter, KeyValue, durations, meter,
+};
+
+use super::{job::Discarded, stats::RunTimes};
+
+/// Bounds of batch sizes, in items.
+const SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// A head, as logs and metrics name it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeadName<'a> {
+    pub(crate) bundle: &'a str,
+    pub(crate) head: &'a str,
+    pub(crate) version: u32,
+}
+
+/// What a head has done and has to do. Of a head that has gone, counts stay as they were, and loads are 0.
+#[derive(Debug)]
+pub(crate) struct Instruments {
+    success: BoundCounter<u64>,
+    failure: BoundCounter<u64>,
+    expired: BoundCounter<u64>,
+    abandoned: BoundCounter<u64>,
+    refused: BoundCounter<u64>,
+    items: BoundCounter<u64>,
+    runs: BoundCounter<u64>,
+    batch: BoundHistogram<u64>,
+    request: BoundHistogram<f64>,
+    queue: BoundHistogram<f64>,
+    input: BoundHistogram<f64>,
+    infer: BoundHistogram<f64>,
+    output: BoundHistogram<f64>,
+    jobs: BoundUpDownCounter<i64>,
+    bytes: BoundUpDownCounter<i64>,
+}
+
+impl Instruments {
+    pub(super) fn of(name: HeadName<'_>) -> Self {
+        let labels = [
+            KeyValue::new("bundle", name.bundle.to_owned()),
+            KeyValue::new("head", name.head.to_owned()),
+            KeyValue::new("version", name.version.to_string()),
+        ];
+        let meter = meter();
+        let requests = meter
+            .u64_counter("lopside.requests")
+            .with_description("Requests of a head, by their end")
+            .build();
+        let by = |result: &'static str| {
+            let labels: Vec<KeyValue> =
+                labels.iter().cloned().chain([KeyValue::new("result", result)]).collect();
+            requests.bind(&labels)
+        };
+        let count = |name, about| meter.u64_counter(name).with_description(about).build().bind(&labels);
+        let seconds = |name, about| durations(name, about).bind(&labels);
+        let now = |name, unit, about| {
+            meter.i64_up_down_counter(name).with_unit(unit).with_description(about).build().bind(&labels)
+        };
+        let sizes = meter.u64_histogram("lopside.batch.size").with_description("Items of a run");
+        Self {
+            success: by("success"),
+            failure: by("failure"),
+            expired: by("expired"),
+            abandoned: by("abandoned"),
+            refused: by("refused"),
+            items: count("lopside.items", "Items that ran"),
+            runs: count("lopside.runs", "Runs of a model"),
+            batch: sizes.with_boundaries(SIZES.to_vec()).build().bind(&labels),
+            request: seconds("lopside.request.duration", "From a request's place in the queue to its answer"),
+            queue: seconds("lopside.queue.duration", "From a request's place in the queue to its run"),
+            input: seconds("lopside.input.duration", "Putting the inputs of a run together"),
+            infer: seconds("lopside.infer.duration", "The model, for one run"),
+            output: seconds("lopside.output.duration", "Taking the outputs of a run"),
+            jobs: now("lopside.jobs", "{job}", "Requests that wait or run"),
+            bytes: now("lopside.jobs.size", "By", "Bytes of the tensors of requests that wait or run"),
+        }
+    }
+
+    pub(super) fn ran(&self, items: usize, times: RunTimes) {
+        self.items.add(items as u64);
+        self.runs.add(1);
+        self.batch.record(items as u64);
+        self.input.record(times.input.as_secs_f64());
+        self.infer.record(times.infer.as_secs_f64());
+        self.output.record(times.output.as_secs_f64());
+    }
+
+    pub(super) fn answered(&self, waited: Duration, all: Duration) {
+        self.success.add(1);
+        self.queue.record(waited.as_secs_f64());
+        self.request.record(all.as_secs_f64());
+    }
+
+    pub(super) fn failed(&self) {
+        self.failure.add(1);
+    }
+
+    pub(super) fn refused(&self) {
+        self.refused.add(1);
+    }
+
+    pub(super) fn discarded(&self, why: Discarded) {
+        match why {
+            Discarded::Expired => self.expired.add(1),
+            Discarded::Abandoned => self.abandoned.add(1),
+        }
+    }
+
+    pub(super) fn came(&self, bytes: usize) {
+        self.jobs.add(1);
+        self.bytes.add(bytes as i64);
+    }
+
+    pub(super) fn went(&self, bytes: usize) {
+        self.jobs.add(-1);
+        self.bytes.add(-(bytes as i64));
+    }
+}

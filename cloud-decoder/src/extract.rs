@@ -1,0 +1,57 @@
+//! axum's extractors with refusals that look like all others: a status and `{"error": "…"}`.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderValue, StatusCode, header::CONTENT_ENCODING, request::Parts},
+};
+use serde::de::DeserializeOwned;
+
+use crate::error_http::Refusal;
+
+/// What a path names.
+#[derive(Debug)]
+pub(crate) struct InPath<T>(pub(crate) T);
+
+/// What a query asks.
+#[derive(Debug)]
+pub(crate) struct InQuery<T>(pub(crate) T);
+
+/// A whole body, unpacked, of at most as many bytes as the route takes.
+#[derive(Debug)]
+pub(crate) struct WholeBody(pub(crate) Bytes);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let path = Path::from_request_parts(parts, state).await;
+        path.map(|Path(named)| Self(named)).map_err(|error| Refusal::Http(error.status(), error.body_text()))
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for InQuery<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let query = Query::from_request_parts(parts, state).await;
+        query
+            .map(|Query(asked)| Self(asked))
+            .map_err(|error| Refusal::Http(error.status(), error.body_text()))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for WholeBody {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        // What was unpacked has lost the header.
+        let packed = request.headers().get(CONTENT_ENCODING).map_or(&[][..], HeaderValue::as_bytes);
+        if !packed.is_empty() && !packed.eq_ignore_ascii_case(b"identity") {
+            let reason = "the content encoding is not known here: send gzip, deflate or none".to_owned();
+            return Err(Refusal::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
+        }
+        let body = Bytes::from_request(request, state).await;
+        body.map(Self).map_err(|error| Refusal::Http(error.status(), error.body_text()))
+    }
+}

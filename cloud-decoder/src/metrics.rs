@@ -1,0 +1,82 @@
+//! Metrics of the server as a whole, and where they are read. Those of a head are in `batch/metrics.rs`, those of calls
+//! in `observe.rs`.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{Router, http::header, response::IntoResponse, routing::get};
+use lopside_telemetry::metrics::{CONTENT_TYPE, KeyValue, exposition, meter};
+use tokio::net::TcpListener;
+use utoipa::OpenApi;
+
+use crate::{StartError, front::FrontStats, http::wrong_method};
+
+/// What the handler says of itself.
+#[derive(OpenApi)]
+#[openapi(paths(metrics))]
+pub(crate) struct Document;
+
+/// `/metrics`.
+pub(crate) fn router() -> Router {
+    Router::new().route("/metrics", get(metrics)).method_not_allowed_fallback(wrong_method)
+}
+
+/// Serves `/metrics` alone on an address of its own, for as long as the process lives.
+///
+/// # Errors
+/// [`StartError::Listen`].
+pub(crate) async fn serve(address: SocketAddr) -> Result<(), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    tracing::info!(url = format!("http://{address}/metrics"), "metrics");
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router()).await {
+            tracing::error!(%error, "metrics are not served any more");
+        }
+    });
+    Ok(())
+}
+
+/// Metrics in Prometheus' text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operation",
+    responses((status = 200, description = "All metrics", body = String, content_type = "text/plain"))
+)]
+async fn metrics() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], exposition())
+}
+
+/// Something happened to a bundle: it was `loaded`, `refused` or `unloaded`.
+pub(crate) fn bundle(name: &str, result: &'static str) {
+    let meter = meter();
+    let changes =
+        meter.u64_counter("lopside.bundle.changes").with_description("Bundles, by what happened to them");
+    changes.build().add(1, &[KeyValue::new("bundle", name.to_owned()), KeyValue::new("result", result)]);
+}
+
+/// Tells what happened to connections, whenever metrics are read.
+pub(crate) fn observe_front(stats: &Arc<FrontStats>) {
+    let counts = Arc::clone(stats);
+    let _ = meter()
+        .u64_observable_counter("lopside.front.events")
+        .with_description("Connections and requests by what happened to them before a handler saw them")
+        .with_callback(move |events| {
+            for (event, count) in counts.snapshot().all() {
+                events.observe(count, &[KeyValue::new("event", event)]);
+            }
+        })
+        .build();
+    let reloads = Arc::clone(stats);
+    let _ = meter()
+        .u64_observable_counter("lopside.front.reloads")
+        .with_description("Certificates and key files that were read anew")
+        .with_callback(move |counts| {
+            let now = reloads.snapshot().reloads;
+            for (result, count) in [("done", now.done), ("failed", now.failed)] {
+                counts.observe(count, &[KeyValue::new("result", result)]);
+            }
+        })
+        .build();
+}

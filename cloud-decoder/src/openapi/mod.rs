@@ -1,0 +1,77 @@
+//! The REST interfaces as an OpenAPI document, and a page that shows it.
+//!
+//! Both are made of the handlers' annotations and need nothing from outside: the page is one file, its script asks this
+//! server only.
+
+mod parts;
+mod refusals;
+
+use axum::{Json, Router, response::Html, routing::get};
+use utoipa::OpenApi;
+
+use crate::{error_http::ErrorBody, http, metrics, oip};
+
+pub(crate) use parts::{Octets, Terms};
+pub(crate) use refusals::{Change, Lookup, Probe, Work};
+
+const PAGE: &str = include_str!("page.html");
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Lopside cloud-decoder",
+        description = "Latent frames in, what the heads of a bundle make of them out. Every refusal is a status and \
+                       `{\"error\": \"…\"}`. Where the server asks for API keys, send yours as \
+                       `Authorization: Bearer KEY` or `x-api-key`.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    paths(document, page),
+    components(schemas(ErrorBody)),
+    tags(
+        (name = "bundles", description = "Bundles, and decoding with their heads"),
+        (name = "inference", description = "The Open Inference Protocol, version 2; heads are models named BUNDLE.HEAD"),
+        (name = "repository", description = "Loading and unloading bundles while they are served"),
+        (name = "operation", description = "Probes, and this description"),
+    )
+)]
+struct Document;
+
+/// The REST interfaces as an OpenAPI 3.1 document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    document.merge(http::Document::openapi());
+    document.merge(oip::Document::openapi());
+    document.merge(metrics::Document::openapi());
+    document
+}
+
+/// `/openapi.json` and `/docs`.
+pub(crate) fn router() -> Router {
+    Router::new()
+        .route("/openapi.json", get(document))
+        .route("/docs", get(page))
+        .method_not_allowed_fallback(http::wrong_method)
+}
+
+/// This description.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "operation",
+    responses((status = 200, description = "An OpenAPI 3.1 document", body = Object))
+)]
+async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(openapi())
+}
+
+/// This description as a page.
+#[utoipa::path(
+    get,
+    path = "/docs",
+    tag = "operation",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html"))
+)]
+async fn page() -> Html<&'static str> {
+    Html(PAGE)
+}

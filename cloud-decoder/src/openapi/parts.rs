@@ -1,0 +1,29 @@
+use utoipa::{IntoParams, ToSchema};
+
+/// The headers that say until when and how urgently a request is to be served.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "the parameters of what `DefaultTerms` reads")]
+pub(crate) struct Terms {
+    /// Milliseconds until the answer is of no use.
+    #[param(rename = "lopside-timeout-ms", minimum = 1, nullable = false)]
+    timeout: Option<u64>,
+    /// How urgent the request is.
+    #[param(rename = "lopside-priority", inline, required = false)]
+    priority: Urgency,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code, reason = "the values of a header")]
+enum Urgency {
+    High,
+    Normal,
+    Low,
+}
+
+/// Bytes as they are.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[allow(dead_code, reason = "the schema of bodies that are no text")]
+pub(crate) struct Octets(Vec<u8>);

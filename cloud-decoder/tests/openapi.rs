@@ -1,0 +1,35 @@
+//! The OpenAPI document, as clients were last shown it.
+
+use std::{env, fs, path::Path};
+
+#[test]
+fn the_document_is_what_it_was() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/openapi.json");
+    let made = cloud_decoder::openapi().to_pretty_json().unwrap() + "\n";
+    if env::var_os("LOPSIDE_RENEW_GOLDEN").is_some() {
+        fs::write(&path, &made).unwrap();
+    }
+    let golden = fs::read_to_string(&path).unwrap_or_default();
+    let first = made.lines().zip(golden.lines()).position(|(made, golden)| made != golden);
+    assert!(
+        made == golden,
+        "the document differs from line {} on: read the difference, then run this test with LOPSIDE_RENEW_GOLDEN=1",
+        first.unwrap_or_else(|| made.lines().count().min(golden.lines().count())) + 1
+    );
+}
+
+#[test]
+fn every_refusal_has_the_same_body() {
+    let document: serde_json::Value =
+        serde_json::from_str(&cloud_decoder::openapi().to_json().unwrap()).unwrap();
+    let operations = document["paths"].as_object().unwrap().values();
+    let operations = operations.flat_map(|path| path.as_object().unwrap().values());
+    let answers = operations.flat_map(|operation| operation["responses"].as_object().unwrap());
+    let mut refusals = 0;
+    for (status, answer) in answers.filter(|(status, _)| !status.starts_with('2')) {
+        let body = &answer["content"]["application/json"]["schema"]["$ref"];
+        assert_eq!(body, "#/components/schemas/Error", "{status}");
+        refusals += 1;
+    }
+    assert!(refusals > 30, "{refusals}");
+}

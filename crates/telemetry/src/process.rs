@@ -1,0 +1,49 @@
+use std::fs;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use opentelemetry::KeyValue;
+
+use crate::metrics::meter;
+
+/// Tells what the process uses, whenever metrics are read. The names are those of OpenTelemetry.
+pub(crate) fn observe() {
+    let _ = meter()
+        .f64_observable_counter("process.cpu.time")
+        .with_unit("s")
+        .with_description("CPU seconds by mode")
+        .with_callback(|times| {
+            if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
+                for (mode, time) in [("user", usage.user_time()), ("system", usage.system_time())] {
+                    let seconds = time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+                    times.observe(seconds, &[KeyValue::new("cpu.mode", mode)]);
+                }
+            }
+        })
+        .build();
+    let _ = meter()
+        .u64_observable_gauge("process.memory.usage")
+        .with_unit("By")
+        .with_description("Resident memory")
+        .with_callback(|bytes| {
+            if let Some(resident) = resident() {
+                bytes.observe(resident, &[]);
+            }
+        })
+        .build();
+    let _ = meter()
+        .u64_observable_gauge("process.unix.file_descriptor.count")
+        .with_description("Open file descriptors")
+        .with_callback(|count| {
+            if let Ok(open) = fs::read_dir("/proc/self/fd") {
+                count.observe(open.count() as u64, &[]);
+            }
+        })
+        .build();
+}
+
+fn resident() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
