@@ -8,6 +8,7 @@ mod python;
 mod readme;
 mod runtime;
 mod test;
+mod triton;
 mod wheels;
 mod workspace;
 

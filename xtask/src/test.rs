@@ -1,6 +1,6 @@
 //! `cargo xtask test`.
 
-use crate::{Result, models, python, runtime, workspace::cargo};
+use crate::{Result, models, python, runtime, triton, workspace::cargo};
 
 /// Versions of what the test of the REST interfaces needs.
 const SCHEMATHESIS: &str = "xtask/schemathesis.txt";
@@ -10,6 +10,7 @@ const SCHEMATHESIS: &str = "xtask/schemathesis.txt";
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (library, models) = (runtime::library()?, models::folder()?);
     let schemathesis = python::environment(SCHEMATHESIS, "schemathesis")?;
+    let client = triton::client()?;
     cargo(&["build", "--release", "--workspace", "--all-targets"], &[])?;
     let mut test = vec!["test", "--release", "--workspace"];
     test.extend(args.iter().map(String::as_str));
@@ -17,6 +18,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         ("ORT_DYLIB_PATH", &*library),
         ("LOPSIDE_MODELS", &models),
         ("LOPSIDE_SCHEMATHESIS_PYTHON", &schemathesis),
+        ("LOPSIDE_TRITONCLIENT_PYTHON", &client.python),
+        ("LOPSIDE_PERF_ANALYZER_LIBRARIES", &client.libraries),
     ];
     cargo(&test, &environment)
 }
