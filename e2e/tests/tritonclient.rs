@@ -39,8 +39,11 @@ fn perf_analyzer_measures_over_grpc_rest_and_a_stream() {
     let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
     let data = folder.path().join("frames.json");
     let frame = fs::read(fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path()).unwrap();
-    let frame = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, frame);
-    fs::write(&data, format!(r#"{{"data":[{{"frame":{{"content":{{"b64":"{frame}"}},"shape":[1]}}}}]}}"#)).unwrap();
+    // A tensor as it is sent: each element after its length.
+    let tensor = [&(frame.len() as u32).to_le_bytes(), frame.as_slice()].concat();
+    let tensor = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, tensor);
+    fs::write(&data, format!(r#"{{"data":[{{"frame":{{"content":{{"b64":"{tensor}"}},"shape":[1]}}}}]}}"#))
+        .unwrap();
     let python = set("LOPSIDE_TRITONCLIENT_PYTHON");
     let analyzer = Path::new(&python).with_file_name("perf_analyzer");
     for (model, options) in [
@@ -59,6 +62,9 @@ fn perf_analyzer_measures_over_grpc_rest_and_a_stream() {
         let table = fs::read_to_string(&table).unwrap_or_else(|error| panic!("{error}: {text}"));
         let row: Vec<&str> = table.lines().nth(1).unwrap().split(',').collect();
         let rate: f64 = row[1].parse().unwrap();
-        assert!(row[0] == "4" && rate > 0.0 && text.contains("Successful request count"), "{options:?}: {text}");
+        assert!(
+            row[0] == "4" && rate > 0.0 && text.contains("Successful request count"),
+            "{options:?}: {text}"
+        );
     }
 }

@@ -23,7 +23,8 @@ pub(crate) struct Client {
 pub(crate) fn client() -> Result<Client> {
     let python = python::environment(PIN, "tritonclient[grpc,http]")?;
     let folder = python.ancestors().nth(2).unwrap_or(&python);
-    let packages = fs::read_dir(folder.join("lib")).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let packages =
+        fs::read_dir(folder.join("lib")).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut libraries: Vec<PathBuf> = packages
         .flatten()
         .map(|entry| entry.path().join("site-packages/nvidia/cuda_runtime/lib"))
