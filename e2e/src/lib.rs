@@ -169,6 +169,19 @@ impl Cloud {
         (Response::from_parts(parts, ()), body.to_vec())
     }
 
+    /// Its resident memory, in bytes.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[must_use]
+    #[allow(clippy::expect_used)]
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+        1024 * kib.expect("a process has resident memory")
+    }
+
     /// SIGTERM, and the end: exit status and everything it logged.
     ///
     /// # Panics
