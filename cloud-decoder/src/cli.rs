@@ -63,6 +63,14 @@ pub enum Command {
     /// lines of a key: requests_per_second, burst, requests_per_day (from midnight UTC), expires = 2027-06-30, disabled =
     /// true. A server that runs takes changes within seconds.
     Key(KeyArgs),
+    /// Ask a server whether it wants requests: 0 when it does, 1 when not
+    ///
+    /// For health checks of containers that hold no other client. Speaks grpc.health.v1 without TLS.
+    Health {
+        /// The server
+        #[arg(default_value = "http://127.0.0.1:8080", value_name = "URL")]
+        url: String,
+    },
 }
 
 /// Options of `check`.

@@ -20,6 +20,7 @@ mod extract;
 pub mod front;
 mod grpc;
 mod heads;
+pub mod health;
 mod http;
 pub mod keys;
 mod metrics;

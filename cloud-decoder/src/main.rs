@@ -7,7 +7,7 @@ use cloud_decoder::{
     Settings,
     check::check,
     cli::{CheckArgs, Cli, Command, KeyArgs, ServeArgs},
-    front, keys, serve,
+    front, health, keys, serve,
 };
 use lopside_telemetry::init;
 use mimalloc::MiMalloc;
@@ -22,6 +22,7 @@ async fn main() -> ExitCode {
         Command::Serve(args) => run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Check(args) => report(args),
         Command::Key(args) => make_key(&args).map(|()| ExitCode::SUCCESS),
+        Command::Health { url } => health::ask(&url).await.map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
     done.unwrap_or_else(|error| {
         eprintln!("cloud-decoder: {error}");

@@ -1,0 +1,27 @@
+//! `cloud-decoder health`: whether a server wants requests, for health checks of containers.
+
+use std::time::Duration;
+
+use tonic::transport::Endpoint;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+/// How long a server may take to answer.
+const TIME: Duration = Duration::from_secs(2);
+
+/// Asks a server, by its URL.
+///
+/// # Errors
+/// Why it does not want requests: it is not there, does not answer, or is stopping.
+pub async fn ask(url: &str) -> Result<(), String> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| format!("{url:?}: {error}"))?;
+    let channel = endpoint.connect_timeout(TIME).timeout(TIME).connect().await;
+    let channel = channel.map_err(|error| format!("{url} is not there: {error}"))?;
+    let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
+    let answer = answer.map_err(|status| format!("{url} does not answer: {}", status.message()))?;
+    match answer.into_inner().status() {
+        ServingStatus::Serving => Ok(()),
+        status => Err(format!("{url} is {}", status.as_str_name())),
+    }
+}
