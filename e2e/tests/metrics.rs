@@ -24,13 +24,19 @@ async fn scrape(cloud: &Cloud) -> Samples {
     assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/plain"));
     let text = String::from_utf8(text).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    lines.map(|line| line.rsplit_once(' ').unwrap()).map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect()
+    lines
+        .map(|line| line.rsplit_once(' ').unwrap())
+        .map(|(name, value)| (name.to_owned(), value.parse().unwrap()))
+        .collect()
 }
 
 /// The sum of the samples of a name whose labels contain all of these.
 fn sum(samples: &Samples, name: &str, labels: &[&str]) -> f64 {
     let named = samples.iter().filter(|(sample, _)| sample.split('{').next() == Some(name));
-    named.filter(|(sample, _)| labels.iter().all(|label| sample.contains(label))).map(|(_, value)| value).sum()
+    named
+        .filter(|(sample, _)| labels.iter().all(|label| sample.contains(label)))
+        .map(|(_, value)| value)
+        .sum()
 }
 
 async fn post(cloud: &Cloud, path: &str, body: Vec<u8>) -> StatusCode {
@@ -105,7 +111,8 @@ async fn counts_go_on_when_a_bundle_is_loaded_anew() {
 
 #[tokio::test]
 async fn metrics_of_an_address_of_their_own_are_not_shown_to_callers() {
-    let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &[("LOPSIDE_METRICS_LISTEN", "127.0.0.1:0")]);
+    let cloud =
+        Cloud::start_in(&[&in_clone("bundles/fashion")], &[("LOPSIDE_METRICS_LISTEN", "127.0.0.1:0")]);
     let (answer, _) = cloud.http(request::Builder::new().uri("/metrics"), Vec::new()).await;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
 }
@@ -120,13 +127,17 @@ async fn dashboard_alerts_and_documentation_name_metrics_that_exist() {
     let samples = scrape(&cloud).await;
     let known: BTreeSet<&str> = samples.keys().filter_map(|sample| sample.split('{').next()).collect();
     let suffixes = ["_bucket", "_sum", "_count"];
-    let families = known.iter().flat_map(|name| suffixes.iter().filter_map(|suffix| name.strip_suffix(suffix)));
+    let families =
+        known.iter().flat_map(|name| suffixes.iter().filter_map(|suffix| name.strip_suffix(suffix)));
     let families: BTreeSet<&str> = families.collect();
-    for file in ["deploy/dashboards/cloud-decoder.json", "deploy/alerts/cloud-decoder.yml", "docs/operating.md"] {
+    for file in
+        ["deploy/dashboards/cloud-decoder.json", "deploy/alerts/cloud-decoder.yml", "docs/operating.md"]
+    {
         let text = fs::read_to_string(in_clone(file)).unwrap();
         let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
         let ours = ["lopside_", "rpc_server_", "http_server_", "process_"];
-        let named: BTreeSet<&str> = words.filter(|word| ours.iter().any(|start| word.starts_with(start))).collect();
+        let named: BTreeSet<&str> =
+            words.filter(|word| ours.iter().any(|start| word.starts_with(start))).collect();
         assert!(named.len() > 5, "{file}: {named:?}");
         let missing: Vec<_> =
             named.iter().filter(|name| !known.contains(*name) && !families.contains(*name)).collect();

@@ -47,7 +47,11 @@ fn hex(bytes: &[u8]) -> String {
 fn only<'a>(spans: &'a [(String, Span)], name: &str) -> &'a Span {
     let named: Vec<&Span> = spans.iter().map(|(_, span)| span).filter(|span| span.name == name).collect();
     let [span] = named[..] else {
-        panic!("{} spans {name:?}: {:?}", named.len(), spans.iter().map(|(_, span)| &span.name).collect::<Vec<_>>())
+        panic!(
+            "{} spans {name:?}: {:?}",
+            named.len(),
+            spans.iter().map(|(_, span)| &span.name).collect::<Vec<_>>()
+        )
     };
     span
 }
@@ -63,10 +67,16 @@ async fn a_request_over_any_protocol_is_one_trace_down_to_the_engine() {
         let parent = || traceparent().parse().unwrap();
         let (name, work) = match protocol {
             "grpc" => {
-                let message = DecodeRequest { frames: vec![frame.clone().into()], ..DecodeRequest::default() };
+                let message =
+                    DecodeRequest { frames: vec![frame.clone().into()], ..DecodeRequest::default() };
                 let mut request = tonic::Request::new(message);
                 request.metadata_mut().insert("traceparent", parent());
-                DecoderServiceClient::connect(cloud.url.clone()).await.unwrap().decode(request).await.unwrap();
+                DecoderServiceClient::connect(cloud.url.clone())
+                    .await
+                    .unwrap()
+                    .decode(request)
+                    .await
+                    .unwrap();
                 ("lopside.v1.DecoderService/Decode", "decode")
             }
             "rest" => {
@@ -118,7 +128,7 @@ async fn edge_and_cloud_are_one_trace() {
     let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
     let folder = tempfile::tempdir().unwrap();
     let mut send = binary("edge-encoder");
-    send.arg("send").arg("--bundle").arg(in_clone("bundles/fashion")).args(["--cloud", &cloud.url]);
+    send.arg("send").arg("--bundle").arg(in_clone("bundles/fashion")).args(["--endpoint", &cloud.url]);
     send.arg("--out").arg(folder.path()).arg(in_clone("samples/fashion/00-ankle-boot.png"));
     send.envs(environment).env("TRACEPARENT", traceparent());
     let _ = tokio::task::spawn_blocking(move || stdout(&mut send)).await.unwrap();
@@ -155,7 +165,8 @@ async fn metrics_reach_the_collector() {
     let point = requests.data_points.iter().find(success).unwrap();
     assert_eq!(format!("{:?}", point.value), "Some(AsInt(1))");
     let Some(Data::Histogram(calls)) = named("rpc.server.call.duration") else { panic!("no histogram") };
-    let decode = |attributes| text(attributes, "rpc.method").as_deref() == Some("lopside.v1.DecoderService/Decode");
+    let decode =
+        |attributes| text(attributes, "rpc.method").as_deref() == Some("lopside.v1.DecoderService/Decode");
     let point = calls.data_points.iter().find(|point| decode(&point.attributes)).unwrap();
     assert_eq!(point.count, 1);
     assert!(collector.spans().is_empty(), "no collector of spans was named");
