@@ -149,24 +149,24 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Observing<F> {
         let _entered = this.span.enter();
         let answer = ready!(this.inner.poll(context));
         if let (Some(key), Ok(response)) = (this.key.take(), &answer) {
-            this.calls.ended(key, response, this.started.elapsed().as_secs_f64());
+            this.calls.ended(&key, response, this.started.elapsed().as_secs_f64());
         }
         Poll::Ready(answer)
     }
 }
 
 impl Calls {
-    fn ended(&self, key: Key, response: &Response, seconds: f64) {
+    fn ended(&self, key: &Key, response: &Response, seconds: f64) {
         let place = key.place(response);
         let known = self.known.load();
-        if let Some(call) = known.get(&key) {
-            return call.record(self, &key, place, seconds);
+        if let Some(call) = known.get(key) {
+            return call.record(self, key, place, seconds);
         }
         if !key.is_there(place) || known.len() >= MOST {
             return self.other.record(self, &Key::Rpc("".into()), place, seconds);
         }
         let call = Arc::new(Call::default());
-        call.record(self, &key, place, seconds);
+        call.record(self, key, place, seconds);
         self.known.rcu(|known| {
             let mut known = HashMap::clone(known);
             known.entry(key.clone()).or_insert_with(|| Arc::clone(&call));

@@ -128,7 +128,7 @@ async fn edge_and_cloud_are_one_trace() {
     let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
     let folder = tempfile::tempdir().unwrap();
     let mut send = binary("edge-encoder");
-    send.arg("send").arg("--bundle").arg(in_clone("bundles/fashion")).args(["--cloud", &cloud.url]);
+    send.arg("send").arg("--bundle").arg(in_clone("bundles/fashion")).args(["--endpoint", &cloud.url]);
     send.arg("--out").arg(folder.path()).arg(in_clone("samples/fashion/00-ankle-boot.png"));
     send.envs(environment).env("TRACEPARENT", traceparent());
     let _ = tokio::task::spawn_blocking(move || stdout(&mut send)).await.unwrap();

@@ -135,12 +135,11 @@ impl<'a> Tensor<'a> {
             (None, Values::Texts(texts)) => {
                 let plain: Result<_, _> =
                     texts.iter().map(|text| str::from_utf8(text).map(Cow::Borrowed)).collect();
-                match plain {
-                    Ok(plain) => (None, Some(Data::Texts(plain))),
-                    Err(_) => {
-                        let packed = texts.iter().map(|text| BASE64_STANDARD.encode(text).into());
-                        (Some((CONTENT_TYPE, json!(BASE64))), Some(Data::Texts(packed.collect())))
-                    }
+                if let Ok(plain) = plain {
+                    (None, Some(Data::Texts(plain)))
+                } else {
+                    let packed = texts.iter().map(|text| BASE64_STANDARD.encode(text).into());
+                    (Some((CONTENT_TYPE, json!(BASE64))), Some(Data::Texts(packed.collect())))
                 }
             }
         };

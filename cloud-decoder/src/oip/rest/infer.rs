@@ -66,5 +66,5 @@ async fn infer(
     let terms = oip.terms.of(headers)?;
     let call = request::read(model, headers, terms, body)?;
     let made = oip.infer(call.request).await?;
-    response::inference(call.id, made, |output| call.raw.get(output).copied().unwrap_or(call.raw_all))
+    response::inference(call.id, &made, |output| call.raw.get(output).copied().unwrap_or(call.raw_all))
 }

@@ -19,7 +19,7 @@ use crate::{ServeError, error_http::Refusal, oip::infer::InferResponse};
 /// 500 when it cannot be written.
 pub(super) fn inference(
     id: Option<String>,
-    response: InferResponse,
+    response: &InferResponse,
     raw: impl Fn(usize) -> bool,
 ) -> Result<Response, Refusal> {
     let mut tail = Vec::new();
