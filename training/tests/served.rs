@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use cloud_decoder::{Decoder, Device, Format, Registry, Request, Runtime, Value, Wanted};
+use cloud_decoder::{Batching, Decoder, Device, Format, Registry, Request, Runtime, Value, Wanted};
 use edge_encoder::{Encoder, source::Input};
 use image::GrayImage;
 use lopside_bundle::{Bundle, HeadKind, InputSpec, Part};
@@ -54,7 +54,7 @@ struct Served {
 impl Served {
     fn new(folder: &Path) -> Self {
         let bundle = Bundle::load(folder, Part::Whole).unwrap();
-        let registry = Registry::load(&[folder.to_owned()], &runtime(), 1).unwrap();
+        let registry = Registry::load(&[folder.to_owned()], &runtime(), Batching::default()).unwrap();
         let decoder = Decoder::new(Arc::new(registry), Limits::default());
         Self { encoder: Encoder::new(&bundle).unwrap(), decoder, bundle }
     }
@@ -63,7 +63,7 @@ impl Served {
     fn answers(&self, inputs: &[Input], head: &str, format: Format) -> Vec<Value> {
         let frame = |input| self.encoder.encode_input(input, None, IdOnWire::Present).unwrap().frame;
         let frames: Vec<Vec<u8>> = inputs.iter().map(frame).collect();
-        let wanted = [Wanted { head: head.to_owned(), format }];
+        let wanted = [Wanted { head: head.to_owned(), version: None, format }];
         let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let request = Request { wanted: &wanted, ..Request::new(&frames) };
         let answers = tokio.block_on(self.decoder.decode(request)).unwrap();
