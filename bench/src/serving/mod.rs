@@ -8,6 +8,7 @@
 
 mod fleet;
 mod floor;
+mod h2load;
 mod install;
 mod load;
 mod models;
@@ -54,7 +55,7 @@ pub(crate) struct ServingOptions {
     #[arg(long, value_delimiter = ',', default_value = "1,8,64", value_name = "N")]
     concurrency: Vec<usize>,
     /// Who asks
-    #[arg(long, value_delimiter = ',', default_value = "own,perf-analyzer")]
+    #[arg(long, value_delimiter = ',', default_value = "own,h2load,perf-analyzer")]
     clients: Vec<Asker>,
     /// How long a server is asked in a round
     #[arg(long, default_value = "3", value_name = "SECONDS")]

@@ -122,6 +122,7 @@ impl Report {
             });
             let client = match speed.client {
                 Asker::Own => "own",
+                Asker::H2load => "h2load",
                 Asker::PerfAnalyzer => "perf_analyzer",
             };
             println!(
@@ -151,7 +152,7 @@ impl Report {
 
     fn verdicts(&self) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
-        for peer in self.speeds.iter().filter(|speed| speed.client == Asker::Own) {
+        for peer in self.speeds.iter().filter(|speed| speed.client != Asker::PerfAnalyzer) {
             if let Some(ours) = self.ours(peer) {
                 verdicts.extend(beside(ours, peer));
             }
@@ -197,7 +198,9 @@ impl Report {
 
 /// What our figures should be beside those of a peer.
 fn beside(ours: &Speed, peer: &Speed) -> Vec<Verdict> {
-    let what = |what: &str| format!("{} at {}: {what}, of {}'s", peer.model, peer.concurrency, peer.server);
+    let by = if peer.client == Asker::H2load { ", by h2load" } else { "" };
+    let what =
+        |what: &str| format!("{} at {}: {what}, of {}'s{by}", peer.model, peer.concurrency, peer.server);
     let cpu = ours.figures.cpu_ms / peer.figures.cpu_ms;
     let rate = ours.figures.per_second / peer.figures.per_second;
     let mut verdicts = Vec::new();

@@ -9,6 +9,7 @@ use super::{
     Bench,
     fleet::Member,
     floor::Floor,
+    h2load,
     load::{Until, closed},
     models::Model,
     peers::Speaks,
@@ -25,6 +26,8 @@ const WARM_UP: Duration = Duration::from_millis(500);
 pub(crate) enum Asker {
     /// The client of this bench, the same for every server
     Own,
+    /// nghttp2's, which takes little of the processor, of servers that speak Triton's protocol
+    H2load,
     /// Triton's, of servers that speak its protocol and count requests
     PerfAnalyzer,
 }
@@ -96,8 +99,12 @@ pub(crate) fn measure(
 
 impl Asker {
     fn can_ask(self, member: &Member) -> bool {
-        // mlserver and kserve do not count what they have answered.
-        self == Self::Own || ["cloud-decoder", "triton"].contains(&member.peer.name)
+        match self {
+            Self::Own => true,
+            Self::H2load => member.peer.speaks == Speaks::Oip,
+            // mlserver and kserve do not count what they have answered.
+            Self::PerfAnalyzer => ["cloud-decoder", "triton"].contains(&member.peer.name),
+        }
     }
 
     fn ask(
@@ -107,11 +114,11 @@ impl Asker {
         time: Duration,
         runtime: &Runtime,
     ) -> Result<Sample, BenchError> {
+        let work = tempfile::tempdir().map_err(|error| BenchError::Load(error.to_string()))?;
         match self {
             Self::Own => runtime.block_on(own(member, concurrency, time)),
+            Self::H2load => h2load::sample(member, concurrency, time, work.path()),
             Self::PerfAnalyzer => {
-                debug_assert_eq!(member.peer.speaks, Speaks::Oip);
-                let work = tempfile::tempdir().map_err(|error| BenchError::Load(error.to_string()))?;
                 let (address, tree) = (member.address(), member.tree());
                 let run =
                     perf::Run { address, model: &member.model, concurrency, time, tree, work: work.path() };

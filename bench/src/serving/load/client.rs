@@ -26,7 +26,8 @@ use crate::{
     },
 };
 
-const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+/// The method that runs a model.
+pub(crate) const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 /// Of gRPC's framing.
 const PREFIX: usize = 5;
 /// Requests that were given up and that the connection remembers, and for how long.
@@ -84,6 +85,16 @@ impl Target {
             Speaks::Oip => framed(&infer_request(model, &peer.model_name(model), values)),
         };
         Arc::new(Self { address, speaks, tells, body, output: 4 * model.output().iter().product::<usize>() })
+    }
+
+    /// The bytes of a request.
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Bytes of the output tensor.
+    pub(crate) fn output(&self) -> usize {
+        self.output
     }
 
     /// Opens a connection.

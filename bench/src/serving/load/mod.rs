@@ -8,7 +8,7 @@ mod closed;
 mod open;
 mod tally;
 
-pub(crate) use client::{Connection, Target};
+pub(crate) use client::{Connection, INFER, Target};
 pub(crate) use closed::{Until, closed};
 pub(crate) use open::{Arrivals, open};
 pub(crate) use tally::Tally;

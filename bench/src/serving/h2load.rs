@@ -1,0 +1,118 @@
+//! `h2load`, of nghttp2: a client that takes little of the processor, so that a server's rate is more its own.
+//!
+//! It sends the same bytes as the bench's client, but looks at neither gRPC's status nor a body. A refusal has no body, so
+//! that what came in all tells whether there were any.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use super::{fleet::Member, load::INFER, speed::Sample};
+use crate::{BenchError, error::io};
+
+/// Requests under way on one connection, as many as the bench's own client has.
+const SHARED: usize = 8;
+
+/// What it says of a round.
+#[derive(Debug, PartialEq)]
+struct Found {
+    per_second: f64,
+    answered: u64,
+    failed: u64,
+    /// Bytes of bodies.
+    bytes: u64,
+}
+
+/// One round, after a short one that does not count.
+pub(crate) fn sample(
+    member: &Member,
+    concurrency: usize,
+    time: Duration,
+    work: &Path,
+) -> Result<Sample, BenchError> {
+    let round = Round { member, concurrency, body: work.join("request.bin"), log: work.join("h2load.log") };
+    fs::write(&round.body, member.target.body()).map_err(io(&round.body))?;
+    round.run(Duration::from_secs(1))?;
+    let before = member.tree().cpu();
+    let found = round.run(time)?;
+    let cpu = member.tree().cpu().saturating_sub(before);
+    if found.bytes < found.answered * member.target.output() as u64 {
+        return Err(failed(&format!("{} has refused requests: {found:?}", member.peer.name)));
+    }
+    let log = fs::read_to_string(&round.log).map_err(io(&round.log))?;
+    let mut times: Vec<f64> = log.lines().filter_map(|line| line.split('\t').nth(2)?.parse().ok()).collect();
+    times.sort_by(f64::total_cmp);
+    let quantile = |share: f64| times.get((times.len() as f64 * share) as usize).map_or(0.0, |us| us / 1e3);
+    Ok(Sample {
+        cpu_ms: cpu.as_secs_f64() * 1e3 / found.answered.max(1) as f64,
+        per_second: found.per_second,
+        p50_ms: quantile(0.5),
+        p99_ms: quantile(0.99),
+        errors: found.failed,
+    })
+}
+
+struct Round<'a> {
+    member: &'a Member,
+    concurrency: usize,
+    body: PathBuf,
+    log: PathBuf,
+}
+
+impl Round<'_> {
+    fn run(&self, time: Duration) -> Result<Found, BenchError> {
+        let connections = self.concurrency.div_ceil(SHARED);
+        // It goes on writing a log that is there.
+        let _ = fs::remove_file(&self.log);
+        let mut command = Command::new("h2load");
+        command.args(["-D", &time.as_secs().max(1).to_string(), "-c", &connections.to_string()]);
+        command.args(["-m", &self.concurrency.div_ceil(connections).to_string(), "-d"]).arg(&self.body);
+        command.args(["-H", "content-type: application/grpc", "-H", "te: trailers"]);
+        command.arg(format!("--log-file={}", self.log.display()));
+        let output = command.arg(format!("http://{}{INFER}", self.member.address())).output();
+        let output = output.map_err(|error| failed(&format!("{error}: apt-get install nghttp2-client")))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        found(&text).ok_or_else(|| failed(&format!("it ended with {} and said {text:?}", output.status)))
+    }
+}
+
+/// The figures in what it prints.
+fn found(text: &str) -> Option<Found> {
+    let line = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
+    let before = |line: &str, word: &str| {
+        let part = line.split(", ").find_map(|part| part.strip_suffix(word))?;
+        part.rsplit(' ').next()?.parse::<f64>().ok()
+    };
+    let data = line("traffic: ")?.split(", ").find(|part| part.ends_with(" data"))?;
+    let bytes = data.split_once('(')?.1.split_once(')')?.0.parse().ok()?;
+    let codes = line("status codes: ")?;
+    Some(Found {
+        per_second: before(line("finished in ")?, " req/s")?,
+        answered: before(codes, " 2xx")? as u64,
+        failed: before(line("requests: ")?, " failed")? as u64,
+        bytes,
+    })
+}
+
+fn failed(reason: &str) -> BenchError {
+    BenchError::Load(format!("h2load: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_found_in_its_report() {
+        let text = "finished in 3.00s, 9876.50 req/s, 1.20MB/s\n\
+                    requests: 29630 total, 29638 started, 29630 done, 29629 succeeded, 1 failed, 0 errored, 0 timeout\n\
+                    status codes: 29629 2xx, 0 3xx, 1 4xx, 0 5xx\n\
+                    traffic: 3.4MB (3400000) total, 0.2MB (200000) headers (space savings 90.00%), 3.1MB (3100000) data\n";
+        let expected = Found { per_second: 9876.5, answered: 29629, failed: 1, bytes: 3_100_000 };
+        assert_eq!(found(text), Some(expected));
+        assert_eq!(found("h2load: no connection"), None);
+    }
+}
