@@ -88,7 +88,8 @@ impl Decoder {
         &self.limits
     }
 
-    /// What the wanted heads make of every frame, in the order of the frames and, inside, of what is wanted.
+    /// What the wanted heads make of every frame, in the order of the frames and, inside, of what is wanted. To be
+    /// awaited in a tokio runtime with timers, which deadlines need.
     ///
     /// # Errors
     /// [`ServeError`]; of a bad frame or input with its index.

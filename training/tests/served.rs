@@ -64,7 +64,7 @@ impl Served {
         let frame = |input| self.encoder.encode_input(input, None, IdOnWire::Present).unwrap().frame;
         let frames: Vec<Vec<u8>> = inputs.iter().map(frame).collect();
         let wanted = [Wanted { head: head.to_owned(), version: None, format }];
-        let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let request = Request { wanted: &wanted, ..Request::new(&frames) };
         let answers = tokio.block_on(self.decoder.decode(request)).unwrap();
         answers.into_iter().map(|mut outputs| outputs.remove(0).value).collect()

@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(of(32, 100, 0), 32);
         assert_eq!(of(20, 100, 0), 16);
         assert_eq!(of(32, 0, 100), 1);
-        assert_eq!(of(32, 100, 100), 4);
+        assert_eq!(of(32, 100, 120), 4);
         // A run of a quarter of a second is long enough.
         assert_eq!(of(32, 250_000, 0), 1);
     }

@@ -37,6 +37,7 @@ impl Through {
         layers: Option<usize>,
     ) -> Result<Self, TrainingError> {
         let tokio = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
             .build()
             .map_err(|source| TrainingError::Io { path: "tokio".into(), source })?;
         let mut through = Self::default();

@@ -39,6 +39,7 @@ pub(super) fn through_frames(
     let registry = Registry::load(&[PathBuf::from(folder)], runtime, Batching::default())?;
     let decoder = Decoder::new(Arc::new(registry), Limits::default());
     let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .map_err(|source| TrainingError::Io { path: "tokio".into(), source })?;
     let wanted: Vec<Wanted> = bundle
