@@ -75,7 +75,7 @@ impl TraceService for Inbox {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         for resource in request.into_inner().resource_spans {
-            let service = service_of(resource.resource.unwrap_or_default());
+            let service = service_of(&resource.resource.unwrap_or_default());
             for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
                 let _ = self.spans.send((service.clone(), span)).await;
             }
@@ -110,6 +110,6 @@ pub fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
     }
 }
 
-fn service_of(resource: Resource) -> String {
+fn service_of(resource: &Resource) -> String {
     text(&resource.attributes, "service.name").unwrap_or_default()
 }
