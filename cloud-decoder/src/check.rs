@@ -107,8 +107,9 @@ pub fn check(settings: &Settings) -> Report {
         file: file.clone(),
         keys: Keys::load(file, None).map_err(&mut note).ok().map(|keys| keys.count()),
     });
-    let runtime =
-        Runtime::load(&settings.onnxruntime, settings.device, settings.threads).map_err(&mut note).ok();
+    let runtime = Runtime::load_on(&settings.onnxruntime, settings.device, settings.gpu, settings.threads)
+        .map_err(&mut note)
+        .ok();
     let registry = runtime.as_ref().and_then(|runtime| {
         Registry::load(&settings.bundles, runtime, settings.batching).map_err(&mut note).ok()
     });

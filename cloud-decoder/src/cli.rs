@@ -101,7 +101,7 @@ pub struct KeyArgs {
 /// Options of `serve`.
 #[derive(Debug, Default, Args)]
 pub struct ServeArgs {
-    /// A TOML file with any of: bundles, watch_seconds, listen, metrics_listen, device, onnxruntime, threads, instances, max_batch,
+    /// A TOML file with any of: bundles, watch_seconds, listen, metrics_listen, device, gpu, onnxruntime, threads, instances, max_batch,
     /// max_delay_ms, queue, queue_megabytes, request_timeout_ms, max_megapixels, drain_seconds, log_format, api_keys,
     /// reload_seconds, drain_wait_seconds; the table tls with cert, key, client_ca; the table connections with max,
     /// max_per_peer and the other options of that heading
@@ -119,7 +119,10 @@ pub struct ServeArgs {
     /// Where the heads run [default: auto]
     #[arg(long, env = "LOPSIDE_DEVICE", value_enum)]
     pub device: Option<Device>,
-    /// The ONNX Runtime library, 1.17 or later [default: libonnxruntime.so where the system finds it]
+    /// The number of the GPU, where there are several [default: 0]
+    #[arg(long, env = "LOPSIDE_GPU", value_name = "N")]
+    pub gpu: Option<u16>,
+    /// The ONNX Runtime library, 1.23 or later [default: libonnxruntime.so where the system finds it]
     #[arg(long, env = "ORT_DYLIB_PATH", value_name = "FILE")]
     pub onnxruntime: Option<PathBuf>,
     /// Threads inside one session on the CPU [default: the cores, divided by the instances]

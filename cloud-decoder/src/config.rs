@@ -31,6 +31,8 @@ pub struct Settings {
     pub metrics_listen: Option<SocketAddr>,
     /// Where the heads run.
     pub device: Device,
+    /// The number of the GPU, where there are several.
+    pub gpu: u16,
     /// The ONNX Runtime library.
     pub onnxruntime: PathBuf,
     /// Threads inside one session.
@@ -59,6 +61,7 @@ struct FileSettings {
     listen: Option<SocketAddr>,
     metrics_listen: Option<SocketAddr>,
     device: Option<Device>,
+    gpu: Option<u16>,
     onnxruntime: Option<PathBuf>,
     threads: Option<usize>,
     queue: Option<usize>,
@@ -109,6 +112,7 @@ impl Settings {
             listen: args.listen.or(file.listen).unwrap_or((Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()),
             metrics_listen: args.metrics_listen.or(file.metrics_listen),
             device: args.device.or(file.device).unwrap_or(Device::Auto),
+            gpu: args.gpu.or(file.gpu).unwrap_or(0),
             onnxruntime: args.onnxruntime.or(file.onnxruntime).unwrap_or(DEFAULT_LIBRARY.into()),
             threads: args
                 .threads

@@ -3,7 +3,7 @@ use std::{path::Path, sync::Mutex};
 use clap::ValueEnum;
 use ort::{
     environment::Environment,
-    ep::{CUDA, ExecutionProvider as _},
+    ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch, cuda::ConvAlgorithmSearch},
     session::Session,
 };
 use serde::Deserialize;
@@ -26,7 +26,8 @@ pub enum Device {
 #[derive(Debug, Clone)]
 pub struct Runtime {
     environment: Environment,
-    cuda: bool,
+    /// The CUDA device that heads run on; none for the CPU.
+    cuda: Option<i32>,
     threads: usize,
 }
 
@@ -37,24 +38,40 @@ impl Runtime {
     /// # Errors
     /// [`StartError::Library`] when it cannot be loaded, [`StartError::NoCuda`] when CUDA is demanded and absent.
     pub fn load(library: &Path, device: Device, threads: usize) -> Result<Self, StartError> {
+        Self::load_on(library, device, 0, threads)
+    }
+
+    /// The same, on a CUDA device by its number.
+    ///
+    /// # Errors
+    /// See [`load`](Self::load).
+    pub fn load_on(library: &Path, device: Device, number: u16, threads: usize) -> Result<Self, StartError> {
+        let number = i32::from(number);
         let refused = |reason| StartError::Library { path: library.to_owned(), reason };
         let environment = environment(library).map_err(refused)?;
-        let cuda = match device {
-            Device::Cpu => Err("the CPU was asked for".to_owned()),
-            Device::Auto | Device::Cuda => probe_cuda(&environment),
+        let probed = match device {
+            Device::Cpu => Err(NoCuda::NotAsked),
+            Device::Auto | Device::Cuda => probe_cuda(&environment, number),
         };
-        match (&cuda, device) {
-            (Ok(()), _) => tracing::info!(library = %library.display(), "heads run on CUDA"),
-            (Err(why), Device::Cuda) => return Err(StartError::NoCuda(why.clone())),
-            (Err(why), _) => {
-                tracing::info!(library = %library.display(), threads, why, "heads run on the CPU");
+        let library = library.display();
+        match &probed {
+            Ok(()) => tracing::info!(%library, device = number, "heads run on CUDA"),
+            Err(why) if device == Device::Cuda => return Err(StartError::NoCuda(why.to_string())),
+            Err(why @ NoCuda::Broken(_)) => {
+                tracing::warn!(%library, threads, %why, "CUDA cannot be used: heads run on the CPU");
             }
+            Err(why) => tracing::info!(%library, threads, %why, "heads run on the CPU"),
         }
-        Ok(Self { environment, cuda: cuda.is_ok(), threads })
+        Ok(Self { environment, cuda: probed.is_ok().then_some(number), threads })
     }
 
     /// Whether heads run on CUDA.
     pub(crate) fn has_cuda(&self) -> bool {
+        self.cuda.is_some()
+    }
+
+    /// The CUDA device that heads run on.
+    pub(crate) fn cuda_device(&self) -> Option<i32> {
         self.cuda
     }
 
@@ -67,9 +84,8 @@ impl Runtime {
         let builder = builder.with_intra_threads(self.threads).map_err(text)?;
         // Threads that spin between two runs take the time of those that decode frames and answer.
         let mut builder = builder.with_intra_op_spinning(false).map_err(text)?;
-        if self.cuda {
-            let provider = CUDA::default().build().error_on_failure();
-            builder = builder.with_execution_providers([provider]).map_err(text)?;
+        if let Some(number) = self.cuda {
+            builder = builder.with_execution_providers([cuda(number)]).map_err(text)?;
         }
         builder.commit_from_memory(model).map_err(text)
     }
@@ -86,13 +102,32 @@ fn environment(library: &Path) -> Result<Environment, String> {
     Ok(environment.insert(fresh).clone())
 }
 
+/// Why heads do not run on CUDA.
+#[derive(Debug, thiserror::Error)]
+enum NoCuda {
+    #[error("the CPU was asked for")]
+    NotAsked,
+    #[error("this ONNX Runtime is built without CUDA")]
+    NotBuilt,
+    #[error("{0}")]
+    Broken(String),
+}
+
 /// Whether a session can be given the CUDA provider: built into the library, and its own libraries found.
-fn probe_cuda(environment: &Environment) -> Result<(), String> {
-    if !CUDA::is_available().map_err(text)? {
-        return Err("this ONNX Runtime is built without CUDA".into());
+fn probe_cuda(environment: &Environment, number: i32) -> Result<(), NoCuda> {
+    let broken = |error: ort::Error| NoCuda::Broken(error.to_string());
+    if !CUDA::is_available().map_err(broken)? {
+        return Err(NoCuda::NotBuilt);
     }
-    let builder = Session::builder(environment).map_err(text)?;
-    builder.with_execution_providers([CUDA::default().build().error_on_failure()]).map(drop).map_err(text)
+    let builder = Session::builder(environment).map_err(broken)?;
+    let builder = builder.with_execution_providers([cuda(number)]);
+    builder.map(drop).map_err(|error| NoCuda::Broken(error.to_string()))
+}
+
+/// The CUDA provider of a device. Shapes vary, so the quickest algorithm is guessed for each, and not searched for.
+fn cuda(number: i32) -> ExecutionProviderDispatch {
+    let provider = CUDA::default().with_device_id(number);
+    provider.with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic).build().error_on_failure()
 }
 
 fn text(error: impl std::fmt::Display) -> String {

@@ -61,7 +61,7 @@ pub struct Server {
 /// # Errors
 /// [`StartError`] with the cause and the fix.
 pub async fn start(settings: &Settings) -> Result<Server, StartError> {
-    let runtime = Runtime::load(&settings.onnxruntime, settings.device, settings.threads)?;
+    let runtime = Runtime::load_on(&settings.onnxruntime, settings.device, settings.gpu, settings.threads)?;
     let registry = Arc::new(Registry::load(&settings.bundles, &runtime, settings.batching)?);
     let terms = DefaultTerms { time: settings.request_timeout };
     let limits = Limits { max_pixels: settings.max_pixels, ..Limits::default() };

@@ -6,6 +6,7 @@
 //! ```
 //! Servers are asked one at a time, round after round, so that what else the machine does falls on all of them.
 
+mod abuse;
 mod fleet;
 mod floor;
 mod h2load;
@@ -30,6 +31,7 @@ use clap::{Args, ValueEnum};
 use tokio::runtime::Runtime;
 
 use self::{
+    abuse::Abuse,
     fleet::Member,
     floor::Floor,
     models::Model,
@@ -91,6 +93,8 @@ enum What {
     Overload,
     /// Errors and memory over many requests
     Soak,
+    /// What healthy callers of ours notice of slow connections, damaged requests and swaps
+    Abuse,
 }
 
 /// What every measurement needs.
@@ -161,6 +165,12 @@ fn measure(model: Model, servers: &[Peer], bench: &Bench<'_>, report: &mut Repor
         if wanted(What::Soak) && model == Model::Tiny {
             eprintln!("bench: {}: {} over many requests", model.name(), member.peer.name);
             report.soaks.push(strain::soak(member, model, bench)?);
+        }
+        if wanted(What::Abuse) && member.peer.name == OURS.name {
+            for &kind in Abuse::value_variants() {
+                eprintln!("bench: {}: {kind:?}", model.name());
+                report.abuses.push(abuse::measure(member, kind, bench)?);
+            }
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{
+    abuse::Noticed,
     models::Model,
     peers::OURS,
     speed::{Asker, Speed, Speeds},
@@ -20,6 +21,8 @@ const DECODER_CPU: f64 = 1.03;
 const GOODPUT: f64 = 0.9;
 /// The most that memory may be in the end, of what it was after the warm-up.
 const FLAT: f64 = 1.05;
+/// The most that the p99 of healthy callers may rise beside others.
+const NOTICED: f64 = 1.5;
 
 /// All that was measured.
 #[derive(Debug, Default, Serialize)]
@@ -30,6 +33,7 @@ pub(crate) struct Report {
     pub(crate) tails: Vec<Strain>,
     pub(crate) overloads: Vec<Strain>,
     pub(crate) soaks: Vec<Soak>,
+    pub(crate) abuses: Vec<Noticed>,
 }
 
 /// A ratio, and what it should be.
@@ -84,6 +88,11 @@ impl Report {
             println!(
                 "{:<8} {:<14} {} requests, {} errors, {:.0} a second, memory × {:.3}",
                 soak.model, soak.server, soak.requests, soak.errors, soak.per_second, soak.memory_growth
+            );
+        }
+        for Noticed { abuse, quiet_p99_ms, abused_p99_ms, errors, .. } in &self.abuses {
+            println!(
+                "{abuse:?}: p99 {quiet_p99_ms:.2} ms without, {abused_p99_ms:.2} ms beside, {errors} errors"
             );
         }
         for Verdict { what, ratio, limit, passed } in &verdicts {
@@ -182,6 +191,15 @@ impl Report {
             let what = |what: &str| format!("{}: {what} over {} requests", soak.model, soak.requests);
             verdicts.push(Verdict::new(what("errors"), soak.errors as f64, Limit::AtMost(0.0)));
             verdicts.push(Verdict::new(what("memory"), soak.memory_growth, Limit::AtMost(FLAT)));
+        }
+        for Noticed { abuse, ratio, errors, .. } in &self.abuses {
+            verdicts.push(Verdict::new(
+                format!("healthy p99 beside {abuse:?}"),
+                *ratio,
+                Limit::AtMost(NOTICED),
+            ));
+            let what = format!("healthy requests lost beside {abuse:?}");
+            verdicts.push(Verdict::new(what, *errors as f64, Limit::AtMost(0.0)));
         }
         verdicts
     }

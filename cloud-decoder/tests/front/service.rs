@@ -26,6 +26,7 @@ pub(crate) async fn start(front: FrontSettings) -> Server {
         bundles: vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../bundles/fashion")],
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         metrics_listen: None,
+        gpu: 0,
         device: Device::Cpu,
         onnxruntime: onnxruntime.expect("ORT_DYLIB_PATH names ONNX Runtime: `cargo xtask test`").into(),
         threads: 1,

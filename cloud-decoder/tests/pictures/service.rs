@@ -46,6 +46,7 @@ impl Cloud {
             bundles: vec![folder.path().to_owned()],
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             metrics_listen: None,
+            gpu: 0,
             device: Device::Cpu,
             onnxruntime: onnxruntime(),
             threads: 1,

@@ -1,0 +1,196 @@
+//! What healthy callers notice of others who are not: p99 beside thousands of connections that hardly speak, beside damaged
+//! requests, and beside a model that is loaded anew all the time, to p99 without them, round by round.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::ValueEnum;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Request, body::Bytes};
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde::Serialize;
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::TcpStream,
+    task::{AbortHandle, JoinSet},
+    time::{interval, sleep},
+};
+
+use super::{
+    Bench,
+    fleet::Member,
+    load::{INFER, Until, closed},
+    speed::median,
+};
+use crate::BenchError;
+
+/// Connections that hardly speak.
+const SLOW: usize = 2000;
+/// What such a connection sends, byte by byte.
+const HEADER: &[u8] = b"GET /v2 HTTP/1.1\r\nhost: nobody\r\nx: ";
+/// Between two bytes of it.
+const DRIP: Duration = Duration::from_secs(2);
+/// Between two damaged requests.
+const NOISE: Duration = Duration::from_millis(2);
+/// Between two loads of the model, at least.
+const SWAP: Duration = Duration::from_millis(100);
+/// Healthy callers.
+const CALLERS: usize = 8;
+
+/// What others do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Abuse {
+    /// 2,000 connections that send a byte every two seconds
+    SlowConnections,
+    /// 500 damaged requests a second
+    DamagedRequests,
+    /// The model is loaded anew ten times a second
+    Swaps,
+}
+
+/// What healthy callers noticed.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Noticed {
+    pub(crate) abuse: Abuse,
+    /// Medians over the rounds, in milliseconds.
+    pub(crate) quiet_p99_ms: f64,
+    pub(crate) abused_p99_ms: f64,
+    /// The median of the rounds' ratios.
+    pub(crate) ratio: f64,
+    /// Healthy requests that were not answered.
+    pub(crate) errors: u64,
+}
+
+/// Healthy callers with and without abuse, in turns.
+pub(crate) fn measure(member: &Member, abuse: Abuse, bench: &Bench<'_>) -> Result<Noticed, BenchError> {
+    let Bench { options, runtime, .. } = bench;
+    let (mut quiet, mut abused, mut ratios, mut errors) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for _ in 0..options.rounds.get() {
+        let ask = || closed(&member.target, CALLERS, Until::Elapsed(options.time()));
+        let (mut without, _) = runtime.block_on(ask())?;
+        // On a thread of its own, so that the healthy callers' clock does not wait for it.
+        let others = Others::start(member, abuse)?;
+        let (mut with, _) = runtime.block_on(ask())?;
+        drop(others);
+        quiet.push(without.quantile(0.99));
+        abused.push(with.quantile(0.99));
+        ratios.push(with.quantile(0.99) / without.quantile(0.99));
+        errors += with.failed + with.rejected + with.late;
+    }
+    Ok(Noticed {
+        abuse,
+        quiet_p99_ms: median(quiet),
+        abused_p99_ms: median(abused),
+        ratio: median(ratios),
+        errors,
+    })
+}
+
+/// Those who are not healthy; gone when dropped.
+struct Others {
+    runtime: Option<tokio::runtime::Runtime>,
+    work: AbortHandle,
+}
+
+impl Others {
+    fn start(member: &Member, abuse: Abuse) -> Result<Self, BenchError> {
+        let failed = |error: std::io::Error| BenchError::Load(error.to_string());
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build().map_err(failed)?;
+        let (address, body, model) = (member.address(), member.target.body().clone(), member.model.clone());
+        let work = match abuse {
+            Abuse::SlowConnections => {
+                make_room();
+                let connections = runtime.block_on(slow_connections(address)).map_err(failed)?;
+                runtime.spawn(drip(connections)).abort_handle()
+            }
+            Abuse::DamagedRequests => runtime.spawn(noise(address, body)).abort_handle(),
+            Abuse::Swaps => runtime.spawn(swaps(address, model)).abort_handle(),
+        };
+        Ok(Self { runtime: Some(runtime), work })
+    }
+}
+
+impl Drop for Others {
+    fn drop(&mut self) {
+        self.work.abort();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// As many open files as the system allows: a connection is one.
+fn make_room() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
+}
+
+async fn slow_connections(address: SocketAddr) -> std::io::Result<Vec<TcpStream>> {
+    let mut connecting = JoinSet::new();
+    let mut connections = Vec::with_capacity(SLOW);
+    for _ in 0..SLOW {
+        connecting.spawn(TcpStream::connect(address));
+        // No more at a time than a listener's backlog holds.
+        if connecting.len() >= 100
+            && let Some(connection) = connecting.join_next().await
+        {
+            connections.push(connection??);
+        }
+    }
+    while let Some(connection) = connecting.join_next().await {
+        connections.push(connection??);
+    }
+    Ok(connections)
+}
+
+/// Sends a byte on each connection, again and again, for as long as the other side bears it.
+async fn drip(mut connections: Vec<TcpStream>) {
+    let pause = DRIP / SLOW as u32;
+    for at in 0.. {
+        let byte = HEADER.get(at).copied().unwrap_or(b'x');
+        for connection in &mut connections {
+            let _ = connection.write_all(&[byte]).await;
+            sleep(pause).await;
+        }
+    }
+}
+
+/// Sends requests that are cut off or changed.
+async fn noise(address: SocketAddr, whole: Bytes) {
+    let client = Client::builder(TokioExecutor::new()).timer(TokioTimer::new()).http2_only(true).build_http();
+    let mut ticks = interval(NOISE);
+    for at in 0.. {
+        ticks.tick().await;
+        let mut bytes = whole.to_vec();
+        let len = bytes.len();
+        if let Some(byte) = bytes.get_mut(at * 31 % len) {
+            *byte ^= 0x41;
+        }
+        if at % 2 == 0 {
+            bytes.truncate(at * 17 % len);
+        }
+        let request =
+            Request::post(format!("http://{address}{INFER}")).header("content-type", "application/grpc");
+        let Ok(request) = request.body(Full::new(Bytes::from(bytes))) else { return };
+        if let Ok(answer) = client.request(request).await {
+            let _ = answer.into_body().collect().await;
+        }
+    }
+}
+
+/// Loads the model's bundle anew.
+async fn swaps(address: SocketAddr, model: String) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    loop {
+        let request = Request::post(format!("http://{address}/v2/repository/models/{model}/load"));
+        let Ok(request) = request.body(Full::default()) else { return };
+        let _ = client.request(request).await;
+        sleep(SWAP).await;
+    }
+}

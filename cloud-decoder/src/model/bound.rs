@@ -1,0 +1,99 @@
+//! Runs whose tensors are in memory that a GPU reads and writes by itself: inputs are written there once, outputs are read
+//! from there without a copy.
+//!
+//! Such memory is "pinned": the system does not move it, so that the GPU copies while the CPU does other things.
+
+use ort::{
+    memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType},
+    session::Session,
+    value::{DynValue, Tensor},
+};
+
+use super::question::Question;
+
+/// Where the tensors of a session's runs are.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    inputs: Allocator,
+    outputs: MemoryInfo<'static>,
+}
+
+impl Bound {
+    /// In memory pinned for a CUDA device.
+    ///
+    /// # Errors
+    /// What ONNX Runtime says.
+    pub(super) fn pinned(session: &Session, device: i32) -> Result<Self, ort::Error> {
+        Self::at(session, &AllocationDevice::CUDA_PINNED, device)
+    }
+
+    fn at(session: &Session, at: &AllocationDevice<'_>, device: i32) -> Result<Self, ort::Error> {
+        let memory = |kind| MemoryInfo::new(at.clone(), device, AllocatorType::Device, kind);
+        let inputs = Allocator::new(session, memory(MemoryType::CPUInput)?)?;
+        Ok(Self { inputs, outputs: memory(MemoryType::CPUOutput)? })
+    }
+
+    /// The outputs of one run, by these names.
+    ///
+    /// # Errors
+    /// What ONNX Runtime says, or that an output is missing.
+    pub(super) fn run(
+        &self,
+        session: &mut Session,
+        question: &Question,
+        outputs: &[String],
+    ) -> Result<Vec<DynValue>, String> {
+        let text = |error: ort::Error| error.to_string();
+        // New for each run: the outputs of a binding are those of its last run, and callers still read them.
+        let mut binding = session.create_binding().map_err(text)?;
+        for input in &question.inputs {
+            let mut tensor = Tensor::<f32>::new(&self.inputs, input.shape.as_slice()).map_err(text)?;
+            tensor.try_extract_tensor_mut::<f32>().map_err(text)?.1.copy_from_slice(&input.values);
+            binding.bind_input(&input.name, &tensor).map_err(text)?;
+        }
+        for output in outputs {
+            binding.bind_output_to_device(output, &self.outputs).map_err(text)?;
+        }
+        binding.synchronize_inputs().map_err(text)?;
+        let mut made = session.run_binding(&binding).map_err(text)?;
+        let take = |name: &String| made.remove(name).ok_or_else(|| format!("the output {name:?} is missing"));
+        let values = outputs.iter().map(take).collect::<Result<_, _>>()?;
+        drop(made);
+        binding.synchronize_outputs().map_err(text)?;
+        Ok(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, sync::Arc};
+
+    use lopside_onnx::{GraphBuilder, encode};
+
+    use super::*;
+    use crate::{Device, Runtime, model::question::Input};
+
+    /// The same path in a CPU's memory, which every machine has.
+    #[test]
+    fn bound_runs_make_what_others_do_and_keep_what_they_made() {
+        let library =
+            env::var_os("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH: run the tests with `cargo xtask test`");
+        let runtime = Runtime::load(library.as_ref(), Device::Cpu, 1).unwrap();
+        let mut graph = GraphBuilder::new("double");
+        let x = graph.input("x", &["n".into(), 2.into()]);
+        graph.node("Add", &[&x, &x], "y", &[]);
+        graph.output("y", &["n".into(), 2.into()]);
+        let mut session = runtime.session(&encode(&graph.build())).unwrap();
+        let bound = Bound::at(&session, &AllocationDevice::CPU, 0).unwrap();
+        let mut run = |values: Vec<f32>| {
+            let input =
+                Input { name: "x".into(), shape: vec![values.len() / 2, 2], values: Arc::new(values) };
+            let question = Question { inputs: vec![input], output_lens: Vec::new() };
+            bound.run(&mut session, &question, &["y".to_owned()]).unwrap().remove(0)
+        };
+        let first = run(vec![1.0, 2.0]);
+        let second = run(vec![3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(first.try_extract_tensor::<f32>().unwrap().1, [2.0, 4.0]);
+        assert_eq!(second.try_extract_tensor::<f32>().unwrap().1, [6.0, 8.0, 10.0, 12.0]);
+    }
+}
