@@ -1,9 +1,21 @@
 //! [`ServeError`] as gRPC clients see it.
 
+use std::time::Duration;
+
 use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::ServeError;
+
+/// `RESOURCE_EXHAUSTED`, with when to come again.
+pub(crate) fn exhausted(message: String, wait: Duration) -> Status {
+    let details = ErrorDetails::with_retry_info(Some(wait));
+    let mut metadata = MetadataMap::new();
+    let pushback = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    // Clients that retry by themselves look for this.
+    metadata.insert("grpc-retry-pushback-ms", pushback.into());
+    Status::with_error_details_and_metadata(Code::ResourceExhausted, message, details, metadata)
+}
 
 impl From<ServeError> for Status {
     fn from(error: ServeError) -> Self {
@@ -15,14 +27,7 @@ impl From<ServeError> for Status {
             ServeError::UnknownLatentSpace(_)
             | ServeError::UnknownBundle(_)
             | ServeError::UnknownHead { .. } => Status::not_found(message),
-            ServeError::Overloaded { retry_after, .. } => {
-                let details = ErrorDetails::with_retry_info(Some(retry_after));
-                let mut metadata = MetadataMap::new();
-                // Clients that retry by themselves look for this.
-                metadata.insert("grpc-retry-pushback-ms", (retry_after.as_millis() as u64).into());
-                let code = Code::ResourceExhausted;
-                Status::with_error_details_and_metadata(code, message, details, metadata)
-            }
+            ServeError::Overloaded { retry_after, .. } => exhausted(message, retry_after),
             ServeError::Refused { .. } => Status::failed_precondition(message),
             ServeError::DeadlineExceeded => Status::deadline_exceeded(message),
             ServeError::Stopping => Status::unavailable(message),

@@ -1,5 +1,7 @@
 //! [`ServeError`] as HTTP clients see it: a status and `{"error": "…"}`.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{StatusCode, header::RETRY_AFTER},
@@ -16,6 +18,11 @@ use crate::ServeError;
 pub(crate) struct ErrorBody {
     /// What is wrong, and how to put it right.
     error: String,
+}
+
+/// What `Retry-After` says: whole seconds, not sooner than the time, and not at once.
+pub(crate) fn retry_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// Why the REST API refused a request: what any transport would refuse, or what only HTTP knows.
@@ -56,16 +63,27 @@ impl IntoResponse for ServeError {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
-        // The header counts whole seconds.
         let retry_after = match &self {
-            Self::Overloaded { retry_after, .. } => Some(retry_after.as_millis().div_ceil(1000).max(1)),
-            Self::Stopping => Some(1),
+            Self::Overloaded { retry_after, .. } => Some(*retry_after),
+            Self::Stopping => Some(Duration::ZERO),
             _ => None,
         };
         let mut response = (status, Json(ErrorBody { error: self.to_string() })).into_response();
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert(RETRY_AFTER, (seconds as u64).into());
+        if let Some(wait) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, retry_seconds(wait).into());
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_never_told_to_come_again_too_early() {
+        let seconds =
+            [0, 1, 1000, 1001].map(|milliseconds| retry_seconds(Duration::from_millis(milliseconds)));
+        assert_eq!(seconds, [1, 1, 1, 2]);
     }
 }

@@ -1,5 +1,6 @@
 //! `lopside.v1.DecoderService`.
 
+use axum::http::{HeaderMap, header::CONTENT_TYPE};
 use lopside_bundle::{
     HeadKind, HeadSpec, InputSpec, LatentSpec, Manifest, PartSpec, PictureSpec, SeriesSpec,
     picture::{LayerSpec, PictureHeadSpec},
@@ -11,6 +12,11 @@ use crate::{
     Anomaly, AnomalyPart, Decoder, Format, Output, Request as Call, SentInput, ServeError, Value, Wanted,
     served::Served, terms::DefaultTerms,
 };
+
+/// Whether a request or an answer with these headers is a call of gRPC.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
 
 /// The service over a decoder.
 #[derive(Debug, Clone)]

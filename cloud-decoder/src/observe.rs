@@ -17,7 +17,7 @@ use std::{
 use arc_swap::ArcSwap;
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE},
+    http::{HeaderValue, Method},
     response::Response,
 };
 use lopside_telemetry::{
@@ -28,6 +28,8 @@ use pin_project_lite::pin_project;
 use tonic::Code;
 use tower::{Layer, Service};
 use tracing::Span;
+
+use crate::grpc::is_grpc;
 
 /// The statuses that are told apart; others are counted as the last one.
 const STATUSES: [u16; 20] =
@@ -282,7 +284,3 @@ const CODE_NAMES: [&str; CODES] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
-}

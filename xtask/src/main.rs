@@ -8,7 +8,6 @@ mod python;
 mod readme;
 mod runtime;
 mod test;
-mod triton;
 mod wheels;
 mod workspace;
 
@@ -98,7 +97,7 @@ fn bench(args: &[String]) -> Result<()> {
     }
     workspace::cargo(&["build", "--release", "-p", "cloud-decoder"], &[])?;
     let decoder = workspace::target().join("release/cloud-decoder");
-    let (library, cache) = (runtime::library()?, workspace::cache()?);
+    let (library, cache) = (runtime::library()?, lopside_python::cache()?);
     let env =
         [("LOPSIDE_CLOUD_DECODER", &*decoder), ("ORT_DYLIB_PATH", &*library), ("LOPSIDE_CACHE", &*cache)];
     workspace::cargo(&run, &env)

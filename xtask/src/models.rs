@@ -2,10 +2,9 @@
 
 use std::{env, path::PathBuf};
 
-use crate::{
-    Result, python, runtime, wheels,
-    workspace::{cache, cargo},
-};
+use lopside_python::cache;
+
+use crate::{Result, python, runtime, wheels, workspace::cargo};
 
 /// Versions and SHA-256 of the wheels, for pip.
 const PIN: &str = "xtask/models.txt";

@@ -2,7 +2,9 @@
 
 use std::{env, path::PathBuf};
 
-use crate::{Result, wheels, workspace::cache};
+use lopside_python::cache;
+
+use crate::{Result, wheels};
 
 /// Version and SHA-256 of the wheels, for pip.
 const PIN: &str = "xtask/onnxruntime.txt";

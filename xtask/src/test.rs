@@ -1,6 +1,8 @@
 //! `cargo xtask test`.
 
-use crate::{Result, models, python, runtime, triton, workspace::cargo};
+use std::path::Path;
+
+use crate::{Result, models, python, runtime, workspace::cargo};
 
 /// Versions of what the test of the REST interfaces needs.
 const SCHEMATHESIS: &str = "xtask/schemathesis.txt";
@@ -10,7 +12,7 @@ const SCHEMATHESIS: &str = "xtask/schemathesis.txt";
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (library, models) = (runtime::library()?, models::folder()?);
     let schemathesis = python::environment(SCHEMATHESIS, "schemathesis")?;
-    let client = triton::client()?;
+    let client = python::triton()?;
     cargo(&["build", "--release", "--workspace", "--all-targets"], &[])?;
     let mut test = vec!["test", "--release", "--workspace"];
     test.extend(args.iter().map(String::as_str));
@@ -19,7 +21,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         ("LOPSIDE_MODELS", &models),
         ("LOPSIDE_SCHEMATHESIS_PYTHON", &schemathesis),
         ("LOPSIDE_TRITONCLIENT_PYTHON", &client.python),
-        ("LOPSIDE_PERF_ANALYZER_LIBRARIES", &client.libraries),
+        ("LOPSIDE_PERF_ANALYZER_LIBRARIES", Path::new(&client.libraries)),
     ];
     cargo(&test, &environment)
 }

@@ -25,12 +25,7 @@ pub(crate) fn fetch(pin: &str, folder: &Path) -> Result<()> {
 
 /// The version that a requirements file pins of a package.
 pub(crate) fn version(pin: &str, package: &str) -> Result<String> {
-    let path = root().join(pin);
-    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let prefix = format!("{package}==");
-    let line = text.lines().find_map(|line| line.strip_prefix(prefix.as_str()));
-    let version = line.and_then(|rest| rest.split_whitespace().next());
-    version.map(str::to_owned).ok_or_else(|| format!("{pin} pins no {package}"))
+    lopside_python::version(&root().join(pin), package)
 }
 
 fn download(pin: &str, wheels: &Path) -> Result<()> {

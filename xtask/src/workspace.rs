@@ -19,15 +19,6 @@ pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
-/// `LOPSIDE_CACHE`, or `lopside` in the user's cache folder.
-pub(crate) fn cache() -> Result<PathBuf> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("LOPSIDE_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("lopside")))
-        .or_else(|| set("HOME").map(|dir| dir.join(".cache/lopside")))
-        .ok_or_else(|| "no cache folder: set LOPSIDE_CACHE to one".to_owned())
-}
-
 /// Runs cargo in the clone's root.
 pub(crate) fn cargo(args: &[&str], env: &[(&str, &Path)]) -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

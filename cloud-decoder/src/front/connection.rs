@@ -18,6 +18,8 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use tower::Service as _;
 use tower_http::timeout::TimeoutBody;
 
+use crate::grpc::is_grpc;
+
 use super::{
     ConnectionLimits, Event, FrontStats,
     activity::{Activity, LastBody, Told},
@@ -192,16 +194,11 @@ async fn drained(mut draining: watch::Receiver<bool>) {
 }
 
 fn with_timeout(request: Request<Incoming>, time: Duration) -> Request<Body> {
-    if is_grpc(&request) {
+    if is_grpc(request.headers()) {
         request.map(Body::new)
     } else {
         request.map(|body| Body::new(TimeoutBody::new(time, body)))
     }
-}
-
-fn is_grpc<B>(request: &Request<B>) -> bool {
-    let content_type = request.headers().get(hyper::header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// Such a stream tells changes of health for as long as its connection lives.

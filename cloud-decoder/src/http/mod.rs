@@ -8,14 +8,14 @@ mod outputs;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{Method, StatusCode, Uri, header},
+    http::{Method, StatusCode, Uri},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use tokio::sync::watch;
 use utoipa::OpenApi;
 
-use crate::{Decoder, ServeError, error_http::Refusal, openapi, terms::DefaultTerms};
+use crate::{Decoder, ServeError, error_http::Refusal, grpc::is_grpc, openapi, terms::DefaultTerms};
 
 /// What the API's handlers say of themselves.
 #[derive(OpenApi)]
@@ -49,8 +49,7 @@ pub(crate) fn router(
 
 /// What answers a path that nobody serves: gRPC callers get UNIMPLEMENTED, others 404.
 pub(crate) async fn unknown(request: Request) -> Response {
-    let content_type = request.headers().get(header::CONTENT_TYPE);
-    if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
+    if is_grpc(request.headers()) {
         return tonic::Status::unimplemented(format!("no method {}", request.uri().path())).into_http();
     }
     Refusal::Http(StatusCode::NOT_FOUND, format!("nothing is served at {}", request.uri().path()))

@@ -1,24 +1,25 @@
 //! The layer before all routes: which need a key, and how a refusal looks over REST and over gRPC.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use tokio::sync::watch;
-use tonic::{Code, Status, metadata::MetadataValue};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic::Status;
 
 use super::{Denied, Keys, Now, Scope};
 use crate::{
-    error_http::Refusal,
+    error_grpc::exhausted,
+    error_http::{Refusal, retry_seconds},
     front::{Event, FrontStats},
+    grpc::is_grpc,
 };
 
 /// What the layer needs.
@@ -76,10 +77,6 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
     bearer.or_else(|| headers.get("x-api-key").map(HeaderValue::as_bytes))
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
-}
-
 fn event_of(denied: &Denied) -> Event {
     match denied {
         Denied::Missing | Denied::Unknown | Denied::Ended => Event::Unauthenticated,
@@ -104,7 +101,7 @@ fn over_http(denied: &Denied) -> Response {
             (StatusCode::FORBIDDEN, (WWW_AUTHENTICATE, challenge))
         }
         Denied::Rate(wait) | Denied::Quota(wait) => {
-            (StatusCode::TOO_MANY_REQUESTS, (RETRY_AFTER, whole_seconds(*wait).to_string()))
+            (StatusCode::TOO_MANY_REQUESTS, (RETRY_AFTER, retry_seconds(*wait).to_string()))
         }
     };
     ([header], Refusal::Http(status, denied.to_string())).into_response()
@@ -115,20 +112,9 @@ fn over_grpc(denied: &Denied) -> Response {
     let status = match denied {
         Denied::Missing | Denied::Unknown | Denied::Ended => Status::unauthenticated(message),
         Denied::Scope(_) => Status::permission_denied(message),
-        Denied::Rate(wait) | Denied::Quota(wait) => {
-            let details = ErrorDetails::with_retry_info(Some(*wait));
-            let mut status = Status::with_error_details(Code::ResourceExhausted, message, details);
-            let pushback = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-            status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from(pushback));
-            status
-        }
+        Denied::Rate(wait) | Denied::Quota(wait) => exhausted(message, *wait),
     };
     status.into_http()
-}
-
-/// Not sooner than the time, and not at once.
-fn whole_seconds(time: Duration) -> u64 {
-    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
 }
 
 #[cfg(test)]
@@ -170,12 +156,5 @@ mod tests {
         ] {
             assert_eq!(presented(&headers(pairs)), expected, "{pairs:?}");
         }
-    }
-
-    #[test]
-    fn clients_are_never_told_to_come_again_too_early() {
-        let seconds =
-            [0, 1, 1000, 1001].map(|milliseconds| whole_seconds(Duration::from_millis(milliseconds)));
-        assert_eq!(seconds, [1, 1, 1, 2]);
     }
 }

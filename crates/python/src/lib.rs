@@ -1,0 +1,92 @@
+//! Python environments of pinned packages, in the cache: what tests and benches run beside our own programs.
+//!
+//! An environment is made once. Its last file says that it is whole; one without that file, or with other words in it, is
+//! made anew. Whoever asks says how commands are run, because an interrupt must reach them.
+
+pub mod triton;
+
+use std::{
+    env,
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Runs a command to its end; says why when it fails.
+pub type Run<'a> = &'a dyn Fn(&mut Command) -> Result<(), String>;
+
+/// Written last: the environment is whole.
+const READY: &str = "lopside-ready";
+
+/// `LOPSIDE_CACHE`, or `lopside` in the user's cache folder.
+///
+/// # Errors
+/// When the user has none.
+pub fn cache() -> Result<PathBuf, String> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("LOPSIDE_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("lopside")))
+        .or_else(|| set("HOME").map(|dir| dir.join(".cache/lopside")))
+        .ok_or_else(|| "no cache folder: set LOPSIDE_CACHE to one".to_owned())
+}
+
+/// The version that a requirements file pins of a package.
+///
+/// # Errors
+/// When the file cannot be read or does not pin it.
+pub fn version(pin: &Path, package: &str) -> Result<String, String> {
+    let text = fs::read_to_string(pin).map_err(|error| format!("{}: {error}", pin.display()))?;
+    let prefix = format!("{package}==");
+    let line = text.lines().find_map(|line| line.strip_prefix(prefix.as_str()));
+    let version = line.and_then(|rest| rest.split_whitespace().next());
+    version.map(str::to_owned).ok_or_else(|| format!("{} pins no {package}", pin.display()))
+}
+
+/// The Python of an environment with what a requirements file names; made in the cache when it is not there yet. The
+/// file pins `package`, whose version tells one environment from the next.
+///
+/// # Errors
+/// When a command fails.
+pub fn pinned(pin: &Path, package: &str, run: Run<'_>) -> Result<PathBuf, String> {
+    let name = pin.file_stem().unwrap_or_default().to_string_lossy();
+    let folder = cache()?.join(format!("{name}-{}", version(pin, package)?));
+    environment(&folder, &[OsStr::new("-r"), pin.as_os_str()], "", run)?;
+    Ok(folder.join("bin/python"))
+}
+
+/// Makes an environment in a folder, with what pip is told to install. `mark` tells it from one that had to have
+/// something else.
+///
+/// # Errors
+/// When a command fails.
+pub fn environment(
+    folder: &Path,
+    install: &[impl AsRef<OsStr>],
+    mark: &str,
+    run: Run<'_>,
+) -> Result<(), String> {
+    let ready = folder.join(READY);
+    if fs::read_to_string(&ready).is_ok_and(|found| found == mark) {
+        return Ok(());
+    }
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    eprintln!("installing {name} into {}", folder.display());
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"];
+    run(Command::new(folder.join("bin/python")).args(pip).args(install))?;
+    fs::write(&ready, mark).map_err(|error| format!("{}: {error}", ready.display()))
+}
+
+/// An environment's `lib/pythonX.Y/site-packages`, and the `X.Y`.
+///
+/// # Errors
+/// When there is none.
+pub fn site_packages(environment: &Path) -> Result<(PathBuf, String), String> {
+    let lib = environment.join("lib");
+    let entries = fs::read_dir(&lib).map_err(|error| format!("{}: {error}", lib.display()))?;
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let mut versions = names.filter_map(|name| Some(name.strip_prefix("python")?.to_owned()));
+    let version = versions.next().ok_or_else(|| format!("{} has no packages", environment.display()))?;
+    Ok((lib.join(format!("python{version}/site-packages")), version))
+}
