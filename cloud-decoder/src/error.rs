@@ -81,6 +81,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The system gives no more threads.
+    #[error("cannot start a thread for connections: {0}")]
+    Threads(io::Error),
     /// A certificate or its key cannot be used.
     #[error("{}: {reason}", path.display())]
     Tls {

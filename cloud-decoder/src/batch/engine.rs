@@ -1,13 +1,10 @@
 //! The threads of one head: each has a session and runs batch after batch.
-//!
-//! A run that takes less time than handing it over would is not handed over: when nothing waits and a session is free, the
-//! caller's thread runs it. That is so for models that lately took less than [`QUICK`] in all, on the CPU.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tokio::{sync::oneshot, time::timeout_at};
@@ -20,20 +17,25 @@ use super::{
     queue::{Batch, Permit, Queue},
     settings::Batching,
     stats::{RunTimes, Stats},
+    turn::Turn,
 };
 use crate::{
     ServeError,
     model::{Answer, Model, Question, Share},
 };
 
-/// The longest run that its caller's thread does itself.
-const QUICK: Duration = Duration::from_micros(100);
-
 /// A head's queue and threads. When it is dropped, the threads finish the queue and end.
 #[derive(Debug)]
-pub(crate) struct Engine {
-    queue: Arc<Queue>,
-    models: Vec<Arc<Mutex<Model>>>,
+pub(crate) struct Engine(Arc<Sessions>);
+
+/// The queue, and who can run what is in it.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    pub(super) queue: Arc<Queue>,
+    /// All the same.
+    models: Vec<Mutex<Model>>,
+    /// Whether they are on the CPU.
+    pub(super) on_cpu: bool,
 }
 
 /// An answer to come.
@@ -41,6 +43,7 @@ pub(crate) struct Engine {
 pub(crate) struct Pending {
     answered: oneshot::Receiver<Result<Share, ServeError>>,
     deadline: Instant,
+    turn: Option<Turn>,
 }
 
 impl Engine {
@@ -52,13 +55,14 @@ impl Engine {
         tracing::debug!(bundle = name.bundle, head = name.head, max_items, "started");
         let queue = Queue::new(name, batching.bounds(), Policy { max_items, ..policy });
         queue.paced(1, models.iter().map(Model::pace).min().unwrap_or_default());
-        let models = models.into_iter().map(|model| Arc::new(Mutex::new(model))).collect();
-        let engine = Self { queue, models };
-        for model in &engine.models {
-            let (model, queue) = (Arc::clone(model), Arc::clone(&engine.queue));
+        let on_cpu = models.iter().all(Model::is_on_cpu);
+        let models: Vec<_> = models.into_iter().map(Mutex::new).collect();
+        let engine = Self(Arc::new(Sessions { queue, models, on_cpu }));
+        for session in 0..engine.0.models.len() {
+            let sessions = Arc::clone(&engine.0);
             thread::Builder::new()
                 .name(format!("engine-{}.{}", name.bundle, name.head))
-                .spawn(move || serve(&model, &queue))
+                .spawn(move || sessions.serve(session))
                 .map_err(|error| error.to_string())?;
         }
         Ok(engine)
@@ -69,40 +73,46 @@ impl Engine {
     /// # Errors
     /// [`ServeError::Overloaded`] or [`ServeError::DeadlineExceeded`].
     pub(crate) fn admit(&self, items: usize, bytes: usize, terms: Terms) -> Result<Permit, ServeError> {
-        self.queue.admit(items, bytes, terms)
+        self.0.queue.admit(items, bytes, terms)
     }
 
-    /// Asks a question that has a place in this engine's queue.
+    /// Asks a question that has a place in this engine's queue. A quick one runs once its answer is waited for.
     pub(crate) fn ask(&self, permit: Permit, question: Question, terms: Terms) -> Pending {
+        let turn = Turn::of(&self.0, question.items());
         let (answer, answered) = oneshot::channel();
         let (request, arrived) = (Span::current(), Instant::now());
         let waiting = tracing::info_span!("queue", items = question.items());
         let job = Job { question, terms, arrived, request, waiting, answer, permit };
-        if let Some(job) = self.run_here(job) {
-            self.queue.push(job);
-        }
-        Pending { answered, deadline: terms.deadline }
-    }
-
-    /// Runs a job at once when that is quick and nothing is before it; gives it back otherwise.
-    fn run_here(&self, job: Job) -> Option<Job> {
-        let quick = self.queue.work(job.question.items()) <= QUICK && self.queue.is_empty();
-        let mut free = self.models.iter().filter(|_| quick).filter_map(|model| model.try_lock().ok());
-        let Some(mut model) = free.next().filter(|model| model.is_on_cpu()) else { return Some(job) };
-        let taken = job.arrived;
-        run(&mut model, &self.queue, Batch { jobs: vec![job], taken });
-        None
+        self.0.queue.push(job, turn.is_none());
+        Pending { answered, deadline: terms.deadline, turn }
     }
 
     /// Its figures.
     pub(crate) fn stats(&self) -> &Stats {
-        &self.queue.stats
+        &self.0.queue.stats
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.queue.close();
+        self.0.queue.close();
+    }
+}
+
+impl Sessions {
+    /// Runs batch after batch in one session.
+    fn serve(&self, session: usize) {
+        while let Some(batch) = self.queue.take() {
+            run(&mut self.models[session].lock().unwrap_or_else(PoisonError::into_inner), &self.queue, batch);
+        }
+    }
+
+    /// Runs the batch that `take` gives in a session that is free. False when none is, or when there is no batch.
+    pub(super) fn run_now(&self, take: impl FnOnce(&Queue) -> Option<Batch>) -> bool {
+        let Some(mut model) = self.models.iter().find_map(free) else { return false };
+        let Some(batch) = take(&self.queue) else { return false };
+        run(&mut model, &self.queue, batch);
+        true
     }
 }
 
@@ -112,6 +122,9 @@ impl Pending {
     /// # Errors
     /// [`ServeError::DeadlineExceeded`], [`ServeError::Internal`] when ONNX Runtime fails.
     pub(crate) async fn answer(self) -> Result<Share, ServeError> {
+        if let Some(turn) = self.turn {
+            turn.take().await;
+        }
         match timeout_at(self.deadline.into(), self.answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(ServeError::Internal("the engine dropped a job".into())),
@@ -120,9 +133,12 @@ impl Pending {
     }
 }
 
-fn serve(model: &Mutex<Model>, queue: &Queue) {
-    while let Some(batch) = queue.take() {
-        run(&mut model.lock().unwrap_or_else(PoisonError::into_inner), queue, batch);
+/// The model, when nobody runs it.
+fn free(model: &Mutex<Model>) -> Option<MutexGuard<'_, Model>> {
+    match model.try_lock() {
+        Ok(model) => Some(model),
+        Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 

@@ -4,8 +4,9 @@
 //! request ─► admit ─► (decode the frames) ─► push ─► jobs ─► take ─► batch ─► run ─► each job's share
 //!            permit: jobs, bytes, time left          queue    policy          engine thread
 //! ```
-//! A head has one bounded queue, and as many engine threads as it has instances; each owns a session. While they run,
-//! jobs gather; when one is free it takes what [`policy`] says. Invariants:
+//! A head has one bounded queue, and as many sessions as it has instances; each has an engine thread. While they run,
+//! jobs gather; when one is free it takes what [`policy`] says. What is quicker than a change of threads is run by the
+//! callers ([`turn`]). Invariants:
 //!
 //! - A job exists only with a [`Permit`](queue::Permit), which is given back when the job has run or was discarded, not
 //!   when its caller goes: whoever is still in the queue counts.
@@ -21,6 +22,7 @@ pub(crate) mod queue;
 mod settings;
 pub(crate) mod sizing;
 pub(crate) mod stats;
+mod turn;
 
 pub use job::Terms;
 pub use policy::Priority;

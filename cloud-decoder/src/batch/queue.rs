@@ -118,17 +118,22 @@ impl Queue {
         })
     }
 
-    /// Puts a job in. Wakes an engine when there is now something for it to do.
-    pub(crate) fn push(&self, job: Job) {
+    /// Puts a job in. Wakes an engine when there is now something for it to do, unless the caller sees to it.
+    pub(crate) fn push(&self, job: Job, wake: bool) {
         let mut state = self.lock();
         state.jobs.push(job);
         state.crowd.saw(self.items.load(Relaxed));
         let waiting: usize = state.jobs.iter().map(|job| job.question.items()).sum();
-        let wake = state.jobs.len() == 1 || waiting >= self.expected(&state);
+        let wake = wake && (state.jobs.len() == 1 || waiting >= self.expected(&state));
         drop(state);
         if wake {
-            self.wake.notify_one();
+            self.wake();
         }
+    }
+
+    /// Wakes an engine.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
     }
 
     /// The next batch, as soon as there is one; `None` when the queue is closed and empty.
@@ -152,6 +157,22 @@ impl Queue {
                 Decision::Idle => drop(self.wake.wait(state).unwrap_or_else(PoisonError::into_inner)),
             }
         }
+    }
+
+    /// The batch that could run now, such that it takes about as long as given at most. `None` when nothing waits.
+    pub(crate) fn take_now(&self, longest: Duration) -> Option<Batch> {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let dead = sweep(&mut state.jobs, now);
+        let most = longest.as_nanos() / self.time_of(1).as_nanos().max(1);
+        let max_items = self.policy.max_items.min(most as usize).max(1);
+        let batch = match (Policy { max_items, ..self.policy }).decide(&state.jobs, 1, now) {
+            Decision::Run(places) => Some(self.batch(&mut state, places, now)),
+            Decision::Wait(_) | Decision::Idle => None,
+        };
+        drop(state);
+        self.answer(dead);
+        batch
     }
 
     /// So many items took so long.
@@ -211,10 +232,14 @@ impl Queue {
         before == 0 || now + self.work(before + items) <= terms.deadline
     }
 
-    /// How long so many items will take.
-    pub(crate) fn work(&self, items: usize) -> Duration {
-        let nanos = self.pace.load(Relaxed).saturating_mul(items as u64);
-        Duration::from_nanos(nanos / self.bounds.instances.max(1) as u64)
+    /// How long so many items take one session.
+    pub(crate) fn time_of(&self, items: usize) -> Duration {
+        Duration::from_nanos(self.pace.load(Relaxed).saturating_mul(items as u64))
+    }
+
+    /// How long so many items take all sessions.
+    fn work(&self, items: usize) -> Duration {
+        self.time_of(items) / self.bounds.instances.clamp(1, u32::MAX as usize) as u32
     }
 
     /// When half of what is under way will be done.
@@ -297,7 +322,7 @@ mod tests {
         let question = Question { inputs: vec![input], output_lens: vec![items] };
         let permit = queue.admit(items, 8 * items, terms).unwrap();
         let (request, waiting, arrived) = (Span::none(), Span::none(), Instant::now());
-        queue.push(Job { question, terms, arrived, request, waiting, answer, permit });
+        queue.push(Job { question, terms, arrived, request, waiting, answer, permit }, true);
         answered
     }
 

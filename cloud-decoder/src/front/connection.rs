@@ -23,12 +23,14 @@ use crate::grpc::is_grpc;
 use super::{
     ConnectionLimits, Event, FrontStats,
     activity::{Activity, LastBody, Told},
-    cork::Cork,
+    cork::{Cork, Turns},
 };
 
 /// What HTTP/2 clients may send before the server has read it: a request, all requests of a connection.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Of HTTP/2, larger than the protocol's default: a latent is then one frame, which is read in one piece.
+const FRAME_BYTES: u32 = 64 << 10;
 /// Of an HTTP/1 connection, in each direction; a request's header has to fit in.
 const BUFFER_BYTES: usize = 64 << 10;
 /// How long a connection that has nothing left to do may take to close.
@@ -68,6 +70,7 @@ pub(crate) fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
         .keep_alive_timeout(limits.ping_timeout)
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(limits.header_bytes)
+        .max_frame_size(FRAME_BYTES)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     builder
@@ -86,14 +89,16 @@ impl Connections {
     }
 
     async fn handshake(&self, socket: TcpStream, config: Arc<ServerConfig>) -> Option<TlsStream<TcpStream>> {
-        let handshake = timeout(self.limits.handshake, TlsAcceptor::from(config).accept(socket));
+        let handshake = TlsAcceptor::from(config).accept(socket).into_fallible();
+        // Whoever sees the connection closed finds it counted: neither future nor stream goes before that.
+        let mut handshake = pin!(timeout(self.limits.handshake, handshake));
         let shaken = tokio::select! {
-            shaken = handshake => shaken,
+            shaken = handshake.as_mut() => shaken,
             () = drained(self.draining.clone()) => return None,
         };
         match shaken {
             Ok(Ok(stream)) => return Some(stream),
-            Ok(Err(error)) => {
+            Ok(Err((error, _stream))) => {
                 tracing::debug!(%error, "TLS handshake failed");
                 self.stats.count(Event::HandshakeFailure);
             }
@@ -103,6 +108,11 @@ impl Connections {
     }
 
     async fn drive(&self, socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let turns = Turns::default();
+        turns.count(self.converse(socket, turns.clone())).await;
+    }
+
+    async fn converse(&self, socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, turns: Turns) {
         let activity = Arc::new(Activity::default());
         let service = {
             let (router, activity, body_timeout) = (self.router.clone(), activity.clone(), self.limits.body);
@@ -112,7 +122,7 @@ impl Connections {
                 async move { Ok::<_, Infallible>(answer.await?.map(|body| LastBody::new(body, open))) }
             })
         };
-        let io = TokioIo::new(Cork::new(Told::new(socket, Arc::clone(&activity))));
+        let io = TokioIo::new(Cork::new(Told::new(socket, Arc::clone(&activity)), turns));
         let mut connection = pin!(self.builder.serve_connection(io, service));
         let end = tokio::select! {
             result = connection.as_mut() => return self.note(result, &activity),

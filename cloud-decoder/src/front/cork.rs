@@ -3,20 +3,42 @@
 //! An answer over HTTP/2 is a head, data and trailers, which the protocol's code writes one by one as they come to be, and
 //! a system call for each costs more than all else that a small answer needs. So what is written gathers here. The first
 //! flush only asks for the task's next turn, in which what other tasks have made ready by then is written as well; the
-//! flush in that turn sends everything. Nothing waits for a clock, and a large write is passed on at once.
+//! flush in that turn sends everything. Nothing waits for a clock. A large answer comes as many frames, between which the
+//! protocol's code flushes as well, all in one turn; so [`Turns`] counts turns.
 
 use std::{
+    future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes that gather before they are written without a flush.
-const FULL: usize = 32 << 10;
+const FULL: usize = 256 << 10;
 /// The buffer's size after it was larger.
-const KEPT: usize = 2 * FULL;
+const KEPT: usize = 64 << 10;
+
+/// The turns that a connection's task has had.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Turns(Arc<AtomicU64>);
+
+impl Turns {
+    /// Counts the turns of a future.
+    pub(crate) async fn count<F: Future>(&self, future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        poll_fn(|context| {
+            self.0.fetch_add(1, Relaxed);
+            future.as_mut().poll(context)
+        })
+        .await
+    }
+}
 
 /// A stream whose writes gather.
 #[derive(Debug)]
@@ -25,13 +47,15 @@ pub(crate) struct Cork<S> {
     buffer: Vec<u8>,
     /// Bytes of the buffer that have been written.
     written: usize,
-    /// Whether the flush was put off already.
-    put_off: bool,
+    turns: Turns,
+    /// The turn in which the flush was put off.
+    put_off: Option<u64>,
 }
 
 impl<S: AsyncWrite + Unpin> Cork<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, buffer: Vec::new(), written: 0, put_off: false }
+    /// The stream of a connection that has these turns.
+    pub(crate) fn new(stream: S, turns: Turns) -> Self {
+        Self { stream, buffer: Vec::new(), written: 0, turns, put_off: None }
     }
 
     /// Writes what has gathered.
@@ -47,7 +71,7 @@ impl<S: AsyncWrite + Unpin> Cork<S> {
         self.buffer.clear();
         self.buffer.shrink_to(KEPT);
         self.written = 0;
-        self.put_off = false;
+        self.put_off = None;
         Poll::Ready(Ok(()))
     }
 
@@ -92,9 +116,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Cork<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.buffer.is_empty() && !self.put_off {
-            self.put_off = true;
-            context.waker().wake_by_ref();
+        let turn = self.turns.0.load(Relaxed);
+        if !self.buffer.is_empty() && self.put_off.is_none_or(|put_off| put_off == turn) {
+            if self.put_off.replace(turn).is_none() {
+                context.waker().wake_by_ref();
+            }
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_drain(context))?;
@@ -119,8 +145,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Cork<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -148,33 +172,37 @@ mod tests {
         }
     }
 
-    async fn flush(cork: &mut Cork<Writes>) {
-        poll_fn(|context| Pin::new(&mut *cork).poll_flush(context)).await.unwrap();
+    /// A connection's turn, in which parts are written and flushed one by one.
+    async fn turn(cork: &mut Cork<Writes>, parts: &[usize]) {
+        let turns = cork.turns.clone();
+        let write = async {
+            for &part in parts {
+                cork.write_all(&vec![1; part]).await.unwrap();
+                cork.flush().await.unwrap();
+            }
+        };
+        turns.count(write).await;
     }
 
     #[tokio::test]
-    async fn small_writes_go_together_in_the_turn_after_the_first_flush() {
-        let mut cork = Cork::new(Writes::default());
-        cork.write_all(&[1; 10]).await.unwrap();
-        flush(&mut cork).await;
+    async fn what_is_written_in_a_turn_goes_in_the_next_one() {
+        let mut cork = Cork::new(Writes::default(), Turns::default());
+        turn(&mut cork, &[10, 16_384, 5]).await;
         assert!(cork.stream.0.is_empty());
-        cork.write_all(&[2; 20]).await.unwrap();
-        flush(&mut cork).await;
-        flush(&mut cork).await;
-        assert_eq!(cork.stream.0, [30]);
-        cork.write_all(&[3; 5]).await.unwrap();
+        turn(&mut cork, &[1]).await;
+        assert_eq!(cork.stream.0, [16_400]);
+        turn(&mut cork, &[3]).await;
         cork.shutdown().await.unwrap();
-        assert_eq!(cork.stream.0, [30, 5]);
+        assert_eq!(cork.stream.0, [16_400, 3]);
     }
 
     #[tokio::test]
-    async fn large_writes_pass_and_keep_the_order() {
-        let mut cork = Cork::new(Writes::default());
-        cork.write_all(&[1; 10]).await.unwrap();
-        cork.write_all(&vec![2; 100_000]).await.unwrap();
-        assert_eq!(cork.stream.0, [10, 40_000, 40_000]);
-        cork.shutdown().await.unwrap();
-        assert_eq!(cork.stream.0, [10, 40_000, 40_000, 20_000]);
+    async fn what_is_too_much_to_gather_goes_at_once_and_in_order() {
+        let mut cork = Cork::new(Writes::default(), Turns::default());
+        turn(&mut cork, &[10, FULL]).await;
+        assert_eq!(cork.stream.0, [10, 40_000]);
+        turn(&mut cork, &[1]).await;
+        assert_eq!(cork.stream.0.iter().sum::<usize>(), 10 + FULL + 1);
     }
 
     #[tokio::test]
@@ -183,7 +211,7 @@ mod tests {
         let sent: Vec<u8> = (0..200_000_u32).map(|number| (number % 251) as u8).collect();
         let expected = sent.clone();
         let writer = tokio::spawn(async move {
-            let mut cork = Cork::new(near);
+            let mut cork = Cork::new(near, Turns::default());
             for part in sent.chunks(7_777) {
                 cork.write_all(part).await.unwrap();
                 cork.flush().await.unwrap();

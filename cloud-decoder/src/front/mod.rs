@@ -23,12 +23,14 @@ pub(crate) mod reload;
 mod settings;
 mod stats;
 mod tls;
+mod workers;
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, thread, time::Duration};
 
 use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::watch,
     task::JoinSet,
 };
@@ -39,6 +41,7 @@ use self::{
     accept::Acceptor,
     connection::{Connections, builder},
     peers::Peers,
+    workers::Workers,
 };
 pub use self::{
     limits::{ConnectionLimits, make_room},
@@ -57,12 +60,14 @@ pub struct Front {
     limits: ConnectionLimits,
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     stats: Arc<FrontStats>,
+    workers: Workers,
 }
 
 /// The open connections, their tasks among them.
 struct Open {
     connections: Arc<Connections>,
     peers: Arc<Peers>,
+    workers: Workers,
     tasks: JoinSet<()>,
 }
 
@@ -79,7 +84,9 @@ impl Front {
     ) -> Result<Self, StartError> {
         let follow = |files: TlsFiles| files.follow(settings.reload, Arc::clone(&stats));
         let tls = settings.tls.clone().map(follow).transpose()?;
-        Ok(Self { listener, router, limits: settings.limits.clone(), tls, stats })
+        let workers = Workers::start(thread::available_parallelism().map_or(1, usize::from));
+        let workers = workers.map_err(StartError::Threads)?;
+        Ok(Self { listener, router, limits: settings.limits.clone(), tls, stats, workers })
     }
 
     /// Serves until `stop` is done, then lets connections finish for at most `drain`; ends at once when `cut_off` is
@@ -90,7 +97,7 @@ impl Front {
         drain: Duration,
         cut_off: impl Future<Output = ()>,
     ) {
-        let Self { listener, router, limits, tls, stats } = self;
+        let Self { listener, router, limits, tls, stats, workers } = self;
         let draining = watch::Sender::new(false);
         let mut open = Open {
             peers: Peers::new(&limits),
@@ -102,6 +109,7 @@ impl Front {
                 stats: Arc::clone(&stats),
                 draining: draining.subscribe(),
             }),
+            workers,
             tasks: JoinSet::new(),
         };
         let orderly = async {
@@ -138,11 +146,16 @@ impl Open {
             Ok(place) => {
                 stats.count(Event::Accepted);
                 let connections = Arc::clone(&self.connections);
-                self.tasks.spawn(async move {
-                    connections.serve(socket).await;
+                let Ok(socket) = socket.into_std() else { return };
+                let (runtime, seat) = self.workers.seat();
+                let connection = async move {
+                    if let Ok(socket) = TcpStream::from_std(socket) {
+                        connections.serve(socket).await;
+                    }
                     connections.stats.count(Event::Ended);
-                    drop(place);
-                });
+                    drop((place, seat));
+                };
+                self.tasks.spawn_on(connection, runtime.unwrap_or(&Handle::current()));
             }
             Err(event) => {
                 tracing::debug!(%peer, ?event, "connection refused");

@@ -54,6 +54,38 @@ async fn callers_share_runs_and_each_gets_its_own() {
     assert_eq!((counted, summed), (runs, items));
 }
 
+/// What is quick runs on the thread of its connection: what that brought at once is few runs, and a caller that goes away
+/// takes nobody with it.
+#[tokio::test]
+async fn callers_of_a_quick_model_share_runs_too() {
+    let folder = tempfile::tempdir().unwrap();
+    bundles::write(&folder.path().join("a"), "a", "e", &[Head { slow: false, ..SLOW }]);
+    let mut options = options(folder.path());
+    options.max_batch = Some(16);
+    let cloud = Cloud::start_with(options).await;
+    let client = cloud.client().await;
+    for round in 0..20_u16 {
+        let mut calls = JoinSet::new();
+        for caller in 0..64_u16 {
+            let mut client = client.clone();
+            let latent = [f32::from(caller), f32::from(round)];
+            let call = calls.spawn(async move {
+                let answer = client.model_infer(infer("a.slow", &[latent])).await.unwrap().into_inner();
+                assert_eq!(floats(&answer.raw_output_contents[0]), latent.map(|value| value * 3.0));
+            });
+            if caller % 8 == 7 {
+                call.abort();
+            }
+        }
+        while let Some(call) = calls.join_next().await {
+            assert!(call.is_ok() || call.is_err_and(|error| error.is_cancelled()));
+        }
+    }
+    let stats = cloud.statistics("a.slow").await;
+    let runs = stats["execution_count"].as_u64().unwrap();
+    assert!(stats["inference_count"].as_u64().unwrap() >= 20 * 56 && runs < 20 * 28, "{stats}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn overload_is_refused_with_advice_and_nothing_that_was_taken_is_lost() {
     let folder = tempfile::tempdir().unwrap();
@@ -113,7 +145,7 @@ async fn a_deadline_from_header_parameter_or_grpc_ends_the_wait() {
         InferParameter { parameter_choice: Some(ParameterChoice::Int64Param(short.as_micros() as i64)) };
     by_parameter.parameters.insert("timeout".into(), timeout);
     for request in [by_grpc, Request::new(by_parameter)] {
-        let status = status_of(client.clone().model_infer(request).await);
+        let status = status_of(cloud.patient().model_infer(request).await);
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     }
     let request = axum::http::Request::post("/v2/models/a.slow/infer")

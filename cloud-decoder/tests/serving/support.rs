@@ -12,7 +12,10 @@ use cloud_decoder::{
     serve::{self, Server},
 };
 use http_body_util::BodyExt as _;
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use lopside_proto::inference::{
     ModelInferRequest, grpc_inference_service_client::GrpcInferenceServiceClient,
     model_infer_request::InferInputTensor,
@@ -65,6 +68,12 @@ impl Cloud {
 
     pub(crate) async fn client(&self) -> GrpcInferenceServiceClient<Channel> {
         GrpcInferenceServiceClient::connect(self.url.clone()).await.unwrap()
+    }
+
+    /// A client that does not look at deadlines itself.
+    pub(crate) fn patient(&self) -> GrpcInferenceServiceClient<Client<HttpConnector, tonic::body::Body>> {
+        let transport = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        GrpcInferenceServiceClient::with_origin(transport, self.url.parse().unwrap())
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

@@ -1,0 +1,94 @@
+//! The threads that connections live on.
+//!
+//! A connection with all its requests stays on one thread, the one that had the fewest connections when it came: a small
+//! request that changed threads would cost more in waking the other one than in all else. What takes long is not done
+//! there but on engine threads and in the blocking pool.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+};
+
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::watch,
+};
+
+/// Threads, each with a runtime of its own. They end when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    workers: Vec<Worker>,
+    _running: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    runtime: Handle,
+    open: Arc<AtomicUsize>,
+}
+
+/// A connection's place on a thread; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Seat(Arc<AtomicUsize>);
+
+impl Workers {
+    /// Starts so many threads.
+    ///
+    /// # Errors
+    /// What the system says when it gives no more.
+    pub(crate) fn start(count: usize) -> io::Result<Self> {
+        let running = watch::Sender::new(());
+        let start = |number| {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let (handle, mut running) = (runtime.handle().clone(), running.subscribe());
+            let until_dropped = async move { while running.changed().await.is_ok() {} };
+            let name = format!("connections-{number}");
+            thread::Builder::new().name(name).spawn(move || runtime.block_on(until_dropped))?;
+            Ok(Worker { runtime: handle, open: Arc::default() })
+        };
+        let workers = (0..count.max(1)).map(start).collect::<io::Result<_>>()?;
+        Ok(Self { workers, _running: running })
+    }
+
+    /// The thread with the fewest connections, with one more.
+    pub(crate) fn seat(&self) -> (Option<&Handle>, Seat) {
+        let least = self.workers.iter().min_by_key(|worker| worker.open.load(Relaxed));
+        let open = least.map(|worker| Arc::clone(&worker.open)).unwrap_or_default();
+        open.fetch_add(1, Relaxed);
+        (least.map(|worker| &worker.runtime), Seat(open))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_spread_and_a_seat_that_is_left_is_taken_next() {
+        let workers = Workers::start(3).unwrap();
+        let mut seats = Vec::new();
+        let mut threads = HashSet::new();
+        for _ in 0..3 {
+            let (runtime, seat) = workers.seat();
+            threads.insert(runtime.unwrap().spawn(async { thread::current().id() }).await.unwrap());
+            seats.push((runtime.unwrap().id(), seat));
+        }
+        assert_eq!(threads.len(), 3);
+        let (left, seat) = seats.remove(1);
+        drop(seat);
+        let (runtime, _seat) = workers.seat();
+        assert_eq!(runtime.unwrap().id(), left);
+    }
+}
