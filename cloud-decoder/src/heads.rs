@@ -9,7 +9,7 @@ use lopside_bundle::{
 
 use crate::{
     Batching, Runtime, ServeError, StartError,
-    batch::{engine::Engine, job::Terms, metrics::HeadName},
+    batch::{engine::Engine, job::Terms, metrics::HeadName, sizing},
     model::{Model, Question, Share},
 };
 
@@ -36,8 +36,18 @@ pub(crate) struct Starter {
     pub(crate) batching: Batching,
 }
 
+impl Starter {
+    /// How many items an instance tries together at most. On a CPU the first one finds out for all how many are worth
+    /// it, unless that is given; on a GPU every session has to have seen every size.
+    fn tries(&self, instance: usize) -> usize {
+        let open = instance == 0 && self.batching.max_batch.is_none();
+        if open || self.runtime.has_cuda() { sizing::MOST } else { 1 }
+    }
+}
+
 impl<S: Versioned> ServedHead<S> {
-    /// Loads a head's model once for every instance and gives each its thread.
+    /// Loads a head's model once for every instance and gives each its thread. `load` is told how many items it is to
+    /// try together at most.
     ///
     /// # Errors
     /// [`StartError::Head`] with what was wrong with the model.
@@ -45,10 +55,10 @@ impl<S: Versioned> ServedHead<S> {
         starter: &Starter,
         bundle: &str,
         spec: S,
-        load: impl Fn(&S) -> Result<Model, String>,
+        load: impl Fn(&S, usize) -> Result<Model, String>,
     ) -> Result<Arc<Self>, StartError> {
-        let Batching { instances, .. } = starter.batching;
-        let models = (0..instances.max(1)).map(|_| load(&spec)).collect::<Result<_, _>>();
+        let instances = 0..starter.batching.instances.max(1);
+        let models = instances.map(|instance| load(&spec, starter.tries(instance))).collect::<Result<_, _>>();
         let name = HeadName { bundle, head: spec.name(), version: spec.version() };
         let engine = models.and_then(|models| Engine::start(models, name, starter.batching));
         let refused =

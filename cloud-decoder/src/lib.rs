@@ -26,6 +26,7 @@ pub mod keys;
 mod metrics;
 mod model;
 mod observe;
+mod offload;
 mod oip;
 mod openapi;
 mod output;

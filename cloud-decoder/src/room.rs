@@ -12,9 +12,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout_at,
 };
-use tracing::Span;
 
-use crate::{ServeError, batch::Terms};
+use crate::{ServeError, batch::Terms, offload};
 
 /// Pixels that are counted together, so that the largest pictures fit the semaphore's 32 bits.
 const UNIT: u64 = 1024;
@@ -64,12 +63,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
     place: Arc<Place>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ServeError> {
-    let span = Span::current();
     let work = move || {
         let _place = place;
-        span.in_scope(work)
+        work()
     };
-    tokio::task::spawn_blocking(work).await.map_err(|error| ServeError::Internal(error.to_string()))
+    offload::blocking(work).await
 }
 
 fn units(pixels: u64) -> u32 {

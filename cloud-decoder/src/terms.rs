@@ -8,7 +8,7 @@
 //!
 //! Where both times are given, the shorter one counts; without one, the server's.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 
@@ -38,21 +38,6 @@ impl DefaultTerms {
         let time = [grpc.transpose()?, own.transpose()?].into_iter().flatten().min();
         let priority = text(PRIORITY).map(priority_of).transpose()?.unwrap_or_default();
         Ok(Terms { priority, ..Terms::within(time.unwrap_or(self.time)) })
-    }
-
-    /// The same with a time and a priority as the Open Inference Protocol counts it: 0 for the default, 1 for the
-    /// highest.
-    pub(crate) fn with(terms: Terms, time: Option<Duration>, priority: Option<u64>) -> Terms {
-        let deadline = time.and_then(|time| Instant::now().checked_add(time));
-        Terms {
-            deadline: deadline.map_or(terms.deadline, |deadline| deadline.min(terms.deadline)),
-            priority: match priority {
-                None | Some(0) => terms.priority,
-                Some(1) => Priority::High,
-                Some(2) => Priority::Normal,
-                Some(_) => Priority::Low,
-            },
-        }
     }
 }
 
@@ -91,6 +76,8 @@ fn wrong(header: &str, text: &str) -> ServeError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     const DEFAULTS: DefaultTerms = DefaultTerms { time: Duration::from_secs(9) };
@@ -125,13 +112,5 @@ mod tests {
         assert!(terms(&[("lopside-timeout-ms", "1s")]).is_err());
         assert!(terms(&[("lopside-priority", "urgent")]).is_err());
         assert_eq!(terms(&[("lopside-priority", "low")]).unwrap().priority, Priority::Low);
-    }
-
-    #[test]
-    fn the_protocol_s_own_parameters_win() {
-        let terms = DefaultTerms::with(terms(&[]).unwrap(), Some(Duration::from_secs(1)), Some(1));
-        assert_eq!(terms.priority, Priority::High);
-        assert!(terms.deadline <= Instant::now() + Duration::from_secs(1));
-        assert_eq!(DefaultTerms::with(terms, Some(Duration::from_secs(5)), Some(0)), terms);
     }
 }

@@ -12,9 +12,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Api, body::Body, outputs};
 use crate::{
-    Format, Request, ServeError, Wanted,
+    Format, Output, Request, ServeError, Wanted,
     error_http::Refusal,
     extract::{InPath, InQuery},
+    offload::offload,
     openapi,
     output::Makes,
 };
@@ -86,12 +87,13 @@ pub(super) async fn decode(
     let (frames, inputs) = ([body.frame], body.input.map_or_else(Vec::new, |input| vec![input]));
     let terms = api.terms.of(&headers)?;
     let request = Request { frames: &frames, bundle: &name, inputs: &inputs, wanted: &wanted, terms };
-    let mut made = api.decoder.decode(request).await?.into_iter().flatten();
+    let mut made: Vec<Output> = api.decoder.decode(request).await?.into_iter().flatten().collect();
+    let values = made.iter().map(outputs::values).sum();
     if query.heads.is_some() {
-        return Ok(outputs::all(&name, made));
+        return Ok(offload(values, move || outputs::all(&name, made)).await?);
     }
-    let output = made.next().ok_or_else(|| ServeError::Internal("the head made no output".into()))?;
-    Ok(outputs::one(&name, output))
+    let output = made.pop().ok_or_else(|| ServeError::Internal("the head made no output".into()))?;
+    Ok(offload(values, move || outputs::one(&name, output)).await?)
 }
 
 fn several(head: &str, heads: &str) -> Result<Vec<Wanted>, Refusal> {

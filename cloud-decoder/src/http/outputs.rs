@@ -94,6 +94,16 @@ struct PartBody {
     quantile: f32,
 }
 
+/// Values that are to be written, of a picture four bytes as one.
+pub(super) fn values(output: &Output) -> usize {
+    match &output.value {
+        Value::Png(png) => png.len() / 4,
+        Value::Tensor { values, .. } => values.len(),
+        Value::ClassScores(scores) => scores.len(),
+        Value::Anomaly(anomaly) => anomaly.heat_map.as_ref().map_or(0, |png| png.len() / 4),
+    }
+}
+
 /// The answer of one head: a picture as it is, anything else as JSON.
 pub(super) fn one(bundle: &str, output: Output) -> Response {
     match output.value {
@@ -103,8 +113,8 @@ pub(super) fn one(bundle: &str, output: Output) -> Response {
 }
 
 /// The answers of several heads.
-pub(super) fn all(bundle: &str, outputs: impl Iterator<Item = Output>) -> Response {
-    Json(OutputsBody { bundle, outputs: outputs.map(OutputBody::from).collect() }).into_response()
+pub(super) fn all(bundle: &str, outputs: Vec<Output>) -> Response {
+    Json(OutputsBody { bundle, outputs: outputs.into_iter().map(OutputBody::from).collect() }).into_response()
 }
 
 impl From<Output> for OutputBody {

@@ -1,6 +1,6 @@
 //! One inference, whatever it came through.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 
@@ -13,8 +13,7 @@ use super::{
     vector,
 };
 use crate::{
-    Format, Output, Request, ServeError, Terms, Value, Wanted, decode::check_frames, served::Served,
-    terms::DefaultTerms,
+    Format, Output, Priority, Request, ServeError, Terms, Value, Wanted, decode::check_frames, served::Served,
 };
 
 /// What a caller asks.
@@ -58,7 +57,16 @@ impl Parameters {
     /// These terms, where the parameters do not say otherwise.
     pub(super) fn terms(self, terms: Terms) -> Terms {
         let time = self.timeout.filter(|&micros| micros > 0).map(Duration::from_micros);
-        DefaultTerms::with(terms, time, self.priority)
+        let deadline = time.and_then(|time| Instant::now().checked_add(time));
+        Terms {
+            deadline: deadline.map_or(terms.deadline, |deadline| deadline.min(terms.deadline)),
+            priority: match self.priority {
+                None | Some(0) => terms.priority,
+                Some(1) => Priority::High,
+                Some(2) => Priority::Normal,
+                Some(_) => Priority::Low,
+            },
+        }
     }
 }
 
@@ -173,5 +181,20 @@ impl Source {
             }
             Self::Layers(_) => Ok(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_parameters_say_wins_unless_the_server_has_less_time() {
+        let server = Terms::within(Duration::from_secs(9));
+        let asked = Parameters { timeout: Some(1_000_000), priority: Some(1) }.terms(server);
+        assert_eq!(asked.priority, Priority::High);
+        assert!(asked.deadline <= Instant::now() + Duration::from_secs(1));
+        assert_eq!(Parameters { timeout: Some(5_000_000), priority: Some(0) }.terms(asked), asked);
+        assert_eq!(Parameters::default().terms(server), server);
     }
 }

@@ -61,7 +61,7 @@ impl InputTensor {
     ///
     /// # Errors
     /// [`ServeError::Request`] when it is not of this type and shape.
-    pub(super) fn floats(self, dims: &[usize]) -> Result<Vec<f32>, ServeError> {
+    pub(super) fn floats(mut self, dims: &[usize]) -> Result<Vec<f32>, ServeError> {
         let items = self.items()?;
         let fits =
             self.shape[1..].iter().map(|&dim| usize::try_from(dim).ok()).eq(dims.iter().map(|&d| Some(d)));
@@ -72,13 +72,13 @@ impl InputTensor {
             );
         }
         let expected = dims.iter().try_fold(items, |product, &dim| product.checked_mul(dim));
-        let values = match &self.data {
+        let values = match std::mem::replace(&mut self.data, Data::Other) {
             Data::Raw(bytes) => {
                 let (values, rest) = bytes.as_chunks::<4>();
                 let whole = rest.is_empty();
                 whole.then(|| values.iter().map(|value| f32::from_le_bytes(*value)).collect())
             }
-            Data::Floats(values) => Some(values.clone()),
+            Data::Floats(values) => Some(values),
             Data::Texts(_) | Data::Other => None,
         };
         let values: Vec<f32> = values.ok_or_else(|| self.wrong("its data are no 32-bit floats"))?;
@@ -92,15 +92,17 @@ impl InputTensor {
     ///
     /// # Errors
     /// [`ServeError::Request`] when it is not of this type and shape.
-    pub(super) fn texts(self) -> Result<Vec<Bytes>, ServeError> {
+    pub(super) fn texts(mut self) -> Result<Vec<Bytes>, ServeError> {
         let items = self.items()?;
         if self.datatype != DataType::Bytes.name() || !(self.shape.len() == 1 || self.shape[1..] == [1]) {
             let (kind, shape) = (&self.datatype, &self.shape);
             return Err(self.wrong(&format!("it is {kind} {shape:?}, the model takes BYTES [n] or [n, 1]")));
         }
-        let texts = match &self.data {
-            Data::Raw(bytes) => split(bytes).ok_or_else(|| self.wrong("its lengths and bytes do not fit"))?,
-            Data::Texts(texts) => texts.clone(),
+        let texts = match std::mem::replace(&mut self.data, Data::Other) {
+            Data::Raw(bytes) => {
+                split(&bytes).ok_or_else(|| self.wrong("its lengths and bytes do not fit"))?
+            }
+            Data::Texts(texts) => texts,
             Data::Floats(_) | Data::Other => return Err(self.wrong("its data are no byte strings")),
         };
         if texts.len() == items {
@@ -167,6 +169,15 @@ impl Values {
             Self::Share(share, number) => share.output(*number),
             Self::Floats(values) => values,
             Self::Texts(_) | Self::Bools(_) => &[],
+        }
+    }
+
+    /// How many there are; of byte strings, four bytes count as one.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Share(..) | Self::Floats(_) => self.floats().len(),
+            Self::Bools(values) => values.len(),
+            Self::Texts(texts) => texts.iter().map(|text| text.len().div_ceil(4)).sum(),
         }
     }
 

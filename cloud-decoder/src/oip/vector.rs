@@ -1,6 +1,8 @@
 //! Inference with heads of latents of one shape: the layers as they come, or out of frames.
 
-use lopside_bundle::{HeadKind, HeadSpec};
+use std::sync::Arc;
+
+use lopside_bundle::{HeadKind, HeadSpec, Manifest};
 use lopside_latent::Limits;
 
 use super::{
@@ -11,14 +13,15 @@ use super::{
 use crate::{
     Format, ServeError, Terms, Value,
     model::Share,
+    offload::offload,
     output,
-    vector::{VectorHead, VectorService, dims, outputs},
+    vector::{Item, VectorHead, VectorService, dims, outputs},
 };
 
 /// What a head made of a request's items.
-struct Made<'a> {
-    service: &'a VectorService,
-    spec: &'a HeadSpec,
+struct Made {
+    manifest: Arc<Manifest>,
+    head: Arc<VectorHead>,
     share: Share,
     /// What each latent costs, of frames.
     bits: Option<Vec<f64>>,
@@ -53,8 +56,9 @@ pub(super) async fn infer(
         }
         Source::Layers(layers) => (run_layers(service, head, layers, terms).await?, None),
     };
-    let made = Made { service, spec, share, bits };
-    wanted.iter().map(|wanted| made.output(wanted)).collect()
+    let made = Made { manifest: Arc::clone(&service.manifest), head: Arc::clone(head), share, bits };
+    let (formed, wanted) = (made.values_of(wanted), wanted.to_vec());
+    offload(formed, move || wanted.iter().map(|wanted| made.output(wanted)).collect()).await?
 }
 
 /// Whether a head makes an output, before it runs.
@@ -98,12 +102,21 @@ async fn run_layers(
     service.run_layers(head, layers, items.unwrap_or(0), terms).await
 }
 
-impl Made<'_> {
+impl Made {
+    /// Values that have to be put into another form.
+    fn values_of(&self, wanted: &[WantedOutput]) -> usize {
+        let own = |wanted: &&WantedOutput| {
+            wanted.classes.is_none() && outputs(&self.head.spec).any(|tensor| tensor.name == wanted.name)
+        };
+        let formed = wanted.iter().filter(|wanted| !own(wanted)).count();
+        formed * self.share.values().len()
+    }
+
     fn output(&self, wanted: &WantedOutput) -> Result<OutputTensor, ServeError> {
         let items = self.share.items() as i64;
         let name = wanted.name.clone();
         if let Some((number, tensor)) =
-            outputs(self.spec).enumerate().find(|(_, tensor)| tensor.name == wanted.name)
+            outputs(&self.head.spec).enumerate().find(|(_, tensor)| tensor.name == wanted.name)
         {
             let own = Values::Share(self.share.clone(), number);
             if let Some(classes) = wanted.classes {
@@ -127,7 +140,8 @@ impl Made<'_> {
 
     fn value(&self, index: usize, format: Format) -> Result<Value, ServeError> {
         let bits = self.bits.as_ref().and_then(|bits| bits.get(index)).copied().unwrap_or_default();
-        self.service.value_of(self.spec, format, &self.share, index, bits)
+        let item = Item { bits, index, input: None, made: &self.share };
+        item.value(&self.manifest.input, &self.head.spec, format)
     }
 
     /// A probability a class, in the order of the labels.
@@ -142,7 +156,7 @@ impl Made<'_> {
         let items = self.share.items();
         let values = own.floats();
         let each = values.len() / items.max(1);
-        let labels = match &self.spec.kind {
+        let labels = match &self.head.spec.kind {
             HeadKind::Classify { labels } => labels.as_slice(),
             _ => &[],
         };

@@ -10,7 +10,6 @@ use lopside_latent::{
 
 use crate::{
     Runtime,
-    batch::sizing,
     model::{Input, Io, Model, Question, Share},
 };
 
@@ -116,6 +115,7 @@ impl PictureCodec {
         runtime: &Runtime,
         head: &PictureHeadSpec,
         model: &[u8],
+        tries: usize,
     ) -> Result<Model, String> {
         let io = Io {
             inputs: self.tensors.iter().chain([&head.quality]).cloned().collect(),
@@ -128,7 +128,7 @@ impl PictureCodec {
         let zeros = layers.map(|layer| vec![0.0; self.space.layout().elements(layer, 1, 1)]).collect();
         let maps = self.named(header, zeros);
         // A picture fills a CPU; on a GPU small ones do not.
-        let most = if runtime.has_cuda() { sizing::MOST } else { 1 };
+        let most = if runtime.has_cuda() { tries } else { 1 };
         Model::load(runtime, model, &io, (&self.question(&maps, head), most))
     }
 

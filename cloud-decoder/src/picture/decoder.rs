@@ -31,7 +31,7 @@ impl PictureDecoder {
         let found =
             heads::find(&name, &bundle.heads, head, None).map_err(|error| failed(error.to_string()))?;
         let codec = PictureCodec::new(&bundle.manifest, bundle.space.clone());
-        let model = codec.load(runtime, &found.spec, &found.model).map_err(failed)?;
+        let model = codec.load(runtime, &found.spec, &found.model, 1).map_err(failed)?;
         Ok(Self { bundle: name, codec, head: found.spec.clone(), model, limits: Limits::default() })
     }
 

@@ -45,7 +45,7 @@ impl PictureService {
         let PictureBundle { manifest, space, heads, .. } = bundle;
         let codec = PictureCodec::new(&manifest, space);
         let start = |PictureHead { spec, model }| {
-            let load = |spec: &PictureHeadSpec| codec.load(&starter.runtime, spec, &model);
+            let load = |spec: &PictureHeadSpec, tries| codec.load(&starter.runtime, spec, &model, tries);
             ServedHead::start(starter, &manifest.name, spec, load)
         };
         let heads = heads.into_iter().map(start).collect::<Result<_, _>>()?;

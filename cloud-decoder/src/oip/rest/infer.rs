@@ -7,6 +7,7 @@ use super::{Newest, Versioned, bodies, request, response};
 use crate::{
     error_http::Refusal,
     extract::{InPath, WholeBody},
+    offload::offload,
     oip::Oip,
     openapi,
 };
@@ -57,6 +58,9 @@ pub(super) async fn version(
     infer(&oip, (named.model, named.version), &headers, &body).await
 }
 
+/// Bytes of JSON, about, in which a value comes.
+const BYTES_A_VALUE: usize = 4;
+
 async fn infer(
     oip: &Oip,
     model: (String, String),
@@ -64,7 +68,11 @@ async fn infer(
     body: &axum::body::Bytes,
 ) -> Result<Response, Refusal> {
     let terms = oip.terms.of(headers)?;
-    let call = request::read(model, headers, terms, body)?;
+    let values = body.len() / BYTES_A_VALUE;
+    let (headers, body) = (headers.clone(), body.clone());
+    let call = offload(values, move || request::read(model, &headers, terms, &body)).await??;
     let made = oip.infer(call.request).await?;
-    response::inference(call.id, &made, |output| call.raw.get(output).copied().unwrap_or(call.raw_all))
+    let values = made.outputs.iter().map(|output| output.values.len()).sum();
+    let raw = move |output: usize| call.raw.get(output).copied().unwrap_or(call.raw_all);
+    offload(values, move || response::inference(call.id, &made, raw)).await?
 }

@@ -1,0 +1,89 @@
+//! Latents out of frames, as heads read them.
+
+use std::sync::Arc;
+
+use lopside_bundle::{HeadSpec, LatentSpec, Manifest};
+use lopside_latent::{LatentError, LatentSpace, Limits};
+
+use super::{dims, outputs};
+use crate::{
+    ServeError,
+    model::{Input, Question},
+    offload::offload,
+};
+
+/// The frame version of fixed latents.
+const FRAME_VERSION: u8 = 1;
+
+/// The latents of a request's frames.
+pub(super) struct Latents {
+    count: usize,
+    /// The layers by their tensors, each of all frames one after the other.
+    layers: Vec<Input>,
+    /// What each latent costs, in bits.
+    pub(super) bits: Vec<f64>,
+}
+
+impl Latents {
+    /// The latents of frames.
+    ///
+    /// # Errors
+    /// [`ServeError`]; of a bad frame with its index.
+    pub(super) async fn of<F: AsRef<[u8]> + Clone + Send + 'static>(
+        manifest: &Arc<Manifest>,
+        space: &Arc<LatentSpace>,
+        frames: &[F],
+        limits: &Limits,
+    ) -> Result<Self, ServeError> {
+        let (manifest, space, limits) = (Arc::clone(manifest), Arc::clone(space), *limits);
+        let (values, frames) = (frames.len() * space.len(), frames.to_vec());
+        let decode = move || {
+            let refused =
+                |index: usize, source| ServeError::of_frame(index, source, &manifest.name, FRAME_VERSION);
+            let decode = |(index, frame): (usize, &F)| {
+                space.decode(frame.as_ref(), &limits).map_err(|source| refused(index, source))
+            };
+            let integers = frames.iter().enumerate().map(decode).collect::<Result<Vec<_>, _>>()?;
+            Self::new(&manifest, &space, &integers).map_err(|source| refused(0, source))
+        };
+        offload(values, decode).await?
+    }
+
+    /// The latents of quantised ones.
+    ///
+    /// # Errors
+    /// [`LatentError`] when they are not of the space.
+    pub(super) fn new(
+        manifest: &Manifest,
+        space: &LatentSpace,
+        integers: &[Vec<i32>],
+    ) -> Result<Self, LatentError> {
+        let rows = integers.iter().map(|row| space.dequantise(row)).collect::<Result<Vec<_>, _>>()?;
+        let bits = integers.iter().map(|row| space.bits(row)).collect::<Result<_, _>>()?;
+        let layer = |(number, spec): (usize, &LatentSpec)| {
+            let range = space.prefix(number)..space.prefix(number + 1);
+            let values = rows.iter().flat_map(|row| row[range.clone()].iter().copied()).collect();
+            input(spec, rows.len(), values)
+        };
+        let layers = manifest.latent.iter().enumerate().map(layer).collect();
+        Ok(Self { count: rows.len(), layers, bits })
+    }
+
+    /// What a head is asked.
+    pub(super) fn question(&self, spec: &HeadSpec) -> Question {
+        let read = |layer: &&Input| spec.inputs.contains(&layer.name);
+        question(spec, self.layers.iter().filter(read).cloned().collect(), self.count)
+    }
+}
+
+/// What a head is asked with these layers of so many items.
+pub(super) fn question(spec: &HeadSpec, inputs: Vec<Input>, items: usize) -> Question {
+    let output_lens = outputs(spec).map(|tensor| items * dims(tensor).product::<usize>()).collect();
+    Question { inputs, output_lens }
+}
+
+/// A layer of so many items.
+pub(super) fn input(spec: &LatentSpec, items: usize, values: Vec<f32>) -> Input {
+    let shape = std::iter::once(items).chain(dims(&spec.tensor)).collect();
+    Input { name: spec.tensor.name.clone(), shape, values: Arc::new(values) }
+}

@@ -1,0 +1,202 @@
+//! A bundle of fixed latents as it is served: all frames of a request are one job.
+
+mod answers;
+mod latents;
+
+use std::sync::Arc;
+
+use lopside_bundle::{Bundle, HeadKind, HeadSpec, LatentSpec, Manifest, TensorSpec};
+use lopside_latent::{LatentSpace, Limits};
+
+pub(crate) use self::answers::Item;
+use self::{
+    answers::{Answers, WantedHead},
+    latents::{Latents, input, question},
+};
+use crate::{
+    Output, ServeError, StartError, Terms,
+    batch::{engine::Pending, queue::Permit},
+    decode::Ask,
+    heads::{self, Heads, ServedHead, Starter},
+    model::{Io, Model, Share},
+    offload::offload,
+    output,
+    room::{Room, blocking},
+    sent,
+};
+
+/// The bundle and the engines of its heads.
+#[derive(Debug)]
+pub(crate) struct VectorService {
+    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) space: Arc<LatentSpace>,
+    heads: Heads<HeadSpec>,
+}
+
+/// A head of such a bundle.
+pub(crate) type VectorHead = ServedHead<HeadSpec>;
+
+impl VectorService {
+    /// Starts the engines.
+    ///
+    /// # Errors
+    /// [`StartError::Head`] naming the head that was refused.
+    pub(crate) fn start(bundle: Bundle, starter: &Starter) -> Result<Self, StartError> {
+        let Bundle { manifest, space, heads, .. } = bundle;
+        let zeros = Latents::new(&manifest, &space, &[vec![0; space.len()]]);
+        let start = |head: lopside_bundle::Head| {
+            let io = |spec: &HeadSpec| Io {
+                inputs: spec.inputs.clone(),
+                outputs: outputs(spec).map(|tensor| tensor.name.clone()).collect(),
+                latent_space: space.id().to_string(),
+            };
+            let load = |spec: &HeadSpec, tries| {
+                let zeros = zeros.as_ref().map_err(ToString::to_string)?;
+                Model::load(&starter.runtime, &head.model, &io(spec), (&zeros.question(spec), tries))
+            };
+            ServedHead::start(starter, &manifest.name, head.spec, load)
+        };
+        let heads = heads.into_iter().map(start).collect::<Result<_, _>>()?;
+        Ok(Self { manifest: Arc::new(manifest), space: Arc::new(space), heads })
+    }
+
+    /// The first of several bundles of one latent space, with the heads of all.
+    pub(crate) fn with_heads_of<'a>(&self, all: impl Iterator<Item = &'a Self>) -> Self {
+        let heads = heads::union(all.map(|service| &service.heads));
+        Self { manifest: Arc::clone(&self.manifest), space: Arc::clone(&self.space), heads }
+    }
+
+    /// The newest version of each head, in the manifest's order.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = &HeadSpec> {
+        heads::newest(&self.heads).map(|head| &head.spec)
+    }
+
+    /// All versions of all heads.
+    pub(crate) fn all_heads(&self) -> &[Arc<VectorHead>] {
+        &self.heads
+    }
+
+    /// A version of a head, the newest when none is named; of the first head when the name is empty.
+    pub(crate) fn version(&self, name: &str, version: Option<u32>) -> Result<&Arc<VectorHead>, ServeError> {
+        heads::find(&self.manifest.name, &self.heads, name, version)
+    }
+
+    /// What the wanted heads make of every frame.
+    ///
+    /// # Errors
+    /// [`ServeError`]; of a bad frame or input with its index.
+    pub(crate) async fn decode<F: AsRef<[u8]> + Clone + Send + 'static>(
+        &self,
+        ask: &Ask<'_, F>,
+        room: &Room,
+    ) -> Result<Vec<Vec<Output>>, ServeError> {
+        let mut heads: Vec<&Arc<VectorHead>> = Vec::with_capacity(ask.wanted.len());
+        let mut wanted = Vec::with_capacity(ask.wanted.len());
+        for one in ask.wanted {
+            let head = self.version(&one.head, one.version)?;
+            output::check(&head.spec, one.format)?;
+            let made = heads.iter().position(|other| Arc::ptr_eq(other, head)).unwrap_or(heads.len());
+            if made == heads.len() {
+                heads.push(head);
+            }
+            wanted.push(WantedHead { head: Arc::clone(head), format: one.format, made });
+        }
+        let admit = |head: &&Arc<VectorHead>| self.admit(head, ask.frames.len(), ask.terms);
+        let permits = heads.iter().map(admit).collect::<Result<Vec<_>, _>>()?;
+        let latents = Latents::of(&self.manifest, &self.space, ask.frames, ask.limits).await?;
+        let inputs = self.inputs(ask, room, &heads[0].spec.name).await?;
+        let ask_one = |(head, permit): (&&Arc<VectorHead>, Permit)| {
+            head.engine.ask(permit, latents.question(&head.spec), ask.terms)
+        };
+        let pending: Vec<Pending> = heads.iter().zip(permits).map(ask_one).collect();
+        let mut made = Vec::with_capacity(pending.len());
+        for pending in pending {
+            made.push(pending.answer().await?);
+        }
+        let manifest = Arc::clone(&self.manifest);
+        let answers = Answers { manifest, wanted, made, bits: latents.bits, inputs };
+        offload(answers.values(), move || answers.all()).await?
+    }
+
+    /// What a head makes of frames, and what their latents cost in bits.
+    ///
+    /// # Errors
+    /// [`ServeError`]; of a bad frame with its index.
+    pub(crate) async fn run_frames<F: AsRef<[u8]> + Clone + Send + 'static>(
+        &self,
+        head: &VectorHead,
+        frames: &[F],
+        limits: &Limits,
+        terms: Terms,
+    ) -> Result<(Share, Vec<f64>), ServeError> {
+        let permit = self.admit(head, frames.len(), terms)?;
+        let latents = Latents::of(&self.manifest, &self.space, frames, limits).await?;
+        let pending = head.engine.ask(permit, latents.question(&head.spec), terms);
+        let Latents { bits, .. } = latents;
+        Ok((pending.answer().await?, bits))
+    }
+
+    /// What a head makes of the layers that it reads, in the latent's order, each of so many items.
+    ///
+    /// # Errors
+    /// [`ServeError::Overloaded`], [`ServeError::DeadlineExceeded`] or [`ServeError::Internal`].
+    pub(crate) async fn run_layers(
+        &self,
+        head: &VectorHead,
+        layers: Vec<Vec<f32>>,
+        items: usize,
+        terms: Terms,
+    ) -> Result<Share, ServeError> {
+        let read = self.manifest.latent.iter().filter(|layer| head.spec.inputs.contains(&layer.tensor.name));
+        let layer = |(spec, values): (&LatentSpec, Vec<f32>)| input(spec, items, values);
+        let layers = read.zip(layers).map(layer).collect();
+        head.run(question(&head.spec, layers, items), terms).await
+    }
+
+    /// A place for frames in a head's queue.
+    fn admit(&self, head: &VectorHead, frames: usize, terms: Terms) -> Result<Permit, ServeError> {
+        head.engine.admit(frames, frames * self.item_bytes(&head.spec), terms)
+    }
+
+    /// Bytes of all tensors of a head, for one frame.
+    fn item_bytes(&self, spec: &HeadSpec) -> usize {
+        let read = |layer: &&LatentSpec| spec.inputs.contains(&layer.tensor.name);
+        let layers = self.manifest.latent.iter().filter(read).map(|layer| &layer.tensor);
+        let values: usize = layers.chain(outputs(spec)).map(|tensor| dims(tensor).product::<usize>()).sum();
+        values * size_of::<f32>()
+    }
+
+    /// The inputs that were sent along, as the encoder saw them. `head` is named when there is no room for them.
+    async fn inputs<F>(
+        &self,
+        ask: &Ask<'_, F>,
+        room: &Room,
+        head: &str,
+    ) -> Result<Vec<Vec<f32>>, ServeError> {
+        let mut tensors = Vec::with_capacity(ask.inputs.len());
+        for (index, sent) in ask.inputs.iter().enumerate() {
+            let Manifest { input, encoder, .. } = &*self.manifest;
+            let pixels = sent::pixels(sent, index, input, ask.limits.max_pixels)?;
+            if pixels == 0 {
+                tensors.push(sent::tensor(sent, index, input, &encoder.input)?);
+                continue;
+            }
+            let place = Arc::new(room.take(pixels, head, ask.terms).await?);
+            let (sent, spec, tensor) = (sent.clone(), input.clone(), encoder.input.clone());
+            let work = move || sent::tensor(&sent, index, &spec, &tensor);
+            tensors.push(blocking(place, work).await??);
+        }
+        Ok(tensors)
+    }
+}
+
+/// What a head's model yields: its output, and what else its kind needs.
+pub(crate) fn outputs(spec: &HeadSpec) -> impl Iterator<Item = &TensorSpec> {
+    let more = if let HeadKind::Score(score) = &spec.kind { score.reconstruction.as_ref() } else { None };
+    std::iter::once(&spec.output).chain(more)
+}
+
+/// The dimensions of one item.
+pub(crate) fn dims(tensor: &TensorSpec) -> impl Iterator<Item = usize> + use<> {
+    tensor.item_dims().unwrap_or_default().into_iter().map(|dim| dim as usize)
+}
