@@ -26,8 +26,12 @@ pub(crate) struct ServedHead<S> {
     pub(crate) engine: Engine,
 }
 
-/// The heads of a bundle, which others of the same latent space may share.
-pub(crate) type Heads<S> = Vec<Arc<ServedHead<S>>>;
+/// The heads of a bundle in all versions, in the manifest's order. Others of the same latent space may share them.
+#[derive(Debug)]
+pub(crate) struct Heads<S> {
+    bundle: String,
+    all: Vec<Arc<ServedHead<S>>>,
+}
 
 /// What starting a bundle's heads takes.
 #[derive(Debug, Clone)]
@@ -79,24 +83,59 @@ impl<S> ServedHead<S> {
     }
 }
 
-/// The newest version of each head, in the manifest's order.
-pub(crate) fn newest<H: Versioned>(heads: &[H]) -> impl Iterator<Item = &H> {
+impl<S: Versioned> Heads<S> {
+    /// The heads of the bundle of this name.
+    pub(crate) fn new(bundle: &str, all: Vec<Arc<ServedHead<S>>>) -> Self {
+        Self { bundle: bundle.to_owned(), all }
+    }
+
+    /// Those of several bundles of one latent space as this bundle's: of the same name and version, the first.
+    pub(crate) fn union<'a>(&self, bundles: impl Iterator<Item = &'a Self>) -> Self
+    where
+        S: 'a,
+    {
+        let mut union: Vec<Arc<ServedHead<S>>> = Vec::new();
+        for head in bundles.flat_map(|heads| &heads.all) {
+            let is_same =
+                |other: &Arc<ServedHead<S>>| other.name() == head.name() && other.version() == head.version();
+            if !union.iter().any(is_same) {
+                union.push(Arc::clone(head));
+            }
+        }
+        Self::new(&self.bundle, union)
+    }
+
+    /// The newest version of each head.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = &S> {
+        newest(&self.all).map(|head| &head.spec)
+    }
+
+    /// A version of a head, the newest when none is named; of the first head when the name is empty.
+    ///
+    /// # Errors
+    /// [`ServeError::UnknownHead`] with the heads there are.
+    pub(crate) fn version(
+        &self,
+        name: &str,
+        version: Option<u32>,
+    ) -> Result<&Arc<ServedHead<S>>, ServeError> {
+        find(&self.bundle, &self.all, name, version)
+    }
+
+    /// The versions of a head, the newest first.
+    pub(crate) fn versions(&self, name: &str) -> Vec<u32> {
+        let named = self.all.iter().filter(|head| head.name() == name);
+        let mut versions: Vec<u32> = named.map(Versioned::version).collect();
+        versions.sort_unstable_by(|a, b| b.cmp(a));
+        versions
+    }
+}
+
+/// The newest version of each head, in the order given.
+fn newest<H: Versioned>(heads: &[H]) -> impl Iterator<Item = &H> {
     heads.iter().filter(move |head| {
         !heads.iter().any(|other| other.name() == head.name() && other.version() > head.version())
     })
-}
-
-/// The heads of several bundles of one latent space as those of one: of the same name and version, the first.
-pub(crate) fn union<'a, S: Versioned + 'a>(all: impl Iterator<Item = &'a Heads<S>>) -> Heads<S> {
-    let mut union: Heads<S> = Vec::new();
-    for head in all.flatten() {
-        let is_same =
-            |other: &&Arc<ServedHead<S>>| other.name() == head.name() && other.version() == head.version();
-        if !union.iter().any(|other| is_same(&other)) {
-            union.push(Arc::clone(head));
-        }
-    }
-    union
 }
 
 /// A version of a head, the newest when none is named; of the first head when the name is empty.
@@ -124,14 +163,6 @@ pub(crate) fn find<'a, H: Versioned>(
         let head = version.map_or_else(|| name.to_owned(), |version| format!("{name}@{version}"));
         ServeError::UnknownHead { bundle: bundle.to_owned(), head, known: known.join(", ") }
     })
-}
-
-/// The versions of a head, the newest first.
-pub(crate) fn versions<H: Versioned>(heads: &[H], name: &str) -> Vec<u32> {
-    let mut versions: Vec<u32> =
-        heads.iter().filter(|head| head.name() == name).map(Versioned::version).collect();
-    versions.sort_unstable_by(|a, b| b.cmp(a));
-    versions
 }
 
 impl Versioned for HeadSpec {

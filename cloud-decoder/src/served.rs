@@ -6,11 +6,7 @@ use lopside_bundle::picture::AnyBundle;
 use lopside_latent::LatentSpaceId;
 
 use crate::{
-    ServeError, StartError,
-    batch::engine::Engine,
-    heads::{self, Starter},
-    output::Makes,
-    picture::PictureService,
+    ServeError, StartError, batch::engine::Engine, heads::Starter, output::Makes, picture::PictureService,
     vector::VectorService,
 };
 
@@ -60,16 +56,22 @@ impl Served {
     /// What a head makes; the first one when the name is empty.
     pub(crate) fn makes(&self, head: &str, version: Option<u32>) -> Result<Makes, ServeError> {
         match self {
-            Self::Vector(service) => service.version(head, version).map(|head| Makes::of(&head.spec.kind)),
-            Self::Picture(service) => service.version(head, version).map(|_| Makes::Pictures),
+            Self::Vector(service) => {
+                service.heads.version(head, version).map(|head| Makes::of(&head.spec.kind))
+            }
+            Self::Picture(service) => service.heads.version(head, version).map(|_| Makes::Pictures),
         }
     }
 
     /// Each head with its newest version.
     pub(crate) fn names(&self) -> Vec<(String, u32)> {
         match self {
-            Self::Vector(service) => service.heads().map(|head| (head.name.clone(), head.version)).collect(),
-            Self::Picture(service) => service.heads().map(|head| (head.name.clone(), head.version)).collect(),
+            Self::Vector(service) => {
+                service.heads.newest().map(|head| (head.name.clone(), head.version)).collect()
+            }
+            Self::Picture(service) => {
+                service.heads.newest().map(|head| (head.name.clone(), head.version)).collect()
+            }
         }
     }
 
@@ -77,10 +79,10 @@ impl Served {
     pub(crate) fn find(&self, head: &str, version: Option<u32>) -> Result<(String, u32), ServeError> {
         match self {
             Self::Vector(service) => {
-                service.version(head, version).map(|head| (head.spec.name.clone(), head.spec.version))
+                service.heads.version(head, version).map(|head| (head.spec.name.clone(), head.spec.version))
             }
             Self::Picture(service) => {
-                service.version(head, version).map(|head| (head.spec.name.clone(), head.spec.version))
+                service.heads.version(head, version).map(|head| (head.spec.name.clone(), head.spec.version))
             }
         }
     }
@@ -88,16 +90,16 @@ impl Served {
     /// The versions of a head, the newest first.
     pub(crate) fn versions(&self, head: &str) -> Vec<u32> {
         match self {
-            Self::Vector(service) => heads::versions(service.all_heads(), head),
-            Self::Picture(service) => heads::versions(service.all_heads(), head),
+            Self::Vector(service) => service.heads.versions(head),
+            Self::Picture(service) => service.heads.versions(head),
         }
     }
 
     /// The engine of a version of a head.
     pub(crate) fn engine(&self, head: &str, version: u32) -> Result<&Engine, ServeError> {
         match self {
-            Self::Vector(service) => service.version(head, Some(version)).map(|head| &head.engine),
-            Self::Picture(service) => service.version(head, Some(version)).map(|head| &head.engine),
+            Self::Vector(service) => service.heads.version(head, Some(version)).map(|head| &head.engine),
+            Self::Picture(service) => service.heads.version(head, Some(version)).map(|head| &head.engine),
         }
     }
 

@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{sync::oneshot, time::timeout_at};
@@ -107,10 +107,10 @@ impl Sessions {
         }
     }
 
-    /// Runs the batch that `take` gives in a session that is free. False when none is, or when there is no batch.
-    pub(super) fn run_now(&self, take: impl FnOnce(&Queue) -> Option<Batch>) -> bool {
+    /// Runs what waits, about so long at most, in a session that is free. False when none is, or when nothing waits.
+    pub(super) fn run_now(&self, longest: Duration) -> bool {
         let Some(mut model) = self.models.iter().find_map(free) else { return false };
-        let Some(batch) = take(&self.queue) else { return false };
+        let Some(batch) = self.queue.take_now(longest) else { return false };
         run(&mut model, &self.queue, batch);
         true
     }

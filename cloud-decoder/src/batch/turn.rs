@@ -46,7 +46,7 @@ impl Turn {
             if began.elapsed() > QUICK {
                 return self.sessions.queue.wake();
             }
-            if !self.sessions.run_now(|queue| queue.take_now(LONGEST)) {
+            if !self.sessions.run_now(LONGEST) {
                 return;
             }
         }

@@ -30,7 +30,6 @@ use std::{future::Future, net::SocketAddr, sync::Arc, thread, time::Duration};
 use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
-    runtime::Handle,
     sync::watch,
     task::JoinSet,
 };
@@ -146,16 +145,17 @@ impl Open {
             Ok(place) => {
                 stats.count(Event::Accepted);
                 let connections = Arc::clone(&self.connections);
-                let Ok(socket) = socket.into_std() else { return };
+                let socket = socket.into_std();
                 let (runtime, seat) = self.workers.seat();
                 let connection = async move {
-                    if let Ok(socket) = TcpStream::from_std(socket) {
-                        connections.serve(socket).await;
+                    match socket.and_then(TcpStream::from_std) {
+                        Ok(socket) => connections.serve(socket).await,
+                        Err(error) => tracing::debug!(%error, "connection lost"),
                     }
                     connections.stats.count(Event::Ended);
                     drop((place, seat));
                 };
-                self.tasks.spawn_on(connection, runtime.unwrap_or(&Handle::current()));
+                self.tasks.spawn_on(connection, runtime);
             }
             Err(event) => {
                 tracing::debug!(%peer, ?event, "connection refused");

@@ -55,11 +55,12 @@ impl Workers {
     }
 
     /// The thread with the fewest connections, with one more.
-    pub(crate) fn seat(&self) -> (Option<&Handle>, Seat) {
-        let least = self.workers.iter().min_by_key(|worker| worker.open.load(Relaxed));
-        let open = least.map(|worker| Arc::clone(&worker.open)).unwrap_or_default();
-        open.fetch_add(1, Relaxed);
-        (least.map(|worker| &worker.runtime), Seat(open))
+    pub(crate) fn seat(&self) -> (&Handle, Seat) {
+        let least = (0..self.workers.len()).min_by_key(|&place| self.workers[place].open.load(Relaxed));
+        // There is at least one.
+        let worker = &self.workers[least.unwrap_or_default()];
+        worker.open.fetch_add(1, Relaxed);
+        (&worker.runtime, Seat(Arc::clone(&worker.open)))
     }
 }
 
@@ -82,13 +83,13 @@ mod tests {
         let mut threads = HashSet::new();
         for _ in 0..3 {
             let (runtime, seat) = workers.seat();
-            threads.insert(runtime.unwrap().spawn(async { thread::current().id() }).await.unwrap());
-            seats.push((runtime.unwrap().id(), seat));
+            threads.insert(runtime.spawn(async { thread::current().id() }).await.unwrap());
+            seats.push((runtime.id(), seat));
         }
         assert_eq!(threads.len(), 3);
         let (left, seat) = seats.remove(1);
         drop(seat);
         let (runtime, _seat) = workers.seat();
-        assert_eq!(runtime.unwrap().id(), left);
+        assert_eq!(runtime.id(), left);
     }
 }

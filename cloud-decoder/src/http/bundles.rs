@@ -160,7 +160,7 @@ impl From<&Served> for BundleBody {
                 latent_shape: service.space.shape().dims().to_vec(),
                 input: Some(service.manifest.input.clone()),
                 layers: service.manifest.latent.iter().map(LayerBody::from).collect(),
-                heads: service.heads().map(HeadBody::from).collect(),
+                heads: service.heads.newest().map(HeadBody::from).collect(),
             },
             Served::Picture(service) => Self {
                 name: service.manifest.name.clone(),
@@ -169,7 +169,7 @@ impl From<&Served> for BundleBody {
                 latent_shape: Vec::new(),
                 input: None,
                 layers: service.manifest.layers.iter().map(LayerBody::from).collect(),
-                heads: service.heads().map(HeadBody::from).collect(),
+                heads: service.heads.newest().map(HeadBody::from).collect(),
             },
         }
     }

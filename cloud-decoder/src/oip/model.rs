@@ -120,7 +120,7 @@ impl Model {
     pub(super) fn inputs(&self) -> Vec<TensorInfo> {
         let head = match self.served.as_ref() {
             Served::Vector(service) if !self.of_frames => {
-                service.version(&self.head, Some(self.version)).ok().map(|head| (service, head))
+                service.heads.version(&self.head, Some(self.version)).ok().map(|head| (service, head))
             }
             _ => None,
         };
@@ -133,12 +133,16 @@ impl Model {
     pub(super) fn outputs(&self) -> Vec<TensorInfo> {
         match self.served.as_ref() {
             Served::Vector(service) => {
-                let Ok(head) = service.version(&self.head, Some(self.version)) else { return Vec::new() };
+                let Ok(head) = service.heads.version(&self.head, Some(self.version)) else {
+                    return Vec::new();
+                };
                 let own = crate::vector::outputs(&head.spec).map(floats);
                 own.chain(derived(&head.spec.kind)).collect()
             }
             Served::Picture(service) => {
-                let Ok(head) = service.version(&self.head, Some(self.version)) else { return Vec::new() };
+                let Ok(head) = service.heads.version(&self.head, Some(self.version)) else {
+                    return Vec::new();
+                };
                 let name = head.spec.output.clone();
                 let own = TensorInfo { name, datatype: DataType::Fp32, shape: vec![-1, 3, -1, -1] };
                 vec![own, info(PNG, DataType::Bytes, &[1])]

@@ -38,7 +38,7 @@ pub(super) async fn infer(
     wanted: &[WantedOutput],
     (limits, terms): (&Limits, Terms),
 ) -> Result<Vec<OutputTensor>, ServeError> {
-    let head = service.version(&model.head, Some(model.version))?;
+    let head = service.heads.version(&model.head, Some(model.version))?;
     let spec = &head.spec;
     let from_frames = matches!(source, Source::Frames(_));
     let own: Vec<WantedOutput>;

@@ -9,7 +9,7 @@ use lopside_latent::{LatentError, picture::PictureHeader};
 use crate::{
     Format, Output, ServeError, StartError, Value, Wanted,
     decode::Ask,
-    heads::{self, Heads, ServedHead, Starter},
+    heads::{Heads, ServedHead, Starter},
     model::Share,
     output::{self, Makes},
     room::{Place, Room, blocking},
@@ -28,7 +28,7 @@ pub(crate) type PictureHeadServed = ServedHead<PictureHeadSpec>;
 pub(crate) struct PictureService {
     pub(crate) manifest: Arc<PictureManifest>,
     codec: Arc<PictureCodec>,
-    heads: Heads<PictureHeadSpec>,
+    pub(crate) heads: Heads<PictureHeadSpec>,
 }
 
 /// Why a frame was refused by a bundle of pictures.
@@ -49,32 +49,14 @@ impl PictureService {
             ServedHead::start(starter, &manifest.name, spec, load)
         };
         let heads = heads.into_iter().map(start).collect::<Result<_, _>>()?;
+        let heads = Heads::new(&manifest.name, heads);
         Ok(Self { manifest: Arc::new(manifest), codec: Arc::new(codec), heads })
     }
 
     /// The first of several bundles of one latent space, with the heads of all.
     pub(crate) fn with_heads_of<'a>(&self, all: impl Iterator<Item = &'a Self>) -> Self {
-        let heads = heads::union(all.map(|service| &service.heads));
+        let heads = self.heads.union(all.map(|service| &service.heads));
         Self { manifest: Arc::clone(&self.manifest), codec: Arc::clone(&self.codec), heads }
-    }
-
-    /// The newest version of each head, in the manifest's order.
-    pub(crate) fn heads(&self) -> impl Iterator<Item = &PictureHeadSpec> {
-        heads::newest(&self.heads).map(|head| &head.spec)
-    }
-
-    /// All versions of all heads.
-    pub(crate) fn all_heads(&self) -> &[Arc<PictureHeadServed>] {
-        &self.heads
-    }
-
-    /// A version of a head, the newest when none is named; of the first head when the name is empty.
-    pub(crate) fn version(
-        &self,
-        name: &str,
-        version: Option<u32>,
-    ) -> Result<&Arc<PictureHeadServed>, ServeError> {
-        heads::find(&self.manifest.name, &self.heads, name, version)
     }
 
     /// What the wanted heads make of every frame. All frames are checked before the first one is decoded.
@@ -104,7 +86,7 @@ impl PictureService {
 
     /// A head and the format it will answer in.
     fn wanted(&self, wanted: &Wanted) -> Result<(&Arc<PictureHeadServed>, Format), ServeError> {
-        let head = self.version(&wanted.head, wanted.version)?;
+        let head = self.heads.version(&wanted.head, wanted.version)?;
         match wanted.format {
             Format::Natural | Format::Png => Ok((head, Format::Png)),
             Format::Tensor => Ok((head, Format::Tensor)),

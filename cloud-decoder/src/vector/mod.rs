@@ -17,7 +17,7 @@ use crate::{
     Output, ServeError, StartError, Terms,
     batch::{engine::Pending, queue::Permit},
     decode::Ask,
-    heads::{self, Heads, ServedHead, Starter},
+    heads::{Heads, ServedHead, Starter},
     model::{Io, Model, Share},
     offload::offload,
     output,
@@ -30,7 +30,7 @@ use crate::{
 pub(crate) struct VectorService {
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) space: Arc<LatentSpace>,
-    heads: Heads<HeadSpec>,
+    pub(crate) heads: Heads<HeadSpec>,
 }
 
 /// A head of such a bundle.
@@ -57,28 +57,14 @@ impl VectorService {
             ServedHead::start(starter, &manifest.name, head.spec, load)
         };
         let heads = heads.into_iter().map(start).collect::<Result<_, _>>()?;
+        let heads = Heads::new(&manifest.name, heads);
         Ok(Self { manifest: Arc::new(manifest), space: Arc::new(space), heads })
     }
 
     /// The first of several bundles of one latent space, with the heads of all.
     pub(crate) fn with_heads_of<'a>(&self, all: impl Iterator<Item = &'a Self>) -> Self {
-        let heads = heads::union(all.map(|service| &service.heads));
+        let heads = self.heads.union(all.map(|service| &service.heads));
         Self { manifest: Arc::clone(&self.manifest), space: Arc::clone(&self.space), heads }
-    }
-
-    /// The newest version of each head, in the manifest's order.
-    pub(crate) fn heads(&self) -> impl Iterator<Item = &HeadSpec> {
-        heads::newest(&self.heads).map(|head| &head.spec)
-    }
-
-    /// All versions of all heads.
-    pub(crate) fn all_heads(&self) -> &[Arc<VectorHead>] {
-        &self.heads
-    }
-
-    /// A version of a head, the newest when none is named; of the first head when the name is empty.
-    pub(crate) fn version(&self, name: &str, version: Option<u32>) -> Result<&Arc<VectorHead>, ServeError> {
-        heads::find(&self.manifest.name, &self.heads, name, version)
     }
 
     /// What the wanted heads make of every frame.
@@ -93,7 +79,7 @@ impl VectorService {
         let mut heads: Vec<&Arc<VectorHead>> = Vec::with_capacity(ask.wanted.len());
         let mut wanted = Vec::with_capacity(ask.wanted.len());
         for one in ask.wanted {
-            let head = self.version(&one.head, one.version)?;
+            let head = self.heads.version(&one.head, one.version)?;
             output::check(&head.spec, one.format)?;
             let made = heads.iter().position(|other| Arc::ptr_eq(other, head)).unwrap_or(heads.len());
             if made == heads.len() {
