@@ -7,6 +7,7 @@ mod gemm;
 mod input;
 mod photo;
 mod serving;
+mod spool;
 mod table;
 mod theory;
 
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 
 use error::BenchError;
 use serving::ServingOptions;
+use spool::SpoolOptions;
 use theory::TheoryOptions;
 
 /// Speed, as ratios to named peers in the same run, and figures beside their baselines.
@@ -26,7 +28,8 @@ use theory::TheoryOptions;
   cargo xtask bench theory
   cargo xtask bench theory --rows shuttle,ecg --again
   cargo xtask bench serving --peers triton,mosec --models tiny
-  cargo xtask bench serving --what soak --peers triton --json")]
+  cargo xtask bench serving --what soak --peers triton --json
+  cargo xtask bench spool --folder /var/tmp/spool --runs 3")]
 struct Cli {
     #[command(subcommand)]
     bench: Bench,
@@ -42,6 +45,8 @@ enum Bench {
     Theory(TheoryOptions),
     /// cloud-decoder beside other model servers: CPU time a request, requests a second, latencies, overload, memory
     Serving(ServingOptions),
+    /// The edge's queue beside SQLite and redb: records a second, bytes to the disk, a backlog of 1 GiB
+    Spool(SpoolOptions),
 }
 
 /// What is measured, and how often.
@@ -67,6 +72,7 @@ fn main() -> ExitCode {
         Bench::Coder(options) => coder::run(&options),
         Bench::Theory(options) => theory::run(&options),
         Bench::Serving(options) => serving::run(&options),
+        Bench::Spool(options) => spool::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

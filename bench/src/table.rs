@@ -37,7 +37,7 @@ pub(crate) fn print(rows: &[Row], json: bool) -> Result<(), BenchError> {
     for Row { name, value, unit, ratio } in rows {
         let ratio =
             ratio.as_ref().map(|(ratio, anchor)| format!("{ratio:>8.2} × {anchor}")).unwrap_or_default();
-        println!("{name:<36} {value:>10.2} {unit:<8} {ratio}");
+        println!("{name:<36} {value:>10.2} {unit:<10} {ratio}");
     }
     Ok(())
 }

@@ -11,7 +11,10 @@ mod test;
 mod wheels;
 mod workspace;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -53,9 +56,15 @@ enum Command {
     Pytorch,
     /// Run the README's commands
     Readme,
+    /// Try schedules with crashes on the spool, many more than its tests do
+    Crash {
+        /// How many
+        #[arg(long, default_value = "1000000", value_name = "N")]
+        schedules: u32,
+    },
     /// Measure speed, as ratios to named peers in the same run
     Bench {
-        /// Which bench, and its options: `photo`, `coder`, `theory`, `serving`
+        /// Which bench, and its options: `photo`, `coder`, `theory`, `serving`, `spool`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, default_value = "--help")]
         args: Vec<String>,
     },
@@ -75,6 +84,7 @@ fn main() -> ExitCode {
         Command::Models => models::folder().map(|path| println!("{}", path.display())),
         Command::Pytorch => models::pytorch(),
         Command::Readme => readme::run(),
+        Command::Crash { schedules } => crash(schedules),
         Command::Bench { args } => bench(&args),
         Command::Dist { target } => dist::run(target.as_deref()),
     });
@@ -86,6 +96,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs the spool's random schedules, so many.
+fn crash(schedules: u32) -> Result<()> {
+    let run = ["test", "--release", "-p", "lopside-spool", "--lib", "nothing_committed"];
+    workspace::cargo(&run, &[("LOPSIDE_CRASH_SCHEDULES", Path::new(&schedules.to_string()))])
 }
 
 /// Builds and runs the benches; `serving` gets what it measures as well.

@@ -19,10 +19,19 @@ pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
-/// Runs cargo in the clone's root.
+/// Runs cargo in the clone's root. What the cargo that runs this program says of it (`CARGO_PKG_…`) is not passed on:
+/// build scripts that look at such variables would run again, and with them half of the dependencies.
 pub(crate) fn cargo(args: &[&str], env: &[(&str, &Path)]) -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
+    for (name, _) in env::vars_os().filter(|(name, _)| is_own(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
     command.current_dir(root()).args(args).envs(env.iter().copied());
     processes::run(&mut command)
+}
+
+/// Whether a variable is about the package that cargo runs.
+fn is_own(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
 }

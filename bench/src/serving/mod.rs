@@ -87,7 +87,7 @@ pub(crate) struct ServingOptions {
 enum What {
     /// CPU time a request, requests a second, latencies in closed loops
     Speed,
-    /// Latencies at 70 % of the peak
+    /// Latencies at 70 % of each server's own peak, and of the lowest peak
     Tail,
     /// Goodput and memory at five times the peak
     Overload,
@@ -152,11 +152,12 @@ fn measure(model: Model, servers: &[Peer], bench: &Bench<'_>, report: &mut Repor
         report.speeds(model, speed::measure(&members, model, &mut floor, bench)?);
     }
     // Of servers that all speak one protocol.
-    for member in members.iter().filter(|member| member.peer.speaks == OURS.speaks) {
-        if wanted(What::Tail) {
-            eprintln!("bench: {}: {} at 70 % of its peak", model.name(), member.peer.name);
-            report.tails.push(strain::tail(member, model, bench)?);
-        }
+    let members: Vec<&Member> = members.iter().filter(|member| member.peer.speaks == OURS.speaks).collect();
+    if wanted(What::Tail) {
+        eprintln!("bench: {}: at 70 % of the peak", model.name());
+        report.tails.extend(strain::tails(&members, model, bench)?);
+    }
+    for member in members {
         // Five times the peak of the tiny model is more than the client can send.
         if wanted(What::Overload) && model == Model::Decoder {
             eprintln!("bench: {}: {} at five times its peak", model.name(), member.peer.name);

@@ -7,7 +7,7 @@ use super::{
     models::Model,
     peers::OURS,
     speed::{Asker, Speed, Speeds},
-    strain::{Soak, Strain},
+    strain::{Load, Soak, Strain},
 };
 use crate::BenchError;
 
@@ -81,9 +81,7 @@ impl Report {
         for (model, cpu_ms) in &self.floors {
             println!("{model:<8} a bare loop of ONNX Runtime takes {cpu_ms:.3} CPU-ms a run");
         }
-        for (title, strains) in [("70 % of the peak", &self.tails), ("5 × the peak", &self.overloads)] {
-            print_strains(title, strains);
-        }
+        self.tails.iter().chain(&self.overloads).for_each(print_strain);
         for soak in &self.soaks {
             println!(
                 "{:<8} {:<14} {} requests, {} errors, {:.0} a second, memory × {:.3}",
@@ -167,17 +165,7 @@ impl Report {
             }
         }
         verdicts.extend(self.speeds.iter().filter_map(|speed| self.above_the_floor(speed)));
-        let ours_and_triton = |strains: &[Strain], model: &str| {
-            let of =
-                |name| strains.iter().find(|strain| strain.server == name && strain.model == model).cloned();
-            Some((of(OURS.name)?, of("triton")?))
-        };
-        for model in [Model::Tiny, Model::Decoder].map(Model::name) {
-            if let Some((ours, triton)) = ours_and_triton(&self.tails, model) {
-                let what = format!("{model}: p99 at 70 % of the peak, of triton's");
-                verdicts.push(Verdict::new(what, ours.p99_ms / triton.p99_ms, Limit::AtMost(1.0)));
-            }
-        }
+        verdicts.extend(self.tails.iter().filter_map(|ours| self.beside_triton(ours)));
         for strain in self.overloads.iter().filter(|strain| strain.server == OURS.name) {
             let what = |what: &str| format!("{}: {what} at 5 × the peak", strain.model);
             verdicts.push(Verdict::new(
@@ -202,6 +190,18 @@ impl Report {
             verdicts.push(Verdict::new(what, *errors as f64, Limit::AtMost(0.0)));
         }
         verdicts
+    }
+
+    fn beside_triton(&self, ours: &Strain) -> Option<Verdict> {
+        let same = |other: &&Strain| {
+            other.server == "triton" && other.model == ours.model && other.load == ours.load
+        };
+        let triton = self.tails.iter().filter(|_| ours.server == OURS.name).find(same)?;
+        if ours.is_of_the_client() || triton.is_of_the_client() {
+            return None;
+        }
+        let what = format!("{}: p99 at {}, of triton's", ours.model, name(ours.load));
+        Some(Verdict::new(what, ours.p99_ms / triton.p99_ms, Limit::AtMost(1.0)))
     }
 
     fn above_the_floor(&self, ours: &Speed) -> Option<Verdict> {
@@ -235,24 +235,32 @@ fn beside(ours: &Speed, peer: &Speed) -> Vec<Verdict> {
     verdicts
 }
 
-fn print_strains(title: &str, strains: &[Strain]) {
-    for strain in strains {
-        println!(
-            "{:<8} {:<14} {title}: {:.1} a second came, {:.1} answered ({:.3} of the peak), p50 {:.2} ms, p99 {:.2} ms, \
-             {} rejected, {} late, {} failed, memory × {:.3}",
-            strain.model,
-            strain.server,
-            strain.rate,
-            strain.goodput,
-            strain.goodput / strain.peak,
-            strain.p50_ms,
-            strain.p99_ms,
-            strain.rejected,
-            strain.late,
-            strain.failed,
-            strain.memory_growth
-        );
+fn name(load: Load) -> &'static str {
+    match load {
+        Load::OwnPeak => "70 % of its own peak",
+        Load::LowestPeak => "70 % of the lowest peak",
+        Load::Overload => "5 × its peak",
     }
+}
+
+fn print_strain(strain: &Strain) {
+    println!(
+        "{:<8} {:<14} {}: {:.1} a second came, {:.1} answered ({:.3} of the peak), p50 {:.2} ms, p99 {:.2} ms \
+         (the client was behind by {:.2} ms), {} rejected, {} late, {} failed, memory × {:.3}",
+        strain.model,
+        strain.server,
+        name(strain.load),
+        strain.rate,
+        strain.goodput,
+        strain.goodput / strain.peak,
+        strain.p50_ms,
+        strain.p99_ms,
+        strain.client_p99_ms,
+        strain.rejected,
+        strain.late,
+        strain.failed,
+        strain.memory_growth
+    );
 }
 
 #[cfg(test)]

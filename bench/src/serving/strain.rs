@@ -1,5 +1,5 @@
-//! What a server does near its limit, beyond it, and for long: p99 at 70 % of its peak, goodput at five times the
-//! peak, and memory over many requests.
+//! What a server does near its limit, beyond it, and for long: p99 at 70 % of its peak and of the lowest peak of all,
+//! goodput at five times the peak, and memory over many requests.
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
@@ -32,11 +32,24 @@ const LONGER: u32 = 4;
 /// Between two looks at the memory.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How many requests come by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Load {
+    /// 70 % of the server's own peak
+    OwnPeak,
+    /// 70 % of the lowest peak: as many for every server
+    LowestPeak,
+    /// Five times the server's own peak
+    Overload,
+}
+
 /// At a rate of requests that come by themselves.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Strain {
     pub(crate) server: String,
     pub(crate) model: &'static str,
+    pub(crate) load: Load,
     /// Requests a second in closed loops.
     pub(crate) peak: f64,
     /// Requests a second that came.
@@ -45,11 +58,20 @@ pub(crate) struct Strain {
     pub(crate) goodput: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
+    /// How late the client sent requests, which is part of their latency.
+    pub(crate) client_p99_ms: f64,
     pub(crate) rejected: u64,
     pub(crate) late: u64,
     pub(crate) failed: u64,
     /// Median of resident memory in the last quarter of the time to that in the second.
     pub(crate) memory_growth: f64,
+}
+
+impl Strain {
+    /// Whether the client alone makes half of the tail and more: then it tells nothing of the server.
+    pub(crate) fn is_of_the_client(&self) -> bool {
+        2.0 * self.client_p99_ms > self.p99_ms
+    }
 }
 
 /// After many requests.
@@ -64,14 +86,30 @@ pub(crate) struct Soak {
     pub(crate) memory_growth: f64,
 }
 
-/// At 70 % of the peak.
-pub(crate) fn tail(member: &Member, model: Model, bench: &Bench<'_>) -> Result<Strain, BenchError> {
-    strain(member, model, LOAD, bench)
+/// At 70 % of each server's own peak, and of the lowest; in turns, round after round.
+pub(crate) fn tails(members: &[&Member], model: Model, bench: &Bench<'_>) -> Result<Vec<Strain>, BenchError> {
+    let peaks = members.iter().map(|member| peak(member, bench)).collect::<Result<Vec<_>, _>>()?;
+    let lowest = peaks.iter().copied().fold(f64::INFINITY, f64::min);
+    let mut tails = Vec::new();
+    for load in [Load::OwnPeak, Load::LowestPeak] {
+        let mut rounds = vec![Vec::new(); members.len()];
+        for _ in 0..bench.options.rounds.get() {
+            for ((member, &peak), rounds) in members.iter().zip(&peaks).zip(&mut rounds) {
+                let rate = LOAD * if load == Load::OwnPeak { peak } else { lowest };
+                let arrivals = arrivals(rate, bench.options.time(), bench);
+                rounds.push(strain((member, model, load), peak, arrivals, bench)?);
+            }
+        }
+        tails.extend(rounds.iter().filter_map(|rounds| of_rounds(rounds)));
+    }
+    Ok(tails)
 }
 
 /// At five times the peak.
 pub(crate) fn overload(member: &Member, model: Model, bench: &Bench<'_>) -> Result<Strain, BenchError> {
-    strain(member, model, OVERLOAD, bench)
+    let peak = peak(member, bench)?;
+    let arrivals = arrivals(OVERLOAD * peak, LONGER * bench.options.time(), bench);
+    strain((member, model, Load::Overload), peak, arrivals, bench)
 }
 
 /// Closed loops of so many requests in all.
@@ -92,26 +130,56 @@ pub(crate) fn soak(member: &Member, model: Model, bench: &Bench<'_>) -> Result<S
     })
 }
 
-fn strain(member: &Member, model: Model, share: f64, bench: &Bench<'_>) -> Result<Strain, BenchError> {
-    let Bench { options, runtime, .. } = bench;
-    let peak = runtime.block_on(own(member, PEAK_CONCURRENCY, options.time()))?.per_second;
-    let time = options.time() * LONGER;
-    let arrivals = Arrivals { rate: peak * share, time, deadline: options.deadline() };
-    let (tally, memory) = watched(member.tree(), || runtime.block_on(open(&member.target, arrivals)));
+/// Requests a second in closed loops.
+fn peak(member: &Member, bench: &Bench<'_>) -> Result<f64, BenchError> {
+    let asked = own(member, PEAK_CONCURRENCY, bench.options.time());
+    Ok(bench.runtime.block_on(asked)?.per_second)
+}
+
+fn arrivals(rate: f64, time: Duration, bench: &Bench<'_>) -> Arrivals {
+    Arrivals { rate, time, deadline: bench.options.deadline() }
+}
+
+fn strain(
+    (member, model, load): (&Member, Model, Load),
+    peak: f64,
+    arrivals: Arrivals,
+    bench: &Bench<'_>,
+) -> Result<Strain, BenchError> {
+    let (tally, memory) = watched(member.tree(), || bench.runtime.block_on(open(&member.target, arrivals)));
     let mut tally = tally?;
     told(member, &tally);
     Ok(Strain {
         server: member.peer.name.to_owned(),
         model: model.name(),
+        load,
         peak,
         rate: arrivals.rate,
-        goodput: tally.answered() as f64 / time.as_secs_f64(),
+        goodput: tally.answered() as f64 / arrivals.time.as_secs_f64(),
         p50_ms: tally.quantile(0.5),
         p99_ms: tally.quantile(0.99),
+        client_p99_ms: tally.behind(0.99),
         rejected: tally.rejected,
         late: tally.late,
         failed: tally.failed,
         memory_growth: growth(&memory),
+    })
+}
+
+/// The medians of rounds; what was not answered is added up.
+fn of_rounds(rounds: &[Strain]) -> Option<Strain> {
+    let middle = |of: fn(&Strain) -> f64| median(rounds.iter().map(of).collect());
+    let sum = |of: fn(&Strain) -> u64| rounds.iter().map(of).sum();
+    Some(Strain {
+        goodput: middle(|round| round.goodput),
+        p50_ms: middle(|round| round.p50_ms),
+        p99_ms: middle(|round| round.p99_ms),
+        client_p99_ms: middle(|round| round.client_p99_ms),
+        memory_growth: middle(|round| round.memory_growth),
+        rejected: sum(|round| round.rejected),
+        late: sum(|round| round.late),
+        failed: sum(|round| round.failed),
+        ..rounds.first()?.clone()
     })
 }
 

@@ -1,7 +1,7 @@
 //! Open loops: requests at a rate, with exponential gaps, whether earlier ones are answered or not.
 //!
 //! A latency counts from the time at which the request was due, so that a client that falls behind does not flatter
-//! the server.
+//! the server; how far behind it was is told apart.
 
 use std::{
     sync::Arc,
@@ -69,23 +69,26 @@ pub(crate) async fn open(target: &Arc<Target>, arrivals: Arrivals) -> Result<Tal
     Ok(tally)
 }
 
-type Done = (Outcome, Duration);
+/// What became of a request, its latency, and how much of it went by before the client sent it.
+type Done = (Outcome, Duration, Duration);
 
 fn count(tally: &mut Tally, done: Result<Done, tokio::task::JoinError>) -> Result<(), BenchError> {
-    let (outcome, latency) = done.map_err(|error| BenchError::Load(error.to_string()))?;
+    let (outcome, latency, behind) = done.map_err(|error| BenchError::Load(error.to_string()))?;
     tally.count(outcome, latency);
+    tally.sent(behind);
     Ok(())
 }
 
 async fn one(mut connection: Connection, target: Arc<Target>, due: Instant, deadline: Duration) -> Done {
+    let behind = due.elapsed();
     // Sent too late already: the client fell behind.
-    let Some(left) = deadline.checked_sub(due.elapsed()) else { return (Outcome::Late, due.elapsed()) };
+    let Some(left) = deadline.checked_sub(behind) else { return (Outcome::Late, behind, behind) };
     let outcome = connection.call(&target, Some(left)).await;
     let latency = due.elapsed();
     if outcome == Outcome::Answered && latency > deadline {
-        (Outcome::Late, latency)
+        (Outcome::Late, latency, behind)
     } else {
-        (outcome, latency)
+        (outcome, latency, behind)
     }
 }
 

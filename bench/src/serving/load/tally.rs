@@ -9,6 +9,8 @@ use super::client::Outcome;
 pub(crate) struct Tally {
     /// In microseconds; sorted only by [`quantile`](Self::quantile).
     latencies: Vec<u32>,
+    /// How late requests were sent that come by themselves, in microseconds.
+    behind: Vec<u32>,
     /// Turned away by the server.
     pub(crate) rejected: u64,
     /// Not answered within the deadline.
@@ -23,9 +25,7 @@ impl Tally {
     /// Counts one.
     pub(crate) fn count(&mut self, outcome: Outcome, latency: Duration) {
         match outcome {
-            Outcome::Answered => {
-                self.latencies.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
-            }
+            Outcome::Answered => self.latencies.push(micros(latency)),
             Outcome::Rejected => self.rejected += 1,
             Outcome::Late => self.late += 1,
             Outcome::Failed(why) => {
@@ -35,9 +35,15 @@ impl Tally {
         }
     }
 
+    /// A request was sent so late.
+    pub(crate) fn sent(&mut self, behind: Duration) {
+        self.behind.push(micros(behind));
+    }
+
     /// Adds another's.
     pub(crate) fn merge(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
+        self.behind.extend(other.behind);
         self.rejected += other.rejected;
         self.late += other.late;
         self.failed += other.failed;
@@ -51,10 +57,24 @@ impl Tally {
 
     /// Milliseconds within which this share of the answered ones were, from 0 to 1; 0 when there are none.
     pub(crate) fn quantile(&mut self, share: f64) -> f64 {
-        self.latencies.sort_unstable();
-        let rank = (share * self.latencies.len() as f64).ceil() as usize;
-        self.latencies.get(rank.saturating_sub(1)).map_or(0.0, |&micros| f64::from(micros) / 1e3)
+        quantile(&mut self.latencies, share)
     }
+
+    /// Milliseconds within which this share of the requests were sent once they were due.
+    pub(crate) fn behind(&mut self, share: f64) -> f64 {
+        quantile(&mut self.behind, share)
+    }
+}
+
+fn micros(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
+}
+
+/// The nearest rank, of microseconds in milliseconds.
+fn quantile(values: &mut [u32], share: f64) -> f64 {
+    values.sort_unstable();
+    let rank = (share * values.len() as f64).ceil() as usize;
+    values.get(rank.saturating_sub(1)).map_or(0.0, |&micros| f64::from(micros) / 1e3)
 }
 
 #[cfg(test)]
@@ -71,6 +91,10 @@ mod tests {
         let found = [0.5, 0.99, 1.0].map(|share| tally.quantile(share).to_bits());
         assert_eq!(found, [50.0_f64, 99.0, 100.0].map(f64::to_bits));
         assert!(Tally::default().quantile(0.5).abs() < 1e-12);
+        for ms in [4, 6, 5] {
+            tally.sent(Duration::from_millis(ms));
+        }
+        assert_eq!(tally.behind(0.5).to_bits(), 5.0_f64.to_bits());
     }
 
     #[test]

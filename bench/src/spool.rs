@@ -1,0 +1,260 @@
+//! `bench spool`: the edge's queue beside SQLite (WAL, `synchronous=FULL`) and redb: records a second that are safe on the
+//! disk, and bytes that reach the disk for each byte of a record. Then a backlog of 1 GiB: how long the spool takes to find
+//! out what it has, to read it, and how its memory grows.
+//!
+//! Queues take turns, round after round; medians count. Bytes are those that the kernel sends to the device on behalf of
+//! this process (`/proc/self/io`), so the folder must be on a disk.
+
+use std::{
+    fs,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use clap::Args;
+use lopside_spool::{Class, Disk, Options, Spool};
+use redb::{Database, TableDefinition, WriteTransaction};
+use rusqlite::Connection;
+
+use crate::{
+    BenchError,
+    error::io,
+    table::{Row, print},
+};
+
+/// Options of `spool`.
+#[derive(Debug, Args)]
+pub(crate) struct SpoolOptions {
+    /// A folder on the disk to measure
+    #[arg(long, default_value = "out/spool", value_name = "DIR")]
+    folder: PathBuf,
+    /// How often each thing is done; the median counts
+    #[arg(long, default_value = "5", value_name = "N")]
+    runs: NonZeroUsize,
+    /// The backlog in megabytes
+    #[arg(long, default_value = "1074", value_name = "MB")]
+    backlog: u64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Bytes of a record, records a commit, records in all: a latent of a small picture and a photograph's, alone and
+/// together.
+const LOADS: [(usize, usize, usize); 6] = [
+    (25, 1, 400),
+    (25, 64, 12_800),
+    (1000, 1, 400),
+    (1000, 64, 12_800),
+    (10_000, 1, 400),
+    (10_000, 16, 3200),
+];
+const BUDGET: u64 = 4 << 30;
+const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
+
+/// Records a second, and bytes to the disk for each byte of a record.
+#[derive(Debug, Clone, Copy)]
+struct Figures {
+    per_second: f64,
+    amplification: f64,
+}
+
+/// What keeps records.
+trait Queue {
+    fn append(&mut self, record: &[u8]) -> Result<(), BenchError>;
+    /// All records are on the disk when it returns.
+    fn commit(&mut self) -> Result<(), BenchError>;
+}
+
+type Open = fn(&Path) -> Result<Box<dyn Queue>, BenchError>;
+
+const QUEUES: [(&str, Open); 3] = [("spool", spool), ("SQLite", sqlite), ("redb", redb)];
+
+pub(crate) fn run(options: &SpoolOptions) -> Result<(), BenchError> {
+    let mut rows = Vec::new();
+    for load in LOADS {
+        rows.extend(beside(options, load)?);
+    }
+    rows.extend(backlog(options)?);
+    let _ = fs::remove_dir_all(&options.folder);
+    print(&rows, options.json)
+}
+
+/// All queues under one load.
+fn beside(options: &SpoolOptions, load: (usize, usize, usize)) -> Result<Vec<Row>, BenchError> {
+    let mut figures = vec![Vec::new(); QUEUES.len()];
+    for _ in 0..options.runs.get() {
+        for ((_, open), figures) in QUEUES.iter().zip(&mut figures) {
+            let folder = emptied(&options.folder)?;
+            figures.push(measured(open(&folder)?, load)?);
+        }
+    }
+    let medians: Vec<Figures> = figures.iter().map(|figures| medians(figures)).collect();
+    let (len, together, _) = load;
+    let ours = medians[0];
+    let mut rows = Vec::new();
+    for ((name, _), figures) in QUEUES.iter().zip(&medians) {
+        let name = format!("{name}: {len} bytes, {together} a commit");
+        let rate = Row::new(&name, figures.per_second, "1/s");
+        let bytes = Row::new(&name, figures.amplification, "bytes/byte");
+        rows.push(rate.against("the spool's", ours.per_second));
+        rows.push(bytes.against("the spool's", ours.amplification));
+    }
+    Ok(rows)
+}
+
+fn measured(
+    mut queue: Box<dyn Queue>,
+    (len, together, count): (usize, usize, usize),
+) -> Result<Figures, BenchError> {
+    let record: Vec<u8> = (0..len).map(|at| (at * 31 % 251) as u8).collect();
+    let (before, start) = (sent_to_disk()?, Instant::now());
+    for number in 1..=count {
+        queue.append(&record)?;
+        if number % together == 0 {
+            queue.commit()?;
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let amplification = (sent_to_disk()? - before) / (len * count) as f64;
+    Ok(Figures { per_second: count as f64 / seconds, amplification })
+}
+
+/// A backlog that is found again after a stop.
+fn backlog(options: &SpoolOptions) -> Result<Vec<Row>, BenchError> {
+    let folder = emptied(&options.folder)?;
+    let record = vec![7; 10_000];
+    let mut queue = spool(&folder)?;
+    let count = options.backlog * 1_000_000 / record.len() as u64;
+    for number in 1..=count {
+        queue.append(&record)?;
+        if number % 64 == 0 || number == count {
+            queue.commit()?;
+        }
+    }
+    drop(queue);
+    let (before, start) = (memory()?, Instant::now());
+    let mut spool = opened(&folder)?;
+    let recovery = start.elapsed().as_secs_f64();
+    let (pending, start) = (spool.pending(Class::Normal), Instant::now());
+    while let Some(last) = spool.read(Class::Normal).map_err(failed)?.last() {
+        spool.acknowledge(Class::Normal, last.number).map_err(failed)?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let name = |what: &str| format!("backlog of {} MB: {what}", options.backlog);
+    Ok(vec![
+        Row::new(name("recovery"), 1e3 * recovery, "ms"),
+        Row::new(name("records found"), pending as f64, ""),
+        Row::new(name("read and acknowledged"), pending as f64 / seconds, "1/s"),
+        Row::new(name("memory more than before"), (memory()? - before) / 1e6, "MB"),
+    ])
+}
+
+fn medians(figures: &[Figures]) -> Figures {
+    let median = |of: fn(&Figures) -> f64| {
+        let mut values: Vec<f64> = figures.iter().map(of).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Figures { per_second: median(|one| one.per_second), amplification: median(|one| one.amplification) }
+}
+
+fn failed(error: impl std::fmt::Display) -> BenchError {
+    BenchError::Load(error.to_string())
+}
+
+fn emptied(folder: &Path) -> Result<PathBuf, BenchError> {
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).map_err(io(folder))?;
+    Ok(folder.to_owned())
+}
+
+/// Bytes that this process has sent to the disk.
+fn sent_to_disk() -> Result<f64, BenchError> {
+    field("/proc/self/io", "write_bytes:")
+}
+
+/// Resident memory in bytes.
+fn memory() -> Result<f64, BenchError> {
+    field("/proc/self/status", "VmRSS:").map(|kib| 1024.0 * kib)
+}
+
+fn field(path: &str, name: &str) -> Result<f64, BenchError> {
+    let text = fs::read_to_string(path).map_err(io(Path::new(path)))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.ok_or_else(|| failed(format!("{path} has no {name}")))
+}
+
+fn opened(folder: &Path) -> Result<Spool<Disk>, BenchError> {
+    let disk = Disk::open(folder).map_err(io(folder))?;
+    Spool::open(disk, Options { budget: BUDGET, epoch: rand::random() }).map_err(failed)
+}
+
+fn spool(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
+    Ok(Box::new(opened(folder)?))
+}
+
+impl Queue for Spool<Disk> {
+    fn append(&mut self, record: &[u8]) -> Result<(), BenchError> {
+        Self::append(self, Class::Normal, record).map(drop).map_err(failed)
+    }
+
+    fn commit(&mut self) -> Result<(), BenchError> {
+        Self::commit(self).map_err(failed)
+    }
+}
+
+/// SQLite with a transaction open.
+struct Sqlite(Connection);
+
+fn sqlite(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
+    let connection = Connection::open(folder.join("records.db")).map_err(failed)?;
+    let begin = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
+        CREATE TABLE records(number INTEGER PRIMARY KEY, record BLOB); BEGIN";
+    connection.execute_batch(begin).map_err(failed)?;
+    Ok(Box::new(Sqlite(connection)))
+}
+
+impl Queue for Sqlite {
+    fn append(&mut self, record: &[u8]) -> Result<(), BenchError> {
+        let insert = self.0.prepare_cached("INSERT INTO records(record) VALUES (?)");
+        insert.and_then(|mut insert| insert.execute([record])).map(drop).map_err(failed)
+    }
+
+    fn commit(&mut self) -> Result<(), BenchError> {
+        self.0.execute_batch("COMMIT; BEGIN").map_err(failed)
+    }
+}
+
+/// redb with a transaction open.
+struct Redb {
+    database: Database,
+    transaction: Option<WriteTransaction>,
+    number: u64,
+}
+
+fn redb(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
+    let database = Database::create(folder.join("records.redb")).map_err(failed)?;
+    let transaction = Some(database.begin_write().map_err(failed)?);
+    Ok(Box::new(Redb { database, transaction, number: 0 }))
+}
+
+impl Queue for Redb {
+    fn append(&mut self, record: &[u8]) -> Result<(), BenchError> {
+        let transaction = self.transaction.as_ref().ok_or_else(|| failed("no transaction is open"))?;
+        let mut table = transaction.open_table(TABLE).map_err(failed)?;
+        table.insert(self.number, record).map_err(failed)?;
+        self.number += 1;
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), BenchError> {
+        if let Some(transaction) = self.transaction.take() {
+            transaction.commit().map_err(failed)?;
+        }
+        self.transaction = Some(self.database.begin_write().map_err(failed)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,240 @@
+//! A block: the records of one commit, which are there together or not at all.
+//!
+//! | at | bytes | |
+//! |---|---|---|
+//! | 0 | 4 | `LSpB` |
+//! | 4 | 4 | CRC-32C of bytes 8 to 39 |
+//! | 8 | 4 | CRC-32C of the body |
+//! | 12 | 4 | bytes of the body, without the padding |
+//! | 16 | 8 | the number of the first record |
+//! | 24 | 4 | records, at least one |
+//! | 28 | 4 | 0 |
+//! | 32 | 8 | the epoch of the process that wrote it |
+//! | 40 | … | the body: each record as its length (LEB128) and its bytes |
+//! | | 0 to 7 | zeros, up to a multiple of 8 |
+//!
+//! Numbers are little-endian. Blocks begin at multiples of 8, so that the next one can be found behind damage. A header
+//! that is whole says how long its block is, whatever has become of the body.
+
+/// Bytes of a header.
+pub const HEADER: usize = 40;
+/// What blocks begin at multiples of.
+pub const ALIGNMENT: u64 = 8;
+
+const MAGIC: [u8; 4] = *b"LSpB";
+
+/// What a header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// The number of the first record.
+    pub first: u64,
+    /// Records, at least one.
+    pub records: u32,
+    /// Bytes of the body.
+    pub body: u32,
+    /// The CRC-32C of the body.
+    pub checksum: u32,
+    /// The epoch of the process that wrote it.
+    pub epoch: u64,
+}
+
+impl Header {
+    /// Takes a header apart; none when it is not whole.
+    #[must_use]
+    pub fn parse(bytes: &[u8; HEADER]) -> Option<Self> {
+        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
+        if bytes[..4] != MAGIC || word(4) != crc32c::crc32c(&bytes[8..]) {
+            return None;
+        }
+        let header =
+            Self { first: long(16), records: word(24), body: word(12), checksum: word(8), epoch: long(32) };
+        (header.records > 0 && header.first.checked_add(header.records.into()).is_some()).then_some(header)
+    }
+
+    fn to_bytes(self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[..4].copy_from_slice(&MAGIC);
+        bytes[8..12].copy_from_slice(&self.checksum.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.body.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.records.to_le_bytes());
+        bytes[32..].copy_from_slice(&self.epoch.to_le_bytes());
+        let checksum = crc32c::crc32c(&bytes[8..]);
+        bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// The number of the last record.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.first + u64::from(self.records) - 1
+    }
+
+    /// Bytes of the block, header and padding included.
+    #[must_use]
+    pub fn block_len(&self) -> u64 {
+        padded(HEADER as u64 + u64::from(self.body))
+    }
+
+    /// The records of a body, if it is whole.
+    #[must_use]
+    pub fn records<'a>(&self, body: &'a [u8]) -> Option<Vec<&'a [u8]>> {
+        if body.len() != self.body as usize || crc32c::crc32c(body) != self.checksum {
+            return None;
+        }
+        let mut rest = body;
+        let mut records = Vec::new();
+        while !rest.is_empty() {
+            let len = read_varint(&mut rest)?;
+            records.push(rest.split_off(..usize::try_from(len).ok()?)?);
+        }
+        (records.len() == self.records as usize).then_some(records)
+    }
+}
+
+/// A block that records are put into.
+#[derive(Debug)]
+pub struct Builder {
+    first: u64,
+    epoch: u64,
+    records: u32,
+    /// The header's place, and the body.
+    bytes: Vec<u8>,
+}
+
+impl Builder {
+    /// An empty block whose first record has this number.
+    #[must_use]
+    pub fn new(first: u64, epoch: u64) -> Self {
+        Self { first, epoch, records: 0, bytes: vec![0; HEADER] }
+    }
+
+    /// The number of the last record; of an empty block, of the one before it.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        (self.first + u64::from(self.records)).saturating_sub(1)
+    }
+
+    /// Whether it has no records.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Bytes of the block with a further record of so many bytes.
+    #[must_use]
+    pub fn len_with(&self, record: usize) -> u64 {
+        padded((self.bytes.len() + varint_len(record) + record) as u64)
+    }
+
+    /// Puts a record in.
+    pub fn push(&mut self, record: &[u8]) {
+        write_varint(&mut self.bytes, record.len() as u64);
+        self.bytes.extend_from_slice(record);
+        self.records += 1;
+    }
+
+    /// The bytes of the block.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<u8> {
+        let body = &self.bytes[HEADER..];
+        let header = Header {
+            first: self.first,
+            records: self.records,
+            body: body.len() as u32,
+            checksum: crc32c::crc32c(body),
+            epoch: self.epoch,
+        };
+        self.bytes[..HEADER].copy_from_slice(&header.to_bytes());
+        self.bytes.resize(header.block_len() as usize, 0);
+        self.bytes
+    }
+}
+
+fn padded(len: u64) -> u64 {
+    len.next_multiple_of(ALIGNMENT)
+}
+
+fn varint_len(value: usize) -> usize {
+    (usize::BITS - value.leading_zeros()).div_ceil(7).max(1) as usize
+}
+
+fn write_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value > 0x7f {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..35).step_by(7) {
+        let byte = *bytes.split_off_first()?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn block(first: u64, records: &[Vec<u8>]) -> Vec<u8> {
+        let mut builder = Builder::new(first, 9);
+        for record in records {
+            builder.push(record);
+        }
+        builder.finish()
+    }
+
+    fn header(bytes: &[u8]) -> Option<Header> {
+        Header::parse(bytes.first_chunk()?)
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_page() {
+        let bytes = block(258, &[b"ab".to_vec(), Vec::new()]);
+        assert_eq!((&bytes[..4], bytes.len()), (&b"LSpB"[..], 48));
+        assert_eq!(
+            bytes[12..40],
+            [4, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]
+        );
+        assert_eq!(bytes[40..], [2, b'a', b'b', 0, 0, 0, 0, 0]);
+        let header = header(&bytes).unwrap();
+        assert_eq!((header.first, header.last(), header.block_len(), header.epoch), (258, 259, 48, 9));
+    }
+
+    proptest! {
+        #[test]
+        fn records_come_back(records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..20)) {
+            let mut builder = Builder::new(1, 2);
+            for record in &records {
+                let expected = builder.len_with(record.len());
+                builder.push(record);
+                prop_assert_eq!(padded(builder.bytes.len() as u64), expected);
+            }
+            let bytes = builder.finish();
+            let header = header(&bytes).unwrap();
+            prop_assert_eq!(header.block_len(), bytes.len() as u64);
+            let body = &bytes[HEADER..][..header.body as usize];
+            prop_assert_eq!(header.records(body).unwrap(), records);
+        }
+
+        #[test]
+        fn one_changed_bit_is_seen(at in 0_usize..8 * 60, records in prop::collection::vec(prop::collection::vec(any::<u8>(), 10), 2..4)) {
+            let mut bytes = block(7, &records);
+            let used = HEADER + header(&bytes).unwrap().body as usize;
+            let at = at % (8 * used);
+            bytes[at / 8] ^= 1 << (at % 8);
+            let read = header(&bytes).and_then(|header| header.records(bytes.get(HEADER..HEADER + header.body as usize)?).map(|records| records.len()));
+            prop_assert_eq!(read, None);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Promises that the disk breaks, each of which the schedules must notice.
+
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use rand::RngExt as _;
+
+use super::{crash, memory::Faults};
+use crate::block::HEADER;
+
+/// A promise that is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Control {
+    /// The sync of a segment does nothing.
+    SegmentsNotSynced,
+    /// The sync of the state does nothing.
+    StateNotSynced,
+    /// The sync of the folder does nothing.
+    FolderNotSynced,
+    /// A sync that has failed says that it has not.
+    FailuresHidden,
+    /// Half of a block is written, and nobody is told.
+    ShortWrites,
+    /// A segment is removed before the state says that it may be.
+    RemovedBeforeState,
+    /// Blocks are taken for whole whatever their checksums say.
+    ChecksumsNotRead,
+    /// Files are not cut off.
+    NotCutOff,
+    /// Files are not removed.
+    FilesStay,
+    /// The state is written over itself.
+    OneSlot,
+    /// Every other state is not written.
+    StateNotWritten,
+}
+
+const ALL: [Control; 11] = [
+    Control::SegmentsNotSynced,
+    Control::StateNotSynced,
+    Control::FolderNotSynced,
+    Control::FailuresHidden,
+    Control::ShortWrites,
+    Control::RemovedBeforeState,
+    Control::ChecksumsNotRead,
+    Control::NotCutOff,
+    Control::FilesStay,
+    Control::OneSlot,
+    Control::StateNotWritten,
+];
+
+/// Makes the checksums of blocks fit what is there.
+pub(super) fn forge(file: &[u8], offset: u64, buffer: &mut [u8]) {
+    for at in (0..buffer.len()).step_by(8) {
+        let Some(header) = buffer.get_mut(at..at + HEADER).filter(|header| header.starts_with(b"LSpB"))
+        else {
+            continue;
+        };
+        let body = u32::from_le_bytes([header[12], header[13], header[14], header[15]]) as usize;
+        let from = offset as usize + at + HEADER;
+        let Some(body) = file.get(from..from + body) else { continue };
+        header[8..12].copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
+        let own = crc32c::crc32c(&header[8..]);
+        header[4..8].copy_from_slice(&own.to_le_bytes());
+    }
+}
+
+/// Schedules at random, and a crash at each operation of the long one, until one notices.
+fn is_noticed(control: Control) -> bool {
+    let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+    let at_random = (0..1000).any(|_| {
+        let steps = crash::steps(&mut runner);
+        let faults = Faults { control: Some(control), ..crash::faults(&steps, &mut rng) };
+        crash::run(&steps, faults, rng.random_range(0..4) == 0, rng.random()).is_err()
+    });
+    at_random || (0..16).any(|seed| crash::at_any_operation(Some(control), seed).is_err())
+}
+
+#[test]
+fn every_broken_promise_is_noticed() {
+    let unnoticed: Vec<Control> = ALL.into_iter().filter(|&control| !is_noticed(control)).collect();
+    assert!(unnoticed.is_empty(), "{unnoticed:?}");
+}

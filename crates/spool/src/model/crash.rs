@@ -1,0 +1,105 @@
+//! Schedules: at random, and one with a crash at each of its operations.
+
+use std::env;
+
+use proptest::{
+    collection::vec,
+    prelude::*,
+    strategy::ValueTree as _,
+    test_runner::{RngAlgorithm, TestRng, TestRunner},
+};
+
+use super::{
+    controls::Control,
+    memory::Faults,
+    oracle::{Oracle, Step, step},
+};
+use crate::Class;
+
+/// Random faults of a schedule: most lose the power once, at any of its operations, some fail a sync, some find the disk
+/// full.
+pub(super) fn faults(steps: &[Step], rng: &mut TestRng) -> Faults {
+    let mut whole = Oracle::new(Faults::default(), self::rng(0));
+    let operations = whole.run(steps).map_or(1, |()| whole.operations()).max(1);
+    let mut at = |odds: u32| (rng.random_range(0..4) < odds).then(|| rng.random_range(1..=operations));
+    let (crash_at, sync_fails_at) = (at(3), at(1));
+    let room = (rng.random_range(0..8) == 0).then(|| rng.random_range(20_000..300_000));
+    Faults { crash_at, sync_fails_at, room, control: None }
+}
+
+/// A random schedule.
+pub(super) fn steps(runner: &mut TestRunner) -> Vec<Step> {
+    match vec(step(), 1..120).new_tree(runner) {
+        Ok(steps) => steps.current(),
+        Err(reason) => panic!("{reason}"),
+    }
+}
+
+/// Runs a schedule, turns bits in the middle if wanted, and runs it once more.
+pub(super) fn run(steps: &[Step], faults: Faults, flip: bool, seed: u64) -> Result<(), String> {
+    let mut oracle = Oracle::new(faults, rng(seed));
+    oracle.run(steps)?;
+    if flip {
+        oracle.flip(2);
+        oracle.run(&steps[..steps.len() / 2])?;
+    }
+    Ok(())
+}
+
+fn rng(seed: u64) -> TestRng {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
+}
+
+/// How many schedules are tried at random.
+fn schedules() -> u32 {
+    env::var("LOPSIDE_CRASH_SCHEDULES").ok().and_then(|number| number.parse().ok()).unwrap_or(10_000)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: schedules(), ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_committed_is_lost_uncounted(steps in vec(step(), 1..120), flip in prop::bool::weighted(0.2), seed in any::<u64>()) {
+        let faults = faults(&steps, &mut rng(seed));
+        run(&steps, faults, flip, seed).map_err(TestCaseError::fail)?;
+    }
+}
+
+/// Fills the spool, empties it in part, and goes on.
+fn long() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for round in 0..14_usize {
+        for class in Class::ALL {
+            steps.push(Step::Append(class, 40 + 13 * round));
+            steps.push(Step::Append(class, 9000 + 700 * round));
+        }
+        steps.push(Step::Commit);
+        steps.extend(
+            Class::ALL
+                .into_iter()
+                .skip(round % 3)
+                .flat_map(|class| [Step::Read(class), Step::Acknowledge(class, 0)]),
+        );
+    }
+    steps
+}
+
+/// The long schedule with a crash at each of its operations.
+pub(super) fn at_any_operation(control: Option<Control>, seed: u64) -> Result<(), String> {
+    let mut whole = Oracle::new(Faults::default(), rng(0));
+    whole.run(&long())?;
+    let crash = |at: u64| {
+        let faults = Faults { crash_at: Some(at), control, ..Faults::default() };
+        run(&long(), faults, false, seed).map_err(|why| format!("a crash at {at}, seed {seed}: {why}"))
+    };
+    (1..=whole.operations()).try_for_each(crash)
+}
+
+#[test]
+fn a_crash_at_any_operation_loses_nothing() {
+    for seed in 0..4 {
+        at_any_operation(None, seed).unwrap();
+    }
+}

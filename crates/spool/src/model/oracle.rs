@@ -1,0 +1,267 @@
+//! What must be there: every record that was committed, as it was given, or a count that says why not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::{prelude::*, test_runner::TestRng};
+
+use super::memory::{Faults, Memory};
+use crate::{Appended, Class, Options, Reason, Record, Spool, SpoolError};
+
+/// One thing that is done with a spool.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Step {
+    Append(Class, usize),
+    Commit,
+    Read(Class),
+    /// All that was read but so many.
+    Acknowledge(Class, u64),
+    Rewind(Class),
+    /// As after an orderly stop, or a failed disk.
+    Reopen,
+}
+
+/// The smallest budget that there is.
+pub(super) const BUDGET: u64 = 16 * (16 << 10) + 8192;
+
+/// A spool, and what is known of it.
+pub(super) struct Oracle {
+    disk: Memory,
+    spool: Option<Spool<Memory>>,
+    epoch: u64,
+    rng: TestRng,
+    given: BTreeMap<(Class, u64, u64), Vec<u8>>,
+    /// Appended and not yet committed: class, epoch, number.
+    open: Vec<(Class, u64, u64)>,
+    committed: BTreeSet<(Class, u64, u64)>,
+    /// By what the spool was told.
+    delivered: BTreeSet<(Class, u64, u64)>,
+    read: BTreeMap<Class, Vec<(u64, u64)>>,
+    refused: [u64; 3],
+    refused_safely: [u64; 3],
+    /// Whether bits were turned.
+    damaged: bool,
+    /// Whether a call has failed.
+    failed: bool,
+}
+
+pub(super) fn class() -> impl Strategy<Value = Class> {
+    prop_oneof![Just(Class::Low), Just(Class::Normal), Just(Class::High)]
+}
+
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    let len = prop_oneof![4 => 0..200_usize, 3 => 200..4000_usize, 1 => 4000..30_000_usize];
+    prop_oneof![
+        8 => (class(), len).prop_map(|(class, len)| Step::Append(class, len)),
+        4 => Just(Step::Commit),
+        3 => class().prop_map(Step::Read),
+        3 => (class(), 0..3_u64).prop_map(|(class, back)| Step::Acknowledge(class, back)),
+        1 => class().prop_map(Step::Rewind),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+impl Oracle {
+    /// An empty disk that has these faults.
+    pub(super) fn new(faults: Faults, rng: TestRng) -> Self {
+        let disk = Memory::default();
+        disk.set_faults(faults);
+        Self {
+            disk,
+            spool: None,
+            epoch: 0,
+            rng,
+            given: BTreeMap::new(),
+            open: Vec::new(),
+            committed: BTreeSet::new(),
+            delivered: BTreeSet::new(),
+            read: BTreeMap::new(),
+            refused: [0; 3],
+            refused_safely: [0; 3],
+            damaged: false,
+            failed: false,
+        }
+    }
+
+    /// Operations of the disk so far.
+    pub(super) fn operations(&self) -> u64 {
+        self.disk.operations()
+    }
+
+    /// Does it all, and checks after every failure and at the end.
+    pub(super) fn run(&mut self, steps: &[Step]) -> Result<(), String> {
+        for &step in steps {
+            let done = self.opened().and_then(|()| self.step(step));
+            match done {
+                Ok(()) => {}
+                Err(SpoolError::Disk { .. } | SpoolError::Poisoned) => self.fail()?,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        self.check()
+    }
+
+    /// Turns bits of what is on the disk.
+    pub(super) fn flip(&mut self, bits: usize) {
+        self.close();
+        self.damaged = true;
+        self.disk.flip(bits, &mut self.rng);
+    }
+
+    /// What was not committed is not known of any more.
+    fn close(&mut self) {
+        self.spool = None;
+        self.open.clear();
+        self.refused = self.refused_safely;
+    }
+
+    fn opened(&mut self) -> Result<(), SpoolError> {
+        if self.spool.is_none() {
+            self.epoch += 1;
+            self.read.clear();
+            self.spool = Some(Spool::open(self.disk.clone(), options(self.epoch))?);
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), SpoolError> {
+        let Some(spool) = &mut self.spool else { return Ok(()) };
+        match step {
+            Step::Append(class, len) => {
+                let count = self.given.len() as u64;
+                let bytes: Vec<u8> =
+                    (0..len).map(|at| (count * 31 + at as u64 * 7 + self.epoch) as u8).collect();
+                match spool.append(class, &bytes)? {
+                    Appended::Number(number) => {
+                        self.given.insert((class, self.epoch, number), bytes);
+                        self.open.push((class, self.epoch, number));
+                    }
+                    Appended::Refused => self.refused[class as usize] += 1,
+                }
+            }
+            Step::Commit => {
+                spool.commit()?;
+                self.committed.extend(self.open.drain(..));
+                self.refused_safely = self.refused;
+            }
+            Step::Read(class) => {
+                let records = spool.read(class)?;
+                self.read
+                    .entry(class)
+                    .or_default()
+                    .extend(records.iter().map(|record| (record.epoch, record.number)));
+            }
+            Step::Acknowledge(class, back) => {
+                let read = self.read.entry(class).or_default();
+                let keep = read.len().saturating_sub(back as usize);
+                let Some(&(_, number)) = keep.checked_sub(1).and_then(|last| read.get(last)) else {
+                    return Ok(());
+                };
+                // Told before it is known to be done: an acknowledgement may be kept though the call fails.
+                self.delivered.extend(read.drain(..keep).map(|(epoch, number)| (class, epoch, number)));
+                spool.acknowledge(class, number)?;
+            }
+            Step::Rewind(class) => {
+                spool.rewind(class);
+                self.read.remove(&class);
+            }
+            Step::Reopen => self.close(),
+        }
+        Ok(())
+    }
+
+    /// After the power has gone, or a sync has failed.
+    fn fail(&mut self) -> Result<(), String> {
+        self.close();
+        self.failed = true;
+        if self.disk.has_crashed() {
+            self.disk = self.disk.after_crash(&mut self.rng);
+        }
+        self.check()
+    }
+
+    /// Holds a copy of the disk against what must be there.
+    fn check(&mut self) -> Result<(), String> {
+        let peak = self.disk.peak();
+        ensure(peak <= BUDGET, || format!("{peak} bytes, over the budget"))?;
+        let epoch = self.epoch + 1;
+        let mut spool = Spool::open(self.disk.copy(), options(epoch)).map_err(|error| error.to_string())?;
+        for class in Class::ALL {
+            let there = drain(&mut spool, class)?;
+            self.check_records(class, &there)?;
+            let last = there.last().map_or(0, |record| record.number);
+            spool.acknowledge(class, last).map_err(|error| error.to_string())?;
+            self.check_counts(class, &spool, &there)?;
+        }
+        Ok(())
+    }
+
+    fn check_records(&self, class: Class, there: &[Record]) -> Result<(), String> {
+        for record in there {
+            let given = self.given.get(&(class, record.epoch, record.number));
+            let name = || format!("{class} {} of epoch {}", record.number, record.epoch);
+            ensure(given.is_some(), || format!("{} was never given", name()))?;
+            ensure(given == Some(&record.bytes), || format!("{} is not what was given", name()))?;
+        }
+        ensure(there.windows(2).all(|pair| pair[0].number < pair[1].number), || {
+            format!("the records of {class} are out of order")
+        })
+    }
+
+    fn check_counts(&self, class: Class, spool: &Spool<Memory>, there: &[Record]) -> Result<(), String> {
+        let counters = spool.counted(class);
+        let is_there: BTreeSet<(u64, u64)> =
+            there.iter().map(|record| (record.epoch, record.number)).collect();
+        let missing = self.committed.iter().filter(|&&(of, epoch, number)| {
+            of == class
+                && !is_there.contains(&(epoch, number))
+                && !self.delivered.contains(&(of, epoch, number))
+        });
+        let missing = missing.count() as u64;
+        let (evicted, damaged) = (counters.dropped(Reason::Evicted), counters.dropped(Reason::Damaged));
+        let told = evicted + damaged;
+        // Only bits that were turned may cost a committed record: a crash may not, nor a sync that failed.
+        let allowed = if self.damaged { told } else { evicted };
+        ensure(missing <= allowed || self.damaged && spool.torn() > 0, || {
+            format!(
+                "{missing} records of {class} are missing, {evicted} evicted and {damaged} damaged are told"
+            )
+        })?;
+        if !self.failed && !self.damaged {
+            let delivered = self.delivered.iter().filter(|(of, ..)| *of == class);
+            let mut known: BTreeSet<(u64, u64)> =
+                delivered.map(|&(_, epoch, number)| (epoch, number)).collect();
+            known.extend(&is_there);
+            let all = known.len() as u64 + evicted;
+            ensure(all == counters.done && damaged == 0, || {
+                format!("{class}: {} known, {missing} missing, told are {counters:?}", known.len())
+            })?;
+        }
+        ensure(counters.delivered + told == counters.done, || {
+            format!("{class} does not add up: {counters:?}")
+        })?;
+        ensure(spool.pending(class) == 0, || format!("{class} keeps {} records", spool.pending(class)))?;
+        let refused = counters.dropped(Reason::Refused);
+        ensure(refused >= self.refused_safely[class as usize], || {
+            format!("{refused} refused of {class} are told, {} were", self.refused_safely[class as usize])
+        })
+    }
+}
+
+fn options(epoch: u64) -> Options {
+    Options { budget: BUDGET, epoch }
+}
+
+fn drain(spool: &mut Spool<Memory>, class: Class) -> Result<Vec<Record>, String> {
+    let mut all = Vec::new();
+    loop {
+        let records = spool.read(class).map_err(|error| error.to_string())?;
+        if records.is_empty() {
+            return Ok(all);
+        }
+        all.extend(records);
+    }
+}
+
+fn ensure(holds: bool, else_why: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(else_why()) }
+}

@@ -1,0 +1,119 @@
+//! What a stop or a crash has left.
+//!
+//! Of each class only the last segment can have been written when the end came: it is read through, and is to be cut off
+//! behind its last whole block. Segments whose records are all done are to be removed, which a crash may have undone.
+
+use std::{collections::VecDeque, io};
+
+use crate::{Class, File, Storage, lane::Segment, segment, state::State};
+
+/// All classes, as they were left.
+#[derive(Debug)]
+pub(crate) struct Left {
+    /// The next state: what was known, and what was found.
+    pub(crate) state: State,
+    pub(crate) classes: [LeftClass; Class::ALL.len()],
+}
+
+/// A class as it was left.
+#[derive(Debug)]
+pub(crate) struct LeftClass {
+    pub(crate) class: Class,
+    /// The last record that is on the disk, or was.
+    pub(crate) committed: u64,
+    /// Those that stay, as they will be.
+    pub(crate) segments: VecDeque<Segment>,
+    /// Those that go, by their first numbers.
+    finished: Vec<u64>,
+    /// Whether something but zeros is cut off.
+    torn: bool,
+}
+
+impl Left {
+    /// Looks at all segments, and changes nothing.
+    pub(crate) fn of<S: Storage>(storage: &S, names: &[String], known: Option<State>) -> io::Result<Self> {
+        let mut state = known.unwrap_or_default();
+        state.generation += 1;
+        let mut look = |class: Class| -> io::Result<LeftClass> {
+            let named = names.iter().filter_map(|name| segment::parse(name)).filter(|(of, _)| *of == class);
+            let mut firsts: Vec<u64> = named.map(|(_, first)| first).collect();
+            firsts.sort_unstable();
+            let counters = &mut state.classes[class.index()];
+            if known.is_none()
+                && let Some(&first) = firsts.first()
+            {
+                // The state is lost: what went before the oldest segment is taken for delivered.
+                counters.done = first.saturating_sub(1);
+                counters.delivered = counters.done;
+            }
+            let left = LeftClass::of(storage, class, &firsts, counters.done)?;
+            state.torn += u64::from(left.torn);
+            Ok(left)
+        };
+        let [low, normal, high] = Class::ALL;
+        let classes = [look(low)?, look(normal)?, look(high)?];
+        Ok(Self { state, classes })
+    }
+
+    /// Removes and cuts off what is to go.
+    pub(crate) fn tidy<S: Storage>(&self, storage: &S) -> io::Result<()> {
+        for left in &self.classes {
+            for &first in &left.finished {
+                storage.remove(&segment::name(left.class, first))?;
+            }
+            if let Some(&Segment { first, bytes }) = left.segments.back() {
+                let mut file = storage.open(&segment::name(left.class, first))?;
+                if file.size()? > bytes {
+                    file.truncate(bytes)?;
+                    file.sync()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LeftClass {
+    fn of<S: Storage>(storage: &S, class: Class, firsts: &[u64], done: u64) -> io::Result<Self> {
+        let mut left =
+            Self { class, committed: done, segments: VecDeque::new(), finished: Vec::new(), torn: false };
+        for (place, &first) in firsts.iter().enumerate() {
+            // A segment begins where all before it are committed.
+            left.committed = left.committed.max(first.saturating_sub(1));
+            match firsts.get(place + 1) {
+                Some(after) if after - 1 <= done => left.finished.push(first),
+                Some(_) => {
+                    let bytes = storage.open(&segment::name(class, first))?.size()?;
+                    left.segments.push_back(Segment { first, bytes });
+                }
+                None => left.last(storage, first, done)?,
+            }
+        }
+        Ok(left)
+    }
+
+    /// The segment that may have been written.
+    fn last<S: Storage>(&mut self, storage: &S, first: u64, done: u64) -> io::Result<()> {
+        let file = storage.open(&segment::name(self.class, first))?;
+        let len = file.size()?;
+        let (end, last) = end_of(&file, len)?;
+        self.torn = segment::has_bytes(&file, end, len)?;
+        match last {
+            Some(last) if last > done => {
+                self.segments.push_back(Segment { first, bytes: end });
+                self.committed = self.committed.max(last);
+            }
+            _ => self.finished.push(first),
+        }
+        Ok(())
+    }
+}
+
+/// Where the last whole block ends, and the number of its last record.
+fn end_of<F: File>(file: &F, len: u64) -> io::Result<(u64, Option<u64>)> {
+    let (mut end, mut last) = (0, None);
+    while let Some(block) = segment::next(file, end, len)? {
+        (end, last) = (block.end, Some(block.header.last()));
+    }
+    Ok((end, last))
+}

@@ -1,0 +1,339 @@
+use std::io;
+
+use crate::{
+    Class, Counters, Reason, SpoolError, Storage,
+    lane::{Lane, Segment},
+    recovery::Left,
+    segment,
+    state::{self, State, StateFile},
+};
+
+/// What a spool may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of all files together, never exceeded.
+    pub budget: u64,
+    /// What no other process's records are called by, of this device or of another that takes its place: drawn at
+    /// random for each time that the spool is opened.
+    pub epoch: u64,
+}
+
+/// The largest block that gathers before it is written, in bytes.
+const BLOCK: u64 = 256 << 10;
+/// Segments that the budget is for, at least.
+const SEGMENTS: u64 = 16;
+/// The smallest and the largest segment, in bytes.
+const SEGMENT: [u64; 2] = [16 << 10, 4 << 20];
+/// What segments are multiples of.
+const PAGE: u64 = 4096;
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// It will be on the disk with the next commit, under this number.
+    Number(u64),
+    /// There was no room for it.
+    Refused,
+}
+
+/// A record as it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The epoch of the process that wrote it.
+    pub epoch: u64,
+    /// Its number in its class, from 1 on.
+    pub number: u64,
+    /// What was given.
+    pub bytes: Vec<u8>,
+}
+
+/// The spool: see the [crate's page](crate).
+#[derive(Debug)]
+pub struct Spool<S: Storage> {
+    storage: S,
+    budget: u64,
+    segment: u64,
+    state: State,
+    file: StateFile<S::File>,
+    /// Whether counters have changed that the disk does not know.
+    changed: bool,
+    lanes: [Lane<S::File>; Class::ALL.len()],
+    /// Whether segments were removed that a crash could bring back.
+    removed: bool,
+    poisoned: bool,
+}
+
+impl<S: Storage> Spool<S> {
+    /// Opens the spool in a folder, as a crash may have left it, or makes one.
+    ///
+    /// # Errors
+    /// [`SpoolError::Budget`], or [`SpoolError::Disk`].
+    pub fn open(storage: S, options: Options) -> Result<Self, SpoolError> {
+        let least = SEGMENTS * SEGMENT[0] + state::LEN;
+        if options.budget < least {
+            return Err(SpoolError::Budget { budget: options.budget, least });
+        }
+        let share = (options.budget - state::LEN) / SEGMENTS;
+        let segment = (share - share % PAGE).clamp(SEGMENT[0], SEGMENT[1]);
+        let failed = SpoolError::disk;
+        let names = storage.names().map_err(failed("list its files"))?;
+        let (mut file, found) = StateFile::open(&storage, &names).map_err(failed("open its state"))?;
+        let left = Left::of(&storage, &names, found).map_err(failed("look at its segments"))?;
+        let state = left.state;
+        if let Some(found) = found {
+            // It may be in the system's cache alone, after a sync that failed. The same bytes at the same place: whatever
+            // a crash makes of that, they are there.
+            file.write(found).map_err(failed("write its state"))?;
+        }
+        // What is cut off and removed is told first: a crash in between must not make it unseen.
+        file.write(state).map_err(failed("write its state"))?;
+        left.tidy(&storage).map_err(failed("tidy its segments"))?;
+        let lanes = left.classes.map(|class| {
+            let done = state.classes[class.class.index()].done;
+            Lane::new(class.class, options.epoch, done, class.committed, class.segments)
+        });
+        let budget = options.budget;
+        let mut spool = Self {
+            storage,
+            budget,
+            segment,
+            state,
+            file,
+            changed: false,
+            lanes,
+            removed: true,
+            poisoned: false,
+        };
+        spool.make_room(None, 0)?;
+        Ok(spool)
+    }
+
+    /// Takes a record. It is safe once [`commit`](Self::commit) has returned.
+    ///
+    /// # Errors
+    /// [`SpoolError::TooLarge`]; [`SpoolError::Disk`] and [`SpoolError::Poisoned`], after which the spool is to be
+    /// opened again.
+    pub fn append(&mut self, class: Class, record: &[u8]) -> Result<Appended, SpoolError> {
+        self.check()?;
+        let most = self.largest_record();
+        if record.len() > most {
+            return Err(SpoolError::TooLarge { len: record.len(), most });
+        }
+        if self.lane(class).is_waiting() {
+            let with = self.lane(class).len_with(record.len());
+            if with > BLOCK || !self.lane(class).fits(with) {
+                self.commit_class(class)?;
+            }
+        }
+        let block = self.lane(class).len_with(record.len());
+        if !self.lane(class).fits(block) && !self.rotate(class, block)? {
+            self.counters(class).drop(Reason::Refused, 1);
+            self.changed = true;
+            return Ok(Appended::Refused);
+        }
+        Ok(Appended::Number(self.lane(class).push(record)))
+    }
+
+    /// Brings all records and counters to the disk.
+    ///
+    /// # Errors
+    /// [`SpoolError::Disk`] and [`SpoolError::Poisoned`]: nothing is known of what was appended since the last time;
+    /// the spool is to be opened again.
+    pub fn commit(&mut self) -> Result<(), SpoolError> {
+        self.check()?;
+        for class in Class::ALL {
+            self.commit_class(class)?;
+        }
+        if self.changed { self.persist() } else { Ok(()) }
+    }
+
+    /// The next committed records of a class, some at a time; none when all have been read.
+    ///
+    /// # Errors
+    /// [`SpoolError::Disk`] and [`SpoolError::Poisoned`].
+    pub fn read(&mut self, class: Class) -> Result<Vec<Record>, SpoolError> {
+        self.check()?;
+        let block = self.lanes[class.index()].read(&self.storage);
+        let block = block.map_err(|error| self.fail("read its records", error))?;
+        let Some(block) = block else {
+            // What is missing at the end is not followed by anything that could be acknowledged.
+            self.done(class, self.state.classes[class.index()].done)?;
+            return Ok(Vec::new());
+        };
+        let (first, epoch) = (block.header.first, block.header.epoch);
+        let record = |(number, bytes)| Record { epoch, number, bytes };
+        Ok((first..).zip(block.records).map(record).collect())
+    }
+
+    /// All records of a class up to this one have been delivered. Records that were not read are not acknowledged.
+    ///
+    /// # Errors
+    /// [`SpoolError::Disk`] and [`SpoolError::Poisoned`].
+    pub fn acknowledge(&mut self, class: Class, number: u64) -> Result<(), SpoolError> {
+        self.check()?;
+        let number = number.min(self.lane(class).read_up_to());
+        if number <= self.counters(class).done {
+            return Ok(());
+        }
+        self.done(class, number)
+    }
+
+    /// Reads a class again from the first record that is not done.
+    pub fn rewind(&mut self, class: Class) {
+        let done = self.counters(class).done;
+        self.lane(class).rewind(done);
+    }
+
+    /// What has become of the records of a class.
+    #[must_use]
+    pub fn counted(&self, class: Class) -> Counters {
+        self.state.classes[class.index()]
+    }
+
+    /// Records of a class that are committed and not done.
+    #[must_use]
+    pub fn pending(&self, class: Class) -> u64 {
+        self.lanes[class.index()].committed() - self.state.classes[class.index()].done
+    }
+
+    /// Ends of logs that crashes had torn.
+    #[must_use]
+    pub fn torn(&self) -> u64 {
+        self.state.torn
+    }
+
+    /// Bytes of all files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        state::LEN + self.lanes.iter().map(Lane::bytes).sum::<u64>()
+    }
+
+    /// The largest record that it takes, in bytes.
+    #[must_use]
+    pub fn largest_record(&self) -> usize {
+        // A header, a length and padding are less than a page.
+        let most = ((self.budget - state::LEN) / 4).saturating_sub(PAGE);
+        usize::try_from(most).unwrap_or(usize::MAX).min(1 << 30)
+    }
+
+    fn lane(&mut self, class: Class) -> &mut Lane<S::File> {
+        &mut self.lanes[class.index()]
+    }
+
+    fn counters(&mut self, class: Class) -> &mut Counters {
+        &mut self.state.classes[class.index()]
+    }
+
+    fn check(&self) -> Result<(), SpoolError> {
+        if self.poisoned { Err(SpoolError::Poisoned) } else { Ok(()) }
+    }
+
+    fn fail(&mut self, doing: &'static str, source: io::Error) -> SpoolError {
+        self.poisoned = true;
+        SpoolError::Disk { doing, source }
+    }
+
+    fn commit_class(&mut self, class: Class) -> Result<(), SpoolError> {
+        let committed = self.lane(class).commit();
+        committed.map_err(|error| self.fail("write its records", error))
+    }
+
+    /// Writes cursors and counters.
+    fn persist(&mut self) -> Result<(), SpoolError> {
+        let state = State { generation: self.state.generation + 1, ..self.state };
+        self.file.write(state).map_err(|error| self.fail("write its state", error))?;
+        self.state = state;
+        self.changed = false;
+        Ok(())
+    }
+
+    /// Ends a class's segment and begins another that holds a block of so many bytes. False when there is no room.
+    fn rotate(&mut self, class: Class, block: u64) -> Result<bool, SpoolError> {
+        self.commit_class(class)?;
+        let sealed = self.lane(class).seal();
+        sealed.map_err(|error| self.fail("end a segment", error))?;
+        self.remove_finished(class)?;
+        let len = self.segment.max(block.next_multiple_of(PAGE));
+        if !self.make_room(Some(class), len)? {
+            return Ok(false);
+        }
+        if self.removed {
+            // Their bytes are free once they cannot come back.
+            self.storage.sync().map_err(|error| self.fail("remove a segment", error))?;
+            self.removed = false;
+        }
+        let name = segment::name(class, self.lane(class).committed() + 1);
+        match self.storage.create(&name, len) {
+            Ok(file) => {
+                self.storage.sync().map_err(|error| self.fail("name a segment", error))?;
+                self.lane(class).begin(file, len);
+                Ok(true)
+            }
+            // Others have filled the disk: nothing of ours is at risk.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let _ = self.storage.remove(&name);
+                Ok(false)
+            }
+            Err(error) => Err(self.fail("make a segment", error)),
+        }
+    }
+
+    /// Makes room for so many bytes of a class, or of nobody in particular: the oldest segments of less important
+    /// classes go, the least important first. False when that is not enough.
+    fn make_room(&mut self, class: Option<Class>, bytes: u64) -> Result<bool, SpoolError> {
+        while self.bytes() + bytes > self.budget {
+            let less = Class::ALL.into_iter().filter(|&other| class.is_none_or(|class| other < class));
+            let victims = less.filter_map(|other| {
+                let victim = self.lanes[other.index()].victim(self.state.classes[other.index()].done);
+                victim.map(|(segment, last)| (other, segment, last))
+            });
+            let Some((other, segment, last)) = victims.into_iter().next() else { return Ok(false) };
+            self.evict(other, segment, last)?;
+        }
+        Ok(true)
+    }
+
+    /// Gives up a segment.
+    fn evict(&mut self, class: Class, segment: Segment, last: u64) -> Result<(), SpoolError> {
+        let counters = self.counters(class);
+        let records = last.saturating_sub(counters.done);
+        counters.drop(Reason::Evicted, records);
+        counters.done = counters.done.max(last);
+        self.lane(class).forget_oldest();
+        self.persist()?;
+        self.remove(class, segment)
+    }
+
+    /// Records up to this one are delivered, or were not there.
+    fn done(&mut self, class: Class, number: u64) -> Result<(), SpoolError> {
+        let (lost, done) = self.lane(class).settle(number);
+        let counters = self.counters(class);
+        if done == counters.done {
+            return Ok(());
+        }
+        counters.delivered += done - counters.done - lost;
+        counters.drop(Reason::Damaged, lost);
+        counters.done = done;
+        self.changed = true;
+        self.remove_finished(class)
+    }
+
+    /// Removes the segments whose records are all done, once the disk knows that they are.
+    fn remove_finished(&mut self, class: Class) -> Result<(), SpoolError> {
+        let done = self.counters(class).done;
+        while let Some(segment) = self.lane(class).finished(done) {
+            if self.changed {
+                self.persist()?;
+            }
+            self.lane(class).forget_oldest();
+            self.remove(class, segment)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, class: Class, segment: Segment) -> Result<(), SpoolError> {
+        self.removed = true;
+        let removed = self.storage.remove(&segment::name(class, segment.first));
+        removed.map_err(|error| self.fail("remove a segment", error))
+    }
+}
