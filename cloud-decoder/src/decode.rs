@@ -88,6 +88,11 @@ impl Decoder {
         &self.limits
     }
 
+    /// Where pictures take their room.
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
+    }
+
     /// What the wanted heads make of every frame, in the order of the frames and, inside, of what is wanted. To be
     /// awaited in a tokio runtime with timers, which deadlines need.
     ///

@@ -88,6 +88,47 @@ pub fn failure(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Encodes sample pictures of clothes, `samples/fashion` or one in it, into `.lps` files in a folder; the frames in the
+/// order of their files' names.
+///
+/// # Panics
+/// When they cannot be encoded.
+#[must_use]
+#[allow(clippy::expect_used)]
+pub fn encode(samples: &str, folder: &Path) -> Vec<Vec<u8>> {
+    let mut encode = binary("edge-encoder");
+    encode.arg("encode").arg("--bundle").arg(in_clone("bundles/fashion")).arg("--out").arg(folder);
+    let _ = stdout(encode.arg(in_clone(samples)));
+    let read = |path: &PathBuf| fs::read(path).expect("the frame can be read");
+    let frames: Vec<_> = files(folder)
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "lps"))
+        .map(read)
+        .collect();
+    assert!(!frames.is_empty(), "{samples} has no samples");
+    frames
+}
+
+/// The frame of one sample picture.
+///
+/// # Panics
+/// When it cannot be encoded.
+#[must_use]
+#[allow(clippy::expect_used)]
+pub fn sample_frame() -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("there is a place for temporary files");
+    encode("samples/fashion/00-ankle-boot.png", folder.path()).remove(0)
+}
+
+/// The files of a folder, by their names.
+#[allow(clippy::expect_used)]
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder can be listed");
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
 /// The frames of a folder, one line each: the file's name and its bytes in hexadecimal.
 ///
 /// # Panics
@@ -95,15 +136,12 @@ pub fn failure(command: &mut Command) -> String {
 #[must_use]
 #[allow(clippy::expect_used)]
 pub fn frames_as_text(folder: &Path) -> String {
-    let entries = fs::read_dir(folder).expect("the folder can be listed");
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.sort();
     let line = |path: &PathBuf| {
         let bytes = fs::read(path).expect("the frame can be read");
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{} {hex}\n", path.file_name().unwrap_or_default().to_string_lossy())
     };
-    paths.iter().map(line).collect()
+    files(folder).iter().map(line).collect()
 }
 
 /// A running cloud-decoder; killed when dropped.
@@ -207,8 +245,14 @@ impl Drop for Cloud {
 /// `cloud-decoder serve` on a free port with these bundles.
 #[must_use]
 pub fn serve(bundles: &[&Path]) -> Command {
+    serve_on(0, bundles)
+}
+
+/// The same on a port.
+#[must_use]
+pub fn serve_on(port: u16, bundles: &[&Path]) -> Command {
     let mut command = binary("cloud-decoder");
-    command.args(["serve", "--listen", "127.0.0.1:0", "--device", "cpu"]);
+    command.args(["serve", "--device", "cpu", "--listen", &format!("127.0.0.1:{port}")]);
     for bundle in bundles {
         command.arg("--bundle").arg(bundle);
     }

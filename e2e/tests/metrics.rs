@@ -6,11 +6,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
 };
 
 use axum::http::{Method, StatusCode, request};
-use lopside_e2e::{Cloud, binary, in_clone, stdout};
+use lopside_e2e::{Cloud, in_clone, sample_frame};
 use lopside_proto::v1::{ListBundlesRequest, decoder_service_client::DecoderServiceClient};
 
 const HEAD: &str = r#"bundle="fashion",head="reconstruct""#;
@@ -43,17 +42,9 @@ async fn post(cloud: &Cloud, path: &str, body: Vec<u8>) -> StatusCode {
     cloud.http(request::Builder::new().method(Method::POST).uri(path), body).await.0.status()
 }
 
-fn frame(folder: &Path) -> Vec<u8> {
-    let mut encode = binary("edge-encoder");
-    encode.arg("encode").arg("--bundle").arg(in_clone("bundles/fashion")).arg("--out").arg(folder);
-    let _ = stdout(encode.arg(in_clone("samples/fashion/00-ankle-boot.png")));
-    fs::read(folder.join("00-ankle-boot.lps")).unwrap()
-}
-
 #[tokio::test]
 async fn what_was_done_is_counted() {
-    let folder = tempfile::tempdir().unwrap();
-    let frame = frame(folder.path());
+    let frame = sample_frame();
     let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
     let before = scrape(&cloud).await;
     assert_eq!(sum(&before, "lopside_bundle_changes_total", &[r#"result="loaded""#]), 1.0);
@@ -93,8 +84,7 @@ async fn what_was_done_is_counted() {
 
 #[tokio::test]
 async fn counts_go_on_when_a_bundle_is_loaded_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let frame = frame(folder.path());
+    let frame = sample_frame();
     let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
     for load in ["load", "unload", "load"] {
         let path = format!("/v2/repository/models/fashion/{load}");

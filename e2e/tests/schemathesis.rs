@@ -5,7 +5,7 @@
 
 use std::{env, process::Command};
 
-use lopside_e2e::{Cloud, binary, in_clone, stdout};
+use lopside_e2e::{Cloud, encode, in_clone};
 
 #[test]
 fn no_request_that_the_document_allows_or_forbids_is_answered_wrongly() {
@@ -13,9 +13,7 @@ fn no_request_that_the_document_allows_or_forbids_is_answered_wrongly() {
     let python =
         python.expect("LOPSIDE_SCHEMATHESIS_PYTHON names a Python: run the tests with `cargo xtask test`");
     let folder = tempfile::tempdir().unwrap();
-    let mut encode = binary("edge-encoder");
-    encode.arg("encode").arg("--bundle").arg(in_clone("bundles/fashion")).arg("--out").arg(folder.path());
-    let _ = stdout(encode.arg(in_clone("samples/fashion")));
+    let _ = encode("samples/fashion", folder.path());
 
     let mut cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
     let settings = in_clone("e2e/schemathesis").canonicalize().unwrap();

@@ -3,14 +3,10 @@
 // A helper that cannot go on fails its test.
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    fs,
-    net::TcpStream,
-    path::{Path, PathBuf},
-};
+use std::{fs, net::TcpStream, path::PathBuf};
 
 use axum::http::{Request, StatusCode};
-use lopside_e2e::{Cloud, binary, failure, in_clone, serve, stdout};
+use lopside_e2e::{Cloud, binary, encode, failure, in_clone, serve, stdout};
 use lopside_proto::v1::{
     DecodeRequest, GetBundleRequest, HeadKind, ListBundlesRequest, OutputFormat, OutputRequest,
     decoder_service_client::DecoderServiceClient, output::Value as Answer,
@@ -28,19 +24,8 @@ fn fashion() -> PathBuf {
     in_clone(FASHION)
 }
 
-fn frames(out: &Path) -> Vec<Vec<u8>> {
-    let samples = in_clone("samples/fashion");
-    let mut command = binary("edge-encoder");
-    command.args(["encode", "--json", "--bundle"]).arg(fashion()).arg("--out").arg(out).arg(samples);
-    let summary: Value = serde_json::from_str(&stdout(&mut command)).unwrap();
-    assert_eq!(summary["frames"], 16);
-    let mut paths: Vec<_> = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths.iter().map(|path| fs::read(path).unwrap()).collect()
-}
-
 fn sample_frames() -> Vec<Vec<u8>> {
-    frames(tempfile::tempdir().unwrap().path())
+    encode("samples/fashion", tempfile::tempdir().unwrap().path())
 }
 
 async fn client(cloud: &Cloud) -> DecoderServiceClient<Channel> {

@@ -3,13 +3,13 @@
 // A helper that cannot go on fails its test.
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::collections::BTreeSet;
 
 use axum::http::{Method, request};
 use lopside_e2e::{
     Cloud, binary,
     collector::{Collector, text},
-    in_clone, stdout,
+    in_clone, sample_frame, stdout,
 };
 use lopside_proto::{
     inference::{
@@ -25,13 +25,6 @@ const PARENT: &str = "00f067aa0ba902b7";
 
 fn traceparent() -> String {
     format!("00-{TRACE}-{PARENT}-01")
-}
-
-fn frame(folder: &Path) -> Vec<u8> {
-    let mut encode = binary("edge-encoder");
-    encode.arg("encode").arg("--bundle").arg(in_clone("bundles/fashion")).arg("--out").arg(folder);
-    let _ = stdout(encode.arg(in_clone("samples/fashion/00-ankle-boot.png")));
-    fs::read(folder.join("00-ankle-boot.lps")).unwrap()
 }
 
 async fn end(mut cloud: Cloud) {
@@ -59,8 +52,7 @@ fn only<'a>(spans: &'a [(String, Span)], name: &str) -> &'a Span {
 #[tokio::test]
 async fn a_request_over_any_protocol_is_one_trace_down_to_the_engine() {
     let mut collector = Collector::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let frame = frame(folder.path());
+    let frame = sample_frame();
     for protocol in ["grpc", "rest", "inference"] {
         let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str())];
         let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
@@ -147,8 +139,7 @@ async fn edge_and_cloud_are_one_trace() {
 #[tokio::test]
 async fn metrics_reach_the_collector() {
     let mut collector = Collector::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let frame = frame(folder.path());
+    let frame = sample_frame();
     let environment = [("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", collector.endpoint.as_str())];
     let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
     let request = DecodeRequest { frames: vec![frame.into()], ..DecodeRequest::default() };

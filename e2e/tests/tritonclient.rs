@@ -5,16 +5,10 @@
 
 use std::{env, fs, path::Path, process::Command};
 
-use lopside_e2e::{Cloud, binary, in_clone, stdout};
+use lopside_e2e::{Cloud, encode, in_clone, sample_frame, stdout};
 
 fn set(name: &str) -> std::ffi::OsString {
     env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run the tests with `cargo xtask test`"))
-}
-
-fn frames(folder: &Path) {
-    let mut encode = binary("edge-encoder");
-    encode.arg("encode").arg("--bundle").arg(in_clone("bundles/fashion")).arg("--out").arg(folder);
-    let _ = stdout(encode.arg(in_clone("samples/fashion")));
 }
 
 fn address(cloud: &Cloud) -> &str {
@@ -24,7 +18,7 @@ fn address(cloud: &Cloud) -> &str {
 #[test]
 fn the_client_asks_in_every_way_it_knows() {
     let folder = tempfile::tempdir().unwrap();
-    frames(folder.path());
+    let _ = encode("samples/fashion", folder.path());
     let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
     let mut client = Command::new(set("LOPSIDE_TRITONCLIENT_PYTHON"));
     client.arg(in_clone("e2e/clients/triton.py")).arg(address(&cloud)).arg(folder.path());
@@ -35,10 +29,9 @@ fn the_client_asks_in_every_way_it_knows() {
 #[test]
 fn perf_analyzer_measures_over_grpc_rest_and_a_stream() {
     let folder = tempfile::tempdir().unwrap();
-    frames(folder.path());
+    let frame = sample_frame();
     let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
     let data = folder.path().join("frames.json");
-    let frame = fs::read(fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path()).unwrap();
     // A tensor as it is sent: each element after its length.
     let tensor = [&(frame.len() as u32).to_le_bytes(), frame.as_slice()].concat();
     let tensor = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, tensor);

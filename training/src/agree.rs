@@ -70,13 +70,18 @@ fn through(
 
 /// The largest difference between outputs of the same shapes.
 pub(crate) fn compare(what: &str, a: &[Values], b: &[Values]) -> Result<f32, TrainingError> {
+    within(TOLERANCE, what, a, b)
+}
+
+/// The same with another limit.
+pub(crate) fn within(limit: f32, what: &str, a: &[Values], b: &[Values]) -> Result<f32, TrainingError> {
     let same = a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.dims == b.dims);
     let worst = a.iter().zip(b).map(|(a, b)| difference(&a.values, &b.values));
     let difference = if same { worst.fold(0.0, f32::max) } else { f32::INFINITY };
-    if difference <= TOLERANCE {
+    if difference <= limit {
         Ok(difference)
     } else {
-        Err(TrainingError::Disagreement { what: what.to_owned(), difference, limit: TOLERANCE })
+        Err(TrainingError::Disagreement { what: what.to_owned(), difference, limit })
     }
 }
 

@@ -115,6 +115,14 @@ pub enum TrainingError {
         /// The step, from 0.
         step: usize,
     },
+    /// The bundle has no head of this name.
+    #[error("the bundle has no head {head:?}; it has {}", known.join(", "))]
+    NoHead {
+        /// The name.
+        head: String,
+        /// Those that it has.
+        known: Vec<String>,
+    },
     /// Photographs were asked for, but the bundle knows none.
     #[error("{} is no photo bundle: `training bundle --preset photo` makes one", folder.display())]
     NoPhotoBundle {
@@ -208,8 +216,8 @@ pub enum TrainingError {
         /// Why.
         reason: String,
     },
-    /// The exported halves do not compute what the whole computes.
-    #[error("{what} differs by {difference:e}, over {limit:e}: the halves are not kept")]
+    /// A model does not compute what the one computes that it stands for.
+    #[error("{what} differs by {difference:e}, over {limit:e}: it is not kept")]
     Disagreement {
         /// Which pair was compared.
         what: String,

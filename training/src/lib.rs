@@ -23,6 +23,7 @@ mod engines;
 mod error;
 pub mod evaluate;
 mod files;
+mod fp16;
 mod gradients;
 mod latent_space;
 mod metrics;
@@ -37,6 +38,7 @@ mod samples;
 mod schedule;
 mod score;
 mod split;
+mod split_service;
 mod steps;
 mod train;
 

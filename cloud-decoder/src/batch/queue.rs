@@ -123,8 +123,8 @@ impl Queue {
         let mut state = self.lock();
         state.jobs.push(job);
         state.crowd.saw(self.items.load(Relaxed));
-        let waiting: usize = state.jobs.iter().map(|job| job.question.items()).sum();
-        let wake = wake && (state.jobs.len() == 1 || waiting >= self.expected(&state));
+        let waiting = || state.jobs.iter().map(|job| job.question.items()).sum::<usize>();
+        let wake = wake && (state.jobs.len() == 1 || waiting() >= self.expected(&state));
         drop(state);
         if wake {
             self.wake();

@@ -163,10 +163,10 @@ impl GrpcInferenceService for Oip {
 impl Oip {
     async fn answer(
         &self,
-        request: ModelInferRequest,
+        mut request: ModelInferRequest,
         terms: Terms,
     ) -> Result<ModelInferResponse, ServeError> {
-        let id = request.id.clone();
+        let id = std::mem::take(&mut request.id);
         let request = request_of(request, terms)?;
         Ok(response_of(id, self.infer(request).await?))
     }

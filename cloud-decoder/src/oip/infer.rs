@@ -8,13 +8,12 @@ use lopside_latent::{LatentSpaceId, latent_space_of};
 
 use super::{
     Oip,
-    model::{FRAME, Model, PNG},
-    tensor::{InputTensor, OutputTensor, Values},
+    model::FRAME,
+    picture,
+    tensor::{InputTensor, OutputTensor},
     vector,
 };
-use crate::{
-    Format, Output, Priority, Request, ServeError, Terms, Value, Wanted, decode::check_frames, served::Served,
-};
+use crate::{Priority, ServeError, Terms, decode::check_frames, served::Served};
 
 /// What a caller asks.
 #[derive(Debug)]
@@ -80,75 +79,18 @@ impl Oip {
         let InferRequest { model, version, inputs, outputs, terms } = request;
         let source = Source::of(inputs)?;
         let model = self.model_for(&model, &version, source.latent_space()?)?;
-        let limits = self.decoder.limits();
         let outputs = match (model.served.as_ref(), source) {
             (Served::Vector(service), source) => {
-                vector::infer(service, &model, source, &outputs, (limits, terms)).await?
+                let limits = self.decoder.limits();
+                vector::infer(service, &model, source, outputs, (limits, terms)).await?
             }
-            (Served::Picture(_), Source::Frames(frames)) => {
-                self.pictures(&model, frames, &outputs, terms).await?
-            }
-            (Served::Picture(_), Source::Layers(_)) => {
-                let reason = format!("model {:?} takes pictures of any size: send {FRAME:?}", model.name);
-                return Err(ServeError::Request(reason));
+            (Served::Picture(service), source) => {
+                // Apart, because it takes twice the room of the other, which has to be quick.
+                Box::pin(picture::infer(&self.decoder, service, &model, source, &outputs, terms)).await?
             }
         };
         Ok(InferResponse { model: model.name, version: model.version, outputs })
     }
-
-    /// Pictures of any size: PNG files, or one tensor when all are of one size.
-    async fn pictures(
-        &self,
-        model: &Model,
-        frames: Vec<Bytes>,
-        outputs: &[WantedOutput],
-        terms: Terms,
-    ) -> Result<Vec<OutputTensor>, ServeError> {
-        let [own, ..] = &model.outputs()[..] else { return Ok(Vec::new()) };
-        let names: Vec<&str> = match outputs {
-            [] => vec![&own.name],
-            wanted => wanted.iter().map(|output| output.name.as_str()).collect(),
-        };
-        let format = |&name: &&str| match name {
-            PNG => Ok(Format::Png),
-            name if name == own.name => Ok(Format::Tensor),
-            name => Err(model.no_output(name)),
-        };
-        let wanted = |format| Wanted { head: model.head.clone(), version: Some(model.version), format };
-        let wanted: Vec<Wanted> =
-            names.iter().map(|name| format(name).map(wanted)).collect::<Result<_, _>>()?;
-        let request = Request { frames: &frames, bundle: &model.bundle, inputs: &[], wanted: &wanted, terms };
-        let mut made: Vec<Vec<Output>> = self.decoder.decode(request).await?;
-        let column = |(at, name): (usize, &&str)| {
-            let values = made.iter_mut().map(|outputs| std::mem::replace(&mut outputs[at].value, NOTHING));
-            picture_tensor(name, values.collect())
-        };
-        names.iter().enumerate().map(column).collect()
-    }
-}
-
-const NOTHING: Value = Value::Png(Vec::new());
-
-/// The pictures of all frames as one tensor.
-fn picture_tensor(name: &str, values: Vec<Value>) -> Result<OutputTensor, ServeError> {
-    let (items, mut shape, mut all, mut files) = (values.len() as i64, None, Vec::new(), Vec::new());
-    for value in values {
-        match value {
-            Value::Tensor { shape: of_one, values } => {
-                if *shape.get_or_insert(of_one.clone()) != of_one {
-                    let reason = "the frames are of pictures of several sizes: ask for png, or send one each";
-                    return Err(ServeError::Request(reason.into()));
-                }
-                all.extend(values);
-            }
-            Value::Png(file) => files.push(file),
-            Value::ClassScores(_) | Value::Anomaly(_) => {}
-        }
-    }
-    let dims = shape.unwrap_or(vec![1]).into_iter().map(i64::from);
-    let shape = std::iter::once(items).chain(dims).collect();
-    let values = if files.is_empty() { Values::Floats(all) } else { Values::Texts(files) };
-    Ok(OutputTensor { name: name.to_owned(), shape, values })
 }
 
 /// What a caller sent: frames, or the layers themselves.

@@ -7,6 +7,7 @@
 //! | input | type | shape | |
 //! |---|---|---|---|
 //! | the layers' own names | FP32 | `[n, …]` | dequantised latents; a bundle of one layer takes it as `latent` too |
+//! | the layers' own names, and the quality's | FP32 | `[n, channels, rows, columns]`, `[n, 1]` | feature maps of heads of pictures of any size |
 //! | `frame` | BYTES | `[n, 1]` or `[n]` | frames, entropy coded, instead of the layers |
 //!
 //! | output | type | shape | of heads that |
@@ -17,13 +18,14 @@
 //! | `series` | FP32 | `[n, length, channels]` | make windows, in the units of what was measured |
 //! | `score`, `quantile`, `anomalous` | FP32, FP32, BOOL | `[n, 1]` | score; from frames only |
 //!
-//! Heads of pictures of any size take frames only; the output is then cropped to the frame's picture. Frames of an older
-//! encoder of the same bundle are decoded by the newest head that knows their latent space.
+//! Heads of pictures of any size crop their output to the frame's picture; feature maps know of no padding, the output is
+//! as large as they say. Frames of an older encoder of the same bundle are decoded by the newest head that knows their latent space.
 
 mod config;
 mod grpc;
 mod infer;
 mod model;
+mod picture;
 mod repository;
 mod rest;
 mod statistics;

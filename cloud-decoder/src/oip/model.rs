@@ -118,15 +118,30 @@ impl Model {
 
     /// The inputs that a caller must send: the layers, or the frame in their place.
     pub(super) fn inputs(&self) -> Vec<TensorInfo> {
-        let head = match self.served.as_ref() {
-            Served::Vector(service) if !self.of_frames => {
-                service.heads.version(&self.head, Some(self.version)).ok().map(|head| (service, head))
+        let frame = || vec![info(FRAME, DataType::Bytes, &[1])];
+        if self.of_frames {
+            return frame();
+        }
+        match self.served.as_ref() {
+            Served::Vector(service) => {
+                let Ok(head) = service.heads.version(&self.head, Some(self.version)) else { return frame() };
+                let is_read = |tensor: &&TensorSpec| head.spec.inputs.contains(&tensor.name);
+                service
+                    .manifest
+                    .latent
+                    .iter()
+                    .map(|layer| &layer.tensor)
+                    .filter(is_read)
+                    .map(floats)
+                    .collect()
             }
-            _ => None,
-        };
-        let Some((service, head)) = head else { return vec![info(FRAME, DataType::Bytes, &[1])] };
-        let is_read = |tensor: &&TensorSpec| head.spec.inputs.contains(&tensor.name);
-        service.manifest.latent.iter().map(|layer| &layer.tensor).filter(is_read).map(floats).collect()
+            Served::Picture(service) => {
+                let Ok(head) = service.heads.version(&self.head, Some(self.version)) else { return frame() };
+                let layers = service.manifest.layers.iter();
+                let layers = layers.map(|layer| maps(&layer.tensor, i64::from(layer.channels)));
+                layers.chain([info(&head.spec.quality, DataType::Fp32, &[1])]).collect()
+            }
+        }
     }
 
     /// The outputs that a caller may ask for: the model's own, and what the head's kind makes of them.
@@ -143,9 +158,7 @@ impl Model {
                 let Ok(head) = service.heads.version(&self.head, Some(self.version)) else {
                     return Vec::new();
                 };
-                let name = head.spec.output.clone();
-                let own = TensorInfo { name, datatype: DataType::Fp32, shape: vec![-1, 3, -1, -1] };
-                vec![own, info(PNG, DataType::Bytes, &[1])]
+                vec![maps(&head.spec.output, 3), info(PNG, DataType::Bytes, &[1])]
             }
         }
     }
@@ -172,6 +185,11 @@ fn derived(kind: &HeadKind) -> Vec<TensorInfo> {
 
 fn floats(tensor: &TensorSpec) -> TensorInfo {
     info(&tensor.name, DataType::Fp32, &tensor.item_dims().unwrap_or_default())
+}
+
+/// Feature maps, or a picture, of any size.
+fn maps(name: &str, channels: i64) -> TensorInfo {
+    TensorInfo { name: name.to_owned(), datatype: DataType::Fp32, shape: vec![-1, channels, -1, -1] }
 }
 
 fn info(name: &str, datatype: DataType, dims: &[u32]) -> TensorInfo {

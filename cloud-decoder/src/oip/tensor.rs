@@ -57,6 +57,22 @@ impl InputTensor {
         })
     }
 
+    /// The number of items, rows and columns of a tensor of feature maps, `[n, channels, rows, columns]`.
+    ///
+    /// # Errors
+    /// [`ServeError::Request`] when it has not four dimensions of 1 or more.
+    pub(super) fn extents(&self) -> Result<(usize, [usize; 2]), ServeError> {
+        let extent = |dim: i64| usize::try_from(dim).ok().filter(|&extent| extent > 0);
+        let found = match self.shape[..] {
+            [items, _, rows, columns] => extent(items).zip(extent(rows)).zip(extent(columns)),
+            _ => None,
+        };
+        let ((items, rows), columns) = found.ok_or_else(|| {
+            self.wrong(&format!("its shape is {:?}, not [n, channels, rows, columns]", self.shape))
+        })?;
+        Ok((items, [rows, columns]))
+    }
+
     /// The values of a tensor of 32-bit floats whose items have these dimensions.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::{HeadKind, HeadSpec, Manifest};
+use lopside_bundle::{HeadKind, HeadSpec, Manifest, TensorSpec};
 use lopside_latent::Limits;
 
 use super::{
@@ -35,19 +35,16 @@ pub(super) async fn infer(
     service: &VectorService,
     model: &Model,
     source: Source,
-    wanted: &[WantedOutput],
+    mut wanted: Vec<WantedOutput>,
     (limits, terms): (&Limits, Terms),
 ) -> Result<Vec<OutputTensor>, ServeError> {
     let head = service.heads.version(&model.head, Some(model.version))?;
     let spec = &head.spec;
     let from_frames = matches!(source, Source::Frames(_));
-    let own: Vec<WantedOutput>;
-    let wanted = if wanted.is_empty() {
-        own = outputs(spec).map(|tensor| WantedOutput { name: tensor.name.clone(), classes: None }).collect();
-        &own
-    } else {
-        wanted
-    };
+    if wanted.is_empty() {
+        let own = |tensor: &TensorSpec| WantedOutput { name: tensor.name.clone(), classes: None };
+        wanted.extend(outputs(spec).map(own));
+    }
     wanted.iter().try_for_each(|wanted| check(model, spec, wanted, from_frames))?;
     let (share, bits) = match source {
         Source::Frames(frames) => {
@@ -57,8 +54,8 @@ pub(super) async fn infer(
         Source::Layers(layers) => (run_layers(service, head, layers, terms).await?, None),
     };
     let made = Made { manifest: Arc::clone(&service.manifest), head: Arc::clone(head), share, bits };
-    let (formed, wanted) = (made.values_of(wanted), wanted.to_vec());
-    offload(formed, move || wanted.iter().map(|wanted| made.output(wanted)).collect()).await?
+    offload(made.values_of(&wanted), move || wanted.iter().map(|wanted| made.output(wanted)).collect())
+        .await?
 }
 
 /// Whether a head makes an output, before it runs.

@@ -56,12 +56,43 @@ impl PictureCodec {
     /// in each direction, is over [`pixels_in_memory`].
     pub(crate) fn check(&self, frame: &[u8], scale: u32, limits: &Limits) -> Result<u64, LatentError> {
         let header = PictureFrame::parse(frame, limits, Some(self.space.id()))?.header;
+        self.pixels(header, scale, limits)
+    }
+
+    /// The pixels of what a head makes of a picture, padded.
+    ///
+    /// # Errors
+    /// [`LatentError::Limit`] as of [`check`](Self::check).
+    pub(crate) fn pixels(
+        &self,
+        header: PictureHeader,
+        scale: u32,
+        limits: &Limits,
+    ) -> Result<u64, LatentError> {
         let [height, width] = self.padded(header).map(|side| side as u64 * u64::from(scale));
-        let (found, limit) = (width * height, pixels_in_memory(limits));
+        let (found, limit) = (width.saturating_mul(height), pixels_in_memory(limits));
         if found <= limit {
             return Ok(found);
         }
         Err(LatentError::Limit { what: "picture, padded and enlarged, in pixels", found, limit })
+    }
+
+    /// The largest picture whose coarsest layer has so many rows and columns, in colour; none when no frame could
+    /// hold it.
+    pub(crate) fn header(&self, layer: [usize; 2], quality: Quality) -> Option<PictureHeader> {
+        let side = |extent: usize| u32::try_from(extent).ok()?.checked_mul(self.space.layout().alignment());
+        let [height, width] = layer.map(side);
+        let header = PictureHeader { width: width?, height: height?, grey: false, quality };
+        header.check().ok().map(|()| header)
+    }
+
+    /// The layers of a picture, coarsest first: names, and `[channels, rows, columns]`.
+    pub(crate) fn shapes(&self, header: PictureHeader) -> impl Iterator<Item = (&str, [usize; 3])> {
+        let layout = self.space.layout();
+        self.tensors.iter().zip(layout.layers()).enumerate().map(move |(number, (tensor, layer))| {
+            let [rows, columns] = layout.dims(number, header.width, header.height);
+            (tensor.as_str(), [layer.channels as usize, rows, columns])
+        })
     }
 
     /// Decodes and dequantises a frame; layers that it lacks are zeros.
@@ -139,14 +170,11 @@ impl PictureCodec {
     }
 
     /// Gives maps their names and shapes.
-    fn named(&self, header: PictureHeader, maps: Vec<Vec<f32>>) -> Maps {
-        let layout = self.space.layout();
-        let named = maps.into_iter().zip(&self.tensors).enumerate().map(|(layer, (values, tensor))| {
-            let [rows, columns] = layout.dims(layer, header.width, header.height);
-            let channels = layout.layers()[layer].channels as usize;
-            let shape = vec![1, channels, rows, columns];
-            Input { name: tensor.clone(), shape, values: Arc::new(values) }
-        });
-        Maps { header, layers: named.collect() }
+    pub(crate) fn named(&self, header: PictureHeader, maps: Vec<Vec<f32>>) -> Maps {
+        let layer = |(values, (tensor, shape)): (Vec<f32>, (&str, [usize; 3]))| {
+            let shape = std::iter::once(1).chain(shape).collect();
+            Input { name: tensor.to_owned(), shape, values: Arc::new(values) }
+        };
+        Maps { header, layers: maps.into_iter().zip(self.shapes(header)).map(layer).collect() }
     }
 }

@@ -1,4 +1,4 @@
-//! Pictures of any size: a frame of version 2 to a PNG or a tensor.
+//! Pictures of any size: a frame of version 2, or the feature maps that it stands for, to a PNG or a tensor.
 //!
 //! ```text
 //! frame ──PictureCodec──► maps f32, one a layer ──head──► samples, padded ──Raster──► 8 bits or f32, cropped
@@ -11,6 +11,6 @@ mod decoder;
 mod raster;
 mod service;
 
-pub(crate) use codec::pixels_in_memory;
+pub(crate) use codec::{Maps, pixels_in_memory};
 pub use decoder::PictureDecoder;
 pub(crate) use service::PictureService;

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use lopside_bundle::picture::{PictureBundle, PictureHead, PictureHeadSpec, PictureManifest};
-use lopside_latent::{LatentError, picture::PictureHeader};
+use lopside_latent::{LatentError, Limits, picture::PictureHeader};
 
 use crate::{
-    Format, Output, ServeError, StartError, Value, Wanted,
+    Format, Output, ServeError, StartError, Terms, Value, Wanted,
     decode::Ask,
     heads::{Heads, ServedHead, Starter},
     model::Share,
@@ -23,11 +23,14 @@ const FRAME_VERSION: u8 = 2;
 /// A head of such a bundle.
 pub(crate) type PictureHeadServed = ServedHead<PictureHeadSpec>;
 
+/// A head, and how it is to answer.
+type Asked<'a> = (&'a Arc<PictureHeadServed>, Format);
+
 /// The bundle and the engines of its heads.
 #[derive(Debug)]
 pub(crate) struct PictureService {
     pub(crate) manifest: Arc<PictureManifest>,
-    codec: Arc<PictureCodec>,
+    pub(crate) codec: Arc<PictureCodec>,
     pub(crate) heads: Heads<PictureHeadSpec>,
 }
 
@@ -68,8 +71,8 @@ impl PictureService {
         ask: &Ask<'_, F>,
         room: &Room,
     ) -> Result<Vec<Vec<Output>>, ServeError> {
-        let heads = ask.wanted.iter().map(|wanted| self.wanted(wanted)).collect::<Result<Vec<_>, _>>()?;
-        let scale = heads.iter().map(|(head, _)| head.spec.scale).max().unwrap_or(1);
+        let heads = self.all_wanted(ask.wanted)?;
+        let scale = scale(&heads);
         let check = |(index, frame): (usize, &F)| {
             let pixels = self.codec.check(frame.as_ref(), scale, ask.limits);
             pixels.map_err(|source| refused(&self.manifest.name, index, source))
@@ -79,13 +82,41 @@ impl PictureService {
         for (index, pixels) in pixels.into_iter().enumerate() {
             let place = Arc::new(room.take(pixels, &heads[0].0.spec.name, ask.terms).await?);
             let maps = self.maps(ask, index, Arc::clone(&place)).await?;
-            answers.push(self.outputs(ask, &heads, maps, &place).await?);
+            answers.push(self.outputs(&heads, maps, ask.terms, &place).await?);
         }
         Ok(answers)
     }
 
+    /// What the wanted heads make of feature maps.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub(crate) async fn decode_maps(
+        &self,
+        items: Vec<Maps>,
+        wanted: &[Wanted],
+        (limits, terms): (&Limits, Terms),
+        room: &Room,
+    ) -> Result<Vec<Vec<Output>>, ServeError> {
+        let heads = self.all_wanted(wanted)?;
+        let scale = scale(&heads);
+        let mut answers = Vec::with_capacity(items.len());
+        for maps in items {
+            let pixels = self.codec.pixels(maps.header, scale, limits);
+            let pixels = pixels.map_err(|error| ServeError::Request(error.to_string()))?;
+            let place = Arc::new(room.take(pixels, &heads[0].0.spec.name, terms).await?);
+            answers.push(self.outputs(&heads, maps, terms, &place).await?);
+        }
+        Ok(answers)
+    }
+
+    /// The heads and their formats.
+    fn all_wanted(&self, wanted: &[Wanted]) -> Result<Vec<Asked<'_>>, ServeError> {
+        wanted.iter().map(|wanted| self.wanted(wanted)).collect()
+    }
+
     /// A head and the format it will answer in.
-    fn wanted(&self, wanted: &Wanted) -> Result<(&Arc<PictureHeadServed>, Format), ServeError> {
+    fn wanted(&self, wanted: &Wanted) -> Result<Asked<'_>, ServeError> {
         let head = self.heads.version(&wanted.head, wanted.version)?;
         match wanted.format {
             Format::Natural | Format::Png => Ok((head, Format::Png)),
@@ -107,11 +138,11 @@ impl PictureService {
         maps.map_err(|source| refused(&self.manifest.name, index, source))
     }
 
-    async fn outputs<F>(
+    async fn outputs(
         &self,
-        ask: &Ask<'_, F>,
-        heads: &[(&Arc<PictureHeadServed>, Format)],
+        heads: &[Asked<'_>],
         maps: Maps,
+        terms: Terms,
         place: &Arc<Place>,
     ) -> Result<Vec<Output>, ServeError> {
         let header = maps.header;
@@ -121,7 +152,7 @@ impl PictureService {
         drop(maps);
         let mut outputs = Vec::with_capacity(heads.len());
         for ((head, format), question) in heads.iter().zip(questions) {
-            let answer = head.run(question, ask.terms).await?;
+            let answer = head.run(question, terms).await?;
             let (codec, spec, format) = (Arc::clone(&self.codec), head.spec.clone(), *format);
             let make = move || value(&codec, &spec, format, header, answer);
             let value = blocking(Arc::clone(place), make).await??;
@@ -129,6 +160,11 @@ impl PictureService {
         }
         Ok(outputs)
     }
+}
+
+/// By how much the heads enlarge, at most.
+fn scale(heads: &[Asked<'_>]) -> u32 {
+    heads.iter().map(|(head, _)| head.spec.scale).max().unwrap_or(1)
 }
 
 fn value(

@@ -5,7 +5,7 @@ mod latents;
 
 use std::sync::Arc;
 
-use lopside_bundle::{Bundle, HeadKind, HeadSpec, LatentSpec, Manifest, TensorSpec};
+use lopside_bundle::{Bundle, Dim, HeadKind, HeadSpec, LatentSpec, Manifest, TensorSpec};
 use lopside_latent::{LatentSpace, Limits};
 
 pub(crate) use self::answers::Item;
@@ -182,7 +182,10 @@ pub(crate) fn outputs(spec: &HeadSpec) -> impl Iterator<Item = &TensorSpec> {
     std::iter::once(&spec.output).chain(more)
 }
 
-/// The dimensions of one item.
-pub(crate) fn dims(tensor: &TensorSpec) -> impl Iterator<Item = usize> + use<> {
-    tensor.item_dims().unwrap_or_default().into_iter().map(|dim| dim as usize)
+/// The dimensions of one item, which the manifest's check has found to be fixed.
+pub(crate) fn dims(tensor: &TensorSpec) -> impl Iterator<Item = usize> {
+    tensor.shape.iter().skip(1).filter_map(|dim| match dim {
+        Dim::Fixed(extent) => Some(*extent as usize),
+        Dim::Symbol(_) => None,
+    })
 }

@@ -1,11 +1,11 @@
 //! The server itself, with a bundle.
 
-use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{net::Ipv4Addr, path::PathBuf};
 
 use axum::body::Body;
 use cloud_decoder::{
-    Batching, Device, Settings,
-    cli::LogFormat,
+    Device, Settings,
+    cli::ServeArgs,
     front::FrontSettings,
     serve::{self, Server},
 };
@@ -22,22 +22,15 @@ use crate::support::NEVER;
 /// A server of the bundle that the repository brings.
 pub(crate) async fn start(front: FrontSettings) -> Server {
     let onnxruntime = std::env::var_os("ORT_DYLIB_PATH");
-    let settings = Settings {
+    let args = ServeArgs {
         bundles: vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../bundles/fashion")],
-        listen: (Ipv4Addr::LOCALHOST, 0).into(),
-        metrics_listen: None,
-        gpu: 0,
-        device: Device::Cpu,
-        onnxruntime: onnxruntime.expect("ORT_DYLIB_PATH names ONNX Runtime: `cargo xtask test`").into(),
-        threads: 1,
-        batching: Batching { queue: 8, ..Batching::default() },
-        request_timeout: Duration::from_secs(30),
-        watch: None,
-        max_pixels: 1 << 20,
-        drain: NEVER,
-        log_format: LogFormat::Text,
-        front,
+        listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
+        device: Some(Device::Cpu),
+        onnxruntime: Some(onnxruntime.expect("ORT_DYLIB_PATH names ONNX Runtime: `cargo xtask test`").into()),
+        threads: Some(1),
+        ..ServeArgs::default()
     };
+    let settings = Settings { drain: NEVER, front, ..Settings::merge(args).unwrap() };
     serve::start(&settings).await.unwrap()
 }
 

@@ -5,6 +5,7 @@
 
 mod bundles;
 mod library;
+mod maps;
 mod service;
 
 use std::{env, path::PathBuf};

@@ -1,12 +1,12 @@
 //! The server in this process: both kinds of bundles on one port.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::net::Ipv4Addr;
 
 use axum::{
     body::Body,
     http::{Request, StatusCode, request},
 };
-use cloud_decoder::{Batching, Device, Settings, cli::LogFormat, front::FrontSettings, serve};
+use cloud_decoder::{Device, Settings, cli::ServeArgs, serve};
 use http_body_util::BodyExt as _;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use lopside_bundle::picture::PictureBundle;
@@ -29,7 +29,7 @@ use crate::{
 const MAX_PIXELS: u64 = 1000;
 
 /// A running server; stopped when dropped.
-struct Cloud {
+pub(crate) struct Cloud {
     url: String,
     photo: PictureBundle,
     vector_frame: Vec<u8>,
@@ -38,26 +38,20 @@ struct Cloud {
 }
 
 impl Cloud {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let photo = photo(&folder.path().join("photo"));
         let vector_frame = vector(&folder.path().join("vector"));
-        let settings = Settings {
+        let args = ServeArgs {
             bundles: vec![folder.path().to_owned()],
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            metrics_listen: None,
-            gpu: 0,
-            device: Device::Cpu,
-            onnxruntime: onnxruntime(),
-            threads: 1,
-            batching: Batching { queue: 8, ..Batching::default() },
-            request_timeout: Duration::from_secs(30),
-            watch: None,
-            max_pixels: MAX_PIXELS,
-            drain: Duration::from_secs(1),
-            log_format: LogFormat::Text,
-            front: FrontSettings::default(),
+            listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
+            device: Some(Device::Cpu),
+            onnxruntime: Some(onnxruntime()),
+            threads: Some(1),
+            drain_seconds: Some(1),
+            ..ServeArgs::default()
         };
+        let settings = Settings { max_pixels: MAX_PIXELS, ..Settings::merge(args).unwrap() };
         let server = serve::start(&settings).await.unwrap();
         let url = format!("http://{}", server.address());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -67,17 +61,17 @@ impl Cloud {
         Self { url, photo, vector_frame, _stop: stop, _folder: folder }
     }
 
-    fn space(&self) -> &PictureSpace {
+    pub(crate) fn space(&self) -> &PictureSpace {
         &self.photo.space
     }
 
-    fn frame(&self, size: [u32; 2], grey: bool) -> (Picture, Vec<u8>) {
+    pub(crate) fn frame(&self, size: [u32; 2], grey: bool) -> (Picture, Vec<u8>) {
         let picture = Picture::new(self.space(), size, grey);
         let frame = picture.frame(self.space());
         (picture, frame)
     }
 
-    async fn http(&self, request: request::Builder, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
+    pub(crate) async fn http(&self, request: request::Builder, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
         let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
         let uri = format!("{}{}", self.url, request.uri_ref().unwrap());
         let response = client.request(request.uri(uri).body(Body::from(body)).unwrap()).await.unwrap();

@@ -22,6 +22,7 @@ mod manifest_file;
 mod part;
 pub mod picture;
 pub mod score;
+mod version;
 mod write;
 
 pub use error::BundleError;
@@ -34,4 +35,5 @@ pub use manifest::{
 };
 pub use part::Part;
 pub use score::{PartSource, PartSpec, Quantiles, ScoreSpec};
+pub use version::add_version;
 pub use write::{Draft, DraftHead};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{BundleError, files};
 
@@ -13,6 +13,11 @@ const MAX_BYTES: u64 = 16 << 20;
 pub(crate) struct ManifestFile {
     path: PathBuf,
     text: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Schema {
+    schema: u32,
 }
 
 impl ManifestFile {
@@ -26,6 +31,12 @@ impl ManifestFile {
             return Err(BundleError::TooLarge { path: NAME.to_owned(), limit: MAX_BYTES });
         }
         Ok(Self { path, text })
+    }
+
+    /// Which kind of manifest it is.
+    pub(crate) fn schema(&self) -> Result<u32, BundleError> {
+        let Schema { schema } = self.parse()?;
+        Ok(schema)
     }
 
     pub(crate) fn parse<M: DeserializeOwned>(&self) -> Result<M, BundleError> {

@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use lopside_bundle::{
     Bundle, BundleError, Channels, Cost, Digest, Dim, Draft, DraftHead, HeadKind, InputSpec, LatentSpec,
     Manifest, Part, PartSource, PartSpec, PictureSpec, Quantiles, ScoreSpec, SeriesSpec, TensorSpec,
-    latent_space_id,
+    add_version, latent_space_id,
 };
 use lopside_latent::{LatentError, Table, Tables};
 use tempfile::TempDir;
@@ -336,4 +336,27 @@ fn latent_space_ids_are_golden() {
         let id = latent_space_id(&empty, &empty, &input, &x, &latent);
         assert_eq!(id.to_string(), expected, "{input:?} {latent:?}");
     }
+}
+
+#[test]
+fn a_further_version_stands_before_the_earlier_ones_and_the_rest_stays() {
+    let folder = written();
+    assert_eq!(add_version(folder.path(), "reconstruct", b"second").unwrap(), 2);
+    assert_eq!(add_version(folder.path(), "reconstruct", b"third").unwrap(), 3);
+    let bundle = Bundle::load(folder.path(), Part::Whole).unwrap();
+    let heads: Vec<_> = bundle
+        .heads
+        .iter()
+        .map(|head| (head.spec.name.as_str(), head.spec.version, head.model.as_slice()))
+        .collect();
+    let expected = [
+        ("reconstruct", 3, &b"third"[..]),
+        ("reconstruct", 2, b"second"),
+        ("reconstruct", 1, b"decoder model"),
+        ("classify", 1, b"classifier model"),
+    ];
+    assert_eq!(heads, expected);
+    assert_eq!(bundle.heads[0].spec.cost, bundle.heads[2].spec.cost);
+    let error = add_version(folder.path(), "upscale", b"").unwrap_err().to_string();
+    assert!(error.contains("no head \"upscale\""), "{error}");
 }

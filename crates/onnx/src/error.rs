@@ -141,6 +141,14 @@ pub enum OnnxError {
         /// Why.
         reason: String,
     },
+    /// A node or a tensor has no form of 16-bit floats.
+    #[error("`{name}` cannot be in 16-bit floats: {reason}")]
+    NoFp16 {
+        /// The node or tensor.
+        name: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// An output of the model is not computed from the tensor of the cut.
     #[error(
         "output `{output}` does not depend on `{tensor}`: cut at a tensor that all outputs depend on, or remove it \

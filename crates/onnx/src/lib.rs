@@ -7,7 +7,7 @@
 //!
 //! A model from elsewhere: [`internalise`] brings its external data in, [`inputs`](fn@inputs) says what it reads,
 //! [`cuts`](fn@cuts) where it can be cut and what the halves cost, [`pick`](fn@pick) which cut is best, and
-//! [`split_at`] cuts.
+//! [`split_at`] cuts. [`fp16`](fn@fp16) makes a model compute in 16-bit floats.
 //!
 //! [`proto`] holds every message of the format, so a model that is decoded and encoded again loses nothing. The
 //! functions here take models from anywhere: they return an [`OnnxError`] for what they cannot handle and never
@@ -41,6 +41,7 @@ mod cuts;
 mod error;
 mod external;
 mod fold;
+mod fp16;
 mod graph;
 mod inputs;
 mod model;
@@ -65,6 +66,7 @@ pub use cost::{Cost, cost};
 pub use cuts::{Cut, HalfCost, cuts};
 pub use error::OnnxError;
 pub use external::{Read, internalise};
+pub use fp16::fp16;
 pub use inputs::{Input, inputs, set_dims};
 pub use model::{decode, encode, metadata, set_metadata};
 pub use pick::{Budget, pick, ranked};

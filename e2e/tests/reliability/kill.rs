@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use lopside_e2e::{Cloud, binary, in_clone};
+use lopside_e2e::{Cloud, in_clone, serve_on};
 
 use crate::load::{Load, away};
 
@@ -12,9 +12,7 @@ fn port() -> u16 {
 }
 
 fn start(port: u16) -> Cloud {
-    let mut command = binary("cloud-decoder");
-    command.args(["serve", "--device", "cpu", "--listen", &format!("127.0.0.1:{port}"), "--bundle"]);
-    Cloud::run(command.arg(in_clone("bundles/fashion")))
+    Cloud::run(&mut serve_on(port, &[&in_clone("bundles/fashion")]))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
-use lopside_e2e::{Cloud, binary, in_clone, stdout};
+use lopside_e2e::{Cloud, in_clone, sample_frame};
 use lopside_proto::{inference::ModelInferRequest, v1::DecodeRequest};
 use prost::Message as _;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -15,14 +15,6 @@ use crate::load::{Load, request};
 
 /// Damaged requests of each kind.
 const CASES: usize = 400;
-
-fn frame() -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    let mut encode = binary("edge-encoder");
-    encode.arg("encode").arg("--bundle").arg(in_clone("bundles/fashion")).arg("--out").arg(folder.path());
-    let _ = stdout(encode.arg(in_clone("samples/fashion/00-ankle-boot.png")));
-    std::fs::read(std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path()).unwrap()
-}
 
 /// Bits turned, bytes cut, doubled, put in and taken for lengths.
 fn damage(whole: &[u8], rng: &mut StdRng) -> Vec<u8> {
@@ -85,7 +77,7 @@ async fn damaged_requests_are_refused_and_hurt_nobody() {
     let http1 = Client::builder(TokioExecutor::new()).build_http::<Body>();
     let http2 = Client::builder(TokioExecutor::new()).timer(TokioTimer::new()).http2_only(true).build_http();
     let mut refused = 0;
-    for (path, kind, whole) in requests(&frame()) {
+    for (path, kind, whole) in requests(&sample_frame()) {
         for _ in 0..CASES {
             let client = if kind == "application/grpc" { &http2 } else { &http1 };
             let request = Request::post(format!("{}{path}", cloud.url)).header("content-type", kind);

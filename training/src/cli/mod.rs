@@ -17,7 +17,7 @@ pub use self::{
     data::{DataArgs, DataCommand, PhotosArgs, SetArgs},
     photos::{FinetuneArgs, PhotoArgs, PicturesArgs, UpscaleArgs},
     split::{BundleOfOwn, OwnArgs, SplitArgs},
-    steps::{BudgetArg, BundleArgs, CalibrateArgs, EvaluateArgs, ExportArgs, RunArg, RuntimeArg},
+    steps::{BudgetArg, BundleArgs, CalibrateArgs, EvaluateArgs, ExportArgs, Fp16Args, RunArg, RuntimeArg},
     train::{TrainArgs, TrainDevice},
 };
 
@@ -39,7 +39,8 @@ pub use self::{
   training evaluate --bundle bundles/fashion
   training evaluate --bundle bundles/photo --photos data/photos/test
   training finetune-decoder --bundle bundles/photo --run runs/photo --steps 5000
-  training upscale --bundle bundles/photo --run runs/photo"
+  training upscale --bundle bundles/photo --run runs/photo
+  training fp16 --bundle bundles/photo"
 )]
 pub struct Cli {
     /// What to do
@@ -75,6 +76,10 @@ pub enum Command {
     /// the bundle as head upscale, with its figures in the card; the encoder and other heads stay as they are
     #[command(after_help = photos::UPSCALE_EXAMPLES)]
     Upscale(UpscaleArgs),
+    /// Add the heads of a bundle in 16-bit floats, for servers with a GPU: each becomes the next version of itself, and
+    /// the one before stays. On a CPU, which computes in 32 bits, it saves nothing
+    #[command(after_help = steps::FP16_EXAMPLES)]
+    Fp16(Fp16Args),
 }
 
 /// Options of `describe`.

@@ -7,6 +7,11 @@ use clap::Args;
 use super::{DataArgs, TrainArgs};
 use crate::definition::Blueprint;
 
+pub(super) const FP16_EXAMPLES: &str = "\
+Examples:
+  cp -r bundles/photo bundles/photo-gpu && training fp16 --bundle bundles/photo-gpu
+  training fp16 --bundle bundles/fashion --head reconstruct";
+
 /// A run's folder.
 #[derive(Debug, Clone, Args)]
 pub struct RunArg {
@@ -116,4 +121,18 @@ pub struct BundleArgs {
     /// Where the bundle goes
     #[arg(long, default_value = "bundles/fashion", value_name = "DIR")]
     pub out: PathBuf,
+}
+
+/// Options of `fp16`.
+#[derive(Debug, Clone, Args)]
+pub struct Fp16Args {
+    /// The bundle that gets the new head versions
+    #[arg(long, value_name = "DIR")]
+    pub bundle: PathBuf,
+    /// Only this head [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub head: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub runtime: RuntimeArg,
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Parts, Through, reconstruction};
-use crate::{TrainingError, corpus::Corpus};
+use super::{Through, reconstruction};
+use crate::{TrainingError, corpus::Corpus, split_service::SplitService};
 
 /// What the first layers of a latent are good for by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -20,14 +20,14 @@ pub struct LayerFigures {
 }
 
 /// The figures for every number of layers below that of the latent space.
-pub(super) fn figures(parts: &Parts<'_>, test: &Corpus) -> Result<Vec<LayerFigures>, TrainingError> {
-    let all = parts.bundle.space.layers().len();
+pub(super) fn figures(service: &SplitService, test: &Corpus) -> Result<Vec<LayerFigures>, TrainingError> {
+    let all = service.bundle.space.layers().len();
     if all == 1 {
         return Ok(Vec::new());
     }
-    let targets = reconstruction::rows(parts, test, true)?;
+    let targets = reconstruction::rows(service, test, true)?;
     let of = |layers| {
-        let through = Through::send(parts, test, Some(layers))?;
+        let through = Through::send(service, test, Some(layers))?;
         Ok(LayerFigures {
             layers,
             frame_bytes: through.spread().mean,

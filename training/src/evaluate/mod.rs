@@ -5,12 +5,10 @@ mod layers;
 mod reconstruction;
 mod through;
 
-use std::{fmt::Write as _, path::Path, sync::Arc};
+use std::{fmt::Write as _, path::Path};
 
-use cloud_decoder::{Batching, Decoder, Registry, Runtime};
-use edge_encoder::Encoder;
-use lopside_bundle::{Bundle, Cost, HeadKind, Part};
-use lopside_latent::Limits;
+use cloud_decoder::Runtime;
+use lopside_bundle::{Cost, HeadKind};
 use lopside_quality::ContactSheet;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +17,7 @@ pub use layers::LayerFigures;
 pub use reconstruction::{Peer, PictureFigures, ReconstructionFigures};
 
 use self::through::Through;
-use crate::{TrainingError, corpus::Corpus};
+use crate::{TrainingError, corpus::Corpus, split_service::SplitService};
 
 /// What a bundle does to the test samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,13 +72,6 @@ pub struct Spread {
     pub max: usize,
 }
 
-/// A bundle ready to be measured.
-struct Parts<'a> {
-    bundle: &'a Bundle,
-    encoder: Encoder,
-    decoder: Decoder,
-}
-
 /// Measures the bundle in `folder` on `test`; PCA is fitted on `train`. Also draws the first pictures.
 ///
 /// # Errors
@@ -91,26 +82,20 @@ pub(crate) fn evaluate(
     test: &Corpus,
     runtime: &Runtime,
 ) -> Result<(Evaluation, Option<ContactSheet>), TrainingError> {
-    let bundle = Bundle::load(folder, Part::Whole)?;
-    let registry = Registry::load(&[folder.to_owned()], runtime, Batching::default())?;
-    let parts = Parts {
-        encoder: Encoder::new(&bundle)?,
-        decoder: Decoder::new(Arc::new(registry), Limits::default()),
-        bundle: &bundle,
-    };
-    let through = Through::send(&parts, test, None)?;
-    let (reconstruction, sheet) = reconstruction::figures(&parts, &through, train, test, runtime)?;
-    let manifest = &bundle.manifest;
+    let service = SplitService::open(folder, runtime)?;
+    let through = Through::send(&service, test, None)?;
+    let (reconstruction, sheet) = reconstruction::figures(&service, &through, train, test, runtime)?;
+    let manifest = &service.bundle.manifest;
     let scores = manifest.heads.iter().any(|head| matches!(head.kind, HeadKind::Score(_)));
     let evaluation = Evaluation {
         samples: test.len(),
-        latent_values: bundle.space.len(),
+        latent_values: service.bundle.space.len(),
         encoder: cost(manifest.encoder.cost),
         decoder: cost(manifest.heads[0].cost),
         frame: through.spread(),
         zeros: through.zeros(),
         raw_bytes: test.raw_bytes(),
-        fewer_layers: layers::figures(&parts, test)?,
+        fewer_layers: layers::figures(&service, test)?,
         reconstruction,
         accuracy: through.accuracy(test),
         anomaly: scores.then(|| anomaly::figures(&through, test)).flatten(),

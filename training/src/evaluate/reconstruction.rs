@@ -7,11 +7,12 @@ use lopside_input::{normalised, picture_of, picture_of_samples, samples_of};
 use lopside_quality::{CodecPoint, ContactSheet, jpeg_point, png_bytes, psnr_of_mse, webp_point};
 use serde::{Deserialize, Serialize};
 
-use super::{Evaluation, Parts, Through};
+use super::{Evaluation, Through};
 use crate::{
     Pca, TrainingError,
     corpus::{Content, Corpus},
     engines::{OrtModel, Values},
+    split_service::SplitService,
 };
 
 /// Pictures on the contact sheet.
@@ -65,26 +66,26 @@ pub struct Peer {
 
 /// The figures, and of pictures a sheet of the first ones.
 pub(super) fn figures(
-    parts: &Parts<'_>,
+    service: &SplitService,
     through: &Through,
     train: &Corpus,
     test: &Corpus,
     runtime: &Runtime,
 ) -> Result<(ReconstructionFigures, Option<ContactSheet>), TrainingError> {
-    let (inputs, targets) = (rows(parts, test, false)?, rows(parts, test, true)?);
+    let (inputs, targets) = (rows(service, test, false)?, rows(service, test, true)?);
     let figures = ReconstructionFigures {
-        mse_float: mse(&targets, &unquantised(parts, inputs.clone(), test.len(), runtime)?),
+        mse_float: mse(&targets, &unquantised(service, inputs.clone(), test.len(), runtime)?),
         mse_frames: mse(&targets, &through.reconstructions),
-        mse_pca: pca(parts, train, &inputs, &targets, test.len())?,
+        mse_pca: pca(service, train, &inputs, &targets, test.len())?,
         picture: None,
     };
-    let HeadKind::Reconstruct(spec) = &parts.bundle.manifest.heads[0].kind else {
+    let HeadKind::Reconstruct(spec) = &service.bundle.manifest.heads[0].kind else {
         return Ok((figures, None));
     };
     let originals: Vec<DynamicImage> = pictures(test).map(|picture| picture_of(&picture, spec)).collect();
     let picture = PictureFigures {
         psnr_frames_db: psnr_of_unit_mse(figures.mse_frames),
-        psnr_bicubic_db: bicubic(parts, test, &originals, spec),
+        psnr_bicubic_db: bicubic(service, test, &originals, spec),
         png_bytes: mean_png(&originals)?,
         jpeg_smallest: peer(&originals, |picture| Ok(jpeg_point(picture, 1)?))?,
         webp_smallest: peer(&originals, |picture| Ok(webp_point(picture, 0)?))?,
@@ -128,8 +129,8 @@ impl ReconstructionFigures {
 }
 
 /// All samples as the encoder sees them, or as the first head should make them.
-pub(super) fn rows(parts: &Parts<'_>, corpus: &Corpus, target: bool) -> Result<Vec<f32>, TrainingError> {
-    let manifest = &parts.bundle.manifest;
+pub(super) fn rows(service: &SplitService, corpus: &Corpus, target: bool) -> Result<Vec<f32>, TrainingError> {
+    let manifest = &service.bundle.manifest;
     let of_head = match &manifest.heads[0].kind {
         HeadKind::Reconstruct(spec) => Some(spec),
         _ => None,
@@ -159,12 +160,12 @@ fn pictures(corpus: &Corpus) -> impl Iterator<Item = DynamicImage> + '_ {
 }
 
 fn unquantised(
-    parts: &Parts<'_>,
+    service: &SplitService,
     values: Vec<f32>,
     n: usize,
     runtime: &Runtime,
 ) -> Result<Vec<f32>, TrainingError> {
-    let bundle = parts.bundle;
+    let bundle = &service.bundle;
     let item = bundle.manifest.encoder.input.item_dims().unwrap_or_default();
     let dims = std::iter::once(n).chain(item.iter().map(|&dim| dim as usize)).collect();
     let mut encoder = OrtModel::new(runtime, "encoder.onnx", &bundle.encoder)?;
@@ -174,17 +175,17 @@ fn unquantised(
 }
 
 fn pca(
-    parts: &Parts<'_>,
+    service: &SplitService,
     train: &Corpus,
     inputs: &[f32],
     targets: &[f32],
     n: usize,
 ) -> Result<Option<f64>, TrainingError> {
-    let (dims, count) = (inputs.len() / n.max(1), parts.bundle.space.len());
+    let (dims, count) = (inputs.len() / n.max(1), service.bundle.space.len());
     if inputs.len() != targets.len() || count >= dims {
         return Ok(None);
     }
-    let pca = Pca::fit(&rows(parts, train, false)?, dims, count);
+    let pca = Pca::fit(&rows(service, train, false)?, dims, count);
     Ok(Some(pca.mse(inputs)))
 }
 
@@ -198,8 +199,13 @@ fn psnr_of_unit_mse(mse: f64) -> f64 {
 }
 
 /// The encoder's input enlarged to the output's size, where that is larger.
-fn bicubic(parts: &Parts<'_>, test: &Corpus, originals: &[DynamicImage], spec: &PictureSpec) -> Option<f64> {
-    let InputSpec::Picture(seen) = &parts.bundle.manifest.input else { return None };
+fn bicubic(
+    service: &SplitService,
+    test: &Corpus,
+    originals: &[DynamicImage],
+    spec: &PictureSpec,
+) -> Option<f64> {
+    let InputSpec::Picture(seen) = &service.bundle.manifest.input else { return None };
     if (seen.width, seen.height) == (spec.width, spec.height) {
         return None;
     }

@@ -4,10 +4,10 @@ use cloud_decoder::{Anomaly, Format, Request, SentInput, Value, Wanted};
 use edge_encoder::source::Input;
 use image::ImageFormat;
 use lopside_bundle::HeadKind;
-use lopside_latent::{IdOnWire, Limits};
+use lopside_latent::Limits;
 
-use super::{Parts, Spread};
-use crate::{TrainingError, corpus::Corpus, progress};
+use super::Spread;
+use crate::{TrainingError, corpus::Corpus, progress, split_service::SplitService};
 
 /// Frames of one request.
 const BATCH: usize = 50;
@@ -32,36 +32,32 @@ pub(super) struct Through {
 impl Through {
     /// Sends all samples, with the first `layers` layers of the latent or with all; scores are asked of whole frames.
     pub(super) fn send(
-        parts: &Parts<'_>,
+        service: &SplitService,
         test: &Corpus,
         layers: Option<usize>,
     ) -> Result<Self, TrainingError> {
-        let tokio = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .map_err(|source| TrainingError::Io { path: "tokio".into(), source })?;
         let mut through = Self::default();
         let bar = progress::pictures(test.len());
         for start in (0..test.len()).step_by(BATCH) {
             let inputs: Vec<Input> =
                 (start..(start + BATCH).min(test.len())).map(|i| test.input(i)).collect();
-            tokio.block_on(through.batch(parts, &inputs, layers))?;
+            through.batch(service, &inputs, layers)?;
             bar.inc(inputs.len() as u64);
         }
         bar.finish_and_clear();
         Ok(through)
     }
 
-    async fn batch(
+    fn batch(
         &mut self,
-        parts: &Parts<'_>,
+        service: &SplitService,
         inputs: &[Input],
         layers: Option<usize>,
     ) -> Result<(), TrainingError> {
-        let encode = |input: &Input| Ok(parts.encoder.encode_input(input, layers, IdOnWire::Present)?.frame);
-        let frames: Vec<Vec<u8>> = inputs.iter().map(encode).collect::<Result<_, TrainingError>>()?;
-        self.count(parts, &frames)?;
-        let heads = &parts.bundle.manifest.heads;
+        let frames =
+            inputs.iter().map(|input| service.frame(input, layers)).collect::<Result<Vec<_>, _>>()?;
+        self.count(service, &frames)?;
+        let heads = &service.bundle.manifest.heads;
         let natural = |head: &lopside_bundle::HeadSpec| Wanted {
             head: head.name.clone(),
             version: None,
@@ -74,7 +70,7 @@ impl Through {
         let wanted: Vec<Wanted> =
             std::iter::once(first).chain(others.map(natural)).chain(scores.iter().cloned()).collect();
         let request = Request { wanted: &wanted, ..Request::new(&frames) };
-        for output in parts.decoder.decode(request).await?.into_iter().flatten() {
+        for output in service.answer(request)?.into_iter().flatten() {
             match output.value {
                 Value::Tensor { values, .. } => self.reconstructions.extend(values),
                 Value::ClassScores(scores) => self.classes.extend(best(heads, &scores)),
@@ -87,7 +83,7 @@ impl Through {
         }
         let sent: Vec<SentInput> = inputs.iter().map(sent_along).collect::<Result<_, _>>()?;
         let request = Request { wanted: &scores, inputs: &sent, ..Request::new(&frames) };
-        for output in parts.decoder.decode(request).await?.into_iter().flatten() {
+        for output in service.answer(request)?.into_iter().flatten() {
             if let Value::Anomaly(anomaly) = output.value {
                 self.seeing.push(anomaly);
             }
@@ -95,9 +91,9 @@ impl Through {
         Ok(())
     }
 
-    fn count(&mut self, parts: &Parts<'_>, frames: &[Vec<u8>]) -> Result<(), TrainingError> {
+    fn count(&mut self, service: &SplitService, frames: &[Vec<u8>]) -> Result<(), TrainingError> {
         for frame in frames {
-            let integers = parts.bundle.space.decode(frame, &Limits::default())?;
+            let integers = service.bundle.space.decode(frame, &Limits::default())?;
             self.sizes.push(frame.len());
             self.integers[0] += integers.len();
             self.integers[1] += integers.iter().filter(|&&integer| integer == 0).count();

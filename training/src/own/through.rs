@@ -1,18 +1,13 @@
 //! A bundle as its two halves run it: frames of the edge's encoder, answers of the cloud's decoder.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::Path;
 
-use cloud_decoder::{Batching, Decoder, Format, MAX_OUTPUTS, Registry, Request, Runtime, Value, Wanted};
-use edge_encoder::{Encoder, source::Input};
-use lopside_bundle::{Bundle, Part};
-use lopside_latent::{IdOnWire, Limits};
+use cloud_decoder::{Format, MAX_OUTPUTS, Request, Runtime, Value, Wanted};
+use edge_encoder::source::Input;
 use serde::Serialize;
 
 use super::measure::{Bench, OutputError};
-use crate::TrainingError;
+use crate::{TrainingError, split_service::SplitService};
 
 /// Frames of a request.
 const REQUEST: usize = 16;
@@ -34,15 +29,9 @@ pub(super) fn through_frames(
     tests: &[&Input],
     runtime: &Runtime,
 ) -> Result<Chosen, TrainingError> {
-    let bundle = Bundle::load(folder, Part::Whole)?;
-    let encoder = Encoder::new(&bundle)?;
-    let registry = Registry::load(&[PathBuf::from(folder)], runtime, Batching::default())?;
-    let decoder = Decoder::new(Arc::new(registry), Limits::default());
-    let tokio = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(|source| TrainingError::Io { path: "tokio".into(), source })?;
-    let wanted: Vec<Wanted> = bundle
+    let service = SplitService::open(folder, runtime)?;
+    let wanted: Vec<Wanted> = service
+        .bundle
         .manifest
         .heads
         .iter()
@@ -51,12 +40,11 @@ pub(super) fn through_frames(
     let mut sizes = Vec::new();
     let mut found = vec![Vec::new(); wanted.len()];
     for tests in tests.chunks(REQUEST) {
-        let frame = |input: &&Input| Ok(encoder.encode_input(input, None, IdOnWire::Present)?.frame);
-        let frames: Vec<Vec<u8>> = tests.iter().map(frame).collect::<Result<_, TrainingError>>()?;
+        let frames = tests.iter().map(|input| service.frame(input, None)).collect::<Result<Vec<_>, _>>()?;
         sizes.extend(frames.iter().map(Vec::len));
         for (part, wanted) in wanted.chunks(MAX_OUTPUTS).enumerate() {
             let request = Request { wanted, ..Request::new(&frames) };
-            for answers in tokio.block_on(decoder.decode(request))? {
+            for answers in service.answer(request)? {
                 for (number, answer) in answers.into_iter().enumerate() {
                     if let Value::Tensor { values, .. } = answer.value {
                         found[part * MAX_OUTPUTS + number].extend(values);

@@ -1,7 +1,6 @@
 use std::path::Path;
 
 use lopside_latent::picture::{ContextModel, PictureSpace};
-use serde::Deserialize;
 
 use crate::{Bundle, BundleError, Part, files, manifest_file::ManifestFile};
 
@@ -40,11 +39,6 @@ pub struct PictureHead {
     pub model: Vec<u8>,
 }
 
-#[derive(Deserialize)]
-struct Schema {
-    schema: u32,
-}
-
 impl AnyBundle {
     /// Loads the part of the bundle in `folder` that a host needs, of whichever kind it is.
     ///
@@ -52,8 +46,7 @@ impl AnyBundle {
     /// [`BundleError`] naming the file or field that is wrong.
     pub fn load(folder: &Path, part: Part) -> Result<Self, BundleError> {
         let file = ManifestFile::read(folder)?;
-        let Schema { schema } = file.parse()?;
-        if schema == PICTURE_SCHEMA {
+        if file.schema()? == PICTURE_SCHEMA {
             Ok(Self::Picture(PictureBundle::read(folder, &file, part)?))
         } else {
             Ok(Self::Vector(Bundle::read(folder, &file, part)?))

@@ -117,7 +117,10 @@ fn read_header(bytes: &mut &[u8], grey: bool) -> Result<PictureHeader, LatentErr
 
 impl PictureHeader {
     /// Whether there can be a picture of these sides.
-    pub(crate) fn check(self) -> Result<(), LatentError> {
+    ///
+    /// # Errors
+    /// [`LatentError::BadHeader`] naming the side that is not 1 to 2²⁴.
+    pub fn check(self) -> Result<(), LatentError> {
         check_side(self.width, "width")?;
         check_side(self.height, "height")?;
         Ok(())

@@ -39,8 +39,8 @@ pub struct Quality(u8);
 impl Quality {
     /// A quality from 1 to 100.
     #[must_use]
-    pub fn new(quality: u8) -> Option<Self> {
-        (1..=QUALITIES as u8).contains(&quality).then_some(Self(quality))
+    pub const fn new(quality: u8) -> Option<Self> {
+        if quality >= 1 && quality <= QUALITIES as u8 { Some(Self(quality)) } else { None }
     }
 
     /// 1 to 100.

@@ -1,0 +1,168 @@
+//! Inference with heads of pictures of any size: out of frames, or of the feature maps themselves.
+//!
+//! Feature maps say nothing of a picture's padding: what is made of them is as large as their strides say, in colour.
+
+use lopside_latent::picture::Quality;
+
+use super::{
+    infer::{Source, WantedOutput},
+    model::{LATENT, Model, PNG},
+    tensor::{InputTensor, OutputTensor, Values},
+};
+use crate::{
+    Decoder, Format, Output, Request, ServeError, Terms, Value, Wanted,
+    decode::check_frames,
+    picture::{Maps, PictureService},
+};
+
+const NOTHING: Value = Value::Png(Vec::new());
+
+/// Runs the model and makes the wanted outputs, in their order: PNG files, or one tensor when all pictures are of one
+/// size; the tensor when none is named.
+///
+/// # Errors
+/// [`ServeError`]; of a wrong input with its name.
+pub(super) async fn infer(
+    decoder: &Decoder,
+    service: &PictureService,
+    model: &Model,
+    source: Source,
+    outputs: &[WantedOutput],
+    terms: Terms,
+) -> Result<Vec<OutputTensor>, ServeError> {
+    let own = service.heads.version(&model.head, Some(model.version))?.spec.output.as_str();
+    let names: Vec<&str> = match outputs {
+        [] => vec![own],
+        wanted => wanted.iter().map(|output| output.name.as_str()).collect(),
+    };
+    let wanted = |&name: &&str| wanted(model, own, name);
+    let wanted = names.iter().map(wanted).collect::<Result<Vec<_>, _>>()?;
+    let mut made = match source {
+        Source::Frames(frames) => {
+            let request =
+                Request { frames: &frames, bundle: &model.bundle, inputs: &[], wanted: &wanted, terms };
+            decoder.decode(request).await?
+        }
+        Source::Layers(layers) => {
+            let maps = maps(service, model, layers)?;
+            service.decode_maps(maps, &wanted, (decoder.limits(), terms), decoder.room()).await?
+        }
+    };
+    let column = |(at, name): (usize, &&str)| {
+        let values = made.iter_mut().map(|outputs| take(outputs, at));
+        tensor(name, values.collect())
+    };
+    names.iter().enumerate().map(column).collect()
+}
+
+/// What is asked of the head for an output of this name.
+fn wanted(model: &Model, own: &str, name: &str) -> Result<Wanted, ServeError> {
+    let format = match name {
+        PNG => Format::Png,
+        name if name == own => Format::Tensor,
+        name => return Err(model.no_output(name)),
+    };
+    Ok(Wanted { head: model.head.clone(), version: Some(model.version), format })
+}
+
+/// The feature maps of each item: all layers, of one picture's size, and the quality.
+fn maps(service: &PictureService, model: &Model, layers: Vec<InputTensor>) -> Result<Vec<Maps>, ServeError> {
+    let spec = &service.heads.version(&model.head, Some(model.version))?.spec;
+    let coarsest = &service.manifest.layers[0].tensor;
+    let mut inputs = Inputs(layers);
+    if service.manifest.layers.len() == 1 {
+        inputs.rename(LATENT, coarsest);
+    }
+    let (items, extents) = inputs.get(coarsest)?.extents()?;
+    check_frames(items)?;
+    let qualities = inputs.take(&spec.quality)?;
+    let qualities = qualities_of(&spec.quality, qualities.floats(&[1])?)?;
+    let header = |&quality: &Quality| {
+        service.codec.header(extents, quality).ok_or_else(|| {
+            ServeError::Request(format!("input {coarsest:?}: no picture has so many rows and columns"))
+        })
+    };
+    let headers = qualities.iter().map(header).collect::<Result<Vec<_>, _>>()?;
+    let mut maps = vec![Vec::with_capacity(service.manifest.layers.len()); items];
+    let Some(&first) = headers.first() else { return Ok(Vec::new()) };
+    for (name, shape) in service.codec.shapes(first) {
+        let values = inputs.take(name)?.floats(&shape)?;
+        let each = shape.iter().product::<usize>();
+        if values.len() != items * each || headers.len() != items {
+            return Err(ServeError::Request(format!("input {name:?} has another batch than the others")));
+        }
+        let rows = values.chunks_exact(each.max(1)).map(<[f32]>::to_vec);
+        maps.iter_mut().zip(rows).for_each(|(maps, row)| maps.push(row));
+    }
+    inputs.none_left(model)?;
+    Ok(headers.into_iter().zip(maps).map(|(header, maps)| service.codec.named(header, maps)).collect())
+}
+
+/// Inputs that are still to be taken.
+struct Inputs(Vec<InputTensor>);
+
+impl Inputs {
+    fn rename(&mut self, from: &str, to: &str) {
+        let named = self.0.iter_mut().filter(|input| input.name == from);
+        named.for_each(|input| to.clone_into(&mut input.name));
+    }
+
+    fn find(&self, name: &str) -> Result<usize, ServeError> {
+        let missing = || ServeError::Request(format!("there is no input {name:?}, and no \"frame\""));
+        self.0.iter().position(|input| input.name == name).ok_or_else(missing)
+    }
+
+    fn get(&self, name: &str) -> Result<&InputTensor, ServeError> {
+        self.find(name).map(|at| &self.0[at])
+    }
+
+    fn take(&mut self, name: &str) -> Result<InputTensor, ServeError> {
+        self.find(name).map(|at| self.0.swap_remove(at))
+    }
+
+    fn none_left(&self, model: &Model) -> Result<(), ServeError> {
+        let Some(unknown) = self.0.first() else { return Ok(()) };
+        let known: Vec<String> = model.inputs().into_iter().map(|input| input.name).collect();
+        let reason = format!("the model has no input {:?}; it has {}, frame", unknown.name, known.join(", "));
+        Err(ServeError::Request(reason))
+    }
+}
+
+/// Qualities of 1 to 100, whole numbers.
+fn qualities_of(name: &str, values: Vec<f32>) -> Result<Vec<Quality>, ServeError> {
+    let quality = |value: f32| {
+        let whole = (value.fract() == 0.0).then_some(value as u8);
+        whole.and_then(Quality::new).ok_or_else(|| {
+            ServeError::Request(format!(
+                "input {name:?}: a quality is a whole number of 1 to 100, not {value}"
+            ))
+        })
+    };
+    values.into_iter().map(quality).collect()
+}
+
+fn take(outputs: &mut [Output], at: usize) -> Value {
+    outputs.get_mut(at).map_or(NOTHING, |output| std::mem::replace(&mut output.value, NOTHING))
+}
+
+/// The pictures of all items as one tensor.
+fn tensor(name: &str, values: Vec<Value>) -> Result<OutputTensor, ServeError> {
+    let (items, mut shape, mut all, mut files) = (values.len() as i64, None, Vec::new(), Vec::new());
+    for value in values {
+        match value {
+            Value::Tensor { shape: of_one, values } => {
+                if *shape.get_or_insert(of_one.clone()) != of_one {
+                    let reason = "the frames are of pictures of several sizes: ask for png, or send one each";
+                    return Err(ServeError::Request(reason.into()));
+                }
+                all.extend(values);
+            }
+            Value::Png(file) => files.push(file),
+            Value::ClassScores(_) | Value::Anomaly(_) => {}
+        }
+    }
+    let dims = shape.unwrap_or(vec![1]).into_iter().map(i64::from);
+    let shape = std::iter::once(items).chain(dims).collect();
+    let values = if files.is_empty() { Values::Floats(all) } else { Values::Texts(files) };
+    Ok(OutputTensor { name: name.to_owned(), shape, values })
+}

@@ -1,0 +1,397 @@
+//! A model that computes in 16-bit floats.
+//!
+//! ```text
+//! inputs f32 ──Cast──► the model's nodes, in f16 ──Cast──► outputs f32
+//! ```
+//! Invariants: names, types and shapes of inputs and outputs stay, and so does every tensor that is not of `f32`.
+//! Operands that the standard wants in `f32` whatever the others are, the scales of a `Resize`, stay `f32`: where they
+//! are initializers, exactly.
+//!
+//! A value beyond ±65,504 becomes that, and one that is not 0 does not become 0 (the smallest is 2⁻²⁴), so that a
+//! `Clip` to the largest `f32` and a small divisor mean what they meant. What precision is lost is for the caller to
+//! measure.
+
+use std::collections::{HashMap, HashSet};
+
+use half::f16;
+
+use crate::{
+    OnnxError,
+    graph::{Graph, Origin, bodies, graph_of, is_standard, label, outputs},
+    proto::{
+        AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
+        attribute_proto::AttributeType, tensor_proto::DataType, type_proto,
+    },
+    types::{Types, element_type},
+};
+
+const FLOAT: i32 = DataType::Float as i32;
+const FLOAT16: i32 = DataType::Float16 as i32;
+
+/// The same model in 16-bit floats; inputs and outputs stay `f32`.
+///
+/// # Errors
+/// [`OnnxError::NoFp16`] naming a node or tensor that has no such form: operators of other vendors, graphs within
+/// nodes, quantised operators, values in another file. [`OnnxError::NoGraph`], [`OnnxError::OldOperators`],
+/// [`OnnxError::DuplicateTensor`] or [`OnnxError::UndefinedTensor`] for a malformed model.
+pub fn fp16(model: &ModelProto) -> Result<ModelProto, OnnxError> {
+    let proto = graph_of(model)?;
+    let graph = Graph::new(proto)?;
+    if !model.functions.is_empty() {
+        return Err(refused(model.functions[0].name(), "the model defines functions: inline them"));
+    }
+    proto.node.iter().try_for_each(check)?;
+    let converted = Converter::new(proto, &graph).graph(proto)?;
+    Ok(ModelProto { graph: Some(converted), ..model.clone() })
+}
+
+/// Operators that compute in integers by scales of `f32`.
+const QUANTISED: [&str; 7] = [
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "QLinearConv",
+    "QLinearMatMul",
+    "ConvInteger",
+    "MatMulInteger",
+];
+
+fn check(node: &NodeProto) -> Result<(), OnnxError> {
+    if !is_standard(node) {
+        return Err(refused(label(node), "its operator is not one of ONNX's own"));
+    }
+    if bodies(node).next().is_some() {
+        return Err(refused(label(node), "it holds a graph of its own"));
+    }
+    if QUANTISED.contains(&node.op_type()) {
+        return Err(refused(label(node), "it is quantised already"));
+    }
+    Ok(())
+}
+
+fn refused(name: &str, reason: &'static str) -> OnnxError {
+    OnnxError::NoFp16 { name: name.to_owned(), reason }
+}
+
+/// The operands that are `f32` whatever the others are.
+fn is_pinned(node: &NodeProto, operand: usize) -> bool {
+    matches!((node.op_type(), operand), ("Resize", 1 | 2) | ("Upsample", 1))
+}
+
+/// A graph on its way.
+struct Converter<'a> {
+    /// What stays `f32`: inputs, outputs, and constants of pinned operands.
+    kept: HashSet<&'a str>,
+    /// The 16-bit twins of what is kept and of `f32`.
+    twins: HashMap<&'a str, String>,
+    graph: &'a Graph<'a>,
+    types: Types<'a>,
+    nodes: Vec<NodeProto>,
+}
+
+impl<'a> Converter<'a> {
+    fn new(proto: &'a GraphProto, graph: &'a Graph<'a>) -> Self {
+        let is_float = |info: &&ValueInfoProto| element_type(info) == Some(FLOAT);
+        let ends = proto.input.iter().chain(&proto.output).filter(is_float).map(ValueInfoProto::name);
+        let operands = proto.node.iter().flat_map(|node| {
+            let pinned = move |(operand, _): &(usize, &String)| is_pinned(node, *operand);
+            node.input.iter().enumerate().filter(pinned).map(|(_, name)| name.as_str())
+        });
+        let constant = |name: &&str| graph.origin(name) == Some(Origin::Initializer);
+        let kept: HashSet<&str> = ends.chain(operands.filter(constant)).collect();
+        let mut converter =
+            Self { kept, twins: HashMap::new(), graph, types: Types::new(proto), nodes: Vec::new() };
+        for &name in &converter.kept {
+            if converter.types.of(name) == Some(FLOAT) {
+                converter.twins.insert(name, converter.fresh(name, "f16"));
+            }
+        }
+        converter
+    }
+
+    /// A name that the graph does not have.
+    fn fresh(&self, name: &str, suffix: &str) -> String {
+        let mut fresh = format!("{name}.{suffix}");
+        while self.graph.origin(&fresh).is_some() {
+            fresh.push('_');
+        }
+        fresh
+    }
+
+    fn graph(mut self, proto: &'a GraphProto) -> Result<GraphProto, OnnxError> {
+        let initializer = |tensor: &TensorProto| {
+            if self.kept.contains(tensor.name()) { Ok(tensor.clone()) } else { narrowed(tensor) }
+        };
+        let initializer = proto.initializer.iter().map(initializer).collect::<Result<_, _>>()?;
+        let mut given: Vec<&str> =
+            self.twins.keys().copied().filter(|name| !self.is_computed(name)).collect();
+        given.sort_unstable();
+        for name in given {
+            self.cast(name, &self.twins[name].clone(), FLOAT16);
+        }
+        proto.node.iter().try_for_each(|node| self.node(node))?;
+        for output in &proto.output {
+            if self.is_computed(output.name())
+                && let Some(twin) = self.twins.get(output.name()).cloned()
+            {
+                self.cast(&twin, output.name(), FLOAT);
+            }
+        }
+        let value_info = proto.value_info.iter().filter(|info| !self.kept.contains(info.name()));
+        Ok(GraphProto {
+            initializer,
+            value_info: value_info.map(narrowed_info).collect(),
+            node: self.nodes,
+            ..proto.clone()
+        })
+    }
+
+    fn is_computed(&self, name: &str) -> bool {
+        matches!(self.graph.origin(name), Some(Origin::Node(_)))
+    }
+
+    fn cast(&mut self, from: &str, to: &str, element: i32) {
+        let attribute = AttributeProto {
+            name: Some("to".to_owned()),
+            r#type: Some(AttributeType::Int.into()),
+            i: Some(element.into()),
+            ..AttributeProto::default()
+        };
+        self.nodes.push(NodeProto {
+            op_type: Some("Cast".to_owned()),
+            input: vec![from.to_owned()],
+            output: vec![to.to_owned()],
+            attribute: vec![attribute],
+            ..NodeProto::default()
+        });
+    }
+
+    fn node(&mut self, node: &NodeProto) -> Result<(), OnnxError> {
+        let mut converted = node.clone();
+        for (operand, name) in node.input.iter().enumerate() {
+            converted.input[operand] = self.read(node, operand, name);
+        }
+        for output in &mut converted.output {
+            if let Some(twin) = self.twins.get(output.as_str()) {
+                output.clone_from(twin);
+            }
+        }
+        convert_attributes(&mut converted)?;
+        self.nodes.push(converted);
+        Ok(())
+    }
+
+    /// The name under which a node reads a tensor.
+    fn read(&mut self, node: &NodeProto, operand: usize, name: &str) -> String {
+        let twin = self.twins.get(name).cloned().unwrap_or_else(|| name.to_owned());
+        if !is_pinned(node, operand) || self.types.of(name) != Some(FLOAT) {
+            return twin;
+        }
+        if !self.is_computed(name) {
+            return name.to_owned();
+        }
+        let widened =
+            self.fresh(name, &format!("f32.{}.{operand}", outputs(node).next().unwrap_or_default()));
+        self.cast(&twin, &widened, FLOAT);
+        widened
+    }
+}
+
+/// Constants, and casts to `f32`.
+fn convert_attributes(node: &mut NodeProto) -> Result<(), OnnxError> {
+    let name = label(node).to_owned();
+    match node.op_type() {
+        "Cast" => {
+            let mut all = node.attribute.iter_mut();
+            if let Some(to) = all.find(|to| to.name() == "to" && to.i() == i64::from(FLOAT)) {
+                to.i = Some(FLOAT16.into());
+            }
+        }
+        "Constant" => node.attribute.iter_mut().try_for_each(|value| constant(value, &name))?,
+        "ConstantOfShape" => match node.attribute.first_mut() {
+            Some(value) => constant(value, &name)?,
+            // Without a value it is 0 of `f32`.
+            None => node.attribute.push(tensor_attribute(narrow(&[1], &[0.0]))),
+        },
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The value of a `Constant`.
+fn constant(value: &mut AttributeProto, node: &str) -> Result<(), OnnxError> {
+    let narrowed = match value.name() {
+        "value" => value.t.as_ref().map(narrowed).transpose()?,
+        "value_float" => Some(narrow(&[], &[value.f()])),
+        "value_floats" => Some(narrow(&[value.floats.len() as i64], &value.floats)),
+        "sparse_value" => return Err(refused(node, "its value is sparse")),
+        _ => None,
+    };
+    if let Some(tensor) = narrowed {
+        *value = tensor_attribute(tensor);
+    }
+    Ok(())
+}
+
+fn tensor_attribute(tensor: TensorProto) -> AttributeProto {
+    AttributeProto {
+        name: Some("value".to_owned()),
+        r#type: Some(AttributeType::Tensor.into()),
+        t: Some(tensor),
+        ..AttributeProto::default()
+    }
+}
+
+/// A stored tensor in 16 bits; one that is not of `f32` as it is.
+fn narrowed(tensor: &TensorProto) -> Result<TensorProto, OnnxError> {
+    if tensor.data_type() != FLOAT {
+        return Ok(tensor.clone());
+    }
+    if !tensor.external_data.is_empty() {
+        return Err(refused(tensor.name(), "its values are in another file"));
+    }
+    let values: Vec<f32> = match tensor.raw_data() {
+        [] => tensor.float_data.clone(),
+        raw => raw.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+    };
+    Ok(TensorProto { name: tensor.name.clone(), ..narrow(&tensor.dims, &values) })
+}
+
+fn narrow(dims: &[i64], values: &[f32]) -> TensorProto {
+    let bytes = values.iter().flat_map(|&value| nearest(value).to_le_bytes()).collect();
+    TensorProto {
+        dims: dims.to_vec(),
+        data_type: Some(FLOAT16),
+        raw_data: Some(bytes),
+        ..TensorProto::default()
+    }
+}
+
+/// The nearest number of 16 bits that is finite and, unless the value is, not 0.
+fn nearest(value: f32) -> f16 {
+    let rounded = f16::from_f32(value);
+    if value == 0.0 || !value.is_finite() {
+        rounded
+    } else if rounded.is_infinite() {
+        f16::MAX.copysign(rounded)
+    } else if rounded == f16::ZERO {
+        f16::MIN_POSITIVE_SUBNORMAL.copysign(rounded)
+    } else {
+        rounded
+    }
+}
+
+/// What is known of a tensor, in 16 bits if it is of `f32`.
+fn narrowed_info(info: &ValueInfoProto) -> ValueInfoProto {
+    let mut info = info.clone();
+    if let Some(type_proto::Value::TensorType(tensor)) =
+        info.r#type.as_mut().and_then(|kind| kind.value.as_mut())
+        && tensor.elem_type == Some(FLOAT)
+    {
+        tensor.elem_type = Some(FLOAT16);
+    }
+    info
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Attribute, GraphBuilder, encode, split, testing};
+
+    fn ops(model: &ModelProto) -> Vec<(&str, &str)> {
+        testing::graph(model).node.iter().map(|node| (node.op_type(), label(node))).collect()
+    }
+
+    #[test]
+    fn an_mlp_is_cast_at_its_ends_and_weighs_half() {
+        let model = testing::small_mlp();
+        let small = fp16(&model).unwrap();
+        let (first, last) = (ops(&small)[0], *ops(&small).last().unwrap());
+        assert_eq!((first, last), (("Cast", "x.f16"), ("Cast", "y")));
+        let graph = testing::graph(&small);
+        assert_eq!(graph.node[1].input, ["x.f16", "w1", "b1"]);
+        assert_eq!(graph.node[graph.node.len() - 2].output, ["y.f16"]);
+        assert!(graph.initializer.iter().all(|tensor| tensor.data_type() == FLOAT16));
+        assert_eq!(
+            (&graph.input, &graph.output),
+            (&testing::graph(&model).input, &testing::graph(&model).output)
+        );
+        let latent = graph.value_info.iter().find(|info| info.name() == "latent").unwrap();
+        assert_eq!(element_type(latent), Some(FLOAT16));
+        let weights = |model: &ModelProto| {
+            testing::graph(model).initializer.iter().map(|tensor| tensor.raw_data().len()).sum::<usize>()
+        };
+        assert_eq!(2 * weights(&small), weights(&model));
+        // Twice is once, but for the casts.
+        assert!(split(&fp16(&small).unwrap(), "latent").is_ok());
+    }
+
+    #[test]
+    fn scales_stay_exact_and_are_still_read_as_floats() {
+        let mut graph = GraphBuilder::new("g");
+        let x = graph.input("x", &[1.into(), 1.into(), "h".into(), "w".into()]);
+        let scales = graph.initializer("scales", &[4], &[1.0, 1.0, 1.3333, 1.3333]).unwrap();
+        let resized = graph.node("Resize", &[&x, "", &scales], "resized", &[]);
+        let moved = graph.node("Add", &[&resized, &resized], "moved", &[]);
+        let computed = graph.node("Mul", &[&scales, &scales], "computed", &[]);
+        let y = graph.node("Resize", &[&moved, "", &computed], "y", &[]);
+        graph.output(&y, &[1.into(), 1.into(), "h".into(), "w".into()]);
+        let small = fp16(&graph.build()).unwrap();
+        let graph = testing::graph(&small);
+        let node = |name: &str| graph.node.iter().find(|node| label(node) == name).unwrap();
+        assert_eq!(graph.initializer[0].data_type(), FLOAT);
+        assert_eq!(node("resized").input, ["x.f16", "", "scales"]);
+        assert_eq!(node("computed").input, ["scales.f16", "scales.f16"]);
+        assert_eq!(node("computed.f32.y.2").input, ["computed"]);
+        let last = graph.node.iter().rfind(|node| node.op_type() == "Resize").unwrap();
+        assert_eq!((&last.input[2], &last.output[0]), (&"computed.f32.y.2".to_owned(), &"y.f16".to_owned()));
+        assert!(Graph::new(graph).is_ok());
+    }
+
+    #[test]
+    fn constants_and_casts_become_narrow_where_they_are_floats() {
+        let mut graph = GraphBuilder::new("g");
+        let x = graph.input("x", &["n".into()]);
+        let to = |element: i32| [("to", Attribute::Int(element.into()))];
+        let whole = graph.node("Cast", &[&x], "whole", &to(DataType::Int64 as i32));
+        let back = graph.node("Cast", &[&whole], "back", &to(FLOAT));
+        let half = graph.node("Constant", &[], "half", &[("value_float", Attribute::Float(0.5))]);
+        let y = graph.node("Mul", &[&back, &half], "y", &[]);
+        graph.output(&y, &["n".into()]);
+        let small = fp16(&graph.build()).unwrap();
+        let node = |name: &str| testing::graph(&small).node.iter().find(|node| label(node) == name).unwrap();
+        assert_eq!(node("whole").attribute[0].i(), i64::from(DataType::Int64 as i32));
+        assert_eq!(node("back").attribute[0].i(), i64::from(FLOAT16));
+        let half = node("half").attribute[0].t.as_ref().unwrap();
+        assert_eq!((half.data_type(), half.raw_data(), half.dims.len()), (FLOAT16, &[0, 0x38][..], 0));
+    }
+
+    #[test]
+    fn no_number_becomes_infinite_or_nothing() {
+        assert_eq!(nearest(1e9), f16::MAX);
+        assert_eq!(nearest(f32::MIN), f16::MIN);
+        assert_eq!(nearest(-1e-12).to_bits(), 0x8001);
+        assert_eq!((nearest(0.0), nearest(1.5)), (f16::ZERO, f16::from_f32(1.5)));
+        assert!(nearest(f32::NAN).is_nan() && nearest(f32::INFINITY).is_infinite());
+    }
+
+    #[test]
+    fn what_has_no_such_form_is_refused_by_name() {
+        let mut graph = GraphBuilder::new("g");
+        let x = graph.input("x", &["n".into()]);
+        let scale = graph.initializer("scale", &[], &[0.1]).unwrap();
+        graph.node("QuantizeLinear", &[&x, &scale], "q", &[]);
+        graph.output("q", &["n".into()]);
+        let mut model = graph.build();
+        assert_eq!(fp16(&model), Err(refused("q", "it is quantised already")));
+        model.graph.as_mut().unwrap().node[0].domain = Some("com.microsoft".into());
+        assert_eq!(fp16(&model), Err(refused("q", "its operator is not one of ONNX's own")));
+        assert_eq!(fp16(&ModelProto::default()), Err(OnnxError::NoGraph));
+    }
+
+    #[test]
+    fn equal_models_give_equal_bytes() {
+        let bytes = || encode(&fp16(&testing::small_mlp()).unwrap());
+        assert_eq!(bytes(), bytes());
+    }
+}

@@ -1,0 +1,54 @@
+//! A bundle's two halves in one process, as they run apart: frames by the edge's encoder, answers by the cloud's decoder.
+
+use std::{path::Path, sync::Arc};
+
+use cloud_decoder::{Batching, Decoder, Output, Registry, Request, Runtime};
+use edge_encoder::{Encoder, source::Input};
+use lopside_bundle::{Bundle, Part};
+use lopside_latent::{IdOnWire, Limits};
+
+use crate::TrainingError;
+
+/// Both halves.
+pub(crate) struct SplitService {
+    pub(crate) bundle: Bundle,
+    encoder: Encoder,
+    decoder: Decoder,
+    tokio: tokio::runtime::Runtime,
+}
+
+impl SplitService {
+    /// Those of the bundle in `folder`.
+    ///
+    /// # Errors
+    /// [`TrainingError`] when a half refuses it.
+    pub(crate) fn open(folder: &Path, runtime: &Runtime) -> Result<Self, TrainingError> {
+        let bundle = Bundle::load(folder, Part::Whole)?;
+        let registry = Registry::load(&[folder.to_owned()], runtime, Batching::default())?;
+        let decoder = Decoder::new(Arc::new(registry), Limits::default());
+        let tokio = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|source| TrainingError::Io { path: "tokio".into(), source })?;
+        Ok(Self { encoder: Encoder::new(&bundle)?, bundle, decoder, tokio })
+    }
+
+    /// The frame of an input, of the first `layers` layers or of all.
+    ///
+    /// # Errors
+    /// [`TrainingError`] when the encoder refuses it.
+    pub(crate) fn frame(&self, input: &Input, layers: Option<usize>) -> Result<Vec<u8>, TrainingError> {
+        Ok(self.encoder.encode_input(input, layers, IdOnWire::Present)?.frame)
+    }
+
+    /// What the heads make of frames.
+    ///
+    /// # Errors
+    /// [`TrainingError`] when the decoder refuses one.
+    pub(crate) fn answer<F: AsRef<[u8]> + Clone + Send + Sync + 'static>(
+        &self,
+        request: Request<'_, F>,
+    ) -> Result<Vec<Vec<Output>>, TrainingError> {
+        Ok(self.tokio.block_on(self.decoder.decode(request))?)
+    }
+}
