@@ -1,5 +1,7 @@
 use std::io;
 
+use crate::Class;
+
 /// Why the spool does not go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -22,6 +24,14 @@ pub enum SpoolError {
         budget: u64,
         /// What is needed.
         least: u64,
+    },
+    /// Records were sent, had to make room, and nobody has said what the receiver has of them.
+    #[error(
+        "records of the class {class} are in doubt: ask the receiver which of them it has before more are sent"
+    )]
+    InDoubt {
+        /// Their class.
+        class: Class,
     },
     /// A record that no segment can hold.
     #[error("a record of {len} bytes is over the {most} that a spool of this budget takes")]

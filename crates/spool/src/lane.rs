@@ -5,7 +5,10 @@ use std::{collections::VecDeque, io};
 use crate::{
     Class, File, Storage,
     block::Builder,
+    received::Received,
+    recovery::LeftClass,
     segment::{self, Block},
+    state::Counters,
 };
 
 /// A segment of a class, oldest first in its lane.
@@ -32,8 +35,26 @@ struct Reader<F> {
     next: u64,
     /// The segment that is open, by its first number, and where its next block begins.
     open: Option<(u64, F, u64)>,
-    /// Records that are not there, first and last, after those that are done.
-    gaps: VecDeque<(u64, u64)>,
+    /// Records that are not read, after those that are done.
+    gaps: VecDeque<Gap>,
+}
+
+/// Records that are not read.
+#[derive(Debug, Clone, Copy)]
+struct Gap {
+    first: u64,
+    last: u64,
+    /// Of them, those that the receiver has. The others are not there.
+    received: u64,
+}
+
+/// What became of records that are done now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Settled {
+    /// The last of them.
+    pub(crate) done: u64,
+    /// Those that were not there.
+    pub(crate) lost: u64,
 }
 
 /// A class's log.
@@ -48,17 +69,16 @@ pub(crate) struct Lane<F> {
     /// Records to be committed together.
     pending: Builder,
     reader: Reader<F>,
+    /// No record after this one has been sent, or what was sent of them is settled.
+    sent: u64,
+    /// What the receiver has after those that are done.
+    received: Received,
 }
 
 impl<F: File> Lane<F> {
-    /// A lane whose records up to `done` are done, and whose segments are those.
-    pub(crate) fn new(
-        class: Class,
-        epoch: u64,
-        done: u64,
-        committed: u64,
-        segments: VecDeque<Segment>,
-    ) -> Self {
+    /// A lane as it was left, of whose records this is known.
+    pub(crate) fn new(left: LeftClass, epoch: u64, known: Counters) -> Self {
+        let LeftClass { class, committed, segments, .. } = left;
         Self {
             class,
             epoch,
@@ -66,7 +86,9 @@ impl<F: File> Lane<F> {
             active: None,
             committed,
             pending: Builder::new(committed + 1, epoch),
-            reader: Reader { next: done + 1, open: None, gaps: VecDeque::new() },
+            reader: Reader { next: known.done + 1, open: None, gaps: VecDeque::new() },
+            sent: known.sent,
+            received: Received::default(),
         }
     }
 
@@ -170,7 +192,7 @@ impl<F: File> Lane<F> {
             let Some(place) = place.checked_sub(1) else {
                 // What is before the oldest segment is gone.
                 let first = self.segments.front().map_or(self.committed + 1, |segment| segment.first);
-                self.reader.gap_to(first);
+                self.reader.gap_to(first, &self.received);
                 continue;
             };
             let first = self.segments[place].first;
@@ -183,10 +205,14 @@ impl<F: File> Lane<F> {
                     if block.header.last() > last || block.header.last() < next {
                         continue;
                     }
-                    self.reader.gap_to(block.header.first);
-                    return Ok(Some(self.reader.take(block)));
+                    self.reader.gap_to(block.header.first, &self.received);
+                    let received = self.received.run_from(self.reader.next).min(block.header.last());
+                    self.reader.gap_to(received + 1, &self.received);
+                    if received < block.header.last() {
+                        return Ok(Some(self.reader.take(block)));
+                    }
                 }
-                None => self.reader.gap_to(last + 1),
+                None => self.reader.gap_to(last + 1, &self.received),
             }
         }
         Ok(None)
@@ -205,24 +231,46 @@ impl<F: File> Lane<F> {
         self.reader = Reader { next: done + 1, open: None, gaps: VecDeque::new() };
     }
 
+    /// Records up to this one may have been sent.
+    pub(crate) fn sending(&mut self, number: u64) {
+        self.sent = self.sent.max(number);
+    }
+
+    /// The receiver has these of the records after those that are done, and no others are under way to it.
+    pub(crate) fn resolve(&mut self, mut received: Received, done: u64) {
+        received.forget_to(done);
+        self.sent = received.last().max(done);
+        self.received = received;
+    }
+
+    /// The last record so that the receiver has all from the first that is not done to it.
+    pub(crate) fn received_after(&self, done: u64) -> u64 {
+        self.received.run_from(done + 1)
+    }
+
+    /// No record after this one may have been sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// The number of the last record that was read.
     pub(crate) fn read_up_to(&self) -> u64 {
         self.reader.next - 1
     }
 
-    /// How many of the records up to this one, which are done now, were not there. What follows and is not there
-    /// either is done with them: the last such record.
-    pub(crate) fn settle(&mut self, number: u64) -> (u64, u64) {
-        let (mut lost, mut done) = (0, number);
-        while let Some(&(first, last)) = self.reader.gaps.front() {
-            if first > done + 1 {
+    /// Records up to this one are done now. What follows and is not read is done with them.
+    pub(crate) fn settle(&mut self, number: u64) -> Settled {
+        let mut settled = Settled { done: number, lost: 0 };
+        while let Some(&Gap { first, last, received }) = self.reader.gaps.front() {
+            if first > settled.done + 1 {
                 break;
             }
-            lost += last - first + 1;
-            done = done.max(last);
+            settled.lost += last - first + 1 - received;
+            settled.done = settled.done.max(last);
             self.reader.gaps.pop_front();
         }
-        (lost, done)
+        self.received.forget_to(settled.done);
+        settled
     }
 }
 
@@ -242,10 +290,11 @@ impl<F: File> Reader<F> {
         Ok((file, at))
     }
 
-    /// The records before this one are not there.
-    fn gap_to(&mut self, number: u64) {
+    /// The records before this one are not there, or with the receiver.
+    fn gap_to(&mut self, number: u64, received: &Received) {
         if number > self.next {
-            self.gaps.push_back((self.next, number - 1));
+            let (first, last) = (self.next, number - 1);
+            self.gaps.push_back(Gap { first, last, received: received.count(&(first..=last)) });
             self.next = number;
         }
     }
@@ -256,7 +305,7 @@ impl<F: File> Reader<F> {
             self.next = number;
             self.open = None;
         }
-        self.gaps.retain(|&(first, _)| first >= number);
+        self.gaps.retain(|gap| gap.first >= number);
     }
 
     /// The records of a block that have not been read.

@@ -19,7 +19,8 @@
 //! - A cursor is on the disk before a segment behind it is removed.
 //! - The files never have more bytes than the budget. When it is full, the oldest records of a less important class go;
 //!   when there is none, the new record is refused. Both are counted, and the counts are as durable as the records.
-//! - `produced = delivered + dropped (by reason) + pending`, for each class, at all times and after every crash.
+//! - `produced = delivered + dropped (by reason) + in doubt + pending`, for each class, at all times and after every crash.
+//!   In doubt is what was sent and had to make room before an acknowledgement came, until the receiver says what it has.
 //! - What a crash has torn at the end of a log is cut off; nobody was told that it is there. Damage before the end is
 //!   passed over, its records counted as dropped.
 //! - After a write or sync that failed nothing is known of the file: the spool refuses all further work, and is to be
@@ -38,6 +39,7 @@ mod error;
 mod lane;
 #[cfg(test)]
 mod model;
+mod received;
 mod recovery;
 pub mod segment;
 mod spool;

@@ -3,9 +3,34 @@
 //! Of each class only the last segment can have been written when the end came: it is read through, and is to be cut off
 //! behind its last whole block. Segments whose records are all done are to be removed, which a crash may have undone.
 
-use std::{collections::VecDeque, io};
+use std::{collections::VecDeque, io, ops::Range};
 
 use crate::{Class, File, Storage, lane::Segment, segment, state::State};
+
+/// The end of a segment that may have been written.
+#[derive(Debug)]
+struct Tail {
+    /// The number of the segment's first record.
+    first: u64,
+    /// Where its last whole block begins and ends.
+    block: Range<u64>,
+}
+
+impl Tail {
+    /// Cuts the segment off behind its last whole block. The block may be in the system's cache alone, after a sync that
+    /// failed: it is written again, and is on the disk before anybody is sent it.
+    fn tidy<S: Storage>(&self, storage: &S, class: Class) -> io::Result<()> {
+        let mut file = storage.open(&segment::name(class, self.first))?;
+        let Range { start, end } = self.block;
+        let mut block = vec![0; usize::try_from(end - start).unwrap_or_default()];
+        file.read_at(start, &mut block)?;
+        file.write_at(start, &block)?;
+        if file.size()? > end {
+            file.truncate(end)?;
+        }
+        file.sync()
+    }
+}
 
 /// All classes, as they were left.
 #[derive(Debug)]
@@ -23,6 +48,8 @@ pub(crate) struct LeftClass {
     pub(crate) committed: u64,
     /// Those that stay, as they will be.
     pub(crate) segments: VecDeque<Segment>,
+    /// The end of the last one.
+    tail: Option<Tail>,
     /// Those that go, by their first numbers.
     finished: Vec<u64>,
     /// Whether something but zeros is cut off.
@@ -61,12 +88,8 @@ impl Left {
             for &first in &left.finished {
                 storage.remove(&segment::name(left.class, first))?;
             }
-            if let Some(&Segment { first, bytes }) = left.segments.back() {
-                let mut file = storage.open(&segment::name(left.class, first))?;
-                if file.size()? > bytes {
-                    file.truncate(bytes)?;
-                    file.sync()?;
-                }
+            if let Some(tail) = &left.tail {
+                tail.tidy(storage, left.class)?;
             }
         }
         Ok(())
@@ -75,8 +98,8 @@ impl Left {
 
 impl LeftClass {
     fn of<S: Storage>(storage: &S, class: Class, firsts: &[u64], done: u64) -> io::Result<Self> {
-        let mut left =
-            Self { class, committed: done, segments: VecDeque::new(), finished: Vec::new(), torn: false };
+        let (segments, finished) = (VecDeque::new(), Vec::new());
+        let mut left = Self { class, committed: done, segments, tail: None, finished, torn: false };
         for (place, &first) in firsts.iter().enumerate() {
             // A segment begins where all before it are committed.
             left.committed = left.committed.max(first.saturating_sub(1));
@@ -96,11 +119,12 @@ impl LeftClass {
     fn last<S: Storage>(&mut self, storage: &S, first: u64, done: u64) -> io::Result<()> {
         let file = storage.open(&segment::name(self.class, first))?;
         let len = file.size()?;
-        let (end, last) = end_of(&file, len)?;
-        self.torn = segment::has_bytes(&file, end, len)?;
+        let (block, last) = end_of(&file, len)?;
+        self.torn = segment::has_bytes(&file, block.end, len)?;
         match last {
             Some(last) if last > done => {
-                self.segments.push_back(Segment { first, bytes: end });
+                self.segments.push_back(Segment { first, bytes: block.end });
+                self.tail = Some(Tail { first, block });
                 self.committed = self.committed.max(last);
             }
             _ => self.finished.push(first),
@@ -109,11 +133,12 @@ impl LeftClass {
     }
 }
 
-/// Where the last whole block ends, and the number of its last record.
-fn end_of<F: File>(file: &F, len: u64) -> io::Result<(u64, Option<u64>)> {
-    let (mut end, mut last) = (0, None);
-    while let Some(block) = segment::next(file, end, len)? {
-        (end, last) = (block.end, Some(block.header.last()));
+/// Where the last whole block is, and the number of its last record.
+fn end_of<F: File>(file: &F, len: u64) -> io::Result<(Range<u64>, Option<u64>)> {
+    let (mut range, mut last) = (0..0, None);
+    while let Some(block) = segment::next(file, range.end, len)? {
+        range = block.end - block.header.block_len()..block.end;
+        last = Some(block.header.last());
     }
-    Ok((end, last))
+    Ok((range, last))
 }

@@ -1,8 +1,9 @@
-use std::io;
+use std::{io, ops::RangeInclusive};
 
 use crate::{
     Class, Counters, Reason, SpoolError, Storage,
-    lane::{Lane, Segment},
+    lane::{Lane, Segment, Settled},
+    received::Received,
     recovery::Left,
     segment,
     state::{self, State, StateFile},
@@ -26,6 +27,8 @@ const SEGMENTS: u64 = 16;
 const SEGMENT: [u64; 2] = [16 << 10, 4 << 20];
 /// What segments are multiples of.
 const PAGE: u64 = 4096;
+/// How many records ahead the disk is told that they may be sent, so that it is not told of each.
+const AHEAD: u64 = 4096;
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +92,8 @@ impl<S: Storage> Spool<S> {
         file.write(state).map_err(failed("write its state"))?;
         left.tidy(&storage).map_err(failed("tidy its segments"))?;
         let lanes = left.classes.map(|class| {
-            let done = state.classes[class.class.index()].done;
-            Lane::new(class.class, options.epoch, done, class.committed, class.segments)
+            let known = state.classes[class.class.index()];
+            Lane::new(class, options.epoch, known)
         });
         let budget = options.budget;
         let mut spool = Self {
@@ -163,6 +166,48 @@ impl<S: Storage> Spool<S> {
         let (first, epoch) = (block.header.first, block.header.epoch);
         let record = |(number, bytes)| Record { epoch, number, bytes };
         Ok((first..).zip(block.records).map(record).collect())
+    }
+
+    /// Records of a class up to this one, which have been read, are about to be sent. From then on they are not counted
+    /// as dropped when they have to make room for others after a [`rewind`](Self::rewind): they are
+    /// [in doubt](Counters::in_doubt) until [`resolve`](Self::resolve) says what the receiver has.
+    ///
+    /// # Errors
+    /// [`SpoolError::InDoubt`] while records are in doubt; [`SpoolError::Disk`] and [`SpoolError::Poisoned`].
+    pub fn sending(&mut self, class: Class, number: u64) -> Result<(), SpoolError> {
+        self.check()?;
+        if self.counters(class).in_doubt().is_some() {
+            return Err(SpoolError::InDoubt { class });
+        }
+        self.lane(class).sending(number);
+        if number > self.counters(class).sent {
+            self.counters(class).sent = number.saturating_add(AHEAD);
+            self.persist()?;
+        }
+        Ok(())
+    }
+
+    /// The receiver has these numbers of a class, of those in doubt and of those that are not done, and takes nothing any
+    /// more that came to it on an earlier way. It is said before the first record is sent on a new way; what the receiver
+    /// has is not read again.
+    ///
+    /// # Errors
+    /// [`SpoolError::Poisoned`].
+    pub fn resolve(&mut self, class: Class, received: &[RangeInclusive<u64>]) -> Result<(), SpoolError> {
+        self.check()?;
+        let received = Received::new(received);
+        let counters = self.counters(class);
+        if let Some(doubt) = counters.in_doubt() {
+            let delivered = received.count(&doubt);
+            counters.delivered += delivered;
+            counters.drop(Reason::Evicted, counters.doubtful() - delivered);
+            counters.doubt = [0; 2];
+            self.changed = true;
+        }
+        let done = self.counters(class).done;
+        self.lane(class).rewind(done);
+        self.lane(class).resolve(received, done);
+        Ok(())
     }
 
     /// All records of a class up to this one have been delivered. Records that were not read are not acknowledged.
@@ -295,18 +340,26 @@ impl<S: Storage> Spool<S> {
 
     /// Gives up a segment.
     fn evict(&mut self, class: Class, segment: Segment, last: u64) -> Result<(), SpoolError> {
-        let counters = self.counters(class);
-        let records = last.saturating_sub(counters.done);
-        counters.drop(Reason::Evicted, records);
-        counters.done = counters.done.max(last);
+        self.deliver_received(class, last);
+        let sent = self.lane(class).sent();
+        self.counters(class).evict(last, sent);
         self.lane(class).forget_oldest();
         self.persist()?;
         self.remove(class, segment)
     }
 
+    /// Of the records up to this one, those that come next and that the receiver has are delivered.
+    fn deliver_received(&mut self, class: Class, last: u64) {
+        let done = self.counters(class).done;
+        let received = self.lane(class).received_after(done).min(last);
+        let counters = self.counters(class);
+        counters.delivered += received.saturating_sub(done);
+        counters.done = received.max(done);
+    }
+
     /// Records up to this one are delivered, or were not there.
     fn done(&mut self, class: Class, number: u64) -> Result<(), SpoolError> {
-        let (lost, done) = self.lane(class).settle(number);
+        let Settled { done, lost } = self.lane(class).settle(number);
         let counters = self.counters(class);
         if done == counters.done {
             return Ok(());

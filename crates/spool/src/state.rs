@@ -6,17 +6,17 @@
 //! | at | bytes | |
 //! |---|---|---|
 //! | 0 | 4 | `LSpS` |
-//! | 4 | 4 | CRC-32C of what follows, 140 bytes |
+//! | 4 | 4 | CRC-32C of what follows, 212 bytes |
 //! | 8 | 8 | the generation, counting up from 1 |
 //! | 16 | 8 | ends of logs that a crash had torn |
-//! | 24 | 40 | of the class `low`: the last record that is done, records delivered, and records dropped: evicted, refused, damaged |
-//! | 64 | 40 | of `normal` |
-//! | 104 | 40 | of `high` |
-//! | 144 | 4 | 0 |
+//! | 24 | 64 | of the class `low`: the last record that is done; records delivered; records dropped: evicted, refused, damaged; the last record that may have been sent; the first and the last record in doubt, 0 for none |
+//! | 88 | 64 | of `normal` |
+//! | 152 | 64 | of `high` |
+//! | 216 | 4 | 0 |
 //!
 //! Numbers are little-endian, of 8 bytes each where nothing else is said.
 
-use std::io;
+use std::{io, ops::RangeInclusive};
 
 use crate::{Class, File, Storage};
 
@@ -26,7 +26,7 @@ pub const NAME: &str = "state";
 pub const LEN: u64 = 2 * SLOT;
 
 const SLOT: u64 = 4096;
-const USED: usize = 148;
+const USED: usize = 220;
 const MAGIC: [u8; 4] = *b"LSpS";
 const CLASSES: usize = Class::ALL.len();
 
@@ -49,15 +49,33 @@ impl Reason {
 /// What has become of a class's records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// The last record that is done: it and all before it are delivered or dropped.
+    /// The last record that is done: it and all before it are delivered, dropped or in doubt.
     pub done: u64,
     /// Records that were acknowledged.
     pub delivered: u64,
     /// Records that were dropped, in the order of [`Reason::ALL`].
     pub dropped: [u64; 3],
+    /// No record after this one has been sent.
+    pub sent: u64,
+    /// The first and the last record in doubt; 0 for none.
+    pub doubt: [u64; 2],
 }
 
 impl Counters {
+    /// Records that had to make room for others after they were sent and before an acknowledgement came: whether they
+    /// are delivered or dropped, only the receiver knows.
+    #[must_use]
+    pub fn in_doubt(&self) -> Option<RangeInclusive<u64>> {
+        let [first, last] = self.doubt;
+        (first > 0).then_some(first..=last)
+    }
+
+    /// How many these are.
+    #[must_use]
+    pub fn doubtful(&self) -> u64 {
+        self.in_doubt().map_or(0, |range| range.end() - range.start() + 1)
+    }
+
     /// Records dropped for this reason.
     #[must_use]
     pub fn dropped(&self, reason: Reason) -> u64 {
@@ -66,6 +84,18 @@ impl Counters {
 
     pub(crate) fn drop(&mut self, reason: Reason, records: u64) {
         self.dropped[reason as usize] += records;
+    }
+
+    /// Gives up all records to `last`, of which those to `sent` may have been sent.
+    pub(crate) fn evict(&mut self, last: u64, sent: u64) {
+        let doubtful = last.min(sent);
+        if doubtful > self.done {
+            let first = if self.doubt[0] > 0 { self.doubt[0] } else { self.done + 1 };
+            self.doubt = [first, doubtful];
+            self.done = doubtful;
+        }
+        self.drop(Reason::Evicted, last.saturating_sub(self.done));
+        self.done = self.done.max(last);
     }
 }
 
@@ -82,7 +112,10 @@ pub struct State {
 
 impl State {
     fn to_bytes(self) -> [u8; USED] {
-        let counters = |class: Counters| [class.done, class.delivered].into_iter().chain(class.dropped);
+        let counters = |class: Counters| {
+            let Counters { done, delivered, dropped, sent, doubt } = class;
+            [done, delivered].into_iter().chain(dropped).chain([sent]).chain(doubt)
+        };
         let classes = self.classes.into_iter().flat_map(counters);
         let mut bytes = [0; USED];
         for (number, value) in [self.generation, self.torn].into_iter().chain(classes).enumerate() {
@@ -106,6 +139,8 @@ impl State {
             done: next(),
             delivered: next(),
             dropped: [(); 3].map(|()| next()),
+            sent: next(),
+            doubt: [(); 2].map(|()| next()),
         });
         Some(Self { generation, torn, classes })
     }
@@ -152,18 +187,36 @@ mod tests {
     use super::*;
 
     fn state() -> State {
-        let counters = |at: u64| Counters { done: at, delivered: at + 1, dropped: [at + 2, at + 3, at + 4] };
-        State { generation: 1, torn: 2, classes: [counters(3), counters(8), counters(13)] }
+        let counters = |at: u64| Counters {
+            done: at,
+            delivered: at + 1,
+            dropped: [at + 2, at + 3, at + 4],
+            sent: at + 5,
+            doubt: [at + 6, at + 7],
+        };
+        State { generation: 1, torn: 2, classes: [counters(3), counters(11), counters(19)] }
     }
 
     #[test]
     fn the_bytes_are_those_of_the_page() {
         let bytes = state().to_bytes();
-        assert_eq!((&bytes[..4], bytes.len()), (&b"LSpS"[..], 148));
+        assert_eq!((&bytes[..4], bytes.len()), (&b"LSpS"[..], 220));
         let values: Vec<u64> =
-            bytes[8..144].as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
-        assert_eq!(values, (1..=17).collect::<Vec<_>>());
+            bytes[8..216].as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        assert_eq!(values, (1..=26).collect::<Vec<_>>());
         assert_eq!(State::parse(&bytes), Some(state()));
+    }
+
+    #[test]
+    fn what_was_sent_and_had_to_go_is_in_doubt() {
+        let mut counters = Counters { done: 3, delivered: 3, ..Counters::default() };
+        counters.evict(5, 8);
+        assert_eq!((counters.in_doubt(), counters.done), (Some(4..=5), 5));
+        counters.evict(12, 8);
+        assert_eq!((counters.in_doubt(), counters.doubtful(), counters.done), (Some(4..=8), 5, 12));
+        assert_eq!(counters.dropped(Reason::Evicted), 4);
+        counters.evict(10, 8);
+        assert_eq!((counters.doubtful(), counters.dropped(Reason::Evicted), counters.done), (5, 4, 12));
     }
 
     #[test]

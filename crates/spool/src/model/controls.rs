@@ -31,9 +31,11 @@ pub(super) enum Control {
     OneSlot,
     /// Every other state is not written.
     StateNotWritten,
+    /// Bytes that are there already are not written again.
+    SameBytesNotWritten,
 }
 
-const ALL: [Control; 11] = [
+const ALL: [Control; 12] = [
     Control::SegmentsNotSynced,
     Control::StateNotSynced,
     Control::FolderNotSynced,
@@ -45,6 +47,7 @@ const ALL: [Control; 11] = [
     Control::FilesStay,
     Control::OneSlot,
     Control::StateNotWritten,
+    Control::SameBytesNotWritten,
 ];
 
 /// Makes the checksums of blocks fit what is there.

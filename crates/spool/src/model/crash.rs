@@ -80,7 +80,7 @@ fn long() -> Vec<Step> {
             Class::ALL
                 .into_iter()
                 .skip(round % 3)
-                .flat_map(|class| [Step::Read(class), Step::Acknowledge(class, 0)]),
+                .flat_map(|class| [Step::Read(class, usize::MAX), Step::Acknowledge(class, 0)]),
         );
     }
     steps

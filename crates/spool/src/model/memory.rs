@@ -285,6 +285,11 @@ impl MemoryFile {
         self.name == state::NAME
     }
 
+    fn has(&self, at: u64, bytes: &[u8]) -> bool {
+        let disk = self.disk.0.borrow();
+        disk.inodes[self.inode].now.get(at as usize..).is_some_and(|now| now.starts_with(bytes))
+    }
+
     fn change(&self, change: Change) {
         let mut disk = self.disk.0.borrow_mut();
         let inode = &mut disk.inodes[self.inode];
@@ -328,6 +333,9 @@ impl File for MemoryFile {
             return Ok(());
         }
         let operated = self.disk.operate();
+        if self.disk.is(Control::SameBytesNotWritten) && self.has(at, bytes) {
+            return operated;
+        }
         // Also with the power going some of it may have gone out.
         self.change(Change::Write(at, bytes[..kept].to_vec()));
         self.disk.measure();

@@ -1,0 +1,75 @@
+//! What the receiver says that it has.
+
+use std::ops::RangeInclusive;
+
+/// Numbers of a class that the receiver has, as ranges in ascending order that do not overlap.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Received(Vec<RangeInclusive<u64>>);
+
+impl Received {
+    /// Of ranges in any order, which may overlap.
+    pub(crate) fn new(ranges: &[RangeInclusive<u64>]) -> Self {
+        let mut sorted: Vec<RangeInclusive<u64>> =
+            ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
+        sorted.sort_unstable_by_key(|range| *range.start());
+        let mut merged: Vec<RangeInclusive<u64>> = Vec::with_capacity(sorted.len());
+        for range in sorted {
+            match merged.last_mut() {
+                Some(last) if *range.start() <= last.end().saturating_add(1) => {
+                    *last = *last.start()..=*last.end().max(range.end());
+                }
+                _ => merged.push(range),
+            }
+        }
+        Self(merged)
+    }
+
+    /// How many of these numbers the receiver has.
+    pub(crate) fn count(&self, of: &RangeInclusive<u64>) -> u64 {
+        let within = |range: &RangeInclusive<u64>| {
+            let (first, last) = (*range.start().max(of.start()), *range.end().min(of.end()));
+            if first > last { 0 } else { last - first + 1 }
+        };
+        self.0.iter().map(within).sum()
+    }
+
+    /// The last number so that the receiver has all from `first` to it; `first - 1` when it has not even that.
+    pub(crate) fn run_from(&self, first: u64) -> u64 {
+        self.0.iter().find(|range| range.contains(&first)).map_or(first - 1, |range| *range.end())
+    }
+
+    /// The last number that the receiver has; 0 for none.
+    pub(crate) fn last(&self) -> u64 {
+        self.0.last().map_or(0, |range| *range.end())
+    }
+
+    /// Nobody asks about numbers up to this one any more.
+    pub(crate) fn forget_to(&mut self, number: u64) {
+        self.0.retain(|range| *range.end() > number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn ranges_are_the_numbers_in_them(ranges in prop::collection::vec((1..60_u64, 0..9_u64), 0..12), first in 1..70_u64, len in 0..20_u64) {
+            let ranges: Vec<RangeInclusive<u64>> = ranges.into_iter().map(|(first, len)| first..=first + len).collect();
+            let numbers: BTreeSet<u64> = ranges.iter().cloned().flatten().collect();
+            let mut received = Received::new(&ranges);
+            let asked = first..=first + len;
+            prop_assert_eq!(received.count(&asked), numbers.range(asked).count() as u64);
+            let run = (first..).take_while(|number| numbers.contains(number)).last();
+            prop_assert_eq!(received.run_from(first), run.unwrap_or(first - 1));
+            prop_assert_eq!(received.last(), numbers.last().copied().unwrap_or(0));
+            received.forget_to(first);
+            prop_assert_eq!(received.count(&(first + 1..=100)), numbers.range(first + 1..).count() as u64);
+        }
+    }
+}
