@@ -65,7 +65,7 @@ mod tests {
             let mut received = Received::new(&ranges);
             let asked = first..=first + len;
             prop_assert_eq!(received.count(&asked), numbers.range(asked).count() as u64);
-            let run = (first..).take_while(|number| numbers.contains(number)).last();
+            let run = (first..=100).take_while(|number| numbers.contains(number)).last();
             prop_assert_eq!(received.run_from(first), run.unwrap_or(first - 1));
             prop_assert_eq!(received.last(), numbers.last().copied().unwrap_or(0));
             received.forget_to(first);

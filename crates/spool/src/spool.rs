@@ -114,12 +114,14 @@ impl<S: Storage> Spool<S> {
     /// Takes a record. It is safe once [`commit`](Self::commit) has returned.
     ///
     /// # Errors
-    /// [`SpoolError::TooLarge`]; [`SpoolError::Disk`] and [`SpoolError::Poisoned`], after which the spool is to be
+    /// [`SpoolError::TooLarge`], which counts as refused; [`SpoolError::Disk`] and [`SpoolError::Poisoned`], after which the spool is to be
     /// opened again.
     pub fn append(&mut self, class: Class, record: &[u8]) -> Result<Appended, SpoolError> {
         self.check()?;
         let most = self.largest_record();
         if record.len() > most {
+            self.counters(class).drop(Reason::Refused, 1);
+            self.changed = true;
             return Err(SpoolError::TooLarge { len: record.len(), most });
         }
         if self.lane(class).is_waiting() {
