@@ -9,6 +9,8 @@ use sqlx::{
 use self::store::{NewRow, Store};
 use crate::{ArchiveError, Settings, error::Kind};
 
+// It is compiled for each of the two, on purpose.
+#[allow(clippy::duplicate_mod)]
 #[path = "store/mod.rs"]
 mod store;
 

@@ -36,17 +36,16 @@ impl Watermark {
         self.floor = self.floor.max(floor);
         let below = self.ranges.partition_point(|range| *range.end() <= self.floor);
         self.ranges.drain(..below);
-        if let Some(first) = self.ranges.first_mut() {
-            *first = above(self.floor, first);
+        if let Some(first) = self.ranges.first_mut()
+            && let Some(rest) = above(self.floor, first)
+        {
+            *first = rest;
         }
     }
 
     /// Applies a run of numbers; which of them are new, ascending.
     pub fn insert(&mut self, run: RangeInclusive<u64>) -> Vec<RangeInclusive<u64>> {
-        let run = above(self.floor, &run);
-        if run.is_empty() {
-            return Vec::new();
-        }
+        let Some(run) = above(self.floor, &run) else { return Vec::new() };
         let (start, end) = run.into_inner();
         // Neighbours without a gap between them become one range.
         let from = self.ranges.partition_point(|range| range.end().saturating_add(1) < start);
@@ -99,12 +98,10 @@ impl Watermark {
     }
 }
 
-/// The part of a range above the floor; it may be empty.
-fn above(floor: u64, range: &RangeInclusive<u64>) -> RangeInclusive<u64> {
-    match floor.checked_add(1) {
-        Some(least) => least.max(*range.start())..=*range.end(),
-        None => 1..=0,
-    }
+/// The part of a range above the floor, if there is one.
+fn above(floor: u64, range: &RangeInclusive<u64>) -> Option<RangeInclusive<u64>> {
+    let start = floor.checked_add(1)?.max(*range.start());
+    (start <= *range.end()).then(|| start..=*range.end())
 }
 
 /// What of a run is in none of the ranges, which are ascending.

@@ -14,7 +14,7 @@ use super::{
 use crate::{Applied, ArchiveError, Batch, Class, FrameMeta, Watermark, backend::Committed};
 
 /// The most ranges that a stream's watermark may have. More come of an edge that leaves gaps and never raises its floor.
-const MAX_RANGES: usize = 1 << 14;
+const MAX_RANGES: usize = 1 << 12;
 
 /// A stream's name: its device's id, its class and its epoch.
 type StreamKey = (i64, Class, u64);

@@ -54,7 +54,7 @@ pub(super) async fn frame(readers: &Pool<Db>, id: i64) -> sqlx::Result<Option<Fr
 /// Whether only few frames have a score as large as that.
 async fn few(readers: &Pool<Db>, least: f64) -> sqlx::Result<bool> {
     let count: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM frames WHERE score >= $1 LIMIT $2) AS some")
+        sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM frames WHERE score >= $1 LIMIT $2) AS few")
             .bind(least)
             .bind(FEW + 1)
             .fetch_one(readers)
