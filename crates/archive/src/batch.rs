@@ -1,0 +1,165 @@
+use crate::{ArchiveError, Class};
+
+/// The most records that a batch may have.
+pub const MAX_RECORDS: usize = 1 << 16;
+/// The most bytes that a frame may have.
+pub const MAX_FRAME: usize = 16 << 20;
+
+/// The longest name of a device, in bytes.
+const MAX_DEVICE: usize = 128;
+/// The longest name of a source, in bytes.
+const MAX_SOURCE: usize = 4096;
+/// The longest trace context, in bytes. W3C's has 55 today.
+const MAX_TRACE: usize = 256;
+/// The largest number: what a signed integer of the database holds.
+const MAX_NUMBER: u64 = i64::MAX as u64;
+
+/// The name of a latent space: the first 8 bytes of its digest.
+pub type LatentSpace = [u8; 8];
+
+/// Records of one device, epoch and class with numbers in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The device's name: 1 to 128 visible ASCII characters.
+    pub device: String,
+    /// Which opening of the device's spool numbered them.
+    pub epoch: u64,
+    /// Their class.
+    pub class: Class,
+    /// The number up to which the edge has settled all: it will send none of them again.
+    pub floor: u64,
+    /// The number of the first record, from 1 on.
+    pub first: u64,
+    /// The records, numbered `first`, `first + 1` and so on. None at all raises the floor alone.
+    pub records: Vec<NewRecord>,
+}
+
+/// A record as the edge sends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecord {
+    /// When it was captured by the edge's clock, in microseconds since 1970.
+    pub captured_us: i64,
+    /// What it was captured from: up to 4096 bytes without NUL.
+    pub source: String,
+    /// A digest of the record, by which two of the same name are told apart.
+    pub digest: u32,
+    /// The latent space of the frame.
+    pub latent_space: LatentSpace,
+    /// The trace that it belongs to, a W3C `traceparent`.
+    pub trace: Option<String>,
+    /// The frame.
+    pub frame: Vec<u8>,
+}
+
+/// What has become of a batch. Its records are `applied + replayed`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Records that are new in the archive.
+    pub applied: u64,
+    /// Records that had been applied before, or lay at or below the floor: nothing was done.
+    pub replayed: u64,
+    /// Of those replayed: records that are still archived with another digest. Two records have the same name.
+    pub conflicting: u64,
+}
+
+impl Batch {
+    /// The number of the last record; of a batch without records, of the one before the first.
+    pub(crate) fn last(&self) -> u64 {
+        (self.first + self.records.len() as u64) - 1
+    }
+
+    /// Bytes of all frames.
+    pub(crate) fn bytes(&self) -> usize {
+        self.records.iter().map(|record| record.frame.len()).sum()
+    }
+
+    /// Refuses what no backend can hold.
+    pub(crate) fn check(&self) -> Result<(), ArchiveError> {
+        let refused = |why: String| Err(ArchiveError::refused(&self.device, why));
+        let device = &self.device;
+        if !(1..=MAX_DEVICE).contains(&device.len()) || !device.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return refused(format!(
+                "a device's name has 1 to {MAX_DEVICE} visible ASCII characters without spaces"
+            ));
+        }
+        let records = self.records.len();
+        if records > MAX_RECORDS {
+            return refused(format!(
+                "it has {records} records, and may have {MAX_RECORDS}: send them in parts"
+            ));
+        }
+        let end = self.first.checked_add(records as u64);
+        if self.first == 0 || end.is_none_or(|end| end > MAX_NUMBER) || self.floor > MAX_NUMBER {
+            return refused(format!("its numbers and its floor do not lie in 1 to {MAX_NUMBER}"));
+        }
+        self.records.iter().zip(self.first..).try_for_each(|(record, number)| match record.fault() {
+            Some(fault) => refused(format!("record {number}: {fault}")),
+            None => Ok(()),
+        })
+    }
+}
+
+impl NewRecord {
+    fn fault(&self) -> Option<String> {
+        let text = |text: &str, most: usize| text.len() <= most && !text.contains('\0');
+        if self.frame.len() > MAX_FRAME {
+            return Some(format!("its frame has {} bytes, and may have {MAX_FRAME}", self.frame.len()));
+        }
+        if !text(&self.source, MAX_SOURCE) {
+            return Some(format!("its source has at most {MAX_SOURCE} bytes, and no NUL"));
+        }
+        let trace = self.trace.as_deref().unwrap_or_default();
+        (!text(trace, MAX_TRACE)).then(|| format!("its trace has at most {MAX_TRACE} bytes, and no NUL"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch() -> Batch {
+        let record = NewRecord {
+            captured_us: 0,
+            source: "camera".into(),
+            digest: 0,
+            latent_space: [0; 8],
+            trace: None,
+            frame: vec![1],
+        };
+        Batch {
+            device: "gate-7".into(),
+            epoch: 1,
+            class: Class::Normal,
+            floor: 0,
+            first: 1,
+            records: vec![record; 2],
+        }
+    }
+
+    fn refusal(change: impl FnOnce(&mut Batch)) -> String {
+        let mut batch = batch();
+        change(&mut batch);
+        batch.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_no_backend_can_hold_is_refused_with_the_reason() {
+        batch().check().unwrap();
+        for name in ["", "two words", "Gerät", "tab\t", &"x".repeat(129)] {
+            assert!(refusal(|batch| batch.device = name.into()).contains("1 to 128 visible"), "{name}");
+        }
+        for first in [0, MAX_NUMBER, u64::MAX] {
+            assert!(refusal(|batch| batch.first = first).contains("do not lie in"), "{first}");
+        }
+        assert!(refusal(|batch| batch.floor = u64::MAX).contains("do not lie in"));
+        assert!(refusal(|batch| batch.records[1].source = "a\0b".into()).contains("record 2: its source"));
+        assert!(
+            refusal(|batch| batch.records[0].trace = Some("x".repeat(300))).contains("record 1: its trace")
+        );
+        assert!(refusal(|batch| batch.records[0].frame = vec![0; MAX_FRAME + 1]).contains("16777217 bytes"));
+        assert!(
+            refusal(|batch| batch.records = vec![batch.records[0].clone(); MAX_RECORDS + 1])
+                .contains("65537 records")
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! PostgreSQL: a pool of connections; several servers may use one database.
+
+use sqlx::{
+    PgConnection, Postgres, Row as _, SqlSafeStr as _,
+    migrate::{Migration, MigrationType},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use self::store::{NewRow, Store};
+use crate::{ArchiveError, Settings, error::Kind};
+
+// It is compiled for each of the two, on purpose.
+#[allow(clippy::duplicate_mod)]
+#[path = "store/mod.rs"]
+mod store;
+
+type Db = Postgres;
+
+const BEGIN: &str = "BEGIN";
+/// The elements of the JSON list `$1`, as the column `value`.
+const EACH: &str = "json_array_elements($1::json)";
+/// What is read is kept from other servers until the commit.
+const LOCK: &str = "FOR NO KEY UPDATE";
+/// The same, without what another server has.
+const LOCK_FREE: &str = "FOR UPDATE SKIP LOCKED";
+
+/// Connects to the database.
+pub(crate) async fn open(url: &str, settings: &Settings) -> Result<Store, ArchiveError> {
+    let options: PgConnectOptions =
+        url.parse().map_err(|_| ArchiveError::Url { url: "postgres://…".into() })?;
+    // The host and the name, without a password.
+    let host = options.get_socket().map_or_else(|| options.get_host().into(), |path| path.to_string_lossy());
+    let place = format!("{} on {host}", options.get_database().unwrap_or_default());
+    let pool = PgPoolOptions::new()
+        .acquire_timeout(settings.patience)
+        .max_connections(settings.connections.max(2))
+        .connect_with(options.application_name("lopside"))
+        .await
+        .map_err(|error| match failed(&place, "connect", &error) {
+            // Nobody else has a connection of a new pool: it was the server that did not answer.
+            ArchiveError::Locked { place, cause } => ArchiveError::Unreachable { place, cause },
+            error => error,
+        })?;
+    let migrations = vec![Migration::new(
+        1,
+        "archive".into(),
+        MigrationType::Simple,
+        include_str!("../migrations/postgres/0001_archive.sql").into_sql_str(),
+        false,
+    )];
+    store::migrate(&place, &pool, migrations).await?;
+    Ok(Store { place, writer: pool.clone(), readers: pool })
+}
+
+fn failed(place: &str, doing: &'static str, error: &sqlx::Error) -> ArchiveError {
+    // By class, the first two characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
+    ArchiveError::told(place, doing, error, |code| match code {
+        "53100" => Kind::Full,
+        "53300" | "55P03" => Kind::Locked,
+        "XX001" | "XX002" => Kind::Corrupt,
+        "3D000" | "57P01" | "57P02" | "57P03" => Kind::Unreachable,
+        code if code.starts_with("08") || code.starts_with("28") => Kind::Unreachable,
+        _ => Kind::Other,
+    })
+}
+
+/// Inserts frames; stream, number and id of each.
+async fn insert_frames(
+    connection: &mut PgConnection,
+    rows: &[NewRow<'_>],
+) -> sqlx::Result<Vec<(i64, i64, i64)>> {
+    let longs = |column: fn(&NewRow<'_>) -> i64| rows.iter().map(column).collect::<Vec<_>>();
+    let inserted = sqlx::query(
+        "INSERT INTO frames (device_id, stream_id, number, captured_us, received_us, source, digest, \
+         latent_space, trace, frame) \
+         SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], \
+         $7::bigint[], $8::bigint[], $9::text[], $10::bytea[]) \
+         RETURNING stream_id, number, id",
+    )
+    .bind(longs(|row| row.device_id))
+    .bind(longs(|row| row.stream_id))
+    .bind(longs(|row| row.number))
+    .bind(longs(|row| row.record.captured_us))
+    .bind(longs(|row| row.received_us))
+    .bind(rows.iter().map(|row| row.record.source.as_str()).collect::<Vec<_>>())
+    .bind(longs(|row| i64::from(row.record.digest)))
+    .bind(longs(|row| i64::from_be_bytes(row.record.latent_space)))
+    .bind(rows.iter().map(|row| row.record.trace.as_deref()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.record.frame.as_slice()).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    inserted.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+}

@@ -1,0 +1,106 @@
+use std::{fmt, str::FromStr};
+
+use crate::{ArchiveError, FrameMeta};
+
+/// The most frames that one page may have.
+pub const MAX_PAGE: u32 = 1000;
+
+/// Which frames to list, newest captured first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Query {
+    /// Of this device alone.
+    pub device: Option<String>,
+    /// Captured at this time or later, in microseconds since 1970.
+    pub from_us: Option<i64>,
+    /// Captured before this time.
+    pub to_us: Option<i64>,
+    /// With a score, and of this size at least.
+    pub min_score: Option<f64>,
+    /// Frames a page, 1 to [`MAX_PAGE`]; what lies outside is taken as the nearest.
+    pub limit: u32,
+    /// Where the page before it ended.
+    pub after: Option<Cursor>,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The frames, newest captured first.
+    pub frames: Vec<FrameMeta>,
+    /// Where the next page begins; none when this is the last.
+    pub next: Option<Cursor>,
+}
+
+/// A place in the list. Its text is for giving back, not for reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    captured_us: i64,
+    id: i64,
+}
+
+impl Query {
+    pub(crate) fn page_size(&self) -> u32 {
+        self.limit.clamp(1, MAX_PAGE)
+    }
+
+    /// The place that all frames of the page lie before, as time and id.
+    pub(crate) fn before(&self) -> (i64, i64) {
+        // No id is as small as that: frames captured at `to_us` itself are out.
+        let end = self.to_us.map(|captured_us| Cursor { captured_us, id: i64::MIN });
+        let most = Cursor { captured_us: i64::MAX, id: i64::MAX };
+        let before = self.after.into_iter().chain(end).min().unwrap_or(most);
+        (before.captured_us, before.id)
+    }
+
+    /// The page of frames that were asked for with one more than its size.
+    pub(crate) fn page(&self, mut frames: Vec<FrameMeta>) -> Page {
+        let more = frames.len() > self.page_size() as usize;
+        frames.truncate(self.page_size() as usize);
+        let last = frames.last().filter(|_| more);
+        let next = last.map(|frame| Cursor { captured_us: frame.captured_us, id: frame.id });
+        Page { frames, next }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:016x}{:016x}", self.captured_us, self.id)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = ArchiveError;
+
+    fn from_str(text: &str) -> Result<Self, ArchiveError> {
+        let parse = || {
+            let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            let (captured, id) = text.split_at_checked(16).filter(|(_, id)| digits && id.len() == 16)?;
+            let number = |text| u64::from_str_radix(text, 16).ok().map(|number| number as i64);
+            Some(Self { captured_us: number(captured)?, id: number(id)? })
+        };
+        parse().ok_or_else(|| ArchiveError::Cursor { found: text.chars().take(40).collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_comes_back_from_its_text() {
+        for (captured_us, id) in [(0, 1), (-1, i64::MAX), (i64::MIN, 7), (1_790_000_000_000_000, 12)] {
+            let cursor = Cursor { captured_us, id };
+            assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_cursor_is_refused() {
+        let whole = Cursor { captured_us: 5, id: 6 }.to_string();
+        let upper = whole.replace('6', "F");
+        for text in ["", "5", &whole[1..], &format!("{whole}0"), &upper, &"é".repeat(16)] {
+            let error = text.parse::<Cursor>().unwrap_err();
+            assert!(matches!(error, ArchiveError::Cursor { .. }), "{text}: {error}");
+        }
+    }
+}

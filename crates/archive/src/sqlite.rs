@@ -1,0 +1,107 @@
+//! SQLite: one connection that writes and several that read, on a write-ahead log that is synced at every commit.
+
+use std::time::Duration;
+
+use sqlx::{
+    Row as _, SqlSafeStr as _, Sqlite, SqliteConnection,
+    migrate::{Migration, MigrationType},
+    query_builder::QueryBuilder,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use self::store::{NewRow, Store};
+use crate::{ArchiveError, Settings, error::Kind};
+
+// It is compiled for each of the two, on purpose.
+#[allow(clippy::duplicate_mod)]
+#[path = "store/mod.rs"]
+mod store;
+
+type Db = Sqlite;
+
+/// A transaction that will write says so at once: one that has read before it writes can be refused.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+/// The elements of the JSON list `$1`, as the column `value`.
+const EACH: &str = "json_each($1)";
+const LOCK: &str = "";
+const LOCK_FREE: &str = "";
+
+/// Rows a statement: more do not make it faster.
+const ROWS: usize = 64;
+/// Prepared statements kept: each number of rows is one of its own.
+const STATEMENTS: usize = 2 * ROWS;
+
+/// Opens the file, or makes it.
+pub(crate) async fn open(path: &str, settings: &Settings) -> Result<Store, ArchiveError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(settings.patience)
+        .foreign_keys(true)
+        .statement_cache_capacity(STATEMENTS);
+    let writer = options
+        .clone()
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    // A transaction waits for its turn behind all others of this process; the lock's time is for other processes.
+    let turn = settings.patience + Duration::from_secs(30);
+    let pool = || SqlitePoolOptions::new().acquire_timeout(turn).idle_timeout(None).max_lifetime(None);
+    let failed = |error| failed(path, "open its file", &error);
+    let writer = pool().max_connections(1).connect_with(writer).await.map_err(failed)?;
+    let migrations = vec![Migration::new(
+        1,
+        "archive".into(),
+        MigrationType::Simple,
+        include_str!("../migrations/sqlite/0001_archive.sql").into_sql_str(),
+        false,
+    )];
+    store::migrate(path, &writer, migrations).await?;
+    let readers =
+        pool().max_connections(settings.connections.max(1)).connect_with(options.read_only(true)).await;
+    Ok(Store { place: path.to_owned(), writer, readers: readers.map_err(failed)? })
+}
+
+fn failed(place: &str, doing: &'static str, error: &sqlx::Error) -> ArchiveError {
+    ArchiveError::told(place, doing, error, |code| {
+        // The low byte is the kind; what stands above it, the detail.
+        match code.parse::<u32>().unwrap_or(0) & 0xff {
+            8 | 14 => Kind::Unreachable,
+            5 | 6 => Kind::Locked,
+            13 => Kind::Full,
+            11 | 26 => Kind::Corrupt,
+            _ => Kind::Other,
+        }
+    })
+}
+
+/// Inserts frames; stream, number and id of each.
+async fn insert_frames(
+    connection: &mut SqliteConnection,
+    rows: &[NewRow<'_>],
+) -> sqlx::Result<Vec<(i64, i64, i64)>> {
+    let mut ids = Vec::with_capacity(rows.len());
+    for rows in rows.chunks(ROWS) {
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO frames (device_id, stream_id, number, captured_us, received_us, source, digest, \
+             latent_space, trace, frame) ",
+        );
+        insert.push_values(rows, |mut values, row| {
+            values
+                .push_bind(row.device_id)
+                .push_bind(row.stream_id)
+                .push_bind(row.number)
+                .push_bind(row.record.captured_us)
+                .push_bind(row.received_us)
+                .push_bind(&row.record.source)
+                .push_bind(i64::from(row.record.digest))
+                .push_bind(i64::from_be_bytes(row.record.latent_space))
+                .push_bind(&row.record.trace)
+                .push_bind(&row.record.frame);
+        });
+        insert.push(" RETURNING stream_id, number, id");
+        for row in insert.build().fetch_all(&mut *connection).await? {
+            ids.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+        }
+    }
+    Ok(ids)
+}

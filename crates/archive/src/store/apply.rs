@@ -1,0 +1,253 @@
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::RangeInclusive,
+    sync::Arc,
+};
+
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Pool, Row as _};
+
+use super::{
+    super::{BEGIN, Db, EACH, LOCK, insert_frames},
+    Connection, NewRow, read,
+};
+use crate::{Applied, ArchiveError, Batch, Class, FrameMeta, Watermark, backend::Committed};
+
+/// The most ranges that a stream's watermark may have. More come of an edge that leaves gaps and never raises its floor.
+const MAX_RANGES: usize = 1 << 12;
+
+/// A stream's name: its device's id, its class and its epoch.
+type StreamKey = (i64, Class, u64);
+
+struct Stream {
+    id: i64,
+    watermark: Watermark,
+}
+
+/// A batch and what of it is new.
+struct Plan<'a> {
+    batch: &'a Batch,
+    device_id: i64,
+    stream_id: i64,
+    fresh: Vec<RangeInclusive<u64>>,
+}
+
+/// Applies batches in one transaction. One by itself may be refused.
+pub(super) async fn apply(
+    writer: &Pool<Db>,
+    batches: &[Batch],
+    now_us: i64,
+) -> sqlx::Result<Vec<Result<Committed, ArchiveError>>> {
+    let mut transaction = writer.begin_with(BEGIN).await?;
+    let devices = devices(&mut transaction, batches, now_us).await?;
+    let mut streams = streams(&mut transaction, batches, &devices).await?;
+    let plans: Vec<Result<Plan<'_>, ArchiveError>> = batches
+        .iter()
+        .map(|batch| {
+            let device_id = known(&devices, &batch.device)?;
+            Ok(Plan::of(batch, device_id, known_mut(&mut streams, &(device_id, batch.class, batch.epoch))?))
+        })
+        .collect::<sqlx::Result<_>>()?;
+    let rows = plans.iter().flatten().flat_map(|plan| plan.rows(now_us)).collect::<Vec<_>>();
+    let inserted = insert_frames(&mut transaction, &rows).await?;
+    let ids = inserted.into_iter().map(|(stream, number, id)| ((stream, number), id)).collect();
+    write_streams(&mut transaction, streams.values()).await?;
+    count(&mut transaction, plans.iter().flatten(), now_us).await?;
+    let mut outcomes = Vec::with_capacity(batches.len());
+    for plan in plans {
+        outcomes.push(match plan {
+            Ok(plan) => Ok(plan.committed(&mut transaction, &ids, now_us).await?),
+            Err(refused) => Err(refused),
+        });
+    }
+    transaction.commit().await?;
+    Ok(outcomes)
+}
+
+impl<'a> Plan<'a> {
+    fn of(batch: &'a Batch, device_id: i64, stream: &mut Stream) -> Result<Self, ArchiveError> {
+        let mut watermark = stream.watermark.clone();
+        watermark.raise(batch.floor);
+        let fresh = watermark.insert(batch.first..=batch.last());
+        if watermark.ranges().len() > MAX_RANGES {
+            let why =
+                format!("its stream would have over {MAX_RANGES} ranges above the floor: raise the floor");
+            return Err(ArchiveError::refused(&batch.device, why));
+        }
+        stream.watermark = watermark;
+        Ok(Self { batch, device_id, stream_id: stream.id, fresh })
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.fresh.iter().cloned().flatten()
+    }
+
+    fn rows(&self, received_us: i64) -> impl Iterator<Item = NewRow<'a>> {
+        let Self { batch, device_id, stream_id, .. } = *self;
+        self.numbers().map(move |number| NewRow {
+            device_id,
+            stream_id,
+            number: number as i64,
+            received_us,
+            record: &batch.records[(number - batch.first) as usize],
+        })
+    }
+
+    /// What is told of it, once its rows are there.
+    async fn committed(
+        &self,
+        connection: &mut Connection,
+        ids: &HashMap<(i64, i64), i64>,
+        now_us: i64,
+    ) -> sqlx::Result<Committed> {
+        let frames = self.rows(now_us).map(|row| {
+            let id = known(ids, &(row.stream_id, row.number))?;
+            Ok(Arc::new(self.meta(&row, id)))
+        });
+        let frames = frames.collect::<sqlx::Result<Vec<_>>>()?;
+        let applied = frames.len() as u64;
+        let replayed = self.batch.records.len() as u64 - applied;
+        let conflicting = if replayed == 0 { 0 } else { self.conflicting(connection).await? };
+        Ok(Committed { applied: Applied { applied, replayed, conflicting }, frames })
+    }
+
+    /// How many of its records are archived with another digest.
+    async fn conflicting(&self, connection: &mut Connection) -> sqlx::Result<u64> {
+        let archived: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT number, digest FROM frames WHERE stream_id = $1 AND number BETWEEN $2 AND $3",
+        )
+        .bind(self.stream_id)
+        .bind(self.batch.first as i64)
+        .bind(self.batch.last() as i64)
+        .fetch_all(connection)
+        .await?;
+        let other = archived.into_iter().filter(|(number, digest)| {
+            i64::from(self.batch.records[(*number as u64 - self.batch.first) as usize].digest) != *digest
+        });
+        Ok(other.count() as u64)
+    }
+
+    fn meta(&self, row: &NewRow<'_>, id: i64) -> FrameMeta {
+        FrameMeta {
+            id,
+            device: self.batch.device.clone(),
+            epoch: self.batch.epoch,
+            class: self.batch.class,
+            number: row.number as u64,
+            captured_us: row.record.captured_us,
+            received_us: row.received_us,
+            source: row.record.source.clone(),
+            digest: row.record.digest,
+            latent_space: row.record.latent_space,
+            trace: row.record.trace.clone(),
+            bytes: row.record.frame.len() as u64,
+            score: None,
+        }
+    }
+}
+
+/// The ids of the devices, which are made where they are new. No other server applies anything of them until the commit.
+async fn devices(
+    connection: &mut Connection,
+    batches: &[Batch],
+    now_us: i64,
+) -> sqlx::Result<HashMap<String, i64>> {
+    // In order, so that two servers do not wait for each other.
+    let names: BTreeSet<[&str; 1]> = batches.iter().map(|batch| [batch.device.as_str()]).collect();
+    let names = json!(names).to_string();
+    let insert = format!(
+        "INSERT INTO devices (name, first_seen_us, last_seen_us) \
+         SELECT r.value ->> 0, $2, $2 FROM {EACH} AS r WHERE true ON CONFLICT DO NOTHING"
+    );
+    sqlx::query(AssertSqlSafe(insert)).bind(&names).bind(now_us).execute(&mut *connection).await?;
+    let select = format!(
+        "SELECT name, id FROM devices WHERE name IN (SELECT r.value ->> 0 FROM {EACH} AS r) ORDER BY id {LOCK}"
+    );
+    let found: Vec<(String, i64)> =
+        sqlx::query_as(AssertSqlSafe(select)).bind(&names).fetch_all(connection).await?;
+    Ok(found.into_iter().collect())
+}
+
+/// The streams of the batches, which are made where they are new.
+async fn streams(
+    connection: &mut Connection,
+    batches: &[Batch],
+    devices: &HashMap<String, i64>,
+) -> sqlx::Result<HashMap<StreamKey, Stream>> {
+    let keys = batches.iter().map(|batch| {
+        Ok((known(devices, &batch.device)?, i64::from(batch.class.code()), batch.epoch.cast_signed()))
+    });
+    let keys = json!(keys.collect::<sqlx::Result<BTreeSet<_>>>()?).to_string();
+    let each = format!(
+        "SELECT CAST(r.value ->> 0 AS bigint), CAST(r.value ->> 1 AS bigint), CAST(r.value ->> 2 AS bigint) \
+         FROM {EACH} AS r"
+    );
+    let insert =
+        format!("INSERT INTO streams (device_id, class, epoch) {each} WHERE true ON CONFLICT DO NOTHING");
+    sqlx::query(AssertSqlSafe(insert)).bind(&keys).execute(&mut *connection).await?;
+    let select = format!(
+        "SELECT floor, ranges, id, device_id, class, epoch FROM streams WHERE (device_id, class, epoch) IN ({each})"
+    );
+    let rows = sqlx::query(AssertSqlSafe(select)).bind(&keys).fetch_all(connection).await?;
+    let streams = rows.iter().map(|row| {
+        let key = (row.try_get(3)?, read::class(row, 4)?, row.try_get::<i64, _>(5)?.cast_unsigned());
+        Ok((key, Stream { id: row.try_get(2)?, watermark: read::watermark(row)? }))
+    });
+    streams.collect()
+}
+
+async fn write_streams(
+    connection: &mut Connection,
+    streams: impl Iterator<Item = &Stream>,
+) -> sqlx::Result<()> {
+    let rows: Vec<_> =
+        streams.map(|stream| (stream.id, stream.watermark.floor(), stream.watermark.ranges_text())).collect();
+    let update = format!(
+        "UPDATE streams SET floor = CAST(r.value ->> 1 AS bigint), ranges = r.value ->> 2 \
+         FROM {EACH} AS r WHERE streams.id = CAST(r.value ->> 0 AS bigint)"
+    );
+    sqlx::query(AssertSqlSafe(update)).bind(json!(rows).to_string()).execute(connection).await?;
+    Ok(())
+}
+
+/// Counts what is new of each device.
+async fn count<'a>(
+    connection: &mut Connection,
+    plans: impl Iterator<Item = &'a Plan<'a>>,
+    now_us: i64,
+) -> sqlx::Result<()> {
+    let mut counts = BTreeMap::<i64, (u64, u64)>::new();
+    for plan in plans {
+        let (frames, bytes) = counts.entry(plan.device_id).or_default();
+        for row in plan.rows(now_us) {
+            *frames += 1;
+            *bytes += row.record.frame.len() as u64;
+        }
+    }
+    let rows: Vec<_> = counts.into_iter().map(|(id, (frames, bytes))| (id, frames, bytes)).collect();
+    let update = format!(
+        "UPDATE devices SET last_seen_us = $2, applied = applied + CAST(r.value ->> 1 AS bigint), \
+         frames = frames + CAST(r.value ->> 1 AS bigint), bytes = bytes + CAST(r.value ->> 2 AS bigint) \
+         FROM {EACH} AS r WHERE devices.id = CAST(r.value ->> 0 AS bigint)"
+    );
+    let rows = json!(rows).to_string();
+    sqlx::query(AssertSqlSafe(update)).bind(rows).bind(now_us).execute(connection).await?;
+    Ok(())
+}
+
+/// What the database has just been told and must know.
+fn known<K, V, Q>(map: &HashMap<K, V>, key: &Q) -> sqlx::Result<V>
+where
+    K: std::borrow::Borrow<Q> + Eq + std::hash::Hash,
+    Q: Eq + std::hash::Hash + ?Sized,
+    V: Copy,
+{
+    map.get(key).copied().ok_or(sqlx::Error::RowNotFound)
+}
+
+fn known_mut<'a>(
+    streams: &'a mut HashMap<StreamKey, Stream>,
+    key: &StreamKey,
+) -> sqlx::Result<&'a mut Stream> {
+    streams.get_mut(key).ok_or(sqlx::Error::RowNotFound)
+}

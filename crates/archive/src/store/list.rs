@@ -1,0 +1,113 @@
+use sqlx::{AssertSqlSafe, Pool, Row as _};
+
+use super::{
+    super::Db,
+    Row,
+    read::{class, damaged, unsigned},
+};
+use crate::{Frame, FrameMeta, HeadKey, Query, Score};
+
+/// Up to so many frames with the least score are looked at one by one; of more, those of the time asked for are met soon
+/// enough on the way through it.
+const FEW: i64 = 2000;
+
+/// What a list needs of the table of frames, and the frame is not part of.
+const COLUMNS: &str = "id, device_id, stream_id, number, captured_us, received_us, source, digest, latent_space, \
+     trace, CAST(length(frame) AS bigint) AS bytes, scored_by, score, quantile, label";
+
+/// What [`meta`] reads, of frames `f` as [`COLUMNS`] has them.
+const META: &str = "f.id, d.name, s.epoch, s.class, f.number, f.captured_us, f.received_us, f.source, f.digest, \
+     f.latent_space, f.trace, f.bytes, h.bundle, h.head, h.version, f.score, f.quantile, f.label";
+
+const JOINED: &str = "AS f JOIN streams AS s ON s.id = f.stream_id JOIN devices AS d ON d.id = f.device_id \
+     LEFT JOIN heads AS h ON h.id = f.scored_by";
+
+/// The frames of a page, and one more if there is one.
+pub(super) async fn frames(readers: &Pool<Db>, query: &Query) -> sqlx::Result<Vec<FrameMeta>> {
+    let few = match query.min_score {
+        Some(least) => few(readers, least).await?,
+        None => false,
+    };
+    let (captured_us, id) = query.before();
+    let sql = AssertSqlSafe(sql(query, few));
+    let mut select = sqlx::query(sql)
+        .bind(query.from_us.unwrap_or(i64::MIN))
+        .bind(captured_us)
+        .bind(id)
+        .bind(i64::from(query.page_size()) + 1);
+    if let Some(least) = query.min_score {
+        select = select.bind(least);
+    }
+    if let Some(device) = &query.device {
+        select = select.bind(device);
+    }
+    select.fetch_all(readers).await?.iter().map(meta).collect()
+}
+
+pub(super) async fn frame(readers: &Pool<Db>, id: i64) -> sqlx::Result<Option<Frame>> {
+    let sql =
+        format!("SELECT {META}, f.frame FROM (SELECT {COLUMNS}, frame FROM frames WHERE id = $1) {JOINED}");
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(readers).await?;
+    row.map(|row| Ok(Frame { meta: meta(&row)?, bytes: row.try_get(18)? })).transpose()
+}
+
+/// Whether only few frames have a score as large as that.
+async fn few(readers: &Pool<Db>, least: f64) -> sqlx::Result<bool> {
+    let count: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM frames WHERE score >= $1 LIMIT $2) AS few")
+            .bind(least)
+            .bind(FEW + 1)
+            .fetch_one(readers)
+            .await?;
+    Ok(count <= FEW)
+}
+
+/// The statement of a page: `$1` to `$4` are the first time, the time and id that it ends before, and how many.
+fn sql(query: &Query, few: bool) -> String {
+    let (with, from, columns, score) = match query.min_score {
+        None => (String::new(), "frames", COLUMNS, ""),
+        Some(_) if few => {
+            let few = format!("few AS MATERIALIZED (SELECT {COLUMNS} FROM frames WHERE score >= $5), ");
+            (few, "few", "*", "")
+        }
+        // The sign keeps the index of scores out of it: the order of time is what finds them.
+        Some(_) => (String::new(), "frames", COLUMNS, "AND +score >= $5"),
+    };
+    let device = match (&query.device, query.min_score) {
+        (None, _) => "",
+        (Some(_), None) => "AND device_id = (SELECT id FROM devices WHERE name = $5)",
+        (Some(_), Some(_)) => "AND device_id = (SELECT id FROM devices WHERE name = $6)",
+    };
+    format!(
+        "WITH {with}page AS (SELECT {columns} FROM {from} \
+         WHERE captured_us >= $1 AND (captured_us, id) < ($2, $3) {score} {device} \
+         ORDER BY captured_us DESC, id DESC LIMIT $4) \
+         SELECT {META} FROM page {JOINED} ORDER BY f.captured_us DESC, f.id DESC"
+    )
+}
+
+fn meta(row: &Row) -> sqlx::Result<FrameMeta> {
+    Ok(FrameMeta {
+        id: row.try_get(0)?,
+        device: row.try_get(1)?,
+        epoch: row.try_get::<i64, _>(2)?.cast_unsigned(),
+        class: class(row, 3)?,
+        number: unsigned(row, 4)?,
+        captured_us: row.try_get(5)?,
+        received_us: row.try_get(6)?,
+        source: row.try_get(7)?,
+        digest: u32::try_from(unsigned(row, 8)?).map_err(|_| damaged("no digest"))?,
+        latent_space: row.try_get::<i64, _>(9)?.to_be_bytes(),
+        trace: row.try_get(10)?,
+        bytes: unsigned(row, 11)?,
+        score: score(row)?,
+    })
+}
+
+/// The score; none also of a frame that the head could not read.
+fn score(row: &Row) -> sqlx::Result<Option<Score>> {
+    let (Some(bundle), Some(score)) = (row.try_get(12)?, row.try_get(15)?) else { return Ok(None) };
+    let version = u32::try_from(unsigned(row, 14)?).map_err(|_| damaged("no version"))?;
+    let head = HeadKey { bundle, head: row.try_get(13)?, version };
+    Ok(Some(Score { head, score, quantile: row.try_get(16)?, label: row.try_get(17)? }))
+}

@@ -1,0 +1,130 @@
+//! What both backends do in the same way.
+//!
+//! This module is compiled once for each backend, which it finds as its parent: the database's type, the words in which
+//! the two differ, and how frames are inserted. Lists go to the database as JSON, an array for each element.
+
+use std::ops::RangeInclusive;
+
+use async_trait::async_trait;
+use sqlx::{
+    Database, Pool,
+    migrate::{MigrateError, Migration, Migrator},
+};
+
+use super::{Db, failed};
+use crate::{
+    ArchiveError, Batch, Class, Device, Frame, FrameMeta, HeadKey, LatentSpace, NewRecord, NewScore, Query,
+    Swept, Unscored,
+    backend::{Backend, Committed},
+};
+
+mod apply;
+mod list;
+mod read;
+mod retention;
+mod scores;
+
+type Connection = <Db as Database>::Connection;
+type Row = <Db as Database>::Row;
+
+/// A frame to insert.
+pub(super) struct NewRow<'a> {
+    pub(super) device_id: i64,
+    pub(super) stream_id: i64,
+    pub(super) number: i64,
+    pub(super) received_us: i64,
+    pub(super) record: &'a NewRecord,
+}
+
+/// A database that is open.
+pub(crate) struct Store {
+    /// Where it is, without secrets.
+    pub(super) place: String,
+    pub(super) writer: Pool<Db>,
+    pub(super) readers: Pool<Db>,
+}
+
+/// Brings the schema up to date.
+pub(super) async fn migrate(
+    place: &str,
+    pool: &Pool<Db>,
+    migrations: Vec<Migration>,
+) -> Result<(), ArchiveError> {
+    let known = migrations.last().map_or(0, |migration| migration.version);
+    Migrator::with_migrations(migrations).run(pool).await.map_err(|error| match error {
+        MigrateError::Execute(error) => failed(place, "bring its schema up to date", &error),
+        MigrateError::VersionMissing(found) => ArchiveError::TooNew { place: place.to_owned(), found, known },
+        error => ArchiveError::Corrupt { place: place.to_owned(), cause: error.to_string() },
+    })
+}
+
+impl Store {
+    /// How a failure is told.
+    fn failed(&self, doing: &'static str) -> impl FnOnce(sqlx::Error) -> ArchiveError {
+        move |error| failed(&self.place, doing, &error)
+    }
+}
+
+#[async_trait]
+impl Backend for Store {
+    async fn apply(
+        &self,
+        batches: &[Batch],
+        now_us: i64,
+    ) -> Result<Vec<Result<Committed, ArchiveError>>, ArchiveError> {
+        apply::apply(&self.writer, batches, now_us).await.map_err(self.failed("apply a batch"))
+    }
+
+    async fn known(
+        &self,
+        device: &str,
+        class: Class,
+        from: u64,
+    ) -> Result<Vec<RangeInclusive<u64>>, ArchiveError> {
+        read::known(&self.readers, device, class, from).await.map_err(self.failed("tell what it knows"))
+    }
+
+    async fn devices(&self) -> Result<Vec<Device>, ArchiveError> {
+        read::devices(&self.readers).await.map_err(self.failed("list devices"))
+    }
+
+    async fn frames(&self, query: &Query) -> Result<Vec<FrameMeta>, ArchiveError> {
+        list::frames(&self.readers, query).await.map_err(self.failed("list frames"))
+    }
+
+    async fn frame(&self, id: i64) -> Result<Option<Frame>, ArchiveError> {
+        list::frame(&self.readers, id).await.map_err(self.failed("read a frame"))
+    }
+
+    async fn delete(&self, id: i64) -> Result<bool, ArchiveError> {
+        retention::delete(&self.writer, id).await.map_err(self.failed("delete a frame"))
+    }
+
+    async fn unscored(
+        &self,
+        head: &HeadKey,
+        spaces: &[LatentSpace],
+        limit: u32,
+    ) -> Result<Vec<Unscored>, ArchiveError> {
+        scores::unscored(&self.readers, head, spaces, limit)
+            .await
+            .map_err(self.failed("find unscored frames"))
+    }
+
+    async fn put_scores(&self, head: &HeadKey, scores: &[NewScore]) -> Result<u64, ArchiveError> {
+        scores::put(&self.writer, head, scores).await.map_err(self.failed("keep scores"))
+    }
+
+    async fn sweep(&self, horizon_us: i64, max_bytes: u64) -> Result<Swept, ArchiveError> {
+        retention::sweep(&self.writer, horizon_us, max_bytes).await.map_err(self.failed("delete old frames"))
+    }
+
+    async fn health(&self) -> Result<(), ArchiveError> {
+        read::health(&self.readers).await.map_err(self.failed("answer"))
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

@@ -1,0 +1,75 @@
+use std::ops::RangeInclusive;
+
+use sqlx::{Pool, Row as _};
+
+use super::{super::Db, Row};
+use crate::{Class, Device, Watermark};
+
+/// The numbers from this one on that are applied or settled, of all epochs together.
+pub(super) async fn known(
+    readers: &Pool<Db>,
+    device: &str,
+    class: Class,
+    from: u64,
+) -> sqlx::Result<Vec<RangeInclusive<u64>>> {
+    let streams = sqlx::query(
+        "SELECT floor, ranges FROM streams \
+         WHERE device_id = (SELECT id FROM devices WHERE name = $1) AND class = $2",
+    )
+    .bind(device)
+    .bind(i64::from(class.code()))
+    .fetch_all(readers)
+    .await?;
+    let mut union = Watermark::default();
+    for stream in &streams {
+        for range in watermark(stream)?.covered_from(from) {
+            union.insert(range);
+        }
+    }
+    Ok(union.ranges().to_vec())
+}
+
+pub(super) async fn devices(readers: &Pool<Db>) -> sqlx::Result<Vec<Device>> {
+    let rows = sqlx::query(
+        "SELECT name, first_seen_us, last_seen_us, applied, frames, bytes FROM devices ORDER BY name",
+    )
+    .fetch_all(readers)
+    .await?;
+    let devices = rows.iter().map(|row| {
+        Ok(Device {
+            name: row.try_get(0)?,
+            first_seen_us: row.try_get(1)?,
+            last_seen_us: row.try_get(2)?,
+            applied: unsigned(row, 3)?,
+            frames: unsigned(row, 4)?,
+            bytes: unsigned(row, 5)?,
+        })
+    });
+    devices.collect()
+}
+
+/// Reads a page of the file, or asks the server.
+pub(super) async fn health(readers: &Pool<Db>) -> sqlx::Result<()> {
+    sqlx::query("SELECT id FROM devices LIMIT 1").execute(readers).await.map(drop)
+}
+
+/// The watermark in the first two columns, floor and ranges.
+pub(super) fn watermark(row: &Row) -> sqlx::Result<Watermark> {
+    let ranges: &str = row.try_get(1)?;
+    Watermark::parse(unsigned(row, 0)?, ranges).ok_or_else(|| damaged(&format!("no watermark: {ranges:.80}")))
+}
+
+pub(super) fn class(row: &Row, column: usize) -> sqlx::Result<Class> {
+    let code = u8::try_from(row.try_get::<i64, _>(column)?).ok();
+    code.and_then(Class::from_code).ok_or_else(|| damaged("no class"))
+}
+
+/// A count, a length or a number, none of which is less than 0.
+pub(super) fn unsigned(row: &Row, column: usize) -> sqlx::Result<u64> {
+    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| damaged("a number below 0"))
+}
+
+/// A value that was never written so.
+pub(super) fn damaged(what: &str) -> sqlx::Error {
+    sqlx::Error::Decode(what.into())
+}

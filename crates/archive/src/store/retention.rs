@@ -1,0 +1,88 @@
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Pool};
+
+use super::{
+    super::{BEGIN, Db, EACH, LOCK, LOCK_FREE},
+    Connection,
+};
+use crate::Swept;
+
+/// Frames a transaction, so that nobody waits long for the end of one.
+const SOME: i64 = 500;
+
+/// A frame that was deleted: its device, and its bytes.
+type Deleted = (i64, i64);
+
+pub(super) async fn delete(writer: &Pool<Db>, id: i64) -> sqlx::Result<bool> {
+    let mut transaction = writer.begin_with(BEGIN).await?;
+    let deleted = delete_all(&mut transaction, &[id]).await?;
+    transaction.commit().await?;
+    Ok(deleted.frames > 0)
+}
+
+/// Deletes some of the oldest frames.
+pub(super) async fn sweep(writer: &Pool<Db>, horizon_us: i64, max_bytes: u64) -> sqlx::Result<Swept> {
+    let mut transaction = writer.begin_with(BEGIN).await?;
+    let bytes: i64 = sqlx::query_scalar("SELECT CAST(COALESCE(SUM(bytes), 0) AS bigint) FROM devices")
+        .fetch_one(&mut *transaction)
+        .await?;
+    let mut excess = bytes.cast_unsigned().saturating_sub(max_bytes);
+    let oldest = format!(
+        "SELECT id, captured_us, CAST(length(frame) AS bigint) FROM frames \
+         ORDER BY captured_us, id LIMIT {SOME} {LOCK_FREE}"
+    );
+    let oldest: Vec<(i64, i64, i64)> =
+        sqlx::query_as(AssertSqlSafe(oldest)).fetch_all(&mut *transaction).await?;
+    let leaving = oldest.into_iter().take_while(|(_, captured_us, bytes)| {
+        let leaves = *captured_us < horizon_us || excess > 0;
+        excess = excess.saturating_sub(bytes.cast_unsigned());
+        leaves
+    });
+    let ids: Vec<i64> = leaving.map(|(id, ..)| id).collect();
+    let swept = delete_all(&mut transaction, &ids).await?;
+    transaction.commit().await?;
+    Ok(swept)
+}
+
+/// Deletes frames, and takes them off the counters of their devices.
+async fn delete_all(connection: &mut Connection, ids: &[i64]) -> sqlx::Result<Swept> {
+    if ids.is_empty() {
+        return Ok(Swept::default());
+    }
+    let ids: Vec<_> = ids.iter().map(|id| [id]).collect();
+    let delete = format!(
+        "DELETE FROM frames WHERE id IN (SELECT CAST(r.value ->> 0 AS bigint) FROM {EACH} AS r) \
+         RETURNING device_id, CAST(length(frame) AS bigint)"
+    );
+    let deleted: Vec<Deleted> = sqlx::query_as(AssertSqlSafe(delete))
+        .bind(json!(ids).to_string())
+        .fetch_all(&mut *connection)
+        .await?;
+    discount(connection, &deleted).await?;
+    let bytes = deleted.iter().map(|(_, bytes)| bytes.cast_unsigned()).sum();
+    Ok(Swept { frames: deleted.len() as u64, bytes })
+}
+
+async fn discount(connection: &mut Connection, deleted: &[Deleted]) -> sqlx::Result<()> {
+    let mut counts = BTreeMap::<i64, (u64, i64)>::new();
+    for (device, bytes) in deleted {
+        let count = counts.entry(*device).or_default();
+        *count = (count.0 + 1, count.1 + bytes);
+    }
+    let rows: Vec<_> = counts.into_iter().map(|(id, (frames, bytes))| (id, frames, bytes)).collect();
+    let rows = json!(rows).to_string();
+    let each = format!("FROM {EACH} AS r");
+    let lock = format!(
+        "SELECT id FROM devices WHERE id IN (SELECT CAST(r.value ->> 0 AS bigint) {each}) ORDER BY id {LOCK}"
+    );
+    sqlx::query(AssertSqlSafe(lock)).bind(&rows).execute(&mut *connection).await?;
+    let update = format!(
+        "UPDATE devices SET frames = frames - CAST(r.value ->> 1 AS bigint), \
+         bytes = bytes - CAST(r.value ->> 2 AS bigint) \
+         {each} WHERE devices.id = CAST(r.value ->> 0 AS bigint)"
+    );
+    sqlx::query(AssertSqlSafe(update)).bind(&rows).execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,81 @@
+use sqlx::{Pool, Row as _};
+
+use super::{
+    super::{BEGIN, Db},
+    Connection,
+};
+use crate::{HeadKey, LatentSpace, NewScore, Unscored};
+
+/// A frame's newest score is of no head.
+const NONE: i64 = 0;
+
+/// Frames of these latent spaces whose newest score is not of this head: those without a score first.
+pub(super) async fn unscored(
+    readers: &Pool<Db>,
+    head: &HeadKey,
+    spaces: &[LatentSpace],
+    limit: u32,
+) -> sqlx::Result<Vec<Unscored>> {
+    let mut connection = readers.acquire().await?;
+    // A head that has never scored has scored no frame.
+    let head = id(&mut connection, head).await?.unwrap_or(NONE - 1);
+    let mut found = Vec::new();
+    for sql in [
+        "SELECT id, frame FROM frames WHERE latent_space = $1 AND scored_by < $2 ORDER BY scored_by, id LIMIT $3",
+        "SELECT id, frame FROM frames WHERE latent_space = $1 AND scored_by > $2 ORDER BY scored_by, id LIMIT $3",
+    ] {
+        for space in spaces {
+            let left = i64::from(limit) - found.len() as i64;
+            let rows = sqlx::query(sql)
+                .bind(i64::from_be_bytes(*space))
+                .bind(head)
+                .bind(left)
+                .fetch_all(&mut *connection)
+                .await?;
+            for row in &rows {
+                found.push(Unscored { id: row.try_get(0)?, latent_space: *space, frame: row.try_get(1)? });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Keeps scores; how many of the frames are still there.
+pub(super) async fn put(writer: &Pool<Db>, head: &HeadKey, scores: &[NewScore]) -> sqlx::Result<u64> {
+    let mut transaction = writer.begin_with(BEGIN).await?;
+    sqlx::query("INSERT INTO heads (bundle, head, version) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        .bind(&head.bundle)
+        .bind(&head.head)
+        .bind(i64::from(head.version))
+        .execute(&mut *transaction)
+        .await?;
+    let head = id(&mut transaction, head).await?.ok_or(sqlx::Error::RowNotFound)?;
+    // In order, so that two servers do not wait for each other.
+    let mut scores: Vec<&NewScore> = scores.iter().collect();
+    scores.sort_by_key(|score| score.id);
+    let mut kept = 0;
+    for score in scores {
+        let updated = sqlx::query(
+            "UPDATE frames SET scored_by = $1, score = $2, quantile = $3, label = $4 WHERE id = $5",
+        )
+        .bind(head)
+        .bind(score.score)
+        .bind(score.quantile)
+        .bind(&score.label)
+        .bind(score.id)
+        .execute(&mut *transaction)
+        .await?;
+        kept += updated.rows_affected();
+    }
+    transaction.commit().await?;
+    Ok(kept)
+}
+
+async fn id(connection: &mut Connection, head: &HeadKey) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar("SELECT id FROM heads WHERE bundle = $1 AND head = $2 AND version = $3")
+        .bind(&head.bundle)
+        .bind(&head.head)
+        .bind(i64::from(head.version))
+        .fetch_optional(connection)
+        .await
+}

@@ -1,0 +1,224 @@
+//! Which numbers of a stream were applied, for ever: what makes a replay apply once.
+//!
+//! ```text
+//!           floor
+//! 1 ………………… │ 7 8 9 · · 12 13 · …
+//!   settled  │ ranges above it
+//! ```
+//! Numbers up to the floor are settled: applied, or given up by the edge. None of them is applied any more. Above it
+//! stand the ranges that were applied, ascending, with a gap between each two. The edge raises the floor as it learns
+//! what has arrived, so the ranges stay few.
+
+use std::{fmt, ops::RangeInclusive};
+
+/// A floor, and the ranges applied above it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watermark {
+    floor: u64,
+    ranges: Vec<RangeInclusive<u64>>,
+}
+
+impl Watermark {
+    /// The number up to which all is settled.
+    #[must_use]
+    pub fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// What was applied above the floor: ascending, with a gap between each two.
+    #[must_use]
+    pub fn ranges(&self) -> &[RangeInclusive<u64>] {
+        &self.ranges
+    }
+
+    /// Settles all numbers up to this one. A floor never sinks.
+    pub fn raise(&mut self, floor: u64) {
+        self.floor = self.floor.max(floor);
+        let below = self.ranges.partition_point(|range| *range.end() <= self.floor);
+        self.ranges.drain(..below);
+        if let Some(first) = self.ranges.first_mut()
+            && let Some(rest) = above(self.floor, first)
+        {
+            *first = rest;
+        }
+    }
+
+    /// Applies a run of numbers; which of them are new, ascending.
+    pub fn insert(&mut self, run: RangeInclusive<u64>) -> Vec<RangeInclusive<u64>> {
+        let Some(run) = above(self.floor, &run) else { return Vec::new() };
+        let (start, end) = run.into_inner();
+        // Neighbours without a gap between them become one range.
+        let from = self.ranges.partition_point(|range| range.end().saturating_add(1) < start);
+        let to = self.ranges.partition_point(|range| *range.start() <= end.saturating_add(1));
+        let touched = &self.ranges[from..to];
+        let merged = RangeInclusive::new(
+            touched.first().map_or(start, |range| start.min(*range.start())),
+            touched.last().map_or(end, |range| end.max(*range.end())),
+        );
+        let fresh = gaps(start..=end, touched);
+        self.ranges.splice(from..to, [merged]);
+        fresh
+    }
+
+    /// The numbers from this one on that are applied or settled, ascending.
+    #[must_use]
+    pub fn covered_from(&self, from: u64) -> Vec<RangeInclusive<u64>> {
+        let settled = from.max(1)..=self.floor;
+        let ranges = self.ranges.iter().map(|range| from.max(*range.start())..=*range.end());
+        let mut covered = Self::default();
+        for range in [settled].into_iter().chain(ranges) {
+            covered.insert(range);
+        }
+        covered.ranges
+    }
+
+    /// The ranges as text, `7-9,12-13`.
+    #[must_use]
+    pub fn ranges_text(&self) -> String {
+        Ranges(&self.ranges).to_string()
+    }
+
+    /// A floor, and ranges as [`ranges_text`](Self::ranges_text) writes them; none when they cannot be.
+    #[must_use]
+    pub fn parse(floor: u64, ranges: &str) -> Option<Self> {
+        let mut parsed = Vec::new();
+        let mut last = floor;
+        for (at, range) in ranges.split(',').filter(|_| !ranges.is_empty()).enumerate() {
+            let (start, end) = range.split_once('-')?;
+            let (start, end): (u64, u64) = (start.parse().ok()?, end.parse().ok()?);
+            // The first range may begin right behind the floor.
+            let least = last.checked_add(if at == 0 { 1 } else { 2 })?;
+            if start < least || end < start {
+                return None;
+            }
+            last = end;
+            parsed.push(start..=end);
+        }
+        Some(Self { floor, ranges: parsed })
+    }
+}
+
+/// The part of a range above the floor, if there is one.
+fn above(floor: u64, range: &RangeInclusive<u64>) -> Option<RangeInclusive<u64>> {
+    let start = floor.checked_add(1)?.max(*range.start());
+    (start <= *range.end()).then(|| start..=*range.end())
+}
+
+/// What of a run is in none of the ranges, which are ascending.
+fn gaps(run: RangeInclusive<u64>, ranges: &[RangeInclusive<u64>]) -> Vec<RangeInclusive<u64>> {
+    let (start, end) = run.into_inner();
+    let mut next = Some(start);
+    let mut gaps = Vec::new();
+    for range in ranges {
+        let Some(start) = next else { break };
+        if start < *range.start() {
+            gaps.push(start..=end.min(range.start() - 1));
+        }
+        next = range.end().checked_add(1).map(|after| after.max(start));
+    }
+    gaps.extend(next.map(|start| start..=end).filter(|rest| !rest.is_empty()));
+    gaps
+}
+
+struct Ranges<'a>(&'a [RangeInclusive<u64>]);
+
+impl fmt::Display for Ranges<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, range) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(formatter, "{comma}{}-{}", range.start(), range.end())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MOST: u64 = 60;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Insert(u64, u64),
+        Raise(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let insert = (1..MOST, 0..8_u64).prop_map(|(start, more)| Step::Insert(start, start + more));
+        let raise = (0..MOST).prop_map(Step::Raise);
+        prop::collection::vec(prop_oneof![5 => insert, 1 => raise], 0..40)
+    }
+
+    fn numbers(ranges: &[RangeInclusive<u64>]) -> Vec<u64> {
+        ranges.iter().cloned().flatten().collect()
+    }
+
+    /// The same with a set of numbers.
+    #[derive(Default)]
+    struct Model {
+        floor: u64,
+        applied: BTreeSet<u64>,
+    }
+
+    impl Model {
+        fn step(&mut self, mark: &mut Watermark, step: &Step) {
+            match *step {
+                Step::Insert(start, end) => {
+                    let new = (start..=end).filter(|number| *number > self.floor);
+                    let expected: Vec<u64> = new.filter(|number| self.applied.insert(*number)).collect();
+                    assert_eq!(numbers(&mark.insert(start..=end)), expected);
+                }
+                Step::Raise(floor) => {
+                    self.floor = self.floor.max(floor);
+                    self.applied.retain(|number| *number > self.floor);
+                    mark.raise(floor);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_floor_and_a_set_of_numbers(steps in steps(), from in 0..MOST) {
+            let (mut mark, mut model) = (Watermark::default(), Model::default());
+            for step in &steps {
+                model.step(&mut mark, step);
+                prop_assert_eq!(mark.floor(), model.floor);
+                prop_assert_eq!(numbers(mark.ranges()), model.applied.iter().copied().collect::<Vec<_>>());
+                prop_assert!(mark.ranges().is_sorted_by(|a, b| a.end() + 1 < *b.start()), "{:?}", mark);
+            }
+            let covered = (from.max(1)..=2 * MOST).filter(|n| *n <= model.floor || model.applied.contains(n));
+            prop_assert_eq!(numbers(&mark.covered_from(from)), covered.collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn its_text_comes_back(steps in steps()) {
+            let (mut mark, mut model) = (Watermark::default(), Model::default());
+            steps.iter().for_each(|step| model.step(&mut mark, step));
+            prop_assert_eq!(Watermark::parse(mark.floor(), &mark.ranges_text()), Some(mark));
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_numbers_are_numbers_too() {
+        let mut mark = Watermark::default();
+        assert_eq!(mark.insert(u64::MAX - 1..=u64::MAX), [u64::MAX - 1..=u64::MAX]);
+        assert_eq!(mark.insert(u64::MAX..=u64::MAX), []);
+        assert_eq!(mark.insert(0..=2), [1..=2], "0 is no number");
+        mark.raise(u64::MAX);
+        assert_eq!((mark.insert(1..=u64::MAX), mark.ranges()), (Vec::new(), &[][..]));
+    }
+
+    #[test]
+    fn text_that_is_no_watermark_is_refused() {
+        for ranges in ["5", "5-", "5-4", "3-5", "6-7,8-9", "8-9,6-6", "6-7,", "-6", "6-7;9-9"] {
+            assert_eq!(Watermark::parse(5, ranges), None, "{ranges}");
+        }
+        assert_eq!(Watermark::parse(5, "6-7,9-9").unwrap().ranges(), [6..=7, 9..=9]);
+    }
+}

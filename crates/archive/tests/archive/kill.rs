@@ -1,0 +1,139 @@
+//! A process that applies batches and is killed in the middle, again and again.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use lopside_archive::{Archive, Batch, Class, Query};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use tokio::task::JoinSet;
+
+use crate::{batch, open};
+
+const URL: &str = "LOPSIDE_ARCHIVE_TEST_URL";
+const ROUND: &str = "LOPSIDE_ARCHIVE_TEST_ROUND";
+const ROUNDS: u64 = 15;
+const DEVICES: u64 = 6;
+/// Records of a batch. Batch `n` of a stream begins at number `n * SIZE + 1`.
+const SIZE: u64 = 20;
+
+fn device(at: u64) -> String {
+    format!("device-{at}")
+}
+
+fn batch_of(at: u64, round: u64, part: u64) -> Batch {
+    Batch { epoch: round, ..batch(&device(at), part * SIZE + 1, (part + 1) * SIZE) }
+}
+
+/// What the process does that is killed: several devices apply batches, and say on stdout which were answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the other test starts it, and kills it"]
+async fn child() {
+    let round: u64 = env::var(ROUND).unwrap().parse().unwrap();
+    let archive = open(&env::var(URL).unwrap()).await;
+    let mut devices = JoinSet::new();
+    for at in 0..DEVICES {
+        let archive = archive.clone();
+        devices.spawn(async move {
+            for part in 0.. {
+                archive.apply(batch_of(at, round, part)).await.unwrap();
+                // In one piece: the lines of the devices do not mix.
+                let line = format!("applied {at} {part}\n");
+                std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+            }
+        });
+    }
+    devices.join_all().await;
+}
+
+fn start(url: &str, round: u64) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args(["kill::child", "--exact", "--ignored", "--nocapture"])
+        .env(URL, url)
+        .env(ROUND, round.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Runs the child until it has answered so many batches; all that it has answered, by device and part.
+fn run_and_kill(url: &str, round: u64, answers: usize) -> BTreeSet<(u64, u64)> {
+    let mut process = start(url, round);
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut answered = BTreeSet::new();
+    while answered.len() < answers {
+        answered.extend(parse(&lines.next().unwrap().unwrap()));
+    }
+    process.kill().unwrap();
+    // What it had said before it died holds as well.
+    answered.extend(lines.map_while(Result::ok).filter_map(|line| parse(&line)));
+    process.wait().unwrap();
+    answered
+}
+
+fn parse(line: &str) -> Option<(u64, u64)> {
+    let (device, part) = line.strip_prefix("applied ")?.split_once(' ')?;
+    Some((device.parse().ok()?, part.parse().ok()?))
+}
+
+/// Numbers of a device's frames of a round.
+async fn archived(archive: &Archive, at: u64, round: u64) -> Vec<u64> {
+    let mut query = Query { device: Some(device(at)), limit: 1000, ..Query::default() };
+    let mut numbers = Vec::new();
+    loop {
+        let page = archive.frames(&query).await.unwrap();
+        let frames = page.frames.iter().filter(|frame| frame.epoch == round);
+        numbers.extend(frames.map(|frame| frame.number));
+        query.after = page.next;
+        if query.after.is_none() {
+            numbers.sort_unstable();
+            return numbers;
+        }
+    }
+}
+
+/// Everything answered is there, batches are whole, and what is there is what the watermark says.
+async fn check(archive: &Archive, round: u64, answered: &BTreeSet<(u64, u64)>) {
+    for at in 0..DEVICES {
+        let numbers = archived(archive, at, round).await;
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "device {at}");
+        assert_eq!(numbers.len() as u64 % SIZE, 0, "device {at}: a batch is there in part");
+        let parts = numbers.len() as u64 / SIZE;
+        let last = answered.iter().filter(|(of, _)| *of == at).map(|(_, part)| *part).max();
+        assert!(
+            last.is_none_or(|last| last < parts),
+            "device {at}: {last:?} was answered, {parts} are there"
+        );
+        // The edge sends again what it has heard nothing of.
+        for part in last.unwrap_or(0)..parts + 2 {
+            let outcome = archive.apply(batch_of(at, round, part)).await.unwrap();
+            let expected = if part < parts { (0, SIZE) } else { (SIZE, 0) };
+            assert_eq!((outcome.applied, outcome.replayed), expected, "device {at}, part {part}");
+            assert_eq!(outcome.conflicting, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let path: &Path = &folder.path().join("archive.db");
+    let url = path.display().to_string();
+    let mut rng = StdRng::seed_from_u64(5);
+    for round in 1..=ROUNDS {
+        let answered = run_and_kill(&url, round, rng.random_range(1..150));
+        let archive = open(&url).await;
+        check(&archive, round, &answered).await;
+        archive.close().await;
+    }
+    let archive = open(&url).await;
+    for device in archive.devices().await.unwrap() {
+        assert_eq!((device.applied, device.bytes), (device.frames, 10 * device.frames), "{}", device.name);
+    }
+    assert!(!archive.known(&device(0), Class::Normal, 1).await.unwrap().is_empty());
+}

@@ -1,0 +1,130 @@
+//! Frames are found, and come back as they were.
+
+use lopside_archive::{Archive, Batch, Class, FrameMeta, HeadKey, NewRecord, NewScore, Query};
+
+use crate::{START_US, batch, frames, open, record};
+
+pub(crate) async fn a_frame_comes_back_as_it_was_sent(url: &str) {
+    let archive = open(url).await;
+    let sent = NewRecord {
+        captured_us: -5,
+        source: "line 2 / Kamera \u{1f4f7}".into(),
+        digest: u32::MAX,
+        latent_space: [0xff, 0, 1, 2, 3, 4, 5, 6],
+        trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        frame: (0..=255).collect(),
+    };
+    let plain = NewRecord { trace: None, frame: Vec::new(), ..record(0) };
+    let name = ("gate-7", u64::MAX, Class::High, i64::MAX as u64 - 2);
+    archive
+        .apply(Batch {
+            device: name.0.into(),
+            epoch: name.1,
+            class: name.2,
+            floor: 0,
+            first: name.3,
+            records: vec![sent.clone(), plain.clone()],
+        })
+        .await
+        .unwrap();
+    let listed = frames(&archive).await;
+    for (meta, sent, number) in [(&listed[1], sent, name.3), (&listed[0], plain, name.3 + 1)] {
+        let frame = archive.frame(meta.id).await.unwrap().unwrap();
+        assert_eq!(frame.bytes, sent.frame);
+        assert!(frame.meta.received_us > START_US - 365 * 86_400_000_000);
+        assert_eq!(frame.meta, *meta);
+        let expected = FrameMeta {
+            id: meta.id,
+            device: name.0.into(),
+            epoch: name.1,
+            class: name.2,
+            number,
+            captured_us: sent.captured_us,
+            received_us: meta.received_us,
+            source: sent.source,
+            digest: sent.digest,
+            latent_space: sent.latent_space,
+            trace: sent.trace,
+            bytes: sent.frame.len() as u64,
+            score: None,
+        };
+        assert_eq!(*meta, expected);
+    }
+    assert_eq!(archive.frame(listed[0].id + 1).await.unwrap(), None);
+}
+
+pub(crate) async fn pages_walk_through_all_frames_newest_first(url: &str) {
+    let archive = open(url).await;
+    // Four frames each are captured at the same time.
+    for device in ["a", "b", "c", "d"] {
+        archive.apply(batch(device, 1, 25)).await.unwrap();
+    }
+    let mut query = Query { limit: 7, ..Query::default() };
+    let mut walked = Vec::new();
+    loop {
+        let page = archive.frames(&query).await.unwrap();
+        walked.extend(page.frames.iter().map(|frame| (frame.captured_us, frame.id)));
+        let Some(next) = page.next else { break };
+        assert_eq!(page.frames.len(), 7);
+        query.after = Some(next.to_string().parse().unwrap());
+        // What comes meanwhile at the front moves nothing.
+        archive.apply(batch("late", 100 + walked.len() as u64, 100 + walked.len() as u64)).await.unwrap();
+    }
+    assert_eq!(walked.len(), 100);
+    assert!(walked.is_sorted_by(|a, b| a > b), "{walked:?}");
+}
+
+pub(crate) async fn a_list_is_of_a_device_and_of_a_time(url: &str) {
+    let archive = open(url).await;
+    archive.apply(batch("gate", 1, 9)).await.unwrap();
+    archive.apply(batch("door", 5, 6)).await.unwrap();
+    let at = |number: i64| Some(START_US + number * 1_000_000);
+    let list = async |device: Option<&str>, from_us, to_us| {
+        let query = Query { device: device.map(Into::into), from_us, to_us, limit: 100, ..Query::default() };
+        let page = archive.frames(&query).await.unwrap();
+        page.frames.into_iter().map(|frame| (frame.device, frame.number)).collect::<Vec<_>>()
+    };
+    let of = |device: &str, numbers: &[u64]| {
+        numbers.iter().map(|number| (device.to_owned(), *number)).collect::<Vec<_>>()
+    };
+    assert_eq!(list(Some("gate"), at(4), at(7)).await, of("gate", &[6, 5, 4]));
+    assert_eq!(list(Some("door"), None, None).await, of("door", &[6, 5]));
+    assert_eq!(list(None, at(9), None).await, of("gate", &[9]));
+    assert_eq!(list(None, None, at(3)).await, of("gate", &[2, 1]));
+    assert_eq!(list(Some("nobody"), None, None).await, []);
+}
+
+/// Frames 1 to `last` of a device, with their numbers as scores.
+async fn scored(archive: &Archive, device: &str, last: u64) {
+    archive.apply(batch(device, 1, last)).await.unwrap();
+    let head = HeadKey { bundle: "fashion".into(), head: "anomaly".into(), version: 1 };
+    let unscored = archive.unscored(&head, &[*b"space-01"], 10_000).await.unwrap();
+    let first = unscored.iter().map(|frame| frame.id).min().unwrap();
+    let scores = unscored.iter().map(|frame| NewScore {
+        id: frame.id,
+        score: Some((frame.id - first + 1) as f64),
+        quantile: None,
+        label: None,
+    });
+    archive.put_scores(&head, &scores.collect::<Vec<_>>()).await.unwrap();
+}
+
+pub(crate) async fn few_and_many_unusual_frames_are_found(url: &str) {
+    let archive = open(url).await;
+    scored(&archive, "gate", 3000).await;
+    scored(&archive, "door", 40).await;
+    archive.apply(batch("unscored", 1, 5)).await.unwrap();
+    let list = async |device: Option<&str>, least: f64, limit: u32| {
+        let device = device.map(Into::into);
+        let query = Query { device, min_score: Some(least), limit, ..Query::default() };
+        let page = archive.frames(&query).await.unwrap();
+        assert!(page.frames.iter().all(|frame| frame.score.as_ref().unwrap().score >= least));
+        page.frames.into_iter().map(|frame| frame.number).collect::<Vec<_>>()
+    };
+    assert_eq!(list(None, 2996.0, 3).await, [3000, 2999, 2998], "few");
+    assert_eq!(list(None, 2999.5, 3).await, [3000]);
+    assert_eq!(list(Some("door"), 39.0, 3).await, [40, 39]);
+    assert_eq!(list(None, 10.0, 3).await, [3000, 2999, 2998], "many");
+    assert_eq!(list(Some("gate"), 10.0, 1000).await.len(), 1000);
+    assert_eq!(list(None, 4000.0, 3).await, [0; 0]);
+}

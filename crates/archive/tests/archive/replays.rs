@@ -1,0 +1,109 @@
+//! Records are applied once.
+
+use lopside_archive::{Applied, Batch, Class};
+
+use crate::{batch, frames, numbers, open};
+
+fn applied(applied: u64, replayed: u64) -> Applied {
+    Applied { applied, replayed, conflicting: 0 }
+}
+
+pub(crate) async fn a_batch_is_applied_once(url: &str) {
+    let archive = open(url).await;
+    assert_eq!(archive.apply(batch("gate", 1, 5)).await.unwrap(), applied(5, 0));
+    assert_eq!(archive.apply(batch("gate", 1, 5)).await.unwrap(), applied(0, 5));
+    assert_eq!(numbers(&archive).await, [1, 2, 3, 4, 5]);
+}
+
+pub(crate) async fn what_is_new_in_an_overlapping_batch_is_applied(url: &str) {
+    let archive = open(url).await;
+    archive.apply(batch("gate", 3, 4)).await.unwrap();
+    archive.apply(batch("gate", 7, 7)).await.unwrap();
+    assert_eq!(archive.apply(batch("gate", 2, 8)).await.unwrap(), applied(4, 3));
+    assert_eq!(numbers(&archive).await, [2, 3, 4, 5, 6, 7, 8]);
+    for frame in frames(&archive).await {
+        assert_eq!(frame.digest, frame.number as u32 * 7, "each record is under its own number");
+    }
+}
+
+pub(crate) async fn a_deleted_frame_does_not_come_back(url: &str) {
+    let archive = open(url).await;
+    archive.apply(batch("gate", 1, 3)).await.unwrap();
+    let second = frames(&archive).await[1].id;
+    assert!(archive.delete(second).await.unwrap());
+    assert!(!archive.delete(second).await.unwrap());
+    assert_eq!(archive.apply(batch("gate", 1, 3)).await.unwrap(), applied(0, 3));
+    assert_eq!(numbers(&archive).await, [1, 3]);
+    assert_eq!(archive.known("gate", Class::Normal, 1).await.unwrap(), [1..=3]);
+}
+
+pub(crate) async fn the_floor_settles_what_lies_below_it(url: &str) {
+    let archive = open(url).await;
+    archive.apply(batch("gate", 1, 2)).await.unwrap();
+    archive.apply(Batch { floor: 6, ..batch("gate", 7, 7) }).await.unwrap();
+    assert_eq!(archive.apply(batch("gate", 4, 9)).await.unwrap(), applied(2, 4), "a floor never sinks");
+    assert_eq!(numbers(&archive).await, [1, 2, 7, 8, 9]);
+}
+
+pub(crate) async fn another_digest_under_the_same_name_is_counted(url: &str) {
+    let archive = open(url).await;
+    archive.apply(batch("gate", 1, 3)).await.unwrap();
+    let mut other = batch("gate", 2, 4);
+    other.records[0].digest = 99;
+    other.records[1].digest = 99;
+    let outcome = archive.apply(other.clone()).await.unwrap();
+    assert_eq!(outcome, Applied { applied: 1, replayed: 2, conflicting: 2 });
+    let third = frames(&archive).await.into_iter().find(|frame| frame.number == 3).unwrap();
+    assert_eq!(third.digest, 21, "the first one stays");
+    archive.delete(third.id).await.unwrap();
+    let outcome = archive.apply(other).await.unwrap();
+    assert_eq!(outcome, Applied { applied: 0, replayed: 3, conflicting: 1 }, "its digest is gone with it");
+}
+
+pub(crate) async fn epochs_classes_and_devices_are_numbered_by_themselves(url: &str) {
+    let archive = open(url).await;
+    for (device, epoch, class) in [
+        ("gate", 1, Class::Normal),
+        ("gate", u64::MAX, Class::Normal),
+        ("gate", 1, Class::High),
+        ("door", 1, Class::Normal),
+    ] {
+        let batch = Batch { epoch, class, ..batch(device, 1, 2) };
+        assert_eq!(archive.apply(batch.clone()).await.unwrap(), applied(2, 0), "{device} {epoch} {class}");
+        assert_eq!(archive.apply(batch).await.unwrap(), applied(0, 2), "{device} {epoch} {class}");
+    }
+    assert_eq!(frames(&archive).await.len(), 8);
+}
+
+pub(crate) async fn what_is_known_is_the_union_of_all_epochs(url: &str) {
+    let archive = open(url).await;
+    let epoch = |epoch, floor, first, last| Batch { epoch, floor, ..batch("gate", first, last) };
+    for batch in [epoch(1, 4, 5, 8), epoch(1, 4, 12, 14), epoch(2, 10, 15, 15), epoch(2, 10, 20, 22)] {
+        archive.apply(batch).await.unwrap();
+    }
+    let known = async |from| archive.known("gate", Class::Normal, from).await.unwrap();
+    assert_eq!(known(1).await, [1..=10, 12..=15, 20..=22]);
+    assert_eq!(known(6).await, [6..=10, 12..=15, 20..=22]);
+    assert_eq!(known(13).await, [13..=15, 20..=22]);
+    assert_eq!(known(23).await, []);
+    assert_eq!(archive.known("gate", Class::High, 1).await.unwrap(), []);
+    assert_eq!(archive.known("door", Class::Normal, 1).await.unwrap(), []);
+}
+
+pub(crate) async fn a_batch_without_records_raises_the_floor(url: &str) {
+    let archive = open(url).await;
+    let floor = Batch { floor: 3, records: Vec::new(), ..batch("gate", 1, 1) };
+    assert_eq!(archive.apply(floor).await.unwrap(), applied(0, 0));
+    assert_eq!(archive.apply(batch("gate", 1, 4)).await.unwrap(), applied(1, 3));
+}
+
+pub(crate) async fn all_is_there_after_closing_and_opening(url: &str) {
+    let archive = open(url).await;
+    archive.apply(batch("gate", 1, 3)).await.unwrap();
+    let before = (frames(&archive).await, archive.devices().await.unwrap());
+    archive.close().await;
+    let archive = open(url).await;
+    archive.health().await.unwrap();
+    assert_eq!((frames(&archive).await, archive.devices().await.unwrap()), before);
+    assert_eq!(archive.apply(batch("gate", 1, 3)).await.unwrap(), applied(0, 3));
+}

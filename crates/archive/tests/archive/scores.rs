@@ -1,0 +1,76 @@
+//! Frames are scored, and scored again by a newer head.
+
+use lopside_archive::{Archive, ArchiveError, Batch, HeadKey, LatentSpace, NewScore, Score};
+
+use crate::{batch, frames, open};
+
+const SPACE: LatentSpace = *b"space-01";
+const OTHER: LatentSpace = [0xff; 8];
+
+fn head(version: u32) -> HeadKey {
+    HeadKey { bundle: "fashion".into(), head: "anomaly".into(), version }
+}
+
+fn score(id: i64, score: f64) -> NewScore {
+    NewScore { id, score: Some(score), quantile: Some(0.5), label: Some("boot".into()) }
+}
+
+async fn unscored(archive: &Archive, version: u32, spaces: &[LatentSpace], limit: u32) -> Vec<i64> {
+    let found = archive.unscored(&head(version), spaces, limit).await.unwrap();
+    assert!(found.iter().all(|frame| frame.frame.len() == 10 && spaces.contains(&frame.latent_space)));
+    found.into_iter().map(|frame| frame.id).collect()
+}
+
+pub(crate) async fn frames_are_unscored_until_this_version_has_scored_them(url: &str) {
+    let archive = open(url).await;
+    archive.apply(batch("gate", 1, 4)).await.unwrap();
+    let mut other = batch("door", 1, 1);
+    other.records[0].latent_space = OTHER;
+    archive.apply(other).await.unwrap();
+    let all = unscored(&archive, 1, &[SPACE], 10).await;
+    assert_eq!(all.len(), 4);
+    assert!(all.is_sorted(), "oldest first");
+    assert_eq!(unscored(&archive, 1, &[SPACE], 3).await, all[..3]);
+    assert_eq!(unscored(&archive, 1, &[OTHER, SPACE], 10).await.len(), 5);
+    assert_eq!(unscored(&archive, 1, &[], 10).await, [0; 0]);
+
+    assert_eq!(archive.put_scores(&head(1), &[score(all[0], 1.0), score(all[1], 2.0)]).await.unwrap(), 2);
+    assert_eq!(unscored(&archive, 1, &[SPACE], 10).await, all[2..]);
+    let scored_last = [all[2], all[3], all[0], all[1]];
+    assert_eq!(unscored(&archive, 2, &[SPACE], 10).await, scored_last, "a newer version asks for all");
+    archive.put_scores(&head(2), &[score(all[0], 3.0)]).await.unwrap();
+    assert_eq!(unscored(&archive, 2, &[SPACE], 10).await, [all[2], all[3], all[1]]);
+    assert_eq!(unscored(&archive, 1, &[SPACE], 10).await, [all[2], all[3], all[0]]);
+}
+
+pub(crate) async fn the_newest_score_is_kept(url: &str) {
+    let archive = open(url).await;
+    archive.apply(Batch { ..batch("gate", 1, 2) }).await.unwrap();
+    let [second, first] = [0, 1].map(async |at| frames(&archive).await[at].id);
+    let (first, second) = (first.await, second.await);
+    archive.put_scores(&head(1), &[score(first, 0.1 + 0.2), score(second, 7.0)]).await.unwrap();
+    let unreadable = NewScore { id: second, score: None, quantile: None, label: None };
+    let gone = score(second + 1, 1.0);
+    assert_eq!(archive.put_scores(&head(2), &[unreadable, gone]).await.unwrap(), 1);
+    let kept = archive.frame(first).await.unwrap().unwrap().meta.score;
+    let expected = Score { head: head(1), score: 0.1 + 0.2, quantile: Some(0.5), label: Some("boot".into()) };
+    assert_eq!(kept, Some(expected));
+    assert_eq!(archive.frame(second).await.unwrap().unwrap().meta.score, None);
+    assert_eq!(
+        unscored(&archive, 2, &[SPACE], 10).await,
+        [first],
+        "what it cannot read it is not asked again"
+    );
+}
+
+pub(crate) async fn a_score_without_an_order_is_refused(url: &str) {
+    let archive = open(url).await;
+    archive.apply(batch("gate", 1, 2)).await.unwrap();
+    let ids: Vec<i64> = frames(&archive).await.iter().map(|frame| frame.id).collect();
+    for bad in [f64::NAN, f64::INFINITY] {
+        let error =
+            archive.put_scores(&head(1), &[score(ids[0], 1.0), score(ids[1], bad)]).await.unwrap_err();
+        assert!(matches!(error, ArchiveError::Score { id } if id == ids[1]), "{error}");
+    }
+    assert_eq!(unscored(&archive, 1, &[SPACE], 10).await.len(), 2, "none of them was kept");
+}
