@@ -3,8 +3,9 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 /// Fields that may be large: slices of what arrived, instead of copies.
-const BYTES: [&str; 3] = [
+const BYTES: [&str; 4] = [
     ".lopside.v1.DecodeRequest.frames",
+    ".lopside.v1.Frames.frames",
     ".inference.ModelInferRequest.raw_input_contents",
     ".inference.ModelInferResponse.raw_output_contents",
 ];
@@ -20,7 +21,7 @@ const STATISTICS: [&str; 5] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let files = ["lopside/v1/decoder.proto", "inference/grpc_service.proto"];
+    let files = ["lopside/v1/decoder.proto", "lopside/v1/ingest.proto", "inference/grpc_service.proto"];
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), prost_bytes(&descriptors))?;

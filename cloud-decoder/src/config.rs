@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     Batching, DEFAULT_TIME, Device, StartError,
+    archive::{ArchiveArgs, ArchiveSettings},
     cli::{LogFormat, ServeArgs},
     front::{ConnectionArgs, FrontSettings, FrontTable, TlsTable},
 };
@@ -49,6 +50,8 @@ pub struct Settings {
     pub drain: Duration,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Where frames are archived, if they are.
+    pub archive: Option<ArchiveSettings>,
     /// Connections, TLS, API keys.
     pub front: FrontSettings,
 }
@@ -74,6 +77,8 @@ struct FileSettings {
     max_megapixels: Option<u32>,
     drain_seconds: Option<u32>,
     log_format: Option<LogFormat>,
+    #[serde(default)]
+    archive: ArchiveArgs,
     #[serde(default)]
     tls: TlsTable,
     #[serde(default)]
@@ -125,6 +130,7 @@ impl Settings {
             max_pixels: max_pixels.unwrap_or(Limits::default().max_pixels),
             drain: Duration::from_secs(drain.into()),
             log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            archive: ArchiveSettings::merge(args.archive, file.archive),
             front: FrontSettings::merge(args.front, front)?,
         })
     }

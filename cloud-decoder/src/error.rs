@@ -1,5 +1,6 @@
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
+use lopside_archive::ArchiveError;
 use lopside_bundle::BundleError;
 use lopside_latent::{LatentError, LatentSpaceId};
 
@@ -118,6 +119,9 @@ pub enum StartError {
     /// The system has no random bytes.
     #[error("the system gives no random bytes")]
     Random,
+    /// The archive cannot be opened.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// gRPC reflection cannot be set up.
     #[error("server reflection: {0}")]
     Reflection(String),
@@ -185,12 +189,30 @@ pub enum ServeError {
     /// The deadline passed before the job's turn.
     #[error("the deadline passed while the request waited")]
     DeadlineExceeded,
+    /// The archive does not take or give anything at the moment; the reason is for the log only.
+    #[error("the archive does not work at the moment: try again later")]
+    Archive(String),
+    /// No archive is kept.
+    #[error("no archive is kept here: start the server with --archive")]
+    NoArchive,
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
     /// Something that is not the client's fault; the reason is for the log only.
     #[error("internal error")]
     Internal(String),
+}
+
+impl From<ArchiveError> for ServeError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Refused { .. } | ArchiveError::Cursor { .. } | ArchiveError::Score { .. } => {
+                Self::Request(error.to_string())
+            }
+            ArchiveError::Closed => Self::Stopping,
+            error => Self::Archive(error.to_string()),
+        }
+    }
 }
 
 impl ServeError {

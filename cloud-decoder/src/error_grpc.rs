@@ -28,9 +28,13 @@ impl From<ServeError> for Status {
             | ServeError::UnknownBundle(_)
             | ServeError::UnknownHead { .. } => Status::not_found(message),
             ServeError::Overloaded { retry_after, .. } => exhausted(message, retry_after),
-            ServeError::Refused { .. } => Status::failed_precondition(message),
+            ServeError::Refused { .. } | ServeError::NoArchive => Status::failed_precondition(message),
             ServeError::DeadlineExceeded => Status::deadline_exceeded(message),
             ServeError::Stopping => Status::unavailable(message),
+            ServeError::Archive(reason) => {
+                tracing::error!(reason, "the archive failed");
+                Status::unavailable(message)
+            }
             ServeError::Internal(reason) => {
                 tracing::error!(reason, "request failed");
                 Status::internal(message)

@@ -51,13 +51,18 @@ impl IntoResponse for ServeError {
     fn into_response(self) -> Response {
         let status = match &self {
             Self::Request(_) | Self::Frame { .. } | Self::OtherVersion { .. } => StatusCode::BAD_REQUEST,
-            Self::UnknownLatentSpace(_) | Self::UnknownBundle(_) | Self::UnknownHead { .. } => {
-                StatusCode::NOT_FOUND
-            }
+            Self::UnknownLatentSpace(_)
+            | Self::UnknownBundle(_)
+            | Self::UnknownHead { .. }
+            | Self::NoArchive => StatusCode::NOT_FOUND,
             Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Archive(reason) => {
+                tracing::error!(reason, "the archive failed");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal(reason) => {
                 tracing::error!(reason, "request failed");
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -65,7 +70,7 @@ impl IntoResponse for ServeError {
         };
         let retry_after = match &self {
             Self::Overloaded { retry_after, .. } => Some(*retry_after),
-            Self::Stopping => Some(Duration::ZERO),
+            Self::Stopping | Self::Archive(_) => Some(Duration::ZERO),
             _ => None,
         };
         let mut response = (status, Json(ErrorBody { error: self.to_string() })).into_response();

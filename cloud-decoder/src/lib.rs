@@ -4,10 +4,13 @@
 //! grpc ─┐            ┌─► vector ──┐                ┌─► output (tensor, PNG, class scores, anomaly)
 //!       ├─► decode ──┤            ├─► batch ────────┤
 //! http ─┘   (checks) └─► picture ─┘   queue, engines (ONNX Runtime)
+//!
+//! ingest ─► archive (SQLite or PostgreSQL)
 //! ```
 //! The library half is what tests and the training crate use to run the very path that ships.
 
 mod anomaly;
+pub mod archive;
 mod batch;
 pub mod check;
 pub mod cli;
@@ -22,6 +25,7 @@ mod grpc;
 mod heads;
 pub mod health;
 mod http;
+mod ingest;
 pub mod keys;
 mod metrics;
 mod model;

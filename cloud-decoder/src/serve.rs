@@ -12,10 +12,12 @@ use std::{
     time::Duration,
 };
 
+use lopside_archive::Archive;
 use lopside_latent::Limits;
 use lopside_proto::{
-    FILE_DESCRIPTOR_SET, inference::grpc_inference_service_server::GrpcInferenceServiceServer,
-    v1::decoder_service_server::DecoderServiceServer,
+    FILE_DESCRIPTOR_SET,
+    inference::grpc_inference_service_server::GrpcInferenceServiceServer,
+    v1::{decoder_service_server::DecoderServiceServer, ingest_service_server::IngestServiceServer},
 };
 use tokio::{
     net::TcpListener,
@@ -30,10 +32,12 @@ use tonic::{
 };
 
 use crate::{
-    Decoder, Registry, Runtime, Settings, StartError,
+    Decoder, Registry, Runtime, Settings, StartError, archive,
     front::{Front, FrontStats, Readiness},
     grpc::Grpc,
-    http, keys, metrics,
+    http,
+    ingest::Ingest,
+    keys, metrics,
     observe::Observe,
     oip::{self, Oip},
     openapi,
@@ -47,6 +51,7 @@ const MAX_REQUEST_BYTES: usize = 64 << 20;
 #[derive(Debug)]
 pub struct Server {
     registry: Arc<Registry>,
+    archive: Option<Archive>,
     front: Front,
     address: SocketAddr,
     url: String,
@@ -66,12 +71,22 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let terms = DefaultTerms { time: settings.request_timeout };
     let limits = Limits { max_pixels: settings.max_pixels, ..Limits::default() };
     let decoder = Decoder::new(Arc::clone(&registry), limits);
+    let archive = match &settings.archive {
+        Some(settings) => Some(archive::open(settings).await?),
+        None => None,
+    };
     let (health, health_service) = tonic_health::server::health_reporter();
-    let services = vec![DecoderServiceServer::<Grpc>::NAME, GrpcInferenceServiceServer::<Oip>::NAME];
+    let services = vec![
+        DecoderServiceServer::<Grpc>::NAME,
+        IngestServiceServer::<Ingest>::NAME,
+        GrpcInferenceServiceServer::<Oip>::NAME,
+    ];
     let readiness = Readiness::on(health, services).await;
     let oip = Oip::new(decoder.clone(), terms, readiness.subscribe());
     let mut routes = grpc_routes(Grpc::new(decoder.clone(), terms), oip.clone())?;
-    routes.add_service(health_service);
+    let ingest = Ingest::new(archive.clone(), readiness.subscribe());
+    let ingest = IngestServiceServer::new(ingest).max_decoding_message_size(MAX_REQUEST_BYTES);
+    routes.add_service(health_service).add_service(ingest);
     let stats = Arc::new(FrontStats::default());
     let router = http::router(decoder, terms, readiness.subscribe(), limits.max_frame_bytes)
         .merge(oip::router(oip, MAX_REQUEST_BYTES))
@@ -95,7 +110,7 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let url = settings.url(address);
     tracing::info!(url, "ready");
     let (drain_wait, drain) = (settings.front.drain_wait, settings.drain);
-    Ok(Server { registry, front, address, url, stats, readiness, drain_wait, drain })
+    Ok(Server { registry, archive, front, address, url, stats, readiness, drain_wait, drain })
 }
 
 impl Server {
@@ -130,7 +145,7 @@ impl Server {
 
     /// Serves until `stop` is done, then drains; ends at once when `cut_off` is done.
     pub async fn run(self, stop: impl Future<Output = ()>, cut_off: impl Future<Output = ()>) {
-        let Self { front, readiness, drain_wait, drain, .. } = self;
+        let Self { archive, front, readiness, drain_wait, drain, .. } = self;
         let stop = async {
             stop.await;
             tracing::info!(
@@ -143,6 +158,9 @@ impl Server {
             tracing::info!("stopping: finishing open requests");
         };
         front.serve(stop, drain, cut_off).await;
+        if let Some(archive) = archive {
+            archive.close().await;
+        }
         tracing::info!("stopped");
     }
 }

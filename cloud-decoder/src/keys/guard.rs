@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderValue, StatusCode,
+        HeaderMap, HeaderValue, Method, StatusCode,
         header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     middleware::Next,
@@ -31,7 +31,9 @@ pub(crate) struct Guard {
 
 /// Lets requests to open paths through, and others with a key that may. The name of the key goes along.
 pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let Some(scope) = scope_of(request.uri().path()) else { return next.run(request).await };
+    let Some(scope) = scope_of(request.method(), request.uri().path()) else {
+        return next.run(request).await;
+    };
     let keys = Arc::clone(&guard.keys.borrow());
     match keys.admit(presented(request.headers()), scope, Now::read()) {
         Ok(name) => {
@@ -47,7 +49,7 @@ pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next
 
 /// The scope that a path needs; none for those that say whether the server lives. A path that nobody knows needs one
 /// as well, so that a new route is not open by accident.
-fn scope_of(path: &str) -> Option<Scope> {
+fn scope_of(method: &Method, path: &str) -> Option<Scope> {
     const OPEN: [&str; 6] = [
         "/healthz",
         "/readyz",
@@ -58,12 +60,17 @@ fn scope_of(path: &str) -> Option<Scope> {
     ];
     const INDEX: [&str; 2] = ["/v2/repository/index", "/inference.GRPCInferenceService/RepositoryIndex"];
     const ADMIN: [&str; 2] = ["/v2/repository", "/inference.GRPCInferenceService/Repository"];
+    const ARCHIVE: [&str; 2] = ["/v1/devices", "/v1/frames"];
     if OPEN.contains(&path) || path.starts_with("/grpc.health.v1.Health/") {
         return None;
     }
     let is_admin = ADMIN.iter().any(|prefix| path.starts_with(prefix)) && !INDEX.contains(&path);
+    let is_archive = ARCHIVE.iter().any(|prefix| path.starts_with(prefix));
     Some(match path {
         "/metrics" => Scope::Metrics,
+        _ if path.starts_with("/lopside.v1.IngestService/") => Scope::Ingest,
+        _ if is_archive && method != Method::DELETE => Scope::Archive,
+        _ if is_archive => Scope::Admin,
         _ if is_admin => Scope::Admin,
         _ => Scope::Infer,
     })
@@ -124,19 +131,22 @@ mod tests {
     #[test]
     fn what_says_whether_the_server_lives_is_open_and_nothing_else() {
         for path in ["/healthz", "/v2/health/ready", "/grpc.health.v1.Health/Watch"] {
-            assert_eq!(scope_of(path), None, "{path}");
+            assert_eq!(scope_of(&Method::GET, path), None, "{path}");
         }
         for path in ["/", "/healthz/", "/v1/bundles", "/v2/repository/index", "/v2/health", "//healthz"] {
-            assert!(scope_of(path).is_some(), "{path}");
+            assert!(scope_of(&Method::GET, path).is_some(), "{path}");
         }
         for path in [
             "/v2/repository/models/m/load",
             "/v2/repository/index/",
             "/inference.GRPCInferenceService/RepositoryModelUnload",
         ] {
-            assert_eq!(scope_of(path), Some(Scope::Admin), "{path}");
+            assert_eq!(scope_of(&Method::GET, path), Some(Scope::Admin), "{path}");
         }
-        assert_eq!(scope_of("/metrics"), Some(Scope::Metrics));
+        assert_eq!(scope_of(&Method::GET, "/metrics"), Some(Scope::Metrics));
+        assert_eq!(scope_of(&Method::POST, "/lopside.v1.IngestService/Upload"), Some(Scope::Ingest));
+        assert_eq!(scope_of(&Method::GET, "/v1/frames/7"), Some(Scope::Archive));
+        assert_eq!(scope_of(&Method::DELETE, "/v1/frames/7"), Some(Scope::Admin));
     }
 
     #[test]

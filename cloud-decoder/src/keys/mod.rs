@@ -37,7 +37,11 @@ use crate::{
 pub enum Scope {
     /// Ask heads, read what is served
     Infer,
-    /// Load and unload bundles
+    /// Send frames into the archive
+    Ingest,
+    /// Read the archive
+    Archive,
+    /// Load and unload bundles, delete what is archived
     Admin,
     /// Read metrics
     Metrics,
@@ -128,6 +132,8 @@ impl Keys {
 fn scope_name(scope: Scope) -> &'static str {
     match scope {
         Scope::Infer => "infer",
+        Scope::Ingest => "ingest",
+        Scope::Archive => "archive",
         Scope::Admin => "admin",
         Scope::Metrics => "metrics",
     }

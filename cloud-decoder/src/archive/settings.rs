@@ -1,0 +1,97 @@
+use std::time::Duration;
+
+use clap::Args;
+use lopside_archive::Settings;
+use serde::Deserialize;
+
+const DAY: Duration = Duration::from_hours(24);
+const MEGABYTE: u64 = 1_000_000;
+
+/// Options of the archive, as flags, variables or the config file's table `archive`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[command(next_help_heading = "Archive")]
+pub struct ArchiveArgs {
+    /// Keep the frames that devices send here: sqlite:PATH, or postgres://USER:PASSWORD@HOST/NAME [default: no archive]
+    #[arg(
+        id = "archive",
+        long = "archive",
+        env = "LOPSIDE_ARCHIVE",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub url: Option<String>,
+    /// Delete frames that were captured so many days ago [default: never]
+    #[arg(id = "archive_days", long = "archive-days", env = "LOPSIDE_ARCHIVE_DAYS", value_name = "N")]
+    pub days: Option<u32>,
+    /// Delete the oldest frames over so many megabytes [default: never]
+    #[arg(
+        id = "archive_megabytes",
+        long = "archive-megabytes",
+        env = "LOPSIDE_ARCHIVE_MEGABYTES",
+        value_name = "N"
+    )]
+    pub megabytes: Option<u64>,
+}
+
+/// Where frames are archived, and for how long.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ArchiveSettings {
+    /// The database's address.
+    pub url: String,
+    /// Frames captured longer ago than that are deleted.
+    pub max_age: Option<Duration>,
+    /// The oldest frames over so many bytes are deleted.
+    pub max_bytes: Option<u64>,
+}
+
+impl std::fmt::Debug for ArchiveSettings {
+    /// Without the address, which may have a password.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { url: _, max_age, max_bytes } = self;
+        formatter
+            .debug_struct("ArchiveSettings")
+            .field("max_age", max_age)
+            .field("max_bytes", max_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ArchiveSettings {
+    /// Flags and variables before the file; none without an address.
+    pub(crate) fn merge(args: ArchiveArgs, file: ArchiveArgs) -> Option<Self> {
+        let days = args.days.or(file.days);
+        let megabytes = args.megabytes.or(file.megabytes);
+        Some(Self {
+            url: args.url.or(file.url)?,
+            max_age: days.map(|days| DAY.saturating_mul(days)),
+            max_bytes: megabytes.map(|megabytes| megabytes.saturating_mul(MEGABYTE)),
+        })
+    }
+
+    pub(crate) fn database(&self) -> Settings {
+        Settings { max_age: self.max_age, max_bytes: self.max_bytes, ..Settings::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_file_and_without_an_address_there_is_none() {
+        let file = ArchiveArgs { url: Some("sqlite:a".into()), days: Some(3), megabytes: Some(7) };
+        let args = ArchiveArgs { days: Some(2), ..ArchiveArgs::default() };
+        let merged = ArchiveSettings::merge(args.clone(), file).unwrap();
+        assert_eq!((&merged.url[..], merged.max_age), ("sqlite:a", Some(Duration::from_hours(48))));
+        assert_eq!(merged.max_bytes, Some(7_000_000));
+        assert_eq!(ArchiveSettings::merge(args, ArchiveArgs::default()), None);
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let args = ArchiveArgs { url: Some("postgres://u:secret@h/n".into()), ..ArchiveArgs::default() };
+        let merged = ArchiveSettings::merge(args, ArchiveArgs::default()).unwrap();
+        assert!(!format!("{merged:?}").contains("secret"));
+    }
+}

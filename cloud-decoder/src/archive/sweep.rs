@@ -1,0 +1,29 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lopside_archive::{Archive, ArchiveError};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How often frames that are too old or too many are deleted.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// Deletes what is too old or too much, until the archive is closed.
+pub(super) async fn run(archive: Archive) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match archive.sweep(now_us()).await {
+            Ok(swept) if swept.frames > 0 => {
+                tracing::info!(frames = swept.frames, bytes = swept.bytes, "old frames deleted");
+            }
+            Ok(_) => {}
+            Err(ArchiveError::Closed) => return,
+            Err(error) => tracing::error!(%error, "old frames cannot be deleted"),
+        }
+    }
+}
+
+fn now_us() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,137 @@
+//! Messages as batches.
+
+use lopside_archive::{Batch, Class, LatentSpace, NewRecord};
+use lopside_latent::latent_space_of;
+use lopside_proto::v1::{FrameClass, Frames};
+
+use crate::ServeError;
+
+/// What a frame is archived under that does not say its latent space.
+pub(super) const NO_SPACE: LatentSpace = [0; 8];
+
+/// The class that a message names.
+pub(super) fn class_of(class: i32) -> Result<Class, ServeError> {
+    match FrameClass::try_from(class) {
+        Ok(FrameClass::Low) => Ok(Class::Low),
+        Ok(FrameClass::Normal) => Ok(Class::Normal),
+        Ok(FrameClass::High) => Ok(Class::High),
+        Err(_) => Err(ServeError::Request(format!("class {class} is not known"))),
+    }
+}
+
+/// The batch of a device's message.
+pub(super) fn batch_of(device: &str, frames: &Frames) -> Result<Batch, ServeError> {
+    let class = class_of(frames.class)?;
+    check(frames)?;
+    let (mut captured_ms, mut rest) = (frames.captured_ms, &frames.frames[..]);
+    let (mut origins, mut traces) = (frames.origins.iter().peekable(), frames.traces.iter().peekable());
+    let mut source = "";
+    let mut records = Vec::with_capacity(frames.lengths.len());
+    for (index, &digest) in frames.digests.iter().enumerate() {
+        let Some((frame, after)) = rest.split_at_checked(frames.lengths[index] as usize) else { break };
+        rest = after;
+        if crc32c::crc32c(frame) != digest {
+            return Err(ServeError::Request(format!(
+                "frame {index} is not what its digest says: send it again"
+            )));
+        }
+        if let Some(before) = index.checked_sub(1) {
+            captured_ms = captured_ms.saturating_add(frames.elapsed_ms[before]);
+        }
+        while let Some(origin) = origins.next_if(|origin| origin.index as usize <= index) {
+            source = &origin.source;
+        }
+        let mut trace = None;
+        while let Some(found) = traces.next_if(|trace| trace.index as usize <= index) {
+            trace = Some(found.traceparent.clone());
+        }
+        records.push(NewRecord {
+            captured_us: captured_ms.saturating_mul(1000),
+            source: source.to_owned(),
+            digest,
+            latent_space: latent_space_of(frame).ok().flatten().map_or(NO_SPACE, |space| *space.as_bytes()),
+            trace,
+            frame: frame.to_vec(),
+        });
+    }
+    let device = device.to_owned();
+    Ok(Batch { device, epoch: frames.epoch, class, floor: frames.settled, first: frames.first, records })
+}
+
+/// Whether the columns fit each other.
+fn check(frames: &Frames) -> Result<(), ServeError> {
+    let count = frames.lengths.len();
+    let bytes: u64 = frames.lengths.iter().map(|&len| u64::from(len)).sum();
+    let wrong = |what: String| Err(ServeError::Request(format!("a message of {count} frames {what}")));
+    if count == 0 {
+        return wrong("says nothing".to_owned());
+    }
+    if frames.digests.len() != count || frames.elapsed_ms.len() != count - 1 {
+        let (digests, elapsed) = (frames.digests.len(), frames.elapsed_ms.len());
+        return wrong(format!("has {digests} digests and {elapsed} times after the first"));
+    }
+    if bytes != frames.frames.len() as u64 {
+        return wrong(format!("has {} bytes, and says that they are {bytes}", frames.frames.len()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use lopside_proto::v1::{Origin, Trace};
+
+    use super::*;
+
+    fn frames() -> Frames {
+        Frames {
+            epoch: 7,
+            class: FrameClass::High.into(),
+            first: 5,
+            settled: 4,
+            captured_ms: 1000,
+            elapsed_ms: vec![10, -3],
+            lengths: vec![2, 0, 1],
+            digests: [&b"ab"[..], b"", b"c"].map(crc32c::crc32c).to_vec(),
+            frames: b"abc"[..].into(),
+            origins: vec![
+                Origin { index: 0, source: "gate".into() },
+                Origin { index: 2, source: "pump".into() },
+            ],
+            traces: vec![Trace { index: 1, traceparent: "00-1".into() }],
+        }
+    }
+
+    #[test]
+    fn columns_become_records() {
+        let batch = batch_of("a", &frames()).unwrap();
+        assert_eq!((batch.epoch, batch.class, batch.first, batch.floor), (7, Class::High, 5, 4));
+        let records: Vec<(i64, &str, &[u8])> = batch
+            .records
+            .iter()
+            .map(|record| (record.captured_us, &record.source[..], &record.frame[..]))
+            .collect();
+        assert_eq!(
+            records,
+            [(1_000_000, "gate", &b"ab"[..]), (1_010_000, "gate", b""), (1_007_000, "pump", b"c")]
+        );
+        let traces: Vec<Option<&str>> = batch.records.iter().map(|record| record.trace.as_deref()).collect();
+        assert_eq!(traces, [None, Some("00-1"), None]);
+        assert!(batch.records.iter().all(|record| record.latent_space == NO_SPACE));
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_refused_with_the_reason() {
+        let refused = |change: fn(&mut Frames), expected: &str| {
+            let mut frames = frames();
+            change(&mut frames);
+            let error = batch_of("a", &frames).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        refused(|frames| frames.class = 3, "class 3");
+        refused(|frames| *frames = Frames::default(), "says nothing");
+        refused(|frames| frames.digests.truncate(2), "2 digests");
+        refused(|frames| frames.elapsed_ms.push(1), "3 times after");
+        refused(|frames| frames.lengths[1] = 1, "3 bytes, and says that they are 4");
+        refused(|frames| frames.frames = b"abd"[..].into(), "frame 2 is not what its digest says");
+    }
+}

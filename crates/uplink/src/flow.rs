@@ -1,0 +1,222 @@
+//! How much may be under way.
+//!
+//! What is under way delays everything behind it, however important; too little of it leaves the link idle between a
+//! message and its acknowledgement. So the window is twice the link's bandwidth-delay product: the largest rate at which
+//! acknowledgements came lately, times the shortest time one took lately (as in BBR, Cardwell and others, "BBR:
+//! Congestion-Based Congestion Control", 2016).
+//!
+//! Small messages wait for each other, as in Nagle's algorithm (RFC 896): one goes at once when nothing is under way,
+//! further ones when a whole message has gathered. So a quick link is used at once, and on a slow one many frames share a
+//! message. What is important does not wait.
+
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::time::Instant;
+
+/// The smallest and the largest window, in bytes.
+const WINDOW: [u64; 2] = [8 << 10, 1 << 20];
+/// The window before anything is known.
+const FIRST_WINDOW: u64 = 16 << 10;
+/// Messages that share a window.
+const SHARES: u64 = 4;
+/// The largest message, in bytes.
+const MESSAGE: u64 = 64 << 10;
+/// How many messages may be under way, however small.
+const MOST: usize = 64;
+/// How long a measured rate and time are believed.
+const MEMORY: Duration = Duration::from_secs(10);
+
+/// A message under way.
+#[derive(Debug)]
+struct Sent {
+    bytes: u64,
+    at: Instant,
+    /// Bytes acknowledged when it went, and since when.
+    acknowledged: u64,
+    since: Instant,
+}
+
+/// What is under way on one connection, and how much may be.
+#[derive(Debug)]
+pub struct Flow {
+    sent: VecDeque<Sent>,
+    bytes: u64,
+    acknowledged: u64,
+    /// When the last acknowledgement came.
+    since: Instant,
+    rates: Extreme,
+    times: Extreme,
+}
+
+impl Flow {
+    /// Nothing is under way or known.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self {
+            sent: VecDeque::new(),
+            bytes: 0,
+            acknowledged: 0,
+            since: now,
+            rates: Extreme::default(),
+            times: Extreme::default(),
+        }
+    }
+
+    /// How large a message is at most, in bytes, if its first frame is not larger.
+    #[must_use]
+    pub fn message(&self) -> u64 {
+        (self.window() / SHARES).min(MESSAGE)
+    }
+
+    /// Whether a message of so many bytes goes now.
+    #[must_use]
+    pub fn admits(&self, bytes: u64, urgent: bool) -> bool {
+        // What is important has a place of its own.
+        let room = self.window() + if urgent { self.message() } else { 0 };
+        let is_whole = 4 * bytes >= 3 * self.message();
+        self.sent.is_empty() || self.sent.len() < MOST && self.bytes + bytes <= room && (urgent || is_whole)
+    }
+
+    /// A message of so many bytes goes.
+    pub fn send(&mut self, bytes: u64, now: Instant) {
+        if self.sent.is_empty() {
+            // The time in which there was nothing to send says nothing of the link.
+            self.since = now;
+        }
+        self.sent.push_back(Sent { bytes, at: now, acknowledged: self.acknowledged, since: self.since });
+        self.bytes += bytes;
+    }
+
+    /// The oldest message under way is acknowledged. False when there is none.
+    pub fn acknowledge(&mut self, now: Instant) -> bool {
+        let Some(Sent { bytes, at, acknowledged, since }) = self.sent.pop_front() else { return false };
+        self.bytes -= bytes;
+        self.acknowledged += bytes;
+        self.since = now;
+        let elapsed = (now - since).as_secs_f64().max(1e-6);
+        // Negative, because the largest counts.
+        self.rates.push(now, -((self.acknowledged - acknowledged) as f64 / elapsed));
+        self.times.push(now, (now - at).as_secs_f64());
+        true
+    }
+
+    /// When the oldest message under way went.
+    #[must_use]
+    pub fn waiting_since(&self) -> Option<Instant> {
+        // Acknowledgements that come at all are progress.
+        self.sent.front().map(|sent| sent.at.max(self.since))
+    }
+
+    /// Bytes a second that were acknowledged lately, at best; 0 when nothing was.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.rates.get().map_or(0.0, |rate| -rate)
+    }
+
+    /// The shortest time lately from a message to its acknowledgement.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.times.get().map(Duration::from_secs_f64)
+    }
+
+    fn window(&self) -> u64 {
+        let Some(time) = self.times.get() else { return FIRST_WINDOW };
+        ((2.0 * self.rate() * time) as u64).clamp(WINDOW[0], WINDOW[1])
+    }
+}
+
+/// The smallest of the values of late.
+#[derive(Debug, Default)]
+struct Extreme(VecDeque<(Instant, f64)>);
+
+impl Extreme {
+    fn push(&mut self, now: Instant, value: f64) {
+        // What is larger and older never counts again.
+        while self.0.back().is_some_and(|&(_, last)| last >= value) {
+            self.0.pop_back();
+        }
+        self.0.push_back((now, value));
+        while self.0.len() > 1 && self.0.front().is_some_and(|&(at, _)| now - at > MEMORY) {
+            self.0.pop_front();
+        }
+    }
+
+    fn get(&self) -> Option<f64> {
+        self.0.front().map(|&(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A link of so many bytes a second and so long a way, with all there is to send: the share of the link that is
+    /// used, and the longest that anything waits behind what is under way.
+    fn saturate(rate: f64, way: Duration, seconds: u64) -> (f64, Duration) {
+        let start = Instant::now();
+        let (mut flow, mut now, mut free) = (Flow::new(start), start, start);
+        let mut arrivals = VecDeque::new();
+        let (mut delivered, mut longest) = (0, Duration::ZERO);
+        let end = start + Duration::from_secs(seconds);
+        while now < end {
+            let bytes = flow.message();
+            if flow.admits(bytes, false) {
+                flow.send(bytes, now);
+                free = free.max(now) + Duration::from_secs_f64(bytes as f64 / rate);
+                longest = longest.max(free - now);
+                arrivals.push_back((free + 2 * way, bytes));
+            } else {
+                let (at, bytes) = arrivals.pop_front().unwrap();
+                now = at;
+                delivered += bytes;
+                assert!(flow.acknowledge(now));
+            }
+        }
+        (delivered as f64 / (rate * seconds as f64), longest)
+    }
+
+    #[test]
+    fn slow_and_quick_links_are_used_and_little_waits_in_them() {
+        for (rate, way) in [(8e3, 20), (125e3, 5), (125e3, 150), (1.25e6, 20), (12.5e6, 10)] {
+            let (used, longest) = saturate(rate, Duration::from_millis(way), 60);
+            assert!(used > 0.93, "{rate} bytes/s, {way} ms: {used} used");
+            let limit = Duration::from_millis(6 * way + 300).max(Duration::from_secs_f64(16384.0 / rate));
+            assert!(longest <= limit, "{rate} bytes/s, {way} ms: {longest:?} wait");
+        }
+    }
+
+    #[test]
+    fn small_messages_wait_for_each_other_and_important_ones_do_not() {
+        let now = Instant::now();
+        let mut flow = Flow::new(now);
+        assert!(flow.admits(40, false), "nothing is under way");
+        flow.send(40, now);
+        assert!(!flow.admits(40, false));
+        assert!(flow.admits(40, true));
+        assert!(flow.admits(flow.message(), false), "a whole message");
+        flow.acknowledge(now + Duration::from_millis(30));
+        assert!(flow.admits(40, false));
+        assert!(!flow.acknowledge(now), "nothing is under way");
+    }
+
+    #[test]
+    fn a_full_window_has_a_place_for_what_is_important() {
+        let now = Instant::now();
+        let mut flow = Flow::new(now);
+        while flow.admits(flow.message(), false) {
+            flow.send(flow.message(), now);
+        }
+        assert!(flow.admits(flow.message(), true));
+        flow.send(flow.message(), now);
+        assert!(!flow.admits(flow.message(), true));
+    }
+
+    #[test]
+    fn small_messages_have_a_bound_too() {
+        let now = Instant::now();
+        let mut flow = Flow::new(now);
+        let sent =
+            std::iter::from_fn(|| flow.admits(10, true).then(|| flow.send(10, now))).take(1000).count();
+        assert_eq!(sent, MOST);
+    }
+}

@@ -1,0 +1,154 @@
+//! Records as messages.
+
+use std::collections::VecDeque;
+
+use lopside_proto::v1::{FrameClass, Frames, Origin, Trace};
+use lopside_spool::{Class, Record};
+
+use crate::{Captured, UplinkError};
+
+/// Bytes of a message for each frame, beside the frame: its length, its time and its digest.
+const EACH: usize = 8;
+/// Bytes of a message that are there once.
+const ONCE: usize = 48;
+
+/// A message, and what it is to the window.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) frames: Frames,
+    pub(crate) class: Class,
+    /// The number of its last frame.
+    pub(crate) last: u64,
+    /// About its bytes.
+    pub(crate) bytes: u64,
+}
+
+/// The class as the protocol calls it.
+pub(crate) fn class_of(class: Class) -> FrameClass {
+    match class {
+        Class::Low => FrameClass::Low,
+        Class::Normal => FrameClass::Normal,
+        Class::High => FrameClass::High,
+    }
+}
+
+/// A class of the protocol.
+pub(crate) fn spool_class(class: FrameClass) -> Class {
+    match class {
+        FrameClass::Low => Class::Low,
+        FrameClass::Normal => Class::Normal,
+        FrameClass::High => Class::High,
+    }
+}
+
+/// Takes records off the front that make a message of about so many bytes, at least one: of one epoch, with numbers that
+/// follow each other. None when there are no records.
+pub(crate) fn take(
+    class: Class,
+    records: &mut VecDeque<Record>,
+    bytes: u64,
+) -> Result<Option<Message>, UplinkError> {
+    let Some(first) = records.front() else { return Ok(None) };
+    let (epoch, number) = (first.epoch, first.number);
+    let frames = Frames { epoch, class: class_of(class).into(), first: number, ..Frames::default() };
+    let mut message = Message { frames, class, last: number, bytes: ONCE as u64 };
+    let (mut payload, mut captured) = (Vec::new(), None);
+    for expected in number.. {
+        let Some(record) = records.front() else { break };
+        let whole = message.bytes + (record.bytes.len() + EACH) as u64;
+        let follows = record.number == expected && record.epoch == epoch;
+        if !follows || captured.is_some() && whole > bytes {
+            break;
+        }
+        push(&mut message.frames, &mut payload, &mut captured, record)?;
+        (message.last, message.bytes) = (record.number, whole);
+        records.pop_front();
+    }
+    message.frames.frames = payload.into();
+    Ok(Some(message))
+}
+
+/// Appends a record; `before` is when the one before it was captured.
+fn push(
+    frames: &mut Frames,
+    payload: &mut Vec<u8>,
+    before: &mut Option<i64>,
+    record: &Record,
+) -> Result<(), UplinkError> {
+    let parsed = Captured::parse(&record.bytes);
+    let Captured { captured_ms, source, traceparent, frame } =
+        parsed.map_err(|reason| UplinkError::Record { number: record.number, reason })?;
+    match before.replace(captured_ms) {
+        None => frames.captured_ms = captured_ms,
+        Some(before) => frames.elapsed_ms.push(captured_ms.wrapping_sub(before)),
+    }
+    let index = frames.lengths.len() as u32;
+    if frames.origins.last().map_or("", |origin| &origin.source) != source {
+        frames.origins.push(Origin { index, source });
+    }
+    if !traceparent.is_empty() {
+        frames.traces.push(Trace { index, traceparent });
+    }
+    frames.lengths.push(frame.len() as u32);
+    frames.digests.push(crc32c::crc32c(&frame));
+    payload.extend(frame);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    fn record(epoch: u64, number: u64, source: &str, len: usize) -> Record {
+        let captured = Captured {
+            captured_ms: 1_790_000_000_000 + 1000 * number as i64,
+            source: source.into(),
+            traceparent: String::new(),
+            frame: vec![number as u8; len],
+        };
+        Record { epoch, number, bytes: captured.to_record() }
+    }
+
+    #[test]
+    fn a_message_is_of_one_epoch_and_has_no_gap() {
+        let numbers = [(1, 5), (1, 6), (1, 8), (2, 9)];
+        let mut records: VecDeque<Record> =
+            numbers.into_iter().map(|(epoch, number)| record(epoch, number, "a", 20)).collect();
+        let mut taken = Vec::new();
+        while let Some(message) = take(Class::High, &mut records, 1000).unwrap() {
+            taken.push((message.frames.epoch, message.frames.first, message.last));
+        }
+        assert_eq!(taken, [(1, 5, 6), (1, 8, 8), (2, 9, 9)]);
+    }
+
+    #[test]
+    fn a_message_says_of_each_frame_what_is_new() {
+        let sources = ["", "", "a", "a", "b"];
+        let mut records: VecDeque<Record> = sources
+            .into_iter()
+            .enumerate()
+            .map(|(at, source)| record(1, at as u64 + 1, source, at))
+            .collect();
+        let message = take(Class::Low, &mut records, 10_000).unwrap().unwrap();
+        let frames = message.frames;
+        assert_eq!((frames.captured_ms, &frames.elapsed_ms[..]), (1_790_000_001_000, &[1000; 4][..]));
+        assert_eq!(frames.lengths, [0, 1, 2, 3, 4]);
+        assert_eq!(&frames.frames[..], &[2, 3, 3, 4, 4, 4, 5, 5, 5, 5]);
+        assert_eq!(frames.digests[1], crc32c::crc32c(&[2]));
+        let origins: Vec<(u32, &str)> =
+            frames.origins.iter().map(|origin| (origin.index, &origin.source[..])).collect();
+        assert_eq!(origins, [(2, "a"), (4, "b")]);
+    }
+
+    #[test]
+    fn a_message_is_no_larger_than_wanted_unless_one_frame_is() {
+        let mut records: VecDeque<Record> = (1..=200).map(|number| record(1, number, "a", 25)).collect();
+        let message = take(Class::Low, &mut records, 2000).unwrap().unwrap();
+        let len = message.frames.encoded_len() as u64;
+        assert!(len <= 2000 && message.bytes >= len, "{len}, taken for {}", message.bytes);
+        let mut large: VecDeque<Record> = (1..=2).map(|number| record(1, number, "a", 5000)).collect();
+        assert_eq!(take(Class::Low, &mut large, 2000).unwrap().unwrap().last, 1);
+    }
+}

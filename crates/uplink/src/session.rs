@@ -1,0 +1,209 @@
+//! One connection: hello, welcome, frames and their acknowledgements.
+
+use std::{collections::VecDeque, ops::RangeInclusive, time::Duration};
+
+use lopside_proto::v1::{
+    Ack, FrameClass, Hello, Lane, UploadRequest, UploadResponse, Welcome,
+    ingest_service_client::IngestServiceClient, upload_request, upload_response,
+};
+use lopside_spool::{Class, Record};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Request, Streaming,
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
+
+use crate::{
+    Link, Snapshot, Store, UplinkError,
+    flow::Flow,
+    message::{self, class_of, spool_class},
+};
+
+/// Messages that wait for HTTP/2; as many as may be under way.
+const MESSAGES: usize = 64;
+
+/// What a connection is begun with.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) device: &'a str,
+    pub(crate) bearer: Option<&'a MetadataValue<Ascii>>,
+    /// How long an acknowledgement may take.
+    pub(crate) patience: Duration,
+    pub(crate) link: &'a watch::Sender<Link>,
+}
+
+/// A connection that is welcome.
+struct Open<'a> {
+    store: &'a Store,
+    state: watch::Receiver<Snapshot>,
+    messages: mpsc::Sender<UploadRequest>,
+    flow: Flow,
+    /// Read and not sent, by class.
+    records: [VecDeque<Record>; Class::ALL.len()],
+    /// What the cloud was last told to be settled.
+    settled: [u64; Class::ALL.len()],
+    link: &'a watch::Sender<Link>,
+}
+
+impl Session<'_> {
+    /// Sends until the connection ends.
+    pub(crate) async fn run(&self, channel: Channel) -> UplinkError {
+        let opened = timeout(self.patience, self.open(channel)).await;
+        let (mut open, mut answers) = match opened {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => return error,
+            Err(_) => return UplinkError::Stalled(self.patience),
+        };
+        self.link.send_modify(|link| link.connected());
+        match open.run(&mut answers, self.patience).await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        }
+    }
+
+    async fn open(&self, channel: Channel) -> Result<(Open<'_>, Streaming<UploadResponse>), UplinkError> {
+        let state = self.store.state();
+        let settled = settled(&state.borrow());
+        let (messages, queue) = mpsc::channel(MESSAGES);
+        let lanes = Class::ALL
+            .into_iter()
+            .zip(settled)
+            .map(|(class, settled)| Lane { class: class_of(class).into(), settled });
+        let hello = Hello { device: self.device.to_owned(), lanes: lanes.collect() };
+        let hello = UploadRequest { message: Some(upload_request::Message::Hello(hello)) };
+        messages.try_send(hello).map_err(|_| UplinkError::Ended)?;
+        let mut request = Request::new(ReceiverStream::new(queue));
+        if let Some(bearer) = self.bearer {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        let mut answers = IngestServiceClient::new(channel).upload(request).await?.into_inner();
+        let Some(upload_response::Message::Welcome(welcome)) = next(&mut answers).await? else {
+            return Err(UplinkError::Answer("no welcome"));
+        };
+        self.store.resolve(known(welcome)?).await?;
+        let records = Class::ALL.map(|_| VecDeque::new());
+        let flow = Flow::new(Instant::now());
+        let open = Open { store: self.store, state, messages, flow, records, settled, link: self.link };
+        Ok((open, answers))
+    }
+}
+
+impl Open<'_> {
+    async fn run(
+        &mut self,
+        answers: &mut Streaming<UploadResponse>,
+        patience: Duration,
+    ) -> Result<std::convert::Infallible, UplinkError> {
+        loop {
+            self.state.mark_unchanged();
+            self.send().await?;
+            let waiting = self.flow.waiting_since();
+            let overdue = async {
+                match waiting {
+                    Some(since) => sleep_until(since + patience).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                answer = next(answers) => self.answered(answer?).await?,
+                changed = self.state.changed() => changed.map_err(|_| UplinkError::Stopped)?,
+                () = overdue => return Err(UplinkError::Stalled(patience)),
+            }
+        }
+    }
+
+    /// Sends what may be sent, the most important first.
+    async fn send(&mut self) -> Result<(), UplinkError> {
+        for class in Class::ALL.into_iter().rev() {
+            loop {
+                self.refill(class).await?;
+                if !self.send_of(class)? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads more of a class, until there is a message's worth.
+    async fn refill(&mut self, class: Class) -> Result<(), UplinkError> {
+        while self.ready(class) < self.flow.message() && self.state.borrow().classes[class as usize].1 > 0 {
+            let records = self.store.read(class).await?;
+            if records.is_empty() {
+                break;
+            }
+            self.records[class as usize].extend(records);
+        }
+        Ok(())
+    }
+
+    /// Bytes of a class that were read and not sent.
+    fn ready(&self, class: Class) -> u64 {
+        self.records[class as usize].iter().map(|record| record.bytes.len() as u64).sum()
+    }
+
+    /// Sends one message of a class. False when there is nothing to send, or it has to wait.
+    fn send_of(&mut self, class: Class) -> Result<bool, UplinkError> {
+        let most = self.flow.message();
+        if !self.flow.admits(self.ready(class).min(most), class == Class::High) {
+            return Ok(false);
+        }
+        let records = &mut self.records[class as usize];
+        let Some(mut message) = message::take(class, records, most)? else { return Ok(false) };
+        let settled = settled(&self.state.borrow())[class as usize];
+        if settled > self.settled[class as usize] {
+            self.settled[class as usize] = settled;
+            message.frames.settled = settled;
+        }
+        let request = UploadRequest { message: Some(upload_request::Message::Frames(message.frames)) };
+        self.messages.try_send(request).map_err(|_| UplinkError::Ended)?;
+        self.flow.send(message.bytes, Instant::now());
+        Ok(true)
+    }
+
+    async fn answered(&mut self, answer: Option<upload_response::Message>) -> Result<(), UplinkError> {
+        let Some(upload_response::Message::Ack(Ack { class, number })) = answer else {
+            return Err(UplinkError::Answer("no acknowledgement"));
+        };
+        let class = FrameClass::try_from(class).map_err(|_| UplinkError::Answer("an unknown class"))?;
+        if !self.flow.acknowledge(Instant::now()) {
+            return Err(UplinkError::Answer("an acknowledgement of nothing"));
+        }
+        let (rate, round_trip) = (self.flow.rate(), self.flow.round_trip());
+        self.link.send_modify(|link| link.acknowledged(rate, round_trip));
+        self.store.acknowledge(spool_class(class), number).await
+    }
+}
+
+/// Up to which number each class is settled: what is in doubt is still asked about.
+fn settled(state: &Snapshot) -> [u64; Class::ALL.len()] {
+    state.classes.map(|(counters, _)| counters.in_doubt().map_or(counters.done, |doubt| doubt.start() - 1))
+}
+
+fn known(welcome: Welcome) -> Result<Vec<(Class, Vec<RangeInclusive<u64>>)>, UplinkError> {
+    let mut known: Vec<(Class, Vec<RangeInclusive<u64>>)> =
+        Class::ALL.into_iter().map(|class| (class, Vec::new())).collect();
+    for of_class in welcome.known {
+        let class =
+            FrameClass::try_from(of_class.class).map_err(|_| UplinkError::Answer("an unknown class"))?;
+        known[spool_class(class) as usize]
+            .1
+            .extend(of_class.ranges.into_iter().map(|range| range.first..=range.last));
+    }
+    Ok(known)
+}
+
+async fn next(
+    answers: &mut Streaming<UploadResponse>,
+) -> Result<Option<upload_response::Message>, UplinkError> {
+    match answers.message().await? {
+        Some(answer) => Ok(answer.message),
+        None => Err(UplinkError::Ended),
+    }
+}

@@ -1,0 +1,332 @@
+//! The thread that owns the spool.
+//!
+//! Commands come over a bounded channel. Records that are appended wait for each other for a moment and are committed
+//! together; then whoever appended them is answered. When the disk fails the spool is opened again, and what was waiting
+//! is looked for: what the disk has is committed, the rest is appended again.
+
+use std::{
+    ops::RangeInclusive,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use lopside_spool::{Appended, Class, Counters, Options, Record, Spool, SpoolError, Storage};
+use tokio::{
+    runtime,
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep, timeout_at},
+};
+
+use crate::UplinkError;
+
+/// Commands that wait.
+const COMMANDS: usize = 256;
+/// Bytes that wait to be committed together, at most.
+const GATHERED: usize = 256 << 10;
+/// How long a disk that failed is left alone.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a store may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// Bytes of all its files.
+    pub budget: u64,
+    /// How long a record waits for others to be committed with.
+    pub commit_delay: Duration,
+}
+
+/// What became of a record that was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The disk has it.
+    Stored,
+    /// There was no room for it, which is counted on the disk.
+    Refused,
+}
+
+/// What a store has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Of each class, in the order of [`Class::ALL`], what became of its records and how many wait.
+    pub classes: [(Counters, u64); Class::ALL.len()],
+    /// Ends of logs that crashes had torn.
+    pub torn: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Why the disk does not take anything at the moment.
+    pub failure: Option<String>,
+}
+
+enum Command {
+    Append(Class, Vec<u8>, oneshot::Sender<Outcome>),
+    Read(Class, oneshot::Sender<Vec<Record>>),
+    Acknowledge(Class, u64),
+    Resolve(Vec<(Class, Vec<RangeInclusive<u64>>)>, oneshot::Sender<()>),
+    Flush(oneshot::Sender<()>),
+}
+
+/// A handle of the thread, which ends with the last handle.
+#[derive(Debug, Clone)]
+pub struct Store {
+    commands: mpsc::Sender<Command>,
+    state: watch::Receiver<Snapshot>,
+}
+
+impl Store {
+    /// Opens the spool and starts the thread; `open` is called again when the disk has failed, with a new epoch.
+    ///
+    /// # Errors
+    /// Those of [`Spool::open`], and [`UplinkError::Stopped`] when there is no thread to be had.
+    pub fn start<S: Storage + Send + 'static>(
+        storage: impl Fn() -> Result<S, SpoolError> + Send + 'static,
+        settings: StoreSettings,
+    ) -> Result<(Self, JoinHandle<()>), UplinkError>
+    where
+        S::File: Send,
+    {
+        let open = move || {
+            let options = Options { budget: settings.budget, epoch: rand::random() };
+            Spool::open(storage()?, options)
+        };
+        let spool = open()?;
+        let (commands, queue) = mpsc::channel(COMMANDS);
+        let (told, state) = watch::channel(snapshot(&spool));
+        let keeper = Keeper { spool, open, delay: settings.commit_delay, waiting: Vec::new(), told };
+        let runtime = runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(|_| UplinkError::Stopped)?;
+        let thread = thread::Builder::new()
+            .name("store".into())
+            .spawn(move || runtime.block_on(keeper.run(queue)))
+            .map_err(|_| UplinkError::Stopped)?;
+        Ok((Self { commands, state }, thread))
+    }
+
+    /// Appends a record, and waits only for its place in the queue. The answer comes when the disk has it.
+    ///
+    /// # Errors
+    /// [`UplinkError::Stopped`].
+    pub async fn append(
+        &self,
+        class: Class,
+        record: Vec<u8>,
+    ) -> Result<oneshot::Receiver<Outcome>, UplinkError> {
+        let (answer, outcome) = oneshot::channel();
+        self.send(Command::Append(class, record, answer)).await?;
+        Ok(outcome)
+    }
+
+    /// As [`append`](Self::append), for threads outside of a runtime.
+    ///
+    /// # Errors
+    /// [`UplinkError::Stopped`].
+    pub fn blocking_append(
+        &self,
+        class: Class,
+        record: Vec<u8>,
+    ) -> Result<oneshot::Receiver<Outcome>, UplinkError> {
+        let (answer, outcome) = oneshot::channel();
+        let command = Command::Append(class, record, answer);
+        self.commands.blocking_send(command).map_err(|_| UplinkError::Stopped)?;
+        Ok(outcome)
+    }
+
+    /// Brings all that was appended before to the disk.
+    ///
+    /// # Errors
+    /// [`UplinkError::Stopped`].
+    pub async fn flush(&self) -> Result<(), UplinkError> {
+        self.ask(Command::Flush).await
+    }
+
+    /// What it has now, and each time that this changes.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<Snapshot> {
+        self.state.clone()
+    }
+
+    /// The next records of a class, which are to be sent at once.
+    pub(crate) async fn read(&self, class: Class) -> Result<Vec<Record>, UplinkError> {
+        self.ask(|answer| Command::Read(class, answer)).await
+    }
+
+    pub(crate) async fn acknowledge(&self, class: Class, number: u64) -> Result<(), UplinkError> {
+        self.send(Command::Acknowledge(class, number)).await
+    }
+
+    /// A new connection begins, and these the cloud has.
+    pub(crate) async fn resolve(
+        &self,
+        received: Vec<(Class, Vec<RangeInclusive<u64>>)>,
+    ) -> Result<(), UplinkError> {
+        self.ask(|answer| Command::Resolve(received, answer)).await
+    }
+
+    async fn send(&self, command: Command) -> Result<(), UplinkError> {
+        self.commands.send(command).await.map_err(|_| UplinkError::Stopped)
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, UplinkError> {
+        let (answer, asked) = oneshot::channel();
+        self.send(command(answer)).await?;
+        asked.await.map_err(|_| UplinkError::Interrupted)
+    }
+}
+
+/// A record that is not committed.
+struct Waiting {
+    class: Class,
+    number: u64,
+    record: Vec<u8>,
+    answer: oneshot::Sender<Outcome>,
+}
+
+/// What the thread has.
+struct Keeper<S: Storage, O> {
+    spool: Spool<S>,
+    open: O,
+    delay: Duration,
+    waiting: Vec<Waiting>,
+    told: watch::Sender<Snapshot>,
+}
+
+impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
+    async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        while let Some(command) = queue.recv().await {
+            let mut flushed = self.take(command).await;
+            let end = Instant::now() + self.delay;
+            while !self.waiting.is_empty() && flushed.is_none() && self.gathered() < GATHERED {
+                match timeout_at(end, queue.recv()).await {
+                    Ok(Some(command)) => flushed = self.take(command).await,
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            self.commit().await;
+            self.tell();
+            if let Some(flushed) = flushed {
+                let _ = flushed.send(());
+            }
+        }
+        self.commit().await;
+    }
+
+    /// Tells what there is, if that is new: a read alone wakes nobody.
+    fn tell(&self) {
+        let now = snapshot(&self.spool);
+        self.told.send_if_modified(|told| {
+            let is_new = *told != now;
+            *told = now;
+            is_new
+        });
+    }
+
+    fn gathered(&self) -> usize {
+        self.waiting.iter().map(|waiting| waiting.record.len()).sum()
+    }
+
+    /// Does what is asked. Whoever asked for all to be brought to the disk comes back.
+    async fn take(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
+        let done = match command {
+            Command::Append(class, record, answer) => {
+                self.append(class, record, answer).await;
+                Ok(())
+            }
+            Command::Read(class, answer) => self.read(class).map(|records| {
+                // Nobody waits for the records of a connection that has ended; the next one begins again.
+                let _ = answer.send(records);
+            }),
+            Command::Acknowledge(class, number) => self.spool.acknowledge(class, number),
+            Command::Resolve(received, answer) => {
+                let mut received = received.iter();
+                let done = received.try_for_each(|(class, ranges)| self.spool.resolve(*class, ranges));
+                done.map(|()| {
+                    let _ = answer.send(());
+                })
+            }
+            Command::Flush(answer) => return Some(answer),
+        };
+        match done {
+            // Whoever has asked gets no answer, and asks again on a new connection.
+            Ok(()) | Err(SpoolError::InDoubt { .. }) => {}
+            Err(error) => self.recover(&error).await,
+        }
+        None
+    }
+
+    fn read(&mut self, class: Class) -> Result<Vec<Record>, SpoolError> {
+        let records = self.spool.read(class)?;
+        if let Some(last) = records.last() {
+            self.spool.sending(class, last.number)?;
+        }
+        Ok(records)
+    }
+
+    async fn append(&mut self, class: Class, record: Vec<u8>, answer: oneshot::Sender<Outcome>) {
+        loop {
+            match self.spool.append(class, &record) {
+                Ok(Appended::Number(number)) => {
+                    self.waiting.push(Waiting { class, number, record, answer });
+                    return;
+                }
+                Ok(Appended::Refused) => {
+                    let _ = answer.send(Outcome::Refused);
+                    return;
+                }
+                Err(error @ SpoolError::TooLarge { .. }) => {
+                    tracing::error!(%error, "a frame is dropped");
+                    let _ = answer.send(Outcome::Refused);
+                    return;
+                }
+                Err(error) => self.recover(&error).await,
+            }
+        }
+    }
+
+    /// Brings all that waits to the disk, and says so to those who wait.
+    async fn commit(&mut self) {
+        while let Err(error) = self.spool.commit() {
+            self.recover(&error).await;
+        }
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.answer.send(Outcome::Stored);
+        }
+    }
+
+    /// Opens the spool again, as often as it takes; what was waiting and is not on the disk is appended again.
+    async fn recover(&mut self, error: &SpoolError) {
+        tracing::error!(%error, "the spool is opened again");
+        let mut failure = error.to_string();
+        loop {
+            self.told.send_modify(|state| state.failure = Some(failure.clone()));
+            match (self.open)().and_then(|spool| self.again(spool)) {
+                Ok(()) => return,
+                Err(error) => failure = error.to_string(),
+            }
+            tracing::error!(failure, "the spool cannot be opened");
+            sleep(PAUSE).await;
+        }
+    }
+
+    fn again(&mut self, mut spool: Spool<S>) -> Result<(), SpoolError> {
+        let committed = Class::ALL.map(|class| spool.counted(class).done + spool.pending(class));
+        let mut refused = Vec::new();
+        for (place, waiting) in self.waiting.iter_mut().enumerate() {
+            if waiting.number <= committed[waiting.class as usize] {
+                continue;
+            }
+            match spool.append(waiting.class, &waiting.record)? {
+                Appended::Number(number) => waiting.number = number,
+                Appended::Refused => refused.push(place),
+            }
+        }
+        self.spool = spool;
+        for place in refused.into_iter().rev() {
+            let _ = self.waiting.remove(place).answer.send(Outcome::Refused);
+        }
+        Ok(())
+    }
+}
+
+fn snapshot<S: Storage>(spool: &Spool<S>) -> Snapshot {
+    let classes = Class::ALL.map(|class| (spool.counted(class), spool.pending(class)));
+    Snapshot { classes, torn: spool.torn(), bytes: spool.bytes(), failure: None }
+}
