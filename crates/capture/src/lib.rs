@@ -1,5 +1,7 @@
 mod clock;
+pub mod command;
 mod error;
+pub mod folder;
 mod lines;
 mod picture;
 mod pipe;
@@ -7,7 +9,6 @@ pub mod rows;
 mod source;
 mod stop;
 pub mod stream;
-pub mod folder;
 
 pub use clock::{Clock, SystemClock};
 pub use error::CaptureError;

@@ -1,10 +1,11 @@
 use std::{
     fmt,
+    ops::AddAssign,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use crate::{CaptureError, Clock, Picture, Stop, SystemClock, folder::Taken};
+use crate::{CaptureError, Clock, Picture, Stop, SystemClock, folder::Taken, stop::Woken};
 
 /// One input, and where it is from.
 #[derive(Debug)]
@@ -37,6 +38,14 @@ pub struct Counted {
     pub damaged: u64,
     /// Bytes that belonged to no input.
     pub skipped: u64,
+}
+
+impl AddAssign for Counted {
+    fn add_assign(&mut self, other: Self) {
+        self.captured += other.captured;
+        self.damaged += other.damaged;
+        self.skipped += other.skipped;
+    }
 }
 
 /// Where inputs come from, one after the other.
@@ -87,8 +96,8 @@ impl Context {
             let left = until.saturating_sub(self.clock.now());
             let woken = self.stop.wait(None, &*self.clock, Some(left));
             match woken.map_err(CaptureError::system("wait"))? {
-                crate::stop::Woken::TimedOut if self.clock.now() >= until => return Ok(false),
-                crate::stop::Woken::TimedOut => {}
+                Woken::TimedOut if self.clock.now() >= until => return Ok(false),
+                Woken::TimedOut => {}
                 _ => return Ok(true),
             }
         }

@@ -50,25 +50,37 @@ impl Stop {
         poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
-    /// Waits until `fd` can be read, the time is over, or it is stopped.
+    /// Waits until `fd` can be read, the time is over, or it is stopped. A signal may end it early.
     pub(crate) fn wait(
         &self,
         fd: Option<BorrowedFd<'_>>,
         clock: &dyn Clock,
         time: Option<Duration>,
     ) -> io::Result<Woken> {
-        let timeout = time.map(|time| clock.waits(time));
-        let timeout = timeout.map(|time| Timespec::try_from(time).unwrap_or(Timespec::default()));
-        let mut fds = [PollFd::new(&self.0, PollFlags::IN), PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::IN)];
-        if let Some(fd) = fd {
-            fds[1] = PollFd::from_borrowed_fd(fd, PollFlags::IN);
-        }
-        match poll(&mut fds, timeout.as_ref()) {
-            Err(Errno::INTR) => Ok(Woken::TimedOut),
-            Err(error) => Err(error.into()),
-            Ok(0) => Ok(Woken::TimedOut),
-            Ok(_) if !fds[0].revents().is_empty() => Ok(Woken::Stopped),
-            Ok(_) => Ok(Woken::Ready),
-        }
+        let fds = [Some(self.0.as_fd()), fd];
+        Ok(match wait_for(fds, clock, time)? {
+            [true, _] => Woken::Stopped,
+            [_, true] => Woken::Ready,
+            _ => Woken::TimedOut,
+        })
     }
+}
+
+/// Waits until one of these can be read, or the time is over; which of them can. A signal may end it early.
+pub(crate) fn wait_for(
+    fds: [Option<BorrowedFd<'_>>; 2],
+    clock: &dyn Clock,
+    time: Option<Duration>,
+) -> io::Result<[bool; 2]> {
+    let timeout = time.map(|time| clock.waits(time));
+    // What no clock can count to is as good as for ever.
+    let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
+    let mut polled: Vec<PollFd<'_>> =
+        fds.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+    match poll(&mut polled, timeout.as_ref()) {
+        Err(Errno::INTR) => return Ok([false; 2]),
+        polled => polled?,
+    };
+    let mut ready = polled.iter().map(|fd| !fd.revents().is_empty());
+    Ok(fds.map(|fd| fd.is_some() && ready.next().unwrap_or_default()))
 }

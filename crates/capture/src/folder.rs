@@ -1,1 +1,0 @@
-#[derive(Debug)] pub struct Taken;
