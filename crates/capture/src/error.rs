@@ -53,7 +53,9 @@ pub enum CaptureError {
         source: io::Error,
     },
     /// A header that names some of the channels and not the others.
-    #[error("line {line} of {name} is a header without {missing}: add the columns, or correct the channels' names")]
+    #[error(
+        "line {line} of {name} is a header without {missing}: add the columns, or correct the channels' names"
+    )]
     Columns {
         /// The source's name.
         name: String,

@@ -3,6 +3,7 @@ pub mod command;
 mod error;
 pub mod folder;
 mod lines;
+pub mod pace;
 mod picture;
 mod pipe;
 pub mod rows;

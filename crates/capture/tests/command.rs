@@ -138,7 +138,8 @@ fn a_program_that_does_not_listen_is_killed_with_its_children() {
     let (stop, clock) = (Stop::new().unwrap(), Leaping::new(|_| ()));
     let context = Context::new("meter", &stop).with_clock(Arc::new(clock));
     // Parent and child hold the pipe open, and neither ends by itself.
-    let script = format!("trap '' TERM; exec 3> {alive}; sh -c 'while :; do sleep 1000; done' & echo 1; wait");
+    let script =
+        format!("trap '' TERM; exec 3> {alive}; sh -c 'while :; do sleep 1000; done' & echo 1; wait");
     let mut command = Command::new(context, shell(&script, Restart::Always)).unwrap();
     let reader = thread::spawn(move || io::read_to_string(fs::File::open(alive).unwrap()).unwrap());
     row(&mut command);

@@ -219,7 +219,9 @@ fn a_stream_is_a_source() {
     let before = SystemTime::now();
     let mut stream =
         Stream::new(context(), Cursor::new(jpeg(6)), Content::Pictures(PictureOptions::default())).unwrap();
-    let Captured { at, source, what: What::Picture(picture) } = stream.next().unwrap().unwrap() else { panic!() };
+    let Captured { at, source, what: What::Picture(picture) } = stream.next().unwrap().unwrap() else {
+        panic!()
+    };
     assert!(at.duration_since(before).unwrap() < Duration::from_hours(1));
     assert_eq!((&*source, picture.bytes().unwrap().len()), ("camera", jpeg(6).len()));
     assert!(stream.next().unwrap().is_none());

@@ -102,15 +102,19 @@ impl Command {
     }
 
     fn start(&mut self) -> Result<(), CaptureError> {
-        // Where it fails, it is not tried again at once.
-        self.state = State::Waiting(self.backoff.delay(Duration::ZERO));
+        let running = self.run().inspect_err(|_| {
+            self.state = State::Waiting(self.backoff.delay(Duration::ZERO));
+        })?;
+        self.state = State::Running(Box::new(running));
+        self.starts += 1;
+        Ok(())
+    }
+
+    fn run(&self) -> Result<Running, CaptureError> {
         let process = Process::spawn(&self.options.argv, &self.context.name)?;
         let pipe = Pipe::new(process.stdout(), &self.context.stop)?;
         let stream = Stream::new(self.context.clone(), pipe, self.options.content.clone())?;
-        let since = self.context.clock.now();
-        self.starts += 1;
-        self.state = State::Running(Box::new(Running { process, stream, since }));
-        Ok(())
+        Ok(Running { process, stream, since: self.context.clock.now() })
     }
 
     /// Ends what runs, after its output has ended or has failed, or it was stopped; settles what comes after it.
@@ -122,7 +126,9 @@ impl Command {
         if self.context.stop.is_stopped() {
             return Ok(());
         }
-        let again = |backoff: &mut Backoff| State::Waiting(backoff.delay(self.context.clock.now().saturating_sub(since)));
+        let again = |backoff: &mut Backoff| {
+            State::Waiting(backoff.delay(self.context.clock.now().saturating_sub(since)))
+        };
         if let Some(error) = failed {
             self.state = again(&mut self.backoff);
             return Err(error);

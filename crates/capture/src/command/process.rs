@@ -62,7 +62,12 @@ impl Process {
 
     /// Ends it, and what is left of its group: with SIGTERM, and SIGKILL after the grace time. One that is about to end
     /// by itself gets the grace time before that, unless everything is stopped.
-    pub(crate) fn end(mut self, context: &Context, grace: Duration, by_itself: bool) -> io::Result<ExitStatus> {
+    pub(crate) fn end(
+        mut self,
+        context: &Context,
+        grace: Duration,
+        by_itself: bool,
+    ) -> io::Result<ExitStatus> {
         if by_itself {
             context.stop.wait(Some(self.ended.as_fd()), &*context.clock, Some(grace))?;
         }

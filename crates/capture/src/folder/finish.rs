@@ -102,7 +102,8 @@ impl Desk {
             After::Remember(list) => {
                 if !list.file_name().is_some_and(is_ignored) {
                     let parent = list.parent().filter(|parent| !parent.as_os_str().is_empty());
-                    let message = "the list of done files would be taken for one of them: begin its name with a dot";
+                    let message =
+                        "the list of done files would be taken for one of them: begin its name with a dot";
                     refuse_inside(folder, parent.unwrap_or(Path::new(".")), message)?;
                 }
                 state.remembered = Some(Remembered::open(list, folder)?);
@@ -150,7 +151,8 @@ impl Desk {
 
 impl State {
     fn knows(&self, name: &OsStr, print: Print) -> bool {
-        self.taken.get(name) == Some(&print) || self.remembered.as_ref().is_some_and(|list| list.knows(name, print))
+        self.taken.get(name) == Some(&print)
+            || self.remembered.as_ref().is_some_and(|list| list.knows(name, print))
     }
 }
 

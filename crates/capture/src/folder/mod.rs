@@ -29,7 +29,12 @@ use std::{
 
 pub use finish::{After, Taken};
 
-use self::{finish::Desk, print::Print, scan::Settling, watch::{Change, Watch}};
+use self::{
+    finish::Desk,
+    print::Print,
+    scan::Settling,
+    watch::{Change, Watch},
+};
 use crate::{CaptureError, Captured, Context, Counted, Source, What, stop::Woken};
 
 /// The most files that wait at a time.
@@ -169,7 +174,8 @@ impl Source for Folder {
 /// Whether a name is that of a file under way, or hidden.
 fn is_ignored(name: &OsStr) -> bool {
     let name = name.as_bytes().to_ascii_lowercase();
-    name.starts_with(b".") || [&b".part"[..], b".tmp", b".crdownload", b"~"].iter().any(|end| name.ends_with(end))
+    name.starts_with(b".")
+        || [&b".part"[..], b".tmp", b".crdownload", b"~"].iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]

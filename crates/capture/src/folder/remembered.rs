@@ -51,8 +51,7 @@ impl Remembered {
     /// Opens the list of a folder's files, or begins one.
     pub(crate) fn open(path: &Path, folder: &Path) -> Result<Self, CaptureError> {
         let failed = || CaptureError::file("open the list", path);
-        let mut file =
-            File::options().read(true).append(true).create(true).open(path).map_err(failed())?;
+        let mut file = File::options().read(true).append(true).create(true).open(path).map_err(failed())?;
         let (known, lines) = read(&file).map_err(failed())?;
         let torn = !ends_with_line(&mut file).map_err(failed())?;
         let most = 2 * known.len() + SLACK;
@@ -67,7 +66,8 @@ impl Remembered {
 
     /// Puts a file on the list, and the list on the disk.
     pub(crate) fn add(&mut self, name: OsString, print: Print, outcome: Outcome) -> Result<(), CaptureError> {
-        self.append(&line(&name, print, outcome)).map_err(CaptureError::file("write the list", &self.path))?;
+        self.append(&line(&name, print, outcome))
+            .map_err(CaptureError::file("write the list", &self.path))?;
         self.known.insert(name, (print, outcome));
         self.lines += 1;
         if self.lines >= self.most {
@@ -89,7 +89,8 @@ impl Remembered {
     fn compact(&mut self) -> io::Result<()> {
         let folder = &self.folder;
         self.known.retain(|name, (print, _)| Print::of(&folder.join(name)) == Some(*print));
-        let text: String = self.known.iter().map(|(name, (print, outcome))| line(name, *print, *outcome)).collect();
+        let text: String =
+            self.known.iter().map(|(name, (print, outcome))| line(name, *print, *outcome)).collect();
         let mut beside = self.path.clone().into_os_string();
         beside.push(".tmp");
         fs::write(&beside, text)?;
@@ -182,14 +183,18 @@ mod tests {
     fn a_list_that_was_torn_anywhere_is_read_and_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".list");
-        let whole = line(OsStr::new("a b"), print(1), Outcome::Done) + &line(OsStr::new("c\n"), print(2), Outcome::Failed);
+        let whole = line(OsStr::new("a b"), print(1), Outcome::Done)
+            + &line(OsStr::new("c\n"), print(2), Outcome::Failed);
         for len in 0..=whole.len() {
             fs::write(&path, &whole[..len]).unwrap();
             let mut list = Remembered::open(&path, folder.path()).unwrap();
             assert_eq!(list.knows(OsStr::new("a b"), print(1)), len >= whole.find('\n').unwrap(), "{len}");
             assert_eq!(list.knows(OsStr::new("c\n"), print(2)), len >= whole.len() - 1, "{len}");
             list.add("d".into(), print(3), Outcome::Done).unwrap();
-            assert!(Remembered::open(&path, folder.path()).unwrap().knows(OsStr::new("d"), print(3)), "{len}");
+            assert!(
+                Remembered::open(&path, folder.path()).unwrap().knows(OsStr::new("d"), print(3)),
+                "{len}"
+            );
         }
     }
 

@@ -33,7 +33,11 @@ pub(crate) struct Watch(OwnedFd);
 
 impl Watch {
     pub(crate) fn open(path: &Path) -> Result<Self, CaptureError> {
-        let failed = |error: Errno| CaptureError::Watch { path: path.to_owned(), source: error.into(), fix: fix(error) };
+        let failed = |error: Errno| CaptureError::Watch {
+            path: path.to_owned(),
+            source: error.into(),
+            fix: fix(error),
+        };
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
         let flags = WatchFlags::CLOSE_WRITE
             | WatchFlags::MOVED_TO
@@ -51,7 +55,9 @@ impl Watch {
         loop {
             match events.next() {
                 Ok(event) => {
-                    if let Some(change) = change(event.events(), event.file_name().map(|name| name.to_bytes())) {
+                    if let Some(change) =
+                        change(event.events(), event.file_name().map(|name| name.to_bytes()))
+                    {
                         each(change);
                     }
                 }
@@ -84,7 +90,9 @@ fn change(flags: ReadFlags, name: Option<&[u8]>) -> Option<Change> {
 fn fix(error: Errno) -> &'static str {
     match error {
         Errno::NOSPC => "Raise the number of watches: sysctl fs.inotify.max_user_watches=65536",
-        Errno::MFILE => "Raise the number of watchers: sysctl fs.inotify.max_user_instances=512, or ulimit -n",
+        Errno::MFILE => {
+            "Raise the number of watchers: sysctl fs.inotify.max_user_instances=512, or ulimit -n"
+        }
         Errno::NOENT => "Make the folder, or mount what holds it",
         Errno::NOTDIR => "Name the folder, not a file",
         Errno::ACCESS => "Let the agent's user read the folder",

@@ -66,7 +66,9 @@ impl Cutter for Mjpeg {
 impl Mjpeg {
     /// Passes over a marker and its segment.
     fn segment(&mut self, bytes: &[u8]) -> Step {
-        let Some(&[first, marker]) = bytes.get(self.at..).and_then(<[u8]>::first_chunk) else { return Step::More };
+        let Some(&[first, marker]) = bytes.get(self.at..).and_then(<[u8]>::first_chunk) else {
+            return Step::More;
+        };
         match (first, marker) {
             // A fill byte.
             (0xff, 0xff) => self.at += 1,
@@ -103,7 +105,9 @@ impl Mjpeg {
 
     /// Passes over entropy-coded data up to a marker that ends it.
     fn scan(&mut self, bytes: &[u8]) -> Step {
-        while let Some(offset) = bytes.get(self.at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) {
+        while let Some(offset) =
+            bytes.get(self.at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff))
+        {
             self.at += offset;
             self.last = self.at;
             match bytes.get(self.at + 1) {

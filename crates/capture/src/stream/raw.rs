@@ -70,7 +70,8 @@ impl Raw {
             RawFormat::Yuv420p => Some(self.yuv420p(&samples).into()),
             RawFormat::Yuyv => Some(self.yuyv(&samples).into()),
         };
-        let mismatch = || ImageError::Parameter(ParameterError::from_kind(ParameterErrorKind::DimensionMismatch));
+        let mismatch =
+            || ImageError::Parameter(ParameterError::from_kind(ParameterErrorKind::DimensionMismatch));
         picture.ok_or_else(|| CaptureError::Picture(mismatch()))
     }
 
