@@ -4,9 +4,9 @@ use std::{
 };
 
 const FIRST: Duration = Duration::from_secs(1);
-const MOST: Duration = Duration::from_secs(60);
+const MOST: Duration = Duration::from_mins(1);
 /// What has run for so long was well.
-const WELL: Duration = Duration::from_secs(60);
+const WELL: Duration = Duration::from_mins(1);
 
 /// How long to wait before the next attempt: twice as long each time.
 #[derive(Debug)]

@@ -122,9 +122,10 @@ fn watch(child: &mut Child, group: Pid, source: &Arc<str>) -> io::Result<(OwnedF
 fn log(from: impl Read, source: &str) {
     let mut lines = Lines::new(from, MAX_LINE);
     while let Ok(Some((_, line))) = lines.next_line() {
-        match line {
-            Some(line) => tracing::debug!(source, "{}", String::from_utf8_lossy(line)),
-            None => tracing::debug!(source, "(a line over {MAX_LINE} bytes)"),
+        if let Some(line) = line {
+            tracing::debug!(source, "{}", String::from_utf8_lossy(line));
+        } else {
+            tracing::debug!(source, "(a line over {MAX_LINE} bytes)");
         }
     }
 }

@@ -32,6 +32,9 @@ pub(crate) enum Outcome {
     Failed,
 }
 
+/// How each file was, and what became of it.
+type Known = HashMap<OsString, (Print, Outcome)>;
+
 /// The list.
 #[derive(Debug)]
 pub(crate) struct Remembered {
@@ -39,7 +42,7 @@ pub(crate) struct Remembered {
     /// The folder that the names are of.
     folder: PathBuf,
     file: File,
-    known: HashMap<OsString, (Print, Outcome)>,
+    known: Known,
     lines: usize,
     /// The number of lines at which the list is written anew.
     most: usize,
@@ -148,8 +151,9 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn read(file: &File) -> io::Result<(HashMap<OsString, (Print, Outcome)>, usize)> {
-    let mut known = HashMap::new();
+/// The files of a list, and how many lines it has.
+fn read(file: &File) -> io::Result<(Known, usize)> {
+    let mut known = Known::new();
     let mut lines = Lines::new(file, MAX_LINE);
     let mut count = 0;
     while let Some((_, line)) = lines.next_line()? {

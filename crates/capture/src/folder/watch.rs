@@ -1,5 +1,5 @@
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::{CStr, OsStr, OsString},
     io,
     mem::MaybeUninit,
     os::{
@@ -55,9 +55,7 @@ impl Watch {
         loop {
             match events.next() {
                 Ok(event) => {
-                    if let Some(change) =
-                        change(event.events(), event.file_name().map(|name| name.to_bytes()))
-                    {
+                    if let Some(change) = change(event.events(), event.file_name().map(CStr::to_bytes)) {
                         each(change);
                     }
                 }

@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn silence_ends_after_its_time_and_when_the_clock_is_set_back() {
-        let mut gate = SceneGate::new(3.0, Duration::from_secs(60)).unwrap();
+        let mut gate = SceneGate::new(3.0, Duration::from_mins(1)).unwrap();
         let passed: Vec<bool> = [100, 159, 160, 219, 220, 50, 51]
             .into_iter()
             .map(|time| gate.passes(at(time), &grey(40, 30, 9)))

@@ -8,14 +8,14 @@ use std::{
 use lopside_capture::Clock;
 
 /// Leaps over every wait, after it has told somebody of it.
-pub struct Leaping {
+pub(crate) struct Leaping {
     now: Mutex<Duration>,
     told: Box<dyn Fn(Duration) + Send + Sync>,
 }
 
 impl Leaping {
     /// A clock that calls `told` with each wait that it leaps over.
-    pub fn new(told: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(told: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         Self { now: Mutex::default(), told: Box::new(told) }
     }
 }
