@@ -85,6 +85,14 @@ pub enum CaptureError {
         /// How it ended.
         status: ExitStatus,
     },
+    /// A camera that cannot be used.
+    #[error("the camera {device}: {reason}", device = device.display())]
+    Camera {
+        /// Its device.
+        device: PathBuf,
+        /// What is wrong, and how to put it right.
+        reason: String,
+    },
     /// The system refused something small.
     #[error("cannot {doing}: {source}")]
     System {

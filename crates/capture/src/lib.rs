@@ -6,6 +6,8 @@
 //! | [`stream::Stream`] | [`What::Picture`], [`What::Rows`] | a byte stream: standard input, a device, a socket |
 //! | [`command::Command`] | the same | the output of a program that is kept running |
 //!
+//! With the feature `v4l` there is also `camera::Camera`, a V4L2 camera; building it needs libclang.
+//!
 //! All are a [`Source`], with the same loop:
 //!
 //! ```
@@ -35,6 +37,8 @@
 //!
 //! It is for Linux: inotify, pidfd and eventfd are its own.
 
+#[cfg(feature = "v4l")]
+pub mod camera;
 mod clock;
 pub mod command;
 mod error;

@@ -60,6 +60,12 @@ impl Raw {
         }
     }
 
+    /// Bytes of a row, where samples of a pixel stand together.
+    #[cfg(feature = "v4l")]
+    pub(crate) fn row(self) -> usize {
+        self.size() / self.height as usize
+    }
+
     /// The picture of these samples.
     pub(crate) fn decode(self, samples: Vec<u8>) -> Result<DynamicImage, CaptureError> {
         let right = samples.len() == self.size();
