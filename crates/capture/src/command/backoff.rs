@@ -1,0 +1,68 @@
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    time::Duration,
+};
+
+const FIRST: Duration = Duration::from_secs(1);
+const MOST: Duration = Duration::from_mins(1);
+/// What has run for so long was well.
+const WELL: Duration = Duration::from_mins(1);
+
+/// How long to wait before the next attempt: twice as long each time.
+#[derive(Debug)]
+pub(crate) struct Backoff(Duration);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self(FIRST)
+    }
+}
+
+impl Backoff {
+    /// The wait after something that ran for so long: by chance between half of it and all of it, so that many devices
+    /// which failed together do not try again together.
+    pub(crate) fn delay(&mut self, ran: Duration) -> Duration {
+        // Each new one has other keys.
+        let random = RandomState::new().hash_one(0_u8) >> 32;
+        self.delay_of(ran, random as u32)
+    }
+
+    fn delay_of(&mut self, ran: Duration, random: u32) -> Duration {
+        if ran >= WELL {
+            self.0 = FIRST;
+        }
+        let whole = self.0;
+        self.0 = (2 * whole).min(MOST);
+        whole / 2 + (whole / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delays(backoff: &mut Backoff, random: u32) -> [u64; 8] {
+        [(); 8].map(|()| backoff.delay_of(Duration::ZERO, random).as_secs())
+    }
+
+    #[test]
+    fn it_waits_longer_each_time_up_to_a_minute() {
+        assert_eq!(delays(&mut Backoff::default(), u32::MAX), [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(delays(&mut Backoff::default(), 0), [0, 1, 2, 4, 8, 16, 30, 30]);
+    }
+
+    #[test]
+    fn what_has_run_for_a_while_begins_anew() {
+        let mut backoff = Backoff::default();
+        delays(&mut backoff, 0);
+        assert_eq!(backoff.delay_of(WELL, u32::MAX), FIRST);
+    }
+
+    #[test]
+    fn chance_keeps_it_within_its_bounds() {
+        for _ in 0..100 {
+            let delay = Backoff::default().delay(Duration::ZERO);
+            assert!((FIRST / 2..=FIRST).contains(&delay), "{delay:?}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+use std::{
+    ffi::OsString,
+    io::{self, Read},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::process::CommandExt as _,
+    },
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+use crate::{CaptureError, Context, lines::Lines, stop::wait_for};
+
+/// The longest line of standard error that is logged, in bytes.
+const MAX_LINE: usize = 1024;
+
+/// A running program and its process group.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    group: Pid,
+    /// Readable once the program has ended.
+    ended: OwnedFd,
+    stdout: OwnedFd,
+}
+
+impl Process {
+    pub(crate) fn spawn(argv: &[OsString], source: &Arc<str>) -> Result<Self, CaptureError> {
+        let [program, arguments @ ..] = argv else {
+            return Err(CaptureError::Setting(format!("{source}: no program is named")));
+        };
+        let failed = |error: io::Error| CaptureError::Start {
+            program: program.display().to_string(),
+            fix: fix(&error),
+            source: error,
+        };
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        let group = Pid::from_child(&child);
+        let parts = watch(&mut child, group, source);
+        let (ended, stdout) = parts.map_err(|error| {
+            kill(&mut child, group);
+            failed(error)
+        })?;
+        Ok(Self { child, group, ended, stdout })
+    }
+
+    /// Its output.
+    pub(crate) fn stdout(&self) -> BorrowedFd<'_> {
+        self.stdout.as_fd()
+    }
+
+    /// Ends it, and what is left of its group: with SIGTERM, and SIGKILL after the grace time. One that is about to end
+    /// by itself gets the grace time before that, unless everything is stopped.
+    pub(crate) fn end(
+        mut self,
+        context: &Context,
+        grace: Duration,
+        by_itself: bool,
+    ) -> io::Result<ExitStatus> {
+        if by_itself {
+            context.stop.wait(Some(self.ended.as_fd()), &*context.clock, Some(grace))?;
+        }
+        if !self.has_ended(context, Duration::ZERO)? {
+            let _ = kill_process_group(self.group, Signal::TERM);
+            self.has_ended(context, grace)?;
+        }
+        // Not waited for before this: its number must still be its own.
+        let _ = kill_process_group(self.group, Signal::KILL);
+        self.child.wait()
+    }
+
+    /// Whether it ends within this time.
+    fn has_ended(&self, context: &Context, time: Duration) -> io::Result<bool> {
+        let until = context.clock.now() + time;
+        loop {
+            let left = until.saturating_sub(context.clock.now());
+            let [ended, _] = wait_for([Some(self.ended.as_fd()), None], &*context.clock, Some(left))?;
+            if ended || context.clock.now() >= until {
+                return Ok(ended);
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Once it has been waited for, its number may be another one's.
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            kill(&mut self.child, self.group);
+        }
+    }
+}
+
+fn kill(child: &mut Child, group: Pid) {
+    let _ = kill_process_group(group, Signal::KILL);
+    let _ = child.wait();
+}
+
+/// What its end and its output are seen by; its messages go to the log from now on.
+fn watch(child: &mut Child, group: Pid, source: &Arc<str>) -> io::Result<(OwnedFd, OwnedFd)> {
+    let ended = pidfd_open(group, PidfdFlags::empty())?;
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(io::Error::other("its output is not there"));
+    };
+    let source = source.clone();
+    thread::Builder::new().name("stderr".into()).spawn(move || log(stderr, &source))?;
+    Ok((ended, stdout.into()))
+}
+
+/// Logs lines until everybody who could write them has ended.
+fn log(from: impl Read, source: &str) {
+    let mut lines = Lines::new(from, MAX_LINE);
+    while let Ok(Some((_, line))) = lines.next_line() {
+        if let Some(line) = line {
+            tracing::debug!(source, "{}", String::from_utf8_lossy(line));
+        } else {
+            tracing::debug!(source, "(a line over {MAX_LINE} bytes)");
+        }
+    }
+}
+
+/// How to put right what the system said.
+fn fix(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "Install it, or write its whole path",
+        io::ErrorKind::PermissionDenied => "Let the agent's user execute it",
+        _ => "Look at the limits on processes, open files and memory",
+    }
+}

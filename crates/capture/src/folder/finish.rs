@@ -1,0 +1,172 @@
+use std::{
+    collections::HashMap,
+    ffi::{OsStr, OsString},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    is_ignored,
+    place::move_into,
+    print::Print,
+    remembered::{Outcome, Remembered},
+};
+use crate::CaptureError;
+
+/// The subfolder of files that could not be read.
+const FAILED: &str = "failed";
+
+/// What becomes of a file that is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    /// It is moved into this folder, which is made when it is missing. A number is added to its name where there is
+    /// already one.
+    Move(PathBuf),
+    /// It stays, and this list remembers it by name, size and modification time.
+    Remember(PathBuf),
+    /// It is deleted.
+    Delete,
+}
+
+/// A file that was taken out of a watched folder. One that is dropped comes again when the agent starts anew.
+#[derive(Debug)]
+pub struct Taken {
+    path: PathBuf,
+    name: OsString,
+    print: Print,
+    desk: Arc<Desk>,
+}
+
+impl Taken {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was made of it is safe on the disk: does with it what [`After`] says. A file that was written anew meanwhile
+    /// is left for its own turn; one that is gone is done.
+    ///
+    /// # Errors
+    /// [`CaptureError::File`]; the file is where it was then.
+    pub fn done(self) -> Result<(), CaptureError> {
+        self.finish(Outcome::Done)
+    }
+
+    /// It cannot be read: moves it into the subfolder `failed`, or remembers it as failed, as [`After`] does with others.
+    ///
+    /// # Errors
+    /// [`CaptureError::File`]; the file is where it was then.
+    pub fn failed(self) -> Result<(), CaptureError> {
+        self.finish(Outcome::Failed)
+    }
+
+    fn finish(self, outcome: Outcome) -> Result<(), CaptureError> {
+        if Print::of(&self.path) == Some(self.print) {
+            match (&self.desk.after, outcome) {
+                (After::Remember(_), _) => {}
+                (After::Move(folder), Outcome::Done) => move_into(&self.path, folder)?,
+                (After::Delete, Outcome::Done) => remove(&self.path)?,
+                (After::Move(_) | After::Delete, Outcome::Failed) => self.desk.put_aside(&self.path)?,
+            }
+        }
+        self.desk.forget(self.name, self.print, outcome)
+    }
+}
+
+/// What is known of the files of a folder.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    folder: PathBuf,
+    after: After,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Those that were taken and are not done.
+    taken: HashMap<OsString, Print>,
+    remembered: Option<Remembered>,
+}
+
+impl Desk {
+    /// That of a folder.
+    pub(crate) fn open(folder: &Path, after: After) -> Result<Self, CaptureError> {
+        let mut state = State::default();
+        match &after {
+            After::Move(target) => {
+                fs::create_dir_all(target).map_err(CaptureError::file("make the folder", target))?;
+                refuse_inside(folder, target, "done files cannot be moved into the folder that is watched")?;
+            }
+            After::Remember(list) => {
+                if !list.file_name().is_some_and(is_ignored) {
+                    let parent = list.parent().filter(|parent| !parent.as_os_str().is_empty());
+                    let message =
+                        "the list of done files would be taken for one of them: begin its name with a dot";
+                    refuse_inside(folder, parent.unwrap_or(Path::new(".")), message)?;
+                }
+                state.remembered = Some(Remembered::open(list, folder)?);
+            }
+            After::Delete => {}
+        }
+        Ok(Self { folder: folder.to_owned(), after, state: Mutex::new(state) })
+    }
+
+    /// Whether it is taken or done.
+    pub(crate) fn knows(&self, name: &OsStr, print: Print) -> bool {
+        self.state().knows(name, print)
+    }
+
+    /// Takes a file, unless it is taken or done.
+    pub(crate) fn take(self: &Arc<Self>, name: OsString, path: PathBuf, print: Print) -> Option<Taken> {
+        let mut state = self.state();
+        if state.knows(&name, print) {
+            return None;
+        }
+        state.taken.insert(name.clone(), print);
+        Some(Taken { path, name, print, desk: self.clone() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whoever panicked has left whole maps behind.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put_aside(&self, path: &Path) -> Result<(), CaptureError> {
+        let folder = self.folder.join(FAILED);
+        fs::create_dir_all(&folder).map_err(CaptureError::file("make the folder", &folder))?;
+        move_into(path, &folder)
+    }
+
+    fn forget(&self, name: OsString, print: Print, outcome: Outcome) -> Result<(), CaptureError> {
+        let mut state = self.state();
+        // It may have been written anew, and taken again.
+        if state.taken.get(&name) == Some(&print) {
+            state.taken.remove(&name);
+        }
+        state.remembered.as_mut().map_or(Ok(()), |list| list.add(name, print, outcome))
+    }
+}
+
+impl State {
+    fn knows(&self, name: &OsStr, print: Print) -> bool {
+        self.taken.get(name) == Some(&print)
+            || self.remembered.as_ref().is_some_and(|list| list.knows(name, print))
+    }
+}
+
+fn remove(path: &Path) -> Result<(), CaptureError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(CaptureError::file("delete", path)),
+    }
+}
+
+fn refuse_inside(folder: &Path, other: &Path, message: &str) -> Result<(), CaptureError> {
+    let real = |path: &Path| fs::canonicalize(path).map_err(CaptureError::file("find", path));
+    if real(folder)? == real(other)? {
+        return Err(CaptureError::Setting(format!("{}: {message}", folder.display())));
+    }
+    Ok(())
+}

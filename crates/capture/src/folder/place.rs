@@ -1,0 +1,97 @@
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{CWD, RenameFlags, renameat_with},
+    io::Errno,
+};
+
+use crate::CaptureError;
+
+/// The most files of one name.
+const MAX_NUMBER: u32 = 100_000;
+
+/// Moves a file into a folder, also of another file system, and never over another file: a number is added to its name.
+pub(crate) fn move_into(file: &Path, folder: &Path) -> Result<(), CaptureError> {
+    let failed = || CaptureError::file("move away", file);
+    let name = file.file_name().unwrap_or_default();
+    match place(file, folder, name) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            let copy = copy(file, folder, name).map_err(CaptureError::file("copy a file into", folder))?;
+            place(&copy, folder, name).map_err(failed())?;
+            // The name has to be on the disk before the file that it stands for goes.
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(CaptureError::file("sync", folder))?;
+            fs::remove_file(file).map_err(CaptureError::file("remove", file))
+        }
+        placed => placed.map_err(failed()),
+    }
+}
+
+/// Copies a file to a hidden name, and brings it to the disk.
+fn copy(file: &Path, folder: &Path, name: &OsStr) -> io::Result<PathBuf> {
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(".part");
+    let copy = folder.join(hidden);
+    let copied = fs::copy(file, &copy).and_then(|_| File::options().write(true).open(&copy)?.sync_all());
+    if copied.is_err() {
+        let _ = fs::remove_file(&copy);
+    }
+    copied.map(|()| copy)
+}
+
+/// Renames a file to the first name that is free.
+fn place(file: &Path, folder: &Path, name: &OsStr) -> io::Result<()> {
+    for number in 0..MAX_NUMBER {
+        match rename_to_new(file, &folder.join(numbered(name, number))) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            renamed => return renamed,
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many files of its name are there"))
+}
+
+fn rename_to_new(file: &Path, target: &Path) -> io::Result<()> {
+    match renameat_with(CWD, file, CWD, target, RenameFlags::NOREPLACE) {
+        // Some file systems cannot; there an empty file of ours takes the name first.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            File::create_new(target)?;
+            fs::rename(file, target).inspect_err(|_| {
+                let _ = fs::remove_file(target);
+            })
+        }
+        renamed => Ok(renamed?),
+    }
+}
+
+/// `a.jpg`, `a-1.jpg`, `a-2.jpg` and so on.
+fn numbered(name: &OsStr, number: u32) -> OsString {
+    let path = Path::new(name);
+    if number == 0 {
+        return name.to_owned();
+    }
+    let mut numbered = path.file_stem().unwrap_or_default().to_owned();
+    numbered.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        numbered.push(".");
+        numbered.push(extension);
+    }
+    numbered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_goes_before_the_extension() {
+        assert_eq!(numbered(OsStr::new("a.b.jpg"), 0), "a.b.jpg");
+        assert_eq!(numbered(OsStr::new("a.b.jpg"), 3), "a.b-3.jpg");
+        assert_eq!(numbered(OsStr::new("a"), 1), "a-1");
+    }
+}

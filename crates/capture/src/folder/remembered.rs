@@ -1,0 +1,241 @@
+//! Files that were done and stay where they are: a list that only grows at its end, a line a file.
+//!
+//! ```text
+//! done SIZE SECONDS NANOSECONDS LENGTH NAME
+//! ```
+//! `failed` stands instead of `done` for a file that could not be read. Bytes of the name other than printable ASCII are
+//! escaped; `LENGTH` is that of the escaped name, so that a line which a crash has torn is known by it. Such a line is
+//! passed over: its file is taken again. When most lines are of files that are not there any more, the list is written
+//! anew beside the old one, and takes its place at once.
+
+use std::{
+    collections::HashMap,
+    ffi::{OsStr, OsString},
+    fs::{self, File},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::print::Print;
+use crate::{CaptureError, lines::Lines};
+
+/// Lines that are not worth writing the list anew.
+const SLACK: usize = 1024;
+/// The longest line: a name has at most 255 bytes, each escaped as four.
+const MAX_LINE: usize = 2048;
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    Failed,
+}
+
+/// How each file was, and what became of it.
+type Known = HashMap<OsString, (Print, Outcome)>;
+
+/// The list.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    path: PathBuf,
+    /// The folder that the names are of.
+    folder: PathBuf,
+    file: File,
+    known: Known,
+    lines: usize,
+    /// The number of lines at which the list is written anew.
+    most: usize,
+    /// Whether the file may end in the middle of a line.
+    torn: bool,
+}
+
+impl Remembered {
+    /// Opens the list of a folder's files, or begins one.
+    pub(crate) fn open(path: &Path, folder: &Path) -> Result<Self, CaptureError> {
+        let failed = || CaptureError::file("open the list", path);
+        let mut file = File::options().read(true).append(true).create(true).open(path).map_err(failed())?;
+        let (known, lines) = read(&file).map_err(failed())?;
+        let torn = !ends_with_line(&mut file).map_err(failed())?;
+        let most = 2 * known.len() + SLACK;
+        let (path, folder) = (path.to_owned(), folder.to_owned());
+        Ok(Self { path, folder, file, known, lines, most, torn })
+    }
+
+    /// Whether this file is on the list as it is.
+    pub(crate) fn knows(&self, name: &OsStr, print: Print) -> bool {
+        self.known.get(name).is_some_and(|(known, _)| *known == print)
+    }
+
+    /// Puts a file on the list, and the list on the disk.
+    pub(crate) fn add(&mut self, name: OsString, print: Print, outcome: Outcome) -> Result<(), CaptureError> {
+        self.append(&line(&name, print, outcome))
+            .map_err(CaptureError::file("write the list", &self.path))?;
+        self.known.insert(name, (print, outcome));
+        self.lines += 1;
+        if self.lines >= self.most {
+            self.compact().map_err(CaptureError::file("write the list anew beside", &self.path))?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, line: &str) -> io::Result<()> {
+        let line = if self.torn { format!("\n{line}") } else { line.to_owned() };
+        self.torn = true;
+        self.file.write_all(line.as_bytes())?;
+        self.file.sync_data()?;
+        self.torn = false;
+        Ok(())
+    }
+
+    /// Forgets the files that are not there any more.
+    fn compact(&mut self) -> io::Result<()> {
+        let folder = &self.folder;
+        self.known.retain(|name, (print, _)| Print::of(&folder.join(name)) == Some(*print));
+        let text: String =
+            self.known.iter().map(|(name, (print, outcome))| line(name, *print, *outcome)).collect();
+        let mut beside = self.path.clone().into_os_string();
+        beside.push(".tmp");
+        fs::write(&beside, text)?;
+        File::open(&beside)?.sync_all()?;
+        fs::rename(&beside, &self.path)?;
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        self.file = File::options().append(true).open(&self.path)?;
+        (self.lines, self.most) = (self.known.len(), 2 * self.known.len() + SLACK);
+        Ok(())
+    }
+}
+
+fn line(name: &OsStr, print: Print, outcome: Outcome) -> String {
+    let name = name.as_bytes().escape_ascii().to_string();
+    let outcome = match outcome {
+        Outcome::Done => "done",
+        Outcome::Failed => "failed",
+    };
+    format!("{outcome} {} {} {} {} {name}\n", print.size, print.seconds, print.nanoseconds, name.len())
+}
+
+fn parse(line: &[u8]) -> Option<(OsString, (Print, Outcome))> {
+    let mut fields = std::str::from_utf8(line).ok()?.splitn(6, ' ');
+    let outcome = match fields.next()? {
+        "done" => Outcome::Done,
+        "failed" => Outcome::Failed,
+        _ => return None,
+    };
+    let size = fields.next()?.parse().ok()?;
+    let seconds = fields.next()?.parse().ok()?;
+    let nanoseconds = fields.next()?.parse().ok().filter(|&nanoseconds| nanoseconds < 1_000_000_000)?;
+    let length: usize = fields.next()?.parse().ok()?;
+    let name = fields.next().filter(|name| name.len() == length)?;
+    Some((OsString::from_vec(unescape(name)?), (Print { seconds, nanoseconds, size }, outcome)))
+}
+
+/// Takes back [`escape_ascii`](slice::escape_ascii).
+fn unescape(text: &str) -> Option<Vec<u8>> {
+    let mut rest = text.as_bytes();
+    let mut bytes = Vec::new();
+    while let Some(&byte) = rest.split_off_first() {
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        bytes.push(match rest.split_off_first()? {
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'n' => b'\n',
+            b'x' => u8::from_str_radix(std::str::from_utf8(rest.split_off(..2)?).ok()?, 16).ok()?,
+            other => *other,
+        });
+    }
+    Some(bytes)
+}
+
+/// The files of a list, and how many lines it has.
+fn read(file: &File) -> io::Result<(Known, usize)> {
+    let mut known = Known::new();
+    let mut lines = Lines::new(file, MAX_LINE);
+    let mut count = 0;
+    while let Some((_, line)) = lines.next_line()? {
+        count += 1;
+        known.extend(line.and_then(parse));
+    }
+    Ok((known, count))
+}
+
+fn ends_with_line(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn print(size: u64) -> Print {
+        Print { seconds: 7, nanoseconds: 8, size }
+    }
+
+    #[test]
+    fn a_list_that_was_torn_anywhere_is_read_and_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".list");
+        let whole = line(OsStr::new("a b"), print(1), Outcome::Done)
+            + &line(OsStr::new("c\n"), print(2), Outcome::Failed);
+        for len in 0..=whole.len() {
+            fs::write(&path, &whole[..len]).unwrap();
+            let mut list = Remembered::open(&path, folder.path()).unwrap();
+            assert_eq!(list.knows(OsStr::new("a b"), print(1)), len >= whole.find('\n').unwrap(), "{len}");
+            assert_eq!(list.knows(OsStr::new("c\n"), print(2)), len >= whole.len() - 1, "{len}");
+            list.add("d".into(), print(3), Outcome::Done).unwrap();
+            assert!(
+                Remembered::open(&path, folder.path()).unwrap().knows(OsStr::new("d"), print(3)),
+                "{len}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_list_forgets_files_that_are_gone_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".list");
+        fs::write(folder.path().join("kept"), "x").unwrap();
+        let kept = Print::of(&folder.path().join("kept")).unwrap();
+        let mut list = Remembered::open(&path, folder.path()).unwrap();
+        list.add("kept".into(), kept, Outcome::Done).unwrap();
+        for number in 0..SLACK {
+            list.add(format!("gone-{number}").into(), print(1), Outcome::Done).unwrap();
+        }
+        assert!(list.lines < 10 && list.known.len() < 10, "{} lines", list.lines);
+        list.add("new".into(), print(2), Outcome::Failed).unwrap();
+        let again = Remembered::open(&path, folder.path()).unwrap();
+        assert!(again.knows(OsStr::new("kept"), kept) && again.knows(OsStr::new("new"), print(2)));
+        assert!(!again.knows(OsStr::new("kept"), print(9)), "it has changed since");
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_comes_back(name in prop::collection::vec(any::<u8>(), 1..40), seconds in any::<i64>(), failed in any::<bool>()) {
+            let outcome = if failed { Outcome::Failed } else { Outcome::Done };
+            let (name, print) = (OsString::from_vec(name), Print { seconds, ..print(9) });
+            let line = line(&name, print, outcome);
+            prop_assert_eq!(line.matches('\n').count(), 1);
+            prop_assert_eq!(parse(line.trim_end_matches('\n').as_bytes()), Some((name, (print, outcome))));
+        }
+
+        #[test]
+        fn no_line_makes_it_panic(line in prop::collection::vec(any::<u8>(), 0..60), text in "(done|failed) [0-9]{1,3} -?[0-9] [0-9] [0-9] [\\\\a-zé]{0,9}") {
+            prop_assert!(parse(&line).is_none());
+            if let Some((name, _)) = parse(text.as_bytes()) {
+                prop_assert!(name.len() <= 9);
+            }
+        }
+    }
+}

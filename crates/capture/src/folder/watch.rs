@@ -1,0 +1,118 @@
+use std::{
+    ffi::{CStr, OsStr, OsString},
+    io,
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
+};
+
+use rustix::{
+    fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
+    io::Errno,
+};
+
+use crate::CaptureError;
+
+/// What has happened in a folder.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// A file of this name was closed by a writer, or moved in.
+    Finished(OsString),
+    /// More than the system keeps.
+    Missed,
+    /// The folder is not there any more.
+    Gone,
+}
+
+/// An inotify watch of one folder.
+#[derive(Debug)]
+pub(crate) struct Watch(OwnedFd);
+
+impl Watch {
+    pub(crate) fn open(path: &Path) -> Result<Self, CaptureError> {
+        let failed = |error: Errno| CaptureError::Watch {
+            path: path.to_owned(),
+            source: error.into(),
+            fix: fix(error),
+        };
+        let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
+        let flags = WatchFlags::CLOSE_WRITE
+            | WatchFlags::MOVED_TO
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::MOVE_SELF
+            | WatchFlags::ONLYDIR;
+        inotify::add_watch(&fd, path, flags).map_err(failed)?;
+        Ok(Self(fd))
+    }
+
+    /// Hands out all that has happened since the last time.
+    pub(crate) fn drain(&self, mut each: impl FnMut(Change)) -> io::Result<()> {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut events = Reader::new(&self.0, &mut buffer);
+        loop {
+            match events.next() {
+                Ok(event) => {
+                    if let Some(change) = change(event.events(), event.file_name().map(CStr::to_bytes)) {
+                        each(change);
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn change(flags: ReadFlags, name: Option<&[u8]>) -> Option<Change> {
+    let gone = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT | ReadFlags::IGNORED;
+    if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+        Some(Change::Missed)
+    } else if flags.intersects(gone) {
+        Some(Change::Gone)
+    } else {
+        name.map(|name| Change::Finished(OsStr::from_bytes(name).to_owned()))
+    }
+}
+
+/// How to put right what the system said.
+fn fix(error: Errno) -> &'static str {
+    match error {
+        Errno::NOSPC => "Raise the number of watches: sysctl fs.inotify.max_user_watches=65536",
+        Errno::MFILE => {
+            "Raise the number of watchers: sysctl fs.inotify.max_user_instances=512, or ulimit -n"
+        }
+        Errno::NOENT => "Make the folder, or mount what holds it",
+        Errno::NOTDIR => "Name the folder, not a file",
+        Errno::ACCESS => "Let the agent's user read the folder",
+        _ => "Look whether its file system is a local one",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_is_understood() {
+        assert!(matches!(change(ReadFlags::QUEUE_OVERFLOW, None), Some(Change::Missed)));
+        assert!(matches!(change(ReadFlags::IGNORED, None), Some(Change::Gone)));
+        let finished = change(ReadFlags::CLOSE_WRITE, Some(b"a"));
+        assert!(matches!(finished, Some(Change::Finished(name)) if name == "a"));
+    }
+
+    #[test]
+    fn a_limit_names_its_setting() {
+        assert!(fix(Errno::NOSPC).contains("fs.inotify.max_user_watches"));
+        assert!(fix(Errno::MFILE).contains("fs.inotify.max_user_instances"));
+    }
+}

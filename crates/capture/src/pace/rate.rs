@@ -1,0 +1,133 @@
+use std::time::{Duration, SystemTime};
+
+use crate::CaptureError;
+
+/// At most so many inputs a second; of those that come in between the newest is kept.
+///
+/// There is a token every `1 / rate` seconds. One that comes late, because there was nothing to spend it on, does not
+/// delay those after it, and none are saved up: between any two inputs that pass, `n` others between them, lie more
+/// than `n / rate` seconds.
+#[derive(Debug)]
+pub struct RateCap<T> {
+    /// From a token to the next.
+    interval: Duration,
+    /// When the next token is there; none before the first input.
+    next: Option<SystemTime>,
+    held: Option<T>,
+    dropped: u64,
+}
+
+impl<T> RateCap<T> {
+    /// A cap of so many a second, 0.00001 to 1000.
+    ///
+    /// # Errors
+    /// [`CaptureError::Setting`] for another rate.
+    pub fn new(rate: f64) -> Result<Self, CaptureError> {
+        if !(0.00001..=1000.0).contains(&rate) {
+            let message = format!("a rate of {rate} a second cannot be: it is 0.00001 to 1000");
+            return Err(CaptureError::Setting(message));
+        }
+        Ok(Self { interval: Duration::from_secs_f64(1.0 / rate), next: None, held: None, dropped: 0 })
+    }
+
+    /// An input, captured at a time. It comes out where there is a token; else it is held in the place of the last one.
+    pub fn offer(&mut self, at: SystemTime, input: T) -> Option<T> {
+        self.dropped += u64::from(self.held.replace(input).is_some());
+        self.take(at)
+    }
+
+    /// The input that is held, where there is a token by now.
+    pub fn take(&mut self, now: SystemTime) -> Option<T> {
+        self.held.as_ref()?;
+        // Further ahead than an interval it would not be, had the clock not been set back.
+        let next = self.next.filter(|next| {
+            next.duration_since(now).is_ok_and(|ahead| ahead <= self.interval) || *next <= now
+        });
+        if next.is_some_and(|next| now < next) {
+            return None;
+        }
+        let regular = next.map(|next| next + self.interval).filter(|regular| *regular > now);
+        self.next = Some(regular.unwrap_or(now + self.interval));
+        self.held.take()
+    }
+
+    /// When an input that is held may come out; none where none is held.
+    pub fn due(&self) -> Option<SystemTime> {
+        self.held.as_ref().and(self.next)
+    }
+
+    /// Inputs that gave way to newer ones.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(milliseconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(1_000_000 + milliseconds)
+    }
+
+    #[test]
+    fn the_newest_input_comes_out_when_a_token_is_there() {
+        let mut cap = RateCap::new(10.0).unwrap();
+        assert_eq!((cap.due(), cap.offer(at(0), 'a')), (None, Some('a')));
+        assert_eq!((cap.offer(at(30), 'b'), cap.offer(at(60), 'c'), cap.take(at(99))), (None, None, None));
+        assert_eq!((cap.due(), cap.take(at(100)), cap.take(at(100))), (Some(at(100)), Some('c'), None));
+        assert_eq!((cap.offer(at(130), 'd'), cap.offer(at(240), 'e')), (None, Some('e')));
+        assert_eq!(cap.dropped(), 2);
+    }
+
+    #[test]
+    fn thirty_a_second_become_ten_however_uneven_they_come() {
+        let mut cap = RateCap::new(10.0).unwrap();
+        let times = (0..3000_u64).map(|frame| at(frame * 100 / 3 + frame * 7 % 11));
+        let passed = times.filter(|time| cap.offer(*time, ()).is_some()).count();
+        assert!((990..=1001).contains(&passed), "{passed}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_hold_anything_up() {
+        let mut cap = RateCap::new(1.0).unwrap();
+        assert!(cap.offer(at(1_000_000), ()).is_some());
+        assert!(cap.offer(at(0), ()).is_some());
+        assert!(cap.offer(at(500), ()).is_none());
+    }
+
+    #[test]
+    fn a_rate_that_cannot_be_is_refused() {
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-9] {
+            assert!(RateCap::<()>::new(rate).is_err(), "{rate}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_rate_is_never_exceeded_and_the_last_input_is_never_lost(
+            gaps in prop::collection::vec(0_u64..400, 1..200), rate in 0.5_f64..20.0,
+        ) {
+            let mut cap = RateCap::new(rate).unwrap();
+            let mut now = 0;
+            let mut passed = Vec::new();
+            for (number, gap) in gaps.iter().enumerate() {
+                now += gap;
+                passed.extend(cap.offer(at(now), number).map(|number| (now, number)));
+            }
+            let end = now + 3000;
+            passed.extend(cap.take(at(end)).map(|number| (end, number)));
+            prop_assert_eq!(passed.last().map(|(_, number)| *number), Some(gaps.len() - 1));
+            prop_assert_eq!(passed.len() as u64 + cap.dropped(), gaps.len() as u64);
+            for (first, (from, _)) in passed.iter().enumerate() {
+                for (between, (to, _)) in passed[first + 1..].iter().enumerate() {
+                    prop_assert!((to - from) as f64 >= between as f64 / rate * 1000.0 - 1e-3);
+                }
+            }
+        }
+    }
+}

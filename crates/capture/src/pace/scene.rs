@@ -1,0 +1,184 @@
+use std::time::{Duration, SystemTime};
+
+use image::{DynamicImage, GenericImageView as _, GrayImage};
+
+use crate::CaptureError;
+
+/// The largest grid, in cells.
+const WIDTH: u32 = 32;
+const HEIGHT: u32 = 24;
+/// What a grey level is in a cell, which is a mean.
+const LEVEL: u64 = 256;
+
+/// Lets a picture pass when it differs enough from the last one that passed, or when none has for too long.
+///
+/// Pictures are compared as grids of 32×24 cells, fewer where they have fewer pixels, each the mean luma of its pixels.
+/// The difference is the mean of the cells' absolute differences, in grey levels.
+#[derive(Debug)]
+pub struct SceneGate {
+    threshold: f32,
+    silence: Duration,
+    last: Option<(SystemTime, Grid)>,
+}
+
+/// What pictures are compared by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Grid {
+    size: (u32, u32),
+    /// Mean luma in units of 1 / 256 grey level.
+    cells: Vec<u16>,
+}
+
+impl SceneGate {
+    /// A gate with a threshold of 0 to 255 grey levels: a picture passes when its difference is over it. After `silence`
+    /// without a picture one passes whatever it shows.
+    ///
+    /// # Errors
+    /// [`CaptureError::Setting`] for another threshold.
+    pub fn new(threshold: f32, silence: Duration) -> Result<Self, CaptureError> {
+        if !(0.0..=255.0).contains(&threshold) {
+            let message = format!("a threshold of {threshold} grey levels cannot be: it is 0 to 255");
+            return Err(CaptureError::Setting(message));
+        }
+        Ok(Self { threshold, silence, last: None })
+    }
+
+    /// Whether a picture, captured at a time, passes. The first one does, and one of another size.
+    pub fn passes(&mut self, at: SystemTime, picture: &DynamicImage) -> bool {
+        let grid = Grid::of(picture);
+        let same = self.last.as_ref().is_some_and(|(before, last)| {
+            // A clock that was set back says nothing about the silence.
+            let silent = at.duration_since(*before).map_or(true, |time| time >= self.silence);
+            !silent && last.difference(&grid).is_some_and(|difference| difference <= self.threshold)
+        });
+        if !same {
+            self.last = Some((at, grid));
+        }
+        !same
+    }
+}
+
+impl Grid {
+    fn of(picture: &DynamicImage) -> Self {
+        let (width, height) = picture.dimensions();
+        let (columns, rows) = (WIDTH.min(width), HEIGHT.min(height));
+        let mut sums = vec![(0_u64, 0_u64); columns as usize * rows as usize];
+        let mut add = |x: u32, y: u32, luma: u64| {
+            // Side lengths are of 32 bits, their products with a grid's not.
+            let cell = |at: u32, cells: u32, side: u32| {
+                (u64::from(at) * u64::from(cells) / u64::from(side)) as usize
+            };
+            let (sum, count) = &mut sums[cell(y, rows, height) * columns as usize + cell(x, columns, width)];
+            (*sum, *count) = (*sum + luma, *count + 1);
+        };
+        match picture {
+            DynamicImage::ImageRgb8(picture) => {
+                for (x, y, pixel) in picture.enumerate_pixels() {
+                    add(x, y, luma(pixel.0));
+                }
+            }
+            DynamicImage::ImageLuma8(picture) => add_grey(picture, add),
+            other => add_grey(&other.to_luma8(), add),
+        }
+        let mean = |(sum, count): (u64, u64)| (sum * LEVEL / count.max(1)) as u16;
+        Self { size: (width, height), cells: sums.into_iter().map(mean).collect() }
+    }
+
+    /// In grey levels; none where the sizes differ.
+    fn difference(&self, other: &Self) -> Option<f32> {
+        let sum: u64 = self.cells.iter().zip(&other.cells).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        let scale = (self.cells.len() as u64 * LEVEL) as f32;
+        (self.size == other.size).then(|| sum as f32 / scale.max(1.0))
+    }
+}
+
+fn add_grey(picture: &GrayImage, mut add: impl FnMut(u32, u32, u64)) {
+    for (x, y, pixel) in picture.enumerate_pixels() {
+        add(x, y, u64::from(pixel.0[0]));
+    }
+}
+
+/// The weights of BT.601 in 1 / 256.
+fn luma([red, green, blue]: [u8; 3]) -> u64 {
+    (77 * u64::from(red) + 150 * u64::from(green) + 29 * u64::from(blue)) / 256
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use image::{Luma, RgbImage};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NEVER: Duration = Duration::from_hours(1_000_000);
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn grey(width: u32, height: u32, level: u8) -> DynamicImage {
+        GrayImage::from_pixel(width, height, Luma([level])).into()
+    }
+
+    #[test]
+    fn a_change_over_the_threshold_passes_and_slow_ones_add_up() {
+        let mut gate = SceneGate::new(3.0, NEVER).unwrap();
+        let passed: Vec<bool> = [10, 10, 13, 14, 12, 17, 18]
+            .into_iter()
+            .map(|level| gate.passes(at(1), &grey(100, 80, level)))
+            .collect();
+        assert_eq!(passed, [true, false, false, true, false, false, true]);
+    }
+
+    #[test]
+    fn something_small_counts_by_its_share_of_the_picture() {
+        // A sixteenth of the picture by 160 levels is ten levels of the whole.
+        let changed = GrayImage::from_fn(64, 48, |x, y| Luma([if x < 16 && y < 12 { 160 } else { 0 }]));
+        for (threshold, passes) in [(9.9, true), (10.0, false)] {
+            let mut gate = SceneGate::new(threshold, NEVER).unwrap();
+            gate.passes(at(0), &grey(64, 48, 0));
+            assert_eq!(gate.passes(at(0), &changed.clone().into()), passes, "{threshold}");
+        }
+    }
+
+    #[test]
+    fn silence_ends_after_its_time_and_when_the_clock_is_set_back() {
+        let mut gate = SceneGate::new(3.0, Duration::from_mins(1)).unwrap();
+        let passed: Vec<bool> = [100, 159, 160, 219, 220, 50, 51]
+            .into_iter()
+            .map(|time| gate.passes(at(time), &grey(40, 30, 9)))
+            .collect();
+        assert_eq!(passed, [true, false, true, false, true, true, false]);
+    }
+
+    #[test]
+    fn pictures_of_another_size_and_the_smallest_ones_are_compared() {
+        let mut gate = SceneGate::new(255.0, NEVER).unwrap();
+        assert!(gate.passes(at(0), &grey(1, 1, 9)));
+        assert!(!gate.passes(at(0), &grey(1, 1, 255)));
+        assert!(gate.passes(at(0), &grey(1, 2, 255)));
+        let deep = DynamicImage::ImageLuma16(image::ImageBuffer::from_pixel(33, 25, Luma([65535])));
+        assert_eq!(Grid::of(&deep).cells, Grid::of(&grey(33, 25, 255)).cells);
+        assert!(SceneGate::new(256.0, NEVER).is_err() && SceneGate::new(f32::NAN, NEVER).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_passes_differs_and_what_does_not_pass_does_not(
+            levels in prop::collection::vec((any::<u8>(), 0_u64..30), 1..60), threshold in 0_u8..100,
+        ) {
+            let silence = Duration::from_secs(100);
+            let mut gate = SceneGate::new(f32::from(threshold), silence).unwrap();
+            let (mut now, mut last): (u64, Option<(u64, u8)>) = (0, None);
+            for (level, gap) in levels {
+                now += gap;
+                let picture = RgbImage::from_pixel(37, 29, image::Rgb([level; 3]));
+                let expected = last.is_none_or(|(time, before)| now - time >= 100 || before.abs_diff(level) > threshold);
+                prop_assert_eq!(gate.passes(at(now), &picture.into()), expected);
+                last = if expected { Some((now, level)) } else { last };
+            }
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Windows of sensor rows out of a CSV stream: a row a line, numbers with commas between, white space and double quotes
+//! around a field ignored, lines that begin with `#` passed over.
+//!
+//! The first line that is understood settles where the channels stand. A line that names all of them is a header:
+//! these columns are taken, whatever their order, and another such line later settles it anew. One that names none, and
+//! has as many fields as there are channels, means that they stand in order; it is a header where it is no row of
+//! numbers.
+//!
+//! A line that is not a row of finite numbers is refused: it is counted and logged with its number, and the next row takes
+//! its place in the window. Windows begin at every `stride` rows; where the last of these does not reach the end of the
+//! stream, one more does.
+
+use std::{collections::VecDeque, io::Read, sync::Arc};
+
+use crate::{CaptureError, Counted, lines::Lines};
+
+/// The longest line, in bytes.
+const MAX_LINE: usize = 64 << 10;
+/// The most numbers of a window.
+const MAX_NUMBERS: usize = 1 << 24;
+
+/// What windows are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowOptions {
+    /// The channels' names, in their order in a window.
+    pub channels: Vec<String>,
+    /// Rows of a window.
+    pub length: usize,
+    /// Rows from a window's beginning to the next one's.
+    pub stride: usize,
+}
+
+/// A line that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Its number, from 1 on.
+    pub line: u64,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// The windows of a stream.
+pub struct Windows<R> {
+    name: Arc<str>,
+    lines: Lines<R>,
+    options: RowOptions,
+    /// Where the channels stand, once that is settled.
+    columns: Option<Vec<usize>>,
+    /// The numbers of the last rows, a window at most.
+    rows: VecDeque<f32>,
+    /// Rows until the next window is there.
+    missing: usize,
+    counted: Counted,
+    refused: Option<Refused>,
+}
+
+/// What a line is.
+enum Line {
+    Header(Vec<usize>),
+    Row(Vec<f32>),
+    Nothing,
+}
+
+impl<R: Read> Windows<R> {
+    /// The windows that come out of a reader; `name` is what messages call it by.
+    ///
+    /// # Errors
+    /// [`CaptureError::Setting`] without channels, for a length or stride of 0, and for windows over 2^24 numbers.
+    pub fn new(name: &Arc<str>, from: R, options: RowOptions) -> Result<Self, CaptureError> {
+        let RowOptions { channels, length, stride } = &options;
+        let numbers = length.checked_mul(channels.len());
+        if numbers.is_none_or(|numbers| numbers == 0 || numbers > MAX_NUMBERS) || *stride == 0 {
+            let message = format!(
+                "windows of {length} rows of {} channels every {stride} rows cannot be: each is at least 1, and \
+                 a window has at most 2^24 numbers",
+                channels.len()
+            );
+            return Err(CaptureError::Setting(message));
+        }
+        Ok(Self {
+            name: name.clone(),
+            lines: Lines::new(from, MAX_LINE),
+            missing: *length,
+            options,
+            columns: None,
+            rows: VecDeque::new(),
+            counted: Counted::default(),
+            refused: None,
+        })
+    }
+
+    /// Waits for the next window, row-major `[length, channels]`; none at the end of the stream.
+    ///
+    /// # Errors
+    /// [`CaptureError::Columns`], or [`CaptureError::Read`].
+    pub fn next_window(&mut self) -> Result<Option<Vec<f32>>, CaptureError> {
+        loop {
+            let line = self.lines.next_line();
+            let line = line.map_err(|source| CaptureError::Read { name: self.name.to_string(), source })?;
+            let Some((number, line)) = line else { return Ok(self.last_window()) };
+            let parsed = match line {
+                None => Err(format!("it is over {MAX_LINE} bytes")),
+                Some(line) => match parse(line, &self.options.channels, self.columns.as_deref()) {
+                    Err(Wrong::Names(missing)) => {
+                        let name = self.name.to_string();
+                        return Err(CaptureError::Columns { name, line: number, missing });
+                    }
+                    Err(Wrong::Line(reason)) => Err(reason),
+                    Ok(line) => Ok(line),
+                },
+            };
+            match parsed {
+                Ok(Line::Nothing) => {}
+                Ok(Line::Header(columns)) => self.columns = Some(columns),
+                Ok(Line::Row(row)) => {
+                    self.columns.get_or_insert_with(|| (0..row.len()).collect());
+                    if let Some(window) = self.push(row) {
+                        return Ok(Some(window));
+                    }
+                }
+                Err(reason) => self.refuse(Refused { line: number, reason }),
+            }
+        }
+    }
+
+    /// What has gone through it: windows that came out, and lines that were refused.
+    pub fn counted(&self) -> Counted {
+        self.counted
+    }
+
+    /// The last line that was refused.
+    pub fn last_refused(&self) -> Option<&Refused> {
+        self.refused.as_ref()
+    }
+
+    fn push(&mut self, row: Vec<f32>) -> Option<Vec<f32>> {
+        if self.rows.len() == self.options.length * self.options.channels.len() {
+            self.rows.drain(..row.len());
+        }
+        self.rows.extend(row);
+        self.missing -= 1;
+        (self.missing == 0).then(|| self.window())
+    }
+
+    fn window(&mut self) -> Vec<f32> {
+        self.missing = self.options.stride;
+        self.counted.captured += 1;
+        self.rows.iter().copied().collect()
+    }
+
+    /// The window that ends with the stream, where there are rows that no other has.
+    fn last_window(&mut self) -> Option<Vec<f32>> {
+        let full = self.rows.len() == self.options.length * self.options.channels.len();
+        (full && self.missing != self.options.stride).then(|| self.window())
+    }
+
+    fn refuse(&mut self, refused: Refused) {
+        self.counted.damaged += 1;
+        // A stream of nothing else must not fill the log.
+        if self.counted.damaged.is_power_of_two() {
+            let (name, lines) = (&self.name, self.counted.damaged);
+            tracing::warn!(source = %name, line = refused.line, refused = lines, "a line was refused: {}", refused.reason);
+        }
+        self.refused = Some(refused);
+    }
+}
+
+/// What is wrong with a line.
+enum Wrong {
+    /// It is a header without these channels.
+    Names(String),
+    /// It alone.
+    Line(String),
+}
+
+fn parse(line: &[u8], channels: &[String], columns: Option<&[usize]>) -> Result<Line, Wrong> {
+    let line = std::str::from_utf8(line).map_err(|_| Wrong::Line("it is not UTF-8".into()))?;
+    let line = line.trim_start_matches('\u{feff}').trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(Line::Nothing);
+    }
+    let fields: Vec<&str> = line.split(',').map(|field| field.trim().trim_matches('"').trim()).collect();
+    let place = |channel: &String| fields.iter().position(|field| field == channel);
+    if let Some(columns) = channels.iter().map(place).collect() {
+        return Ok(Line::Header(columns));
+    }
+    let Some(columns) = columns else { return first(&fields, channels) };
+    columns.iter().map(|&column| number(&fields, column)).collect::<Result<_, _>>().map(Line::Row)
+}
+
+/// What a line is before it is settled where the channels stand.
+fn first(fields: &[&str], channels: &[String]) -> Result<Line, Wrong> {
+    let missing: Vec<&str> =
+        channels.iter().map(String::as_str).filter(|channel| !fields.contains(channel)).collect();
+    if missing.len() < channels.len() {
+        return Err(Wrong::Names(missing.join(", ")));
+    }
+    if fields.len() != channels.len() {
+        let (found, names) = (fields.len(), channels.join(", "));
+        return Err(Wrong::Line(format!("of {found} columns, no header names all of: {names}")));
+    }
+    let all = (0..fields.len()).collect();
+    if fields.iter().all(|field| field.parse::<f32>().is_err()) {
+        return Ok(Line::Header(all));
+    }
+    (0..fields.len()).map(|column| number(fields, column)).collect::<Result<_, _>>().map(Line::Row)
+}
+
+fn number(fields: &[&str], column: usize) -> Result<f32, Wrong> {
+    let field = fields.get(column).copied().unwrap_or_default();
+    let number = field.parse::<f32>().ok().filter(|number| number.is_finite());
+    let shown: String = field.chars().take(40).collect();
+    number.ok_or_else(|| Wrong::Line(format!("column {}: {shown:?} is no finite number", column + 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn options(length: usize, stride: usize, channels: &[&str]) -> RowOptions {
+        RowOptions { channels: channels.iter().map(|&name| name.into()).collect(), length, stride }
+    }
+
+    fn windows(text: &str, options: RowOptions) -> (Vec<Vec<f32>>, Counted, Option<Refused>) {
+        let mut windows = Windows::new(&"sensor".into(), text.as_bytes(), options).unwrap();
+        let found = std::iter::from_fn(|| windows.next_window().unwrap()).collect();
+        (found, windows.counted(), windows.last_refused().cloned())
+    }
+
+    #[test]
+    fn a_header_chooses_columns_and_may_come_again() {
+        let text = "time, \"b\", a\n0,1,2\r\n# a note\n1,3,4\na,b\n5,6\n";
+        let (found, counted, _) = windows(text, options(1, 1, &["a", "b"]));
+        assert_eq!(found, [[2.0, 1.0], [4.0, 3.0], [5.0, 6.0]]);
+        assert_eq!(counted, Counted { captured: 3, ..Counted::default() });
+        let (found, ..) = windows("\u{feff}x,y\n5,6\n7,8", options(1, 1, &["a", "b"]));
+        assert_eq!(found, [[5.0, 6.0], [7.0, 8.0]]);
+    }
+
+    #[test]
+    fn a_bad_line_is_refused_and_named_and_the_rest_goes_on() {
+        for (bad, reason) in [
+            ("3,", "column 2: \"\" is no finite number"),
+            ("3", "column 2: \"\" is no finite number"),
+            ("x,1", "column 1: \"x\" is no finite number"),
+            ("1,inf", "column 2: \"inf\" is no finite number"),
+        ] {
+            let (found, counted, refused) =
+                windows(&format!("1,2\n{bad}\n5,6\n"), options(2, 1, &["a", "b"]));
+            assert_eq!(found, [[1.0, 2.0, 5.0, 6.0]], "{bad}");
+            assert_eq!(counted.damaged, 1);
+            assert_eq!(refused, Some(Refused { line: 2, reason: reason.into() }));
+        }
+    }
+
+    #[test]
+    fn half_a_line_at_the_beginning_settles_nothing() {
+        let (found, counted, refused) = windows(".5\n1,2\n", options(1, 1, &["a", "b"]));
+        assert_eq!((found, counted.damaged), (vec![vec![1.0, 2.0]], 1));
+        assert_eq!(refused.unwrap().reason, "of 1 columns, no header names all of: a, b");
+    }
+
+    #[test]
+    fn a_header_without_a_channel_is_an_error() {
+        let mut windows =
+            Windows::new(&"sensor".into(), &b"a,c\n1,2\n"[..], options(1, 1, &["a", "b"])).unwrap();
+        let error = windows.next_window().unwrap_err().to_string();
+        assert!(error.contains("line 1 of sensor is a header without b: add the columns"), "{error}");
+    }
+
+    #[test]
+    fn a_line_that_never_ends_is_passed_over() {
+        let text = format!("1\n{}\n2\n", "7".repeat(3 * MAX_LINE));
+        let (found, counted, refused) = windows(&text, options(1, 1, &["a"]));
+        assert_eq!((found, counted.damaged), (vec![vec![1.0], vec![2.0]], 1));
+        assert_eq!(refused.unwrap().line, 2);
+    }
+
+    #[test]
+    fn windows_that_cannot_be_are_refused() {
+        for options in [
+            options(0, 1, &["a"]),
+            options(1, 0, &["a"]),
+            options(1, 1, &[]),
+            options(usize::MAX, 1, &["a", "b"]),
+        ] {
+            assert!(Windows::new(&"sensor".into(), &b""[..], options).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_is_in_a_window_and_windows_begin_at_every_stride(
+            rows in 0_usize..40, length in 1_usize..9, stride in 1_usize..12,
+        ) {
+            let text: String = (0..rows).map(|row| format!("{row},{}\n", row * 10)).collect();
+            let (found, ..) = windows(&text, options(length, stride, &["a", "b"]));
+            let last = rows.checked_sub(length);
+            let mut starts: Vec<usize> = last.iter().flat_map(|&last| (0..=last).step_by(stride)).collect();
+            starts.extend(last.filter(|last| !last.is_multiple_of(stride)));
+            let row = |row: usize| [row as f32, row as f32 * 10.0];
+            let expected: Vec<Vec<f32>> =
+                starts.into_iter().map(|start| (start..start + length).flat_map(row).collect()).collect();
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(prop::sample::select(&b"01.,e-x\"#\r\n \xff\xef\xbb\xbf"[..]), 0..300)) {
+            let mut windows = Windows::new(&"sensor".into(), &bytes[..], options(2, 1, &["x", "e"])).unwrap();
+            let found = std::iter::from_fn(|| windows.next_window().ok().flatten());
+            prop_assert!(found.take(400).all(|window| window.len() == 4 && window.iter().all(|number| number.is_finite())));
+        }
+    }
+}

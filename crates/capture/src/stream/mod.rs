@@ -1,0 +1,103 @@
+//! Pictures and sensor rows out of a byte stream: a program's output, standard input, a device.
+//!
+//! Nothing is decoded here. A stream is cut into pictures, damaged ones are passed over and counted, and
+//! [`Picture::decode`] is called by whoever keeps one.
+
+mod buffer;
+mod cut;
+mod mjpeg;
+mod pictures;
+mod pnm;
+mod raw;
+
+use std::io::Read;
+
+pub use pictures::{PictureFormat, PictureOptions, Pictures, StreamFailure};
+pub use raw::{Raw, RawFormat};
+
+use crate::{
+    CaptureError, Captured, Context, Counted, Picture, Source, What,
+    pipe::Pipe,
+    rows::{RowOptions, Windows},
+};
+
+/// What a stream carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Pictures.
+    Pictures(PictureOptions),
+    /// Sensor rows, as CSV.
+    Rows(RowOptions),
+}
+
+/// A byte stream as a source. When its [`Stop`](crate::Stop) stops it, a read that is under way is waited for, except
+/// of [`stdin`](Self::stdin).
+pub struct Stream<R> {
+    context: Context,
+    parts: Parts<R>,
+}
+
+enum Parts<R> {
+    Pictures(Pictures<R>),
+    Rows(Windows<R>),
+}
+
+impl<R: Read + Send> Stream<R> {
+    /// What comes out of a reader.
+    ///
+    /// # Errors
+    /// [`CaptureError::Setting`].
+    pub fn new(context: Context, from: R, content: Content) -> Result<Self, CaptureError> {
+        let parts = match content {
+            Content::Pictures(options) => Parts::Pictures(Pictures::new(from, options)?),
+            Content::Rows(options) => Parts::Rows(Windows::new(&context.name, from, options)?),
+        };
+        Ok(Self { context, parts })
+    }
+}
+
+impl Stream<Pipe> {
+    /// What comes from standard input. Nobody else may read it.
+    ///
+    /// # Errors
+    /// [`CaptureError::Setting`]; [`CaptureError::System`] when the process has too many open files.
+    pub fn stdin(context: Context, content: Content) -> Result<Self, CaptureError> {
+        let pipe = Pipe::new(std::io::stdin(), &context.stop)?;
+        Self::new(context, pipe, content)
+    }
+}
+
+impl<R: Read + Send> Source for Stream<R> {
+    fn next(&mut self) -> Result<Option<Captured>, CaptureError> {
+        if self.context.stop.is_stopped() {
+            return Ok(None);
+        }
+        let next = match &mut self.parts {
+            Parts::Pictures(pictures) => {
+                let next = pictures.next_picture().map_err(|failure| told(&self.context, failure));
+                next.map(|picture: Option<Picture>| picture.map(What::Picture))
+            }
+            Parts::Rows(windows) => windows.next_window().map(|window| window.map(What::Rows)),
+        };
+        match next {
+            // The pipe says so when it is stopped.
+            Err(_) if self.context.stop.is_stopped() => Ok(None),
+            next => Ok(next?.map(|what| self.context.captured(what))),
+        }
+    }
+
+    fn counted(&self) -> Counted {
+        match &self.parts {
+            Parts::Pictures(pictures) => pictures.counted(),
+            Parts::Rows(windows) => windows.counted(),
+        }
+    }
+}
+
+fn told(context: &Context, failure: StreamFailure) -> CaptureError {
+    let name = context.name.to_string();
+    match failure {
+        StreamFailure::Read(source) => CaptureError::Read { name, source },
+        StreamFailure::Unknown(first) => CaptureError::UnknownStream { name, first },
+    }
+}

@@ -1,0 +1,164 @@
+//! Binary PGM and PPM files one after the other: `P5` or `P6`, then width, height and the largest sample in decimal
+//! with white space and `#` comments before each, one byte of white space, and the samples, two bytes each when the
+//! largest one is over 255.
+
+use super::cut::{Cut, Cutter};
+
+/// The longest header, comments included.
+const MAX_HEADER: usize = 1024;
+
+/// Where files begin and end.
+#[derive(Debug)]
+pub(crate) struct Pnm {
+    /// The most bytes of a file.
+    limit: usize,
+    /// Bytes of the file that has begun, once its header is there.
+    len: Option<usize>,
+}
+
+enum Header {
+    More,
+    Wrong,
+    /// Bytes of header and samples.
+    Len(usize),
+}
+
+impl Pnm {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, len: None }
+    }
+}
+
+impl Cutter for Pnm {
+    fn cut(&mut self, bytes: &[u8]) -> Cut {
+        if self.len.is_none() {
+            if !begins(bytes) {
+                return look_for_start(bytes);
+            }
+            match header(&bytes[..bytes.len().min(MAX_HEADER)]) {
+                Header::Len(len) if len <= self.limit => self.len = Some(len),
+                Header::More if bytes.len() < MAX_HEADER => return Cut::More,
+                _ => return Cut::Damaged(2),
+            }
+        }
+        match self.len {
+            Some(len) if len <= bytes.len() => {
+                self.len = None;
+                Cut::Whole(len)
+            }
+            _ => Cut::More,
+        }
+    }
+
+    fn give_up(&mut self, bytes: &[u8]) -> Cut {
+        self.len = None;
+        if begins(bytes) { Cut::Damaged(2) } else { Cut::Garbage(bytes.len()) }
+    }
+}
+
+/// Whether it can be the beginning of a file.
+fn begins(bytes: &[u8]) -> bool {
+    matches!(bytes, [b'P', b'5' | b'6', next, ..] if next.is_ascii_whitespace() || *next == b'#')
+}
+
+/// Passes over what is before a start, or over all that cannot be one.
+fn look_for_start(bytes: &[u8]) -> Cut {
+    let start = (0..bytes.len()).find(|&at| {
+        let rest = &bytes[at..];
+        begins(rest) || matches!(rest, [b'P'] | [b'P', b'5' | b'6'])
+    });
+    match start {
+        Some(0) => Cut::More,
+        Some(at) => Cut::Garbage(at),
+        None => Cut::Garbage(bytes.len()),
+    }
+}
+
+/// Reads a header.
+fn header(bytes: &[u8]) -> Header {
+    let (mut at, mut numbers) = (2, [0_usize; 3]);
+    for number in &mut numbers {
+        let Some(from) = past_white(bytes, at) else { return Header::More };
+        let digits = bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        at = from + digits;
+        if at == bytes.len() && digits < 9 {
+            return Header::More;
+        }
+        // Nine digits are over every limit, and under every overflow.
+        match std::str::from_utf8(&bytes[from..at]).map(str::parse) {
+            Ok(Ok(value)) if digits < 9 && value > 0 => *number = value,
+            _ => return Header::Wrong,
+        }
+    }
+    if !bytes[at].is_ascii_whitespace() {
+        return Header::Wrong;
+    }
+    let [width, height, largest] = numbers;
+    let sample = match largest {
+        1..=255 => 1,
+        256..=65535 => 2,
+        _ => return Header::Wrong,
+    };
+    let pixel = if bytes[1] == b'6' { 3 * sample } else { sample };
+    let len = (width * pixel).checked_mul(height).and_then(|samples| samples.checked_add(at + 1));
+    len.map_or(Header::Wrong, Header::Len)
+}
+
+/// Where the white space and the comments end that begin at `at`.
+fn past_white(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match bytes.get(at)? {
+            b'#' => at += bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r'))?,
+            byte if byte.is_ascii_whitespace() => at += 1,
+            _ => return Some(at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(bytes: &[u8]) -> Cut {
+        Pnm::new(1000).cut(bytes)
+    }
+
+    #[test]
+    fn the_header_says_how_long_a_file_is() {
+        for (bytes, len) in [
+            (&b"P5 2 3 255 123456rest"[..], 17),
+            (b"P6\n#by a camera\n1 #wide\n2 7\n123456P6", 34),
+            (b"P5\r\n1\t2\n65535\n1234", 18),
+        ] {
+            assert_eq!(first(bytes), Cut::Whole(len), "{}", bytes.escape_ascii());
+            for short in 1..len {
+                assert_eq!(first(&bytes[..short]), Cut::More, "{}", bytes[..short].escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_header_is_damaged() {
+        for bytes in [
+            "P5 x",
+            "P5 0 1 255 ",
+            "P5 1 1 0 ",
+            "P5 1 1 65536 ",
+            "P5 1 1 255x",
+            "P5 123456789 1 255 ",
+            "P6 400 400 255 ",
+            "P5 -1 2 255 ",
+        ] {
+            assert_eq!(first(bytes.as_bytes()), Cut::Damaged(2), "{bytes}");
+        }
+        assert_eq!(first(&[b"P5 #".as_slice(), &[b'x'; MAX_HEADER]].concat()), Cut::Damaged(2));
+    }
+
+    #[test]
+    fn garbage_ends_where_a_file_may_begin() {
+        assert_eq!(first(b"PP5PP6 "), Cut::Garbage(4));
+        assert_eq!(first(b"xyP5"), Cut::Garbage(2));
+        assert_eq!(first(b"xyP"), Cut::Garbage(2));
+        assert_eq!(first(b"xyP4"), Cut::Garbage(4));
+    }
+}

@@ -1,0 +1,149 @@
+use image::{
+    DynamicImage, GrayImage, ImageError, RgbImage,
+    error::{ParameterError, ParameterErrorKind},
+};
+
+use super::cut::{Cut, Cutter};
+use crate::CaptureError;
+
+/// The largest side, in pixels.
+const MAX_SIDE: u32 = 1 << 14;
+
+/// How samples without a header are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawFormat {
+    /// A byte a pixel.
+    Grey8,
+    /// Red, green and blue, a byte each.
+    Rgb24,
+    /// A plane of Y, then U and V at half width and half height, rounded up; BT.601, limited range.
+    Yuv420p,
+    /// Y, U, Y, V for two pixels side by side; BT.601, limited range; an even width.
+    Yuyv,
+}
+
+/// Pictures without a header, one right after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Raw {
+    width: u32,
+    height: u32,
+    format: RawFormat,
+}
+
+impl Raw {
+    /// Pictures of this size, in pixels.
+    ///
+    /// # Errors
+    /// [`CaptureError::Setting`] for a side that is 0 or over 16384, or an odd width of [`RawFormat::Yuyv`].
+    pub fn new(width: u32, height: u32, format: RawFormat) -> Result<Self, CaptureError> {
+        let sides = 1..=MAX_SIDE;
+        if !sides.contains(&width) || !sides.contains(&height) {
+            let message = format!("pictures of {width}×{height} are not read: sides are 1 to {MAX_SIDE}");
+            return Err(CaptureError::Setting(message));
+        }
+        if format == RawFormat::Yuyv && !width.is_multiple_of(2) {
+            let message = format!("YUYV pictures have an even width, not {width}");
+            return Err(CaptureError::Setting(message));
+        }
+        Ok(Self { width, height, format })
+    }
+
+    /// Bytes of a picture.
+    #[must_use]
+    pub fn size(self) -> usize {
+        let pixels = self.width as usize * self.height as usize;
+        match self.format {
+            RawFormat::Grey8 => pixels,
+            RawFormat::Rgb24 => 3 * pixels,
+            RawFormat::Yuv420p => pixels + 2 * self.chroma_width() * self.height.div_ceil(2) as usize,
+            RawFormat::Yuyv => 2 * pixels,
+        }
+    }
+
+    /// Bytes of a row, where samples of a pixel stand together.
+    #[cfg(feature = "v4l")]
+    pub(crate) fn row(self) -> usize {
+        self.size() / self.height as usize
+    }
+
+    /// The picture of these samples.
+    pub(crate) fn decode(self, samples: Vec<u8>) -> Result<DynamicImage, CaptureError> {
+        let right = samples.len() == self.size();
+        let picture = match self.format {
+            _ if !right => None,
+            RawFormat::Grey8 => GrayImage::from_raw(self.width, self.height, samples).map(Into::into),
+            RawFormat::Rgb24 => RgbImage::from_raw(self.width, self.height, samples).map(Into::into),
+            RawFormat::Yuv420p => Some(self.yuv420p(&samples).into()),
+            RawFormat::Yuyv => Some(self.yuyv(&samples).into()),
+        };
+        let mismatch =
+            || ImageError::Parameter(ParameterError::from_kind(ParameterErrorKind::DimensionMismatch));
+        picture.ok_or_else(|| CaptureError::Picture(mismatch()))
+    }
+
+    fn chroma_width(self) -> usize {
+        self.width.div_ceil(2) as usize
+    }
+
+    fn yuv420p(self, samples: &[u8]) -> RgbImage {
+        let (luma, chroma) = samples.split_at(self.width as usize * self.height as usize);
+        let (u, v) = chroma.split_at(chroma.len() / 2);
+        RgbImage::from_fn(self.width, self.height, |x, y| {
+            let at = (y / 2) as usize * self.chroma_width() + (x / 2) as usize;
+            rgb(luma[y as usize * self.width as usize + x as usize], u[at], v[at])
+        })
+    }
+
+    fn yuyv(self, samples: &[u8]) -> RgbImage {
+        RgbImage::from_fn(self.width, self.height, |x, y| {
+            let pair = 2 * (y as usize * self.width as usize + (x & !1) as usize);
+            rgb(samples[pair + 2 * (x & 1) as usize], samples[pair + 1], samples[pair + 3])
+        })
+    }
+}
+
+impl Cutter for Raw {
+    fn cut(&mut self, bytes: &[u8]) -> Cut {
+        if bytes.len() < self.size() { Cut::More } else { Cut::Whole(self.size()) }
+    }
+
+    fn give_up(&mut self, bytes: &[u8]) -> Cut {
+        Cut::Damaged(bytes.len())
+    }
+}
+
+/// BT.601 of limited range, with 8 bits behind the point as in ITU-R BT.601-7 rounded.
+fn rgb(y: u8, u: u8, v: u8) -> image::Rgb<u8> {
+    let (y, u, v) = (298 * (i32::from(y) - 16), i32::from(u) - 128, i32::from(v) - 128);
+    let sample = |sum: i32| ((sum + 128) >> 8).clamp(0, 255) as u8;
+    image::Rgb([sample(y + 409 * v), sample(y - 100 * u - 208 * v), sample(y + 516 * u)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn black_white_and_red_are_themselves_in_both_layouts() {
+        let red = [81, 90, 240];
+        let planes = Raw::new(3, 1, RawFormat::Yuv420p).unwrap();
+        assert_eq!(planes.size(), 7);
+        let picture = planes.decode(vec![16, 235, red[0], 128, red[1], 128, red[2]]).unwrap().to_rgb8();
+        assert_eq!(picture.into_raw(), [0, 0, 0, 255, 255, 255, 255, 0, 0]);
+        let packed = Raw::new(2, 2, RawFormat::Yuyv).unwrap();
+        let samples = vec![16, 128, 235, 128, red[0], red[1], red[0], red[2]];
+        let picture = packed.decode(samples).unwrap().to_rgb8();
+        assert_eq!(picture.into_raw(), [0, 0, 0, 255, 255, 255, 255, 0, 0, 255, 0, 0]);
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_are_refused() {
+        for (width, height, format) in
+            [(0, 1, RawFormat::Grey8), (1, 16385, RawFormat::Rgb24), (3, 2, RawFormat::Yuyv)]
+        {
+            assert!(matches!(Raw::new(width, height, format), Err(CaptureError::Setting(_))));
+        }
+        let raw = Raw::new(2, 2, RawFormat::Rgb24).unwrap();
+        assert!(matches!(raw.decode(vec![0; 11]), Err(CaptureError::Picture(_))));
+    }
+}
