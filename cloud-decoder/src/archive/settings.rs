@@ -12,7 +12,7 @@ const MEGABYTE: u64 = 1_000_000;
 #[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Archive")]
 pub struct ArchiveArgs {
-    /// Keep the frames that devices send here: sqlite:PATH, or postgres://USER:PASSWORD@HOST/NAME [default: no archive]
+    /// Keep the frames that devices send here: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME` [default: no archive]
     #[arg(
         id = "archive",
         long = "archive",

@@ -44,7 +44,7 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next(None) <= FIRST);
-        let asked = Duration::from_secs(60);
+        let asked = Duration::from_mins(1);
         assert_eq!(backoff.next(Some(asked)), asked);
     }
 }

@@ -16,7 +16,6 @@ const ONCE: usize = 48;
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) frames: Frames,
-    pub(crate) class: Class,
     /// The number of its last frame.
     pub(crate) last: u64,
     /// About its bytes.
@@ -51,7 +50,7 @@ pub(crate) fn take(
     let Some(first) = records.front() else { return Ok(None) };
     let (epoch, number) = (first.epoch, first.number);
     let frames = Frames { epoch, class: class_of(class).into(), first: number, ..Frames::default() };
-    let mut message = Message { frames, class, last: number, bytes: ONCE as u64 };
+    let mut message = Message { frames, last: number, bytes: ONCE as u64 };
     let (mut payload, mut captured) = (Vec::new(), None);
     for expected in number.. {
         let Some(record) = records.front() else { break };

@@ -1,6 +1,6 @@
 //! One connection: hello, welcome, frames and their acknowledgements.
 
-use std::{collections::VecDeque, ops::RangeInclusive, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use lopside_proto::v1::{
     Ack, FrameClass, Hello, Lane, UploadRequest, UploadResponse, Welcome,
@@ -22,6 +22,7 @@ use crate::{
     Link, Snapshot, Store, UplinkError,
     flow::Flow,
     message::{self, class_of, spool_class},
+    store::Received,
 };
 
 /// Messages that wait for HTTP/2; as many as may be under way.
@@ -60,7 +61,7 @@ impl Session<'_> {
             Ok(Err(error)) => return error,
             Err(_) => return UplinkError::Stalled(self.patience),
         };
-        self.link.send_modify(|link| link.connected());
+        self.link.send_modify(Link::connected);
         match open.run(&mut answers, self.patience).await {
             Ok(never) => match never {},
             Err(error) => error,
@@ -186,14 +187,12 @@ fn settled(state: &Snapshot) -> [u64; Class::ALL.len()] {
     state.classes.map(|(counters, _)| counters.in_doubt().map_or(counters.done, |doubt| doubt.start() - 1))
 }
 
-fn known(welcome: Welcome) -> Result<Vec<(Class, Vec<RangeInclusive<u64>>)>, UplinkError> {
-    let mut known: Vec<(Class, Vec<RangeInclusive<u64>>)> =
-        Class::ALL.into_iter().map(|class| (class, Vec::new())).collect();
+fn known(welcome: Welcome) -> Result<Received, UplinkError> {
+    let mut known = Received::default();
     for of_class in welcome.known {
         let class =
             FrameClass::try_from(of_class.class).map_err(|_| UplinkError::Answer("an unknown class"))?;
         known[spool_class(class) as usize]
-            .1
             .extend(of_class.ranges.into_iter().map(|range| range.first..=range.last));
     }
     Ok(known)

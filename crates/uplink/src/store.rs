@@ -57,11 +57,14 @@ pub struct Snapshot {
     pub failure: Option<String>,
 }
 
+/// Numbers of each class, in the order of [`Class::ALL`].
+pub(crate) type Received = [Vec<RangeInclusive<u64>>; Class::ALL.len()];
+
 enum Command {
     Append(Class, Vec<u8>, oneshot::Sender<Outcome>),
     Read(Class, oneshot::Sender<Vec<Record>>),
     Acknowledge(Class, u64),
-    Resolve(Vec<(Class, Vec<RangeInclusive<u64>>)>, oneshot::Sender<()>),
+    Resolve(Received, oneshot::Sender<()>),
     Flush(oneshot::Sender<()>),
 }
 
@@ -154,10 +157,7 @@ impl Store {
     }
 
     /// A new connection begins, and these the cloud has.
-    pub(crate) async fn resolve(
-        &self,
-        received: Vec<(Class, Vec<RangeInclusive<u64>>)>,
-    ) -> Result<(), UplinkError> {
+    pub(crate) async fn resolve(&self, received: Received) -> Result<(), UplinkError> {
         self.ask(|answer| Command::Resolve(received, answer)).await
     }
 
@@ -236,8 +236,8 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
             }),
             Command::Acknowledge(class, number) => self.spool.acknowledge(class, number),
             Command::Resolve(received, answer) => {
-                let mut received = received.iter();
-                let done = received.try_for_each(|(class, ranges)| self.spool.resolve(*class, ranges));
+                let mut received = Class::ALL.into_iter().zip(&received);
+                let done = received.try_for_each(|(class, ranges)| self.spool.resolve(class, ranges));
                 done.map(|()| {
                     let _ = answer.send(());
                 })
