@@ -50,8 +50,8 @@ impl Default for Settings {
 }
 
 impl Archive {
-    /// Opens the archive, or makes it, and brings its schema up to date. The address is `sqlite:PATH`, the path of a file,
-    /// or `postgres://USER:PASSWORD@HOST/NAME`.
+    /// Opens the archive, or makes it, and brings its schema up to date. The address is `sqlite:PATH`, the path of a
+    /// file, or `postgres://USER:PASSWORD@HOST/NAME`.
     ///
     /// It is to be called within a tokio runtime, which then has the task that writes.
     ///
@@ -65,12 +65,12 @@ impl Archive {
         Ok(Self { backend, jobs, feed, settings })
     }
 
-    /// Applies a batch, wholly or not at all, and returns when that is durable. A call that is given up may still apply its
-    /// batch; sending it again is always safe.
+    /// Applies a batch, wholly or not at all, and returns when that is durable. A call that is given up may still
+    /// apply its batch; sending it again is always safe.
     ///
     /// # Errors
-    /// [`ArchiveError::Refused`], which is for ever; anything else the database says, after which the batch is to be sent
-    /// again.
+    /// [`ArchiveError::Refused`], which is for ever; anything else the database says, after which the batch is to be
+    /// sent again.
     pub async fn apply(&self, batch: Batch) -> Result<Applied, ArchiveError> {
         batch.check()?;
         let (answer, outcome) = oneshot::channel();
@@ -78,9 +78,9 @@ impl Archive {
         outcome.await.map_err(|_| ArchiveError::Closed)?
     }
 
-    /// The numbers of a device's class that need not be sent, from `from` on: ascending ranges with gaps between them, of
-    /// all epochs together. These are the numbers applied, and those up to the highest floor, whether they were applied
-    /// or given up: whoever asks from above the floors is told of nothing but what was applied.
+    /// The numbers of a device's class that need not be sent, from `from` on: ascending ranges with gaps between
+    /// them, of all epochs together. These are the numbers applied, and those up to the highest floor, whether they
+    /// were applied or given up: whoever asks from above the floors is told of nothing but what was applied.
     ///
     /// # Errors
     /// What the database says.
@@ -156,8 +156,8 @@ impl Archive {
         self.feed.subscribe()
     }
 
-    /// Deletes what is too old at `now_us`, microseconds since 1970, and then the oldest until the bytes are within their
-    /// bound; in small transactions, between which batches are applied. Age is by the time of capture.
+    /// Deletes what is too old at `now_us`, microseconds since 1970, and then the oldest until the bytes are within
+    /// their bound; in small transactions, between which batches are applied. Age is by the time of capture.
     ///
     /// # Errors
     /// What the database says. What was deleted until then stays deleted.

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! # Names
-//! A record's name is its device, its epoch, its [`Class`] and its number. Numbers of a device's class ascend over all
-//! epochs, from 1 on, with gaps where the edge had to drop records; an epoch is one opening of the edge's spool. A later
-//! epoch uses a number again only where the edge has lost its first use.
+//! A record's name is its device, its epoch, its [`Class`] and its number. Numbers of a device's class ascend over
+//! all epochs, from 1 on, with gaps where the edge had to drop records; an epoch is one opening of the edge's spool.
+//! A later epoch uses a number again only where the edge has lost its first use.
 //!
 //! # What holds
 //! - A batch is answered after its commit is on the disk, and is applied wholly or not at all.

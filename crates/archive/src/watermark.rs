@@ -199,7 +199,9 @@ mod tests {
         #[test]
         fn its_text_comes_back(steps in steps()) {
             let (mut mark, mut model) = (Watermark::default(), Model::default());
-            steps.iter().for_each(|step| model.step(&mut mark, step));
+            for step in &steps {
+                model.step(&mut mark, step);
+            }
             prop_assert_eq!(Watermark::parse(mark.floor(), &mark.ranges_text()), Some(mark));
         }
     }

@@ -1,5 +1,5 @@
-//! One task applies the batches of all callers, those that wait together in one transaction. While one commit is on its
-//! way to the disk the next group gathers, so the more callers there are the more a commit holds.
+//! One task applies the batches of all callers, those that wait together in one transaction. While one commit is on
+//! its way to the disk the next group gathers, so the more callers there are the more a commit holds.
 
 use std::{
     sync::Arc,

@@ -54,7 +54,7 @@ CREATE TABLE frames (
 
 CREATE INDEX frames_by_time ON frames (captured_us, id);
 CREATE INDEX frames_by_device ON frames (device_id, captured_us, id);
-CREATE INDEX frames_by_score ON frames (score) WHERE score IS NOT NULL;
+CREATE INDEX frames_by_score ON frames (score, captured_us, id, device_id) WHERE score IS NOT NULL;
 CREATE INDEX frames_by_head ON frames (latent_space, scored_by, id);
 -- A frame is compressed already.
 ALTER TABLE frames ALTER COLUMN frame SET STORAGE EXTERNAL;

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{Applied, ArchiveError, Batch, Class, FrameMeta, Watermark, backend::Committed};
 
-/// The most ranges that a stream's watermark may have. More come of an edge that leaves gaps and never raises its floor.
+/// The most ranges that a stream's watermark may have. More come of an edge that leaves gaps and never raises its
+/// floor.
 const MAX_RANGES: usize = 1 << 12;
 
 /// A stream's name: its device's id, its class and its epoch.
@@ -146,7 +147,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The ids of the devices, which are made where they are new. No other server applies anything of them until the commit.
+/// The ids of the devices, which are made where they are new. No other server applies anything of them until the
+/// commit.
 async fn devices(
     connection: &mut Connection,
     batches: &[Batch],

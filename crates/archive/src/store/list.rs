@@ -7,19 +7,15 @@ use super::{
 };
 use crate::{Frame, FrameMeta, HeadKey, Query, Score};
 
-/// Up to so many frames with the least score are looked at one by one; of more, those of the time asked for are met soon
-/// enough on the way through it.
-const FEW: i64 = 2000;
+/// Up to so many frames with the least score are put in order; of more, enough are met on the way through time.
+const FEW: i64 = 20_000;
 
-/// What a list needs of the table of frames, and the frame is not part of.
-const COLUMNS: &str = "id, device_id, stream_id, number, captured_us, received_us, source, digest, latent_space, \
-     trace, CAST(length(frame) AS bigint) AS bytes, scored_by, score, quantile, label";
-
-/// What [`meta`] reads, of frames `f` as [`COLUMNS`] has them.
+/// What [`meta`] reads.
 const META: &str = "f.id, d.name, s.epoch, s.class, f.number, f.captured_us, f.received_us, f.source, f.digest, \
-     f.latent_space, f.trace, f.bytes, h.bundle, h.head, h.version, f.score, f.quantile, f.label";
+     f.latent_space, f.trace, CAST(length(f.frame) AS bigint), h.bundle, h.head, h.version, f.score, f.quantile, \
+     f.label";
 
-const JOINED: &str = "AS f JOIN streams AS s ON s.id = f.stream_id JOIN devices AS d ON d.id = f.device_id \
+const JOINED: &str = "JOIN streams AS s ON s.id = f.stream_id JOIN devices AS d ON d.id = f.device_id \
      LEFT JOIN heads AS h ON h.id = f.scored_by";
 
 /// The frames of a page, and one more if there is one.
@@ -45,8 +41,7 @@ pub(super) async fn frames(readers: &Pool<Db>, query: &Query) -> sqlx::Result<Ve
 }
 
 pub(super) async fn frame(readers: &Pool<Db>, id: i64) -> sqlx::Result<Option<Frame>> {
-    let sql =
-        format!("SELECT {META}, f.frame FROM (SELECT {COLUMNS}, frame FROM frames WHERE id = $1) {JOINED}");
+    let sql = format!("SELECT {META}, f.frame FROM frames AS f {JOINED} WHERE f.id = $1");
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(readers).await?;
     row.map(|row| Ok(Frame { meta: meta(&row)?, bytes: row.try_get(18)? })).transpose()
 }
@@ -62,16 +57,18 @@ async fn few(readers: &Pool<Db>, least: f64) -> sqlx::Result<bool> {
     Ok(count <= FEW)
 }
 
-/// The statement of a page: `$1` to `$4` are the first time, the time and id that it ends before, and how many.
+/// The statement of a page: `$1` to `$4` are the first time, the time and id that it ends before, and how many. Which
+/// frames they are is found in indices alone.
 fn sql(query: &Query, few: bool) -> String {
-    let (with, from, columns, score) = match query.min_score {
-        None => (String::new(), "frames", COLUMNS, ""),
+    let (with, from, score) = match query.min_score {
+        None => ("", "frames", ""),
         Some(_) if few => {
-            let few = format!("few AS MATERIALIZED (SELECT {COLUMNS} FROM frames WHERE score >= $5), ");
-            (few, "few", "*", "")
+            let few =
+                "few AS MATERIALIZED (SELECT id, captured_us, device_id FROM frames WHERE score >= $5), ";
+            (few, "few", "")
         }
         // The sign keeps the index of scores out of it: the order of time is what finds them.
-        Some(_) => (String::new(), "frames", COLUMNS, "AND +score >= $5"),
+        Some(_) => ("", "frames", "AND +score >= $5"),
     };
     let device = match (&query.device, query.min_score) {
         (None, _) => "",
@@ -79,10 +76,11 @@ fn sql(query: &Query, few: bool) -> String {
         (Some(_), Some(_)) => "AND device_id = (SELECT id FROM devices WHERE name = $6)",
     };
     format!(
-        "WITH {with}page AS (SELECT {columns} FROM {from} \
+        "WITH {with}page AS (SELECT id FROM {from} \
          WHERE captured_us >= $1 AND (captured_us, id) < ($2, $3) {score} {device} \
          ORDER BY captured_us DESC, id DESC LIMIT $4) \
-         SELECT {META} FROM page {JOINED} ORDER BY f.captured_us DESC, f.id DESC"
+         SELECT {META} FROM page JOIN frames AS f ON f.id = page.id {JOINED} \
+         ORDER BY f.captured_us DESC, f.id DESC"
     )
 }
 

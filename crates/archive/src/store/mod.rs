@@ -1,7 +1,7 @@
 //! What both backends do in the same way.
 //!
-//! This module is compiled once for each backend, which it finds as its parent: the database's type, the words in which
-//! the two differ, and how frames are inserted. Lists go to the database as JSON, an array for each element.
+//! This module is compiled once for each backend, which it finds as its parent: the database's type, the words in
+//! which the two differ, and how frames are inserted. Lists go to the database as JSON, an array for each element.
 
 use std::ops::RangeInclusive;
 

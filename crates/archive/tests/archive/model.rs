@@ -133,7 +133,9 @@ async fn run(url: &str, steps: Vec<Step>) {
             Step::Apply { stream, floor, first, records, digest } => {
                 let (device, epoch, class) = stream;
                 let mut batch = batch(&format!("device-{device}"), first, first + records);
-                batch.records.iter_mut().for_each(|record| record.digest = digest);
+                for record in &mut batch.records {
+                    record.digest = digest;
+                }
                 batch.records.truncate(records as usize);
                 apply(&archive, &mut model, stream, Batch { epoch, class, floor, ..batch }).await;
             }

@@ -1,6 +1,6 @@
 //! Frames are scored, and scored again by a newer head.
 
-use lopside_archive::{Archive, ArchiveError, Batch, HeadKey, LatentSpace, NewScore, Score};
+use lopside_archive::{Archive, ArchiveError, HeadKey, LatentSpace, NewScore, Score};
 
 use crate::{batch, frames, open};
 
@@ -45,9 +45,9 @@ pub(crate) async fn frames_are_unscored_until_this_version_has_scored_them(url: 
 
 pub(crate) async fn the_newest_score_is_kept(url: &str) {
     let archive = open(url).await;
-    archive.apply(Batch { ..batch("gate", 1, 2) }).await.unwrap();
-    let [second, first] = [0, 1].map(async |at| frames(&archive).await[at].id);
-    let (first, second) = (first.await, second.await);
+    archive.apply(batch("gate", 1, 2)).await.unwrap();
+    let listed = frames(&archive).await;
+    let (second, first) = (listed[0].id, listed[1].id);
     archive.put_scores(&head(1), &[score(first, 0.1 + 0.2), score(second, 7.0)]).await.unwrap();
     let unreadable = NewScore { id: second, score: None, quantile: None, label: None };
     let gone = score(second + 1, 1.0);
