@@ -72,7 +72,7 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let limits = Limits { max_pixels: settings.max_pixels, ..Limits::default() };
     let decoder = Decoder::new(Arc::clone(&registry), limits);
     let archive = match &settings.archive {
-        Some(settings) => Some(archive::open(settings).await?),
+        Some(settings) => Some(Box::pin(archive::open(settings)).await?),
         None => None,
     };
     let (health, health_service) = tonic_health::server::health_reporter();
