@@ -186,6 +186,7 @@ fn pnm_of_any_depth_is_decoded() {
         file("P5 2 1 255\n", &[0, 200]),
         file("P5\n#deep\n2 1 65535\n", &[0, 1, 0x12, 0x34]),
         file("P6 1 1 255\n", &[1, 2, 3]),
+        file("P5 2 1 7\n", &[7, 0]),
     ]
     .concat();
     let (found, _) = pictures(&stream[..], of(PictureFormat::Pnm));
@@ -194,6 +195,7 @@ fn pnm_of_any_depth_is_decoded() {
     let deep = image::ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![1, 0x1234]).unwrap();
     assert_eq!(decoded[1], deep.into());
     assert_eq!(decoded[2], RgbImage::from_raw(1, 1, vec![1, 2, 3]).unwrap().into());
+    assert_eq!(decoded[3], GrayImage::from_raw(2, 1, vec![255, 0]).unwrap().into());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use image::{DynamicImage, GenericImageView as _, GrayImage};
+use image::{DynamicImage, GenericImageView as _};
 
 use crate::CaptureError;
 
@@ -60,28 +60,31 @@ impl SceneGate {
 
 impl Grid {
     fn of(picture: &DynamicImage) -> Self {
-        let (width, height) = picture.dimensions();
-        let (columns, rows) = (WIDTH.min(width), HEIGHT.min(height));
-        let mut sums = vec![(0_u64, 0_u64); columns as usize * rows as usize];
-        let mut add = |x: u32, y: u32, luma: u64| {
-            // Side lengths are of 32 bits, their products with a grid's not.
-            let cell = |at: u32, cells: u32, side: u32| {
-                (u64::from(at) * u64::from(cells) / u64::from(side)) as usize
-            };
-            let (sum, count) = &mut sums[cell(y, rows, height) * columns as usize + cell(x, columns, width)];
-            (*sum, *count) = (*sum + luma, *count + 1);
-        };
+        let size = picture.dimensions();
         match picture {
-            DynamicImage::ImageRgb8(picture) => {
-                for (x, y, pixel) in picture.enumerate_pixels() {
-                    add(x, y, luma(pixel.0));
-                }
+            DynamicImage::ImageRgb8(picture) => Self::of_samples(size, picture, luma),
+            DynamicImage::ImageLuma8(picture) => Self::of_samples(size, picture, grey),
+            other => Self::of_samples(size, &other.to_luma8(), grey),
+        }
+    }
+
+    fn of_samples<const CHANNELS: usize>(
+        size: (u32, u32),
+        samples: &[u8],
+        luma: impl Fn([u8; CHANNELS]) -> u32,
+    ) -> Self {
+        let (columns, rows) = (cells_of(size.0, WIDTH), cells_of(size.1, HEIGHT));
+        let width = WIDTH.min(size.0) as usize;
+        let mut sums = vec![(0_u64, 0_u64); width * HEIGHT.min(size.1) as usize];
+        for (line, row) in samples.as_chunks().0.chunks(columns.len().max(1)).zip(rows) {
+            let cells = &mut sums[row * width..][..width];
+            for (pixel, column) in line.iter().zip(&columns) {
+                let (sum, count) = &mut cells[*column];
+                (*sum, *count) = (*sum + u64::from(luma(*pixel)), *count + 1);
             }
-            DynamicImage::ImageLuma8(picture) => add_grey(picture, add),
-            other => add_grey(&other.to_luma8(), add),
         }
         let mean = |(sum, count): (u64, u64)| (sum * LEVEL / count.max(1)) as u16;
-        Self { size: (width, height), cells: sums.into_iter().map(mean).collect() }
+        Self { size, cells: sums.into_iter().map(mean).collect() }
     }
 
     /// In grey levels; none where the sizes differ.
@@ -92,22 +95,26 @@ impl Grid {
     }
 }
 
-fn add_grey(picture: &GrayImage, mut add: impl FnMut(u32, u32, u64)) {
-    for (x, y, pixel) in picture.enumerate_pixels() {
-        add(x, y, u64::from(pixel.0[0]));
-    }
+/// The cell of each pixel of a side.
+fn cells_of(side: u32, cells: u32) -> Vec<usize> {
+    let cell = |at: u32| u64::from(at) * u64::from(cells.min(side)) / u64::from(side);
+    (0..side).map(|at| cell(at) as usize).collect()
+}
+
+fn grey([level]: [u8; 1]) -> u32 {
+    u32::from(level)
 }
 
 /// The weights of BT.601 in 1 / 256.
-fn luma([red, green, blue]: [u8; 3]) -> u64 {
-    (77 * u64::from(red) + 150 * u64::from(green) + 29 * u64::from(blue)) / 256
+fn luma([red, green, blue]: [u8; 3]) -> u32 {
+    (77 * u32::from(red) + 150 * u32::from(green) + 29 * u32::from(blue)) / 256
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
 
-    use image::{Luma, RgbImage};
+    use image::{GrayImage, Luma, RgbImage};
     use proptest::prelude::*;
 
     use super::*;

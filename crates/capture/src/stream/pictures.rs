@@ -76,7 +76,7 @@ impl<R: Read> Pictures<R> {
     /// Waits for the next picture; none at the end of the stream.
     ///
     /// # Errors
-    /// What the reader says, or [`io::ErrorKind::InvalidData`] with the first bytes when the format is not to be found.
+    /// What the reader says, or the first bytes where they do not tell the format.
     pub fn next_picture(&mut self) -> Result<Option<Picture>, StreamFailure> {
         loop {
             if let Some(picture) = self.step()? {
