@@ -3,7 +3,7 @@ use std::{borrow::Cow, path::PathBuf};
 use image::DynamicImage;
 use lopside_bundle::{HeadKind, HeadSpec, InputSpec};
 use lopside_input::picture_of;
-use lopside_latent::{IdOnWire, LatentSpaceId};
+use lopside_latent::{IdOnWire, LatentSpaceId, picture::Quality};
 
 use crate::{
     EdgeError, Encoded, Encoder, PictureEncoder, PictureOptions, eight_bit,
@@ -35,6 +35,40 @@ impl AnyEncoder {
         match self {
             Self::Vector(encoder, _) => encoder.space().id(),
             Self::Picture(encoder, _) => encoder.space().id(),
+        }
+    }
+
+    /// What it takes; none of a photo model, which takes pictures of any size.
+    #[must_use]
+    pub fn input(&self) -> Option<&InputSpec> {
+        match self {
+            Self::Vector(encoder, _) => Some(encoder.input()),
+            Self::Picture(..) => None,
+        }
+    }
+
+    /// How many layers its model has.
+    #[must_use]
+    pub fn all_layers(&self) -> usize {
+        match self {
+            Self::Vector(encoder, _) => encoder.space().layers().len(),
+            Self::Picture(encoder, _) => encoder.space().layout().layers().len(),
+        }
+    }
+
+    /// From now on frames have so many layers at most and, of a photo model, this quality, 1 to 100, or the nearest one
+    /// there is; the quality that holds, if there is such a choice.
+    pub fn set(&mut self, quality: u8, layers: usize) -> Option<u8> {
+        match self {
+            Self::Vector(_, limit) => {
+                *limit = Some(layers);
+                None
+            }
+            Self::Picture(_, options) => {
+                options.layers = Some(layers);
+                options.quality = Quality::new(quality.clamp(1, 100)).unwrap_or(options.quality);
+                Some(options.quality.get())
+            }
         }
     }
 

@@ -21,10 +21,13 @@ use crate::ApiKey;
   edge-encoder inspect --bundle bundles/fashion frames/00-ankle-boot.lps
   edge-encoder send --bundle bundles/pump --with-input --endpoint http://127.0.0.1:8080 log.csv
   edge-encoder encode --bundle bundles/photo --quality 70 holiday.jpg
-  edge-encoder bench --bundle bundles/fashion"
+  edge-encoder bench --bundle bundles/fashion
+  edge-encoder run --config edge.toml
+  edge-encoder status --config edge.toml"
 )]
 pub struct Cli {
-    /// A TOML file with any of: bundle, endpoint, out, quality, timeout_seconds, ca, client_cert, client_key, api_key
+    /// A TOML file with any of: bundle, endpoint, out, quality, timeout_seconds, ca, client_cert, client_key, api_key;
+    /// for run also device, socket, the tables spool, uplink, rate, and tables [[source]]
     #[arg(long, global = true, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to do
@@ -51,6 +54,15 @@ pub enum Command {
     /// numbers as CSV, in the units of the input and beside it; with --with-input a heat map of each picture that is
     /// scored; table.txt and report.json.
     Send(SendArgs),
+    /// Run as an agent: encode what the config file's sources give, keep frames on the disk, and send them
+    ///
+    /// Frames stay in the spool until the cloud-decoder has acknowledged them: through outages, restarts and power cuts.
+    /// Sources are tables [[source]] of the config file, each with one of folder, command, stdin and camera; further keys
+    /// are explained in /etc/lopside/edge.toml. Ends on SIGTERM or SIGINT, when what was captured is stored, or when all
+    /// sources have ended.
+    Run(RunArgs),
+    /// Say how the agent that runs on this machine does
+    Status(StatusArgs),
     /// Say what is in a frame; with the bundle, how many layers it carries and its integers
     Inspect(InspectArgs),
     /// Measure the encoder on this machine: median times a stage, of photo models a megapixel, and the peak memory of
@@ -161,6 +173,43 @@ pub struct SecurityArgs {
     /// http://
     #[arg(long, env = "LOPSIDE_API_KEY", value_name = "KEY", hide_env_values = true)]
     pub api_key: Option<ApiKey>,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub bundle: BundleArg,
+    /// The cloud-decoder, as in http://decoder.example:8080 or https://decoder.example
+    #[arg(long, env = "LOPSIDE_ENDPOINT", value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// The device's name [default: the host's]
+    #[arg(long, env = "LOPSIDE_DEVICE_NAME", value_name = "NAME")]
+    pub device: Option<String>,
+    /// The spool's folder [default: spool]
+    #[arg(long, env = "LOPSIDE_SPOOL", value_name = "DIR")]
+    pub spool: Option<PathBuf>,
+    /// Where to answer `edge-encoder status` [default: nowhere]
+    #[arg(long, env = "LOPSIDE_SOCKET", value_name = "SOCKET")]
+    pub socket: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub security: SecurityArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub picture: PictureArgs,
+}
+
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Where the agent answers [default: the config file's socket, else /run/lopside/edge.sock]
+    #[arg(long, env = "LOPSIDE_SOCKET", value_name = "SOCKET")]
+    pub socket: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `inspect`.

@@ -16,13 +16,17 @@ use tonic::{
 };
 use tracing::Instrument as _;
 
-use crate::{
-    EdgeError, Security,
-    wire::{Counted, Counters},
-};
+pub(crate) use crate::wire::Counters;
+use crate::{EdgeError, Security, wire::Counted};
 
 /// The largest answer that is taken, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// How long a connection may take where no request's time says so.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often an idle connection is tried, and how long the answer may take: it finds out that the other side has gone.
+const PING: Duration = Duration::from_mins(1);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection to one cloud-decoder.
 #[derive(Debug)]
@@ -53,24 +57,11 @@ impl Client {
     /// [`EdgeError::Endpoint`] for an address that cannot be right, [`EdgeError::Connect`] when nobody answers or the two
     /// do not trust each other, those of the files of `security`.
     pub async fn connect(endpoint: &str, timeout: Duration, security: &Security) -> Result<Self, EdgeError> {
-        let bearer = security.bearer()?;
-        let target = secured(endpoint, security)?.connect_timeout(timeout).timeout(timeout);
+        let target = Target::new(endpoint, security)?;
         let counters = Counters::default();
-        let counted = counters.clone();
-        let connector = tower::service_fn(move |uri: Uri| {
-            let counters = counted.clone();
-            async move {
-                let stream = TcpStream::connect(authority(&uri)).await?;
-                stream.set_nodelay(true)?;
-                Ok::<_, std::io::Error>(TokioIo::new(Counted::new(stream, counters)))
-            }
-        });
-        let channel = target.connect_with_connector(connector).await.map_err(|error| EdgeError::Connect {
-            endpoint: endpoint.to_owned(),
-            reason: innermost(&error),
-        })?;
+        let channel = target.connect(&counters, Some(timeout)).await?;
         let service = DecoderServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-        Ok(Self { service, counters, timeout, bearer })
+        Ok(Self { service, counters, timeout, bearer: target.bearer })
     }
 
     /// Has one frame decoded by these heads of its bundle, by the first when there are none. What the frame was made
@@ -127,6 +118,61 @@ impl Client {
             sent_bytes: sent_after - sent,
             received_bytes: received_after - received,
         })
+    }
+}
+
+/// Whom to connect to, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    url: String,
+    endpoint: Endpoint,
+    bearer: Option<MetadataValue<Ascii>>,
+}
+
+impl Target {
+    /// A cloud-decoder at an `http://` or `https://` address; nobody is asked yet.
+    ///
+    /// # Errors
+    /// [`EdgeError::Endpoint`] for an address that cannot be right, those of the files of `security`.
+    pub(crate) fn new(url: &str, security: &Security) -> Result<Self, EdgeError> {
+        let bearer = security.bearer()?;
+        let endpoint = secured(url, security)?
+            .http2_keep_alive_interval(PING)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_while_idle(true);
+        Ok(Self { url: url.to_owned(), endpoint, bearer })
+    }
+
+    /// What goes along as `authorization`.
+    pub(crate) fn bearer(&self) -> Option<MetadataValue<Ascii>> {
+        self.bearer.clone()
+    }
+
+    /// Connects; what is sent and received is counted. `timeout` is for each request as well.
+    ///
+    /// # Errors
+    /// [`EdgeError::Connect`] when nobody answers or the two do not trust each other.
+    pub(crate) async fn connect(
+        &self,
+        counters: &Counters,
+        timeout: Option<Duration>,
+    ) -> Result<Channel, EdgeError> {
+        let endpoint = self.endpoint.clone().connect_timeout(timeout.unwrap_or(CONNECT_TIMEOUT));
+        let endpoint = match timeout {
+            Some(timeout) => endpoint.timeout(timeout),
+            None => endpoint,
+        };
+        let counted = counters.clone();
+        let connector = tower::service_fn(move |uri: Uri| {
+            let counters = counted.clone();
+            async move {
+                let stream = TcpStream::connect(authority(&uri)).await?;
+                stream.set_nodelay(true)?;
+                Ok::<_, std::io::Error>(TokioIo::new(Counted::new(stream, counters)))
+            }
+        });
+        let refused = |error| EdgeError::Connect { endpoint: self.url.clone(), reason: innermost(&error) };
+        endpoint.connect_with_connector(connector).await.map_err(refused)
     }
 }
 

@@ -9,7 +9,12 @@ use std::{
 use lopside_latent::picture::Quality;
 use serde::Deserialize;
 
-use crate::{ApiKey, EdgeError, Security, cli::SecurityArgs, error::io};
+use crate::{
+    ApiKey, EdgeError, Security,
+    agent::{AgentSettings, Merged, RateTable, SourceTable, SpoolTable, UplinkTable},
+    cli::{RunArgs, SecurityArgs},
+    error::io,
+};
 
 const DEFAULT_TIMEOUT_SECONDS: u32 = 10;
 const DEFAULT_QUALITY: u8 = 50;
@@ -27,6 +32,16 @@ pub struct FileConfig {
     client_cert: Option<PathBuf>,
     client_key: Option<PathBuf>,
     api_key: Option<ApiKey>,
+    device: Option<String>,
+    socket: Option<PathBuf>,
+    #[serde(default)]
+    spool: SpoolTable,
+    #[serde(default)]
+    uplink: UplinkTable,
+    #[serde(default)]
+    rate: RateTable,
+    #[serde(default, rename = "source")]
+    sources: Vec<SourceTable>,
 }
 
 impl FileConfig {
@@ -64,6 +79,32 @@ impl FileConfig {
             flag: "--endpoint URL",
             env: "LOPSIDE_ENDPOINT",
             key: "endpoint",
+        })
+    }
+
+    /// Where an agent's status is asked for.
+    #[must_use]
+    pub fn socket(&self, flag: Option<PathBuf>) -> Option<PathBuf> {
+        flag.or_else(|| self.socket.clone())
+    }
+
+    /// What the agent does.
+    ///
+    /// # Errors
+    /// [`EdgeError::Missing`] and [`EdgeError::Agent`] naming what is wrong.
+    pub fn agent(&self, flags: RunArgs) -> Result<AgentSettings, EdgeError> {
+        AgentSettings::new(Merged {
+            device: flags.device.or_else(|| self.device.clone()),
+            endpoint: self.endpoint(flags.endpoint)?,
+            security: self.security(flags.security)?,
+            spool_folder: flags.spool,
+            socket: self.socket(flags.socket),
+            quality: self.quality(flags.picture.quality)?.get(),
+            layers: flags.picture.layers,
+            spool: &self.spool,
+            uplink: &self.uplink,
+            rate: &self.rate,
+            sources: &self.sources,
         })
     }
 

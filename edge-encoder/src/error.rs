@@ -4,8 +4,10 @@ use std::{
 };
 
 use lopside_bundle::BundleError;
+use lopside_capture::CaptureError;
 use lopside_latent::LatentError;
 use lopside_quality::QualityError;
+use lopside_uplink::UplinkError;
 
 /// Why the edge could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -170,6 +172,38 @@ pub enum EdgeError {
     /// The answer is not what was asked for.
     #[error("the cloud-decoder's answer cannot be used: {0}")]
     Answer(String),
+    /// The agent's settings cannot be.
+    #[error("{0}")]
+    Agent(String),
+    /// A source does not work.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The spool does not work.
+    #[error(transparent)]
+    Uplink(#[from] UplinkError),
+    /// Signals cannot be caught.
+    #[error("cannot catch signals: {0}")]
+    Signal(std_io::Error),
+    /// The system gives no more threads.
+    #[error("cannot start a thread: {0}")]
+    Thread(std_io::Error),
+    /// Tensors do not come in streams.
+    #[error("{bundle:?} takes tensors, which come as .npy files: give a folder as the source")]
+    NoStream {
+        /// The bundle's name.
+        bundle: String,
+    },
+    /// No agent answers.
+    #[error(
+        "no agent answers at {}: {source}; is it running (`systemctl status lopside-edge`), with this socket in its config file?",
+        path.display()
+    )]
+    NoAgent {
+        /// Its socket.
+        path: PathBuf,
+        /// What the system said.
+        source: std_io::Error,
+    },
     /// Measuring or drawing failed.
     #[error(transparent)]
     Quality(#[from] QualityError),

@@ -1,12 +1,13 @@
 //! The edge: pictures and measurements in, frames out.
 //!
 //! ```text
-//! source ─► preprocess ─► encoder (tract) ─► latent coder ─► frame ─► .lps file or gRPC
+//! source ─► preprocess ─► encoder (tract) ─► latent coder ─► frame ─► .lps file, gRPC, or the spool
 //! ```
 //! [`Encoder`] is for bundles of vector models, [`PictureEncoder`] for those of photo models, [`AnyEncoder`] for
-//! whichever a folder holds.
+//! whichever a folder holds. The [`agent`] runs all the time and keeps frames until the cloud has them.
 //! The library half is what tests, benches and the training crate use to run the very path that ships.
 
+pub mod agent;
 mod any;
 pub mod cli;
 pub mod client;

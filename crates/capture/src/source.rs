@@ -90,7 +90,10 @@ impl Context {
     }
 
     /// Waits; whether it was stopped meanwhile.
-    pub(crate) fn pause(&self, time: Duration) -> Result<bool, CaptureError> {
+    ///
+    /// # Errors
+    /// [`CaptureError::System`].
+    pub fn pause(&self, time: Duration) -> Result<bool, CaptureError> {
         let until = self.clock.now() + time;
         loop {
             let left = until.saturating_sub(self.clock.now());

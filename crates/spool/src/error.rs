@@ -44,8 +44,8 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
-    /// What a failed call is told as.
-    pub(crate) fn disk(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+    /// What a failed call is told as: "the spool cannot …".
+    pub fn disk(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Disk { doing, source }
     }
 }

@@ -4,8 +4,10 @@ mod bench;
 mod comparison;
 mod encode;
 mod inspect;
+mod run;
 mod send;
 mod sheet;
+mod status;
 
 use std::{fs, path::Path};
 
@@ -28,6 +30,8 @@ pub async fn run(cli: Cli) -> Result<(), EdgeError> {
     match cli.command {
         Command::Encode(args) => encode::run(args, &file),
         Command::Send(args) => send::run(args, &file).await,
+        Command::Run(args) => run::run(args, &file).await,
+        Command::Status(args) => status::run(args, &file),
         Command::Inspect(args) => inspect::run(args, &file),
         Command::Bench(args) => bench::run(args, &file),
     }

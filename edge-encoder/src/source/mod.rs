@@ -66,7 +66,7 @@ pub fn inputs(inputs: &[PathBuf]) -> Result<Inputs, EdgeError> {
 /// [`EdgeError::Io`] for a path that cannot be listed, [`EdgeError::NoPictures`] when there is nothing to read.
 /// What is wrong with one file comes with that file's item.
 pub fn open(inputs: &[PathBuf]) -> Result<Items, EdgeError> {
-    let files = files(inputs, |path| kind_of(path).is_some())?;
+    let files = files(inputs, is_picture)?;
     if files.is_empty() {
         return Err(EdgeError::NoPictures { paths: joined(inputs) });
     }
@@ -81,6 +81,11 @@ enum Kind {
     Picture,
     Npy,
     Idx,
+}
+
+/// Whether a file holds pictures, by its name.
+pub(crate) fn is_picture(path: &Path) -> bool {
+    kind_of(path).is_some()
 }
 
 /// What a file is, by its name.

@@ -126,7 +126,7 @@ fn each(
     inputs: &[PathBuf],
     read: impl Fn(&Path) -> Result<Pieces, EdgeError> + 'static,
 ) -> Result<Inputs, EdgeError> {
-    let files = files(inputs, |path| is_npy(path) || is_csv(path))?;
+    let files = files(inputs, is_numbers)?;
     if files.is_empty() {
         return Err(EdgeError::NoNumbers { paths: joined(inputs) });
     }
@@ -141,6 +141,11 @@ fn each(
 fn ends(path: &Path, ending: &str) -> bool {
     let name = path.to_string_lossy().to_ascii_lowercase();
     name.strip_suffix(".gz").unwrap_or(&name).ends_with(ending)
+}
+
+/// Whether a file holds numbers, by its name.
+pub(crate) fn is_numbers(path: &Path) -> bool {
+    is_npy(path) || is_csv(path)
 }
 
 fn is_npy(path: &Path) -> bool {

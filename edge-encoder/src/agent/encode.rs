@@ -1,0 +1,126 @@
+//! The thread that encodes.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use lopside_latent::IdOnWire;
+use lopside_telemetry::context;
+use lopside_uplink::{Captured, Link, Outcome, Store};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    Bounds,
+    control::pressure,
+    files::Encoded,
+    input::{File, Job, SourceOf, Work},
+    tally::Tally,
+};
+use crate::{AnyEncoder, EdgeError, source::Input};
+
+/// What the thread has.
+pub(super) struct Encoding {
+    pub(super) encoder: AnyEncoder,
+    pub(super) store: Store,
+    pub(super) link: watch::Receiver<Link>,
+    /// Takes files whose frames are on their way to the disk.
+    pub(super) finishing: mpsc::Sender<Encoded>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) bounds: Bounds,
+}
+
+impl Encoding {
+    /// Encodes until there are no inputs any more.
+    pub(super) fn run(mut self, mut inputs: mpsc::Receiver<Job>) {
+        let named = (self.encoder.name().to_owned(), self.encoder.latent_space().to_string());
+        *self.tally.bundle.lock().unwrap_or_else(PoisonError::into_inner) = Some(named);
+        while let Some(Job { what, at, source }) = inputs.blocking_recv() {
+            self.follow();
+            let done = match what {
+                Work::Picture(picture) => picture
+                    .decode()
+                    .map_err(EdgeError::from)
+                    .and_then(|picture| self.store(&Input::Picture(picture), at, &source)),
+                Work::Rows(window) => self.store(&Input::Numbers(window), at, &source),
+                Work::File(file) => {
+                    self.file(file, at, &source);
+                    continue;
+                }
+            };
+            if let Err(error) = done {
+                source.tally.fail(&source.name, &error);
+            }
+        }
+    }
+
+    /// Encodes as finely as the link keeps up with.
+    fn follow(&mut self) {
+        let pressure = pressure(&self.store.state().borrow(), &self.link.borrow(), self.bounds.budget);
+        let layers = self.bounds.layers(pressure, self.encoder.all_layers());
+        let quality = self.encoder.set(self.bounds.quality(pressure), layers);
+        self.tally.layers.store(layers as u64, Ordering::Relaxed);
+        self.tally.quality.store(quality.map_or(0, u64::from), Ordering::Relaxed);
+    }
+
+    /// The frame of an input is on its way to the disk.
+    fn store(
+        &self,
+        input: &Input,
+        at: SystemTime,
+        source: &SourceOf,
+    ) -> Result<oneshot::Receiver<Outcome>, EdgeError> {
+        let span = tracing::info_span!("capture", source = source.name);
+        let _entered = span.enter();
+        let frame = self.encoder.encode(input, IdOnWire::Present)?.frame;
+        source.tally.encoded.fetch_add(1, Ordering::Relaxed);
+        source.tally.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let class = source.class_of(&frame);
+        let captured = Captured {
+            captured_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            source: source.name.clone(),
+            traceparent: context::outgoing(&span).unwrap_or_default(),
+            frame,
+        };
+        Ok(self.store.blocking_append(class, captured.to_record())?)
+    }
+
+    /// All inputs of a file that are not stored yet.
+    fn file(&self, file: File, at: SystemTime, source: &Arc<SourceOf>) {
+        let File { taken, stored } = file;
+        match self.inputs(&taken, &stored, at, source) {
+            Ok(outcomes) => {
+                let encoded =
+                    Encoded { file: File { taken, stored }, outcomes, at, source: Arc::clone(source) };
+                // Nobody takes it when the agent ends: then it comes again.
+                let _ = self.finishing.blocking_send(encoded);
+            }
+            Err(EdgeError::Uplink(_)) => {}
+            Err(error) => {
+                source.tally.fail(&source.name, &error);
+                if let Err(error) = taken.failed() {
+                    source.tally.say(&source.name, &error);
+                }
+            }
+        }
+    }
+
+    fn inputs(
+        &self,
+        taken: &lopside_capture::folder::Taken,
+        stored: &BTreeSet<usize>,
+        at: SystemTime,
+        source: &SourceOf,
+    ) -> Result<Vec<(usize, oneshot::Receiver<Outcome>)>, EdgeError> {
+        let mut outcomes = Vec::new();
+        for (index, named) in self.encoder.open(&[taken.path().to_owned()])?.enumerate() {
+            let named = named?;
+            if !stored.contains(&index) {
+                outcomes.push((index, self.store(&named.input, at, source)?));
+            }
+        }
+        Ok(outcomes)
+    }
+}

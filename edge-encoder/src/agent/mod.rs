@@ -1,0 +1,132 @@
+//! The agent: from its sources to the cloud, for as long as it runs.
+//!
+//! ```text
+//! source (a thread each) ─► inputs ─► encoder (a thread) ─► store (a thread, the spool) ─► uplink ═► cloud
+//!   rate cap, scene gate     bounded    quality, layers        group commits                 │
+//!         ▲                                    ▲                     │                       │
+//!         └── a file is done ◄─────────────────┼─── on the disk ◄────┘                       │
+//!                                              └────────────── backlog, rate of the link ◄───┘
+//! ```
+//! Each stage waits for the one after it; what a source cannot wait for is dropped at the source, and counted.
+//!
+//! # What holds
+//! - A frame is stored before anybody is told that it is, and leaves the store when the cloud has acknowledged it.
+//! - A file of a watched folder is done when the disk has all of its frames; until then it stays where it is.
+//! - Whatever is dropped is counted: in a source (too fast, nothing new, damaged) since the start, in the store for ever.
+//! - A stop loses nothing: sources end, what they gave is encoded and stored, and the rest is sent after the next start.
+
+mod control;
+mod encode;
+mod files;
+mod input;
+mod notify;
+mod settings;
+mod sources;
+mod status;
+mod tally;
+
+use std::{sync::Arc, thread, time::Instant};
+
+use lopside_capture::Stop;
+use lopside_spool::{Disk, SpoolError};
+use lopside_uplink::{Store, StoreSettings, Uplink, UplinkError, UplinkSettings};
+use tokio::sync::mpsc;
+
+pub(crate) use self::settings::{Merged, RateTable, SourceTable, SpoolTable, UplinkTable};
+pub use self::{
+    control::Bounds,
+    settings::{AgentSettings, SourceSettings},
+    status::{ClassReport, Report, SourceReport, SpoolReport, Status, UplinkReport, ask},
+};
+use self::{encode::Encoding, tally::Tally};
+use crate::{
+    AnyEncoder, EdgeError,
+    client::{Counters, Target},
+};
+
+/// Inputs that wait for the encoder.
+const INPUTS: usize = 2;
+
+/// Runs until `stop` is done, then until what was captured is stored.
+///
+/// # Errors
+/// [`EdgeError`] when it cannot start; what goes wrong later is told in the log and by [`Status`].
+pub async fn run(
+    encoder: AnyEncoder,
+    settings: AgentSettings,
+    stop: impl Future<Output = ()>,
+) -> Result<(), EdgeError> {
+    let folder = settings.spool.clone();
+    let disk = move || Disk::open(&folder).map_err(SpoolError::disk("open its folder"));
+    let options = StoreSettings { budget: settings.budget, commit_delay: settings.commit_delay };
+    let (store, store_thread) = Store::start(disk, options)?;
+    let target = Target::new(&settings.endpoint, &settings.security)?;
+    let uplink = Arc::new(Uplink::new(store.clone(), uplink_settings(&settings, &target)));
+    let tally = Arc::new(Tally::new(&settings));
+    let status = Status {
+        tally: Arc::clone(&tally),
+        store: store.state(),
+        link: uplink.link(),
+        since: Instant::now(),
+    };
+    let server =
+        settings.socket.as_deref().map(|socket| status::serve(socket, status.clone())).transpose()?;
+    let (inputs, queue) = mpsc::channel(INPUTS);
+    let stopper = Stop::new()?;
+    let sources = sources::start(&settings, &encoder, &stopper, &inputs, &tally)?;
+    let (finishing, finisher) = files::start(store.state(), inputs.downgrade(), stopper.clone());
+    drop(inputs);
+    let encoding = Encoding {
+        encoder,
+        store: store.clone(),
+        link: uplink.link(),
+        finishing,
+        tally,
+        bounds: settings.bounds,
+    };
+    let encoder_thread = thread::Builder::new()
+        .name("encoder".into())
+        .spawn(move || encoding.run(queue))
+        .map_err(EdgeError::Thread)?;
+    let sending = tokio::spawn(send(Arc::clone(&uplink), target));
+    let alive = notify::ready(&store);
+    tokio::select! {
+        () = stop => tracing::info!("stopping: what was captured is stored"),
+        () = sources.ended() => tracing::info!("all sources have ended"),
+    }
+    notify::stopping();
+    stopper.stop();
+    join(encoder_thread).await;
+    store.flush().await?;
+    let _ = finisher.await;
+    for task in [Some(sending), server, alive].into_iter().flatten() {
+        task.abort();
+        let _ = task.await;
+    }
+    drop((store, uplink, status));
+    join(store_thread).await;
+    Ok(())
+}
+
+fn uplink_settings(settings: &AgentSettings, target: &Target) -> UplinkSettings {
+    UplinkSettings {
+        device: settings.device.clone(),
+        bearer: target.bearer(),
+        patience: settings.patience,
+        longest_pause: settings.longest_pause,
+    }
+}
+
+async fn send(uplink: Arc<Uplink>, target: Target) {
+    let counters = Counters::default();
+    let connect = || async {
+        let channel = target.connect(&counters, None).await;
+        channel.map_err(|error| UplinkError::Connect(error.to_string()))
+    };
+    uplink.run(connect).await;
+}
+
+async fn join(thread: thread::JoinHandle<()>) {
+    // A thread that panicked has said so on stderr.
+    let _ = tokio::task::spawn_blocking(|| thread.join()).await;
+}

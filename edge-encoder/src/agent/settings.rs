@@ -1,0 +1,392 @@
+//! What the agent is told: the config file, with flags and variables before it.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use lopside_capture::{
+    command::Restart,
+    folder::After,
+    stream::{PictureFormat, Raw, RawFormat},
+};
+use lopside_spool::Class;
+use serde::Deserialize;
+
+use super::Bounds;
+use crate::{EdgeError, Security};
+
+const DEFAULT_SPOOL: &str = "spool";
+const DEFAULT_MEGABYTES: u64 = 256;
+const DEFAULT_COMMIT_MS: u64 = 20;
+const DEFAULT_PATIENCE_SECONDS: u64 = 30;
+const DEFAULT_LONGEST_PAUSE_SECONDS: u64 = 60;
+const DEFAULT_SETTLE_SECONDS: f64 = 2.0;
+const DEFAULT_SILENCE_SECONDS: f64 = 60.0;
+const MAX_NAME: usize = 128;
+
+/// What the agent does, all merged.
+#[derive(Debug, Clone)]
+pub struct AgentSettings {
+    /// The device's name: 1 to 128 visible ASCII characters.
+    pub device: String,
+    /// The cloud-decoder's address.
+    pub endpoint: String,
+    /// Whom to trust, and who this is.
+    pub security: Security,
+    /// The spool's folder.
+    pub spool: PathBuf,
+    /// Bytes that it may have.
+    pub budget: u64,
+    /// How long a frame waits for others to be committed with.
+    pub commit_delay: Duration,
+    /// How long an acknowledgement may take.
+    pub patience: Duration,
+    /// The longest pause between two tries to connect.
+    pub longest_pause: Duration,
+    /// Where the status can be asked for.
+    pub socket: Option<PathBuf>,
+    /// Between what quality and layers may be.
+    pub bounds: Bounds,
+    /// Where inputs come from; at least one.
+    pub sources: Vec<SourceSettings>,
+}
+
+/// A source.
+#[derive(Debug, Clone)]
+pub struct SourceSettings {
+    /// What frames, logs and the status call it by.
+    pub name: String,
+    pub(super) kind: Kind,
+    pub(super) pace: Pace,
+    /// The class of its frames.
+    pub class: Class,
+    /// Frames of so many bits are of the class `high`.
+    pub high_bits: Option<u64>,
+}
+
+/// Where its inputs come from.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    Folder {
+        path: PathBuf,
+        after: After,
+        settle: Duration,
+    },
+    Command {
+        argv: Vec<String>,
+        restart: Restart,
+        format: PictureFormat,
+    },
+    Stdin {
+        format: PictureFormat,
+    },
+    #[cfg(feature = "v4l")]
+    Camera(lopside_capture::camera::CameraOptions),
+}
+
+/// Which of its inputs pass on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Inputs a second.
+    pub(super) max_rate: Option<f64>,
+    /// By how many grey levels a picture has to differ from the last one, and after which time one passes anyway.
+    pub(super) scene: Option<(f32, Duration)>,
+}
+
+/// The config file's part for the agent.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SpoolTable {
+    pub(crate) folder: Option<PathBuf>,
+    megabytes: Option<u64>,
+    commit_ms: Option<u64>,
+}
+
+/// The table `uplink`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UplinkTable {
+    patience_seconds: Option<u64>,
+    longest_pause_seconds: Option<u64>,
+}
+
+/// The table `rate`: quality and layers follow the link between these.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RateTable {
+    min_quality: Option<u8>,
+    max_quality: Option<u8>,
+    min_layers: Option<u8>,
+    max_layers: Option<u8>,
+}
+
+/// One of the tables `source`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SourceTable {
+    name: Option<String>,
+    folder: Option<PathBuf>,
+    after: Option<String>,
+    moved_to: Option<PathBuf>,
+    settle_seconds: Option<f64>,
+    command: Option<Vec<String>>,
+    restart: Option<String>,
+    stdin: Option<bool>,
+    camera: Option<PathBuf>,
+    format: Option<String>,
+    width: Option<u32>,
+    height: Option<u32>,
+    #[cfg_attr(not(feature = "v4l"), allow(dead_code))]
+    fps: Option<u32>,
+    max_rate: Option<f64>,
+    scene_threshold: Option<f32>,
+    scene_silence_seconds: Option<f64>,
+    class: Option<String>,
+    high_bits: Option<u64>,
+}
+
+/// What flags and the file have said together.
+#[derive(Debug)]
+pub(crate) struct Merged<'a> {
+    pub(crate) device: Option<String>,
+    pub(crate) endpoint: String,
+    pub(crate) security: Security,
+    pub(crate) spool_folder: Option<PathBuf>,
+    pub(crate) socket: Option<PathBuf>,
+    /// The quality without a table `rate`.
+    pub(crate) quality: u8,
+    pub(crate) layers: Option<u8>,
+    pub(crate) spool: &'a SpoolTable,
+    pub(crate) uplink: &'a UplinkTable,
+    pub(crate) rate: &'a RateTable,
+    pub(crate) sources: &'a [SourceTable],
+}
+
+impl AgentSettings {
+    /// Checks what was said.
+    ///
+    /// # Errors
+    /// [`EdgeError::Agent`] naming what is wrong.
+    pub(crate) fn new(merged: Merged<'_>) -> Result<Self, EdgeError> {
+        let Merged { spool, uplink, rate, .. } = merged;
+        let budget = spool.megabytes.unwrap_or(DEFAULT_MEGABYTES).saturating_mul(1_000_000);
+        let sources: Vec<SourceSettings> =
+            merged.sources.iter().map(SourceTable::settings).collect::<Result<_, _>>()?;
+        if sources.is_empty() {
+            return Err(wrong("there is no source: write a table [[source]] with folder, command or stdin"));
+        }
+        let names = sources.iter().map(|source| &source.name);
+        if let Some(twice) =
+            names.clone().find(|name| names.clone().filter(|other| other == name).count() > 1)
+        {
+            return Err(wrong(format!("two sources are named {twice:?}: give each a name")));
+        }
+        let most = |seconds: Option<u64>, default| Duration::from_secs(seconds.unwrap_or(default).max(1));
+        Ok(Self {
+            device: device(merged.device)?,
+            endpoint: merged.endpoint,
+            security: merged.security,
+            spool: merged
+                .spool_folder
+                .or_else(|| spool.folder.clone())
+                .unwrap_or_else(|| DEFAULT_SPOOL.into()),
+            budget,
+            commit_delay: Duration::from_millis(spool.commit_ms.unwrap_or(DEFAULT_COMMIT_MS)),
+            patience: most(uplink.patience_seconds, DEFAULT_PATIENCE_SECONDS),
+            longest_pause: most(uplink.longest_pause_seconds, DEFAULT_LONGEST_PAUSE_SECONDS),
+            socket: merged.socket,
+            bounds: rate.bounds(merged.quality, merged.layers, budget)?,
+            sources,
+        })
+    }
+}
+
+impl RateTable {
+    fn bounds(&self, quality: u8, layers: Option<u8>, budget: u64) -> Result<Bounds, EdgeError> {
+        let fine = self.max_quality.unwrap_or(quality);
+        let coarse = self.min_quality.unwrap_or(fine);
+        if !(1..=100).contains(&coarse) || !(coarse..=100).contains(&fine) {
+            return Err(wrong(format!(
+                "qualities from {coarse} to {fine} cannot be: they are 1 to 100, ascending"
+            )));
+        }
+        let many = self.max_layers.or(layers);
+        let few = self.min_layers.or(many);
+        if few.is_some_and(|few| few == 0 || many.is_some_and(|many| few > many)) {
+            return Err(wrong("min_layers is 1 or more, and at most max_layers"));
+        }
+        Ok(Bounds { quality: [coarse, fine], layers: [few, many], budget })
+    }
+}
+
+impl SourceTable {
+    fn settings(&self) -> Result<SourceSettings, EdgeError> {
+        let (default, kind) = self.kind()?;
+        let name = self.name.clone().unwrap_or(default);
+        if name.is_empty() || name.len() > MAX_NAME || name.contains(char::is_control) {
+            return Err(wrong(format!("the source's name {name:?} has not 1 to {MAX_NAME} printable bytes")));
+        }
+        let class = self.class.as_deref().unwrap_or("normal");
+        let class = Class::ALL.into_iter().find(|known| known.name() == class);
+        let class = class.ok_or_else(|| wrong(format!("source {name:?}: class is low, normal or high")))?;
+        let silence = seconds("scene_silence_seconds", self.scene_silence_seconds, DEFAULT_SILENCE_SECONDS)?;
+        let pace = Pace {
+            max_rate: self.max_rate,
+            scene: self.scene_threshold.map(|threshold| (threshold, silence)),
+        };
+        Ok(SourceSettings { name, kind, pace, class, high_bits: self.high_bits })
+    }
+
+    fn kind(&self) -> Result<(String, Kind), EdgeError> {
+        let stdin = self.stdin.filter(|stdin| *stdin);
+        match (&self.folder, &self.command, stdin, &self.camera) {
+            (Some(path), None, None, None) => {
+                let settle = seconds("settle_seconds", self.settle_seconds, DEFAULT_SETTLE_SECONDS)?;
+                let name =
+                    path.file_name().map_or("folder".into(), |name| name.to_string_lossy().into_owned());
+                Ok((name, Kind::Folder { path: path.clone(), after: self.after(path)?, settle }))
+            }
+            (None, Some(argv), None, None) => {
+                let program = argv.first().ok_or_else(|| wrong("command names no program"))?;
+                let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let kind =
+                    Kind::Command { argv: argv.clone(), restart: self.restart()?, format: self.format()? };
+                Ok((name, kind))
+            }
+            (None, None, Some(_), None) => Ok(("stdin".into(), Kind::Stdin { format: self.format()? })),
+            (None, None, None, Some(device)) => camera(self, device),
+            _ => Err(wrong("a source has exactly one of folder, command, stdin = true and camera")),
+        }
+    }
+
+    fn after(&self, folder: &Path) -> Result<After, EdgeError> {
+        match self.after.as_deref().unwrap_or("move") {
+            "move" => Ok(After::Move(self.moved_to.clone().unwrap_or_else(|| folder.join("done")))),
+            "remember" => Ok(After::Remember(folder.join(".lopside-done"))),
+            "delete" => Ok(After::Delete),
+            other => Err(wrong(format!("after = {other:?}: it is move, remember or delete"))),
+        }
+    }
+
+    fn restart(&self) -> Result<Restart, EdgeError> {
+        match self.restart.as_deref().unwrap_or("always") {
+            "always" => Ok(Restart::Always),
+            "on-failure" => Ok(Restart::OnFailure),
+            "never" => Ok(Restart::Never),
+            other => Err(wrong(format!("restart = {other:?}: it is always, on-failure or never"))),
+        }
+    }
+
+    fn format(&self) -> Result<PictureFormat, EdgeError> {
+        let raw = |format| {
+            let (Some(width), Some(height)) = (self.width, self.height) else {
+                return Err(wrong("raw pictures need width and height"));
+            };
+            Ok(PictureFormat::Raw(Raw::new(width, height, format)?))
+        };
+        match self.format.as_deref().unwrap_or("auto") {
+            "auto" => Ok(PictureFormat::Auto),
+            "mjpeg" => Ok(PictureFormat::Mjpeg),
+            "pnm" => Ok(PictureFormat::Pnm),
+            "grey8" => raw(RawFormat::Grey8),
+            "rgb24" => raw(RawFormat::Rgb24),
+            "yuv420p" => raw(RawFormat::Yuv420p),
+            other => {
+                Err(wrong(format!("format = {other:?}: it is auto, mjpeg, pnm, grey8, rgb24 or yuv420p")))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "v4l")]
+fn camera(table: &SourceTable, device: &Path) -> Result<(String, Kind), EdgeError> {
+    let (Some(width), Some(height)) = (table.width, table.height) else {
+        return Err(wrong("a camera needs width and height"));
+    };
+    let (device, fps) = (device.to_owned(), table.fps.unwrap_or(30));
+    let options = lopside_capture::camera::CameraOptions { device, width, height, fps };
+    Ok(("camera".into(), Kind::Camera(options)))
+}
+
+#[cfg(not(feature = "v4l"))]
+fn camera(_: &SourceTable, device: &Path) -> Result<(String, Kind), EdgeError> {
+    Err(wrong(format!(
+        "{}: this edge-encoder was built without the feature v4l; a command such as rpicam-vid or ffmpeg does as well",
+        device.display()
+    )))
+}
+
+/// The device's name, or the host's.
+fn device(name: Option<String>) -> Result<String, EdgeError> {
+    let name = name.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
+    if (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(name);
+    }
+    Err(wrong(format!(
+        "{name:?} is no device's name: give device, LOPSIDE_DEVICE_NAME or --device 1 to {MAX_NAME} visible ASCII \
+         characters"
+    )))
+}
+
+fn seconds(key: &str, given: Option<f64>, default: f64) -> Result<Duration, EdgeError> {
+    let given = given.unwrap_or(default);
+    Duration::try_from_secs_f64(given).map_err(|_| wrong(format!("{key} = {given} cannot be")))
+}
+
+fn wrong(what: impl Into<String>) -> EdgeError {
+    EdgeError::Agent(what.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Result<SourceSettings, String> {
+        let table: SourceTable = toml::from_str(text).map_err(|error| error.to_string())?;
+        table.settings().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_source_is_one_thing_with_a_name() {
+        let folder = source("folder = '/var/lib/inbox'\nhigh_bits = 900").unwrap();
+        assert_eq!((&folder.name[..], folder.class, folder.high_bits), ("inbox", Class::Normal, Some(900)));
+        let Kind::Folder { after, .. } = folder.kind else { panic!("{:?}", folder.kind) };
+        assert_eq!(after, After::Move("/var/lib/inbox/done".into()));
+        let command = source("command = ['/usr/bin/rpicam-vid', '-t', '0']\nclass = 'low'").unwrap();
+        assert_eq!((&command.name[..], command.class), ("rpicam-vid", Class::Low));
+        assert_eq!(source("stdin = true\nname = 'gate'").unwrap().name, "gate");
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_is_refused_with_the_reason() {
+        for (text, expected) in [
+            ("name = 'x'", "exactly one"),
+            ("stdin = true\nfolder = 'a'", "exactly one"),
+            ("folder = 'a'\nafter = 'keep'", "move, remember or delete"),
+            ("stdin = true\nformat = 'rgb24'", "width and height"),
+            ("stdin = true\nformat = 'png'", "mjpeg"),
+            ("command = []", "no program"),
+            ("stdin = true\nclass = 'urgent'", "low, normal or high"),
+            ("stdin = true\nclas = 'low'", "clas"),
+            ("folder = 'a'\nsettle_seconds = -1.0", "settle_seconds"),
+            #[cfg(not(feature = "v4l"))]
+            ("camera = '/dev/video0'", "v4l"),
+        ] {
+            let error = source(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn quality_follows_the_link_only_where_bounds_are_given() {
+        let bounds = |text: &str| {
+            let table: RateTable = toml::from_str(text).unwrap();
+            table.bounds(60, None, 1).map(|bounds| bounds.quality).map_err(|error| error.to_string())
+        };
+        assert_eq!(bounds("").unwrap(), [60, 60]);
+        assert_eq!(bounds("min_quality = 20").unwrap(), [20, 60]);
+        assert_eq!(bounds("min_quality = 20\nmax_quality = 90").unwrap(), [20, 90]);
+        assert!(bounds("min_quality = 70").unwrap_err().contains("from 70 to 60"));
+    }
+}

@@ -1,0 +1,207 @@
+//! A thread a source: it captures, passes on what is wanted, and waits where it can.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use lopside_bundle::InputSpec;
+use lopside_capture::{
+    CaptureError, Captured, Context, Picture, Source, Stop, What,
+    command::{Command, CommandOptions},
+    folder::{Folder, FolderOptions},
+    pace::{RateCap, SceneGate},
+    rows::RowOptions,
+    stream::{Content, PictureFormat, PictureOptions, Stream},
+};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    AgentSettings, SourceSettings,
+    input::{File, Job, SourceOf, Work},
+    settings::{Kind, Pace},
+    tally::{SourceTally, Tally},
+};
+use crate::{AnyEncoder, EdgeError, source};
+
+/// How long a source that fails is left alone.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The sources' threads.
+pub(super) struct Sources {
+    running: watch::Receiver<usize>,
+}
+
+impl Sources {
+    /// Done when all have ended by themselves.
+    pub(super) async fn ended(&self) {
+        let mut running = self.running.clone();
+        let _ = running.wait_for(|running| *running == 0).await;
+    }
+}
+
+/// Starts them all.
+pub(super) fn start(
+    settings: &AgentSettings,
+    encoder: &AnyEncoder,
+    stop: &Stop,
+    inputs: &mpsc::Sender<Job>,
+    tally: &Tally,
+) -> Result<Sources, EdgeError> {
+    let (running, watched) = watch::channel(settings.sources.len());
+    let running = Arc::new(running);
+    for settings in &settings.sources {
+        let source = Arc::new(SourceOf {
+            name: settings.name.clone(),
+            class: settings.class,
+            high_bits: settings.high_bits,
+            tally: SourceTally::default(),
+        });
+        tally.sources.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&source));
+        let context = Context::new(&settings.name, stop);
+        let capture = open(settings, encoder, context.clone())?;
+        let passing = Passing::new(context, settings.pace, source, inputs.clone())?;
+        let running = Arc::clone(&running);
+        thread::Builder::new()
+            .name(format!("source-{}", settings.name))
+            .spawn(move || {
+                passing.run(capture);
+                running.send_modify(|running| *running -= 1);
+            })
+            .map_err(EdgeError::Thread)?;
+    }
+    Ok(Sources { running: watched })
+}
+
+fn open(
+    settings: &SourceSettings,
+    encoder: &AnyEncoder,
+    context: Context,
+) -> Result<Box<dyn Source>, EdgeError> {
+    Ok(match &settings.kind {
+        Kind::Folder { path, after, settle } => {
+            let pictures = matches!(encoder.input(), None | Some(InputSpec::Picture(_)));
+            let wanted = if pictures { source::is_picture } else { source::numbers::is_numbers };
+            let options = FolderOptions {
+                settle: *settle,
+                wanted: Box::new(wanted),
+                ..FolderOptions::new(path, after.clone())
+            };
+            Box::new(Folder::open(context, options)?)
+        }
+        Kind::Command { argv, restart, format } => {
+            let content = content(encoder, *format)?;
+            let options = CommandOptions { restart: *restart, ..CommandOptions::new(argv, content) };
+            Box::new(Command::new(context, options)?)
+        }
+        Kind::Stdin { format } => Box::new(Stream::stdin(context, content(encoder, *format)?)?),
+        #[cfg(feature = "v4l")]
+        Kind::Camera(options) => Box::new(lopside_capture::camera::Camera::new(context, options.clone())?),
+    })
+}
+
+/// What a stream carries: what the encoder takes.
+fn content(encoder: &AnyEncoder, format: PictureFormat) -> Result<Content, EdgeError> {
+    match encoder.input() {
+        None | Some(InputSpec::Picture(_)) => {
+            Ok(Content::Pictures(PictureOptions { format, ..PictureOptions::default() }))
+        }
+        Some(InputSpec::Series(spec)) => Ok(Content::Rows(RowOptions {
+            channels: spec.channels.clone(),
+            length: spec.length as usize,
+            stride: spec.stride as usize,
+        })),
+        Some(InputSpec::Tensor {}) => Err(EdgeError::NoStream { bundle: encoder.name().to_owned() }),
+    }
+}
+
+/// What a source's inputs go through.
+struct Passing {
+    context: Context,
+    cap: Option<RateCap<Job>>,
+    gate: Option<SceneGate>,
+    source: Arc<SourceOf>,
+    inputs: mpsc::Sender<Job>,
+}
+
+impl Passing {
+    fn new(
+        context: Context,
+        pace: Pace,
+        source: Arc<SourceOf>,
+        inputs: mpsc::Sender<Job>,
+    ) -> Result<Self, EdgeError> {
+        let cap = pace.max_rate.map(RateCap::new).transpose()?;
+        let gate = pace.scene.map(|(threshold, silence)| SceneGate::new(threshold, silence)).transpose()?;
+        Ok(Self { context, cap, gate, source, inputs })
+    }
+
+    /// Until there is nothing more, or it is stopped.
+    fn run(mut self, mut capture: Box<dyn Source>) {
+        loop {
+            let next = capture.next();
+            self.source.tally.count(capture.counted());
+            match next {
+                Ok(Some(captured)) => {
+                    if !self.take(captured) {
+                        return;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.source.tally.fail(&self.source.name, &error);
+                    if self.context.pause(PAUSE).unwrap_or(true) {
+                        break;
+                    }
+                }
+            }
+        }
+        // The last input has nobody after it that it would have to make room for.
+        let held = self.cap.as_mut().and_then(|cap| cap.due().and_then(|due| cap.take(due)));
+        held.map(|held| self.pass(held));
+    }
+
+    /// Passes an input on, unless there are too many. False when nobody takes any more.
+    fn take(&mut self, captured: Captured) -> bool {
+        let Captured { at, what, .. } = captured;
+        let what = match what {
+            What::Picture(picture) => Work::Picture(picture),
+            What::Rows(window) => Work::Rows(window),
+            What::File(taken) => Work::File(File { taken, stored: BTreeSet::new() }),
+        };
+        let job = Job { what, at, source: Arc::clone(&self.source) };
+        // A file can wait: it is not dropped because another one came.
+        let Some(cap) = self.cap.as_mut().filter(|_| !matches!(job.what, Work::File(_))) else {
+            return self.pass(job);
+        };
+        let passed = cap.offer(at, job);
+        self.source.tally.too_fast.store(cap.dropped(), Ordering::Relaxed);
+        passed.is_none_or(|job| self.pass(job))
+    }
+
+    /// Passes an input on, unless it shows nothing new. False when nobody takes any more.
+    fn pass(&mut self, mut job: Job) -> bool {
+        if let Work::Picture(picture) = job.what {
+            match self.gated(job.at, picture) {
+                Ok(Some(picture)) => job.what = Work::Picture(picture),
+                Ok(None) => {
+                    self.source.tally.unchanged.fetch_add(1, Ordering::Relaxed);
+                    return true;
+                }
+                Err(error) => {
+                    self.source.tally.fail(&self.source.name, &error);
+                    return true;
+                }
+            }
+        }
+        self.inputs.blocking_send(job).is_ok()
+    }
+
+    fn gated(&mut self, at: SystemTime, picture: Picture) -> Result<Option<Picture>, CaptureError> {
+        let Some(gate) = &mut self.gate else { return Ok(Some(picture)) };
+        let picture = picture.decode()?;
+        Ok(gate.passes(at, &picture).then(|| picture.into()))
+    }
+}
