@@ -5,6 +5,7 @@ mod coder;
 mod error;
 mod gemm;
 mod input;
+mod median;
 mod photo;
 mod serving;
 mod spool;

@@ -16,10 +16,12 @@ use clap::Args;
 use lopside_spool::{Class, Disk, Options, Spool};
 use redb::{Database, TableDefinition, WriteTransaction};
 use rusqlite::Connection;
+use tempfile::TempDir;
 
 use crate::{
     BenchError,
     error::io,
+    median::median,
     table::{Row, print},
 };
 
@@ -77,7 +79,6 @@ pub(crate) fn run(options: &SpoolOptions) -> Result<(), BenchError> {
         rows.extend(beside(options, load)?);
     }
     rows.extend(backlog(options)?);
-    let _ = fs::remove_dir_all(&options.folder);
     print(&rows, options.json)
 }
 
@@ -86,8 +87,8 @@ fn beside(options: &SpoolOptions, load: (usize, usize, usize)) -> Result<Vec<Row
     let mut figures = vec![Vec::new(); QUEUES.len()];
     for _ in 0..options.runs.get() {
         for ((_, open), figures) in QUEUES.iter().zip(&mut figures) {
-            let folder = emptied(&options.folder)?;
-            figures.push(measured(open(&folder)?, load)?);
+            let folder = scratch(&options.folder)?;
+            figures.push(measured(open(folder.path())?, load)?);
         }
     }
     let medians: Vec<Figures> = figures.iter().map(|figures| medians(figures)).collect();
@@ -123,9 +124,10 @@ fn measured(
 
 /// A backlog that is found again after a stop.
 fn backlog(options: &SpoolOptions) -> Result<Vec<Row>, BenchError> {
-    let folder = emptied(&options.folder)?;
+    let scratch = scratch(&options.folder)?;
+    let folder = scratch.path();
     let record = vec![7; 10_000];
-    let mut queue = spool(&folder)?;
+    let mut queue = spool(folder)?;
     let count = options.backlog * 1_000_000 / record.len() as u64;
     for number in 1..=count {
         queue.append(&record)?;
@@ -135,7 +137,7 @@ fn backlog(options: &SpoolOptions) -> Result<Vec<Row>, BenchError> {
     }
     drop(queue);
     let (before, start) = (memory()?, Instant::now());
-    let mut spool = opened(&folder)?;
+    let mut spool = opened(folder)?;
     let recovery = start.elapsed().as_secs_f64();
     let (pending, start) = (spool.pending(Class::Normal), Instant::now());
     while let Some(last) = spool.read(Class::Normal).map_err(failed)?.last() {
@@ -152,22 +154,18 @@ fn backlog(options: &SpoolOptions) -> Result<Vec<Row>, BenchError> {
 }
 
 fn medians(figures: &[Figures]) -> Figures {
-    let median = |of: fn(&Figures) -> f64| {
-        let mut values: Vec<f64> = figures.iter().map(of).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    Figures { per_second: median(|one| one.per_second), amplification: median(|one| one.amplification) }
+    let of = |figure: fn(&Figures) -> f64| median(figures.iter().map(figure).collect());
+    Figures { per_second: of(|one| one.per_second), amplification: of(|one| one.amplification) }
 }
 
 fn failed(error: impl std::fmt::Display) -> BenchError {
     BenchError::Load(error.to_string())
 }
 
-fn emptied(folder: &Path) -> Result<PathBuf, BenchError> {
-    let _ = fs::remove_dir_all(folder);
+/// A new folder on the disk that is measured, which goes when it is dropped.
+fn scratch(folder: &Path) -> Result<TempDir, BenchError> {
     fs::create_dir_all(folder).map_err(io(folder))?;
-    Ok(folder.to_owned())
+    tempfile::tempdir_in(folder).map_err(io(folder))
 }
 
 /// Bytes that this process has sent to the disk.

@@ -220,6 +220,12 @@ impl Cloud {
         1024 * kib.expect("a process has resident memory")
     }
 
+    /// SIGKILL, and the end.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// SIGTERM, and the end: exit status and everything it logged.
     ///
     /// # Panics
@@ -237,8 +243,7 @@ impl Cloud {
 
 impl Drop for Cloud {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 

@@ -49,7 +49,9 @@ fn it_ends_with_reports_and_nothing_left_running() {
     assert_eq!(reports[0]["pictures"].as_array().unwrap().len(), 16);
     assert!(out.path().join("contact-sheet.png").is_file());
 
-    let rows: Vec<&[Value]> = reports[1..].chunks(3).collect();
+    let (outage, rows) = reports[1..].split_last().unwrap();
+    assert_eq!(outage["outage"], serde_json::json!({"frames": 16, "waited": 8, "archived": 16}));
+    let rows: Vec<&[Value]> = rows.chunks(3).collect();
     assert_eq!(rows.len(), PHOTOS.len());
     for (name, rows) in PHOTOS.into_iter().zip(rows) {
         assert_eq!(rows[0]["picture"], name);

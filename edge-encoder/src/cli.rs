@@ -23,7 +23,8 @@ use crate::ApiKey;
   edge-encoder encode --bundle bundles/photo --quality 70 holiday.jpg
   edge-encoder bench --bundle bundles/fashion
   edge-encoder run --config edge.toml
-  edge-encoder status --config edge.toml"
+  edge-encoder status --config edge.toml
+  edge-encoder doctor --config edge.toml"
 )]
 pub struct Cli {
     /// A TOML file with any of: bundle, endpoint, out, quality, timeout_seconds, ca, client_cert, client_key, api_key;
@@ -63,6 +64,11 @@ pub enum Command {
     Run(RunArgs),
     /// Say how the agent that runs on this machine does
     Status(StatusArgs),
+    /// Look at all that an agent needs, and say how to put right what is wrong
+    ///
+    /// The bundle's digests, the spool's disk, the sources, certificates, the cloud, the clock. Takes the options of run.
+    /// Fails when something keeps the agent from its work.
+    Doctor(DoctorArgs),
     /// Say what is in a frame; with the bundle, how many layers it carries and its integers
     Inspect(InspectArgs),
     /// Measure the encoder on this machine: median times a stage, of photo models a megapixel, and the peak memory of
@@ -201,13 +207,27 @@ pub struct RunArgs {
     pub picture: PictureArgs,
 }
 
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub run: RunArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Options of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// Where the agent answers [default: the config file's socket, else /run/lopside/edge.sock]
     #[arg(long, env = "LOPSIDE_SOCKET", value_name = "SOCKET")]
     pub socket: Option<PathBuf>,
-    /// Print JSON
+    /// Go on: say it again whenever something has changed, and wait for an agent that does not answer
+    #[arg(long)]
+    pub follow: bool,
+    /// Print JSON; with --follow an object a line
     #[arg(long)]
     pub json: bool,
 }

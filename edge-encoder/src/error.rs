@@ -181,6 +181,9 @@ pub enum EdgeError {
     /// The spool does not work.
     #[error(transparent)]
     Uplink(#[from] UplinkError),
+    /// Nobody reads stdout any more.
+    #[error("stdout: {0}")]
+    Stdout(std_io::Error),
     /// Signals cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signal(std_io::Error),
@@ -192,6 +195,12 @@ pub enum EdgeError {
     NoStream {
         /// The bundle's name.
         bundle: String,
+    },
+    /// Something keeps an agent from its work.
+    #[error("{bad} of these keep the agent from its work")]
+    Unfit {
+        /// How many.
+        bad: usize,
     },
     /// No agent answers.
     #[error(

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod client;
 pub mod command;
 pub mod config;
+pub mod doctor;
 mod encoder;
 mod error;
 mod picture;

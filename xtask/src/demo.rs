@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     Result,
+    outage::Outage,
     processes::{self, Server},
     runtime,
     workspace::{cargo, root, target},
@@ -20,14 +21,17 @@ const PHOTO_SAMPLES: [&str; 2] = ["samples/photo/blossom.png", "samples/photo/tu
 const PHOTO_QUALITY: &str = "40";
 
 /// Builds the binaries, starts the cloud's on a free port and runs the edge's over the samples: first the pictures of
-/// one size, then the photographs, which are shown beside JPEG and WebP of the same bytes.
+/// one size, then the photographs, which are shown beside JPEG and WebP of the same bytes. Then the cloud is stopped
+/// while the edge goes on.
 pub(crate) fn run(out: &Path, json: bool, binaries: Option<PathBuf>) -> Result<()> {
     let library = runtime::library()?;
     let demo = Demo { binaries: binaries.map_or_else(build, Ok)?, out, json };
     let cloud = demo.cloud(&library)?;
     demo.fashion(&cloud)?;
     demo.photos(&cloud)?;
-    demo.compare()
+    drop(cloud);
+    demo.compare()?;
+    demo.outage(&library)
 }
 
 struct Demo<'a> {
@@ -38,10 +42,29 @@ struct Demo<'a> {
 
 impl Demo<'_> {
     fn cloud(&self, library: &Path) -> Result<Server> {
+        let mut cloud = self.serve(library);
+        Server::start(cloud.args(["--listen", "127.0.0.1:0", "--bundle", PHOTO]))
+    }
+
+    /// The server with the bundle of clothes.
+    fn serve(&self, library: &Path) -> Command {
         let mut cloud = self.binary("cloud-decoder");
-        cloud.args(["serve", "--listen", "127.0.0.1:0", "--bundle", FASHION, "--bundle", PHOTO]);
+        cloud.args(["serve", "--bundle", FASHION, "--onnxruntime"]).arg(library);
         cloud.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned()));
-        Server::start(cloud.arg("--onnxruntime").arg(library))
+        cloud
+    }
+
+    /// The cloud goes, and comes back.
+    fn outage(&self, library: &Path) -> Result<()> {
+        let outage = Outage {
+            binary: &|name| self.binary(name),
+            cloud: &|| self.serve(library),
+            bundle: FASHION,
+            samples: Path::new(FASHION_SAMPLES),
+            out: self.out.join("outage"),
+            json: self.json,
+        };
+        outage.run()
     }
 
     fn fashion(&self, cloud: &Server) -> Result<()> {

@@ -3,6 +3,7 @@
 mod demo;
 mod dist;
 mod models;
+mod outage;
 mod processes;
 mod python;
 mod readme;

@@ -23,9 +23,8 @@ use super::{
     Bench,
     fleet::Member,
     load::{INFER, Until, closed},
-    speed::median,
 };
-use crate::BenchError;
+use crate::{BenchError, median::median};
 
 /// Connections that hardly speak.
 const SLOW: usize = 2000;

@@ -15,7 +15,7 @@ use super::{
     peers::Speaks,
     perf,
 };
-use crate::BenchError;
+use crate::{BenchError, median::median};
 
 /// Rounds of so long are lost before the first that counts.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -158,24 +158,12 @@ fn median_sample(samples: &[Sample]) -> Sample {
     }
 }
 
-/// The middle one, or the mean of the two in the middle; 0 of none.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match (values.len(), values.len() / 2) {
-        (0, _) => 0.0,
-        (len, middle) if len % 2 == 1 => values[middle],
-        (_, middle) => f64::midpoint(values[middle - 1], values[middle]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn medians_of_odd_and_even_counts_and_all_errors() {
-        assert_eq!(median(vec![9.0, 1.0, 2.0]).to_bits(), 2.0_f64.to_bits());
-        assert_eq!(median(vec![9.0, 1.0, 2.0, 3.0]).to_bits(), 2.5_f64.to_bits());
+    fn of_several_samples_the_medians_count_and_all_errors() {
         let sample = |cpu_ms, errors| Sample { cpu_ms, per_second: 1.0, p50_ms: 1.0, p99_ms: 1.0, errors };
         let found = median_sample(&[sample(3.0, 1), sample(1.0, 0), sample(2.0, 4)]);
         assert_eq!((found.cpu_ms.to_bits(), found.errors), (2.0_f64.to_bits(), 5));

@@ -15,9 +15,9 @@ use super::{
     load::{Arrivals, Tally, Until, closed, open},
     models::Model,
     process::Tree,
-    speed::{median, own},
+    speed::own,
 };
-use crate::BenchError;
+use crate::{BenchError, median::median};
 
 /// Workers that find the peak.
 const PEAK_CONCURRENCY: usize = 64;

@@ -24,6 +24,7 @@
 mod config;
 mod grpc;
 mod infer;
+mod inputs;
 mod model;
 mod picture;
 mod repository;

@@ -6,6 +6,7 @@ use lopside_latent::picture::Quality;
 
 use super::{
     infer::{Source, WantedOutput},
+    inputs::Inputs,
     model::{LATENT, Model, PNG},
     tensor::{InputTensor, OutputTensor, Values},
 };
@@ -30,7 +31,8 @@ pub(super) async fn infer(
     outputs: &[WantedOutput],
     terms: Terms,
 ) -> Result<Vec<OutputTensor>, ServeError> {
-    let own = service.heads.version(&model.head, Some(model.version))?.spec.output.as_str();
+    let spec = &service.heads.version(&model.head, Some(model.version))?.spec;
+    let own = spec.output.as_str();
     let names: Vec<&str> = match outputs {
         [] => vec![own],
         wanted => wanted.iter().map(|output| output.name.as_str()).collect(),
@@ -44,7 +46,7 @@ pub(super) async fn infer(
             decoder.decode(request).await?
         }
         Source::Layers(layers) => {
-            let maps = maps(service, model, layers)?;
+            let maps = maps(service, model, &spec.quality, layers)?;
             service.decode_maps(maps, &wanted, (decoder.limits(), terms), decoder.room()).await?
         }
     };
@@ -66,17 +68,21 @@ fn wanted(model: &Model, own: &str, name: &str) -> Result<Wanted, ServeError> {
 }
 
 /// The feature maps of each item: all layers, of one picture's size, and the quality.
-fn maps(service: &PictureService, model: &Model, layers: Vec<InputTensor>) -> Result<Vec<Maps>, ServeError> {
-    let spec = &service.heads.version(&model.head, Some(model.version))?.spec;
+fn maps(
+    service: &PictureService,
+    model: &Model,
+    quality: &str,
+    layers: Vec<InputTensor>,
+) -> Result<Vec<Maps>, ServeError> {
     let coarsest = &service.manifest.layers[0].tensor;
-    let mut inputs = Inputs(layers);
+    let mut inputs = Inputs::new(layers);
     if service.manifest.layers.len() == 1 {
         inputs.rename(LATENT, coarsest);
     }
     let (items, extents) = inputs.get(coarsest)?.extents()?;
     check_frames(items)?;
-    let qualities = inputs.take(&spec.quality)?;
-    let qualities = qualities_of(&spec.quality, qualities.floats(&[1])?)?;
+    let qualities = inputs.take(quality)?;
+    let qualities = qualities_of(quality, qualities.floats(&[1])?)?;
     let header = |&quality: &Quality| {
         service.codec.header(extents, quality).ok_or_else(|| {
             ServeError::Request(format!("input {coarsest:?}: no picture has so many rows and columns"))
@@ -94,38 +100,9 @@ fn maps(service: &PictureService, model: &Model, layers: Vec<InputTensor>) -> Re
         let rows = values.chunks_exact(each.max(1)).map(<[f32]>::to_vec);
         maps.iter_mut().zip(rows).for_each(|(maps, row)| maps.push(row));
     }
-    inputs.none_left(model)?;
+    let known: Vec<String> = model.inputs().into_iter().map(|input| input.name).collect();
+    inputs.none_left(&known)?;
     Ok(headers.into_iter().zip(maps).map(|(header, maps)| service.codec.named(header, maps)).collect())
-}
-
-/// Inputs that are still to be taken.
-struct Inputs(Vec<InputTensor>);
-
-impl Inputs {
-    fn rename(&mut self, from: &str, to: &str) {
-        let named = self.0.iter_mut().filter(|input| input.name == from);
-        named.for_each(|input| to.clone_into(&mut input.name));
-    }
-
-    fn find(&self, name: &str) -> Result<usize, ServeError> {
-        let missing = || ServeError::Request(format!("there is no input {name:?}, and no \"frame\""));
-        self.0.iter().position(|input| input.name == name).ok_or_else(missing)
-    }
-
-    fn get(&self, name: &str) -> Result<&InputTensor, ServeError> {
-        self.find(name).map(|at| &self.0[at])
-    }
-
-    fn take(&mut self, name: &str) -> Result<InputTensor, ServeError> {
-        self.find(name).map(|at| self.0.swap_remove(at))
-    }
-
-    fn none_left(&self, model: &Model) -> Result<(), ServeError> {
-        let Some(unknown) = self.0.first() else { return Ok(()) };
-        let known: Vec<String> = model.inputs().into_iter().map(|input| input.name).collect();
-        let reason = format!("the model has no input {:?}; it has {}, frame", unknown.name, known.join(", "));
-        Err(ServeError::Request(reason))
-    }
 }
 
 /// Qualities of 1 to 100, whole numbers.

@@ -7,6 +7,7 @@ use lopside_latent::Limits;
 
 use super::{
     infer::{Source, WantedOutput},
+    inputs::Inputs,
     model::{LATENT, Model, PNG},
     tensor::{InputTensor, OutputTensor, Values},
 };
@@ -74,28 +75,25 @@ fn check(model: &Model, spec: &HeadSpec, wanted: &WantedOutput, frames: bool) ->
 async fn run_layers(
     service: &VectorService,
     head: &VectorHead,
-    mut inputs: Vec<InputTensor>,
+    inputs: Vec<InputTensor>,
     terms: Terms,
 ) -> Result<Share, ServeError> {
     let names = &head.spec.inputs;
-    let only = service.manifest.latent.len() == 1;
+    let mut inputs = Inputs::new(inputs);
+    if let [only] = &service.manifest.latent[..] {
+        inputs.rename(LATENT, &only.tensor.name);
+    }
     let mut layers = Vec::with_capacity(names.len());
     let mut items = None;
     for layer in service.manifest.latent.iter().filter(|layer| names.contains(&layer.tensor.name)) {
         let name = &layer.tensor.name;
-        let is_it = |input: &InputTensor| input.name == *name || only && input.name == LATENT;
-        let missing = || ServeError::Request(format!("there is no input {name:?}, and no \"frame\""));
-        let at = inputs.iter().position(is_it).ok_or_else(missing)?;
-        let input = inputs.swap_remove(at);
+        let input = inputs.take(name)?;
         if *items.get_or_insert(input.items()?) != input.items()? {
             return Err(ServeError::Request(format!("input {name:?} has another batch than the others")));
         }
         layers.push(input.floats(&dims(&layer.tensor).collect::<Vec<_>>())?);
     }
-    if let Some(unknown) = inputs.first() {
-        let reason = format!("the model has no input {:?}; it has {}, frame", unknown.name, names.join(", "));
-        return Err(ServeError::Request(reason));
-    }
+    inputs.none_left(names)?;
     service.run_layers(head, layers, items.unwrap_or(0), terms).await
 }
 

@@ -32,7 +32,7 @@ use lopside_spool::{Disk, SpoolError};
 use lopside_uplink::{Store, StoreSettings, Uplink, UplinkError, UplinkSettings};
 use tokio::sync::mpsc;
 
-pub(crate) use self::settings::{Merged, RateTable, SourceTable, SpoolTable, UplinkTable};
+pub(crate) use self::settings::{Kind, Merged, RateTable, SourceTable, SpoolTable, UplinkTable};
 pub use self::{
     control::Bounds,
     settings::{AgentSettings, SourceSettings},

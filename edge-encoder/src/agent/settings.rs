@@ -67,7 +67,7 @@ pub struct SourceSettings {
 
 /// Where its inputs come from.
 #[derive(Debug, Clone)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Folder {
         path: PathBuf,
         after: After,
@@ -161,6 +161,13 @@ pub(crate) struct Merged<'a> {
     pub(crate) uplink: &'a UplinkTable,
     pub(crate) rate: &'a RateTable,
     pub(crate) sources: &'a [SourceTable],
+}
+
+impl SourceSettings {
+    /// Where its inputs come from.
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
 }
 
 impl AgentSettings {

@@ -253,6 +253,19 @@ pub fn ask(path: &Path) -> Result<Report, EdgeError> {
 }
 
 impl Report {
+    /// What does not change by time alone.
+    #[must_use]
+    pub fn lasting(&self) -> Self {
+        let uplink = UplinkReport {
+            connected_seconds: None,
+            acknowledged_seconds: None,
+            bytes_per_second: 0.0,
+            round_trip_ms: None,
+            ..self.uplink.clone()
+        };
+        Self { uptime_seconds: 0.0, uplink, ..self.clone() }
+    }
+
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {

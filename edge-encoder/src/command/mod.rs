@@ -2,6 +2,7 @@
 
 mod bench;
 mod comparison;
+mod doctor;
 mod encode;
 mod inspect;
 mod run;
@@ -31,7 +32,8 @@ pub async fn run(cli: Cli) -> Result<(), EdgeError> {
         Command::Encode(args) => encode::run(args, &file),
         Command::Send(args) => send::run(args, &file).await,
         Command::Run(args) => run::run(args, &file).await,
-        Command::Status(args) => status::run(args, &file),
+        Command::Doctor(args) => doctor::run(args, &file).await,
+        Command::Status(args) => status::run(args, &file).await,
         Command::Inspect(args) => inspect::run(args, &file),
         Command::Bench(args) => bench::run(args, &file),
     }

@@ -1,17 +1,41 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use crate::{EdgeError, agent, cli::StatusArgs, config::FileConfig};
+use tokio::time::interval;
+
+use crate::{
+    EdgeError,
+    agent::{self, Report},
+    cli::StatusArgs,
+    config::FileConfig,
+};
 
 const DEFAULT_SOCKET: &str = "/run/lopside/edge.sock";
+/// How often an agent that is followed is asked.
+const EVERY: Duration = Duration::from_millis(200);
 
 /// `edge-encoder status`.
-pub(super) fn run(args: StatusArgs, file: &FileConfig) -> Result<(), EdgeError> {
+pub(super) async fn run(args: StatusArgs, file: &FileConfig) -> Result<(), EdgeError> {
     let socket = file.socket(args.socket).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
-    let report = agent::ask(&socket)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{}", report.text());
+    if !args.follow {
+        let report = agent::ask(&socket)?;
+        return say(&report, args.json, serde_json::to_string_pretty(&report)?);
     }
-    Ok(())
+    let (mut ticks, mut last) = (interval(EVERY), None);
+    loop {
+        ticks.tick().await;
+        // One that is being started again answers soon.
+        let Ok(report) = agent::ask(&socket) else { continue };
+        let lasting = report.lasting();
+        if last.as_ref() != Some(&lasting) {
+            say(&report, args.json, serde_json::to_string(&report)?)?;
+            last = Some(lasting);
+        }
+    }
+}
+
+fn say(report: &Report, as_json: bool, json: String) -> Result<(), EdgeError> {
+    use std::io::Write as _;
+    let text = if as_json { json } else { report.text().trim_end().to_owned() };
+    // Whoever reads it may go.
+    writeln!(std::io::stdout(), "{text}").map_err(EdgeError::Stdout)
 }

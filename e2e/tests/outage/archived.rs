@@ -1,0 +1,59 @@
+//! What a cloud-decoder has archived.
+
+use std::path::Path;
+
+use lopside_archive::{Archive, Query, Settings};
+use lopside_e2e::{Cloud, in_clone, serve_on};
+
+/// Where it listens and what it keeps its archive in: the same after each start.
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
+    pub(crate) port: u16,
+}
+
+/// What is archived of a device.
+pub(crate) struct Archived {
+    /// Frames ever applied.
+    pub(crate) applied: u64,
+    /// Those that are there.
+    pub(crate) frames: Vec<Vec<u8>>,
+    /// Whether times, sources and epochs are what they should be.
+    pub(crate) sources: Vec<String>,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { folder: tempfile::tempdir().unwrap(), port }
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite:{}", self.folder.path().join("archive.db").display())
+    }
+
+    pub(crate) fn start(&self) -> Cloud {
+        let bundle = in_clone("bundles/fashion");
+        Cloud::run(serve_on(self.port, &[Path::new(&bundle)]).args(["--archive", &self.url()]))
+    }
+
+    /// What was archived, after the server has ended.
+    pub(crate) async fn archived(&self) -> Archived {
+        let archive = Archive::open(&self.url(), Settings::default()).await.unwrap();
+        let devices = archive.devices().await.unwrap();
+        let names: Vec<&str> = devices.iter().map(|device| &device.name[..]).collect();
+        assert_eq!(names, ["gate-7"]);
+        let (mut frames, mut sources) = (Vec::new(), Vec::new());
+        let mut query = Query { limit: 1000, ..Query::default() };
+        loop {
+            let page = archive.frames(&query).await.unwrap();
+            for meta in page.frames {
+                frames.push(archive.frame(meta.id).await.unwrap().unwrap().bytes);
+                sources.push(meta.source);
+            }
+            let Some(next) = page.next else { break };
+            query.after = Some(next);
+        }
+        archive.close().await;
+        Archived { applied: devices[0].applied, frames, sources }
+    }
+}

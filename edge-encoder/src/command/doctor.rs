@@ -1,0 +1,13 @@
+use crate::{EdgeError, cli::DoctorArgs, config::FileConfig, doctor};
+
+/// `edge-encoder doctor`.
+pub(super) async fn run(args: DoctorArgs, file: &FileConfig) -> Result<(), EdgeError> {
+    let bundle = file.bundle(args.run.bundle.bundle.clone())?;
+    let diagnosis = doctor::examine(&bundle, &file.agent(args.run)?).await;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&diagnosis)?);
+    } else {
+        print!("{diagnosis}");
+    }
+    diagnosis.verdict()
+}

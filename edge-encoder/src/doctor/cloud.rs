@@ -1,0 +1,106 @@
+use std::time::{Duration, SystemTime};
+
+use lopside_proto::v1::ingest_service_client::IngestServiceClient;
+use tonic::{Code, Request, Status};
+
+use super::Finding;
+use crate::{
+    EdgeError,
+    agent::AgentSettings,
+    client::{Counters, Target},
+};
+
+/// How long the cloud may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// By how much the clocks may differ: frames are archived by the edge's clock.
+const SKEW: Duration = Duration::from_secs(5);
+
+/// Whether the cloud can be reached, takes frames, and agrees on the time.
+pub(super) async fn examine(settings: &AgentSettings) -> Vec<Finding> {
+    match probe(settings).await {
+        Ok(status) => {
+            let clock = status.metadata().get("date").and_then(|date| date.to_str().ok()).map(clock);
+            std::iter::once(answer(settings, &status)).chain(clock).collect()
+        }
+        Err(error) => {
+            let fix = "see that the address is right, the server runs, and a firewall lets it through";
+            vec![Finding::bad("cloud", error, fix)]
+        }
+    }
+}
+
+/// Begins an upload without a hello: what the cloud says to that tells whether it would take one.
+async fn probe(settings: &AgentSettings) -> Result<Status, EdgeError> {
+    let target = Target::new(&settings.endpoint, &settings.security)?;
+    let channel = target.connect(&Counters::default(), Some(PATIENCE)).await?;
+    let mut request = Request::new(tokio_stream::empty());
+    if let Some(bearer) = target.bearer() {
+        request.metadata_mut().insert("authorization", bearer);
+    }
+    let answered = async {
+        let mut answers = IngestServiceClient::new(channel).upload(request).await?;
+        let date = answers.metadata().get("date").cloned();
+        let mut status = answers.get_mut().message().await.err().unwrap_or_else(|| Status::ok(""));
+        if let Some(date) = date {
+            status.metadata_mut().insert("date", date);
+        }
+        Ok::<_, Status>(status)
+    };
+    Ok(answered.await.unwrap_or_else(|status| status))
+}
+
+fn answer(settings: &AgentSettings, status: &Status) -> Finding {
+    let (what, said) = ("cloud", format!("{}: {}", settings.endpoint, status.message()));
+    match status.code() {
+        // It has an archive, and misses the hello.
+        Code::InvalidArgument | Code::Ok => {
+            Finding::good(what, format!("{} takes frames", settings.endpoint))
+        }
+        Code::FailedPrecondition => Finding::bad(what, said, "start cloud-decoder with --archive"),
+        Code::Unimplemented => Finding::bad(what, said, "take a cloud-decoder of this version"),
+        Code::Unauthenticated | Code::PermissionDenied => Finding::bad(
+            what,
+            said,
+            "give the agent an API key with the scope ingest: cloud-decoder key NAME --allow ingest",
+        ),
+        _ => Finding::poor(what, said, "look at the server's log; the agent goes on trying"),
+    }
+}
+
+/// How far the clock is from the cloud's, which tells whole seconds.
+fn clock(date: &str) -> Finding {
+    let Ok(theirs) = httpdate::parse_http_date(date) else {
+        return Finding::poor(
+            "clock",
+            format!("the cloud's {date:?} is no date"),
+            "look at what answers there",
+        );
+    };
+    let now = SystemTime::now();
+    let skew = now.duration_since(theirs).unwrap_or_else(|ahead| ahead.duration());
+    let found = format!("{} s from the cloud's", skew.as_secs());
+    if skew <= SKEW {
+        Finding::good("clock", found)
+    } else {
+        Finding::poor(
+            "clock",
+            found,
+            "set the clock: timedatectl set-ntp true; frames are listed by their time of capture",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+
+    #[test]
+    fn a_clock_that_is_off_is_told() {
+        let at = |time| clock(&httpdate::fmt_http_date(time)).verdict;
+        assert_eq!(at(SystemTime::now()), Verdict::Good);
+        assert_eq!(at(SystemTime::now() - Duration::from_mins(10)), Verdict::Poor);
+        assert_eq!(at(SystemTime::now() + Duration::from_mins(10)), Verdict::Poor);
+        assert_eq!(clock("yesterday").verdict, Verdict::Poor);
+    }
+}

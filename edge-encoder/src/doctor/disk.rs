@@ -1,0 +1,89 @@
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use rustix::fs::statvfs;
+
+use super::Finding;
+
+/// How often a page is written to see how long that takes.
+const WRITES: usize = 9;
+const PAGE: [u8; 4096] = [0; 4096];
+/// A disk that is slower than this holds commits up.
+const SLOW: Duration = Duration::from_millis(200);
+
+/// The spool's folder: whether it can be written, how much room there is, how long a page takes to be safe.
+pub(super) fn examine(folder: &Path, budget: u64) -> Vec<Finding> {
+    if let Err(error) = fs::create_dir_all(folder) {
+        let found = format!("{}: {error}", folder.display());
+        return vec![Finding::bad(
+            "spool",
+            found,
+            "name another folder in [spool], or let this user write there",
+        )];
+    }
+    vec![room(folder, budget), latency(folder)]
+}
+
+fn room(folder: &Path, budget: u64) -> Finding {
+    let free = match statvfs(folder) {
+        Ok(system) => system.f_bavail * system.f_frsize,
+        Err(error) => return Finding::poor("spool", error, "see that the folder is on a disk"),
+    };
+    let used = fs::read_dir(folder).map_or(0, |entries| {
+        entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
+    });
+    let megabytes = |bytes: u64| bytes / 1_000_000;
+    let found = format!(
+        "{} MB free in {}, of a budget of {} MB {} are used",
+        megabytes(free),
+        folder.display(),
+        megabytes(budget),
+        megabytes(used)
+    );
+    if free + used >= budget {
+        Finding::good("spool", found)
+    } else {
+        Finding::poor("spool", found, "make room on the disk, or lower megabytes in [spool]")
+    }
+}
+
+fn latency(folder: &Path) -> Finding {
+    match measure(folder) {
+        Ok(median) => {
+            let found = format!("a page is safe after {:.1} ms", median.as_secs_f64() * 1e3);
+            if median < SLOW {
+                Finding::good("disk", found)
+            } else {
+                Finding::poor("disk", found, "take a better card or disk, or raise commit_ms in [spool]")
+            }
+        }
+        Err(error) => {
+            let found = format!("{}: {error}", folder.display());
+            Finding::bad(
+                "disk",
+                found,
+                "let this user write to the folder, and see the system's log for errors of the disk",
+            )
+        }
+    }
+}
+
+/// The median time that a page takes to be on the disk.
+fn measure(folder: &Path) -> io::Result<Duration> {
+    let path = folder.join(".doctor");
+    let mut file = File::create(&path)?;
+    let mut times = Vec::with_capacity(WRITES);
+    for _ in 0..WRITES {
+        let start = Instant::now();
+        file.write_all(&PAGE)?;
+        file.sync_data()?;
+        times.push(start.elapsed());
+    }
+    fs::remove_file(path)?;
+    times.sort_unstable();
+    Ok(times[WRITES / 2])
+}

@@ -1,0 +1,58 @@
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Access, access};
+
+use super::Finding;
+use crate::agent::{Kind, SourceSettings};
+
+/// Whether there is what a source is taken from.
+pub(super) fn examine(source: &SourceSettings) -> Finding {
+    let what = format!("source {}", source.name);
+    match source.kind() {
+        Kind::Folder { path, .. } => folder(&what, path),
+        Kind::Command { argv, .. } => command(&what, argv.first().map_or("", String::as_str)),
+        Kind::Stdin { .. } => Finding::good(what, "standard input"),
+        #[cfg(feature = "v4l")]
+        Kind::Camera(options) => match std::fs::File::open(&options.device) {
+            Ok(_) => Finding::good(what, options.device.display()),
+            Err(error) => {
+                let found = format!("{}: {error}", options.device.display());
+                Finding::bad(what, found, "plug it in, and let this user read it: group video")
+            }
+        },
+    }
+}
+
+fn command(what: &str, name: &str) -> Finding {
+    let missing = || {
+        let found = format!("there is no program {name:?}");
+        Finding::bad(what, found, "install it, or give its whole path in command")
+    };
+    program(name).map_or_else(missing, |path| Finding::good(what, path.display()))
+}
+
+fn folder(what: &str, path: &Path) -> Finding {
+    let found = path.display();
+    match access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) if path.is_dir() => Finding::good(what, found),
+        Ok(()) => Finding::bad(what, format!("{found} is no folder"), "name a folder"),
+        Err(error) => Finding::bad(
+            what,
+            format!("{found}: {error}"),
+            "make the folder, and let this user read and write it",
+        ),
+    }
+}
+
+/// Where a program is, as a shell would find it.
+fn program(name: &str) -> Option<PathBuf> {
+    let runs = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
+    if name.contains('/') {
+        return Some(PathBuf::from(name)).filter(runs);
+    }
+    let folders = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&folders).map(|folder| folder.join(name)).find(runs)
+}

@@ -1,0 +1,77 @@
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use x509_parser::pem::Pem;
+
+use super::Finding;
+use crate::Security;
+
+/// A certificate that ends sooner is to be renewed.
+const SOON: Duration = Duration::from_hours(14 * 24);
+
+/// The certificates that the agent was given: until when they hold.
+pub(super) fn files(security: &Security) -> Vec<Finding> {
+    let client = security.client.as_ref().map(|(cert, _)| cert);
+    let named = [("authorities", security.ca.as_ref()), ("client's certificate", client)];
+    named.into_iter().filter_map(|(what, path)| path.map(|path| file(what, path))).collect()
+}
+
+fn file(what: &str, path: &Path) -> Finding {
+    let bad = |found: String| {
+        Finding::bad(what, format!("{}: {found}", path.display()), "put a PEM certificate there")
+    };
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return bad(error.to_string()),
+    };
+    let ends = Pem::iter_from_buffer(&bytes).filter_map(|pem| {
+        let pem = pem.ok()?;
+        let end = pem.parse_x509().ok()?.validity().not_after.timestamp();
+        Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(end).unwrap_or(0)))
+    });
+    match ends.min() {
+        Some(end) => holds_until(what, path, end, SystemTime::now()),
+        None => bad("it has no certificate".to_owned()),
+    }
+}
+
+fn holds_until(what: &str, path: &Path, end: SystemTime, now: SystemTime) -> Finding {
+    let fix = "renew it; the agent takes the new file when it is started again";
+    match end.duration_since(now) {
+        Err(_) => Finding::bad(what, format!("{}: it has ended", path.display()), fix),
+        Ok(left) => {
+            let found = format!("{}: it holds for {} days", path.display(), left.as_secs() / 86_400);
+            if left < SOON { Finding::poor(what, found, fix) } else { Finding::good(what, found) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+
+    #[test]
+    fn a_certificate_is_good_until_two_weeks_before_its_end() {
+        let now = UNIX_EPOCH + Duration::from_hours(1000 * 24);
+        let day = Duration::from_hours(24);
+        for (end, verdict) in
+            [(now + 30 * day, Verdict::Good), (now + 3 * day, Verdict::Poor), (now - day, Verdict::Bad)]
+        {
+            assert_eq!(holds_until("x", Path::new("y"), end, now).verdict, verdict);
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_certificate_is_bad() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        fs::write(&path, "nothing").unwrap();
+        let security = Security { ca: Some(path), ..Security::default() };
+        let found = files(&security);
+        assert_eq!((found.len(), found[0].verdict), (1, Verdict::Bad));
+    }
+}

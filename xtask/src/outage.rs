@@ -1,0 +1,176 @@
+//! The end of the demo: the cloud is stopped while the edge goes on, comes back, and every frame is there.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::{Result, processes::Server, workspace::root};
+
+const DEVICE: &str = "demo";
+const SOCKET: &str = "edge.sock";
+
+/// What it needs.
+pub(crate) struct Outage<'a> {
+    /// A command of one of the binaries.
+    pub(crate) binary: &'a dyn Fn(&str) -> Command,
+    /// The server, without its address.
+    pub(crate) cloud: &'a dyn Fn() -> Command,
+    pub(crate) bundle: &'a str,
+    /// The pictures, half of which are taken before the outage.
+    pub(crate) samples: &'a Path,
+    pub(crate) out: PathBuf,
+    pub(crate) json: bool,
+}
+
+impl Outage<'_> {
+    pub(crate) fn run(&self) -> Result<()> {
+        let folder = root().join(&self.out);
+        let _ = fs::remove_dir_all(&folder);
+        let inbox = folder.join("inbox");
+        fs::create_dir_all(&inbox).map_err(|error| format!("{}: {error}", inbox.display()))?;
+        let pictures = pictures(&root().join(self.samples))?;
+        let (before, during) = pictures.split_at(pictures.len() / 2);
+
+        let cloud = self.cloud(&folder, "127.0.0.1:0")?;
+        let address = cloud.address.trim_start_matches("http://").to_owned();
+        let agent = self.agent(&folder, &address)?;
+        let mut status = self.status(&folder)?;
+        put(before, &inbox)?;
+        status.until(|_, delivered| delivered == before.len())?;
+        drop(cloud);
+        put(during, &inbox)?;
+        let waiting = status.until(|pending, _| pending == during.len())?;
+        self.say(&format!("the cloud is stopped: the edge goes on, {waiting} frames wait on its disk"));
+        let cloud = self.cloud(&folder, &address)?;
+        status.until(|_, delivered| delivered == pictures.len())?;
+        let archived = archived(&address)?;
+        drop((agent, cloud));
+        self.say(&format!("the cloud is back: {archived} of {} frames are archived", pictures.len()));
+        if self.json {
+            let report = json!({
+                "outage": {"frames": pictures.len(), "waited": waiting, "archived": archived}
+            });
+            println!("{report}");
+        }
+        if archived == pictures.len() as u64 { Ok(()) } else { Err("frames are missing".to_owned()) }
+    }
+
+    fn say(&self, line: &str) {
+        if !self.json {
+            println!("{line}");
+        }
+    }
+
+    fn cloud(&self, folder: &Path, listen: &str) -> Result<Server> {
+        let mut command = (self.cloud)();
+        command.args(["--listen", listen, "--archive"]);
+        Server::start(command.arg(format!("sqlite:{}", folder.join("archive.db").display())))
+    }
+
+    fn agent(&self, folder: &Path, address: &str) -> Result<Agent> {
+        let config = folder.join("edge.toml");
+        let path = |name: &str| folder.join(name).display().to_string();
+        let text = format!(
+            "bundle = {:?}\nendpoint = \"http://{address}\"\ndevice = {DEVICE:?}\nsocket = {:?}\n\n\
+             [spool]\nfolder = {:?}\n\n[uplink]\nlongest_pause_seconds = 1\n\n\
+             [[source]]\nfolder = {:?}\nmoved_to = {:?}\n",
+            self.bundle,
+            path(SOCKET),
+            path("spool"),
+            path("inbox"),
+            path("sent"),
+        );
+        fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
+        let mut command = (self.binary)("edge-encoder");
+        // The outage is what it is about, and no news.
+        command.args(["run", "--config"]).arg(config).env("RUST_LOG", "error").stdout(Stdio::null());
+        Ok(Agent(command.spawn().map_err(|error| format!("edge-encoder cannot be started: {error}"))?))
+    }
+
+    fn status(&self, folder: &Path) -> Result<Status> {
+        let mut command = (self.binary)("edge-encoder");
+        command.args(["status", "--follow", "--json", "--socket"]).arg(folder.join(SOCKET));
+        let spawned = command.stdout(Stdio::piped()).spawn();
+        let mut child = spawned.map_err(|error| format!("edge-encoder cannot be started: {error}"))?;
+        let lines = child.stdout.take().ok_or("edge-encoder has no stdout")?;
+        Ok(Status { _follower: Agent(child), lines: BufReader::new(lines) })
+    }
+}
+
+/// A child that is stopped when it is dropped.
+struct Agent(Child);
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
+        let _ = self.0.wait();
+    }
+}
+
+/// What the agent says of itself, line by line.
+struct Status {
+    _follower: Agent,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Status {
+    /// Waits until the frames that wait and those that are delivered are as wanted; how many wait then.
+    fn until(&mut self, wanted: impl Fn(usize, usize) -> bool) -> Result<usize> {
+        loop {
+            let mut line = String::new();
+            let read =
+                self.lines.read_line(&mut line).map_err(|error| format!("edge-encoder status: {error}"))?;
+            if read == 0 {
+                return Err("the agent has ended".to_owned());
+            }
+            let report: Value = serde_json::from_str(&line).map_err(|error| format!("{line:?}: {error}"))?;
+            let classes = report["spool"]["classes"].as_array().map_or(&[][..], Vec::as_slice);
+            let sum = |of: &str| classes.iter().filter_map(|class| class[of].as_u64()).sum::<u64>() as usize;
+            let (pending, delivered) = (sum("pending"), sum("delivered"));
+            if wanted(pending, delivered) {
+                return Ok(pending);
+            }
+        }
+    }
+}
+
+fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|end| end == "png"));
+    paths.sort();
+    Ok(paths)
+}
+
+/// Copies pictures into the inbox, each of them whole at once.
+fn put(pictures: &[PathBuf], inbox: &Path) -> Result<()> {
+    for picture in pictures {
+        let name = picture.file_name().unwrap_or_default();
+        let (part, whole) = (inbox.join("picture.part"), inbox.join(name));
+        let put = fs::copy(picture, &part).and_then(|_| fs::rename(&part, &whole));
+        put.map_err(|error| format!("{}: {error}", whole.display()))?;
+    }
+    Ok(())
+}
+
+/// How many frames the archive has of the device.
+fn archived(address: &str) -> Result<u64> {
+    let failed = |error: std::io::Error| format!("{address}: {error}");
+    let mut connection = TcpStream::connect(address).map_err(failed)?;
+    let request = format!("GET /v1/devices HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).map_err(failed)?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).map_err(failed)?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let devices: Value = serde_json::from_str(body).map_err(|error| format!("{answer:?}: {error}"))?;
+    let mut all = devices["devices"].as_array().map_or(&[][..], Vec::as_slice).iter();
+    let device = all.find(|device| device["name"] == DEVICE);
+    Ok(device.and_then(|device| device["frames"].as_u64()).unwrap_or(0))
+}
