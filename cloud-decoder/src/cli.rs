@@ -103,7 +103,7 @@ pub struct KeyArgs {
 pub struct ServeArgs {
     /// A TOML file with any of: bundles, watch_seconds, listen, metrics_listen, device, gpu, onnxruntime, threads, instances, max_batch,
     /// max_delay_ms, queue, queue_megabytes, request_timeout_ms, max_megapixels, drain_seconds, log_format, api_keys,
-    /// reload_seconds, drain_wait_seconds; the table archive with url, days, megabytes; the table tls with cert, key, client_ca; the table connections with max,
+    /// reload_seconds, drain_wait_seconds; the table archive with url, days, megabytes, scores; the table tls with cert, key, client_ca; the table connections with max,
     /// max_per_peer and the other options of that heading
     #[arg(long, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,

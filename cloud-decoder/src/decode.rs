@@ -116,7 +116,15 @@ impl Decoder {
         }
     }
 
-    fn resolve<F: AsRef<[u8]>>(&self, frames: &[F], bundle: &str) -> Result<Arc<Served>, ServeError> {
+    /// The bundle that will decode these frames: the named one, or the one that the first frame's latent space names.
+    ///
+    /// # Errors
+    /// [`ServeError::Frame`] where neither says which; [`ServeError`] of what is not served.
+    pub(crate) fn resolve<F: AsRef<[u8]>>(
+        &self,
+        frames: &[F],
+        bundle: &str,
+    ) -> Result<Arc<Served>, ServeError> {
         let first = frames.first().map_or(&[][..], AsRef::as_ref);
         let id = latent_space_of(first).map_err(|source| ServeError::Frame { index: 0, source })?;
         let catalog = self.registry.catalog();

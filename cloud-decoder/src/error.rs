@@ -192,6 +192,9 @@ pub enum ServeError {
     /// The archive does not take or give anything at the moment; the reason is for the log only.
     #[error("the archive does not work at the moment: try again later")]
     Archive(String),
+    /// No frame of this id is archived, or not any more.
+    #[error("no frame {0} is archived here")]
+    UnknownFrame(i64),
     /// No archive is kept.
     #[error("no archive is kept here: start the server with --archive")]
     NoArchive,

@@ -26,7 +26,8 @@ impl From<ServeError> for Status {
             }
             ServeError::UnknownLatentSpace(_)
             | ServeError::UnknownBundle(_)
-            | ServeError::UnknownHead { .. } => Status::not_found(message),
+            | ServeError::UnknownHead { .. }
+            | ServeError::UnknownFrame(_) => Status::not_found(message),
             ServeError::Overloaded { retry_after, .. } => exhausted(message, retry_after),
             ServeError::Refused { .. } | ServeError::NoArchive => Status::failed_precondition(message),
             ServeError::DeadlineExceeded => Status::deadline_exceeded(message),

@@ -54,6 +54,7 @@ impl IntoResponse for ServeError {
             Self::UnknownLatentSpace(_)
             | Self::UnknownBundle(_)
             | Self::UnknownHead { .. }
+            | Self::UnknownFrame(_)
             | Self::NoArchive => StatusCode::NOT_FOUND,
             Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,

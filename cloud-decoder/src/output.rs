@@ -8,7 +8,7 @@ use lopside_bundle::{HeadKind, HeadSpec};
 use crate::{Anomaly, ServeError};
 
 /// How to answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// PNG of a picture, class scores of a classification, an anomaly of a score, numbers in their own units.
     Natural,

@@ -32,7 +32,8 @@ use tonic::{
 };
 
 use crate::{
-    Decoder, Registry, Runtime, Settings, StartError, archive,
+    Decoder, Registry, Runtime, Settings, StartError,
+    archive::Kept,
     front::{Front, FrontStats, Readiness},
     grpc::Grpc,
     http,
@@ -51,7 +52,7 @@ const MAX_REQUEST_BYTES: usize = 64 << 20;
 #[derive(Debug)]
 pub struct Server {
     registry: Arc<Registry>,
-    archive: Option<Archive>,
+    kept: Option<Kept>,
     front: Front,
     address: SocketAddr,
     url: String,
@@ -71,10 +72,6 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let terms = DefaultTerms { time: settings.request_timeout };
     let limits = Limits { max_pixels: settings.max_pixels, ..Limits::default() };
     let decoder = Decoder::new(Arc::clone(&registry), limits);
-    let archive = match &settings.archive {
-        Some(settings) => Some(Box::pin(archive::open(settings)).await?),
-        None => None,
-    };
     let (health, health_service) = tonic_health::server::health_reporter();
     let services = vec![
         DecoderServiceServer::<Grpc>::NAME,
@@ -82,13 +79,19 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
         GrpcInferenceServiceServer::<Oip>::NAME,
     ];
     let readiness = Readiness::on(health, services).await;
+    let kept = match &settings.archive {
+        Some(settings) => Some(Box::pin(Kept::open(settings, &decoder, readiness.subscribe())).await?),
+        None => None,
+    };
     let oip = Oip::new(decoder.clone(), terms, readiness.subscribe());
     let mut routes = grpc_routes(Grpc::new(decoder.clone(), terms), oip.clone())?;
-    let ingest = Ingest::new(archive.clone(), readiness.subscribe());
+    let archive = kept.as_ref().map(|kept| kept.archive.clone());
+    let ingest = Ingest::new(archive, readiness.subscribe());
     let ingest = IngestServiceServer::new(ingest).max_decoding_message_size(MAX_REQUEST_BYTES);
     routes.add_service(health_service).add_service(ingest);
     let stats = Arc::new(FrontStats::default());
-    let router = http::router(decoder, terms, readiness.subscribe(), limits.max_frame_bytes)
+    let api = http::Api { decoder, kept: kept.clone(), terms, ready: readiness.subscribe() };
+    let router = http::router(api, limits.max_frame_bytes)
         .merge(oip::router(oip, MAX_REQUEST_BYTES))
         .merge(openapi::router())
         .merge(routes.routes().into_axum_router())
@@ -110,7 +113,7 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let url = settings.url(address);
     tracing::info!(url, "ready");
     let (drain_wait, drain) = (settings.front.drain_wait, settings.drain);
-    Ok(Server { registry, archive, front, address, url, stats, readiness, drain_wait, drain })
+    Ok(Server { registry, kept, front, address, url, stats, readiness, drain_wait, drain })
 }
 
 impl Server {
@@ -132,6 +135,12 @@ impl Server {
         Arc::clone(&self.registry)
     }
 
+    /// The archive that it keeps.
+    #[must_use]
+    pub fn archive(&self) -> Option<Archive> {
+        self.kept.as_ref().map(|kept| kept.archive.clone())
+    }
+
     /// What happened to connections and refused requests so far.
     #[must_use]
     pub fn stats(&self) -> Arc<FrontStats> {
@@ -145,7 +154,7 @@ impl Server {
 
     /// Serves until `stop` is done, then drains; ends at once when `cut_off` is done.
     pub async fn run(self, stop: impl Future<Output = ()>, cut_off: impl Future<Output = ()>) {
-        let Self { archive, front, readiness, drain_wait, drain, .. } = self;
+        let Self { kept, front, readiness, drain_wait, drain, .. } = self;
         let stop = async {
             stop.await;
             tracing::info!(
@@ -158,8 +167,8 @@ impl Server {
             tracing::info!("stopping: finishing open requests");
         };
         front.serve(stop, drain, cut_off).await;
-        if let Some(archive) = archive {
-            archive.close().await;
+        if let Some(kept) = kept {
+            kept.archive.close().await;
         }
         tracing::info!("stopped");
     }

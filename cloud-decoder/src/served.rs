@@ -87,6 +87,20 @@ impl Served {
         }
     }
 
+    /// Name and newest version of the first head that makes that.
+    pub(crate) fn first_making(&self, makes: Makes) -> Option<(String, u32)> {
+        match self {
+            Self::Vector(service) => {
+                let head = service.heads.newest().find(|head| Makes::of(&head.kind) == makes);
+                head.map(|head| (head.name.clone(), head.version))
+            }
+            Self::Picture(_) if makes != Makes::Pictures => None,
+            Self::Picture(service) => {
+                service.heads.newest().next().map(|head| (head.name.clone(), head.version))
+            }
+        }
+    }
+
     /// The versions of a head, the newest first.
     pub(crate) fn versions(&self, head: &str) -> Vec<u32> {
         match self {

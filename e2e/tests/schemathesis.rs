@@ -15,7 +15,8 @@ fn no_request_that_the_document_allows_or_forbids_is_answered_wrongly() {
     let folder = tempfile::tempdir().unwrap();
     let _ = encode("samples/fashion", folder.path());
 
-    let mut cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
+    let archive = format!("sqlite:{}", folder.path().join("archive.db").display());
+    let mut cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &[("LOPSIDE_ARCHIVE", &archive)]);
     let settings = in_clone("e2e/schemathesis").canonicalize().unwrap();
     let mut command = Command::new(python);
     command

@@ -32,6 +32,17 @@ pub struct ArchiveArgs {
         value_name = "N"
     )]
     pub megabytes: Option<u64>,
+    /// Let the heads that score or classify look at every frame, when nothing else is to do [default: true]
+    #[arg(
+        id = "archive_scores",
+        long = "archive-scores",
+        env = "LOPSIDE_ARCHIVE_SCORES",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub scores: Option<bool>,
 }
 
 /// Where frames are archived, and for how long.
@@ -43,16 +54,19 @@ pub struct ArchiveSettings {
     pub max_age: Option<Duration>,
     /// The oldest frames over so many bytes are deleted.
     pub max_bytes: Option<u64>,
+    /// Whether frames are scored without being asked for.
+    pub scores: bool,
 }
 
 impl std::fmt::Debug for ArchiveSettings {
     /// Without the address, which may have a password.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { url: _, max_age, max_bytes } = self;
+        let Self { url: _, max_age, max_bytes, scores } = self;
         formatter
             .debug_struct("ArchiveSettings")
             .field("max_age", max_age)
             .field("max_bytes", max_bytes)
+            .field("scores", scores)
             .finish_non_exhaustive()
     }
 }
@@ -66,6 +80,7 @@ impl ArchiveSettings {
             url: args.url.or(file.url)?,
             max_age: days.map(|days| DAY.saturating_mul(days)),
             max_bytes: megabytes.map(|megabytes| megabytes.saturating_mul(MEGABYTE)),
+            scores: args.scores.or(file.scores).unwrap_or(true),
         })
     }
 
@@ -80,11 +95,12 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file_and_without_an_address_there_is_none() {
-        let file = ArchiveArgs { url: Some("sqlite:a".into()), days: Some(3), megabytes: Some(7) };
+        let url = Some("sqlite:a".into());
+        let file = ArchiveArgs { url, days: Some(3), megabytes: Some(7), scores: Some(false) };
         let args = ArchiveArgs { days: Some(2), ..ArchiveArgs::default() };
         let merged = ArchiveSettings::merge(args.clone(), file).unwrap();
         assert_eq!((&merged.url[..], merged.max_age), ("sqlite:a", Some(Duration::from_hours(48))));
-        assert_eq!(merged.max_bytes, Some(7_000_000));
+        assert_eq!((merged.max_bytes, merged.scores), (Some(7_000_000), false));
         assert_eq!(ArchiveSettings::merge(args, ArchiveArgs::default()), None);
     }
 

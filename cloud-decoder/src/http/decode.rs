@@ -117,7 +117,11 @@ fn wanted_of(head: &str) -> Result<Wanted, Refusal> {
     Ok(Wanted { head: name.to_owned(), version, format: Format::Natural })
 }
 
-fn format_of(headers: &HeaderMap, makes: Makes) -> Result<Format, Refusal> {
+/// The format that the `Accept` header asks for.
+///
+/// # Errors
+/// 406 where the head cannot answer so.
+pub(super) fn format_of(headers: &HeaderMap, makes: Makes) -> Result<Format, Refusal> {
     let accept = headers.get(header::ACCEPT).map_or(Ok("*/*"), |value| value.to_str()).unwrap_or("*/*");
     let takes = |wanted: &str| {
         let range = wanted.split_once('/').map_or("", |(kind, _)| kind);

@@ -1,5 +1,6 @@
 //! The REST API.
 
+mod archive;
 mod body;
 mod bundles;
 mod decode;
@@ -15,36 +16,51 @@ use axum::{
 use tokio::sync::watch;
 use utoipa::OpenApi;
 
-use crate::{Decoder, ServeError, error_http::Refusal, grpc::is_grpc, openapi, terms::DefaultTerms};
+use crate::{
+    Decoder, ServeError, archive::Kept, error_http::Refusal, grpc::is_grpc, openapi, terms::DefaultTerms,
+};
 
 /// What the API's handlers say of themselves.
 #[derive(OpenApi)]
-#[openapi(paths(bundles::all, bundles::one, decode::decode, healthz, readyz))]
+#[openapi(paths(
+    bundles::all,
+    bundles::one,
+    decode::decode,
+    archive::devices::all,
+    archive::frames::list,
+    archive::frames::one,
+    archive::frames::delete,
+    archive::decoded::decoded,
+    archive::live::live,
+    archive::export::export,
+    healthz,
+    readyz
+))]
 pub(crate) struct Document;
 
-#[derive(Clone)]
-struct Api {
-    decoder: Decoder,
-    ready: watch::Receiver<bool>,
-    terms: DefaultTerms,
+/// What the handlers need.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    pub(crate) decoder: Decoder,
+    /// The archive, where one is kept.
+    pub(crate) kept: Option<Kept>,
+    pub(crate) terms: DefaultTerms,
+    /// Turns false when the server begins to stop.
+    pub(crate) ready: watch::Receiver<bool>,
 }
 
-/// The routes. `ready` turns false when the server begins to stop; a body has at most `max_body` bytes.
-pub(crate) fn router(
-    decoder: Decoder,
-    terms: DefaultTerms,
-    ready: watch::Receiver<bool>,
-    max_body: usize,
-) -> Router {
+/// The routes. A body has at most `max_body` bytes.
+pub(crate) fn router(api: Api, max_body: usize) -> Router {
     Router::new()
         .route("/v1/bundles", get(bundles::all))
         .route("/v1/bundles/{name}", get(bundles::one))
         .route("/v1/bundles/{name}/decode", post(decode::decode))
+        .merge(archive::router())
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(max_body))
-        .with_state(Api { decoder, ready, terms })
+        .with_state(api)
 }
 
 /// What answers a path that nobody serves: gRPC callers get UNIMPLEMENTED, others 404.

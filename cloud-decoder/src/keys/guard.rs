@@ -60,7 +60,7 @@ fn scope_of(method: &Method, path: &str) -> Option<Scope> {
     ];
     const INDEX: [&str; 2] = ["/v2/repository/index", "/inference.GRPCInferenceService/RepositoryIndex"];
     const ADMIN: [&str; 2] = ["/v2/repository", "/inference.GRPCInferenceService/Repository"];
-    const ARCHIVE: [&str; 2] = ["/v1/devices", "/v1/frames"];
+    const ARCHIVE: [&str; 4] = ["/v1/devices", "/v1/frames", "/v1/live", "/v1/export"];
     if OPEN.contains(&path) || path.starts_with("/grpc.health.v1.Health/") {
         return None;
     }
@@ -145,7 +145,9 @@ mod tests {
         }
         assert_eq!(scope_of(&Method::GET, "/metrics"), Some(Scope::Metrics));
         assert_eq!(scope_of(&Method::POST, "/lopside.v1.IngestService/Upload"), Some(Scope::Ingest));
-        assert_eq!(scope_of(&Method::GET, "/v1/frames/7"), Some(Scope::Archive));
+        for path in ["/v1/devices", "/v1/frames/7", "/v1/live", "/v1/export"] {
+            assert_eq!(scope_of(&Method::GET, path), Some(Scope::Archive), "{path}");
+        }
         assert_eq!(scope_of(&Method::DELETE, "/v1/frames/7"), Some(Scope::Admin));
     }
 

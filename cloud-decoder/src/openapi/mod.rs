@@ -11,8 +11,8 @@ use utoipa::OpenApi;
 
 use crate::{error_http::ErrorBody, http, metrics, oip};
 
-pub(crate) use parts::{Octets, Terms};
-pub(crate) use refusals::{Change, Lookup, Probe, Work};
+pub(crate) use parts::{Octets, Terms, Time};
+pub(crate) use refusals::{Archive, Change, Decoded, Lookup, Probe, Work};
 
 const PAGE: &str = include_str!("page.html");
 
@@ -26,9 +26,10 @@ const PAGE: &str = include_str!("page.html");
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     paths(document, page),
-    components(schemas(ErrorBody)),
+    components(schemas(ErrorBody, Time)),
     tags(
         (name = "bundles", description = "Bundles, and decoding with their heads"),
+        (name = "archive", description = "What devices have sent; only where the server keeps an archive"),
         (name = "inference", description = "The Open Inference Protocol, version 2; heads are models named BUNDLE.HEAD"),
         (name = "repository", description = "Loading and unloading bundles while they are served"),
         (name = "operation", description = "Probes, and this description"),

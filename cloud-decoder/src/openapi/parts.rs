@@ -27,3 +27,13 @@ enum Urgency {
 #[schema(value_type = String, format = Binary)]
 #[allow(dead_code, reason = "the schema of bodies that are no text")]
 pub(crate) struct Octets(Vec<u8>);
+
+/// RFC 3339, or milliseconds since 1970.
+#[derive(ToSchema)]
+#[schema(
+    value_type = String,
+    pattern = "^(-?[0-9]{1,15}|[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2}))$",
+    example = "2026-07-01T12:00:00Z"
+)]
+#[allow(dead_code, reason = "the schema of what `archive::times` reads")]
+pub(crate) struct Time(String);

@@ -12,14 +12,14 @@ const MEANINGS: [(u16, &str); 12] = [
     (400, "The request cannot be right; the answer says what is wrong with it."),
     (401, "No key came, or a wrong one; only where the server asks for keys."),
     (403, "The key may not do this."),
-    (404, "There is no bundle, head, model, version or latent space of that name."),
+    (404, "There is no bundle, head, model, version, latent space or frame of that name, or no archive."),
     (406, "The head cannot answer as the Accept header wants."),
     (413, "The body is larger than the server takes."),
     (415, "The body is packed in a way that is not known here."),
     (422, "The bundle was refused; what was served before is served on."),
     (429, "The head has more to do than it can in time, or the key had its share."),
     (500, "Something failed that is not the caller's fault; the server's log says what."),
-    (503, "The server is stopping."),
+    (503, "The server is stopping, or its archive does not work at the moment."),
     (504, "The request's time was over before its answer was there."),
 ];
 
@@ -28,6 +28,10 @@ const RETRIED: [u16; 2] = [429, 503];
 
 /// Of what looks something up.
 pub(crate) struct Lookup;
+/// Of what reads the archive.
+pub(crate) struct Archive;
+/// Of what makes heads work on archived frames.
+pub(crate) struct Decoded;
 /// Of what makes heads work.
 pub(crate) struct Work;
 /// Of the repository.
@@ -38,6 +42,18 @@ pub(crate) struct Probe;
 impl IntoResponses for Lookup {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         refusals(&[400, 401, 403, 404, 429, 503])
+    }
+}
+
+impl IntoResponses for Archive {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refusals(&[400, 401, 403, 404, 429, 500, 503])
+    }
+}
+
+impl IntoResponses for Decoded {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refusals(&[400, 401, 403, 404, 406, 429, 500, 503, 504])
     }
 }
 

@@ -49,6 +49,11 @@ impl Catalog {
         self.by_name.values().filter_map(|versions| versions.first()).map(|version| &version.served)
     }
 
+    /// What is served of each latent space, with the heads of all bundles.
+    pub(crate) fn spaces(&self) -> impl Iterator<Item = &Arc<Served>> {
+        self.by_space.values()
+    }
+
     /// The newest version of a bundle.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use lopside_bundle::{Part, picture::AnyBundle};
+use tokio::sync::watch;
 
 use crate::{Batching, Runtime, ServeError, StartError, heads::Starter, metrics, served::Served};
 
@@ -28,6 +29,7 @@ pub struct Registry {
     starter: Starter,
     state: Mutex<State>,
     catalog: ArcSwap<Catalog>,
+    changes: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -91,12 +93,17 @@ impl Registry {
         }
         let catalog = ArcSwap::from_pointee(catalog_of(&loaded));
         let state = Mutex::new(State { loaded, ..State::default() });
-        Ok(Self { sources: sources.to_vec(), starter, state, catalog })
+        Ok(Self { sources: sources.to_vec(), starter, state, catalog, changes: watch::Sender::default() })
     }
 
     /// What is served now.
     pub(crate) fn catalog(&self) -> Arc<Catalog> {
         self.catalog.load_full()
+    }
+
+    /// Told whenever something else is served.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// How requests become runs.
@@ -211,6 +218,7 @@ impl Registry {
     fn replace(&self, state: &mut State, loaded: Vec<Loaded>) {
         state.loaded = loaded;
         self.catalog.store(Arc::new(catalog_of(&state.loaded)));
+        self.changes.send_replace(());
     }
 
     fn found(&self) -> Vec<Found> {

@@ -4,7 +4,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::{
     Applied, ArchiveError, Batch, Class, Device, Frame, FrameMeta, HeadKey, LatentSpace, NewScore, Page,
-    Query, Unscored,
+    Query, Since, Unscored,
     backend::{self, Backend},
     writer::{self, Job},
 };
@@ -116,6 +116,23 @@ impl Archive {
     /// What the database says.
     pub async fn frame(&self, id: i64) -> Result<Option<Frame>, ArchiveError> {
         self.backend.frame(id).await
+    }
+
+    /// The bytes of those of these frames that are still there, with their ids, in no order.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn bytes(&self, ids: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, ArchiveError> {
+        self.backend.bytes(ids).await
+    }
+
+    /// Frames, of one device or of all, that were archived after the frame of this id, which need not be there: the
+    /// first `limit`, in the order of their ids.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn since(&self, id: i64, device: Option<&str>, limit: u32) -> Result<Since, ArchiveError> {
+        self.backend.since(id, device, limit).await
     }
 
     /// Deletes a frame; whether it was there. That it was applied is not forgotten: a replay does not bring it back.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     Applied, ArchiveError, Batch, Class, Device, Frame, FrameMeta, HeadKey, LatentSpace, NewScore, Query,
-    Settings, Swept, Unscored, postgres, sqlite,
+    Settings, Since, Swept, Unscored, postgres, sqlite,
 };
 
 /// A batch whose commit is durable.
@@ -35,6 +35,8 @@ pub(crate) trait Backend: Send + Sync {
     /// One frame more than the page has, if there is one.
     async fn frames(&self, query: &Query) -> Result<Vec<FrameMeta>, ArchiveError>;
     async fn frame(&self, id: i64) -> Result<Option<Frame>, ArchiveError>;
+    async fn bytes(&self, ids: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, ArchiveError>;
+    async fn since(&self, id: i64, device: Option<&str>, limit: u32) -> Result<Since, ArchiveError>;
     async fn delete(&self, id: i64) -> Result<bool, ArchiveError>;
     async fn unscored(
         &self,

@@ -48,6 +48,6 @@ pub use class::Class;
 pub use device::Device;
 pub use error::ArchiveError;
 pub use frame::{Frame, FrameMeta, Score};
-pub use query::{Cursor, MAX_PAGE, Page, Query};
+pub use query::{Cursor, MAX_PAGE, Page, Query, Since};
 pub use score::{HeadKey, NewScore, Unscored};
 pub use watermark::Watermark;

@@ -31,6 +31,15 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
+/// Frames that came after one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Since {
+    /// The first of them.
+    pub frames: Vec<FrameMeta>,
+    /// How many came after these.
+    pub more: u64,
+}
+
 /// A place in the list. Its text is for giving back, not for reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {

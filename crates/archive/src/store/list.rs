@@ -1,11 +1,12 @@
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Pool, Row as _};
 
 use super::{
-    super::Db,
+    super::{Db, EACH},
     Row,
     read::{class, damaged, unsigned},
 };
-use crate::{Frame, FrameMeta, HeadKey, Query, Score};
+use crate::{Frame, FrameMeta, HeadKey, Query, Score, Since};
 
 /// Up to so many frames with the least score are put in order; of more, enough are met on the way through time.
 const FEW: i64 = 20_000;
@@ -44,6 +45,37 @@ pub(super) async fn frame(readers: &Pool<Db>, id: i64) -> sqlx::Result<Option<Fr
     let sql = format!("SELECT {META}, f.frame FROM frames AS f {JOINED} WHERE f.id = $1");
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(readers).await?;
     row.map(|row| Ok(Frame { meta: meta(&row)?, bytes: row.try_get(18)? })).transpose()
+}
+
+pub(super) async fn bytes(readers: &Pool<Db>, ids: &[i64]) -> sqlx::Result<Vec<(i64, Vec<u8>)>> {
+    let sql = format!(
+        "SELECT id, frame FROM frames WHERE id IN (SELECT CAST(r.value ->> 0 AS bigint) FROM {EACH} AS r)"
+    );
+    let ids: Vec<_> = ids.iter().map(|id| [id]).collect();
+    sqlx::query_as(AssertSqlSafe(sql)).bind(json!(ids).to_string()).fetch_all(readers).await
+}
+
+pub(super) async fn since(
+    readers: &Pool<Db>,
+    id: i64,
+    device: Option<&str>,
+    limit: u32,
+) -> sqlx::Result<Since> {
+    const LATER: &str =
+        "FROM frames WHERE id > $1 AND ($2 IS NULL OR device_id = (SELECT id FROM devices WHERE name = $2))";
+    let sql = format!(
+        "WITH page AS (SELECT id {LATER} ORDER BY id LIMIT $3) \
+         SELECT {META} FROM page JOIN frames AS f ON f.id = page.id {JOINED} ORDER BY f.id"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(device).bind(i64::from(limit));
+    let frames: Vec<FrameMeta> =
+        rows.fetch_all(readers).await?.iter().map(meta).collect::<sqlx::Result<_>>()?;
+    let Some(last) = frames.last().filter(|_| frames.len() >= limit as usize).map(|frame| frame.id) else {
+        return Ok(Since { frames, more: 0 });
+    };
+    let sql = format!("SELECT count(*) {LATER}");
+    let more: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).bind(last).bind(device).fetch_one(readers).await?;
+    Ok(Since { frames, more: more.cast_unsigned() })
 }
 
 /// Whether only few frames have a score as large as that.

@@ -14,7 +14,7 @@ use sqlx::{
 use super::{Db, failed};
 use crate::{
     ArchiveError, Batch, Class, Device, Frame, FrameMeta, HeadKey, LatentSpace, NewRecord, NewScore, Query,
-    Swept, Unscored,
+    Since, Swept, Unscored,
     backend::{Backend, Committed},
 };
 
@@ -94,6 +94,14 @@ impl Backend for Store {
 
     async fn frame(&self, id: i64) -> Result<Option<Frame>, ArchiveError> {
         list::frame(&self.readers, id).await.map_err(self.failed("read a frame"))
+    }
+
+    async fn bytes(&self, ids: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, ArchiveError> {
+        list::bytes(&self.readers, ids).await.map_err(self.failed("read frames"))
+    }
+
+    async fn since(&self, id: i64, device: Option<&str>, limit: u32) -> Result<Since, ArchiveError> {
+        list::since(&self.readers, id, device, limit).await.map_err(self.failed("list new frames"))
     }
 
     async fn delete(&self, id: i64) -> Result<bool, ArchiveError> {

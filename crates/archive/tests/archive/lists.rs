@@ -128,3 +128,37 @@ pub(crate) async fn few_and_many_unusual_frames_are_found(url: &str) {
     assert_eq!(list(Some("gate"), 10.0, 1000).await.len(), 1000);
     assert_eq!(list(None, 4000.0, 3).await, [0; 0]);
 }
+
+pub(crate) async fn the_bytes_of_several_frames_are_read_together(url: &str) {
+    let archive = open(url).await;
+    archive.apply(batch("gate", 1, 9)).await.unwrap();
+    let all = frames(&archive).await;
+    let mut ids: Vec<i64> = all.iter().filter(|frame| frame.number % 2 == 1).map(|frame| frame.id).collect();
+    archive.delete(ids[0]).await.unwrap();
+    let mut read = archive.bytes(&ids).await.unwrap();
+    read.sort_unstable();
+    ids.remove(0);
+    ids.sort_unstable();
+    assert_eq!(read.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);
+    let bytes: Vec<_> = read.into_iter().map(|(_, bytes)| bytes).collect();
+    assert_eq!(bytes, [1, 3, 5, 7].map(|number| record(number).frame));
+    assert_eq!(archive.bytes(&[]).await.unwrap(), []);
+}
+
+pub(crate) async fn what_came_after_a_frame_is_listed_in_its_order(url: &str) {
+    let archive = open(url).await;
+    archive.apply(batch("gate", 5, 9)).await.unwrap();
+    archive.apply(batch("door", 1, 4)).await.unwrap();
+    let mut ids: Vec<i64> = frames(&archive).await.iter().map(|frame| frame.id).collect();
+    ids.sort_unstable();
+    let list = async |after: i64, device: Option<&str>, limit: u32| {
+        let since = archive.since(after, device, limit).await.unwrap();
+        (since.frames.iter().map(|frame| frame.id).collect::<Vec<_>>(), since.more)
+    };
+    assert_eq!(list(0, None, 100).await, (ids.clone(), 0));
+    assert_eq!(list(ids[2], None, 3).await, (ids[3..6].to_vec(), 3));
+    assert_eq!(list(ids[1], Some("gate"), 3).await, (ids[2..5].to_vec(), 0));
+    assert_eq!(list(ids[1], Some("door"), 1).await, (ids[5..6].to_vec(), 3));
+    assert_eq!(list(ids[8], None, 3).await, (vec![], 0));
+    assert_eq!(list(0, Some("nobody"), 3).await, (vec![], 0));
+}

@@ -53,7 +53,9 @@ on_both_backends! {
         a_frame_comes_back_as_it_was_sent,
         pages_walk_through_all_frames_newest_first,
         a_list_is_of_a_device_and_of_a_time,
-        few_and_many_unusual_frames_are_found;
+        few_and_many_unusual_frames_are_found,
+        the_bytes_of_several_frames_are_read_together,
+        what_came_after_a_frame_is_listed_in_its_order;
     scores:
         frames_are_unscored_until_this_version_has_scored_them,
         the_newest_score_is_kept,

@@ -1,0 +1,165 @@
+//! What heads have made of archived frames, kept in memory for as long as there is room.
+//!
+//! A frame never changes, and neither does a version of a head: an answer is known by the frame's id, the head that made
+//! it and the form that was asked for. Whoever asks for what is just being made waits for it.
+
+use std::{fmt, future::Future, time::Instant};
+
+use axum::{body::Bytes, http::HeaderValue};
+use quick_cache::{Weighter, sync::Cache};
+
+use crate::{Format, ServeError};
+
+/// Bytes of all answers that are kept.
+const ROOM: u64 = 64 << 20;
+/// What an answer takes beside its body, about.
+const OVERHEAD: u64 = 256;
+/// Answers that are expected, for the first allocation. So few are not divided, so that one may take all the room.
+const EXPECTED: usize = 32;
+
+/// What names an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    /// The frame's id.
+    pub(crate) frame: i64,
+    pub(crate) bundle: String,
+    pub(crate) head: String,
+    /// The version that makes it, also where none was named.
+    pub(crate) version: u32,
+    pub(crate) format: Format,
+}
+
+/// The body of an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) content_type: HeaderValue,
+    pub(crate) body: Bytes,
+}
+
+/// The answers that are kept.
+pub(crate) struct Answers(Cache<Key, Answer, Weight>);
+
+#[derive(Debug, Clone)]
+struct Weight;
+
+impl Key {
+    /// The answer's entity tag, in its quotes. Names of bundles and heads have nothing that would need escaping.
+    pub(crate) fn etag(&self) -> String {
+        let Self { frame, bundle, head, version, format } = self;
+        let format = match format {
+            Format::Natural => "natural",
+            Format::Tensor => "tensor",
+            Format::Png => "png",
+            Format::ClassScores => "class-scores",
+            Format::Anomaly => "anomaly",
+        };
+        format!("\"{frame}.{bundle}.{head}.{version}.{format}\"")
+    }
+}
+
+impl Answers {
+    /// The answer of this name, made where it is not there. Where it fails, the next one who waits makes it.
+    ///
+    /// # Errors
+    /// What making it says, and [`ServeError::DeadlineExceeded`].
+    pub(crate) async fn get_or_make(
+        &self,
+        key: &Key,
+        deadline: Instant,
+        make: impl Future<Output = Result<Answer, ServeError>>,
+    ) -> Result<Answer, ServeError> {
+        let answer = self.0.get_or_insert_async(key, make);
+        tokio::time::timeout_at(deadline.into(), answer).await.map_err(|_| ServeError::DeadlineExceeded)?
+    }
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self(Cache::with_weighter(EXPECTED, ROOM, Weight))
+    }
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Answers").field("count", &self.0.len()).finish_non_exhaustive()
+    }
+}
+
+impl Weighter<Key, Answer> for Weight {
+    fn weight(&self, _: &Key, answer: &Answer) -> u64 {
+        answer.body.len() as u64 + OVERHEAD
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering::Relaxed},
+        },
+        time::Duration,
+    };
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn key(frame: i64) -> Key {
+        Key { frame, bundle: "b".into(), head: "h".into(), version: 1, format: Format::Natural }
+    }
+
+    fn answer(bytes: usize) -> Answer {
+        Answer { content_type: HeaderValue::from_static("image/png"), body: vec![7; bytes].into() }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_mins(1)
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_together_get_what_was_made_once() {
+        let (answers, made, gate) =
+            (Arc::new(Answers::default()), Arc::default(), Arc::new(Semaphore::new(0)));
+        let ask = || {
+            let (answers, made, gate) =
+                (Arc::clone(&answers), Arc::<AtomicUsize>::clone(&made), Arc::clone(&gate));
+            tokio::spawn(async move {
+                let make = async {
+                    gate.acquire().await.unwrap().forget();
+                    made.fetch_add(1, Relaxed);
+                    Ok(answer(3))
+                };
+                answers.get_or_make(&key(1), soon(), make).await.unwrap().body
+            })
+        };
+        let asked: Vec<_> = (0..4).map(|_| ask()).collect();
+        gate.add_permits(1);
+        for asked in asked {
+            assert_eq!(&asked.await.unwrap()[..], [7; 3]);
+        }
+        assert_eq!(made.load(Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_not_kept_and_the_next_one_tries() {
+        let answers = Answers::default();
+        let failed = answers.get_or_make(&key(1), soon(), async { Err(ServeError::Stopping) }).await;
+        assert_eq!(failed.unwrap_err(), ServeError::Stopping);
+        assert!(answers.get_or_make(&key(1), soon(), async { Ok(answer(1)) }).await.is_ok());
+        let late = answers.get_or_make(&key(2), Instant::now(), std::future::pending()).await;
+        assert_eq!(late.unwrap_err(), ServeError::DeadlineExceeded);
+    }
+
+    #[tokio::test]
+    async fn the_room_is_bounded_in_bytes() {
+        let answers = Answers::default();
+        for frame in 0..100 {
+            answers.get_or_make(&key(frame), soon(), async { Ok(answer(1 << 20)) }).await.unwrap();
+        }
+        assert!(answers.0.weight() <= ROOM && answers.0.len() < 64, "{answers:?}");
+        let large = answers.get_or_make(&key(100), soon(), async { Ok(answer(1 + ROOM as usize)) }).await;
+        assert_eq!(large.unwrap().body.len(), 1 + ROOM as usize);
+        assert!(answers.0.weight() <= ROOM);
+    }
+}

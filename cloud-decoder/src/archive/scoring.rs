@@ -1,0 +1,245 @@
+//! Scores of archived frames, made when nothing else is to do.
+//!
+//! Of each latent space that is served, one head scores: the first one that scores or, where none does, the first one
+//! that classifies, whose score is how improbable the best class is. Where one scores and another classifies, the frame
+//! gets the label too. What was scored by another head or version is scored again: first what has no score, then the
+//! rest.
+//!
+//! Frames go through the same queues as requests, with the lowest priority. Between two looks the scorer waits for a
+//! frame that it can score or for other bundles; it looks at no clock but after a failure.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use lopside_archive::{Archive, FrameMeta, HeadKey, LatentSpace, NewScore, Unscored};
+use tokio::{
+    sync::{broadcast, watch},
+    time::sleep,
+};
+
+use super::stopping;
+use crate::{
+    Decoder, Format, Output, Priority, Request, ServeError, Terms, Value, Wanted, output::Makes,
+    served::Served,
+};
+
+/// Frames that are scored together: as many as are tried together when a head is loaded.
+const TOGETHER: u32 = 32;
+/// How long they may take.
+const TIME: Duration = Duration::from_secs(30);
+/// How long to wait after a failure.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Scores that whoever follows them may be behind.
+const FEED: usize = 1024;
+
+/// A frame that has a new score.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scored {
+    /// The frame's id.
+    pub(crate) id: i64,
+    pub(crate) score: f64,
+}
+
+/// Scores frames until `ready` turns false, and tells who scores what.
+pub(crate) fn start(
+    archive: &Archive,
+    decoder: &Decoder,
+    ready: watch::Receiver<bool>,
+) -> broadcast::Sender<Scored> {
+    let scored = broadcast::Sender::new(FEED);
+    let scorer = Scorer {
+        archive: archive.clone(),
+        decoder: decoder.clone(),
+        changes: decoder.registry().changes(),
+        scored: scored.clone(),
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = scorer.run() => {}
+            () = stopping(ready) => {}
+        }
+    });
+    scored
+}
+
+struct Scorer {
+    archive: Archive,
+    decoder: Decoder,
+    changes: watch::Receiver<()>,
+    scored: broadcast::Sender<Scored>,
+}
+
+/// What scores the frames of a latent space.
+struct Target {
+    space: LatentSpace,
+    key: HeadKey,
+    /// The head that scores, the head that classifies, or both.
+    wanted: Vec<Wanted>,
+}
+
+impl Scorer {
+    async fn run(mut self) {
+        let mut feed = self.archive.subscribe();
+        loop {
+            // What has come or changed until now is found by looking.
+            feed = feed.resubscribe();
+            self.changes.mark_unchanged();
+            let targets = self.targets();
+            match self.catch_up(&targets).await {
+                Ok(()) => tokio::select! {
+                    () = scorable(&mut feed, &targets) => {}
+                    _ = self.changes.changed() => {}
+                },
+                Err(ServeError::Stopping) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "archived frames are not scored at the moment");
+                    tokio::select! {
+                        () = sleep(PAUSE) => {}
+                        _ = self.changes.changed() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        self.decoder.registry().catalog().spaces().filter_map(|served| Target::of(served)).collect()
+    }
+
+    /// Scores what is not scored, until nothing is left or other bundles are served. A latent space that fails holds up
+    /// no other.
+    async fn catch_up(&self, targets: &[Target]) -> Result<(), ServeError> {
+        let mut outcome = Ok(());
+        for target in targets {
+            outcome = outcome.and(self.catch_up_with(target).await);
+        }
+        outcome
+    }
+
+    async fn catch_up_with(&self, target: &Target) -> Result<(), ServeError> {
+        while !self.changes.has_changed().unwrap_or(true) {
+            let unscored = self.archive.unscored(&target.key, &[target.space], TOGETHER).await?;
+            if unscored.is_empty() {
+                return Ok(());
+            }
+            let scores = self.scores(target, unscored).await?;
+            self.archive.put_scores(&target.key, &scores).await?;
+            for NewScore { id, score, .. } in scores {
+                // Nobody may be listening.
+                let _ = score.map(|score| self.scored.send(Scored { id, score }));
+            }
+        }
+        Ok(())
+    }
+
+    /// The scores of these frames, none for those that cannot be read.
+    async fn scores(&self, target: &Target, unscored: Vec<Unscored>) -> Result<Vec<NewScore>, ServeError> {
+        let (mut ids, mut frames): (Vec<i64>, Vec<Bytes>) =
+            unscored.into_iter().map(|frame| (frame.id, frame.frame.into())).unzip();
+        let mut scores = Vec::with_capacity(ids.len());
+        while !frames.is_empty() {
+            let terms = Terms { priority: Priority::Low, ..Terms::within(TIME) };
+            let request = Request { wanted: &target.wanted, terms, ..Request::new(&frames) };
+            match self.decoder.decode(request).await {
+                Ok(made) => {
+                    scores.extend(ids.iter().zip(made).map(|(id, outputs)| score_of(*id, outputs)));
+                    break;
+                }
+                Err(ServeError::Frame { index, .. } | ServeError::OtherVersion { index, .. }) => {
+                    frames.remove(index);
+                    scores.push(unreadable(ids.remove(index)));
+                }
+                Err(ServeError::Overloaded { retry_after, .. }) => sleep(retry_after).await,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(scores)
+    }
+}
+
+impl Target {
+    /// None where no head scores or classifies.
+    fn of(served: &Served) -> Option<Self> {
+        let made = [Makes::Anomalies, Makes::ClassScores].map(|makes| served.first_making(makes));
+        let heads: Vec<(String, u32)> = made.into_iter().flatten().collect();
+        let (head, version) = heads.first()?.clone();
+        let wanted = |(head, version)| Wanted { head, version: Some(version), format: Format::Natural };
+        Some(Self {
+            space: *served.latent_space().as_bytes(),
+            key: HeadKey { bundle: served.name().to_owned(), head, version },
+            wanted: heads.into_iter().map(wanted).collect(),
+        })
+    }
+}
+
+/// Done when a frame has come that a target scores.
+async fn scorable(feed: &mut broadcast::Receiver<std::sync::Arc<FrameMeta>>, targets: &[Target]) {
+    loop {
+        match feed.recv().await {
+            Ok(meta) if !targets.iter().any(|target| target.space == meta.latent_space) => {}
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+        }
+    }
+}
+
+/// What heads say of a frame. A score that is no number has no order, and is none.
+fn score_of(id: i64, outputs: Vec<Output>) -> NewScore {
+    let mut new = unreadable(id);
+    let mut improbable = None;
+    for output in outputs {
+        match output.value {
+            Value::Anomaly(anomaly) => {
+                new.score = Some(f64::from(anomaly.score));
+                new.quantile = Some(f64::from(anomaly.quantile));
+            }
+            Value::ClassScores(scores) => {
+                if let Some((label, probability)) = scores.into_iter().next() {
+                    new.label = Some(label);
+                    improbable = Some(1.0 - f64::from(probability));
+                }
+            }
+            Value::Tensor { .. } | Value::Png(_) => {}
+        }
+    }
+    new.score = new.score.or(improbable).filter(|score| score.is_finite());
+    new.quantile = new.quantile.filter(|quantile| quantile.is_finite());
+    new
+}
+
+fn unreadable(id: i64) -> NewScore {
+    NewScore { id, score: None, quantile: None, label: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Anomaly;
+
+    fn output(value: Value) -> Output {
+        Output { head: "h".into(), version: 1, value }
+    }
+
+    fn anomaly(score: f32) -> Output {
+        let parts = Vec::new();
+        output(Value::Anomaly(Anomaly { score, quantile: 0.5, anomalous: false, parts, heat_map: None }))
+    }
+
+    fn classes() -> Output {
+        output(Value::ClassScores(vec![("boot".into(), 0.75), ("coat".into(), 0.25)]))
+    }
+
+    #[test]
+    fn the_label_stands_beside_the_score_and_makes_one_where_there_is_none() {
+        let both = score_of(7, vec![anomaly(2.0), classes()]);
+        assert_eq!((both.id, both.score, both.quantile), (7, Some(2.0), Some(0.5)));
+        assert_eq!(both.label.as_deref(), Some("boot"));
+        let alone = score_of(7, vec![classes()]);
+        assert_eq!((alone.score, alone.quantile), (Some(0.25), None));
+    }
+
+    #[test]
+    fn a_score_that_is_no_number_is_none() {
+        assert_eq!(score_of(7, vec![anomaly(f32::NAN)]).score, None);
+    }
+}

@@ -1,0 +1,87 @@
+//! Times of the archive, microseconds since 1970, as people and programs write them.
+
+use chrono::{DateTime, SecondsFormat};
+use serde::Deserialize;
+
+/// The years that RFC 3339 can write: 0000 to 9999.
+const WRITABLE: std::ops::RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
+
+/// A time as a query gives it: RFC 3339, or milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Time {
+    /// Microseconds since 1970.
+    pub(crate) us: i64,
+}
+
+impl TryFrom<String> for Time {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let us = match text.parse::<i64>() {
+            Ok(ms) => ms.checked_mul(1000),
+            Err(_) => rfc3339_us(&text),
+        };
+        us.map(|us| Self { us }).ok_or_else(|| {
+            let text: String = text.chars().take(40).collect();
+            format!(
+                "{text:?} is no time: give RFC 3339, as in 2026-07-01T12:00:00Z, or milliseconds since 1970"
+            )
+        })
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds. Of a time before or after the years that it knows, the nearest one.
+pub(crate) fn rfc3339(us: i64) -> String {
+    let us = us.clamp(*WRITABLE.start(), *WRITABLE.end());
+    let time = DateTime::from_timestamp_micros(us).unwrap_or_default();
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn rfc3339_us(text: &str) -> Option<i64> {
+    // The plus of an offset that was not escaped arrives as a space.
+    let plus = text.rfind(' ').filter(|&place| place > "2026-07-01".len());
+    let text =
+        plus.map_or_else(|| text.to_owned(), |place| format!("{}+{}", &text[..place], &text[place + 1..]));
+    DateTime::parse_from_rfc3339(&text).ok().map(|time| time.timestamp_micros())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn us(text: &str) -> Option<i64> {
+        Time::try_from(text.to_owned()).ok().map(|time| time.us)
+    }
+
+    #[test]
+    fn a_time_is_read_as_text_and_as_milliseconds() {
+        let expected = Some(1_782_907_200_250_000);
+        for text in [
+            "2026-07-01T12:00:00.25Z",
+            "2026-07-01T14:00:00.250+02:00",
+            "2026-07-01T14:00:00.250 02:00",
+            "2026-07-01 12:00:00.25Z",
+            "1782907200250",
+        ] {
+            assert_eq!(us(text), expected, "{text}");
+        }
+        assert_eq!(us("-1"), Some(-1000));
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused_with_advice() {
+        for text in ["", "yesterday", "2026-07-01", "2026-07-01T12:00:00", "9223372036854775807", "1.5"] {
+            let error = Time::try_from(text.to_owned()).unwrap_err();
+            assert!(error.contains("RFC 3339"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_with_milliseconds_and_never_beyond_the_year_9999() {
+        assert_eq!(rfc3339(1_782_907_200_250_999), "2026-07-01T12:00:00.250Z");
+        assert_eq!(rfc3339(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(rfc3339(i64::MIN), "0000-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(i64::MAX), "9999-12-31T23:59:59.999Z");
+    }
+}

@@ -1,0 +1,56 @@
+//! `GET /v1/devices`.
+
+use axum::Json;
+use lopside_archive::Device;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::InArchive;
+use crate::{ServeError, archive::times::rfc3339, openapi};
+
+/// The devices that have sent frames.
+#[utoipa::path(
+    get,
+    path = "/v1/devices",
+    operation_id = "devices",
+    tag = "archive",
+    responses((status = 200, description = "All devices, by name", body = Devices), openapi::Archive)
+)]
+pub(in crate::http) async fn all(InArchive(kept): InArchive) -> Result<Json<Devices>, ServeError> {
+    let devices = kept.archive.devices().await?;
+    Ok(Json(Devices { devices: devices.into_iter().map(DeviceBody::from).collect() }))
+}
+
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Devices {
+    devices: Vec<DeviceBody>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Device)]
+struct DeviceBody {
+    name: String,
+    /// When its first frames came: RFC 3339, UTC.
+    first_seen: String,
+    /// When its last frames came: RFC 3339, UTC.
+    last_seen: String,
+    /// Frames in the archive.
+    frames: u64,
+    /// Their bytes.
+    bytes: u64,
+    /// Frames ever archived, those deleted since included.
+    applied: u64,
+}
+
+impl From<Device> for DeviceBody {
+    fn from(device: Device) -> Self {
+        Self {
+            name: device.name,
+            first_seen: rfc3339(device.first_seen_us),
+            last_seen: rfc3339(device.last_seen_us),
+            frames: device.frames,
+            bytes: device.bytes,
+            applied: device.applied,
+        }
+    }
+}

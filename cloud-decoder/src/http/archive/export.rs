@@ -1,0 +1,107 @@
+//! `GET /v1/export`: everything that fits, as a file.
+
+use axum::{
+    body::Body,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    InArchive,
+    queries::{Least, fitting},
+};
+use crate::{
+    ServeError,
+    archive::{export::Export, times::Time},
+    extract::InQuery,
+    openapi,
+};
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct ExportQuery {
+    /// Of this device alone.
+    #[param(nullable = false)]
+    device: Option<String>,
+    /// Captured at this time or later.
+    #[param(value_type = openapi::Time, required = false, nullable = false)]
+    from: Option<Time>,
+    /// Captured before this time.
+    #[param(value_type = openapi::Time, required = false, nullable = false)]
+    to: Option<Time>,
+    /// With a score of this size at least.
+    #[param(value_type = Option<f64>, nullable = false)]
+    min_score: Option<Least>,
+    /// The file's format; NDJSON when it is not given.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    format: FileFormat,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum FileFormat {
+    #[default]
+    Ndjson,
+    Parquet,
+}
+
+/// Archived frames with their bytes as one file, newest captured first.
+///
+/// An answer that breaks off is not whole; ask again.
+#[utoipa::path(
+    get,
+    path = "/v1/export",
+    operation_id = "export_frames",
+    tag = "archive",
+    params(ExportQuery),
+    responses(
+        (status = 200, description = "All that fit: a JSON object a line, as of `/v1/frames/{id}`, or a Parquet file", content(
+            (String = "application/x-ndjson"),
+            (openapi::Octets = "application/vnd.apache.parquet"),
+        )),
+        openapi::Archive,
+    )
+)]
+pub(in crate::http) async fn export(
+    InArchive(kept): InArchive,
+    InQuery(query): InQuery<ExportQuery>,
+) -> Result<Response, ServeError> {
+    let ExportQuery { device, from, to, min_score, format } = query;
+    let query = fitting(device, [from, to], min_score);
+    let mut export = match format {
+        FileFormat::Ndjson => Export::ndjson(kept.archive, query),
+        FileFormat::Parquet => Export::parquet(kept.archive, query)?,
+    };
+    // What fails at once still has a status of its own.
+    let first = export.next().await?;
+    let rest = stream::try_unfold(export, |mut export| async move {
+        Ok::<_, ServeError>(export.next().await?.map(|bytes| (bytes, export)))
+    });
+    let file = stream::iter(first.map(Ok)).chain(rest.inspect_err(log));
+    Ok((format.headers(), Body::from_stream(file)).into_response())
+}
+
+impl FileFormat {
+    fn headers(self) -> [(header::HeaderName, &'static str); 2] {
+        let (kind, file) = match self {
+            Self::Ndjson => ("application/x-ndjson", "attachment; filename=\"frames.ndjson\""),
+            Self::Parquet => ("application/vnd.apache.parquet", "attachment; filename=\"frames.parquet\""),
+        };
+        [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, file)]
+    }
+}
+
+/// The answer's status has gone out: the log is the only one that can still be told why it breaks off.
+fn log(error: &ServeError) {
+    match error {
+        ServeError::Archive(reason) | ServeError::Internal(reason) => {
+            tracing::error!(reason, "an export broke off");
+        }
+        error => tracing::warn!(%error, "an export broke off"),
+    }
+}

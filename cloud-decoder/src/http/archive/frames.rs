@@ -1,0 +1,168 @@
+//! `GET /v1/frames`, and `/v1/frames/{id}`.
+
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use lopside_archive::Query;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    InArchive,
+    queries::{After, Least, Limit, fitting},
+};
+use crate::{
+    ServeError,
+    archive::{
+        record::{FrameRecord, WholeRecord},
+        times::Time,
+    },
+    extract::{InPath, InQuery},
+    openapi,
+};
+
+const OCTETS: &str = "application/octet-stream";
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct ListQuery {
+    /// Of this device alone.
+    #[param(nullable = false)]
+    device: Option<String>,
+    /// Captured at this time or later.
+    #[param(value_type = openapi::Time, required = false, nullable = false)]
+    from: Option<Time>,
+    /// Captured before this time.
+    #[param(value_type = openapi::Time, required = false, nullable = false)]
+    to: Option<Time>,
+    /// With a score of this size at least.
+    #[param(value_type = Option<f64>, nullable = false)]
+    min_score: Option<Least>,
+    /// Frames a page; 100 when it is not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, nullable = false)]
+    limit: Limit,
+    /// What the page before named as `next`.
+    #[param(value_type = Option<String>, pattern = "^[0-9a-f]{32}$", nullable = false)]
+    after: Option<After>,
+}
+
+/// A page of the archive.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Frames)]
+pub(in crate::http) struct FramesBody {
+    frames: Vec<FrameRecord>,
+    /// What to give as `after` for the next page; null at the end.
+    #[schema(required)]
+    next: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct OneQuery {
+    /// The frame's bytes themselves, as with `Accept: application/octet-stream`. The name alone means true.
+    #[param(value_type = Flag, inline, required = false)]
+    raw: Option<Flag>,
+}
+
+/// `true`, `false`, or a name alone, which means true.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, pattern = "^(true|false)?$")]
+struct Flag(bool);
+
+/// Archived frames, newest captured first.
+#[utoipa::path(
+    get,
+    path = "/v1/frames",
+    operation_id = "frames",
+    tag = "archive",
+    params(ListQuery),
+    responses((status = 200, description = "A page of those that fit", body = FramesBody), openapi::Archive)
+)]
+pub(in crate::http) async fn list(
+    InArchive(kept): InArchive,
+    InQuery(query): InQuery<ListQuery>,
+) -> Result<Json<FramesBody>, ServeError> {
+    let ListQuery { device, from, to, min_score, limit: Limit(limit), after } = query;
+    let after = after.map(|After(cursor)| cursor);
+    let query = Query { limit, after, ..fitting(device, [from, to], min_score) };
+    let page = kept.archive.frames(&query).await?;
+    let frames = page.frames.iter().map(FrameRecord::from).collect();
+    Ok(Json(FramesBody { frames, next: page.next.map(|next| next.to_string()) }))
+}
+
+/// An archived frame.
+#[utoipa::path(
+    get,
+    path = "/v1/frames/{id}",
+    operation_id = "frame",
+    tag = "archive",
+    params(("id" = i64, Path, description = "The frame's id"), OneQuery),
+    responses(
+        (status = 200, description = "What is known of it, and its bytes", content(
+            (WholeRecord = "application/json"),
+            (openapi::Octets = "application/octet-stream"),
+        )),
+        openapi::Archive,
+    )
+)]
+pub(in crate::http) async fn one(
+    InArchive(kept): InArchive,
+    InPath(id): InPath<i64>,
+    InQuery(query): InQuery<OneQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ServeError> {
+    let frame = kept.archive.frame(id).await?.ok_or(ServeError::UnknownFrame(id))?;
+    let raw = match query.raw {
+        Some(Flag(raw)) => raw,
+        None => wants_octets(&headers),
+    };
+    let vary = [(header::VARY, "accept")];
+    Ok(if raw {
+        (vary, [(header::CONTENT_TYPE, OCTETS)], frame.bytes).into_response()
+    } else {
+        (vary, Json(WholeRecord::from(&frame))).into_response()
+    })
+}
+
+/// Deletes an archived frame. It does not come back when its device sends it again.
+#[utoipa::path(
+    delete,
+    path = "/v1/frames/{id}",
+    operation_id = "delete_frame",
+    tag = "archive",
+    params(("id" = i64, Path, description = "The frame's id")),
+    responses((status = 204, description = "It is gone"), openapi::Archive)
+)]
+pub(in crate::http) async fn delete(
+    InArchive(kept): InArchive,
+    InPath(id): InPath<i64>,
+) -> Result<StatusCode, ServeError> {
+    let was_there = kept.archive.delete(id).await?;
+    was_there.then_some(StatusCode::NO_CONTENT).ok_or(ServeError::UnknownFrame(id))
+}
+
+impl TryFrom<String> for Flag {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "" | "true" => Ok(Self(true)),
+            "false" => Ok(Self(false)),
+            _ => Err(format!("{text:?} is neither true nor false")),
+        }
+    }
+}
+
+/// Whether bytes are asked for, and JSON is not.
+fn wants_octets(headers: &HeaderMap) -> bool {
+    let accept =
+        headers.get(header::ACCEPT).map(HeaderValue::to_str).and_then(Result::ok).unwrap_or_default();
+    let mut kinds = accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
+    kinds.any(|kind| kind == OCTETS)
+}

@@ -1,0 +1,240 @@
+//! `GET /v1/live`: frames as they are archived, as server-sent events.
+//!
+//! | event | id | data |
+//! |---|---|---|
+//! | `frame` | the frame's id | what is known of it |
+//! | `missed` | | `{"frames": N}`: so many were not told, because the reader was too slow or has been away for too long |
+//!
+//! Where a least score is asked for, a frame comes when it has been scored. The stream ends when the server begins to
+//! stop; who comes again with the last id is first told what came since.
+
+use std::{
+    collections::HashSet,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+    response::{
+        IntoResponse as _, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use lopside_archive::{Archive, FrameMeta, Since};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::{
+    broadcast::{self, error::RecvError},
+    mpsc,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use utoipa::IntoParams;
+
+use super::{super::Api, InArchive, queries::Least};
+use crate::{
+    ServeError,
+    archive::{Kept, record::FrameRecord, scoring::Scored, stopping},
+    error_http::Refusal,
+    extract::InQuery,
+    openapi,
+};
+
+/// Events that wait for a reader, beside those of the archive's feed.
+const WAITING: usize = 16;
+/// Frames that are told again at most to who comes again.
+const RESUMED: u32 = 1000;
+/// A commit that is under way when a reader comes has the time of its beginning, which lies back by no more than that.
+const UNDER_WAY_US: i64 = 10_000_000;
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct LiveQuery {
+    /// Of this device alone.
+    #[param(nullable = false)]
+    device: Option<String>,
+    /// With a score of this size at least. Frames then come when they have been scored.
+    #[param(value_type = Option<f64>, nullable = false)]
+    min_score: Option<Least>,
+}
+
+/// Frames as they are archived, until the server stops.
+#[utoipa::path(
+    get,
+    path = "/v1/live",
+    operation_id = "live_frames",
+    tag = "archive",
+    params(
+        LiveQuery,
+        ("Last-Event-ID" = Option<i64>, Header, nullable = false, description = "The id of the last frame that was seen"),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "Events `frame`, each with the object of `/v1/frames`, and `missed`, with how many were not told",
+            body = String,
+            content_type = "text/event-stream",
+        ),
+        openapi::Archive,
+    )
+)]
+pub(in crate::http) async fn live(
+    InArchive(kept): InArchive,
+    State(api): State<Api>,
+    InQuery(LiveQuery { device, min_score }): InQuery<LiveQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let last = headers.get(LAST_EVENT_ID).map(id_of).transpose()?;
+    // Before what came since is listed: in between nothing is missed.
+    let feed = Feed::of(&kept, min_score)?;
+    let since = match last {
+        Some(id) => kept.archive.since(id, device.as_deref(), RESUMED).await.map_err(ServeError::from)?,
+        None => Since::default(),
+    };
+    let (events, stream) = mpsc::channel(WAITING);
+    let told = since.frames.iter().map(|meta| meta.id).collect();
+    let live = Live { archive: kept.archive, device, feed, told, begins: Begins::after(last), events };
+    tokio::spawn(live.until(api.ready, since));
+    Ok(Sse::new(ReceiverStream::new(stream)).keep_alive(KeepAlive::default()).into_response())
+}
+
+/// What tells of frames.
+enum Feed {
+    /// All, as they are committed.
+    Committed(broadcast::Receiver<std::sync::Arc<FrameMeta>>),
+    /// Those with at least this score, as they are scored.
+    Scored(broadcast::Receiver<Scored>, f64),
+}
+
+/// Which frames are new.
+#[derive(Clone, Copy)]
+enum Begins {
+    /// Those with larger ids.
+    AfterId(i64),
+    /// Those archived at this time or later.
+    At(i64),
+}
+
+/// One reader.
+struct Live {
+    archive: Archive,
+    device: Option<String>,
+    feed: Feed,
+    /// What was listed, and comes perhaps again from the feed.
+    told: HashSet<i64>,
+    begins: Begins,
+    events: mpsc::Sender<Result<Event, axum::Error>>,
+}
+
+/// The reader has gone, or the server is going.
+struct Gone;
+
+impl Feed {
+    fn of(kept: &Kept, min_score: Option<Least>) -> Result<Self, ServeError> {
+        let Some(Least(least)) = min_score else { return Ok(Self::Committed(kept.archive.subscribe())) };
+        let scores = kept.scores.as_ref().ok_or_else(|| {
+            let reason = "frames are not scored here: leave min_score out, or start the server without \
+                          --archive-scores=false";
+            ServeError::Request(reason.to_owned())
+        })?;
+        Ok(Self::Scored(scores.subscribe(), least))
+    }
+}
+
+impl Begins {
+    fn after(last: Option<i64>) -> Self {
+        last.map_or_else(|| Self::At(now_us() - UNDER_WAY_US), Self::AfterId)
+    }
+
+    fn has(self, meta: &FrameMeta) -> bool {
+        match self {
+            Self::AfterId(id) => meta.id > id,
+            Self::At(time_us) => meta.received_us >= time_us,
+        }
+    }
+}
+
+impl Live {
+    /// Tells what came since and what comes, until the reader goes or the server begins to stop.
+    async fn until(mut self, ready: tokio::sync::watch::Receiver<bool>, since: Since) {
+        let events = self.events.clone();
+        tokio::select! {
+            _ = self.tell_all(since) => {}
+            () = stopping(ready) => {}
+            () = events.closed() => {}
+        }
+    }
+
+    async fn tell_all(&mut self, since: Since) -> Result<(), Gone> {
+        for meta in &since.frames {
+            if self.is_unusual(meta) {
+                self.tell(meta).await?;
+            }
+        }
+        if since.more > 0 {
+            self.missed(since.more).await?;
+        }
+        loop {
+            match self.next().await {
+                Ok(Some(meta)) => self.tell(&meta).await?,
+                Ok(None) => {}
+                Err(RecvError::Lagged(frames)) => self.missed(frames).await?,
+                Err(RecvError::Closed) => return Err(Gone),
+            }
+        }
+    }
+
+    /// Whether a listed frame has the score that is asked for.
+    fn is_unusual(&self, meta: &FrameMeta) -> bool {
+        match self.feed {
+            Feed::Committed(_) => true,
+            Feed::Scored(_, least) => meta.score.as_ref().is_some_and(|score| score.score >= least),
+        }
+    }
+
+    /// What the feed says next; none when it is not for this reader.
+    async fn next(&mut self) -> Result<Option<FrameMeta>, RecvError> {
+        let meta = match &mut self.feed {
+            Feed::Committed(feed) => {
+                let meta = feed.recv().await?;
+                (!self.told.contains(&meta.id)).then(|| meta.as_ref().clone())
+            }
+            Feed::Scored(feed, least) => {
+                let Scored { id, score } = feed.recv().await?;
+                let wanted = score >= *least && !self.told.contains(&id);
+                let found = if wanted { self.archive.frame(id).await.unwrap_or_default() } else { None };
+                found.map(|frame| frame.meta).filter(|meta| self.begins.has(meta))
+            }
+        };
+        let of_device = |meta: &FrameMeta| self.device.as_ref().is_none_or(|device| *device == meta.device);
+        Ok(meta.filter(of_device))
+    }
+
+    async fn tell(&self, meta: &FrameMeta) -> Result<(), Gone> {
+        let event = Event::default().event("frame").id(meta.id.to_string());
+        self.send(event.json_data(FrameRecord::from(meta))).await
+    }
+
+    async fn missed(&self, frames: u64) -> Result<(), Gone> {
+        self.send(Event::default().event("missed").json_data(json!({ "frames": frames }))).await
+    }
+
+    async fn send(&self, event: Result<Event, axum::Error>) -> Result<(), Gone> {
+        self.events.send(event).await.map_err(|_| Gone)
+    }
+}
+
+fn id_of(value: &HeaderValue) -> Result<i64, Refusal> {
+    let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    id.ok_or_else(|| {
+        let reason = "the header Last-Event-ID is no frame's id: give back the last event's id".to_owned();
+        Refusal::Http(StatusCode::BAD_REQUEST, reason)
+    })
+}
+
+fn now_us() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
+}
