@@ -130,7 +130,9 @@ impl Command {
             State::Waiting(backoff.delay(self.context.clock.now().saturating_sub(since)))
         };
         if let Some(error) = failed {
-            self.state = again(&mut self.backoff);
+            if self.options.restart != Restart::Never {
+                self.state = again(&mut self.backoff);
+            }
             return Err(error);
         }
         let status = status.map_err(CaptureError::system("wait for a program"))?;

@@ -76,7 +76,7 @@ impl<R: Read> Pictures<R> {
     /// Waits for the next picture; none at the end of the stream.
     ///
     /// # Errors
-    /// What the reader says, or the first bytes where they do not tell the format.
+    /// What the reader says, or the first bytes where they do not tell the format: that is said once, and is the end.
     pub fn next_picture(&mut self) -> Result<Option<Picture>, StreamFailure> {
         loop {
             if let Some(picture) = self.step()? {
@@ -145,12 +145,21 @@ impl<R: Read> Pictures<R> {
         if let Some(format) = format_of(head) {
             self.known = cutter(format, self.limit).map(|cutter| (format, cutter));
         } else if head.len() == HEAD || (self.ended && !head.is_empty()) {
-            return Err(StreamFailure::Unknown(head[..head.len().min(16)].to_vec()));
+            let head = head[..head.len().min(16)].to_vec();
+            self.end();
+            return Err(StreamFailure::Unknown(head));
         } else if self.ended {
             // An empty stream has no pictures, whatever they would have been.
-            self.known = Some((PictureFormat::Mjpeg, Box::new(Mjpeg::default())));
+            self.end();
         }
         Ok(self.known.is_some())
+    }
+
+    /// There is nothing more to be taken out.
+    fn end(&mut self) {
+        self.ended = true;
+        self.buffer.consume(self.buffer.bytes().len());
+        self.known = Some((PictureFormat::Mjpeg, Box::new(Mjpeg::default())));
     }
 }
 
