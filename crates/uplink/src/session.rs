@@ -45,6 +45,8 @@ struct Open<'a> {
     state: watch::Receiver<Snapshot>,
     messages: mpsc::Sender<UploadRequest>,
     flow: Flow,
+    /// Under way, in order: the class, and the number of the last frame.
+    sent: VecDeque<(Class, u64)>,
     /// Read and not sent, by class.
     records: [VecDeque<Record>; Class::ALL.len()],
     /// What the cloud was last told to be settled.
@@ -89,8 +91,8 @@ impl Session<'_> {
         };
         self.store.resolve(known(welcome)?).await?;
         let records = Class::ALL.map(|_| VecDeque::new());
-        let flow = Flow::new(Instant::now());
-        let open = Open { store: self.store, state, messages, flow, records, settled, link: self.link };
+        let (flow, sent) = (Flow::new(Instant::now()), VecDeque::new());
+        let open = Open { store: self.store, state, messages, flow, sent, records, settled, link: self.link };
         Ok((open, answers))
     }
 }
@@ -165,6 +167,7 @@ impl Open<'_> {
         let request = UploadRequest { message: Some(upload_request::Message::Frames(message.frames)) };
         self.messages.try_send(request).map_err(|_| UplinkError::Ended)?;
         self.flow.send(message.bytes, Instant::now());
+        self.sent.push_back((class, message.last));
         Ok(true)
     }
 
@@ -173,12 +176,14 @@ impl Open<'_> {
             return Err(UplinkError::Answer("no acknowledgement"));
         };
         let class = FrameClass::try_from(class).map_err(|_| UplinkError::Answer("an unknown class"))?;
-        if !self.flow.acknowledge(Instant::now()) {
-            return Err(UplinkError::Answer("an acknowledgement of nothing"));
+        let class = spool_class(class);
+        // It stands for all that went before in its class, so a message that it passes over would be lost.
+        if self.sent.pop_front() != Some((class, number)) || !self.flow.acknowledge(Instant::now()) {
+            return Err(UplinkError::Answer("an acknowledgement of what is not next"));
         }
         let (rate, round_trip) = (self.flow.rate(), self.flow.round_trip());
         self.link.send_modify(|link| link.acknowledged(rate, round_trip));
-        self.store.acknowledge(spool_class(class), number).await
+        self.store.acknowledge(class, number).await
     }
 }
 
