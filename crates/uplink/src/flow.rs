@@ -68,12 +68,18 @@ impl Flow {
         (self.window() / SHARES).min(MESSAGE)
     }
 
+    /// Whether any message goes now.
+    #[must_use]
+    pub fn has_room(&self, urgent: bool) -> bool {
+        self.admits(if urgent { 1 } else { self.whole() }, urgent)
+    }
+
     /// Whether a message of so many bytes goes now.
     #[must_use]
     pub fn admits(&self, bytes: u64, urgent: bool) -> bool {
         // What is important has a place of its own.
         let room = self.window() + if urgent { self.message() } else { 0 };
-        let is_whole = 4 * bytes >= 3 * self.message();
+        let is_whole = bytes >= self.whole();
         self.sent.is_empty() || self.sent.len() < MOST && self.bytes + bytes <= room && (urgent || is_whole)
     }
 
@@ -117,6 +123,11 @@ impl Flow {
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.times.get().map(Duration::from_secs_f64)
+    }
+
+    /// From how many bytes on a message does not wait for more.
+    fn whole(&self) -> u64 {
+        3 * self.message() / 4
     }
 
     fn window(&self) -> u64 {

@@ -124,7 +124,8 @@ impl Open<'_> {
     /// Sends what may be sent, the most important first.
     async fn send(&mut self) -> Result<(), UplinkError> {
         for class in Class::ALL.into_iter().rev() {
-            loop {
+            // What is read cannot make room for what is more important, so nothing is read that has to wait.
+            while self.flow.has_room(class == Class::High) {
                 self.refill(class).await?;
                 if !self.send_of(class)? {
                     break;

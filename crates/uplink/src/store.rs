@@ -66,6 +66,7 @@ enum Command {
     Read(Class, oneshot::Sender<Vec<Record>>),
     Acknowledge(Class, u64),
     Resolve(Received, oneshot::Sender<()>),
+    Rewind,
     Flush(oneshot::Sender<()>),
 }
 
@@ -162,6 +163,11 @@ impl Store {
     /// A new connection begins, and these the cloud has.
     pub(crate) async fn resolve(&self, received: Received) -> Result<(), UplinkError> {
         self.ask(|answer| Command::Resolve(received, answer)).await
+    }
+
+    /// The connection has ended: what was read is to be read again, and may make room until then.
+    pub(crate) async fn rewind(&self) -> Result<(), UplinkError> {
+        self.send(Command::Rewind).await
     }
 
     async fn send(&self, command: Command) -> Result<(), UplinkError> {
@@ -286,6 +292,10 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
                 done.map(|()| {
                     let _ = answer.send(());
                 })
+            }
+            Command::Rewind => {
+                Class::ALL.into_iter().for_each(|class| self.spool.rewind(class));
+                Ok(())
             }
             Command::Flush(answer) => return Some(answer),
         };
