@@ -7,7 +7,7 @@
 //!
 //! Small messages wait for each other, as in Nagle's algorithm (RFC 896): one goes at once when nothing is under way,
 //! further ones when a whole message has gathered. So a quick link is used at once, and on a slow one many frames share a
-//! message. What is important does not wait.
+//! message. What is important does not wait, and nothing waits for what is less important to go before it.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -71,16 +71,23 @@ impl Flow {
     /// Whether any message goes now.
     #[must_use]
     pub fn has_room(&self, urgent: bool) -> bool {
-        self.admits(if urgent { 1 } else { self.whole() }, urgent)
+        let bytes = if urgent { 1 } else { self.whole() };
+        self.admits(bytes, bytes, urgent)
     }
 
-    /// Whether a message of so many bytes goes now.
+    /// Whether a message of so many bytes goes now; `gathered` are those that wait with it and behind it.
     #[must_use]
-    pub fn admits(&self, bytes: u64, urgent: bool) -> bool {
+    pub fn admits(&self, bytes: u64, gathered: u64, urgent: bool) -> bool {
         // What is important has a place of its own.
         let room = self.window() + if urgent { self.message() } else { 0 };
-        let is_whole = bytes >= self.whole();
-        self.sent.is_empty() || self.sent.len() < MOST && self.bytes + bytes <= room && (urgent || is_whole)
+        let is_due = urgent || self.is_whole(gathered);
+        self.sent.is_empty() || self.sent.len() < MOST && self.bytes + bytes <= room && is_due
+    }
+
+    /// Whether so many bytes do not wait for more.
+    #[must_use]
+    pub fn is_whole(&self, bytes: u64) -> bool {
+        bytes >= self.whole()
     }
 
     /// A message of so many bytes goes.
@@ -171,7 +178,7 @@ mod tests {
         let end = start + Duration::from_secs(seconds);
         while now < end {
             let bytes = flow.message();
-            if flow.admits(bytes, false) {
+            if flow.admits(bytes, bytes, false) {
                 flow.send(bytes, now);
                 free = free.max(now) + Duration::from_secs_f64(bytes as f64 / rate);
                 longest = longest.max(free - now);
@@ -200,13 +207,14 @@ mod tests {
     fn small_messages_wait_for_each_other_and_important_ones_do_not() {
         let now = Instant::now();
         let mut flow = Flow::new(now);
-        assert!(flow.admits(40, false), "nothing is under way");
+        assert!(flow.admits(40, 40, false), "nothing is under way");
         flow.send(40, now);
-        assert!(!flow.admits(40, false));
-        assert!(flow.admits(40, true));
-        assert!(flow.admits(flow.message(), false), "a whole message");
+        assert!(!flow.admits(40, 40, false));
+        assert!(flow.admits(40, 40, true));
+        assert!(flow.admits(40, flow.message(), false), "less important ones would go before it");
+        assert!(flow.admits(flow.message(), flow.message(), false), "a whole message");
         flow.acknowledge(now + Duration::from_millis(30));
-        assert!(flow.admits(40, false));
+        assert!(flow.admits(40, 40, false));
         assert!(!flow.acknowledge(now), "nothing is under way");
     }
 
@@ -214,12 +222,12 @@ mod tests {
     fn a_full_window_has_a_place_for_what_is_important() {
         let now = Instant::now();
         let mut flow = Flow::new(now);
-        while flow.admits(flow.message(), false) {
+        while flow.admits(flow.message(), flow.message(), false) {
             flow.send(flow.message(), now);
         }
-        assert!(flow.admits(flow.message(), true));
+        assert!(flow.admits(flow.message(), flow.message(), true));
         flow.send(flow.message(), now);
-        assert!(!flow.admits(flow.message(), true));
+        assert!(!flow.admits(flow.message(), flow.message(), true));
     }
 
     #[test]
@@ -227,7 +235,7 @@ mod tests {
         let now = Instant::now();
         let mut flow = Flow::new(now);
         let sent =
-            std::iter::from_fn(|| flow.admits(10, true).then(|| flow.send(10, now))).take(1000).count();
+            std::iter::from_fn(|| flow.admits(10, 10, true).then(|| flow.send(10, now))).take(1000).count();
         assert_eq!(sent, MOST);
     }
 }

@@ -127,6 +127,9 @@ impl Open<'_> {
             // What is read cannot make room for what is more important, so nothing is read that has to wait.
             while self.flow.has_room(class == Class::High) {
                 self.refill(class).await?;
+                if class < Class::High && !self.flow.is_whole(self.ready(class)) {
+                    self.refill_below(class).await?;
+                }
                 if !self.send_of(class)? {
                     break;
                 }
@@ -147,6 +150,14 @@ impl Open<'_> {
         Ok(())
     }
 
+    /// Reads of the less important classes, which go behind what there is of this one.
+    async fn refill_below(&mut self, class: Class) -> Result<(), UplinkError> {
+        for less in Class::ALL.into_iter().filter(|less| *less < class) {
+            self.refill(less).await?;
+        }
+        Ok(())
+    }
+
     /// Bytes of a class that were read and not sent.
     fn ready(&self, class: Class) -> u64 {
         self.records[class as usize].iter().map(|record| record.bytes.len() as u64).sum()
@@ -155,7 +166,10 @@ impl Open<'_> {
     /// Sends one message of a class. False when there is nothing to send, or it has to wait.
     fn send_of(&mut self, class: Class) -> Result<bool, UplinkError> {
         let most = self.flow.message();
-        if !self.flow.admits(self.ready(class).min(most), class == Class::High) {
+        // A small message need not wait for more where less important ones would go before it.
+        let gathered =
+            Class::ALL.into_iter().filter(|less| *less <= class).map(|less| self.ready(less)).sum();
+        if !self.flow.admits(self.ready(class).min(most), gathered, class == Class::High) {
             return Ok(false);
         }
         let records = &mut self.records[class as usize];
