@@ -251,13 +251,11 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
                 }
             }
             self.commit().await;
-            self.tell();
             if let Some(flushed) = flushed.filter(|_| !self.given_up) {
                 let _ = flushed.send(());
             }
         }
         self.commit().await;
-        self.tell();
     }
 
     /// Tells what there is, if that is new: a read alone wakes nobody.
@@ -326,13 +324,16 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
         }
     }
 
-    /// Brings all that waits to the disk, and says so to those who wait. Whoever waits for a disk that has failed for
-    /// good is not answered.
+    /// Brings all that waits to the disk, and says so to those who wait, who find it in the state then. Whoever waits for
+    /// a disk that has failed for good is not answered.
     async fn commit(&mut self) {
         while let Err(error) = self.spool.commit() {
             if !self.recover(&error).await {
                 break;
             }
+        }
+        if !self.given_up {
+            self.tell();
         }
         for waiting in self.waiting.drain(..) {
             if let Some(fate) = waiting.fate.filter(|_| !self.given_up) {
