@@ -292,7 +292,9 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
                 })
             }
             Command::Rewind => {
-                Class::ALL.into_iter().for_each(|class| self.spool.rewind(class));
+                for class in Class::ALL {
+                    self.spool.rewind(class);
+                }
                 Ok(())
             }
             Command::Flush(answer) => return Some(answer),
