@@ -7,5 +7,6 @@ mod connections;
 mod delivery;
 mod failing_disk;
 mod outage;
+mod slow_link;
 mod support;
 mod wire;
