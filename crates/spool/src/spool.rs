@@ -212,7 +212,8 @@ impl<S: Storage> Spool<S> {
         Ok(())
     }
 
-    /// All records of a class up to this one have been delivered. Records that were not read are not acknowledged.
+    /// All records of a class up to this one have been delivered. Records that were not read are not acknowledged; nor is
+    /// anything while records are in doubt, because [`resolve`](Self::resolve) will tell of it once more.
     ///
     /// # Errors
     /// [`SpoolError::Disk`] and [`SpoolError::Poisoned`].
@@ -352,6 +353,9 @@ impl<S: Storage> Spool<S> {
 
     /// Of the records up to this one, those that come next and that the receiver has are delivered.
     fn deliver_received(&mut self, class: Class, last: u64) {
+        if self.counters(class).in_doubt().is_some() {
+            return;
+        }
         let done = self.counters(class).done;
         let received = self.lane(class).received_after(done).min(last);
         let counters = self.counters(class);
@@ -361,6 +365,10 @@ impl<S: Storage> Spool<S> {
 
     /// Records up to this one are delivered, or were not there.
     fn done(&mut self, class: Class, number: u64) -> Result<(), SpoolError> {
+        // What is in doubt is one range, which may grow over these records: they would be counted twice.
+        if self.counters(class).in_doubt().is_some() {
+            return Ok(());
+        }
         let Settled { done, lost } = self.lane(class).settle(number);
         let counters = self.counters(class);
         if done == counters.done {

@@ -89,7 +89,10 @@ impl Counters {
     /// Gives up all records to `last`, of which those to `sent` may have been sent.
     pub(crate) fn evict(&mut self, last: u64, sent: u64) {
         let doubtful = last.min(sent);
-        if doubtful > self.done {
+        // Nothing is sent while records are in doubt: behind some that were given up unsent, the others were not sent
+        // either, though a spool that was opened again cannot tell.
+        let is_behind_unsent = self.doubt[0] > 0 && self.doubt[1] < self.done;
+        if doubtful > self.done && !is_behind_unsent {
             let first = if self.doubt[0] > 0 { self.doubt[0] } else { self.done + 1 };
             self.doubt = [first, doubtful];
             self.done = doubtful;
@@ -217,6 +220,8 @@ mod tests {
         assert_eq!(counters.dropped(Reason::Evicted), 4);
         counters.evict(10, 8);
         assert_eq!((counters.doubtful(), counters.dropped(Reason::Evicted), counters.done), (5, 4, 12));
+        counters.evict(20, 30);
+        assert_eq!((counters.doubtful(), counters.dropped(Reason::Evicted), counters.done), (5, 12, 20));
     }
 
     #[test]

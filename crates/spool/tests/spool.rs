@@ -187,3 +187,35 @@ fn finished_segments_go_and_numbers_go_on() {
     assert_eq!(spool.append(Class::Normal, b"x").unwrap(), Appended::Number(201));
     assert_eq!(spool.counted(Class::Normal).delivered, 200);
 }
+
+#[test]
+fn an_acknowledgement_while_records_are_in_doubt_is_not_counted_twice() {
+    let (folder, mut spool) = small();
+    for _ in 0..60 {
+        spool.append(Class::Low, &[1; 1000]).unwrap();
+    }
+    spool.commit().unwrap();
+    let last = drain(&mut spool, Class::Low).last().unwrap().number;
+    spool.sending(Class::Low, last).unwrap();
+    drop(spool);
+
+    let mut spool = open(folder.path(), 300 * KIB, 2);
+    let evicted = |spool: &Spool<Disk>| spool.counted(Class::Low).done;
+    while evicted(&spool) == 0 {
+        assert!(matches!(spool.append(Class::Normal, &[2; 1000]).unwrap(), Appended::Number(_)));
+    }
+    let doubtful = spool.counted(Class::Low).doubtful();
+    assert_eq!(doubtful, evicted(&spool));
+    // The connection of before the stop of the disk is still there, and tells of what it was sent.
+    let read = spool.read(Class::Low).unwrap().last().unwrap().number;
+    assert!(matches!(spool.sending(Class::Low, read), Err(SpoolError::InDoubt { .. })));
+    spool.acknowledge(Class::Low, doubtful + 5).unwrap();
+    spool.rewind(Class::Low);
+    while evicted(&spool) <= doubtful + 5 {
+        assert!(matches!(spool.append(Class::Normal, &[2; 1000]).unwrap(), Appended::Number(_)));
+    }
+    spool.resolve(Class::Low, &[1..=doubtful + 5]).unwrap();
+    let counters = spool.counted(Class::Low);
+    assert_eq!(counters.delivered, doubtful + 5);
+    assert_eq!(counters.delivered + counters.dropped(Reason::Evicted), counters.done);
+}

@@ -96,6 +96,7 @@ fn push(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use prost::Message as _;
 
     use super::*;
@@ -149,5 +150,64 @@ mod tests {
         assert!(len <= 2000 && message.bytes >= len, "{len}, taken for {}", message.bytes);
         let mut large: VecDeque<Record> = (1..=2).map(|number| record(1, number, "a", 5000)).collect();
         assert_eq!(take(Class::Low, &mut large, 2000).unwrap().unwrap().last, 1);
+    }
+
+    /// What a message says of its frames: epoch, number, time, source, trace and bytes.
+    fn told(frames: &Frames) -> Vec<(u64, u64, Captured)> {
+        let (mut captured_ms, mut source, mut rest) = (frames.captured_ms, "", &frames.frames[..]);
+        let mut told = Vec::new();
+        for (index, &len) in frames.lengths.iter().enumerate() {
+            if index > 0 {
+                captured_ms = captured_ms.wrapping_add(frames.elapsed_ms[index - 1]);
+            }
+            if let Some(origin) = frames.origins.iter().find(|origin| origin.index as usize == index) {
+                source = &origin.source;
+            }
+            let trace = frames.traces.iter().find(|trace| trace.index as usize == index);
+            let traceparent = trace.map(|trace| trace.traceparent.clone()).unwrap_or_default();
+            let (frame, after) = rest.split_at(len as usize);
+            rest = after;
+            assert_eq!(frames.digests[index], crc32c::crc32c(frame));
+            let captured =
+                Captured { captured_ms, source: source.into(), traceparent, frame: frame.to_vec() };
+            told.push((frames.epoch, frames.first + index as u64, captured));
+        }
+        assert!(rest.is_empty());
+        told
+    }
+
+    fn captured() -> impl Strategy<Value = Captured> {
+        let frame = prop::collection::vec(any::<u8>(), 0..300);
+        (any::<i64>(), "[ab]{0,1}", "(00-1)?", frame).prop_map(|(captured_ms, source, traceparent, frame)| {
+            Captured { captured_ms, source, traceparent, frame }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn messages_tell_all_records_in_order(
+            given in prop::collection::vec((0..8_u8, captured()), 0..60),
+            bytes in 0..3000_u64,
+        ) {
+            let (mut epoch, mut number, mut expected) = (1, 0, Vec::new());
+            for (jump, captured) in given {
+                // Now and then another epoch begins, or numbers are missing.
+                epoch += u64::from(jump == 0);
+                number += if jump == 1 { 5 } else { 1 };
+                expected.push((epoch, number, captured));
+            }
+            let record = |(epoch, number, captured): &(u64, u64, Captured)| {
+                Record { epoch: *epoch, number: *number, bytes: captured.to_record() }
+            };
+            let mut records: VecDeque<Record> = expected.iter().map(record).collect();
+            let mut all = Vec::new();
+            while let Some(message) = take(Class::Normal, &mut records, bytes).unwrap() {
+                let told = told(&message.frames);
+                prop_assert_eq!(message.last, told.last().unwrap().1);
+                prop_assert!(message.bytes <= bytes || told.len() == 1);
+                all.extend(told);
+            }
+            prop_assert_eq!(all, expected);
+        }
     }
 }

@@ -45,6 +45,8 @@ struct Open<'a> {
     state: watch::Receiver<Snapshot>,
     messages: mpsc::Sender<UploadRequest>,
     flow: Flow,
+    /// Under way, in order: the class, and the number of the last frame.
+    sent: VecDeque<(Class, u64)>,
     /// Read and not sent, by class.
     records: [VecDeque<Record>; Class::ALL.len()],
     /// What the cloud was last told to be settled.
@@ -89,8 +91,8 @@ impl Session<'_> {
         };
         self.store.resolve(known(welcome)?).await?;
         let records = Class::ALL.map(|_| VecDeque::new());
-        let flow = Flow::new(Instant::now());
-        let open = Open { store: self.store, state, messages, flow, records, settled, link: self.link };
+        let (flow, sent) = (Flow::new(Instant::now()), VecDeque::new());
+        let open = Open { store: self.store, state, messages, flow, sent, records, settled, link: self.link };
         Ok((open, answers))
     }
 }
@@ -122,8 +124,12 @@ impl Open<'_> {
     /// Sends what may be sent, the most important first.
     async fn send(&mut self) -> Result<(), UplinkError> {
         for class in Class::ALL.into_iter().rev() {
-            loop {
+            // What is read cannot make room for what is more important, so nothing is read that has to wait.
+            while self.flow.has_room(class == Class::High) {
                 self.refill(class).await?;
+                if class < Class::High && !self.flow.is_whole(self.ready(class)) {
+                    self.refill_below(class).await?;
+                }
                 if !self.send_of(class)? {
                     break;
                 }
@@ -144,6 +150,14 @@ impl Open<'_> {
         Ok(())
     }
 
+    /// Reads of the less important classes, which go behind what there is of this one.
+    async fn refill_below(&mut self, class: Class) -> Result<(), UplinkError> {
+        for less in Class::ALL.into_iter().filter(|less| *less < class) {
+            self.refill(less).await?;
+        }
+        Ok(())
+    }
+
     /// Bytes of a class that were read and not sent.
     fn ready(&self, class: Class) -> u64 {
         self.records[class as usize].iter().map(|record| record.bytes.len() as u64).sum()
@@ -152,7 +166,10 @@ impl Open<'_> {
     /// Sends one message of a class. False when there is nothing to send, or it has to wait.
     fn send_of(&mut self, class: Class) -> Result<bool, UplinkError> {
         let most = self.flow.message();
-        if !self.flow.admits(self.ready(class).min(most), class == Class::High) {
+        // A small message need not wait for more where less important ones would go before it.
+        let gathered =
+            Class::ALL.into_iter().filter(|less| *less <= class).map(|less| self.ready(less)).sum();
+        if !self.flow.admits(self.ready(class).min(most), gathered, class == Class::High) {
             return Ok(false);
         }
         let records = &mut self.records[class as usize];
@@ -165,6 +182,7 @@ impl Open<'_> {
         let request = UploadRequest { message: Some(upload_request::Message::Frames(message.frames)) };
         self.messages.try_send(request).map_err(|_| UplinkError::Ended)?;
         self.flow.send(message.bytes, Instant::now());
+        self.sent.push_back((class, message.last));
         Ok(true)
     }
 
@@ -173,12 +191,14 @@ impl Open<'_> {
             return Err(UplinkError::Answer("no acknowledgement"));
         };
         let class = FrameClass::try_from(class).map_err(|_| UplinkError::Answer("an unknown class"))?;
-        if !self.flow.acknowledge(Instant::now()) {
-            return Err(UplinkError::Answer("an acknowledgement of nothing"));
+        let class = spool_class(class);
+        // It stands for all that went before in its class, so a message that it passes over would be lost.
+        if self.sent.pop_front() != Some((class, number)) || !self.flow.acknowledge(Instant::now()) {
+            return Err(UplinkError::Answer("an acknowledgement of what is not next"));
         }
         let (rate, round_trip) = (self.flow.rate(), self.flow.round_trip());
         self.link.send_modify(|link| link.acknowledged(rate, round_trip));
-        self.store.acknowledge(spool_class(class), number).await
+        self.store.acknowledge(class, number).await
     }
 }
 

@@ -1,8 +1,9 @@
 //! The thread that owns the spool.
 //!
 //! Commands come over a bounded channel. Records that are appended wait for each other for a moment and are committed
-//! together; then whoever appended them is answered. When the disk fails the spool is opened again, and what was waiting
-//! is looked for: what the disk has is committed, the rest is appended again.
+//! together; then whoever appended them is answered, also whoever was refused: the disk has the count then. When the disk
+//! fails the spool is opened again, and what was waiting is looked for: what the disk knows of is left as it is, the rest
+//! is appended again.
 
 use std::{
     ops::RangeInclusive,
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use lopside_spool::{Appended, Class, Counters, Options, Record, Spool, SpoolError, Storage};
+use lopside_spool::{Appended, Class, Counters, Options, Reason, Record, Spool, SpoolError, Storage};
 use tokio::{
     runtime,
     sync::{mpsc, oneshot, watch},
@@ -65,10 +66,12 @@ enum Command {
     Read(Class, oneshot::Sender<Vec<Record>>),
     Acknowledge(Class, u64),
     Resolve(Received, oneshot::Sender<()>),
+    Rewind,
     Flush(oneshot::Sender<()>),
 }
 
-/// A handle of the thread, which ends with the last handle.
+/// A handle of the thread, which ends with the last handle, after a last commit. Where the disk fails at that time the
+/// thread tries once to open the spool again, and then ends all the same.
 #[derive(Debug, Clone)]
 pub struct Store {
     commands: mpsc::Sender<Command>,
@@ -94,12 +97,13 @@ impl Store {
         let spool = open()?;
         let (commands, queue) = mpsc::channel(COMMANDS);
         let (told, state) = watch::channel(snapshot(&spool));
-        let keeper = Keeper { spool, open, delay: settings.commit_delay, waiting: Vec::new(), told };
+        let delay = settings.commit_delay;
+        let keeper = Keeper { spool, open, delay, queue, waiting: Vec::new(), given_up: false, told };
         let runtime = runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|_| UplinkError::Stopped)?;
         let thread = thread::Builder::new()
             .name("store".into())
-            .spawn(move || runtime.block_on(keeper.run(queue)))
+            .spawn(move || runtime.block_on(keeper.run()))
             .map_err(|_| UplinkError::Stopped)?;
         Ok((Self { commands, state }, thread))
     }
@@ -161,6 +165,11 @@ impl Store {
         self.ask(|answer| Command::Resolve(received, answer)).await
     }
 
+    /// The connection has ended: what was read is to be read again, and may make room until then.
+    pub(crate) async fn rewind(&self) -> Result<(), UplinkError> {
+        self.send(Command::Rewind).await
+    }
+
     async fn send(&self, command: Command) -> Result<(), UplinkError> {
         self.commands.send(command).await.map_err(|_| UplinkError::Stopped)
     }
@@ -172,12 +181,50 @@ impl Store {
     }
 }
 
-/// A record that is not committed.
+/// A record whose fate is not on the disk yet.
 struct Waiting {
     class: Class,
-    number: u64,
+    fate: Option<Fate>,
     record: Vec<u8>,
     answer: oneshot::Sender<Outcome>,
+}
+
+/// What has become of a record, by a count that the disk keeps: so a disk that failed can be asked whether it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It has this number in its class.
+    Numbered(u64),
+    /// It is the class's refused record of this count.
+    Refused(u64),
+}
+
+impl Fate {
+    /// Gives a record to the spool.
+    fn of<S: Storage>(spool: &mut Spool<S>, class: Class, record: &[u8]) -> Result<Self, SpoolError> {
+        match spool.append(class, record) {
+            Ok(Appended::Number(number)) => return Ok(Self::Numbered(number)),
+            Ok(Appended::Refused) => {}
+            Err(error @ SpoolError::TooLarge { .. }) => tracing::error!(%error, "a frame is dropped"),
+            Err(error) => return Err(error),
+        }
+        Ok(Self::Refused(spool.counted(class).dropped(Reason::Refused)))
+    }
+
+    /// Whether the disk knows, of a spool that was just opened.
+    fn is_kept<S: Storage>(self, spool: &Spool<S>, class: Class) -> bool {
+        let counters = spool.counted(class);
+        match self {
+            Self::Numbered(number) => number <= counters.done + spool.pending(class),
+            Self::Refused(count) => count <= counters.dropped(Reason::Refused),
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Numbered(_) => Outcome::Stored,
+            Self::Refused(_) => Outcome::Refused,
+        }
+    }
 }
 
 /// What the thread has.
@@ -185,24 +232,26 @@ struct Keeper<S: Storage, O> {
     spool: Spool<S>,
     open: O,
     delay: Duration,
+    queue: mpsc::Receiver<Command>,
     waiting: Vec<Waiting>,
+    /// Whether the disk had failed when the last handle went.
+    given_up: bool,
     told: watch::Sender<Snapshot>,
 }
 
 impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
-    async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
-        while let Some(command) = queue.recv().await {
+    async fn run(mut self) {
+        while let Some(command) = self.queue.recv().await {
             let mut flushed = self.take(command).await;
             let end = Instant::now() + self.delay;
             while !self.waiting.is_empty() && flushed.is_none() && self.gathered() < GATHERED {
-                match timeout_at(end, queue.recv()).await {
+                match timeout_at(end, self.queue.recv()).await {
                     Ok(Some(command)) => flushed = self.take(command).await,
                     Ok(None) | Err(_) => break,
                 }
             }
             self.commit().await;
-            self.tell();
-            if let Some(flushed) = flushed {
+            if let Some(flushed) = flushed.filter(|_| !self.given_up) {
                 let _ = flushed.send(());
             }
         }
@@ -242,12 +291,20 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
                     let _ = answer.send(());
                 })
             }
+            Command::Rewind => {
+                for class in Class::ALL {
+                    self.spool.rewind(class);
+                }
+                Ok(())
+            }
             Command::Flush(answer) => return Some(answer),
         };
         match done {
             // Whoever has asked gets no answer, and asks again on a new connection.
             Ok(()) | Err(SpoolError::InDoubt { .. }) => {}
-            Err(error) => self.recover(&error).await,
+            Err(error) => {
+                self.recover(&error).await;
+            }
         }
         None
     }
@@ -261,67 +318,63 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
     }
 
     async fn append(&mut self, class: Class, record: Vec<u8>, answer: oneshot::Sender<Outcome>) {
-        loop {
-            match self.spool.append(class, &record) {
-                Ok(Appended::Number(number)) => {
-                    self.waiting.push(Waiting { class, number, record, answer });
-                    return;
-                }
-                Ok(Appended::Refused) => {
-                    let _ = answer.send(Outcome::Refused);
-                    return;
-                }
-                Err(error @ SpoolError::TooLarge { .. }) => {
-                    tracing::error!(%error, "a frame is dropped");
-                    let _ = answer.send(Outcome::Refused);
-                    return;
-                }
-                Err(error) => self.recover(&error).await,
+        let fate = Fate::of(&mut self.spool, class, &record);
+        let (fate, failure) = fate.map_or_else(|error| (None, Some(error)), |fate| (Some(fate), None));
+        self.waiting.push(Waiting { class, fate, record, answer });
+        if let Some(error) = failure {
+            self.recover(&error).await;
+        }
+    }
+
+    /// Brings all that waits to the disk, and says so to those who wait, who find it in the state then. Whoever waits for
+    /// a disk that has failed for good is not answered.
+    async fn commit(&mut self) {
+        while let Err(error) = self.spool.commit() {
+            if !self.recover(&error).await {
+                break;
+            }
+        }
+        if !self.given_up {
+            self.tell();
+        }
+        for waiting in self.waiting.drain(..) {
+            if let Some(fate) = waiting.fate.filter(|_| !self.given_up) {
+                let _ = waiting.answer.send(fate.outcome());
             }
         }
     }
 
-    /// Brings all that waits to the disk, and says so to those who wait.
-    async fn commit(&mut self) {
-        while let Err(error) = self.spool.commit() {
-            self.recover(&error).await;
-        }
-        for waiting in self.waiting.drain(..) {
-            let _ = waiting.answer.send(Outcome::Stored);
-        }
-    }
-
-    /// Opens the spool again, as often as it takes; what was waiting and is not on the disk is appended again.
-    async fn recover(&mut self, error: &SpoolError) {
+    /// Opens the spool again, as often as it takes; what was waiting and is not on the disk is appended again. False when
+    /// all handles have gone meanwhile: there is nobody left to wait for the disk.
+    async fn recover(&mut self, error: &SpoolError) -> bool {
         tracing::error!(%error, "the spool is opened again");
         let mut failure = error.to_string();
         loop {
             self.told.send_modify(|state| state.failure = Some(failure.clone()));
             match (self.open)().and_then(|spool| self.again(spool)) {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(error) => failure = error.to_string(),
             }
             tracing::error!(failure, "the spool cannot be opened");
+            if self.queue.is_closed() {
+                self.given_up = true;
+                return false;
+            }
             sleep(PAUSE).await;
         }
     }
 
     fn again(&mut self, mut spool: Spool<S>) -> Result<(), SpoolError> {
-        let committed = Class::ALL.map(|class| spool.counted(class).done + spool.pending(class));
-        let mut refused = Vec::new();
-        for (place, waiting) in self.waiting.iter_mut().enumerate() {
-            if waiting.number <= committed[waiting.class as usize] {
-                continue;
-            }
-            match spool.append(waiting.class, &waiting.record)? {
-                Appended::Number(number) => waiting.number = number,
-                Appended::Refused => refused.push(place),
+        // First all are looked for: those that are appended have numbers which others had before.
+        for Waiting { class, fate, .. } in &mut self.waiting {
+            fate.take_if(|fate| !fate.is_kept(&spool, *class));
+        }
+        for Waiting { class, fate, record, .. } in &mut self.waiting {
+            if fate.is_none() {
+                *fate = Some(Fate::of(&mut spool, *class, record)?);
             }
         }
         self.spool = spool;
-        for place in refused.into_iter().rev() {
-            let _ = self.waiting.remove(place).answer.send(Outcome::Refused);
-        }
         Ok(())
     }
 }

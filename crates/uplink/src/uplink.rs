@@ -96,7 +96,7 @@ impl Uplink {
                 Ok(channel) => self.session().run(channel).await,
                 Err(error) => error,
             };
-            if matches!(error, UplinkError::Stopped) {
+            if matches!(error, UplinkError::Stopped) || self.store.rewind().await.is_err() {
                 return;
             }
             self.tell(&error);

@@ -1,0 +1,104 @@
+//! How connections end, and begin again.
+
+use std::time::Duration;
+
+use lopside_spool::Class;
+use lopside_uplink::UplinkSettings;
+use tokio::time::Instant;
+use tonic::Status;
+
+use crate::support::{Cloud, Disk, Edge, Link, Pace, settings, store_settings, until};
+
+#[tokio::test]
+async fn a_partition_is_noticed_when_patience_ends() {
+    let cloud = Cloud::start();
+    let link = Link::to(cloud.address()).await;
+    let mut edge = Edge::open(&Disk::default(), store_settings());
+    let patience = Duration::from_secs(1);
+    edge.connect(link.address, UplinkSettings { patience, ..settings() });
+    let mut connection = edge.link();
+    until(&mut connection, |link| link.connected.is_some()).await;
+    link.change(|conditions| conditions.is_cut = true);
+    let cut = Instant::now();
+    edge.store(Class::Normal, 1, 3).await;
+    let seen = until(&mut connection, |link| link.last_error.is_some()).await;
+    assert_eq!(seen.last_error.as_deref(), Some("no acknowledgement for 1 s"));
+    assert!(cut.elapsed() >= patience);
+    assert_eq!(seen.connected, None);
+    link.change(|conditions| conditions.is_cut = false);
+    until(&mut cloud.archive.applied(), |applied| *applied == 3).await;
+}
+
+#[tokio::test]
+async fn a_refused_hello_is_told_and_tried_again() {
+    for status in
+        [Status::invalid_argument("no such device"), Status::unauthenticated("the key is not known")]
+    {
+        let cloud = Cloud::start();
+        cloud.refuse(Some(status.clone()));
+        let mut edge = Edge::open(&Disk::default(), store_settings());
+        edge.connect(cloud.address(), settings());
+        let mut connection = edge.link();
+        let seen = until(&mut connection, |link| link.last_error.is_some()).await;
+        let error = seen.last_error.unwrap();
+        assert!(
+            error.contains(status.message()) && error.contains(&format!("{:?}", status.code())),
+            "{error}"
+        );
+        until(&mut cloud.seen(), |seen| seen.hellos >= 3).await;
+        assert_eq!(connection.borrow().connections, 0);
+        cloud.refuse(None);
+        edge.store(Class::High, 1, 1).await;
+        until(&mut cloud.archive.applied(), |applied| *applied == 1).await;
+        assert_eq!(connection.borrow().last_error, None);
+    }
+}
+
+#[tokio::test]
+async fn a_pause_that_the_cloud_asks_for_is_kept() {
+    let cloud = Cloud::start();
+    let mut status = Status::unavailable("the server stops");
+    status.metadata_mut().insert("grpc-retry-pushback-ms", 700.into());
+    cloud.refuse(Some(status));
+    let mut edge = Edge::open(&Disk::default(), store_settings());
+    edge.connect(cloud.address(), settings());
+    until(&mut cloud.seen(), |seen| seen.hellos == 1).await;
+    let first = Instant::now();
+    until(&mut cloud.seen(), |seen| seen.hellos == 2).await;
+    assert!(first.elapsed() >= Duration::from_millis(690), "{:?}", first.elapsed());
+}
+
+#[tokio::test]
+async fn a_cloud_that_is_not_there_is_told_until_it_is() {
+    let mut cloud = Cloud::start();
+    let link = Link::to(cloud.address()).await;
+    cloud.kill();
+    let mut edge = Edge::open(&Disk::default(), store_settings());
+    edge.connect(link.address, settings());
+    edge.store(Class::Low, 1, 10).await;
+    let mut connection = edge.link();
+    until(&mut connection, |link| link.last_error.is_some()).await;
+    cloud.restart();
+    link.change(|conditions| conditions.to = cloud.address());
+    until(&mut cloud.archive.applied(), |applied| *applied == 10).await;
+}
+
+#[tokio::test]
+async fn a_newer_connection_waits_for_what_the_older_one_brought() {
+    let cloud = Cloud::start();
+    let link = Link::to(cloud.address()).await;
+    let mut edge = Edge::open(&Disk::default(), store_settings());
+    edge.store(Class::Normal, 1, 2000).await;
+    cloud.pace.send_replace(Pace::Held);
+    edge.connect(link.address, settings());
+    until(&mut cloud.seen(), |seen| seen.messages >= 3).await;
+    let taken = cloud.seen().borrow().frames;
+    link.reset();
+    until(&mut cloud.seen(), |seen| seen.hellos == 2).await;
+    assert_eq!(cloud.archive.entries().len(), 0);
+    cloud.pace.send_replace(Pace::Takes(Duration::ZERO));
+    until(&mut edge.state(), |state| state.classes[Class::Normal as usize].1 == 0).await;
+    assert_eq!(cloud.archive.entries().len(), 2000);
+    let seen = cloud.seen().borrow().clone();
+    assert!(seen.frames <= 2000 + taken && seen.frames >= 2000, "{seen:?} after {taken}");
+}

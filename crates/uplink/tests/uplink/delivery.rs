@@ -1,0 +1,175 @@
+//! What arrives, in which order, and how often.
+
+use std::time::Duration;
+
+use lopside_spool::Class;
+use lopside_uplink::{Outcome, StoreSettings};
+
+use crate::support::{Cloud, Disk, Edge, End, Link, Pace, settings, small_frame, store_settings, until};
+
+fn numbers(cloud: &Cloud, class: Class) -> Vec<u64> {
+    cloud.archive.of(class).iter().map(|entry| entry.number).collect()
+}
+
+/// Waits until nothing waits in the store.
+async fn drained(edge: &Edge) {
+    until(&mut edge.state(), |state| state.classes.iter().all(|(_, pending)| *pending == 0)).await;
+}
+
+#[tokio::test]
+async fn records_arrive_once_in_order_and_as_they_were() {
+    let cloud = Cloud::start();
+    let mut edge = Edge::open(&Disk::default(), store_settings());
+    edge.connect(cloud.address(), settings());
+    for class in Class::ALL {
+        edge.store(class, 1, 500).await;
+    }
+    drained(&edge).await;
+    for class in Class::ALL {
+        let entries = cloud.archive.of(class);
+        assert_eq!(numbers(&cloud, class), (1..=500).collect::<Vec<_>>(), "{class}");
+        for entry in entries {
+            let captured_ms = 1_790_000_000_000 + 1000 * entry.number as i64;
+            assert_eq!((entry.captured_ms, &entry.source[..]), (captured_ms, "camera"));
+            assert_eq!(entry.frame, small_frame(entry.number));
+        }
+    }
+    assert_eq!(cloud.seen().borrow().frames, 1500, "nothing is sent twice");
+}
+
+#[tokio::test]
+async fn what_is_important_goes_before_a_backlog() {
+    let cloud = Cloud::start();
+    let mut edge = Edge::open(&Disk::default(), store_settings());
+    edge.store(Class::Low, 1, 3000).await;
+    edge.store(Class::Normal, 1, 3000).await;
+    cloud.pace.send_replace(Pace::Held);
+    edge.connect(cloud.address(), settings());
+    until(&mut cloud.seen(), |seen| seen.messages >= 2).await;
+    edge.store(Class::High, 1, 10).await;
+    cloud.pace.send_replace(Pace::Takes(Duration::ZERO));
+    drained(&edge).await;
+    let entries = cloud.archive.entries();
+    let place = |class: Class, last: bool| {
+        let mut places = (0..entries.len()).filter(|&place| entries[place].class == class);
+        if last { places.next_back() } else { places.next() }.unwrap()
+    };
+    // What was under way when it came is ahead of it: a first window of 16 KiB.
+    assert!(place(Class::High, true) < 800, "{}", place(Class::High, true));
+    assert!(place(Class::Normal, true) < place(Class::Low, false));
+}
+
+#[tokio::test]
+async fn what_the_archive_has_is_not_sent_again() {
+    let mut cloud = Cloud::start();
+    let link = Link::to(cloud.address()).await;
+    let mut edge = Edge::open(&Disk::default(), store_settings());
+    edge.store(Class::Normal, 1, 4000).await;
+    cloud.pace.send_replace(Pace::Held);
+    edge.connect(link.address, settings());
+    until(&mut cloud.seen(), |seen| seen.messages >= 3).await;
+    let taken = cloud.seen().borrow().frames;
+    cloud.kill();
+    cloud.restart();
+    link.change(|conditions| conditions.to = cloud.address());
+    cloud.pace.send_replace(Pace::Takes(Duration::ZERO));
+    drained(&edge).await;
+    assert_eq!(numbers(&cloud, Class::Normal), (1..=4000).collect::<Vec<_>>());
+    assert!(cloud.seen().borrow().frames >= 4000 + taken, "what was not committed is sent again");
+    let before = cloud.seen().borrow().frames;
+    let hellos = cloud.seen().borrow().hellos;
+    link.reset();
+    until(&mut cloud.seen(), |seen| seen.hellos > hellos).await;
+    edge.store(Class::Normal, 4001, 100).await;
+    drained(&edge).await;
+    assert_eq!(cloud.seen().borrow().frames, before + 100);
+}
+
+#[tokio::test]
+async fn what_was_committed_and_not_acknowledged_is_not_sent_again() {
+    let cloud = Cloud::start();
+    let link = Link::to(cloud.address()).await;
+    let disk = Disk::default();
+    let mut edge = Edge::open(&disk, store_settings());
+    edge.connect(link.address, settings());
+    edge.store(Class::High, 1, 10).await;
+    drained(&edge).await;
+    // The way back is so long that the acknowledgement does not come before the device has gone.
+    link.change(|conditions| conditions.delay = Duration::from_secs(1));
+    edge.store(Class::High, 11, 20).await;
+    until(&mut cloud.archive.applied(), |applied| *applied == 30).await;
+    let disk = edge.end(End::PowerCut).await;
+    link.change(|conditions| conditions.delay = Duration::ZERO);
+    let before = cloud.seen().borrow().frames;
+    let mut edge = Edge::open(&disk, store_settings());
+    edge.store(Class::High, 31, 5).await;
+    edge.connect(link.address, settings());
+    drained(&edge).await;
+    assert_eq!(numbers(&cloud, Class::High), (1..=35).collect::<Vec<_>>());
+    assert_eq!(cloud.seen().borrow().frames, before + 5);
+    assert_eq!(edge.state().borrow().classes[Class::High as usize].0.delivered, 35);
+}
+
+#[tokio::test]
+async fn settled_numbers_reach_the_cloud() {
+    let cloud = Cloud::start();
+    let mut edge = Edge::open(&Disk::default(), store_settings());
+    edge.connect(cloud.address(), settings());
+    edge.store(Class::Normal, 1, 50).await;
+    drained(&edge).await;
+    edge.store(Class::Normal, 51, 1).await;
+    drained(&edge).await;
+    assert_eq!(cloud.archive.floor(Class::Normal), 50);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_that_passes_over_a_message_loses_nothing() {
+    let cloud = Cloud::start();
+    let mut edge = Edge::open(&Disk::default(), store_settings());
+    edge.store(Class::Normal, 1, 1000).await;
+    cloud.pace.send_replace(Pace::Held);
+    edge.connect(cloud.address(), settings());
+    until(&mut cloud.seen(), |seen| seen.messages >= 3).await;
+    // The first message fails, and those that were taken after it are committed and acknowledged.
+    cloud.fail_commit();
+    cloud.pace.send_replace(Pace::Takes(Duration::ZERO));
+    drained(&edge).await;
+    let mut arrived = numbers(&cloud, Class::Normal);
+    arrived.sort_unstable();
+    assert_eq!(arrived, (1..=1000).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn records_that_make_room_in_an_outage_are_counted_as_what_they_are() {
+    let cloud = Cloud::start();
+    let link = Link::to(cloud.address()).await;
+    let of_store = StoreSettings { budget: 300 << 10, ..store_settings() };
+    let mut edge = Edge::open(&Disk::default(), of_store);
+    for number in 1..=100 {
+        edge.append(Class::Low, number, vec![1; 2000]).await;
+    }
+    edge.store.flush().await.unwrap();
+    edge.connect(link.address, settings());
+    cloud.pace.send_replace(Pace::Held);
+    until(&mut cloud.seen(), |seen| seen.messages >= 2).await;
+    // What was taken is applied after the connection has gone, and nobody hears of it.
+    link.change(|conditions| conditions.is_cut = true);
+    link.reset();
+    let mut connection = edge.link();
+    until(&mut connection, |link| link.last_error.is_some()).await;
+    cloud.pace.send_replace(Pace::Takes(Duration::ZERO));
+    until(&mut cloud.archive.applied(), |applied| *applied > 0).await;
+    let mut refused = 0;
+    for number in 1..=120 {
+        let outcome = edge.append(Class::High, number, vec![2; 2000]).await.await.unwrap();
+        refused += u64::from(outcome == Outcome::Refused);
+    }
+    assert_eq!(refused, 0, "what was read makes room too");
+    assert!(edge.state().borrow().classes[Class::Low as usize].0.doubtful() > 0);
+    link.change(|conditions| conditions.is_cut = false);
+    drained(&edge).await;
+    let (low, _) = edge.state().borrow().classes[Class::Low as usize];
+    let applied = cloud.archive.of(Class::Low).len() as u64;
+    assert_eq!((low.delivered, low.doubtful(), low.done), (applied, 0, 100));
+    assert_eq!(low.delivered + low.dropped.iter().sum::<u64>(), 100);
+}

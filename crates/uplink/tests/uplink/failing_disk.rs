@@ -1,0 +1,162 @@
+//! What a store promises when its disk is full, fails, or goes.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use lopside_spool::{Class, Options, Reason, Spool};
+use lopside_uplink::{Captured, Outcome, StoreSettings};
+use tokio::task::JoinSet;
+
+use crate::support::{Disk, Edge, End, small_frame, store_settings, until};
+
+/// The first bytes of all frames of a class that a spool which is opened on the disk has.
+fn there(disk: &Disk, class: Class) -> Vec<u64> {
+    let mut spool = Spool::open(disk.clone(), Options { budget: store_settings().budget, epoch: 1 }).unwrap();
+    let mut all = Vec::new();
+    loop {
+        let records = spool.read(class).unwrap();
+        if records.is_empty() {
+            return all;
+        }
+        for record in records {
+            let captured = <Captured as prost::Message>::decode(&record.bytes[..]).unwrap();
+            all.push(u64::from_le_bytes(captured.frame[..8].try_into().unwrap()));
+        }
+    }
+}
+
+/// Appends numbered frames until so many are answered; those that are stored.
+async fn append_all(edge: &Edge, class: Class, count: u64) -> BTreeSet<u64> {
+    let mut waiting = JoinSet::new();
+    for number in 1..=count {
+        let outcome = edge.append(class, number, small_frame(number)).await;
+        waiting.spawn(async move { (number, outcome.await) });
+    }
+    let answered = waiting.join_all().await.into_iter();
+    answered.filter(|(_, outcome)| *outcome == Ok(Outcome::Stored)).map(|(number, _)| number).collect()
+}
+
+#[tokio::test]
+async fn what_is_answered_as_stored_survives_the_power() {
+    let edge = Edge::open(&Disk::default(), store_settings());
+    let mut stored = BTreeSet::new();
+    for number in 1..=50 {
+        let outcome = edge.append(Class::Normal, number, small_frame(number)).await;
+        if number <= 40 {
+            assert_eq!(outcome.await.unwrap(), Outcome::Stored);
+            stored.insert(number);
+        }
+    }
+    let disk = edge.end(End::PowerCut).await;
+    let there = there(&disk, Class::Normal);
+    assert!(stored.iter().all(|number| there.contains(number)), "{there:?}");
+    assert_eq!(there, (1..=there.len() as u64).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_failed_write_or_sync_loses_nothing_and_doubles_nothing() {
+    for (writes, syncs) in [(1, 0), (0, 1), (2, 0), (0, 2), (2, 2)] {
+        let disk = Disk::default();
+        let edge = Edge::open(&disk, store_settings());
+        edge.store(Class::High, 1, 5).await;
+        disk.fail_writes(writes);
+        disk.fail_syncs(syncs);
+        let stored = append_all(&edge, Class::Normal, 600).await;
+        assert_eq!(stored.len(), 600, "all are stored in the end");
+        assert!(*disk.failures().borrow() > 0);
+        until(&mut edge.state(), |state| state.failure.is_none()).await;
+        let disk = edge.end(End::PowerCut).await;
+        assert_eq!(
+            there(&disk, Class::Normal),
+            (1..=600).collect::<Vec<_>>(),
+            "{writes} writes, {syncs} syncs"
+        );
+        assert_eq!(there(&disk, Class::High), [1, 2, 3, 4, 5]);
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_again_and_again_is_told_and_recovered_from() {
+    let disk = Disk::default();
+    let edge = Edge::open(&disk, store_settings());
+    let failing = disk.clone();
+    let mut failures = disk.failures();
+    let fail = tokio::spawn(async move {
+        for times in 1..=20 {
+            failing.fail_syncs(1);
+            until(&mut failures, |failures| *failures >= times).await;
+        }
+    });
+    let mut stored = 0;
+    while !fail.is_finished() {
+        edge.append(Class::Low, stored + 1, small_frame(stored + 1)).await.await.unwrap();
+        stored += 1;
+    }
+    fail.await.unwrap();
+    let disk = edge.end(End::Killed).await;
+    assert_eq!(there(&disk, Class::Low), (1..=stored).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_full_spool_refuses_and_the_disk_has_the_count() {
+    let settings = StoreSettings { budget: 300 << 10, ..store_settings() };
+    let edge = Edge::open(&Disk::default(), settings);
+    let mut refused = 0;
+    for number in 1..=200 {
+        let outcome = edge.append(Class::Normal, number, vec![3; 2000]).await.await.unwrap();
+        refused += u64::from(outcome == Outcome::Refused);
+    }
+    let too_large = edge.append(Class::High, 1, vec![0; 200 << 10]).await;
+    assert_eq!(too_large.await.unwrap(), Outcome::Refused);
+    assert!(refused > 0);
+    // What was answered holds whatever comes next.
+    let disk = edge.end(End::PowerCut).await;
+    let spool = Spool::open(disk, Options { budget: 300 << 10, epoch: 1 }).unwrap();
+    assert_eq!(spool.counted(Class::Normal).dropped(Reason::Refused), refused);
+    assert_eq!(spool.pending(Class::Normal), 200 - refused);
+    assert_eq!(spool.counted(Class::High).dropped(Reason::Refused), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_counted_once_when_the_disk_fails_as_well() {
+    for fails in 0..40_u64 {
+        let disk = Disk::default();
+        let settings = StoreSettings { budget: 300 << 10, ..store_settings() };
+        let edge = Edge::open(&disk, settings);
+        let mut outcomes = Vec::new();
+        let mut refused = 0;
+        for number in 1..=160 {
+            if number == 110 + fails {
+                disk.fail_syncs(1 + fails % 2);
+            }
+            outcomes.push(edge.append(Class::Normal, number, vec![3; 2000]).await);
+        }
+        for outcome in outcomes {
+            refused += u64::from(outcome.await.unwrap() == Outcome::Refused);
+        }
+        let disk = edge.end(End::PowerCut).await;
+        let spool = Spool::open(disk, Options { budget: 300 << 10, epoch: 1 }).unwrap();
+        let counted = spool.counted(Class::Normal).dropped(Reason::Refused);
+        assert_eq!((counted, spool.pending(Class::Normal)), (refused, 160 - refused), "{fails}");
+    }
+}
+
+#[tokio::test]
+async fn the_thread_ends_with_the_last_handle_after_a_last_commit() {
+    let disk = Disk::default();
+    let settings = StoreSettings { commit_delay: Duration::from_hours(1), ..store_settings() };
+    let edge = Edge::open(&disk, settings);
+    let outcome = edge.append(Class::High, 1, small_frame(1)).await;
+    edge.stop().await;
+    assert_eq!(outcome.await.unwrap(), Outcome::Stored);
+    assert_eq!(there(&disk.end(End::PowerCut), Class::High), [1]);
+}
+
+#[tokio::test]
+async fn the_thread_ends_though_the_disk_has_failed_and_answers_nobody() {
+    let disk = Disk::default();
+    let settings = StoreSettings { commit_delay: Duration::from_hours(1), ..store_settings() };
+    let edge = Edge::open(&disk, settings);
+    let outcome = edge.append(Class::High, 1, small_frame(1)).await;
+    edge.end(End::PowerCut).await;
+    assert!(outcome.await.is_err());
+}

@@ -1,0 +1,337 @@
+//! The cloud's ingest service over an [`Archive`]: one connection a device, acknowledgements after the commit. It runs in
+//! a runtime of its own, so that a kill leaves nothing of it.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use lopside_proto::v1::{
+    Ack, Frames, Hello, Known, NumberRange, UploadRequest, UploadResponse, Welcome,
+    ingest_service_server::{IngestService, IngestServiceServer},
+    upload_request, upload_response,
+};
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    sync::{mpsc, oneshot, watch},
+    time::sleep,
+};
+use tokio_stream::{
+    Stream,
+    wrappers::{ReceiverStream, TcpListenerStream},
+};
+use tonic::{Request, Response, Status, Streaming, transport::Server};
+
+use super::archive::{Archive, check, class_of};
+
+/// Messages that a connection has on their way into the archive, at most.
+const UNDER_WAY: usize = 8;
+
+/// How commits go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Each takes so long.
+    Takes(Duration),
+    /// None comes to its end.
+    Held,
+}
+
+/// What has come to the cloud.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Seen {
+    /// Hellos, also those that were refused.
+    pub(crate) hellos: u64,
+    /// Messages that were taken.
+    pub(crate) messages: u64,
+    /// Frames in them.
+    pub(crate) frames: u64,
+}
+
+/// The cloud, which can be killed and started again.
+pub(crate) struct Cloud {
+    pub(crate) archive: Archive,
+    pub(crate) pace: watch::Sender<Pace>,
+    seen: watch::Sender<Seen>,
+    faults: Arc<Mutex<Faults>>,
+    life: Option<Life>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    /// What every hello is answered by.
+    refusal: Option<Status>,
+    /// The next commit fails.
+    commit_fails: bool,
+}
+
+struct Life {
+    runtime: Runtime,
+    address: SocketAddr,
+    is_alive: Arc<Mutex<bool>>,
+}
+
+/// What all connections of one life share.
+#[derive(Clone)]
+struct Ingest {
+    archive: Archive,
+    seen: watch::Sender<Seen>,
+    faults: Arc<Mutex<Faults>>,
+    jobs: mpsc::Sender<Job>,
+    /// The place of the one device.
+    place: Arc<Place>,
+}
+
+struct Place {
+    asked: watch::Sender<u64>,
+    held: tokio::sync::Mutex<()>,
+}
+
+struct Job {
+    frames: Frames,
+    done: oneshot::Sender<Result<(), Status>>,
+}
+
+/// The one task that commits.
+struct Writer {
+    archive: Archive,
+    pace: watch::Receiver<Pace>,
+    faults: Arc<Mutex<Faults>>,
+    is_alive: Arc<Mutex<bool>>,
+}
+
+/// A connection's messages that are on their way, in order.
+type Applying = VecDeque<(Ack, oneshot::Receiver<Result<(), Status>>)>;
+
+impl Cloud {
+    /// A cloud with an empty archive, where commits take no time.
+    pub(crate) fn start() -> Self {
+        let pace = watch::Sender::new(Pace::Takes(Duration::ZERO));
+        let (archive, seen, faults) = (Archive::default(), watch::Sender::default(), Arc::default());
+        let mut cloud = Self { archive, pace, seen, faults, life: None };
+        cloud.restart();
+        cloud
+    }
+
+    /// Where it listens now.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.life.as_ref().unwrap().address
+    }
+
+    /// What has come, and each time that this changes.
+    pub(crate) fn seen(&self) -> watch::Receiver<Seen> {
+        self.seen.subscribe()
+    }
+
+    /// Refuses every hello from now on, or takes them.
+    pub(crate) fn refuse(&self, refusal: Option<Status>) {
+        self.faults.lock().unwrap().refusal = refusal;
+    }
+
+    /// Lets the next commit fail.
+    pub(crate) fn fail_commit(&self) {
+        self.faults.lock().unwrap().commit_fails = true;
+    }
+
+    /// Ends it with all connections, and with what is not committed.
+    pub(crate) fn kill(&mut self) {
+        let Some(Life { runtime, is_alive, .. }) = self.life.take() else { return };
+        *is_alive.lock().unwrap() = false;
+        runtime.shutdown_background();
+    }
+
+    /// Starts it once more over the same archive, at another address.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let is_alive = Arc::new(Mutex::new(true));
+        let writer = Writer {
+            archive: self.archive.clone(),
+            pace: self.pace.subscribe(),
+            faults: Arc::clone(&self.faults),
+            is_alive: Arc::clone(&is_alive),
+        };
+        let (jobs, queue) = mpsc::channel(64);
+        let place = Arc::new(Place { asked: watch::Sender::new(0), held: tokio::sync::Mutex::default() });
+        let (archive, seen, faults) = (self.archive.clone(), self.seen.clone(), Arc::clone(&self.faults));
+        let ingest = Ingest { archive, seen, faults, jobs, place };
+        runtime.spawn(writer.run(queue));
+        runtime.spawn(async move {
+            let listener = TcpListenerStream::new(TcpListener::from_std(listener).unwrap());
+            let service = IngestServiceServer::new(ingest).max_decoding_message_size(64 << 20);
+            Server::builder().add_service(service).serve_with_incoming(listener).await.unwrap();
+        });
+        self.life = Some(Life { runtime, address, is_alive });
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Writer {
+    async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(Job { frames, done }) = queue.recv().await {
+            let Ok(pace) = self.pace.wait_for(|pace| *pace != Pace::Held).await.map(|pace| *pace) else {
+                return;
+            };
+            if let Pace::Takes(time) = pace
+                && !time.is_zero()
+            {
+                sleep(time).await;
+            }
+            let _ = done.send(self.commit(&frames));
+        }
+    }
+
+    fn commit(&self, frames: &Frames) -> Result<(), Status> {
+        // Held until the end, so that nothing is committed once a kill has returned.
+        let is_alive = self.is_alive.lock().unwrap();
+        if !*is_alive || std::mem::take(&mut self.faults.lock().unwrap().commit_fails) {
+            return Err(Status::unavailable("the database does not answer"));
+        }
+        self.archive.apply(frames);
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl IngestService for Ingest {
+    type UploadStream = Pin<Box<dyn Stream<Item = Result<UploadResponse, Status>> + Send>>;
+
+    async fn upload(
+        &self,
+        request: Request<Streaming<UploadRequest>>,
+    ) -> Result<Response<Self::UploadStream>, Status> {
+        let refusal = self.faults.lock().unwrap().refusal.clone();
+        if let Some(refusal) = refusal {
+            self.seen.send_modify(|seen| seen.hellos += 1);
+            return Err(refusal);
+        }
+        let (answers, stream) = mpsc::channel(16);
+        let ingest = self.clone();
+        tokio::spawn(async move {
+            if let Err(status) = ingest.serve(request.into_inner(), &answers).await {
+                let _ = answers.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+}
+
+impl Ingest {
+    async fn serve(
+        &self,
+        mut messages: Streaming<UploadRequest>,
+        answers: &mpsc::Sender<Result<UploadResponse, Status>>,
+    ) -> Result<(), Status> {
+        let first = messages.message().await?.and_then(|first| first.message);
+        let Some(upload_request::Message::Hello(hello)) = first else {
+            return Err(Status::invalid_argument("the first message is no hello"));
+        };
+        self.seen.send_modify(|seen| seen.hellos += 1);
+        let mut turn = 0;
+        self.place.asked.send_modify(|asked| {
+            *asked += 1;
+            turn = *asked;
+        });
+        let mut asked = self.place.asked.subscribe();
+        let _held = self.place.held.lock().await;
+        if *asked.borrow() != turn {
+            return Err(displaced());
+        }
+        answer(answers, upload_response::Message::Welcome(self.welcome(&hello)?)).await?;
+        let mut applying = Applying::new();
+        let end = tokio::select! {
+            end = self.take_all(&mut messages, answers, &mut applying) => end.map(|never| match never {}),
+            _ = asked.wait_for(|asked| *asked != turn) => Err(displaced()),
+        };
+        for (ack, done) in applying {
+            if matches!(done.await, Ok(Ok(()))) {
+                let _ = answer(answers, upload_response::Message::Ack(ack)).await;
+            }
+        }
+        end
+    }
+
+    fn welcome(&self, hello: &Hello) -> Result<Welcome, Status> {
+        let mut known = Vec::new();
+        for lane in &hello.lanes {
+            let ranges = self.archive.known(class_of(lane.class)?, lane.settled + 1).into_iter();
+            let ranges = ranges.map(|range| NumberRange { first: *range.start(), last: *range.end() });
+            known.push(Known { class: lane.class, ranges: ranges.collect() });
+        }
+        Ok(Welcome { known })
+    }
+
+    async fn take_all(
+        &self,
+        messages: &mut Streaming<UploadRequest>,
+        answers: &mpsc::Sender<Result<UploadResponse, Status>>,
+        applying: &mut Applying,
+    ) -> Result<Infallible, Status> {
+        loop {
+            tokio::select! {
+                message = messages.message(), if applying.len() < UNDER_WAY => {
+                    let message = message?.ok_or_else(|| Status::cancelled("the device has gone"))?;
+                    applying.push_back(self.apply(message).await?);
+                }
+                done = first_done(applying), if !applying.is_empty() => {
+                    let ack = applying.pop_front().map(|(ack, _)| ack).unwrap();
+                    done?;
+                    answer(answers, upload_response::Message::Ack(ack)).await?;
+                }
+            }
+        }
+    }
+
+    async fn apply(
+        &self,
+        message: UploadRequest,
+    ) -> Result<(Ack, oneshot::Receiver<Result<(), Status>>), Status> {
+        let Some(upload_request::Message::Frames(frames)) = message.message else {
+            return Err(Status::invalid_argument("only frames come after the hello"));
+        };
+        check(&frames)?;
+        let count = frames.lengths.len() as u64;
+        let ack = Ack { class: frames.class, number: frames.first + count - 1 };
+        let (done, applied) = oneshot::channel();
+        let job = Job { frames, done };
+        self.jobs.send(job).await.map_err(|_| Status::unavailable("the archive is closed"))?;
+        self.seen.send_modify(|seen| {
+            seen.messages += 1;
+            seen.frames += count;
+        });
+        Ok((ack, applied))
+    }
+}
+
+/// What has become of the oldest message; it stays where it is.
+async fn first_done(applying: &mut Applying) -> Result<(), Status> {
+    match applying.front_mut() {
+        Some((_, done)) => done.await.unwrap_or_else(|_| Err(Status::unavailable("the archive is closed"))),
+        None => Ok(()),
+    }
+}
+
+async fn answer(
+    answers: &mpsc::Sender<Result<UploadResponse, Status>>,
+    message: upload_response::Message,
+) -> Result<(), Status> {
+    let answer = UploadResponse { message: Some(message) };
+    answers.send(Ok(answer)).await.map_err(|_| Status::cancelled("the device has gone"))
+}
+
+fn displaced() -> Status {
+    Status::aborted("the device has come on a newer connection")
+}

@@ -1,0 +1,219 @@
+//! A disk in memory that fails when it is told to, and forgets what was not synced when the power goes.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, ErrorKind},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use lopside_spool::{File, Storage};
+use tokio::sync::watch;
+
+/// How a process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The system still writes what it was given.
+    Killed,
+    /// What was not synced is gone.
+    PowerCut,
+}
+
+/// The disk as one process has it. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Disk {
+    files: Arc<Mutex<Files>>,
+    /// Which process this is.
+    process: u64,
+    failures: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    inodes: Vec<Inode>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    /// The process that is alive.
+    process: u64,
+    /// So many writes and syncs fail.
+    failing: [u64; 2],
+}
+
+#[derive(Debug, Default)]
+struct Inode {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+    unsynced: Vec<Change>,
+}
+
+#[derive(Debug)]
+enum Change {
+    Write(usize, Vec<u8>),
+    Length(usize),
+}
+
+#[derive(Debug)]
+pub(crate) struct DiskFile {
+    disk: Disk,
+    inode: usize,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { files: Arc::default(), process: 0, failures: watch::Sender::new(0) }
+    }
+}
+
+impl Disk {
+    /// The next writes fail.
+    pub(crate) fn fail_writes(&self, times: u64) {
+        self.lock().failing[0] = times;
+    }
+
+    /// The next syncs of files fail, and forget what they were to bring to the disk.
+    pub(crate) fn fail_syncs(&self, times: u64) {
+        self.lock().failing[1] = times;
+    }
+
+    /// How often it has failed, and each time that it does.
+    pub(crate) fn failures(&self) -> watch::Receiver<u64> {
+        self.failures.subscribe()
+    }
+
+    /// Ends the process that has it; the disk for the next one.
+    pub(crate) fn end(&self, end: End) -> Self {
+        let mut files = self.lock();
+        files.process += 1;
+        files.failing = [0; 2];
+        if end == End::PowerCut {
+            files.names = files.durable_names.clone();
+            for inode in &mut files.inodes {
+                inode.now = inode.durable.clone();
+                inode.unsynced.clear();
+            }
+        }
+        Self { process: files.process, ..self.clone() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap()
+    }
+
+    /// The files, as long as the process lives.
+    fn alive(&self) -> io::Result<MutexGuard<'_, Files>> {
+        let files = self.lock();
+        if files.process == self.process { Ok(files) } else { Err(io::Error::other("the process has ended")) }
+    }
+
+    fn file(&self, inode: usize) -> DiskFile {
+        DiskFile { disk: self.clone(), inode }
+    }
+
+    fn failed(&self) -> io::Error {
+        self.failures.send_modify(|failures| *failures += 1);
+        io::Error::other("the disk has failed")
+    }
+}
+
+impl Files {
+    /// Whether this write or sync fails.
+    fn fails(&mut self, kind: usize) -> bool {
+        let fails = self.failing[kind] > 0;
+        self.failing[kind] -= u64::from(fails);
+        fails
+    }
+}
+
+impl Storage for Disk {
+    type File = DiskFile;
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        Ok(self.alive()?.names.keys().cloned().collect())
+    }
+
+    fn create(&self, name: &str, len: u64) -> io::Result<DiskFile> {
+        let mut files = self.alive()?;
+        if files.names.contains_key(name) {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        let inode = files.inodes.len();
+        let zeros = vec![0; len as usize];
+        files.inodes.push(Inode { durable: zeros.clone(), now: zeros, unsynced: Vec::new() });
+        files.names.insert(name.to_owned(), inode);
+        drop(files);
+        Ok(self.file(inode))
+    }
+
+    fn open(&self, name: &str) -> io::Result<DiskFile> {
+        let inode = *self.alive()?.names.get(name).ok_or(ErrorKind::NotFound)?;
+        Ok(self.file(inode))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.alive()?.names.remove(name).map(drop).ok_or_else(|| ErrorKind::NotFound.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut files = self.alive()?;
+        files.durable_names = files.names.clone();
+        Ok(())
+    }
+}
+
+impl File for DiskFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.disk.alive()?.inodes[self.inode].now.len() as u64)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let files = self.disk.alive()?;
+        let bytes = files.inodes[self.inode].now.get(offset as usize..).unwrap_or_default();
+        let len = bytes.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&bytes[..len]);
+        Ok(len)
+    }
+
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut files = self.disk.alive()?;
+        let fails = files.fails(0);
+        // Of what fails, a part is written.
+        let bytes = if fails { &bytes[..bytes.len() / 2] } else { bytes };
+        files.inodes[self.inode].change(Change::Write(offset as usize, bytes.to_vec()));
+        if fails { Err(self.disk.failed()) } else { Ok(()) }
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.disk.alive()?.inodes[self.inode].change(Change::Length(len as usize));
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut files = self.disk.alive()?;
+        let fails = files.fails(1);
+        let Inode { durable, unsynced, .. } = &mut files.inodes[self.inode];
+        for change in unsynced.drain(..).filter(|_| !fails) {
+            change.apply(durable);
+        }
+        if fails { Err(self.disk.failed()) } else { Ok(()) }
+    }
+}
+
+impl Inode {
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.now);
+        self.unsynced.push(change);
+    }
+}
+
+impl Change {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Length(len) => bytes.resize(*len, 0),
+            Self::Write(at, new) => {
+                if bytes.len() < at + new.len() {
+                    bytes.resize(at + new.len(), 0);
+                }
+                bytes[*at..at + new.len()].copy_from_slice(new);
+            }
+        }
+    }
+}

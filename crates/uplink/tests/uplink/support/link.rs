@@ -1,0 +1,180 @@
+//! What is between the ends: a TCP proxy that can be slow, long, cut off, or break.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{mpsc, watch},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+/// Payload of a TCP segment, and its headers with those of IPv4 and options, in bytes.
+const SEGMENT: [u64; 2] = [1448, 52];
+/// How long what waits at the bottleneck may take.
+const QUEUE: Duration = Duration::from_millis(20);
+/// Pieces that are on their way, at most.
+const PIECES: usize = 4096;
+
+/// How the link is at the moment.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Conditions {
+    /// Where the other end is.
+    pub(crate) to: SocketAddr,
+    /// Bytes a second each way; none for as many as come.
+    pub(crate) rate: Option<f64>,
+    /// How long a byte takes, each way.
+    pub(crate) delay: Duration,
+    /// Whether nothing flows, though all connections stay.
+    pub(crate) is_cut: bool,
+    /// How often all connections were broken.
+    pub(crate) resets: u64,
+}
+
+/// What has gone to the cloud.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// Bytes in TCP.
+    pub(crate) payload: u64,
+    /// The same with the headers of all segments.
+    pub(crate) bytes: u64,
+}
+
+/// The link, until it is dropped.
+pub(crate) struct Link {
+    pub(crate) address: SocketAddr,
+    conditions: watch::Sender<Conditions>,
+    sent: Arc<Mutex<Sent>>,
+    listening: AbortHandle,
+}
+
+impl Link {
+    /// A quick link.
+    pub(crate) async fn to(to: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let first = Conditions { to, rate: None, delay: Duration::ZERO, is_cut: false, resets: 0 };
+        let (conditions, sent) = (watch::Sender::new(first), Arc::default());
+        let listening = tokio::spawn(listen(listener, conditions.clone(), Arc::clone(&sent))).abort_handle();
+        Self { address, conditions, sent, listening }
+    }
+
+    /// Changes how it is.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Conditions)) {
+        self.conditions.send_modify(change);
+    }
+
+    /// Breaks all connections.
+    pub(crate) fn reset(&self) {
+        self.change(|conditions| conditions.resets += 1);
+    }
+
+    /// What has gone to the cloud so far.
+    pub(crate) fn sent(&self) -> Sent {
+        *self.sent.lock().unwrap()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+async fn listen(listener: TcpListener, conditions: watch::Sender<Conditions>, sent: Arc<Mutex<Sent>>) {
+    let mut connections = JoinSet::new();
+    while let Ok((edge, _)) = listener.accept().await {
+        let (conditions, sent) = (conditions.subscribe(), Arc::clone(&sent));
+        connections.spawn(connect(edge, conditions, sent));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Carries one connection, until an end leaves it or it is broken.
+async fn connect(edge: TcpStream, mut conditions: watch::Receiver<Conditions>, sent: Arc<Mutex<Sent>>) {
+    let resets = conditions.borrow().resets;
+    let mut broken = conditions.clone();
+    let carry = async {
+        let to = flowing(&mut conditions).await.to;
+        let Ok(cloud) = TcpStream::connect(to).await else { return };
+        edge.set_nodelay(true).unwrap();
+        cloud.set_nodelay(true).unwrap();
+        let ((from_edge, to_edge), (from_cloud, to_cloud)) = (edge.into_split(), cloud.into_split());
+        let up = way(from_edge, to_cloud, conditions.clone(), Some(sent));
+        let down = way(from_cloud, to_edge, conditions, None);
+        tokio::select! {
+            () = up => {}
+            () = down => {}
+        }
+    };
+    tokio::select! {
+        () = carry => {}
+        _ = broken.wait_for(|conditions| conditions.resets != resets) => {}
+    }
+}
+
+/// Carries bytes one way: they wait for their turn at the bottleneck, and are then under way for the delay.
+async fn way(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut conditions: watch::Receiver<Conditions>,
+    sent: Option<Arc<Mutex<Sent>>>,
+) {
+    let (arrivals, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(PIECES);
+    let mut flowing_out = conditions.clone();
+    let take = async move {
+        let mut free = Instant::now();
+        loop {
+            let is_slow = flowing(&mut conditions).await.rate.is_some();
+            let mut piece = vec![0; if is_slow { SEGMENT[0] as usize } else { 1 << 16 }];
+            let Ok(len @ 1..) = from.read(&mut piece).await else { return };
+            piece.truncate(len);
+            if let Some(sent) = &sent {
+                count(&mut sent.lock().unwrap(), len as u64);
+            }
+            let Conditions { rate, delay, .. } = flowing(&mut conditions).await;
+            free = free.max(Instant::now());
+            if let Some(rate) = rate {
+                free += Duration::from_secs_f64(len as f64 / rate);
+            }
+            if arrivals.send((free + delay, piece)).await.is_err() {
+                return;
+            }
+            sleep_until(free - QUEUE).await;
+        }
+    };
+    let give = async move {
+        while let Some((at, piece)) = arriving.recv().await {
+            sleep_until(at).await;
+            flowing(&mut flowing_out).await;
+            if to.write_all(&piece).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(take, give);
+}
+
+/// Waits until bytes flow.
+async fn flowing(conditions: &mut watch::Receiver<Conditions>) -> Conditions {
+    let flowing = conditions.wait_for(|conditions| !conditions.is_cut).await.map(|now| now.clone());
+    match flowing {
+        Ok(conditions) => conditions,
+        // The link has gone, and takes the connection with it.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+fn count(sent: &mut Sent, payload: u64) {
+    let [segment, headers] = SEGMENT;
+    sent.payload += payload;
+    sent.bytes += payload + headers * payload.div_ceil(segment);
+}

@@ -1,0 +1,27 @@
+//! What a frame costs on the wire, from the edge to the cloud.
+
+use lopside_spool::Class;
+
+use crate::support::{Cloud, Disk, Edge, Link, settings, store_settings, until};
+
+const FRAMES: u64 = 5000;
+const FRAME: u64 = 25;
+
+#[tokio::test]
+async fn a_frame_costs_at_most_ten_bytes_in_bulk() {
+    let cloud = Cloud::start();
+    let link = Link::to(cloud.address()).await;
+    let mut edge = Edge::open(&Disk::default(), store_settings());
+    edge.store(Class::Normal, 1, FRAMES).await;
+    edge.connect(link.address, settings());
+    until(&mut edge.state(), |state| state.classes[Class::Normal as usize].1 == 0).await;
+    let bulk = link.sent();
+    let each = bulk.bytes as f64 / FRAMES as f64 - FRAME as f64;
+    let payload = bulk.payload as f64 / FRAMES as f64 - FRAME as f64;
+    println!("{FRAMES} frames: {each:.2} bytes each beside the frame, {payload:.2} of them in TCP");
+    edge.store(Class::Normal, FRAMES + 1, 1).await;
+    until(&mut edge.state(), |state| state.classes[Class::Normal as usize].1 == 0).await;
+    let alone = link.sent();
+    println!("a frame by itself: {} bytes", alone.bytes - bulk.bytes);
+    assert!(each <= 10.0, "{each:.2} bytes");
+}
