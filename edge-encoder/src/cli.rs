@@ -28,7 +28,7 @@ use crate::ApiKey;
 )]
 pub struct Cli {
     /// A TOML file with any of: bundle, endpoint, out, quality, timeout_seconds, ca, client_cert, client_key, api_key;
-    /// for run also device, socket, the tables spool, uplink, rate, and tables [[source]]
+    /// for run also device, socket, the tables spool, uplink and rate, and a table source for each source
     #[arg(long, global = true, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to do
@@ -58,7 +58,7 @@ pub enum Command {
     /// Run as an agent: encode what the config file's sources give, keep frames on the disk, and send them
     ///
     /// Frames stay in the spool until the cloud-decoder has acknowledged them: through outages, restarts and power cuts.
-    /// Sources are tables [[source]] of the config file, each with one of folder, command, stdin and camera; further keys
+    /// Sources are the config file's tables named source, each with one of folder, command, stdin and camera; further keys
     /// are explained in /etc/lopside/edge.toml. Ends on SIGTERM or SIGINT, when what was captured is stored, or when all
     /// sources have ended.
     Run(RunArgs),
