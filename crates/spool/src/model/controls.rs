@@ -66,16 +66,20 @@ pub(super) fn forge(file: &[u8], offset: u64, buffer: &mut [u8]) {
     }
 }
 
-/// Schedules at random, and a crash at each operation of the long one, until one notices.
+/// Schedules at random, a crash at each operation of the long one, and crashes after a sync that failed, until one
+/// notices. The same ones each time.
 fn is_noticed(control: Control) -> bool {
-    let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
-    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+    let rng = |seed| TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+    let config = Config { failure_persistence: None, ..Config::default() };
+    let (mut rng, mut runner) = (rng(7), TestRunner::new_with_rng(config, rng(8)));
     let at_random = (0..1000).any(|_| {
         let steps = crash::steps(&mut runner);
         let faults = Faults { control: Some(control), ..crash::faults(&steps, &mut rng) };
         crash::run(&steps, faults, rng.random_range(0..4) == 0, rng.random()).is_err()
     });
-    at_random || (0..16).any(|seed| crash::at_any_operation(Some(control), seed).is_err())
+    at_random
+        || (0..16).any(|seed| crash::at_any_operation(Some(control), seed).is_err())
+        || crash::after_a_failed_sync(Some(control)).is_err()
 }
 
 #[test]

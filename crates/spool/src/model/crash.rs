@@ -97,6 +97,32 @@ pub(super) fn at_any_operation(control: Option<Control>, seed: u64) -> Result<()
     (1..=whole.operations()).try_for_each(crash)
 }
 
+/// Records that are committed, read and received one after the other, with any operation from which on the next sync
+/// fails, and a crash at any operation after it.
+pub(super) fn after_a_failed_sync(control: Option<Control>) -> Result<(), String> {
+    let class = Class::Low;
+    let round = [Step::Append(class, 40), Step::Commit, Step::Read(class, usize::MAX)];
+    let steps = round.repeat(4);
+    let mut whole = Oracle::new(Faults::default(), rng(0));
+    whole.run(&steps)?;
+    // To open the spool again takes some more.
+    let operations = 2 * whole.operations();
+    for fails in 1..=operations {
+        for crash in fails + 1..=operations {
+            let faults =
+                Faults { sync_fails_at: Some(fails), crash_at: Some(crash), control, ..Faults::default() };
+            run(&steps, faults, false, crash)
+                .map_err(|why| format!("a sync fails from {fails} on, a crash at {crash}: {why}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_crash_after_a_failed_sync_loses_nothing() {
+    after_a_failed_sync(None).unwrap();
+}
+
 #[test]
 fn a_crash_at_any_operation_loses_nothing() {
     for seed in 0..4 {
