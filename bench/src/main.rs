@@ -4,6 +4,7 @@
 mod coder;
 mod error;
 mod gemm;
+mod ingest;
 mod input;
 mod median;
 mod photo;
@@ -17,6 +18,7 @@ use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use error::BenchError;
+use ingest::IngestOptions;
 use serving::ServingOptions;
 use spool::SpoolOptions;
 use theory::TheoryOptions;
@@ -30,7 +32,8 @@ use theory::TheoryOptions;
   cargo xtask bench theory --rows shuttle,ecg --again
   cargo xtask bench serving --peers triton,mosec --models tiny
   cargo xtask bench serving --what soak --peers triton --json
-  cargo xtask bench spool --folder /var/tmp/spool --runs 3")]
+  cargo xtask bench spool --folder /var/tmp/spool --runs 3
+  cargo xtask bench ingest --devices 1,100 --list 0 --postgres postgres://lopside@localhost/bench")]
 struct Cli {
     #[command(subcommand)]
     bench: Bench,
@@ -48,6 +51,8 @@ enum Bench {
     Serving(ServingOptions),
     /// The edge's queue beside SQLite and redb: records a second, bytes to the disk, a backlog of 1 GiB
     Spool(SpoolOptions),
+    /// Frames a second that a cloud-decoder commits to SQLite and PostgreSQL from many devices, and what its lists take
+    Ingest(IngestOptions),
 }
 
 /// What is measured, and how often.
@@ -74,6 +79,7 @@ fn main() -> ExitCode {
         Bench::Theory(options) => theory::run(&options),
         Bench::Serving(options) => serving::run(&options),
         Bench::Spool(options) => spool::run(&options),
+        Bench::Ingest(options) => ingest::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -63,9 +63,15 @@ enum Command {
         #[arg(long, default_value = "1000000", value_name = "N")]
         schedules: u32,
     },
+    /// Kill both ends and cut the link between them at random, for longer than the tests do
+    Outage {
+        /// For how long
+        #[arg(long, default_value = "30", value_name = "N")]
+        minutes: u32,
+    },
     /// Measure speed, as ratios to named peers in the same run
     Bench {
-        /// Which bench, and its options: `photo`, `coder`, `theory`, `serving`, `spool`
+        /// Which bench, and its options: `photo`, `coder`, `theory`, `serving`, `spool`, `ingest`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, default_value = "--help")]
         args: Vec<String>,
     },
@@ -86,6 +92,7 @@ fn main() -> ExitCode {
         Command::Pytorch => models::pytorch(),
         Command::Readme => readme::run(),
         Command::Crash { schedules } => crash(schedules),
+        Command::Outage { minutes } => outage_test(minutes),
         Command::Bench { args } => bench(&args),
         Command::Dist { target } => dist::run(target.as_deref()),
     });
@@ -105,11 +112,22 @@ fn crash(schedules: u32) -> Result<()> {
     workspace::cargo(&run, &[("LOPSIDE_CRASH_SCHEDULES", Path::new(&schedules.to_string()))])
 }
 
-/// Builds and runs the benches; `serving` gets what it measures as well.
+/// Runs the test of both ends for so long.
+fn outage_test(minutes: u32) -> Result<()> {
+    let library = runtime::library()?;
+    let binaries = ["build", "--release", "--workspace", "--bin", "edge-encoder", "--bin", "cloud-decoder"];
+    workspace::cargo(&binaries, &[])?;
+    let seconds = (60 * u64::from(minutes)).to_string();
+    let test =
+        ["test", "--release", "--workspace", "--test", "outage", "--", "nothing_is_lost", "--nocapture"];
+    workspace::cargo(&test, &[("ORT_DYLIB_PATH", &*library), ("LOPSIDE_OUTAGE_SECONDS", Path::new(&seconds))])
+}
+
+/// Builds and runs the benches; `serving` and `ingest` get what they measure as well.
 fn bench(args: &[String]) -> Result<()> {
     let run = ["run", "--release", "-p", "lopside-bench", "--"];
     let run = [&run, &args.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat();
-    if args.first().is_none_or(|bench| bench != "serving") {
+    if args.first().is_none_or(|bench| !["serving", "ingest"].contains(&&bench[..])) {
         return workspace::cargo(&run, &[]);
     }
     workspace::cargo(&["build", "--release", "-p", "cloud-decoder"], &[])?;

@@ -1,0 +1,29 @@
+use std::{path::Path, time::Instant};
+
+use rusqlite::Connection;
+
+use super::{device::Load, failed};
+use crate::BenchError;
+
+/// Frames a second that one connection inserts into a plain table, a transaction for each message.
+pub(super) fn frames_per_second(path: &Path, load: Load) -> Result<f64, BenchError> {
+    let mut connection = Connection::open(path).map_err(failed)?;
+    let schema = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
+        CREATE TABLE frames(device INTEGER, epoch INTEGER, number INTEGER, captured INTEGER, digest INTEGER, frame BLOB,
+            UNIQUE(device, epoch, number));
+        CREATE INDEX by_time ON frames(captured)";
+    connection.execute_batch(schema).map_err(failed)?;
+    let frame: Vec<u8> = (0..load.bytes).map(|_| rand::random()).collect();
+    let start = Instant::now();
+    for message in 0..load.messages {
+        let transaction = connection.transaction().map_err(failed)?;
+        for place in 0..load.together {
+            let number = (message * load.together + place) as i64;
+            let insert = "INSERT INTO frames VALUES (1, 1, ?1, ?1, ?2, ?3)";
+            let mut insert = transaction.prepare_cached(insert).map_err(failed)?;
+            insert.execute((number, crc32c::crc32c(&frame), &frame)).map_err(failed)?;
+        }
+        transaction.commit().map_err(failed)?;
+    }
+    Ok((load.messages * load.together) as f64 / start.elapsed().as_secs_f64())
+}

@@ -1,0 +1,113 @@
+//! `bench ingest`: how many frames a second a cloud-decoder commits to its archive, and how long its lists take.
+//!
+//! Devices are connections of the real protocol, each with a few messages under way. Beside them stands a loop that inserts
+//! the same frames into a table of SQLite (WAL, `synchronous=FULL`), a transaction for each message: what a server without a
+//! shared commit would do at best.
+
+mod alone;
+mod device;
+mod lists;
+mod server;
+
+use std::{num::NonZeroUsize, path::PathBuf, time::Instant};
+
+use clap::Args;
+use tokio::{runtime::Runtime, task::JoinSet};
+
+use self::{device::Load, server::Cloud};
+use crate::{
+    BenchError,
+    median::median,
+    table::{Row, print},
+};
+
+/// Options of `ingest`.
+#[derive(Debug, Args)]
+pub(crate) struct IngestOptions {
+    /// A folder on the disk to measure
+    #[arg(long, default_value = "out/ingest", value_name = "DIR")]
+    folder: PathBuf,
+    /// How many devices send at a time
+    #[arg(long, value_delimiter = ',', default_value = "1,100,1000", value_name = "N")]
+    devices: Vec<NonZeroUsize>,
+    /// Frames that they send together
+    #[arg(long, default_value = "50000", value_name = "N")]
+    frames: usize,
+    /// Bytes of a frame
+    #[arg(long, default_value = "50", value_name = "N")]
+    bytes: usize,
+    /// Frames of a message
+    #[arg(long, default_value = "100", value_name = "N")]
+    together: NonZeroUsize,
+    /// Frames in the archive whose lists are measured; 0 leaves that out
+    #[arg(long, default_value = "1000000", value_name = "N")]
+    list: usize,
+    /// An empty database of a PostgreSQL server, as `postgres://USER@HOST/NAME` [default: SQLite alone is measured]
+    #[arg(long, value_name = "URL")]
+    postgres: Option<String>,
+    /// How often each load is sent; the median counts
+    #[arg(long, default_value = "3", value_name = "N")]
+    runs: NonZeroUsize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(options: &IngestOptions) -> Result<(), BenchError> {
+    let runtime = Runtime::new().map_err(failed)?;
+    let scratch = server::scratch(&options.folder)?;
+    let alone: Vec<f64> = (0..options.runs.get())
+        .map(|run| alone::frames_per_second(&scratch.path().join(format!("alone-{run}.db")), options.load(1)))
+        .collect::<Result<_, _>>()?;
+    let alone = median(alone);
+    let mut rows = vec![Row::new("SQLite alone, a transaction a message", alone, "frames/s")];
+    let sqlite = format!("sqlite:{}", scratch.path().join("archive.db").display());
+    let archives = [("SQLite", Some(sqlite)), ("PostgreSQL", options.postgres.clone())];
+    for (name, url) in archives.into_iter().filter_map(|(name, url)| Some((name, url?))) {
+        let cloud = Cloud::start(&url, scratch.path())?;
+        for devices in &options.devices {
+            let rates = (0..options.runs.get())
+                .map(|_| runtime.block_on(sent(&cloud, devices.get(), options.load(devices.get()))))
+                .collect::<Result<_, _>>()?;
+            let row = Row::new(format!("{name}, {devices} devices"), median(rates), "frames/s");
+            rows.push(row.against("SQLite alone", alone));
+        }
+        if options.list > 0 {
+            rows.extend(runtime.block_on(lists::measure(
+                &cloud,
+                name,
+                options.list,
+                options.together.get(),
+            ))?);
+        }
+    }
+    print(&rows, options.json)
+}
+
+impl IngestOptions {
+    /// What each of so many devices sends.
+    fn load(&self, devices: usize) -> Load {
+        let together = self.together.get();
+        Load { messages: (self.frames / devices / together).max(1), together, bytes: self.bytes }
+    }
+}
+
+/// Frames a second that so many devices get acknowledged.
+async fn sent(cloud: &Cloud, devices: usize, load: Load) -> Result<f64, BenchError> {
+    let mut connections = JoinSet::new();
+    for number in 0..devices {
+        connections.spawn(device::connect(cloud.url.clone(), format!("device-{number}")));
+    }
+    let connected = connections.join_all().await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let start = Instant::now();
+    let mut sending = JoinSet::new();
+    for device in connected {
+        sending.spawn(device.send(load));
+    }
+    sending.join_all().await.into_iter().collect::<Result<(), _>>()?;
+    Ok((devices * load.messages * load.together) as f64 / start.elapsed().as_secs_f64())
+}
+
+pub(crate) fn failed(error: impl std::fmt::Display) -> BenchError {
+    BenchError::Load(error.to_string())
+}
