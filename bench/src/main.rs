@@ -8,6 +8,7 @@ mod ingest;
 mod input;
 mod median;
 mod photo;
+mod scratch;
 mod serving;
 mod spool;
 mod table;

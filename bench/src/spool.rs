@@ -16,12 +16,12 @@ use clap::Args;
 use lopside_spool::{Class, Disk, Options, Spool};
 use redb::{Database, TableDefinition, WriteTransaction};
 use rusqlite::Connection;
-use tempfile::TempDir;
 
 use crate::{
     BenchError,
     error::io,
     median::median,
+    scratch::scratch,
     table::{Row, print},
 };
 
@@ -160,12 +160,6 @@ fn medians(figures: &[Figures]) -> Figures {
 
 fn failed(error: impl std::fmt::Display) -> BenchError {
     BenchError::Load(error.to_string())
-}
-
-/// A new folder on the disk that is measured, which goes when it is dropped.
-fn scratch(folder: &Path) -> Result<TempDir, BenchError> {
-    fs::create_dir_all(folder).map_err(io(folder))?;
-    tempfile::tempdir_in(folder).map_err(io(folder))
 }
 
 /// Bytes that this process has sent to the disk.

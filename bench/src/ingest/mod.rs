@@ -18,6 +18,7 @@ use self::{device::Load, server::Cloud};
 use crate::{
     BenchError,
     median::median,
+    scratch::scratch,
     table::{Row, print},
 };
 
@@ -55,7 +56,7 @@ pub(crate) struct IngestOptions {
 
 pub(crate) fn run(options: &IngestOptions) -> Result<(), BenchError> {
     let runtime = Runtime::new().map_err(failed)?;
-    let scratch = server::scratch(&options.folder)?;
+    let scratch = scratch(&options.folder)?;
     let alone: Vec<f64> = (0..options.runs.get())
         .map(|run| alone::frames_per_second(&scratch.path().join(format!("alone-{run}.db")), options.load(1)))
         .collect::<Result<_, _>>()?;

@@ -6,7 +6,6 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
 use super::failed;
 use crate::{BenchError, error::io};
@@ -18,13 +17,6 @@ const BUNDLE: &str = "bundles/fashion";
 pub(super) struct Cloud {
     child: Child,
     pub(super) url: String,
-}
-
-/// A new folder on the disk that is measured, which goes when it is dropped.
-pub(super) fn scratch(folder: &Path) -> Result<TempDir, BenchError> {
-    fs::create_dir_all(folder).map_err(io(folder))?;
-    let folder = fs::canonicalize(folder).map_err(io(folder))?;
-    tempfile::tempdir_in(&folder).map_err(io(&folder))
 }
 
 impl Cloud {

@@ -17,10 +17,9 @@ use tokio::{
     time::sleep,
 };
 
-use super::stopping;
 use crate::{
-    Decoder, Format, Output, Priority, Request, ServeError, Terms, Value, Wanted, output::Makes,
-    served::Served,
+    Decoder, Format, Output, Priority, Request, ServeError, Terms, Value, Wanted, front::stopping,
+    output::Makes, served::Served,
 };
 
 /// Frames that are scored together: as many as are tried together when a head is loaded.

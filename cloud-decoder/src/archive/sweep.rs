@@ -1,7 +1,9 @@
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use lopside_archive::{Archive, ArchiveError};
 use tokio::time::{MissedTickBehavior, interval};
+
+use super::times::now_us;
 
 /// How often frames that are too old or too many are deleted.
 const EVERY: Duration = Duration::from_mins(1);
@@ -21,9 +23,4 @@ pub(super) async fn run(archive: Archive) {
             Err(error) => tracing::error!(%error, "old frames cannot be deleted"),
         }
     }
-}
-
-fn now_us() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
 }

@@ -1,10 +1,18 @@
 //! Times of the archive, microseconds since 1970, as people and programs write them.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use chrono::{DateTime, SecondsFormat};
 use serde::Deserialize;
 
 /// The years that RFC 3339 can write: 0000 to 9999.
 const WRITABLE: std::ops::RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
+
+/// This moment.
+pub(crate) fn now_us() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
+}
 
 /// A time as a query gives it: RFC 3339, or milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -35,7 +35,6 @@ use tokio::{
 };
 use tokio_rustls::rustls::ServerConfig;
 
-pub(crate) use self::settings::{FrontTable, TlsTable};
 use self::{
     accept::Acceptor,
     connection::{Connections, builder},
@@ -48,6 +47,10 @@ pub use self::{
     settings::{ConnectionArgs, FrontArgs, FrontSettings},
     stats::{EVENTS, Event, FrontStats, Reloads, Snapshot},
     tls::TlsFiles,
+};
+pub(crate) use self::{
+    readiness::stopping,
+    settings::{FrontTable, TlsTable},
 };
 use crate::StartError;
 

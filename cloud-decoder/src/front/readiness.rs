@@ -36,3 +36,9 @@ impl Readiness {
         }
     }
 }
+
+/// Done when the server begins to stop.
+pub(crate) async fn stopping(mut ready: watch::Receiver<bool>) {
+    // An error says that the server has gone, which is the same.
+    let _ = ready.wait_for(|ready| !ready).await;
+}

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesOrdered};
-use lopside_archive::{Applied, Archive, Batch, Class};
+use lopside_archive::{Applied, Archive, Batch};
 use lopside_proto::v1::{
-    Ack, FrameClass, Frames, Hello, Known, NumberRange, UploadRequest, UploadResponse, Welcome,
-    upload_request, upload_response,
+    Ack, Frames, Hello, Known, NumberRange, UploadRequest, UploadResponse, Welcome, upload_request,
+    upload_response,
 };
 use tokio::sync::{mpsc, watch};
 use tonic::{Status, Streaming};
@@ -15,7 +15,7 @@ use super::{
     places::{Held, Places},
     unpack::{batch_of, class_of},
 };
-use crate::ServeError;
+use crate::{ServeError, front::stopping};
 
 /// Batches of a device that are on their way into the archive.
 const BATCHES: usize = 8;
@@ -117,20 +117,10 @@ impl Upload {
     }
 }
 
-async fn stopping(mut ready: watch::Receiver<bool>) {
-    // An error says that the server has gone, which is the same.
-    let _ = ready.wait_for(|ready| !ready).await;
-}
-
 fn ack_of(frames: &Frames, batch: &Batch) -> Result<Ack, ServeError> {
-    let class = match batch.class {
-        Class::Low => FrameClass::Low,
-        Class::Normal => FrameClass::Normal,
-        Class::High => FrameClass::High,
-    };
     let number = frames.first.checked_add(batch.records.len() as u64 - 1);
     let number = number.ok_or_else(|| ServeError::Request("the numbers are too large".into()))?;
-    Ok(Ack { class: class.into(), number })
+    Ok(Ack { class: frames.class, number })
 }
 
 fn displaced() -> Status {

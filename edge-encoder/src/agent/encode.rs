@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -34,8 +34,6 @@ pub(super) struct Encoding {
 impl Encoding {
     /// Encodes until there are no inputs any more.
     pub(super) fn run(mut self, mut inputs: mpsc::Receiver<Job>) {
-        let named = (self.encoder.name().to_owned(), self.encoder.latent_space().to_string());
-        *self.tally.bundle.lock().unwrap_or_else(PoisonError::into_inner) = Some(named);
         while let Some(Job { what, at, source }) = inputs.blocking_recv() {
             self.follow();
             let done = match what {
@@ -50,7 +48,7 @@ impl Encoding {
                 }
             };
             if let Err(error) = done {
-                source.tally.fail(&source.name, &error);
+                source.fail(&error);
             }
         }
     }
@@ -99,9 +97,9 @@ impl Encoding {
             }
             Err(EdgeError::Uplink(_)) => {}
             Err(error) => {
-                source.tally.fail(&source.name, &error);
+                source.fail(&error);
                 if let Err(error) = taken.failed() {
-                    source.tally.say(&source.name, &error);
+                    source.say(&error);
                 }
             }
         }

@@ -59,10 +59,9 @@ async fn finish(encoded: Encoded) -> (Option<File>, Arc<SourceOf>, SystemTime) {
     if refused {
         return (Some(file), source, at);
     }
-    let tally = Arc::clone(&source);
     let done = tokio::task::spawn_blocking(move || file.taken.done()).await;
     if let Ok(Err(error)) = done {
-        tally.tally.say(&tally.name, &error);
+        source.say(&error);
     }
     (None, source, at)
 }

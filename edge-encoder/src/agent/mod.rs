@@ -62,7 +62,7 @@ pub async fn run(
     let (store, store_thread) = Store::start(disk, options)?;
     let target = Target::new(&settings.endpoint, &settings.security)?;
     let uplink = Arc::new(Uplink::new(store.clone(), uplink_settings(&settings, &target)));
-    let tally = Arc::new(Tally::new(&settings));
+    let tally = Arc::new(Tally::new(&settings, &encoder));
     let status = Status {
         tally: Arc::clone(&tally),
         store: store.state(),

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, SystemTime},
 };
@@ -22,7 +22,7 @@ use super::{
     AgentSettings, SourceSettings,
     input::{File, Job, SourceOf, Work},
     settings::{Kind, Pace},
-    tally::{SourceTally, Tally},
+    tally::Tally,
 };
 use crate::{AnyEncoder, EdgeError, source};
 
@@ -52,17 +52,10 @@ pub(super) fn start(
 ) -> Result<Sources, EdgeError> {
     let (running, watched) = watch::channel(settings.sources.len());
     let running = Arc::new(running);
-    for settings in &settings.sources {
-        let source = Arc::new(SourceOf {
-            name: settings.name.clone(),
-            class: settings.class,
-            high_bits: settings.high_bits,
-            tally: SourceTally::default(),
-        });
-        tally.sources.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&source));
+    for (settings, source) in settings.sources.iter().zip(&tally.sources) {
         let context = Context::new(&settings.name, stop);
         let capture = open(settings, encoder, context.clone())?;
-        let passing = Passing::new(context, settings.pace, source, inputs.clone())?;
+        let passing = Passing::new(context, settings.pace, Arc::clone(source), inputs.clone())?;
         let running = Arc::clone(&running);
         thread::Builder::new()
             .name(format!("source-{}", settings.name))
@@ -151,7 +144,7 @@ impl Passing {
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    self.source.tally.fail(&self.source.name, &error);
+                    self.source.fail(&error);
                     if self.context.pause(PAUSE).unwrap_or(true) {
                         break;
                     }
@@ -191,7 +184,7 @@ impl Passing {
                     return true;
                 }
                 Err(error) => {
-                    self.source.tally.fail(&self.source.name, &error);
+                    self.source.fail(&error);
                     return true;
                 }
             }

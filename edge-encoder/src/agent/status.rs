@@ -140,10 +140,8 @@ impl Status {
     /// All of it, now.
     #[must_use]
     pub fn report(&self) -> Report {
-        let bundle = self.tally.bundle.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (bundle, latent_space) = bundle.unzip();
+        let [bundle, latent_space] = self.tally.bundle.clone().map(Some);
         let quality = Some(self.tally.quality.load(Ordering::Relaxed)).filter(|quality| *quality > 0);
-        let sources = self.tally.sources.lock().unwrap_or_else(PoisonError::into_inner);
         Report {
             device: self.tally.device.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -154,7 +152,7 @@ impl Status {
             layers: self.tally.layers.load(Ordering::Relaxed),
             uplink: self.uplink(),
             spool: self.spool(),
-            sources: sources.iter().map(|source| source.report()).collect(),
+            sources: self.tally.sources.iter().map(|source| source.report()).collect(),
         }
     }
 

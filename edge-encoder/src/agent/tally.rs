@@ -1,11 +1,9 @@
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 
 use lopside_capture::Counted;
 
 use super::{AgentSettings, input::SourceOf};
+use crate::AnyEncoder;
 
 /// What the agent has done since it was started.
 #[derive(Debug)]
@@ -13,11 +11,12 @@ pub(super) struct Tally {
     pub(super) device: String,
     pub(super) endpoint: String,
     pub(super) budget: u64,
-    pub(super) sources: Mutex<Vec<Arc<SourceOf>>>,
+    /// The bundle's name and its latent space.
+    pub(super) bundle: [String; 2],
+    pub(super) sources: Vec<Arc<SourceOf>>,
     /// How finely the last frame was encoded, 1 to 100; 0 where there is no such choice.
     pub(super) quality: AtomicU64,
     pub(super) layers: AtomicU64,
-    pub(super) bundle: Mutex<Option<(String, String)>>,
 }
 
 /// What has gone through a source since the start.
@@ -38,15 +37,16 @@ pub(super) struct SourceTally {
 }
 
 impl Tally {
-    pub(super) fn new(settings: &AgentSettings) -> Self {
+    /// Nothing has been done yet.
+    pub(super) fn new(settings: &AgentSettings, encoder: &AnyEncoder) -> Self {
         Self {
             device: settings.device.clone(),
             endpoint: settings.endpoint.clone(),
             budget: settings.budget,
-            sources: Mutex::default(),
+            bundle: [encoder.name().to_owned(), encoder.latent_space().to_string()],
+            sources: settings.sources.iter().map(SourceOf::new).map(Arc::new).collect(),
             quality: AtomicU64::new(0),
             layers: AtomicU64::new(0),
-            bundle: Mutex::default(),
         }
     }
 }
@@ -58,21 +58,5 @@ impl SourceTally {
 
     pub(super) fn counted(&self) -> Counted {
         *self.captured.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Something could not be read or encoded.
-    pub(super) fn fail(&self, source: &str, error: &dyn std::error::Error) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
-        self.say(source, error);
-    }
-
-    /// Something is in the way, told once for each reason.
-    pub(super) fn say(&self, source: &str, error: &dyn std::error::Error) {
-        let told = error.to_string();
-        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_deref() != Some(&told) {
-            tracing::warn!(source, error = told, "an input is passed over");
-        }
-        *last = Some(told);
     }
 }

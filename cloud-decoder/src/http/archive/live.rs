@@ -8,10 +8,7 @@
 //! Where a least score is asked for, a frame comes when it has been scored. The stream ends when the server begins to
 //! stop; who comes again with the last id is first told what came since.
 
-use std::{
-    collections::HashSet,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::HashSet;
 
 use axum::{
     extract::State,
@@ -34,9 +31,10 @@ use utoipa::IntoParams;
 use super::{super::Api, InArchive, queries::Least};
 use crate::{
     ServeError,
-    archive::{Kept, record::FrameRecord, scoring::Scored, stopping},
+    archive::{Kept, record::FrameRecord, scoring::Scored, times::now_us},
     error_http::Refusal,
     extract::InQuery,
+    front::stopping,
     openapi,
 };
 
@@ -232,9 +230,4 @@ fn id_of(value: &HeaderValue) -> Result<i64, Refusal> {
         let reason = "the header Last-Event-ID is no frame's id: give back the last event's id".to_owned();
         Refusal::Http(StatusCode::BAD_REQUEST, reason)
     })
-}
-
-fn now_us() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
 }
