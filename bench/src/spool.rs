@@ -181,7 +181,7 @@ fn field(path: &str, name: &str) -> Result<f64, BenchError> {
 
 fn opened(folder: &Path) -> Result<Spool<Disk>, BenchError> {
     let disk = Disk::open(folder).map_err(io(folder))?;
-    Spool::open(disk, Options { budget: BUDGET, epoch: rand::random() }).map_err(failed)
+    Spool::open(disk, Options::new(BUDGET, rand::random())).map_err(failed)
 }
 
 fn spool(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {

@@ -198,6 +198,9 @@ pub enum ServeError {
     /// No archive is kept.
     #[error("no archive is kept here: start the server with --archive")]
     NoArchive,
+    /// A device sends on a connection that is not its newest.
+    #[error("the device has come on a newer connection")]
+    Displaced,
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -212,6 +215,7 @@ impl From<ArchiveError> for ServeError {
             ArchiveError::Refused { .. } | ArchiveError::Cursor { .. } | ArchiveError::Score { .. } => {
                 Self::Request(error.to_string())
             }
+            ArchiveError::Displaced { .. } => Self::Displaced,
             ArchiveError::Closed => Self::Stopping,
             error => Self::Archive(error.to_string()),
         }

@@ -31,6 +31,7 @@ impl From<ServeError> for Status {
             ServeError::Overloaded { retry_after, .. } => exhausted(message, retry_after),
             ServeError::Refused { .. } | ServeError::NoArchive => Status::failed_precondition(message),
             ServeError::DeadlineExceeded => Status::deadline_exceeded(message),
+            ServeError::Displaced => Status::aborted(message),
             ServeError::Stopping => Status::unavailable(message),
             ServeError::Archive(reason) => {
                 tracing::error!(reason, "the archive failed");

@@ -58,6 +58,7 @@ impl IntoResponse for ServeError {
             | Self::NoArchive => StatusCode::NOT_FOUND,
             Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Displaced => StatusCode::CONFLICT,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Archive(reason) => {

@@ -13,5 +13,8 @@ pub mod inference {
     tonic::include_proto!("inference");
 }
 
+/// Bytes of the largest frame that an archive takes.
+pub const MAX_FRAME: usize = 16 << 20;
+
 /// The compiled `.proto` files, a `FileDescriptorSet`, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

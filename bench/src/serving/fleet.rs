@@ -54,6 +54,7 @@ impl Member {
             threads: options.threads.get(),
             ports,
             decoder: options.decoder.as_deref().unwrap_or(Path::new("cloud-decoder")),
+            device: options.device.name(),
         };
         let command = peer.command(&launch)?;
         let mut server = Server::start(peer.name, command, ports[0], &folder.join("log.txt"))?;

@@ -44,9 +44,13 @@ use crate::BenchError;
 /// Options of `serving`.
 #[derive(Debug, Args)]
 pub(crate) struct ServingOptions {
-    /// The other servers, of triton, mosec, mlserver, kserve, bentoml, litserve; none leaves us alone
+    /// The other servers, of triton, mosec, mlserver, kserve, bentoml, litserve, and cpu, which is ours there; none leaves
+    /// us alone
     #[arg(long, value_delimiter = ',', value_name = "NAME", default_value = "triton,mosec")]
     peers: Vec<String>,
+    /// What our server runs heads on; the bare loop and the others stay on the CPU
+    #[arg(long, default_value = "cpu")]
+    device: Device,
     /// The models
     #[arg(long, value_delimiter = ',', default_value = "tiny,decoder")]
     models: Vec<Model>,
@@ -80,6 +84,24 @@ pub(crate) struct ServingOptions {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What our server runs heads on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Device {
+    /// The processor
+    Cpu,
+    /// A GPU, by an ONNX Runtime that has CUDA
+    Cuda,
+}
+
+impl Device {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
 }
 
 /// What is measured.

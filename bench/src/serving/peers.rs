@@ -59,14 +59,24 @@ pub(crate) struct Launch<'a> {
     pub(crate) ports: [u16; 3],
     /// cloud-decoder's binary.
     pub(crate) decoder: &'a Path,
+    /// What cloud-decoder runs heads on.
+    pub(crate) device: &'static str,
 }
 
 /// Us.
-pub(crate) const OURS: Peer =
-    Peer { name: "cloud-decoder", speaks: Speaks::Oip, command: |launch| Ok(cloud_decoder(launch)) };
+pub(crate) const OURS: Peer = Peer {
+    name: "cloud-decoder",
+    speaks: Speaks::Oip,
+    command: |launch| Ok(cloud_decoder(launch, launch.device)),
+};
+
+/// Ourselves on the CPU, beside which a GPU stands.
+const CPU: Peer =
+    Peer { name: "cpu", speaks: Speaks::Oip, command: |launch| Ok(cloud_decoder(launch, "cpu")) };
 
 /// The others.
-pub(crate) const PEERS: [Peer; 6] = [
+pub(crate) const PEERS: [Peer; 7] = [
+    CPU,
     Peer { name: "triton", speaks: Speaks::Oip, command: triton },
     Peer {
         name: "mosec",
@@ -105,7 +115,11 @@ impl Peer {
 
     /// What it calls a model.
     pub(crate) fn model_name(&self, model: Model) -> String {
-        if self.name == OURS.name { model.name_of_head() } else { model.name().to_owned() }
+        if [OURS.name, CPU.name].contains(&self.name) {
+            model.name_of_head()
+        } else {
+            model.name().to_owned()
+        }
     }
 }
 
@@ -131,9 +145,9 @@ impl Launch<'_> {
     }
 }
 
-fn cloud_decoder(launch: &Launch<'_>) -> Command {
+fn cloud_decoder(launch: &Launch<'_>, device: &str) -> Command {
     let mut command = Command::new(launch.decoder);
-    command.args(["serve", "--device", "cpu", "--listen", &format!("127.0.0.1:{}", launch.ports[0])]);
+    command.args(["serve", "--device", device, "--listen", &format!("127.0.0.1:{}", launch.ports[0])]);
     command.args(["--threads", &launch.threads.to_string(), "--queue", &MAX_QUEUE.to_string()]);
     command.arg("--bundle").arg(launch.models.join(launch.model.name()));
     command

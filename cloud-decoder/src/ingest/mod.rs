@@ -1,12 +1,15 @@
 //! `lopside.v1.IngestService`: frames from devices into the archive.
 //!
 //! ```text
-//! hello ─► place of the device ─► what the archive has ─► welcome
+//! hello ─► the device's newest connection ─► what the archive has ─► welcome
 //! frames ─► batch ─► archive: committed ─► acknowledgement, in the order of the messages
 //! ```
-//! A device has one connection. When it comes on a new one, the old one takes nothing any more and the new one waits until
-//! what the old one took is committed or has failed: so the welcome tells all that the archive has, and nothing is added
-//! to it but by the new connection.
+//! A device has one connection. When it comes on a new one, to this server or to another of the same archive, nothing is
+//! committed any more of what came on an older one: so the welcome tells all that the archive has, and nothing is added to
+//! it but by the new connection. An older one to this server is ended.
+//!
+//! After a message whose commit has failed none is acknowledged, though later ones may have been committed: an
+//! acknowledgement stands for all before it.
 //!
 //! What a frame holds is not looked at: a frame that no head can read is archived as it came, because a device that is
 //! told to come again with it would do so for ever.
@@ -58,7 +61,13 @@ impl IngestService for Ingest {
             return Err(ServeError::Stopping.into());
         }
         let (answers, stream) = mpsc::channel(ANSWERS);
-        let upload = Upload { archive, places: Arc::clone(&self.places), ready: self.ready.clone(), answers };
+        let upload = Upload {
+            archive,
+            places: Arc::clone(&self.places),
+            ready: self.ready.clone(),
+            answers,
+            failed: false,
+        };
         // A task of its own: what was taken is brought to its end whatever becomes of the connection.
         tokio::spawn(upload.run(request.into_inner()));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))

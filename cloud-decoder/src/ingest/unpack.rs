@@ -9,6 +9,15 @@ use crate::ServeError;
 /// What a frame is archived under that does not say its latent space.
 pub(super) const NO_SPACE: LatentSpace = [0; 8];
 
+/// Whose messages they are.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) device: String,
+    /// Its connection, as the archive counts it.
+    pub(super) turn: u64,
+    pub(super) spool: u32,
+}
+
 /// The class that a message names.
 pub(super) fn class_of(class: i32) -> Result<Class, ServeError> {
     match FrameClass::try_from(class) {
@@ -20,7 +29,7 @@ pub(super) fn class_of(class: i32) -> Result<Class, ServeError> {
 }
 
 /// The batch of a device's message.
-pub(super) fn batch_of(device: &str, frames: &Frames) -> Result<Batch, ServeError> {
+pub(super) fn batch_of(sender: &Sender, frames: &Frames) -> Result<Batch, ServeError> {
     let class = class_of(frames.class)?;
     check(frames)?;
     let (mut captured_ms, mut rest) = (frames.captured_ms, &frames.frames[..]);
@@ -54,8 +63,16 @@ pub(super) fn batch_of(device: &str, frames: &Frames) -> Result<Batch, ServeErro
             frame: frame.to_vec(),
         });
     }
-    let device = device.to_owned();
-    Ok(Batch { device, epoch: frames.epoch, class, floor: frames.settled, first: frames.first, records })
+    Ok(Batch {
+        device: sender.device.clone(),
+        turn: Some(sender.turn),
+        spool: sender.spool,
+        epoch: frames.epoch,
+        class,
+        floor: frames.settled,
+        first: frames.first,
+        records,
+    })
 }
 
 /// Whether the columns fit each other.
@@ -82,6 +99,10 @@ mod tests {
 
     use super::*;
 
+    fn sender() -> Sender {
+        Sender { device: "a".into(), turn: 3, spool: 9 }
+    }
+
     fn frames() -> Frames {
         Frames {
             epoch: 7,
@@ -103,7 +124,8 @@ mod tests {
 
     #[test]
     fn columns_become_records() {
-        let batch = batch_of("a", &frames()).unwrap();
+        let batch = batch_of(&sender(), &frames()).unwrap();
+        assert_eq!((&batch.device[..], batch.turn, batch.spool), ("a", Some(3), 9));
         assert_eq!((batch.epoch, batch.class, batch.first, batch.floor), (7, Class::High, 5, 4));
         let records: Vec<(i64, &str, &[u8])> = batch
             .records
@@ -124,7 +146,7 @@ mod tests {
         let refused = |change: fn(&mut Frames), expected: &str| {
             let mut frames = frames();
             change(&mut frames);
-            let error = batch_of("a", &frames).unwrap_err().to_string();
+            let error = batch_of(&sender(), &frames).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
         refused(|frames| frames.class = 3, "class 3");

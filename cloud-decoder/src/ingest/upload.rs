@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, watch};
 use tonic::{Status, Streaming};
 
 use super::{
-    places::{Held, Places},
-    unpack::{batch_of, class_of},
+    places::{Place, Places},
+    unpack::{Sender, batch_of, class_of},
 };
 use crate::{ServeError, front::stopping};
 
@@ -27,6 +27,8 @@ pub(super) struct Upload {
     pub(super) places: Arc<Places>,
     pub(super) ready: watch::Receiver<bool>,
     pub(super) answers: mpsc::Sender<Result<UploadResponse, Status>>,
+    /// Whether a commit has failed: nothing is acknowledged any more.
+    pub(super) failed: bool,
 }
 
 /// What the archive said of a message's batch, and how it is acknowledged.
@@ -47,17 +49,17 @@ impl Upload {
         else {
             return Err(ServeError::Request("the first message is no hello".into()).into());
         };
-        let mut place = self.places.take(&hello.device).await.ok_or_else(displaced)?;
+        let mut place = self.places.take(&hello.device);
+        let turn = self.archive.arrive(&hello.device).await.map_err(ServeError::from)?;
         let welcome = self.welcome(&hello).await?;
         self.answer(upload_response::Message::Welcome(welcome)).await?;
         tracing::debug!(device = hello.device, "a device has come");
+        let sender = Sender { device: hello.device, turn, spool: hello.spool };
         let mut applying = FuturesOrdered::new();
-        let end = self.take_all(messages, &hello.device, &mut place, &mut applying).await;
-        // What was taken is committed or has failed before the place is left.
-        while let Some((ack, applied)) = applying.next().await {
-            if applied.is_ok() {
-                let _ = self.answer(upload_response::Message::Ack(ack)).await;
-            }
+        let end = self.take_all(messages, &sender, &mut place, &mut applying).await;
+        while let Some(done) = applying.next().await {
+            // Why the connection has ended is told once.
+            let _ = self.acknowledge(done).await;
         }
         end
     }
@@ -67,7 +69,8 @@ impl Upload {
         let mut known = Vec::new();
         for lane in &hello.lanes {
             let class = class_of(lane.class)?;
-            let ranges = self.archive.known(&hello.device, class, lane.settled.saturating_add(1)).await?;
+            let ranges =
+                self.archive.known(&hello.device, hello.spool, class, lane.settled.saturating_add(1)).await?;
             let ranges =
                 ranges.into_iter().map(|range| NumberRange { first: *range.start(), last: *range.end() });
             known.push(Known { class: lane.class, ranges: ranges.collect() });
@@ -79,8 +82,8 @@ impl Upload {
     async fn take_all(
         &mut self,
         messages: &mut Streaming<UploadRequest>,
-        device: &str,
-        place: &mut Held,
+        sender: &Sender,
+        place: &mut Place,
         applying: &mut FuturesOrdered<Applying>,
     ) -> Result<(), Status> {
         let stopping = stopping(self.ready.clone());
@@ -88,27 +91,34 @@ impl Upload {
         loop {
             tokio::select! {
                 message = messages.message(), if applying.len() < BATCHES => match message? {
-                    Some(message) => applying.push_back(self.apply(device, message)?),
+                    Some(message) => applying.push_back(self.apply(sender, message)?),
                     None => return Ok(()),
                 },
-                Some((ack, applied)) = applying.next(), if !applying.is_empty() => {
-                    applied?;
-                    self.answer(upload_response::Message::Ack(ack)).await?;
-                }
-                () = place.wanted() => return Err(displaced()),
+                Some(done) = applying.next(), if !applying.is_empty() => self.acknowledge(done).await?,
+                () = place.wanted() => return Err(ServeError::Displaced.into()),
                 () = &mut stopping => return Err(ServeError::Stopping.into()),
             }
         }
     }
 
-    fn apply(&self, device: &str, message: UploadRequest) -> Result<Applying, ServeError> {
+    fn apply(&self, sender: &Sender, message: UploadRequest) -> Result<Applying, ServeError> {
         let Some(upload_request::Message::Frames(frames)) = message.message else {
             return Err(ServeError::Request("only frames come after the hello".into()));
         };
-        let batch = batch_of(device, &frames)?;
+        let batch = batch_of(sender, &frames)?;
         let ack = ack_of(&frames, &batch)?;
         let archive = self.archive.clone();
         Ok(async move { (ack, archive.apply(batch).await.map_err(ServeError::from)) }.boxed())
+    }
+
+    /// Acknowledges a message that is committed, unless one before it is not.
+    async fn acknowledge(
+        &mut self,
+        (ack, applied): (Ack, Result<Applied, ServeError>),
+    ) -> Result<(), Status> {
+        self.failed |= applied.is_err();
+        applied?;
+        if self.failed { Ok(()) } else { self.answer(upload_response::Message::Ack(ack)).await }
     }
 
     async fn answer(&self, message: upload_response::Message) -> Result<(), Status> {
@@ -121,8 +131,4 @@ fn ack_of(frames: &Frames, batch: &Batch) -> Result<Ack, ServeError> {
     let number = frames.first.checked_add(batch.records.len() as u64 - 1);
     let number = number.ok_or_else(|| ServeError::Request("the numbers are too large".into()))?;
     Ok(Ack { class: frames.class, number })
-}
-
-fn displaced() -> Status {
-    Status::aborted("the device has come on a newer connection")
 }

@@ -1,7 +1,7 @@
 //! Scores that are made without being asked for.
 
 use axum::http::Request;
-use lopside_archive::{HeadKey, NewRecord};
+use lopside_archive::{Batch, Class, HeadKey, NewRecord};
 use serde_json::{Value, json};
 
 use crate::{
@@ -76,14 +76,7 @@ async fn a_long_backlog_is_scored_to_its_end() {
         assert_eq!(score(&mut events).await.0, number);
     }
     let record = NewRecord { latent_space: *b"unknown!", ..unknown() };
-    let batch = lopside_archive::Batch {
-        device: "gate".into(),
-        epoch: 1,
-        class: lopside_archive::Class::Low,
-        floor: 0,
-        first: 1,
-        records: vec![record],
-    };
+    let batch = Batch { records: vec![record], ..Batch::new("gate", 1, Class::Low, 1) };
     // Of a latent space that nobody serves: it waits for a bundle, and holds up nothing.
     cloud.archive().apply(batch).await.unwrap();
     cloud.commit("gate", 501, vec![frame([0.1; 4])]).await;

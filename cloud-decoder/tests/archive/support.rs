@@ -111,8 +111,7 @@ impl Cloud {
             frame,
         };
         let records = (first..).zip(frames).map(record).collect();
-        let batch =
-            Batch { device: device.into(), epoch: EPOCH, class: Class::High, floor: 0, first, records };
+        let batch = Batch { records, ..Batch::new(device, EPOCH, Class::High, first) };
         self.archive().apply(batch).await.unwrap();
     }
 

@@ -6,7 +6,8 @@ use crate::{
     Applied, ArchiveError, Batch, Class, Device, Frame, FrameMeta, HeadKey, LatentSpace, NewScore, Page,
     Query, Since, Unscored,
     backend::{self, Backend},
-    writer::{self, Job},
+    batch::check_device,
+    writer::{self, Job, now_us},
 };
 
 /// How an archive works.
@@ -69,7 +70,7 @@ impl Archive {
     /// apply its batch; sending it again is always safe.
     ///
     /// # Errors
-    /// [`ArchiveError::Refused`], which is for ever; anything else the database says, after which the batch is to be
+    /// [`ArchiveError::Refused`], which is for ever; [`ArchiveError::Displaced`]; anything else the database says, after which the batch is to be
     /// sent again.
     pub async fn apply(&self, batch: Batch) -> Result<Applied, ArchiveError> {
         batch.check()?;
@@ -78,8 +79,19 @@ impl Archive {
         outcome.await.map_err(|_| ArchiveError::Closed)?
     }
 
-    /// The numbers of a device's class that need not be sent, from `from` on: ascending ranges with gaps between
-    /// them, of all epochs together. These are the numbers applied, and those up to the highest floor, whether they
+    /// A device has come on a new connection, whose batches name the [turn](Batch::turn) that is returned. Nothing that
+    /// came on an older connection, to whichever server, is applied any more: what is known now is all that there is,
+    /// until this connection sends more.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Refused`] for a name that no device has, and what the database says.
+    pub async fn arrive(&self, device: &str) -> Result<u64, ArchiveError> {
+        check_device(device)?;
+        self.backend.arrive(device, now_us()).await
+    }
+
+    /// The numbers of a class of a device's spool that need not be sent, from `from` on: ascending ranges with gaps
+    /// between them, of all epochs together. These are the numbers applied, and those up to the highest floor, whether they
     /// were applied or given up: whoever asks from above the floors is told of nothing but what was applied.
     ///
     /// # Errors
@@ -87,10 +99,11 @@ impl Archive {
     pub async fn known(
         &self,
         device: &str,
+        spool: u32,
         class: Class,
         from: u64,
     ) -> Result<Vec<RangeInclusive<u64>>, ArchiveError> {
-        self.backend.known(device, class, from).await
+        self.backend.known(device, spool, class, from).await
     }
 
     /// All devices, by name.
@@ -143,8 +156,8 @@ impl Archive {
         self.backend.delete(id).await
     }
 
-    /// Frames of these latent spaces whose newest score is not of this head and version, `limit` at most: first those
-    /// without any score, oldest first. A latent space is to be named once.
+    /// Frames of these latent spaces whose newest score is not of this head in this version or a newer one, `limit` at
+    /// most: first those without any score, oldest first. A latent space is to be named once.
     ///
     /// # Errors
     /// What the database says.
@@ -157,7 +170,8 @@ impl Archive {
         self.backend.unscored(head, spaces, limit).await
     }
 
-    /// Keeps scores in place of those the frames had, all or none; how many of the frames are still there.
+    /// Keeps scores in place of those the frames had, all or none; of how many frames. Those that are gone, and those
+    /// that a newer version of the head has scored, are passed over.
     ///
     /// # Errors
     /// [`ArchiveError::Score`], and what the database says.

@@ -25,9 +25,12 @@ pub(crate) trait Backend: Send + Sync {
         batches: &[Batch],
         now_us: i64,
     ) -> Result<Vec<Result<Committed, ArchiveError>>, ArchiveError>;
+    /// Counts a device's connections: which one this is.
+    async fn arrive(&self, device: &str, now_us: i64) -> Result<u64, ArchiveError>;
     async fn known(
         &self,
         device: &str,
+        spool: u32,
         class: Class,
         from: u64,
     ) -> Result<Vec<RangeInclusive<u64>>, ArchiveError>;

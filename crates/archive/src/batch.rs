@@ -22,7 +22,11 @@ pub type LatentSpace = [u8; 8];
 pub struct Batch {
     /// The device's name: 1 to 128 visible ASCII characters.
     pub device: String,
-    /// Which opening of the device's spool numbered them.
+    /// The device's connection that it came on, by [`Archive::arrive`](crate::Archive::arrive). None is any.
+    pub turn: Option<u64>,
+    /// The device's spool that numbered them; 0 for one without a name.
+    pub spool: u32,
+    /// Which opening of the spool numbered them.
     pub epoch: u64,
     /// Their class.
     pub class: Class,
@@ -63,6 +67,13 @@ pub struct Applied {
 }
 
 impl Batch {
+    /// A batch without records yet, which begins at a number.
+    #[must_use]
+    pub fn new(device: &str, epoch: u64, class: Class, first: u64) -> Self {
+        let device = device.to_owned();
+        Self { device, turn: None, spool: 0, epoch, class, floor: 0, first, records: Vec::new() }
+    }
+
     /// The number of the last record; of a batch without records, of the one before the first.
     pub(crate) fn last(&self) -> u64 {
         (self.first + self.records.len() as u64) - 1
@@ -75,13 +86,8 @@ impl Batch {
 
     /// Refuses what no backend can hold.
     pub(crate) fn check(&self) -> Result<(), ArchiveError> {
+        check_device(&self.device)?;
         let refused = |why: String| Err(ArchiveError::refused(&self.device, why));
-        let device = &self.device;
-        if !(1..=MAX_DEVICE).contains(&device.len()) || !device.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return refused(format!(
-                "a device's name has 1 to {MAX_DEVICE} visible ASCII characters without spaces"
-            ));
-        }
         let records = self.records.len();
         if records > MAX_RECORDS {
             return refused(format!(
@@ -97,6 +103,15 @@ impl Batch {
             None => Ok(()),
         })
     }
+}
+
+/// Refuses what is no device's name.
+pub(crate) fn check_device(device: &str) -> Result<(), ArchiveError> {
+    if (1..=MAX_DEVICE).contains(&device.len()) && device.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    let why = format!("a device's name has 1 to {MAX_DEVICE} visible ASCII characters without spaces");
+    Err(ArchiveError::refused(device, why))
 }
 
 impl NewRecord {
@@ -126,14 +141,7 @@ mod tests {
             trace: None,
             frame: vec![1],
         };
-        Batch {
-            device: "gate-7".into(),
-            epoch: 1,
-            class: Class::Normal,
-            floor: 0,
-            first: 1,
-            records: vec![record; 2],
-        }
+        Batch { records: vec![record; 2], ..Batch::new("gate-7", 1, Class::Normal, 1) }
     }
 
     fn refusal(change: impl FnOnce(&mut Batch)) -> String {

@@ -73,6 +73,12 @@ pub enum ArchiveError {
         /// What is wrong with it.
         why: String,
     },
+    /// The device has come on a newer connection than the one that a batch came on.
+    #[error("the device {device:?} has come on a newer connection")]
+    Displaced {
+        /// Who.
+        device: String,
+    },
     /// A score that no archive takes.
     #[error("the score of frame {id} is refused: scores and quantiles are finite, labels are without NUL")]
     Score {

@@ -2,11 +2,10 @@
 
 use sqlx::{
     PgConnection, Postgres, Row as _, SqlSafeStr as _,
-    migrate::{Migration, MigrationType},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use self::store::{NewRow, Store};
+use self::store::{NewRow, Store, migration};
 use crate::{ArchiveError, Settings, error::Kind};
 
 // It is compiled for each of the two, on purpose.
@@ -41,13 +40,10 @@ pub(crate) async fn open(url: &str, settings: &Settings) -> Result<Store, Archiv
             ArchiveError::Locked { place, cause } => ArchiveError::Unreachable { place, cause },
             error => error,
         })?;
-    let migrations = vec![Migration::new(
-        1,
-        "archive".into(),
-        MigrationType::Simple,
-        include_str!("../migrations/postgres/0001_archive.sql").into_sql_str(),
-        false,
-    )];
+    let migrations = vec![
+        migration(1, "archive", include_str!("../migrations/postgres/0001_archive.sql")),
+        migration(2, "senders", include_str!("../migrations/postgres/0002_senders.sql")),
+    ];
     store::migrate(&place, &pool, migrations).await?;
     Ok(Store { place, writer: pool.clone(), readers: pool })
 }

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use sqlx::{
-    Row as _, SqlSafeStr as _, Sqlite, SqliteConnection,
-    migrate::{Migration, MigrationType},
+    Row as _, Sqlite, SqliteConnection,
     query_builder::QueryBuilder,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use self::store::{NewRow, Store};
+use self::store::{NewRow, Store, migration};
 use crate::{ArchiveError, Settings, error::Kind};
 
 // It is compiled for each of the two, on purpose.
@@ -48,13 +47,10 @@ pub(crate) async fn open(path: &str, settings: &Settings) -> Result<Store, Archi
     let pool = || SqlitePoolOptions::new().acquire_timeout(turn).idle_timeout(None).max_lifetime(None);
     let failed = |error| failed(path, "open its file", &error);
     let writer = pool().max_connections(1).connect_with(writer).await.map_err(failed)?;
-    let migrations = vec![Migration::new(
-        1,
-        "archive".into(),
-        MigrationType::Simple,
-        include_str!("../migrations/sqlite/0001_archive.sql").into_sql_str(),
-        false,
-    )];
+    let migrations = vec![
+        migration(1, "archive", include_str!("../migrations/sqlite/0001_archive.sql")),
+        migration(2, "senders", include_str!("../migrations/sqlite/0002_senders.sql")),
+    ];
     store::migrate(path, &writer, migrations).await?;
     let readers =
         pool().max_connections(settings.connections.max(1)).connect_with(options.read_only(true)).await;
@@ -120,8 +116,8 @@ mod tests {
             trace: None,
             frame: vec![0; 100_000],
         };
-        let device = "gate".into();
-        Batch { device, epoch: 1, class: Class::Normal, floor: 0, first: 1, records: vec![record; 10] }
+        let device = "gate".to_owned();
+        Batch { records: vec![record; 10], ..Batch::new(&device, 1, Class::Normal, 1) }
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, io};
 
 use crate::{
     Class, File, Storage,
+    aside::Aside,
     block::Builder,
     received::Received,
     recovery::LeftClass,
@@ -184,8 +185,14 @@ impl<F: File> Lane<F> {
         self.segments.front().copied().filter(|_| sealed && self.last_of(0) <= done)
     }
 
-    /// The next records, with their first number and epoch; none when all that are committed have been read.
-    pub(crate) fn read<S: Storage<File = F>>(&mut self, storage: &S) -> io::Result<Option<Block>> {
+    /// The next records, with their first number and epoch; none when all that are committed have been read. Damage on the
+    /// way is set aside, for which there are so many bytes.
+    pub(crate) fn read<S: Storage<File = F>>(
+        &mut self,
+        storage: &S,
+        aside: &mut Aside,
+        room: u64,
+    ) -> io::Result<Option<Block>> {
         while self.reader.next <= self.committed {
             let next = self.reader.next;
             let place = self.segments.partition_point(|segment| segment.first <= next);
@@ -199,7 +206,12 @@ impl<F: File> Lane<F> {
             let limit = self.limit(place);
             let last = self.last_of(place);
             let (file, at) = self.reader.open(storage, self.class, first)?;
-            match segment::next(file, *at, limit)? {
+            let found = segment::next(file, *at, limit)?;
+            let damage = *at..found.as_ref().map_or(limit, |block| block.end - block.header.block_len());
+            if damage.start < damage.end {
+                aside.keep(storage, (self.class, first), file, damage, room);
+            }
+            match found {
                 Some(block) => {
                     *at = block.end;
                     if block.header.last() > last || block.header.last() < next {

@@ -7,6 +7,9 @@ use std::{collections::VecDeque, io, ops::Range};
 
 use crate::{Class, File, Storage, lane::Segment, segment, state::State};
 
+/// Segments of a class that are shown: one that was just begun has little in it.
+const NEWEST: usize = 2;
+
 /// The end of a segment that may have been written.
 #[derive(Debug)]
 struct Tail {
@@ -57,14 +60,17 @@ pub(crate) struct LeftClass {
 }
 
 impl Left {
-    /// Looks at all segments, and changes nothing.
-    pub(crate) fn of<S: Storage>(storage: &S, names: &[String], known: Option<State>) -> io::Result<Self> {
-        let mut state = known.unwrap_or_default();
+    /// Looks at all segments, and changes nothing. A spool that knows nothing of itself is called `name` from now on.
+    pub(crate) fn of<S: Storage>(
+        storage: &S,
+        names: &[String],
+        known: Option<State>,
+        name: u32,
+    ) -> io::Result<Self> {
+        let mut state = known.unwrap_or(State { name, ..State::default() });
         state.generation += 1;
         let mut look = |class: Class| -> io::Result<LeftClass> {
-            let named = names.iter().filter_map(|name| segment::parse(name)).filter(|(of, _)| *of == class);
-            let mut firsts: Vec<u64> = named.map(|(_, first)| first).collect();
-            firsts.sort_unstable();
+            let firsts = firsts(names, class);
             let counters = &mut state.classes[class.index()];
             if known.is_none()
                 && let Some(&first) = firsts.first()
@@ -94,6 +100,35 @@ impl Left {
         }
         Ok(())
     }
+}
+
+/// Shows the records of the last segments of each class, also of those that are done: what was committed last before the
+/// end is among them.
+pub(crate) fn show_newest<S: Storage>(
+    storage: &S,
+    names: &[String],
+    show: &mut dyn FnMut(&[u8]),
+) -> io::Result<()> {
+    for class in Class::ALL {
+        let mut firsts = firsts(names, class);
+        for first in firsts.split_off(firsts.len().saturating_sub(NEWEST)) {
+            let file = storage.open(&segment::name(class, first))?;
+            let (mut at, len) = (0, file.size()?);
+            while let Some(block) = segment::next(&file, at, len)? {
+                block.records.iter().for_each(|record| show(record));
+                at = block.end;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first numbers of a class's segments, ascending.
+fn firsts(names: &[String], class: Class) -> Vec<u64> {
+    let named = names.iter().filter_map(|name| segment::parse(name)).filter(|(of, _)| *of == class);
+    let mut firsts: Vec<u64> = named.map(|(_, first)| first).collect();
+    firsts.sort_unstable();
+    firsts
 }
 
 impl LeftClass {

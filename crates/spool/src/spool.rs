@@ -2,9 +2,10 @@ use std::{io, ops::RangeInclusive};
 
 use crate::{
     Class, Counters, Reason, SpoolError, Storage,
+    aside::Aside,
     lane::{Lane, Segment, Settled},
     received::Received,
-    recovery::Left,
+    recovery::{self, Left},
     segment,
     state::{self, State, StateFile},
 };
@@ -14,11 +15,23 @@ use crate::{
 pub struct Options {
     /// Bytes of all files together, never exceeded.
     pub budget: u64,
+    /// Bytes of the largest record that the receiver takes: one that is larger would stay for ever, and is refused.
+    pub largest: usize,
     /// What no other process's records are called by, of this device or of another that takes its place: drawn at
     /// random for each time that the spool is opened.
     pub epoch: u64,
 }
 
+impl Options {
+    /// With records of any size.
+    #[must_use]
+    pub fn new(budget: u64, epoch: u64) -> Self {
+        Self { budget, largest: LARGEST, epoch }
+    }
+}
+
+/// The largest record of all, in bytes: what a block can say.
+const LARGEST: usize = 1 << 30;
 /// The largest block that gathers before it is written, in bytes.
 const BLOCK: u64 = 256 << 10;
 /// Segments that the budget is for, at least.
@@ -55,12 +68,16 @@ pub struct Record {
 pub struct Spool<S: Storage> {
     storage: S,
     budget: u64,
+    largest: usize,
     segment: u64,
     state: State,
     file: StateFile<S::File>,
-    /// Whether counters have changed that the disk does not know.
+    /// The state as the disk has it.
+    saved: State,
+    /// Whether counters have changed that the disk has to know.
     changed: bool,
     lanes: [Lane<S::File>; Class::ALL.len()],
+    aside: Aside,
     /// Whether segments were removed that a crash could bring back.
     removed: bool,
     poisoned: bool,
@@ -72,6 +89,19 @@ impl<S: Storage> Spool<S> {
     /// # Errors
     /// [`SpoolError::Budget`], or [`SpoolError::Disk`].
     pub fn open(storage: S, options: Options) -> Result<Self, SpoolError> {
+        Self::open_showing(storage, options, &mut |_| {})
+    }
+
+    /// As [`open`](Self::open), and shows the records that were committed last, at least those of the last segment of each
+    /// class, whether or not they are done: so that whoever was not told that they are on the disk can look for them.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_showing(
+        storage: S,
+        options: Options,
+        show: &mut dyn FnMut(&[u8]),
+    ) -> Result<Self, SpoolError> {
         let least = SEGMENTS * SEGMENT[0] + state::LEN;
         if options.budget < least {
             return Err(SpoolError::Budget { budget: options.budget, least });
@@ -81,8 +111,12 @@ impl<S: Storage> Spool<S> {
         let failed = SpoolError::disk;
         let names = storage.names().map_err(failed("list its files"))?;
         let (mut file, found) = StateFile::open(&storage, &names).map_err(failed("open its state"))?;
-        let left = Left::of(&storage, &names, found).map_err(failed("look at its segments"))?;
+        recovery::show_newest(&storage, &names, show).map_err(failed("look at its newest records"))?;
+        let name = (options.epoch as u32).max(1);
+        let left = Left::of(&storage, &names, found, name).map_err(failed("look at its segments"))?;
         let state = left.state;
+        let aside =
+            Aside::open(&storage, &names, options.budget).map_err(failed("look at what was set aside"))?;
         if let Some(found) = found {
             // It may be in the system's cache alone, after a sync that failed. The same bytes at the same place: whatever
             // a crash makes of that, they are there.
@@ -95,15 +129,18 @@ impl<S: Storage> Spool<S> {
             let known = state.classes[class.class.index()];
             Lane::new(class, options.epoch, known)
         });
-        let budget = options.budget;
+        let Options { budget, largest, .. } = options;
         let mut spool = Self {
             storage,
             budget,
+            largest,
             segment,
             state,
             file,
+            saved: state,
             changed: false,
             lanes,
+            aside,
             removed: true,
             poisoned: false,
         };
@@ -139,7 +176,8 @@ impl<S: Storage> Spool<S> {
         Ok(Appended::Number(self.lane(class).push(record)))
     }
 
-    /// Brings all records and counters to the disk.
+    /// Brings all records to the disk, and the counts of those that were dropped. What was acknowledged may be told by
+    /// [`checkpoint`](Self::checkpoint) later: after a crash the receiver says once more that it has it.
     ///
     /// # Errors
     /// [`SpoolError::Disk`] and [`SpoolError::Poisoned`]: nothing is known of what was appended since the last time;
@@ -152,13 +190,37 @@ impl<S: Storage> Spool<S> {
         if self.changed { self.persist() } else { Ok(()) }
     }
 
+    /// Brings what was acknowledged to the disk.
+    ///
+    /// # Errors
+    /// [`SpoolError::Disk`] and [`SpoolError::Poisoned`].
+    pub fn checkpoint(&mut self) -> Result<(), SpoolError> {
+        self.check()?;
+        if self.is_ahead() { self.persist() } else { Ok(()) }
+    }
+
+    /// Whether the disk does not know of all that was acknowledged.
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        let is_ahead = |class: Class| self.counted(class).done > self.saved.classes[class.index()].done;
+        Class::ALL.into_iter().any(is_ahead)
+    }
+
+    /// The last record of a class so that nobody asks for it or those before it any more, by what the disk knows.
+    #[must_use]
+    pub fn settled(&self, class: Class) -> u64 {
+        let saved = self.saved.classes[class.index()];
+        saved.in_doubt().map_or(saved.done, |doubt| doubt.start() - 1)
+    }
+
     /// The next committed records of a class, some at a time; none when all have been read.
     ///
     /// # Errors
     /// [`SpoolError::Disk`] and [`SpoolError::Poisoned`].
     pub fn read(&mut self, class: Class) -> Result<Vec<Record>, SpoolError> {
         self.check()?;
-        let block = self.lanes[class.index()].read(&self.storage);
+        let room = self.budget.saturating_sub(self.bytes());
+        let block = self.lanes[class.index()].read(&self.storage, &mut self.aside, room);
         let block = block.map_err(|error| self.fail("read its records", error))?;
         let Some(block) = block else {
             // What is missing at the end is not followed by anything that could be acknowledged.
@@ -244,6 +306,12 @@ impl<S: Storage> Spool<S> {
         self.lanes[class.index()].committed() - self.state.classes[class.index()].done
     }
 
+    /// What tells its numbers from those of a spool that had its place before: it stays for as long as the folder does.
+    #[must_use]
+    pub fn name(&self) -> u32 {
+        self.state.name
+    }
+
     /// Ends of logs that crashes had torn.
     #[must_use]
     pub fn torn(&self) -> u64 {
@@ -253,7 +321,13 @@ impl<S: Storage> Spool<S> {
     /// Bytes of all files.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        state::LEN + self.lanes.iter().map(Lane::bytes).sum::<u64>()
+        state::LEN + self.aside() + self.lanes.iter().map(Lane::bytes).sum::<u64>()
+    }
+
+    /// Bytes of damage that are kept for a look.
+    #[must_use]
+    pub fn aside(&self) -> u64 {
+        self.aside.bytes()
     }
 
     /// The largest record that it takes, in bytes.
@@ -261,7 +335,7 @@ impl<S: Storage> Spool<S> {
     pub fn largest_record(&self) -> usize {
         // A header, a length and padding are less than a page.
         let most = ((self.budget - state::LEN) / 4).saturating_sub(PAGE);
-        usize::try_from(most).unwrap_or(usize::MAX).min(1 << 30)
+        usize::try_from(most).unwrap_or(usize::MAX).min(self.largest).min(LARGEST)
     }
 
     fn lane(&mut self, class: Class) -> &mut Lane<S::File> {
@@ -290,7 +364,7 @@ impl<S: Storage> Spool<S> {
     fn persist(&mut self) -> Result<(), SpoolError> {
         let state = State { generation: self.state.generation + 1, ..self.state };
         self.file.write(state).map_err(|error| self.fail("write its state", error))?;
-        self.state = state;
+        (self.state, self.saved) = (state, state);
         self.changed = false;
         Ok(())
     }
@@ -377,7 +451,7 @@ impl<S: Storage> Spool<S> {
         counters.delivered += done - counters.done - lost;
         counters.drop(Reason::Damaged, lost);
         counters.done = done;
-        self.changed = true;
+        self.changed |= lost > 0;
         self.remove_finished(class)
     }
 
@@ -385,7 +459,7 @@ impl<S: Storage> Spool<S> {
     fn remove_finished(&mut self, class: Class) -> Result<(), SpoolError> {
         let done = self.counters(class).done;
         while let Some(segment) = self.lane(class).finished(done) {
-            if self.changed {
+            if self.changed || self.is_ahead() {
                 self.persist()?;
             }
             self.lane(class).forget_oldest();

@@ -12,7 +12,7 @@
 //! | 24 | 64 | of the class `low`: the last record that is done; records delivered; records dropped: evicted, refused, damaged; the last record that may have been sent; the first and the last record in doubt, 0 for none |
 //! | 88 | 64 | of `normal` |
 //! | 152 | 64 | of `high` |
-//! | 216 | 4 | 0 |
+//! | 216 | 4 | the spool's name: drawn when the state was made, never 0 |
 //!
 //! Numbers are little-endian, of 8 bytes each where nothing else is said.
 
@@ -107,6 +107,8 @@ impl Counters {
 pub struct State {
     /// How often it was written.
     pub generation: u64,
+    /// The spool's name, by which the receiver tells its numbers from those of a spool that had its place before.
+    pub name: u32,
     /// Ends of logs that a crash had torn.
     pub torn: u64,
     /// By class, in the order of [`Class::ALL`].
@@ -125,6 +127,7 @@ impl State {
             bytes[8 + 8 * number..][..8].copy_from_slice(&value.to_le_bytes());
         }
         bytes[..4].copy_from_slice(&MAGIC);
+        bytes[USED - 4..].copy_from_slice(&self.name.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[8..]);
         bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -135,6 +138,7 @@ impl State {
         if bytes[..4] != MAGIC || bytes[4..8] != checksum.to_le_bytes() {
             return None;
         }
+        let name = u32::from_le_bytes(*bytes[..USED].last_chunk()?);
         let mut values = bytes[8..].as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
         let mut next = || values.next().unwrap_or_default();
         let (generation, torn) = (next(), next());
@@ -145,7 +149,7 @@ impl State {
             sent: next(),
             doubt: [(); 2].map(|()| next()),
         });
-        Some(Self { generation, torn, classes })
+        Some(Self { generation, name, torn, classes })
     }
 }
 
@@ -197,7 +201,12 @@ mod tests {
             sent: at + 5,
             doubt: [at + 6, at + 7],
         };
-        State { generation: 1, torn: 2, classes: [counters(3), counters(11), counters(19)] }
+        State {
+            generation: 1,
+            name: 0x1234_5678,
+            torn: 2,
+            classes: [counters(3), counters(11), counters(19)],
+        }
     }
 
     #[test]
@@ -207,6 +216,7 @@ mod tests {
         let values: Vec<u64> =
             bytes[8..216].as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
         assert_eq!(values, (1..=26).collect::<Vec<_>>());
+        assert_eq!(bytes[216..], [0x78, 0x56, 0x34, 0x12]);
         assert_eq!(State::parse(&bytes), Some(state()));
     }
 

@@ -19,7 +19,7 @@ const EPOCH: &str = "LOPSIDE_SPOOL_TEST_EPOCH";
 const BUDGET: u64 = 64 << 20;
 
 fn open(folder: &Path, epoch: u64) -> Spool<Disk> {
-    Spool::open(Disk::open(folder).unwrap(), Options { budget: BUDGET, epoch }).unwrap()
+    Spool::open(Disk::open(folder).unwrap(), Options::new(BUDGET, epoch)).unwrap()
 }
 
 fn payload(class: Class, epoch: u64, number: u64) -> Vec<u8> {

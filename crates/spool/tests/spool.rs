@@ -11,7 +11,7 @@ use tempfile::TempDir;
 const KIB: u64 = 1 << 10;
 
 fn open(folder: &Path, budget: u64, epoch: u64) -> Spool<Disk> {
-    Spool::open(Disk::open(folder).unwrap(), Options { budget, epoch }).unwrap()
+    Spool::open(Disk::open(folder).unwrap(), Options::new(budget, epoch)).unwrap()
 }
 
 fn small() -> (TempDir, Spool<Disk>) {
@@ -50,7 +50,7 @@ fn records_come_back_in_order_across_a_stop_until_they_are_acknowledged() {
     assert_eq!(records.iter().map(|record| record.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
     assert_eq!(records[2], Record { epoch: 1, number: 3, bytes: vec![3; 40] });
     spool.acknowledge(Class::Normal, 3).unwrap();
-    spool.commit().unwrap();
+    spool.checkpoint().unwrap();
     drop(spool);
 
     let mut spool = open(folder.path(), 300 * KIB, 2);
@@ -127,7 +127,7 @@ fn damage_is_passed_over_and_counted() {
     // A block of one such record has 144 bytes: the body of the third, the header of the fifth.
     file[2 * 144 + 60] ^= 1;
     file[4 * 144 + 20] ^= 1;
-    fs::write(&path, file).unwrap();
+    fs::write(&path, &file).unwrap();
     let mut spool = open(folder.path(), 300 * KIB, 2);
     let numbers: Vec<u64> = drain(&mut spool, Class::Normal).iter().map(|record| record.number).collect();
     assert_eq!(numbers, [1, 2, 4, 6, 7, 8, 9]);
@@ -136,6 +136,15 @@ fn damage_is_passed_over_and_counted() {
         spool.counted(Class::Normal),
         Counters { done: 9, delivered: 7, dropped: [0, 0, 2], ..Counters::default() }
     );
+    // What stood there is kept, counts for the budget, and outlives the segment.
+    for at in [2 * 144, 4 * 144] {
+        let kept = folder.path().join(format!("damaged-normal-0000000000000001-{at:x}.bin"));
+        assert_eq!(fs::read(kept).unwrap(), file[at..at + 144]);
+    }
+    assert!(!path.exists());
+    assert_eq!((spool.aside(), spool.bytes()), (288, bytes(folder.path())));
+    let spool = open(folder.path(), 300 * KIB, 3);
+    assert_eq!((spool.aside(), spool.bytes()), (288, bytes(folder.path())));
 }
 
 #[test]
@@ -160,7 +169,7 @@ fn a_torn_end_is_cut_off_and_told() {
 fn what_cannot_be_is_refused_with_its_bounds() {
     let folder = tempfile::tempdir().unwrap();
     let disk = || Disk::open(folder.path()).unwrap();
-    let error = Spool::open(disk(), Options { budget: 100 * KIB, epoch: 1 }).unwrap_err().to_string();
+    let error = Spool::open(disk(), Options::new(100 * KIB, 1)).unwrap_err().to_string();
     assert!(error.contains("102400 bytes cannot be: give it 270336"), "{error}");
     let mut spool = open(folder.path(), 300 * KIB, 1);
     let most = spool.largest_record();
@@ -181,7 +190,7 @@ fn finished_segments_go_and_numbers_go_on() {
         spool.acknowledge(Class::Normal, number).unwrap();
         assert!(bytes(folder.path()) <= 64 * KIB);
     }
-    spool.commit().unwrap();
+    spool.checkpoint().unwrap();
     drop(spool);
     let mut spool = open(folder.path(), 300 * KIB, 2);
     assert_eq!(spool.append(Class::Normal, b"x").unwrap(), Appended::Number(201));

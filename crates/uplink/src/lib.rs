@@ -18,6 +18,7 @@
 mod backoff;
 mod error;
 pub mod flow;
+mod items;
 mod message;
 mod record;
 mod session;
@@ -25,6 +26,7 @@ mod store;
 mod uplink;
 
 pub use error::UplinkError;
-pub use record::Captured;
+pub use items::StoredItems;
+pub use record::{Captured, Item};
 pub use store::{Outcome, Snapshot, Store, StoreSettings};
 pub use uplink::{Link, Uplink, UplinkSettings};

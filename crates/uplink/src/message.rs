@@ -75,7 +75,7 @@ fn push(
     record: &Record,
 ) -> Result<(), UplinkError> {
     let parsed = Captured::parse(&record.bytes);
-    let Captured { captured_ms, source, traceparent, frame } =
+    let Captured { captured_ms, source, traceparent, frame, .. } =
         parsed.map_err(|reason| UplinkError::Record { number: record.number, reason })?;
     match before.replace(captured_ms) {
         None => frames.captured_ms = captured_ms,
@@ -107,6 +107,7 @@ mod tests {
             source: source.into(),
             traceparent: String::new(),
             frame: vec![number as u8; len],
+            item: None,
         };
         Record { epoch, number, bytes: captured.to_record() }
     }
@@ -168,8 +169,13 @@ mod tests {
             let (frame, after) = rest.split_at(len as usize);
             rest = after;
             assert_eq!(frames.digests[index], crc32c::crc32c(frame));
-            let captured =
-                Captured { captured_ms, source: source.into(), traceparent, frame: frame.to_vec() };
+            let captured = Captured {
+                captured_ms,
+                source: source.into(),
+                traceparent,
+                frame: frame.to_vec(),
+                item: None,
+            };
             told.push((frames.epoch, frames.first + index as u64, captured));
         }
         assert!(rest.is_empty());
@@ -179,7 +185,7 @@ mod tests {
     fn captured() -> impl Strategy<Value = Captured> {
         let frame = prop::collection::vec(any::<u8>(), 0..300);
         (any::<i64>(), "[ab]{0,1}", "(00-1)?", frame).prop_map(|(captured_ms, source, traceparent, frame)| {
-            Captured { captured_ms, source, traceparent, frame }
+            Captured { captured_ms, source, traceparent, frame, item: None }
         })
     }
 

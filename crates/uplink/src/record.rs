@@ -15,6 +15,23 @@ pub struct Captured {
     /// The frame.
     #[prost(bytes = "vec", tag = "4")]
     pub frame: Vec<u8>,
+    /// Where it comes from, if that can be read again after a crash. It stays on the edge.
+    #[prost(message, optional, tag = "5")]
+    pub item: Option<Item>,
+}
+
+/// One input of a file.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Item {
+    /// What tells the file, as it was, from all others.
+    #[prost(fixed64, tag = "1")]
+    pub file: u64,
+    /// The input's place in the file, from 0 on.
+    #[prost(uint32, tag = "2")]
+    pub index: u32,
+    /// Whether it is the file's last one.
+    #[prost(bool, tag = "3")]
+    pub is_last: bool,
 }
 
 impl Captured {

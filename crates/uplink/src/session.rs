@@ -43,6 +43,8 @@ pub(crate) struct Session<'a> {
 struct Open<'a> {
     store: &'a Store,
     state: watch::Receiver<Snapshot>,
+    /// The spool that the cloud was told of.
+    spool: u32,
     messages: mpsc::Sender<UploadRequest>,
     flow: Flow,
     /// Under way, in order: the class, and the number of the last frame.
@@ -72,13 +74,16 @@ impl Session<'_> {
 
     async fn open(&self, channel: Channel) -> Result<(Open<'_>, Streaming<UploadResponse>), UplinkError> {
         let state = self.store.state();
-        let settled = settled(&state.borrow());
+        let (spool, settled) = {
+            let state = state.borrow();
+            (state.spool, state.settled)
+        };
         let (messages, queue) = mpsc::channel(MESSAGES);
         let lanes = Class::ALL
             .into_iter()
             .zip(settled)
             .map(|(class, settled)| Lane { class: class_of(class).into(), settled });
-        let hello = Hello { device: self.device.to_owned(), lanes: lanes.collect() };
+        let hello = Hello { device: self.device.to_owned(), lanes: lanes.collect(), spool };
         let hello = UploadRequest { message: Some(upload_request::Message::Hello(hello)) };
         messages.try_send(hello).map_err(|_| UplinkError::Ended)?;
         let mut request = Request::new(ReceiverStream::new(queue));
@@ -92,7 +97,8 @@ impl Session<'_> {
         self.store.resolve(known(welcome)?).await?;
         let records = Class::ALL.map(|_| VecDeque::new());
         let (flow, sent) = (Flow::new(Instant::now()), VecDeque::new());
-        let open = Open { store: self.store, state, messages, flow, sent, records, settled, link: self.link };
+        let (store, link) = (self.store, self.link);
+        let open = Open { store, state, spool, messages, flow, sent, records, settled, link };
         Ok((open, answers))
     }
 }
@@ -105,6 +111,10 @@ impl Open<'_> {
     ) -> Result<std::convert::Infallible, UplinkError> {
         loop {
             self.state.mark_unchanged();
+            if self.state.borrow().spool != self.spool {
+                // Its folder was emptied: numbers begin anew, and what the cloud has is of others.
+                return Err(UplinkError::Interrupted);
+            }
             self.send().await?;
             let waiting = self.flow.waiting_since();
             let overdue = async {
@@ -174,7 +184,7 @@ impl Open<'_> {
         }
         let records = &mut self.records[class as usize];
         let Some(mut message) = message::take(class, records, most)? else { return Ok(false) };
-        let settled = settled(&self.state.borrow())[class as usize];
+        let settled = self.state.borrow().settled[class as usize];
         if settled > self.settled[class as usize] {
             self.settled[class as usize] = settled;
             message.frames.settled = settled;
@@ -200,11 +210,6 @@ impl Open<'_> {
         self.link.send_modify(|link| link.acknowledged(rate, round_trip));
         self.store.acknowledge(class, number).await
     }
-}
-
-/// Up to which number each class is settled: what is in doubt is still asked about.
-fn settled(state: &Snapshot) -> [u64; Class::ALL.len()] {
-    state.classes.map(|(counters, _)| counters.in_doubt().map_or(counters.done, |doubt| doubt.start() - 1))
 }
 
 fn known(welcome: Welcome) -> Result<Received, UplinkError> {

@@ -18,12 +18,16 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use crate::UplinkError;
+use crate::{StoredItems, UplinkError};
 
 /// Commands that wait.
 const COMMANDS: usize = 256;
 /// Bytes that wait to be committed together, at most.
 const GATHERED: usize = 256 << 10;
+/// The largest record: the largest frame that the cloud takes, and what is said of it.
+const LARGEST: usize = lopside_proto::MAX_FRAME + 1024;
+/// How long what was acknowledged may be unknown to the disk.
+const CHECKPOINT: Duration = Duration::from_secs(1);
 /// How long a disk that failed is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -50,10 +54,16 @@ pub enum Outcome {
 pub struct Snapshot {
     /// Of each class, in the order of [`Class::ALL`], what became of its records and how many wait.
     pub classes: [(Counters, u64); Class::ALL.len()],
+    /// Of each class, the last record so that nobody asks for it or those before it any more, by what the disk knows.
+    pub settled: [u64; Class::ALL.len()],
+    /// What the spool is called; another one when its folder was emptied.
+    pub spool: u32,
     /// Ends of logs that crashes had torn.
     pub torn: u64,
     /// Bytes of all files.
     pub bytes: u64,
+    /// Of them, bytes of damage that are kept for a look.
+    pub aside: u64,
     /// Why the disk does not take anything at the moment.
     pub failure: Option<String>,
 }
@@ -81,31 +91,36 @@ pub struct Store {
 impl Store {
     /// Opens the spool and starts the thread; `open` is called again when the disk has failed, with a new epoch.
     ///
+    /// It comes with the inputs of files that were stored last.
+    ///
     /// # Errors
     /// Those of [`Spool::open`], and [`UplinkError::Stopped`] when there is no thread to be had.
     pub fn start<S: Storage + Send + 'static>(
         storage: impl Fn() -> Result<S, SpoolError> + Send + 'static,
         settings: StoreSettings,
-    ) -> Result<(Self, JoinHandle<()>), UplinkError>
+    ) -> Result<(Self, StoredItems, JoinHandle<()>), UplinkError>
     where
         S::File: Send,
     {
-        let open = move || {
-            let options = Options { budget: settings.budget, epoch: rand::random() };
-            Spool::open(storage()?, options)
+        let open = move |show: &mut dyn FnMut(&[u8])| {
+            let options = Options::new(settings.budget, rand::random());
+            Spool::open_showing(storage()?, Options { largest: LARGEST, ..options }, show)
         };
-        let spool = open()?;
+        let mut items = StoredItems::default();
+        let spool = open(&mut |record| items.add(record))?;
+        let open = move || open(&mut |_| {});
         let (commands, queue) = mpsc::channel(COMMANDS);
         let (told, state) = watch::channel(snapshot(&spool));
         let delay = settings.commit_delay;
-        let keeper = Keeper { spool, open, delay, queue, waiting: Vec::new(), given_up: false, told };
+        let waiting = Vec::new();
+        let keeper = Keeper { spool, open, delay, queue, waiting, ahead: None, given_up: false, told };
         let runtime = runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|_| UplinkError::Stopped)?;
         let thread = thread::Builder::new()
             .name("store".into())
             .spawn(move || runtime.block_on(keeper.run()))
             .map_err(|_| UplinkError::Stopped)?;
-        Ok((Self { commands, state }, thread))
+        Ok((Self { commands, state }, items, thread))
     }
 
     /// Appends a record, and waits only for its place in the queue. The answer comes when the disk has it.
@@ -234,6 +249,8 @@ struct Keeper<S: Storage, O> {
     delay: Duration,
     queue: mpsc::Receiver<Command>,
     waiting: Vec<Waiting>,
+    /// Since when the disk does not know of all that was acknowledged.
+    ahead: Option<Instant>,
     /// Whether the disk had failed when the last handle went.
     given_up: bool,
     told: watch::Sender<Snapshot>,
@@ -241,7 +258,7 @@ struct Keeper<S: Storage, O> {
 
 impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
     async fn run(mut self) {
-        while let Some(command) = self.queue.recv().await {
+        while let Some(command) = self.next().await {
             let mut flushed = self.take(command).await;
             let end = Instant::now() + self.delay;
             while !self.waiting.is_empty() && flushed.is_none() && self.gathered() < GATHERED {
@@ -256,6 +273,20 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
             }
         }
         self.commit().await;
+        self.checkpoint().await;
+    }
+
+    /// The next command. What was acknowledged is brought to the disk when it has waited long enough.
+    async fn next(&mut self) -> Option<Command> {
+        match self.ahead {
+            Some(since) if since.elapsed() >= CHECKPOINT => self.checkpoint().await,
+            Some(since) => match timeout_at(since + CHECKPOINT, self.queue.recv()).await {
+                Ok(command) => return command,
+                Err(_) => self.checkpoint().await,
+            },
+            None => {}
+        }
+        self.queue.recv().await
     }
 
     /// Tells what there is, if that is new: a read alone wakes nobody.
@@ -334,6 +365,7 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
                 break;
             }
         }
+        self.ahead = if self.spool.is_ahead() { self.ahead.or_else(|| Some(Instant::now())) } else { None };
         if !self.given_up {
             self.tell();
         }
@@ -342,6 +374,16 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
                 let _ = waiting.answer.send(fate.outcome());
             }
         }
+    }
+
+    async fn checkpoint(&mut self) {
+        while let Err(error) = self.spool.checkpoint() {
+            if !self.recover(&error).await {
+                return;
+            }
+        }
+        self.ahead = None;
+        self.tell();
     }
 
     /// Opens the spool again, as often as it takes; what was waiting and is not on the disk is appended again. False when
@@ -380,6 +422,13 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
 }
 
 fn snapshot<S: Storage>(spool: &Spool<S>) -> Snapshot {
-    let classes = Class::ALL.map(|class| (spool.counted(class), spool.pending(class)));
-    Snapshot { classes, torn: spool.torn(), bytes: spool.bytes(), failure: None }
+    Snapshot {
+        classes: Class::ALL.map(|class| (spool.counted(class), spool.pending(class))),
+        settled: Class::ALL.map(|class| spool.settled(class)),
+        spool: spool.name(),
+        torn: spool.torn(),
+        bytes: spool.bytes(),
+        aside: spool.aside(),
+        failure: None,
+    }
 }

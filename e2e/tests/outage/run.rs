@@ -93,7 +93,7 @@ fn a_program_and_standard_input_are_sources_too() {
     let out = stdout(binary("edge-encoder").arg("run").arg("--config").arg(&config).stdin(stdin));
     assert_eq!(out, "");
     let spool = lopside_spool::Disk::open(&folder.path().join("spool")).unwrap();
-    let options = lopside_spool::Options { budget: 256_000_000, epoch: 1 };
+    let options = lopside_spool::Options::new(256_000_000, 1);
     let spool = lopside_spool::Spool::open(spool, options).unwrap();
     let pending = lopside_spool::Class::ALL.map(|class| spool.pending(class));
     assert_eq!(pending, [2, 1, 0]);

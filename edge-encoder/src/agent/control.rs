@@ -54,7 +54,8 @@ mod tests {
     use super::*;
 
     fn state(bytes: u64, rate: f64) -> (Snapshot, Link) {
-        let store = Snapshot { classes: Default::default(), torn: 0, bytes, failure: None };
+        let classes = Default::default();
+        let store = Snapshot { classes, settled: [0; 3], spool: 1, torn: 0, bytes, aside: 0, failure: None };
         let connected = (rate > 0.0).then(Instant::now);
         (store, Link { connected, rate, ..Link::default() })
     }

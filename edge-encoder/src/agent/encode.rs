@@ -8,7 +8,7 @@ use std::{
 
 use lopside_latent::IdOnWire;
 use lopside_telemetry::context;
-use lopside_uplink::{Captured, Link, Outcome, Store};
+use lopside_uplink::{Captured, Item, Link, Outcome, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
@@ -40,8 +40,8 @@ impl Encoding {
                 Work::Picture(picture) => picture
                     .decode()
                     .map_err(EdgeError::from)
-                    .and_then(|picture| self.store(&Input::Picture(picture), at, &source)),
-                Work::Rows(window) => self.store(&Input::Numbers(window), at, &source),
+                    .and_then(|picture| self.store(&Input::Picture(picture), at, &source, None)),
+                Work::Rows(window) => self.store(&Input::Numbers(window), at, &source, None),
                 Work::File(file) => {
                     self.file(file, at, &source);
                     continue;
@@ -68,6 +68,7 @@ impl Encoding {
         input: &Input,
         at: SystemTime,
         source: &SourceOf,
+        item: Option<Item>,
     ) -> Result<oneshot::Receiver<Outcome>, EdgeError> {
         let span = tracing::info_span!("capture", source = source.name);
         let _entered = span.enter();
@@ -81,6 +82,7 @@ impl Encoding {
             source: source.name.clone(),
             traceparent: context::outgoing(&span).unwrap_or_default(),
             frame,
+            item,
         };
         Ok(self.store.blocking_append(class, captured.to_record())?)
     }
@@ -112,11 +114,14 @@ impl Encoding {
         at: SystemTime,
         source: &SourceOf,
     ) -> Result<Vec<(usize, oneshot::Receiver<Outcome>)>, EdgeError> {
-        let mut outcomes = Vec::new();
-        for (index, named) in self.encoder.open(&[taken.path().to_owned()])?.enumerate() {
+        let (mut outcomes, file) = (Vec::new(), taken.key());
+        let mut inputs = self.encoder.open(&[taken.path().to_owned()])?.enumerate().peekable();
+        while let Some((index, named)) = inputs.next() {
             let named = named?;
             if !stored.contains(&index) {
-                outcomes.push((index, self.store(&named.input, at, source)?));
+                let is_last = inputs.peek().is_none();
+                let item = file.map(|file| Item { file, index: index as u32, is_last });
+                outcomes.push((index, self.store(&named.input, at, source, item)?));
             }
         }
         Ok(outcomes)

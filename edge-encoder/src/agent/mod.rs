@@ -11,7 +11,8 @@
 //!
 //! # What holds
 //! - A frame is stored before anybody is told that it is, and leaves the store when the cloud has acknowledged it.
-//! - A file of a watched folder is done when the disk has all of its frames; until then it stays where it is.
+//! - A file of a watched folder is done when the disk has all of its frames; until then it stays where it is. The store
+//!   knows which inputs of which file it has, so a file that was stored and not yet put away is not encoded again.
 //! - Whatever is dropped is counted: in a source (too fast, nothing new, damaged) since the start, in the store for ever.
 //! - A stop loses nothing: sources end, what they gave is encoded and stored, and the rest is sent after the next start.
 
@@ -59,7 +60,7 @@ pub async fn run(
     let folder = settings.spool.clone();
     let disk = move || Disk::open(&folder).map_err(SpoolError::disk("open its folder"));
     let options = StoreSettings { budget: settings.budget, commit_delay: settings.commit_delay };
-    let (store, store_thread) = Store::start(disk, options)?;
+    let (store, items, store_thread) = Store::start(disk, options)?;
     let target = Target::new(&settings.endpoint, &settings.security)?;
     let uplink = Arc::new(Uplink::new(store.clone(), uplink_settings(&settings, &target)));
     let tally = Arc::new(Tally::new(&settings, &encoder));
@@ -73,7 +74,7 @@ pub async fn run(
         settings.socket.as_deref().map(|socket| status::serve(socket, status.clone())).transpose()?;
     let (inputs, queue) = mpsc::channel(INPUTS);
     let stopper = Stop::new()?;
-    let sources = sources::start(&settings, &encoder, &stopper, &inputs, &tally)?;
+    let sources = sources::start(&settings, &encoder, &stopper, &inputs, &tally, items)?;
     let (finishing, finisher) = files::start(store.state(), inputs.downgrade(), stopper.clone());
     drop(inputs);
     let encoding = Encoding {

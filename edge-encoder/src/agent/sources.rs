@@ -1,7 +1,6 @@
 //! A thread a source: it captures, passes on what is wanted, and waits where it can.
 
 use std::{
-    collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, SystemTime},
@@ -16,6 +15,7 @@ use lopside_capture::{
     rows::RowOptions,
     stream::{Content, PictureFormat, PictureOptions, Stream},
 };
+use lopside_uplink::StoredItems;
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -49,13 +49,14 @@ pub(super) fn start(
     stop: &Stop,
     inputs: &mpsc::Sender<Job>,
     tally: &Tally,
+    mut items: StoredItems,
 ) -> Result<Sources, EdgeError> {
     let (running, watched) = watch::channel(settings.sources.len());
     let running = Arc::new(running);
     for (settings, source) in settings.sources.iter().zip(&tally.sources) {
         let context = Context::new(&settings.name, stop);
-        let capture = open(settings, encoder, context.clone())?;
-        let passing = Passing::new(context, settings.pace, Arc::clone(source), inputs.clone())?;
+        let (capture, stored) = open(settings, encoder, context.clone(), &mut items)?;
+        let passing = Passing::new(context, settings.pace, Arc::clone(source), inputs.clone(), stored)?;
         let running = Arc::clone(&running);
         thread::Builder::new()
             .name(format!("source-{}", settings.name))
@@ -68,12 +69,14 @@ pub(super) fn start(
     Ok(Sources { running: watched })
 }
 
+/// Opens a source, with what of its files is stored already.
 fn open(
     settings: &SourceSettings,
     encoder: &AnyEncoder,
     context: Context,
-) -> Result<Box<dyn Source>, EdgeError> {
-    Ok(match &settings.kind {
+    items: &mut StoredItems,
+) -> Result<(Box<dyn Source>, StoredItems), EdgeError> {
+    let source: Box<dyn Source> = match &settings.kind {
         Kind::Folder { path, after, settle } => {
             let pictures = matches!(encoder.input(), None | Some(InputSpec::Picture(_)));
             let wanted = if pictures { source::is_picture } else { source::numbers::is_numbers };
@@ -82,7 +85,9 @@ fn open(
                 wanted: Box::new(wanted),
                 ..FolderOptions::new(path, after.clone())
             };
-            Box::new(Folder::open(context, options)?)
+            let folder = Folder::open(context, options)?;
+            let others = folder.finish_stored(|file| items.has_all_of(file))?;
+            return Ok((Box::new(folder), items.of(&others)));
         }
         Kind::Command { argv, restart, format } => {
             let content = content(encoder, *format)?;
@@ -92,7 +97,8 @@ fn open(
         Kind::Stdin { format } => Box::new(Stream::stdin(context, content(encoder, *format)?)?),
         #[cfg(feature = "v4l")]
         Kind::Camera(options) => Box::new(lopside_capture::camera::Camera::new(context, options.clone())?),
-    })
+    };
+    Ok((source, StoredItems::default()))
 }
 
 /// What a stream carries: what the encoder takes.
@@ -117,6 +123,7 @@ struct Passing {
     gate: Option<SceneGate>,
     source: Arc<SourceOf>,
     inputs: mpsc::Sender<Job>,
+    stored: StoredItems,
 }
 
 impl Passing {
@@ -125,10 +132,11 @@ impl Passing {
         pace: Pace,
         source: Arc<SourceOf>,
         inputs: mpsc::Sender<Job>,
+        stored: StoredItems,
     ) -> Result<Self, EdgeError> {
         let cap = pace.max_rate.map(RateCap::new).transpose()?;
         let gate = pace.scene.map(|(threshold, silence)| SceneGate::new(threshold, silence)).transpose()?;
-        Ok(Self { context, cap, gate, source, inputs })
+        Ok(Self { context, cap, gate, source, inputs, stored })
     }
 
     /// Until there is nothing more, or it is stopped.
@@ -162,7 +170,10 @@ impl Passing {
         let what = match what {
             What::Picture(picture) => Work::Picture(picture),
             What::Rows(window) => Work::Rows(window),
-            What::File(taken) => Work::File(File { taken, stored: BTreeSet::new() }),
+            What::File(taken) => {
+                let stored = taken.key().map(|file| self.stored.take(file)).unwrap_or_default();
+                Work::File(File { taken, stored })
+            }
         };
         let job = Job { what, at, source: Arc::clone(&self.source) };
         // A file can wait: it is not dropped because another one came.

@@ -88,6 +88,8 @@ pub struct SpoolReport {
     pub failure: Option<String>,
     /// Ends of logs that crashes had torn.
     pub torn: u64,
+    /// Bytes of damage, kept in the spool's folder as `damaged-…` for a look.
+    pub damaged_bytes: u64,
     /// By class, the least important first.
     pub classes: Vec<ClassReport>,
 }
@@ -193,6 +195,7 @@ impl Status {
             budget: self.tally.budget,
             failure: state.failure.clone(),
             torn: state.torn,
+            damaged_bytes: state.aside,
             classes: Class::ALL.into_iter().zip(&state.classes).map(class).collect(),
         }
     }
@@ -288,6 +291,13 @@ impl Report {
         writeln!(out, "spool: {:.1} of {:.0} MB", megabytes(spool.bytes), megabytes(spool.budget))?;
         if let Some(failure) = &spool.failure {
             writeln!(out, "spool: FAILED: {failure}")?;
+        }
+        if spool.damaged_bytes > 0 {
+            writeln!(
+                out,
+                "spool: {} bytes of damage are kept as damaged-… in its folder",
+                spool.damaged_bytes
+            )?;
         }
         for class in spool.classes.iter().rev() {
             let ClassReport { class, produced, delivered, pending, evicted, refused, damaged, in_doubt } =

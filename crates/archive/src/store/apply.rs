@@ -20,8 +20,17 @@ const MAX_RANGES: usize = 1 << 12;
 /// A stream's name: its device's id, its class and its epoch.
 type StreamKey = (i64, Class, u64);
 
+/// What is known of a device.
+#[derive(Debug, Clone, Copy)]
+struct Sender {
+    id: i64,
+    /// Its newest connection.
+    turn: u64,
+}
+
 struct Stream {
     id: i64,
+    spool: u32,
     watermark: Watermark,
 }
 
@@ -45,8 +54,8 @@ pub(super) async fn apply(
     let plans: Vec<Result<Plan<'_>, ArchiveError>> = batches
         .iter()
         .map(|batch| {
-            let device_id = known(&devices, &batch.device)?;
-            Ok(Plan::of(batch, device_id, known_mut(&mut streams, &(device_id, batch.class, batch.epoch))?))
+            let sender = known(&devices, &batch.device)?;
+            Ok(Plan::of(batch, sender, known_mut(&mut streams, &(sender.id, batch.class, batch.epoch))?))
         })
         .collect::<sqlx::Result<_>>()?;
     let rows = plans.iter().flatten().flat_map(|plan| plan.rows(now_us)).collect::<Vec<_>>();
@@ -66,7 +75,10 @@ pub(super) async fn apply(
 }
 
 impl<'a> Plan<'a> {
-    fn of(batch: &'a Batch, device_id: i64, stream: &mut Stream) -> Result<Self, ArchiveError> {
+    fn of(batch: &'a Batch, sender: Sender, stream: &mut Stream) -> Result<Self, ArchiveError> {
+        if batch.turn.is_some_and(|turn| turn != sender.turn) {
+            return Err(ArchiveError::Displaced { device: batch.device.clone() });
+        }
         let mut watermark = stream.watermark.clone();
         watermark.raise(batch.floor);
         let fresh = watermark.insert(batch.first..=batch.last());
@@ -75,8 +87,8 @@ impl<'a> Plan<'a> {
                 format!("its stream would have over {MAX_RANGES} ranges above the floor: raise the floor");
             return Err(ArchiveError::refused(&batch.device, why));
         }
-        stream.watermark = watermark;
-        Ok(Self { batch, device_id, stream_id: stream.id, fresh })
+        (stream.watermark, stream.spool) = (watermark, batch.spool);
+        Ok(Self { batch, device_id: sender.id, stream_id: stream.id, fresh })
     }
 
     fn numbers(&self) -> impl Iterator<Item = u64> {
@@ -147,13 +159,28 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// A device has come once more: how often it has.
+pub(super) async fn arrive(writer: &Pool<Db>, device: &str, now_us: i64) -> sqlx::Result<u64> {
+    let mut transaction = writer.begin_with(BEGIN).await?;
+    let turn: i64 = sqlx::query_scalar(
+        "INSERT INTO devices (name, first_seen_us, last_seen_us, turn) VALUES ($1, $2, $2, 1) \
+         ON CONFLICT (name) DO UPDATE SET turn = devices.turn + 1, last_seen_us = $2 RETURNING turn",
+    )
+    .bind(device)
+    .bind(now_us)
+    .fetch_one(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(turn.cast_unsigned())
+}
+
 /// The ids of the devices, which are made where they are new. No other server applies anything of them until the
 /// commit.
 async fn devices(
     connection: &mut Connection,
     batches: &[Batch],
     now_us: i64,
-) -> sqlx::Result<HashMap<String, i64>> {
+) -> sqlx::Result<HashMap<String, Sender>> {
     // In order, so that two servers do not wait for each other.
     let names: BTreeSet<[&str; 1]> = batches.iter().map(|batch| [batch.device.as_str()]).collect();
     let names = json!(names).to_string();
@@ -163,21 +190,22 @@ async fn devices(
     );
     sqlx::query(AssertSqlSafe(insert)).bind(&names).bind(now_us).execute(&mut *connection).await?;
     let select = format!(
-        "SELECT name, id FROM devices WHERE name IN (SELECT r.value ->> 0 FROM {EACH} AS r) ORDER BY id {LOCK}"
+        "SELECT name, id, turn FROM devices WHERE name IN (SELECT r.value ->> 0 FROM {EACH} AS r) ORDER BY id {LOCK}"
     );
-    let found: Vec<(String, i64)> =
+    let found: Vec<(String, i64, i64)> =
         sqlx::query_as(AssertSqlSafe(select)).bind(&names).fetch_all(connection).await?;
-    Ok(found.into_iter().collect())
+    let sender = |(name, id, turn): (String, i64, i64)| (name, Sender { id, turn: turn.cast_unsigned() });
+    Ok(found.into_iter().map(sender).collect())
 }
 
 /// The streams of the batches, which are made where they are new.
 async fn streams(
     connection: &mut Connection,
     batches: &[Batch],
-    devices: &HashMap<String, i64>,
+    devices: &HashMap<String, Sender>,
 ) -> sqlx::Result<HashMap<StreamKey, Stream>> {
     let keys = batches.iter().map(|batch| {
-        Ok((known(devices, &batch.device)?, i64::from(batch.class.code()), batch.epoch.cast_signed()))
+        Ok((known(devices, &batch.device)?.id, i64::from(batch.class.code()), batch.epoch.cast_signed()))
     });
     let keys = json!(keys.collect::<sqlx::Result<BTreeSet<_>>>()?).to_string();
     let each = format!(
@@ -188,12 +216,13 @@ async fn streams(
         format!("INSERT INTO streams (device_id, class, epoch) {each} WHERE true ON CONFLICT DO NOTHING");
     sqlx::query(AssertSqlSafe(insert)).bind(&keys).execute(&mut *connection).await?;
     let select = format!(
-        "SELECT floor, ranges, id, device_id, class, epoch FROM streams WHERE (device_id, class, epoch) IN ({each})"
+        "SELECT floor, ranges, id, device_id, class, epoch, spool FROM streams WHERE (device_id, class, epoch) IN ({each})"
     );
     let rows = sqlx::query(AssertSqlSafe(select)).bind(&keys).fetch_all(connection).await?;
     let streams = rows.iter().map(|row| {
         let key = (row.try_get(3)?, read::class(row, 4)?, row.try_get::<i64, _>(5)?.cast_unsigned());
-        Ok((key, Stream { id: row.try_get(2)?, watermark: read::watermark(row)? }))
+        let spool = u32::try_from(read::unsigned(row, 6)?).map_err(|_| read::damaged("no spool"))?;
+        Ok((key, Stream { id: row.try_get(2)?, spool, watermark: read::watermark(row)? }))
     });
     streams.collect()
 }
@@ -202,10 +231,11 @@ async fn write_streams(
     connection: &mut Connection,
     streams: impl Iterator<Item = &Stream>,
 ) -> sqlx::Result<()> {
-    let rows: Vec<_> =
-        streams.map(|stream| (stream.id, stream.watermark.floor(), stream.watermark.ranges_text())).collect();
+    let row =
+        |Stream { id, spool, watermark }: &Stream| (*id, watermark.floor(), watermark.ranges_text(), *spool);
+    let rows: Vec<_> = streams.map(row).collect();
     let update = format!(
-        "UPDATE streams SET floor = CAST(r.value ->> 1 AS bigint), ranges = r.value ->> 2 \
+        "UPDATE streams SET floor = CAST(r.value ->> 1 AS bigint), ranges = r.value ->> 2, spool = CAST(r.value ->> 3 AS bigint) \
          FROM {EACH} AS r WHERE streams.id = CAST(r.value ->> 0 AS bigint)"
     );
     sqlx::query(AssertSqlSafe(update)).bind(json!(rows).to_string()).execute(connection).await?;

@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
 use sqlx::{
-    Database, Pool,
-    migrate::{MigrateError, Migration, Migrator},
+    Database, Pool, SqlSafeStr as _,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
 use super::{Db, failed};
@@ -44,6 +44,11 @@ pub(crate) struct Store {
     pub(super) readers: Pool<Db>,
 }
 
+/// A step of the schema.
+pub(super) fn migration(version: i64, name: &'static str, sql: &'static str) -> Migration {
+    Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+}
+
 /// Brings the schema up to date.
 pub(super) async fn migrate(
     place: &str,
@@ -75,13 +80,20 @@ impl Backend for Store {
         apply::apply(&self.writer, batches, now_us).await.map_err(self.failed("apply a batch"))
     }
 
+    async fn arrive(&self, device: &str, now_us: i64) -> Result<u64, ArchiveError> {
+        apply::arrive(&self.writer, device, now_us).await.map_err(self.failed("take a device in"))
+    }
+
     async fn known(
         &self,
         device: &str,
+        spool: u32,
         class: Class,
         from: u64,
     ) -> Result<Vec<RangeInclusive<u64>>, ArchiveError> {
-        read::known(&self.readers, device, class, from).await.map_err(self.failed("tell what it knows"))
+        read::known(&self.readers, device, spool, class, from)
+            .await
+            .map_err(self.failed("tell what it knows"))
     }
 
     async fn devices(&self) -> Result<Vec<Device>, ArchiveError> {

@@ -5,19 +5,21 @@ use sqlx::{Pool, Row as _};
 use super::{super::Db, Row};
 use crate::{Class, Device, Watermark};
 
-/// The numbers from this one on that are applied or settled, of all epochs together.
+/// The numbers from this one on that are applied or settled, of all epochs of a spool together.
 pub(super) async fn known(
     readers: &Pool<Db>,
     device: &str,
+    spool: u32,
     class: Class,
     from: u64,
 ) -> sqlx::Result<Vec<RangeInclusive<u64>>> {
     let streams = sqlx::query(
         "SELECT floor, ranges FROM streams \
-         WHERE device_id = (SELECT id FROM devices WHERE name = $1) AND class = $2",
+         WHERE device_id = (SELECT id FROM devices WHERE name = $1) AND class = $2 AND spool = $3",
     )
     .bind(device)
     .bind(i64::from(class.code()))
+    .bind(i64::from(spool))
     .fetch_all(readers)
     .await?;
     let mut union = Watermark::default();

@@ -9,7 +9,8 @@ use crate::{HeadKey, LatentSpace, NewScore, Unscored};
 /// A frame's newest score is of no head.
 const NONE: i64 = 0;
 
-/// Frames of these latent spaces whose newest score is not of this head: those without a score first.
+/// Frames of these latent spaces whose newest score is of no head, another one or an older version of this one, in this
+/// order. A newer version has the last word, however many servers of however many versions there are.
 pub(super) async fn unscored(
     readers: &Pool<Db>,
     head: &HeadKey,
@@ -17,21 +18,18 @@ pub(super) async fn unscored(
     limit: u32,
 ) -> sqlx::Result<Vec<Unscored>> {
     let mut connection = readers.acquire().await?;
-    // A head that has never scored has scored no frame.
-    let head = id(&mut connection, head).await?.unwrap_or(NONE - 1);
     let mut found = Vec::new();
-    for sql in [
-        "SELECT id, frame FROM frames WHERE latent_space = $1 AND scored_by < $2 ORDER BY scored_by, id LIMIT $3",
-        "SELECT id, frame FROM frames WHERE latent_space = $1 AND scored_by > $2 ORDER BY scored_by, id LIMIT $3",
-    ] {
+    for scored_by in older(&mut connection, head).await? {
         for space in spaces {
             let left = i64::from(limit) - found.len() as i64;
-            let rows = sqlx::query(sql)
-                .bind(i64::from_be_bytes(*space))
-                .bind(head)
-                .bind(left)
-                .fetch_all(&mut *connection)
-                .await?;
+            let rows = sqlx::query(
+                "SELECT id, frame FROM frames WHERE latent_space = $1 AND scored_by = $2 ORDER BY id LIMIT $3",
+            )
+            .bind(i64::from_be_bytes(*space))
+            .bind(scored_by)
+            .bind(left)
+            .fetch_all(&mut *connection)
+            .await?;
             for row in &rows {
                 found.push(Unscored { id: row.try_get(0)?, latent_space: *space, frame: row.try_get(1)? });
             }
@@ -40,7 +38,20 @@ pub(super) async fn unscored(
     Ok(found)
 }
 
-/// Keeps scores; how many of the frames are still there.
+/// The ids of all heads whose scores this one's take the place of, none before all.
+async fn older(connection: &mut Connection, head: &HeadKey) -> sqlx::Result<Vec<i64>> {
+    let older: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM heads WHERE NOT (bundle = $1 AND head = $2 AND version >= $3) ORDER BY id",
+    )
+    .bind(&head.bundle)
+    .bind(&head.head)
+    .bind(i64::from(head.version))
+    .fetch_all(connection)
+    .await?;
+    Ok([NONE].into_iter().chain(older).collect())
+}
+
+/// Keeps scores; of how many of the frames.
 pub(super) async fn put(writer: &Pool<Db>, head: &HeadKey, scores: &[NewScore]) -> sqlx::Result<u64> {
     let mut transaction = writer.begin_with(BEGIN).await?;
     sqlx::query("INSERT INTO heads (bundle, head, version) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
@@ -49,20 +60,24 @@ pub(super) async fn put(writer: &Pool<Db>, head: &HeadKey, scores: &[NewScore]) 
         .bind(i64::from(head.version))
         .execute(&mut *transaction)
         .await?;
-    let head = id(&mut transaction, head).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let own = id(&mut transaction, head).await?.ok_or(sqlx::Error::RowNotFound)?;
     // In order, so that two servers do not wait for each other.
     let mut scores: Vec<&NewScore> = scores.iter().collect();
     scores.sort_by_key(|score| score.id);
     let mut kept = 0;
     for score in scores {
         let updated = sqlx::query(
-            "UPDATE frames SET scored_by = $1, score = $2, quantile = $3, label = $4 WHERE id = $5",
+            "UPDATE frames SET scored_by = $1, score = $2, quantile = $3, label = $4 WHERE id = $5 \
+             AND scored_by NOT IN (SELECT id FROM heads WHERE bundle = $6 AND head = $7 AND version > $8)",
         )
-        .bind(head)
+        .bind(own)
         .bind(score.score)
         .bind(score.quantile)
         .bind(&score.label)
         .bind(score.id)
+        .bind(&head.bundle)
+        .bind(&head.head)
+        .bind(i64::from(head.version))
         .execute(&mut *transaction)
         .await?;
         kept += updated.rows_affected();

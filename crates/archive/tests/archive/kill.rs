@@ -135,5 +135,5 @@ async fn what_was_answered_is_there_after_a_kill() {
     for device in archive.devices().await.unwrap() {
         assert_eq!((device.applied, device.bytes), (device.frames, 10 * device.frames), "{}", device.name);
     }
-    assert!(!archive.known(&device(0), Class::Normal, 1).await.unwrap().is_empty());
+    assert!(!archive.known(&device(0), 0, Class::Normal, 1).await.unwrap().is_empty());
 }

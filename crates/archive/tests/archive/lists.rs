@@ -18,12 +18,8 @@ pub(crate) async fn a_frame_comes_back_as_it_was_sent(url: &str) {
     let name = ("gate-7", u64::MAX, Class::High, i64::MAX as u64 - 2);
     archive
         .apply(Batch {
-            device: name.0.into(),
-            epoch: name.1,
-            class: name.2,
-            floor: 0,
-            first: name.3,
             records: vec![sent.clone(), plain.clone()],
+            ..Batch::new(name.0, name.1, name.2, name.3)
         })
         .await
         .unwrap();

@@ -47,6 +47,7 @@ on_both_backends! {
         another_digest_under_the_same_name_is_counted,
         epochs_classes_and_devices_are_numbered_by_themselves,
         what_is_known_is_the_union_of_all_epochs,
+        what_is_known_is_of_one_spool,
         a_batch_without_records_raises_the_floor,
         all_is_there_after_closing_and_opening;
     lists:
@@ -68,6 +69,7 @@ on_both_backends! {
         many_callers_share_commits,
         a_stream_with_too_many_gaps_is_refused_alone,
         two_servers_apply_each_record_once,
+        only_the_newest_connection_of_a_device_applies_anything,
         subscribers_are_told_what_is_committed,
         a_slow_subscriber_is_told_what_it_missed,
         a_closed_archive_says_so;
@@ -94,14 +96,8 @@ fn record(number: u64) -> NewRecord {
 
 /// Records `first` to `last` of a device's epoch 1, of the class `Normal`.
 fn batch(device: &str, first: u64, last: u64) -> Batch {
-    Batch {
-        device: device.into(),
-        epoch: 1,
-        class: Class::Normal,
-        floor: 0,
-        first,
-        records: (first..=last).map(record).collect(),
-    }
+    let records = (first..=last).map(record).collect();
+    Batch { records, ..Batch::new(device, 1, Class::Normal, first) }
 }
 
 /// All frames, newest captured first.

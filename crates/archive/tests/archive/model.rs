@@ -153,7 +153,7 @@ async fn run(url: &str, steps: Vec<Step>) {
                 assert_eq!(archive.sweep(now_us).await.unwrap(), expected);
             }
             Step::Known { device, class, from } => {
-                let known = archive.known(&format!("device-{device}"), class, from).await.unwrap();
+                let known = archive.known(&format!("device-{device}"), 0, class, from).await.unwrap();
                 let numbers: Vec<u64> = known.into_iter().flatten().collect();
                 assert_eq!(numbers, model.known(device, class, from));
             }

@@ -34,7 +34,7 @@ pub(crate) async fn a_deleted_frame_does_not_come_back(url: &str) {
     assert!(!archive.delete(second).await.unwrap());
     assert_eq!(archive.apply(batch("gate", 1, 3)).await.unwrap(), applied(0, 3));
     assert_eq!(numbers(&archive).await, [1, 3]);
-    assert_eq!(archive.known("gate", Class::Normal, 1).await.unwrap(), [1..=3]);
+    assert_eq!(archive.known("gate", 0, Class::Normal, 1).await.unwrap(), [1..=3]);
 }
 
 pub(crate) async fn the_floor_settles_what_lies_below_it(url: &str) {
@@ -81,13 +81,27 @@ pub(crate) async fn what_is_known_is_the_union_of_all_epochs(url: &str) {
     for batch in [epoch(1, 4, 5, 8), epoch(1, 4, 12, 14), epoch(2, 10, 15, 15), epoch(2, 10, 20, 22)] {
         archive.apply(batch).await.unwrap();
     }
-    let known = async |from| archive.known("gate", Class::Normal, from).await.unwrap();
+    let known = async |from| archive.known("gate", 0, Class::Normal, from).await.unwrap();
     assert_eq!(known(1).await, [1..=10, 12..=15, 20..=22]);
     assert_eq!(known(6).await, [6..=10, 12..=15, 20..=22]);
     assert_eq!(known(13).await, [13..=15, 20..=22]);
     assert_eq!(known(23).await, []);
-    assert_eq!(archive.known("gate", Class::High, 1).await.unwrap(), []);
-    assert_eq!(archive.known("door", Class::Normal, 1).await.unwrap(), []);
+    assert_eq!(archive.known("gate", 0, Class::High, 1).await.unwrap(), []);
+    assert_eq!(archive.known("door", 0, Class::Normal, 1).await.unwrap(), []);
+}
+
+pub(crate) async fn what_is_known_is_of_one_spool(url: &str) {
+    let archive = open(url).await;
+    let of = |spool, epoch, first, last| Batch { spool, epoch, ..batch("gate", first, last) };
+    archive.apply(of(7, 1, 1, 5)).await.unwrap();
+    archive.apply(of(8, 2, 1, 2)).await.unwrap();
+    let known = async |spool| archive.known("gate", spool, Class::Normal, 1).await.unwrap();
+    assert_eq!(known(7).await, [1..=5]);
+    assert_eq!(known(8).await, [1..=2]);
+    assert_eq!(known(9).await, []);
+    // A spool that has forgotten its name sends once more what it had sent under the old one.
+    assert_eq!(archive.apply(of(9, 1, 4, 6)).await.unwrap(), applied(1, 2));
+    assert_eq!((known(7).await, known(9).await), (vec![], vec![1..=6]));
 }
 
 pub(crate) async fn a_batch_without_records_raises_the_floor(url: &str) {

@@ -40,7 +40,15 @@ pub(crate) async fn frames_are_unscored_until_this_version_has_scored_them(url: 
     assert_eq!(unscored(&archive, 2, &[SPACE], 10).await, scored_last, "a newer version asks for all");
     archive.put_scores(&head(2), &[score(all[0], 3.0)]).await.unwrap();
     assert_eq!(unscored(&archive, 2, &[SPACE], 10).await, [all[2], all[3], all[1]]);
-    assert_eq!(unscored(&archive, 1, &[SPACE], 10).await, [all[2], all[3], all[0]]);
+    assert_eq!(
+        unscored(&archive, 1, &[SPACE], 10).await,
+        [all[2], all[3]],
+        "a newer version has the last word"
+    );
+    let late = archive.put_scores(&head(1), &[score(all[0], 9.0), score(all[2], 9.0)]).await.unwrap();
+    assert_eq!(late, 1, "an older version does not take it back");
+    let kept = archive.frame(all[0]).await.unwrap().unwrap().meta.score.unwrap();
+    assert_eq!((kept.score, kept.head), (3.0, head(2)));
 }
 
 pub(crate) async fn the_newest_score_is_kept(url: &str) {

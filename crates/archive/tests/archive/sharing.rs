@@ -41,7 +41,7 @@ pub(crate) async fn a_stream_with_too_many_gaps_is_refused_alone(url: &str) {
     assert_eq!(other.unwrap().applied, 2);
     let raised = Batch { floor: 9999, ..more };
     assert_eq!(archive.apply(raised).await.unwrap().applied, 1);
-    assert_eq!(archive.known("gaps", Class::Normal, 9999).await.unwrap(), [9999..=10_000]);
+    assert_eq!(archive.known("gaps", 0, Class::Normal, 9999).await.unwrap(), [9999..=10_000]);
 }
 
 pub(crate) async fn two_servers_apply_each_record_once(url: &str) {
@@ -62,6 +62,22 @@ pub(crate) async fn two_servers_apply_each_record_once(url: &str) {
     }
     let expected: Vec<u64> = (1..=105).flat_map(|number| [number; 3]).collect();
     assert_eq!(numbers(&servers[1]).await, expected);
+}
+
+pub(crate) async fn only_the_newest_connection_of_a_device_applies_anything(url: &str) {
+    let servers = [open(url).await, open(url).await];
+    let of = |turn, first, last| Batch { turn: Some(turn), ..batch("gate", first, last) };
+    let older = servers[0].arrive("gate").await.unwrap();
+    servers[0].apply(of(older, 1, 3)).await.unwrap();
+    let newer = servers[1].arrive("gate").await.unwrap();
+    let (late, other) =
+        tokio::join!(servers[0].apply(of(older, 4, 6)), servers[0].apply(batch("door", 1, 1)));
+    let error = late.unwrap_err();
+    assert!(matches!(&error, ArchiveError::Displaced { device } if device == "gate"), "{error}");
+    assert_eq!(other.unwrap().applied, 1, "it is refused alone");
+    assert_eq!(servers[1].known("gate", 0, Class::Normal, 1).await.unwrap(), [1..=3]);
+    assert_eq!(servers[1].apply(of(newer, 4, 5)).await.unwrap().applied, 2);
+    assert!(servers[0].arrive("two words").await.is_err());
 }
 
 pub(crate) async fn subscribers_are_told_what_is_committed(url: &str) {

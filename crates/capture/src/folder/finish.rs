@@ -45,6 +45,12 @@ impl Taken {
         &self.path
     }
 
+    /// What tells it, as it is now, from all other files; none when it is gone.
+    #[must_use]
+    pub fn key(&self) -> Option<u64> {
+        Print::key_of(&self.path)
+    }
+
     /// What was made of it is safe on the disk: does with it what [`After`] says. A file that was written anew meanwhile
     /// is left for its own turn; one that is gone is done.
     ///

@@ -6,7 +6,8 @@
 //!   changed for a while.
 //! - Hidden files, empty ones, subfolders, and names that end in `.part`, `.tmp`, `.crdownload` or `~` are left alone.
 //! - A file that was taken is not taken again while it is unchanged, until it was [done](Taken::done) or the agent
-//!   starts anew. So every file is taken at least once, and after a crash perhaps twice.
+//!   starts anew. So every file is taken at least once, and after a crash perhaps twice, unless whoever takes it
+//!   remembers what was [stored](Folder::finish_stored).
 //!
 //! Waiting files are held up to a number; of more, the folder is listed again later. What grows with the folder are the
 //! names of files that were taken and not done, and those that [`After::Remember`] remembers.
@@ -21,6 +22,7 @@ mod watch;
 use std::{
     collections::VecDeque,
     ffi::{OsStr, OsString},
+    fs,
     os::{fd::AsFd as _, unix::ffi::OsStrExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -98,6 +100,31 @@ impl Folder {
             gone: false,
             counted: Counted::default(),
         })
+    }
+
+    /// Of the files that lie there, those whose inputs are all stored are [done](Taken::done): whoever stored them had no
+    /// time to say so. The [keys](Taken::key) of the others.
+    ///
+    /// # Errors
+    /// [`CaptureError::File`].
+    pub fn finish_stored(&self, is_stored: impl Fn(u64) -> bool) -> Result<Vec<u64>, CaptureError> {
+        let failed = || CaptureError::file("list", &self.path);
+        let mut others = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failed())? {
+            let entry = entry.map_err(failed())?;
+            let (name, path) = (entry.file_name(), entry.path());
+            let (Some(print), Some(key)) = (Print::of(&path), Print::key_of(&path)) else { continue };
+            if !self.is_wanted(&name) {
+                continue;
+            }
+            if !is_stored(key) {
+                others.push(key);
+            } else if let Some(taken) = self.desk.take(name, path, print) {
+                tracing::info!(source = &*self.context.name, file = %taken.path().display(), "stored before the stop");
+                taken.done()?;
+            }
+        }
+        Ok(others)
     }
 
     /// Takes note of what has happened.

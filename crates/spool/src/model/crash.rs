@@ -11,10 +11,10 @@ use proptest::{
 
 use super::{
     controls::Control,
-    memory::Faults,
-    oracle::{Oracle, Step, step},
+    memory::{Faults, Memory},
+    oracle::{BUDGET, Oracle, Step, step},
 };
-use crate::Class;
+use crate::{Class, Options, Spool};
 
 /// Random faults of a schedule: most lose the power once, at any of its operations, some fail a sync, some find the disk
 /// full.
@@ -116,6 +116,25 @@ pub(super) fn after_a_failed_sync(control: Option<Control>) -> Result<(), String
         }
     }
     Ok(())
+}
+
+#[test]
+fn an_acknowledgement_alone_costs_the_disk_nothing() {
+    let (disk, class) = (Memory::default(), Class::Normal);
+    let mut spool = Spool::open(disk.clone(), Options::new(BUDGET, 1)).unwrap();
+    for _ in 0..2 {
+        spool.append(class, b"record").unwrap();
+        spool.commit().unwrap();
+    }
+    spool.read(class).unwrap();
+    spool.sending(class, 1).unwrap();
+    let before = disk.operations();
+    spool.acknowledge(class, 1).unwrap();
+    spool.commit().unwrap();
+    assert_eq!((disk.operations(), spool.is_ahead(), spool.settled(class)), (before, true, 0));
+    spool.checkpoint().unwrap();
+    assert!(disk.operations() > before);
+    assert_eq!((spool.is_ahead(), spool.settled(class), spool.counted(class).delivered), (false, 1, 1));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::{Appended, Class, Options, Reason, Record, Spool, SpoolError};
 pub(super) enum Step {
     Append(Class, usize),
     Commit,
+    Checkpoint,
     /// Reads some, and sends them, of which so many arrive.
     Read(Class, usize),
     /// Asks the receiver what it has, as after every new connection.
@@ -59,6 +60,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (class(), len).prop_map(|(class, len)| Step::Append(class, len)),
         4 => Just(Step::Commit),
+        1 => Just(Step::Checkpoint),
         3 => (class(), prop_oneof![Just(0), Just(1), Just(usize::MAX)]).prop_map(|(class, arrive)| Step::Read(class, arrive)),
         1 => class().prop_map(Step::Resolve),
         3 => (class(), 0..3_u64).prop_map(|(class, back)| Step::Acknowledge(class, back)),
@@ -150,6 +152,7 @@ impl Oracle {
                 self.committed.extend(self.open.drain(..));
                 self.refused_safely = self.refused;
             }
+            Step::Checkpoint => spool.checkpoint()?,
             Step::Read(class, arrive) => {
                 if spool.counted(class).in_doubt().is_some() {
                     return self.resolve(class);
@@ -273,7 +276,7 @@ impl Oracle {
 }
 
 fn options(epoch: u64) -> Options {
-    Options { budget: BUDGET, epoch }
+    Options::new(BUDGET, epoch)
 }
 
 fn resolve(

@@ -10,7 +10,7 @@ use crate::support::{Disk, Edge, End, small_frame, store_settings, until};
 
 /// The first bytes of all frames of a class that a spool which is opened on the disk has.
 fn there(disk: &Disk, class: Class) -> Vec<u64> {
-    let mut spool = Spool::open(disk.clone(), Options { budget: store_settings().budget, epoch: 1 }).unwrap();
+    let mut spool = Spool::open(disk.clone(), Options::new(store_settings().budget, 1)).unwrap();
     let mut all = Vec::new();
     loop {
         let records = spool.read(class).unwrap();
@@ -110,10 +110,25 @@ async fn a_full_spool_refuses_and_the_disk_has_the_count() {
     assert!(refused > 0);
     // What was answered holds whatever comes next.
     let disk = edge.end(End::PowerCut).await;
-    let spool = Spool::open(disk, Options { budget: 300 << 10, epoch: 1 }).unwrap();
+    let spool = Spool::open(disk, Options::new(300 << 10, 1)).unwrap();
     assert_eq!(spool.counted(Class::Normal).dropped(Reason::Refused), refused);
     assert_eq!(spool.pending(Class::Normal), 200 - refused);
     assert_eq!(spool.counted(Class::High).dropped(Reason::Refused), 1);
+}
+
+#[tokio::test]
+async fn a_frame_that_no_archive_takes_is_refused_and_holds_nothing_up() {
+    let settings = StoreSettings { budget: 100 << 20, ..store_settings() };
+    let edge = Edge::open(&Disk::default(), settings);
+    let largest = lopside_proto::MAX_FRAME;
+    for (len, expected) in
+        [(largest, Outcome::Stored), (largest + 2000, Outcome::Refused), (10, Outcome::Stored)]
+    {
+        assert_eq!(edge.append(Class::Normal, 1, vec![1; len]).await.await.unwrap(), expected, "{len}");
+    }
+    let counted = edge.state().borrow().classes[Class::Normal as usize];
+    assert_eq!((counted.0.dropped(Reason::Refused), counted.1), (1, 2));
+    edge.stop().await;
 }
 
 #[tokio::test]
@@ -134,7 +149,7 @@ async fn a_refusal_is_counted_once_when_the_disk_fails_as_well() {
             refused += u64::from(outcome.await.unwrap() == Outcome::Refused);
         }
         let disk = edge.end(End::PowerCut).await;
-        let spool = Spool::open(disk, Options { budget: 300 << 10, epoch: 1 }).unwrap();
+        let spool = Spool::open(disk, Options::new(300 << 10, 1)).unwrap();
         let counted = spool.counted(Class::Normal).dropped(Reason::Refused);
         assert_eq!((counted, spool.pending(Class::Normal)), (refused, 160 - refused), "{fails}");
     }

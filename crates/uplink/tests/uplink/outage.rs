@@ -144,7 +144,7 @@ impl World {
     }
 
     fn check(&self) {
-        let spool = Spool::open(self.disk.clone(), Options { budget: BUDGET, epoch: 1 }).unwrap();
+        let spool = Spool::open(self.disk.clone(), Options::new(BUDGET, 1)).unwrap();
         for class in Class::ALL {
             assert_eq!(spool.pending(class), 0);
             self.check_numbers(class, &spool.counted(class));

@@ -31,13 +31,24 @@ pub(crate) struct Archive {
 
 #[derive(Debug, Default)]
 struct Kept {
+    /// How often the device has come.
+    turn: u64,
     streams: BTreeMap<(Class, u64), Stream>,
     entries: Vec<Entry>,
+}
+
+/// Whose messages they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sender {
+    pub(crate) spool: u32,
+    /// Which connection of the device.
+    pub(crate) turn: u64,
 }
 
 /// What was applied of a class and an epoch, for ever.
 #[derive(Debug, Default)]
 struct Stream {
+    spool: u32,
     floor: u64,
     numbers: BTreeMap<u64, usize>,
 }
@@ -71,12 +82,19 @@ impl Archive {
         floors.map(|(_, stream)| stream.floor).max().unwrap_or(0)
     }
 
-    /// The numbers of a class from this one on that were applied or settled.
-    pub(crate) fn known(&self, class: Class, from: u64) -> Vec<RangeInclusive<u64>> {
+    /// The device has come once more: nothing of an older connection is applied any more.
+    pub(crate) fn arrive(&self) -> u64 {
+        let mut kept = self.kept.lock().unwrap();
+        kept.turn += 1;
+        kept.turn
+    }
+
+    /// The numbers of a class of a spool from this one on that were applied or settled.
+    pub(crate) fn known(&self, spool: u32, class: Class, from: u64) -> Vec<RangeInclusive<u64>> {
         let kept = self.kept.lock().unwrap();
-        let streams = kept.streams.iter().filter(|((of, _), _)| *of == class);
+        let streams = kept.streams.iter().filter(|((of, _), stream)| *of == class && stream.spool == spool);
         let mut ranges = Vec::new();
-        for (_, Stream { floor, numbers }) in streams {
+        for (_, Stream { floor, numbers, .. }) in streams {
             ranges.push(from.max(1)..=*floor);
             for (&number, _) in numbers.range(from..) {
                 match ranges.last_mut() {
@@ -89,12 +107,16 @@ impl Archive {
         ranges
     }
 
-    /// Applies a message wholly.
-    pub(crate) fn apply(&self, frames: &Frames) {
+    /// Applies a message wholly. False where it came on an older connection.
+    pub(crate) fn apply(&self, sender: Sender, frames: &Frames) -> bool {
         let class = class_of(frames.class).unwrap();
         let mut kept = self.kept.lock().unwrap();
-        let Kept { streams, entries } = &mut *kept;
+        let Kept { turn, streams, entries } = &mut *kept;
+        if *turn != sender.turn {
+            return false;
+        }
         let stream = streams.entry((class, frames.epoch)).or_default();
+        stream.spool = sender.spool;
         stream.floor = stream.floor.max(frames.settled);
         for entry in entries_of(class, frames) {
             let is_new = entry.number > stream.floor && !stream.numbers.contains_key(&entry.number);
@@ -108,6 +130,7 @@ impl Archive {
         let applied = entries.len();
         drop(kept);
         self.applied.send_replace(applied);
+        true
     }
 }
 

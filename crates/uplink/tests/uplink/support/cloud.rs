@@ -27,7 +27,7 @@ use tokio_stream::{
 };
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 
-use super::archive::{Archive, check, class_of};
+use super::archive::{Archive, Sender, check, class_of};
 
 /// Messages that a connection has on their way into the archive, at most.
 const UNDER_WAY: usize = 8;
@@ -82,16 +82,12 @@ struct Ingest {
     seen: watch::Sender<Seen>,
     faults: Arc<Mutex<Faults>>,
     jobs: mpsc::Sender<Job>,
-    /// The place of the one device.
-    place: Arc<Place>,
-}
-
-struct Place {
-    asked: watch::Sender<u64>,
-    held: tokio::sync::Mutex<()>,
+    /// Which connection of the one device is the newest.
+    newest: watch::Sender<u64>,
 }
 
 struct Job {
+    sender: Sender,
     frames: Frames,
     done: oneshot::Sender<Result<(), Status>>,
 }
@@ -160,9 +156,9 @@ impl Cloud {
             is_alive: Arc::clone(&is_alive),
         };
         let (jobs, queue) = mpsc::channel(64);
-        let place = Arc::new(Place { asked: watch::Sender::new(0), held: tokio::sync::Mutex::default() });
         let (archive, seen, faults) = (self.archive.clone(), self.seen.clone(), Arc::clone(&self.faults));
-        let ingest = Ingest { archive, seen, faults, jobs, place };
+        let newest = watch::Sender::new(0);
+        let ingest = Ingest { archive, seen, faults, jobs, newest };
         runtime.spawn(writer.run(queue));
         runtime.spawn(async move {
             let listener = TcpListenerStream::new(TcpListener::from_std(listener).unwrap());
@@ -181,7 +177,7 @@ impl Drop for Cloud {
 
 impl Writer {
     async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        while let Some(Job { frames, done }) = queue.recv().await {
+        while let Some(Job { sender, frames, done }) = queue.recv().await {
             let Ok(pace) = self.pace.wait_for(|pace| *pace != Pace::Held).await.map(|pace| *pace) else {
                 return;
             };
@@ -190,18 +186,17 @@ impl Writer {
             {
                 sleep(time).await;
             }
-            let _ = done.send(self.commit(&frames));
+            let _ = done.send(self.commit(sender, &frames));
         }
     }
 
-    fn commit(&self, frames: &Frames) -> Result<(), Status> {
+    fn commit(&self, sender: Sender, frames: &Frames) -> Result<(), Status> {
         // Held until the end, so that nothing is committed once a kill has returned.
         let is_alive = self.is_alive.lock().unwrap();
         if !*is_alive || std::mem::take(&mut self.faults.lock().unwrap().commit_fails) {
             return Err(Status::unavailable("the database does not answer"));
         }
-        self.archive.apply(frames);
-        Ok(())
+        if self.archive.apply(sender, frames) { Ok(()) } else { Err(displaced()) }
     }
 }
 
@@ -240,24 +235,22 @@ impl Ingest {
             return Err(Status::invalid_argument("the first message is no hello"));
         };
         self.seen.send_modify(|seen| seen.hellos += 1);
-        let mut turn = 0;
-        self.place.asked.send_modify(|asked| {
-            *asked += 1;
-            turn = *asked;
+        let sender = Sender { spool: hello.spool, turn: self.archive.arrive() };
+        self.newest.send_if_modified(|newest| {
+            let is_newer = sender.turn > *newest;
+            *newest = sender.turn.max(*newest);
+            is_newer
         });
-        let mut asked = self.place.asked.subscribe();
-        let _held = self.place.held.lock().await;
-        if *asked.borrow() != turn {
-            return Err(displaced());
-        }
+        let mut newest = self.newest.subscribe();
         answer(answers, upload_response::Message::Welcome(self.welcome(&hello)?)).await?;
         let mut applying = Applying::new();
         let end = tokio::select! {
-            end = self.take_all(&mut messages, answers, &mut applying) => end.map(|never| match never {}),
-            _ = asked.wait_for(|asked| *asked != turn) => Err(displaced()),
+            end = self.take_all(&mut messages, answers, sender, &mut applying) => end.map(|never| match never {}),
+            _ = newest.wait_for(|newest| *newest != sender.turn) => Err(displaced()),
         };
+        // Nothing is acknowledged after a commit that failed, which is taken off before.
         for (ack, done) in applying {
-            if matches!(done.await, Ok(Ok(()))) {
+            if end.is_ok() && matches!(done.await, Ok(Ok(()))) {
                 let _ = answer(answers, upload_response::Message::Ack(ack)).await;
             }
         }
@@ -267,7 +260,7 @@ impl Ingest {
     fn welcome(&self, hello: &Hello) -> Result<Welcome, Status> {
         let mut known = Vec::new();
         for lane in &hello.lanes {
-            let ranges = self.archive.known(class_of(lane.class)?, lane.settled + 1).into_iter();
+            let ranges = self.archive.known(hello.spool, class_of(lane.class)?, lane.settled + 1).into_iter();
             let ranges = ranges.map(|range| NumberRange { first: *range.start(), last: *range.end() });
             known.push(Known { class: lane.class, ranges: ranges.collect() });
         }
@@ -278,13 +271,14 @@ impl Ingest {
         &self,
         messages: &mut Streaming<UploadRequest>,
         answers: &mpsc::Sender<Result<UploadResponse, Status>>,
+        sender: Sender,
         applying: &mut Applying,
     ) -> Result<Infallible, Status> {
         loop {
             tokio::select! {
                 message = messages.message(), if applying.len() < UNDER_WAY => {
                     let message = message?.ok_or_else(|| Status::cancelled("the device has gone"))?;
-                    applying.push_back(self.apply(message).await?);
+                    applying.push_back(self.apply(sender, message).await?);
                 }
                 done = first_done(applying), if !applying.is_empty() => {
                     let ack = applying.pop_front().map(|(ack, _)| ack).unwrap();
@@ -297,6 +291,7 @@ impl Ingest {
 
     async fn apply(
         &self,
+        sender: Sender,
         message: UploadRequest,
     ) -> Result<(Ack, oneshot::Receiver<Result<(), Status>>), Status> {
         let Some(upload_request::Message::Frames(frames)) = message.message else {
@@ -306,7 +301,7 @@ impl Ingest {
         let count = frames.lengths.len() as u64;
         let ack = Ack { class: frames.class, number: frames.first + count - 1 };
         let (done, applied) = oneshot::channel();
-        let job = Job { frames, done };
+        let job = Job { sender, frames, done };
         self.jobs.send(job).await.map_err(|_| Status::unavailable("the archive is closed"))?;
         self.seen.send_modify(|seen| {
             seen.messages += 1;

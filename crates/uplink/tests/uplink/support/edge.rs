@@ -44,7 +44,7 @@ impl Edge {
     /// Opens the store, and sends nothing yet.
     pub(crate) fn open(disk: &Disk, settings: StoreSettings) -> Self {
         let (disk, storage) = (disk.clone(), disk.clone());
-        let (store, thread) = Store::start(move || Ok(storage.clone()), settings).unwrap();
+        let (store, _, thread) = Store::start(move || Ok(storage.clone()), settings).unwrap();
         Self { store, disk, thread, uplink: None }
     }
 
@@ -115,7 +115,8 @@ impl Edge {
 /// The record of a frame that is captured `number` seconds after another.
 pub(crate) fn record(number: u64, frame: Vec<u8>) -> Vec<u8> {
     let captured_ms = 1_790_000_000_000 + 1000 * number as i64;
-    Captured { captured_ms, source: "camera".into(), traceparent: String::new(), frame }.to_record()
+    let (source, traceparent) = ("camera".into(), String::new());
+    Captured { captured_ms, source, traceparent, frame, item: None }.to_record()
 }
 
 /// A frame of 25 bytes.

@@ -1,0 +1,79 @@
+use std::collections::{BTreeSet, HashMap};
+
+use crate::{Captured, Item};
+
+/// The inputs of files that were stored last before the store was opened. A file whose inputs are all among them was
+/// stored as a whole, though the end may have come before it could be put away.
+#[derive(Debug, Default)]
+pub struct StoredItems(HashMap<u64, Stored>);
+
+#[derive(Debug, Default)]
+struct Stored {
+    indices: BTreeSet<usize>,
+    /// How many inputs the file has, where its last one is among them.
+    inputs: Option<usize>,
+}
+
+impl StoredItems {
+    /// Whether all inputs of a file are stored.
+    #[must_use]
+    pub fn has_all_of(&self, file: u64) -> bool {
+        self.0.get(&file).is_some_and(|stored| stored.inputs == Some(stored.indices.len()))
+    }
+
+    /// What is known of these files alone. Nobody asks for the others.
+    #[must_use]
+    pub fn of(&mut self, files: &[u64]) -> Self {
+        Self(files.iter().filter_map(|file| self.0.remove_entry(file)).collect())
+    }
+
+    /// The places of those inputs of a file that are stored. It is told once: if the file comes again it is another one.
+    #[must_use]
+    pub fn take(&mut self, file: u64) -> BTreeSet<usize> {
+        self.0.remove(&file).unwrap_or_default().indices
+    }
+
+    /// Takes note of a record, if it has been an input of a file.
+    pub(crate) fn add(&mut self, record: &[u8]) {
+        let Some(Item { file, index, is_last }) =
+            Captured::parse(record).ok().and_then(|captured| captured.item)
+        else {
+            return;
+        };
+        let stored = self.0.entry(file).or_default();
+        stored.indices.insert(index as usize);
+        if is_last {
+            stored.inputs = Some(index as usize + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(file: u64, index: u32, is_last: bool) -> Vec<u8> {
+        Captured { item: Some(Item { file, index, is_last }), ..Captured::default() }.to_record()
+    }
+
+    #[test]
+    fn a_file_is_stored_when_all_of_its_inputs_are() {
+        let mut items = StoredItems::default();
+        for record in [record(1, 0, true), record(2, 2, true), record(2, 0, false), record(3, 0, false)] {
+            items.add(&record);
+        }
+        items.add(&Captured::default().to_record());
+        items.add(b"no record");
+        assert_eq!([1, 2, 3, 4].map(|file| items.has_all_of(file)), [true, false, false, false]);
+        let mut some = items.of(&[2, 4]);
+        assert_eq!(
+            [2, 2, 4].map(|file| some.take(file)),
+            [BTreeSet::from([0, 2]), BTreeSet::new(), BTreeSet::new()]
+        );
+        assert!(!items.has_all_of(2) && items.has_all_of(1));
+        for index in 0..2 {
+            items.add(&record(4, index, index == 1));
+        }
+        assert!(items.has_all_of(4));
+    }
+}
