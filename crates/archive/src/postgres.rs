@@ -1,7 +1,7 @@
 //! PostgreSQL: a pool of connections; several servers may use one database.
 
 use sqlx::{
-    PgConnection, Postgres, Row as _, SqlSafeStr as _,
+    PgConnection, Postgres, Row as _,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
