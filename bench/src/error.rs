@@ -104,6 +104,11 @@ pub(crate) enum BenchError {
     },
 }
 
+/// For `map_err`: what went wrong while something was measured.
+pub(crate) fn failed(error: impl std::fmt::Display) -> BenchError {
+    BenchError::Load(error.to_string())
+}
+
 /// For `map_err`: an error at this path.
 pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> BenchError + '_ {
     move |source| BenchError::Io { path: path.to_owned(), source }

@@ -1,6 +1,7 @@
 //! Speed, as ratios to named peers in the same run, and the figures of every line of the theory. `cargo xtask bench`
 //! builds and starts it.
 
+mod cloud;
 mod coder;
 mod error;
 mod gemm;
@@ -8,11 +9,14 @@ mod ingest;
 mod input;
 mod median;
 mod photo;
+mod proc;
+mod program;
 mod scratch;
 mod serving;
 mod spool;
 mod table;
 mod theory;
+mod uplink;
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
@@ -23,6 +27,7 @@ use ingest::IngestOptions;
 use serving::ServingOptions;
 use spool::SpoolOptions;
 use theory::TheoryOptions;
+use uplink::UplinkOptions;
 
 /// Speed, as ratios to named peers in the same run, and figures beside their baselines.
 #[derive(Debug, Parser)]
@@ -34,7 +39,8 @@ use theory::TheoryOptions;
   cargo xtask bench serving --peers triton,mosec --models tiny
   cargo xtask bench serving --what soak --peers triton --json
   cargo xtask bench spool --folder /var/tmp/spool --runs 3
-  cargo xtask bench ingest --devices 1,100 --list 0 --postgres postgres://lopside@localhost/bench")]
+  cargo xtask bench ingest --devices 1,100 --list 0 --postgres postgres://lopside@localhost/bench
+  cargo xtask bench uplink --folder /var/tmp/uplink --kilobits 256 --delay-ms 150")]
 struct Cli {
     #[command(subcommand)]
     bench: Bench,
@@ -54,6 +60,8 @@ enum Bench {
     Spool(SpoolOptions),
     /// Frames a second that a cloud-decoder commits to SQLite and PostgreSQL from many devices, and what its lists take
     Ingest(IngestOptions),
+    /// edge-encoder and cloud-decoder over a slow link: recovery, use of the link, what is important, bytes, memory
+    Uplink(UplinkOptions),
 }
 
 /// What is measured, and how often.
@@ -81,6 +89,7 @@ fn main() -> ExitCode {
         Bench::Serving(options) => serving::run(&options),
         Bench::Spool(options) => spool::run(&options),
         Bench::Ingest(options) => ingest::run(&options),
+        Bench::Uplink(options) => uplink::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

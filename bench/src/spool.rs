@@ -6,7 +6,6 @@
 //! this process (`/proc/self/io`), so the folder must be on a disk.
 
 use std::{
-    fs,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Instant,
@@ -19,8 +18,9 @@ use rusqlite::Connection;
 
 use crate::{
     BenchError,
-    error::io,
+    error::{failed, io},
     median::median,
+    proc::field,
     scratch::scratch,
     table::{Row, print},
 };
@@ -158,10 +158,6 @@ fn medians(figures: &[Figures]) -> Figures {
     Figures { per_second: of(|one| one.per_second), amplification: of(|one| one.amplification) }
 }
 
-fn failed(error: impl std::fmt::Display) -> BenchError {
-    BenchError::Load(error.to_string())
-}
-
 /// Bytes that this process has sent to the disk.
 fn sent_to_disk() -> Result<f64, BenchError> {
     field("/proc/self/io", "write_bytes:")
@@ -170,13 +166,6 @@ fn sent_to_disk() -> Result<f64, BenchError> {
 /// Resident memory in bytes.
 fn memory() -> Result<f64, BenchError> {
     field("/proc/self/status", "VmRSS:").map(|kib| 1024.0 * kib)
-}
-
-fn field(path: &str, name: &str) -> Result<f64, BenchError> {
-    let text = fs::read_to_string(path).map_err(io(Path::new(path)))?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.ok_or_else(|| failed(format!("{path} has no {name}")))
 }
 
 fn opened(folder: &Path) -> Result<Spool<Disk>, BenchError> {

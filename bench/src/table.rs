@@ -15,16 +15,42 @@ pub(crate) struct Row {
     pub(crate) unit: &'static str,
     /// How many times the anchor's figure that is, and the anchor.
     pub(crate) ratio: Option<(f64, String)>,
+    /// What it was to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<Limit>,
+}
+
+/// What a figure was to be.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Limit {
+    /// `at most` or `at least`.
+    pub(crate) bound: &'static str,
+    /// That much.
+    pub(crate) value: f64,
+    /// Whether it is.
+    pub(crate) is_met: bool,
 }
 
 impl Row {
     pub(crate) fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { name: name.into(), value, unit, ratio: None }
+        Self { name: name.into(), value, unit, ratio: None, limit: None }
     }
 
     /// With its ratio to a figure of this name.
     pub(crate) fn against(mut self, name: &str, value: f64) -> Self {
         self.ratio = Some((self.value / value, name.to_owned()));
+        self
+    }
+
+    /// It was to be no more.
+    pub(crate) fn at_most(mut self, value: f64) -> Self {
+        self.limit = Some(Limit { bound: "at most", value, is_met: self.value <= value });
+        self
+    }
+
+    /// It was to be no less.
+    pub(crate) fn at_least(mut self, value: f64) -> Self {
+        self.limit = Some(Limit { bound: "at least", value, is_met: self.value >= value });
         self
     }
 }
@@ -34,10 +60,34 @@ pub(crate) fn print(rows: &[Row], json: bool) -> Result<(), BenchError> {
         println!("{}", serde_json::to_string_pretty(rows)?);
         return Ok(());
     }
-    for Row { name, value, unit, ratio } in rows {
+    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default().max(36);
+    for Row { name, value, unit, ratio, limit } in rows {
         let ratio =
             ratio.as_ref().map(|(ratio, anchor)| format!("{ratio:>8.2} × {anchor}")).unwrap_or_default();
-        println!("{name:<36} {value:>10.2} {unit:<10} {ratio}");
+        let limit = limit.map(|limit| limit.to_string()).unwrap_or_default();
+        let line = format!("{name:<width$} {value:>10.2} {unit:<10} {ratio}{limit}");
+        println!("{}", line.trim_end());
     }
     Ok(())
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { bound, value, is_met } = self;
+        write!(formatter, "{bound} {value}: {}", if *is_met { "met" } else { "MISSED" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_met_at_its_value_and_missed_beyond_it() {
+        let told = |row: Row| row.limit.unwrap().to_string();
+        assert_eq!(told(Row::new("a", 2.0, "ms").at_most(2.0)), "at most 2: met");
+        assert_eq!(told(Row::new("a", 2.5, "ms").at_most(2.0)), "at most 2: MISSED");
+        assert_eq!(told(Row::new("a", 0.9, "").at_least(0.9)), "at least 0.9: met");
+        assert_eq!(told(Row::new("a", 0.8, "").at_least(0.9)), "at least 0.9: MISSED");
+    }
 }

@@ -71,7 +71,7 @@ enum Command {
     },
     /// Measure speed, as ratios to named peers in the same run
     Bench {
-        /// Which bench, and its options: `photo`, `coder`, `theory`, `serving`, `spool`, `ingest`
+        /// Which bench, and its options: `photo`, `coder`, `theory`, `serving`, `spool`, `ingest`, `uplink`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, default_value = "--help")]
         args: Vec<String>,
     },
@@ -123,17 +123,22 @@ fn outage_test(minutes: u32) -> Result<()> {
     workspace::cargo(&test, &[("ORT_DYLIB_PATH", &*library), ("LOPSIDE_OUTAGE_SECONDS", Path::new(&seconds))])
 }
 
-/// Builds and runs the benches; `serving` and `ingest` get what they measure as well.
+/// Builds and runs the benches; `serving`, `ingest` and `uplink` get what they measure as well.
 fn bench(args: &[String]) -> Result<()> {
     let run = ["run", "--release", "-p", "lopside-bench", "--"];
     let run = [&run, &args.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat();
-    if args.first().is_none_or(|bench| !["serving", "ingest"].contains(&&bench[..])) {
+    if args.first().is_none_or(|bench| !["serving", "ingest", "uplink"].contains(&&bench[..])) {
         return workspace::cargo(&run, &[]);
     }
-    workspace::cargo(&["build", "--release", "-p", "cloud-decoder"], &[])?;
-    let decoder = workspace::target().join("release/cloud-decoder");
+    workspace::cargo(&["build", "--release", "-p", "cloud-decoder", "-p", "edge-encoder"], &[])?;
+    let [decoder, encoder] =
+        ["cloud-decoder", "edge-encoder"].map(|name| workspace::target().join("release").join(name));
     let (library, cache) = (runtime::library()?, lopside_python::cache()?);
-    let env =
-        [("LOPSIDE_CLOUD_DECODER", &*decoder), ("ORT_DYLIB_PATH", &*library), ("LOPSIDE_CACHE", &*cache)];
+    let env = [
+        ("LOPSIDE_CLOUD_DECODER", &*decoder),
+        ("LOPSIDE_EDGE_ENCODER", &*encoder),
+        ("ORT_DYLIB_PATH", &*library),
+        ("LOPSIDE_CACHE", &*cache),
+    ];
     workspace::cargo(&run, &env)
 }

@@ -2,8 +2,8 @@ use std::{path::Path, time::Instant};
 
 use rusqlite::Connection;
 
-use super::{device::Load, failed};
-use crate::BenchError;
+use super::device::Load;
+use crate::{BenchError, error::failed};
 
 /// Frames a second that one connection inserts into a plain table, a transaction for each message.
 pub(super) fn frames_per_second(path: &Path, load: Load) -> Result<f64, BenchError> {

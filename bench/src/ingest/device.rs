@@ -5,8 +5,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::failed;
-use crate::BenchError;
+use crate::{BenchError, error::failed};
 
 /// Messages under way.
 const WINDOW: usize = 4;

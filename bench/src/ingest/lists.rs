@@ -8,8 +8,8 @@ use hyper_util::{
 };
 use serde_json::Value;
 
-use super::{device::Load, failed, server::Cloud};
-use crate::{BenchError, median::median, table::Row};
+use super::device::Load;
+use crate::{BenchError, cloud::Cloud, error::failed, median::median, table::Row};
 
 /// Devices that fill the archive.
 const DEVICES: usize = 10;

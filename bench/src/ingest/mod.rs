@@ -7,16 +7,17 @@
 mod alone;
 mod device;
 mod lists;
-mod server;
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Instant};
 
 use clap::Args;
 use tokio::{runtime::Runtime, task::JoinSet};
 
-use self::{device::Load, server::Cloud};
+use self::device::Load;
 use crate::{
     BenchError,
+    cloud::Cloud,
+    error::failed,
     median::median,
     scratch::scratch,
     table::{Row, print},
@@ -107,8 +108,4 @@ async fn sent(cloud: &Cloud, devices: usize, load: Load) -> Result<f64, BenchErr
     }
     sending.join_all().await.into_iter().collect::<Result<(), _>>()?;
     Ok((devices * load.messages * load.together) as f64 / start.elapsed().as_secs_f64())
-}
-
-pub(crate) fn failed(error: impl std::fmt::Display) -> BenchError {
-    BenchError::Load(error.to_string())
 }

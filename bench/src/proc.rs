@@ -1,0 +1,16 @@
+//! Figures out of `/proc`.
+
+use std::{fs, path::Path};
+
+use crate::{
+    BenchError,
+    error::{failed, io},
+};
+
+/// The number behind this name, in one of the files that have a line for each.
+pub(crate) fn field(path: &str, name: &str) -> Result<f64, BenchError> {
+    let text = fs::read_to_string(path).map_err(io(Path::new(path)))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.ok_or_else(|| failed(format!("{path} has no {name}")))
+}

@@ -1,0 +1,9 @@
+use std::{env, ffi::OsString};
+
+use crate::{BenchError, error::failed};
+
+/// The binary that this variable names.
+pub(crate) fn program(variable: &str) -> Result<OsString, BenchError> {
+    env::var_os(variable)
+        .ok_or_else(|| failed(format!("{variable} is not set: start the bench with `cargo xtask bench`")))
+}

@@ -1,0 +1,37 @@
+use lopside_spool::{Class, Disk, Options, Spool};
+use lopside_uplink::Captured;
+
+use super::agent::Home;
+use crate::{
+    BenchError,
+    error::{failed, io},
+};
+
+/// Frames that are committed together.
+const TOGETHER: u64 = 64;
+
+/// So many frames of so many bytes wait in an agent's spool: of the class `normal`, random, a second apart.
+pub(super) fn fill(home: &Home, frames: u64, len: usize) -> Result<(), BenchError> {
+    let folder = home.spool();
+    let disk = Disk::open(&folder).map_err(io(&folder))?;
+    let mut spool =
+        Spool::open(disk, Options { budget: home.budget(), epoch: rand::random() }).map_err(failed)?;
+    let mut captured = Captured {
+        source: "bench".into(),
+        frame: (0..len).map(|_| rand::random()).collect(),
+        ..Captured::default()
+    };
+    for number in 1..=frames {
+        captured.captured_ms = 1_790_000_000_000 + 1000 * number as i64;
+        // No two are alike.
+        captured.frame.iter_mut().zip(number.to_le_bytes()).for_each(|(byte, other)| *byte ^= other);
+        spool.append(Class::Normal, &captured.to_record()).map_err(failed)?;
+        if number % TOGETHER == 0 || number == frames {
+            spool.commit().map_err(failed)?;
+        }
+    }
+    if spool.pending(Class::Normal) != frames {
+        return Err(failed("the backlog does not fit into the spool"));
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! `bench uplink`: what the real agent and the real server do over a slow link.
+//!
+//! ```text
+//! edge-encoder run ─► relay: bottleneck, delay ─► cloud-decoder serve --archive
+//!    a backlog          (in this process)
+//! ```
+//! | figure | how |
+//! |---|---|
+//! | recovery | from the start of the process, after a kill, until the status has found all frames that wait |
+//! | drain | bytes of frames acknowledged in a window after a warm-up, as a share of what the link carries |
+//! | a picture behind the backlog | the link is cut, the picture's frame stored as `high`, the link comes back: from the first byte of the new connection to its acknowledgement, as the status tells it |
+//! | small frames | what 20,000 frames of 25 bytes take beside their own bytes, with the beginning of the connection; and a single one on a connection that is open and at rest |
+//! | memory | resident, without a link, two seconds after the frames were found |
+//!
+//! Recovery, drain and pictures take turns, run after run, on one backlog that grows shorter; medians count. What counts
+//! as bytes on the wire stands in [`wire`](mod@wire), what the link is in [`relay`](mod@relay). A limit that is missed is
+//! printed as missed, and fails nothing.
+
+mod agent;
+mod backlog;
+mod bulk;
+mod outage;
+mod relay;
+mod wire;
+
+use std::{
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use tokio::runtime::Runtime;
+
+use self::{
+    agent::Home,
+    bulk::Bulk,
+    outage::Outage,
+    relay::{Nature, Relay},
+};
+use crate::{
+    BenchError,
+    cloud::Cloud,
+    error::failed,
+    median::median,
+    scratch::scratch,
+    table::{Row, print},
+};
+
+/// Bytes of a frame of the backlog.
+const FRAME: usize = 10_000;
+/// Milliseconds until a backlog may be found again.
+const RECOVERY: f64 = 2000.0;
+/// The least share of the link that frames may have.
+const SHARE: f64 = 0.9;
+/// Milliseconds until what is important may be acknowledged.
+const IMPORTANT: f64 = 1000.0;
+/// Bytes that a small frame may take beside its own.
+const OVERHEAD: f64 = 10.0;
+
+/// Options of `uplink`.
+#[derive(Debug, Args)]
+pub(crate) struct UplinkOptions {
+    /// A folder on a disk, for the spools and the archive
+    #[arg(long, default_value = "out/uplink", value_name = "DIR")]
+    folder: PathBuf,
+    /// The backlog in megabytes
+    #[arg(long, default_value = "1074", value_name = "MB")]
+    backlog: NonZeroU64,
+    /// Kilobits a second that the link carries, each way
+    #[arg(long, default_value = "1000", value_name = "N")]
+    kilobits: NonZeroU32,
+    /// Milliseconds from one end of the link to the other
+    #[arg(long, default_value = "25", value_name = "MS")]
+    delay_ms: u64,
+    /// Seconds in which the drain is measured
+    #[arg(long, default_value = "60", value_name = "N")]
+    seconds: NonZeroU32,
+    /// How often each thing is done; the median counts
+    #[arg(long, default_value = "3", value_name = "N")]
+    runs: NonZeroUsize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(options: &UplinkOptions) -> Result<(), BenchError> {
+    let runtime = Runtime::new().map_err(failed)?;
+    let scratch = scratch(&options.folder)?;
+    let rows = runtime.block_on(measure(options, scratch.path()))?;
+    print(&rows, options.json)
+}
+
+impl UplinkOptions {
+    fn nature(&self) -> Nature {
+        let rate = f64::from(self.kilobits.get()) * 1000.0 / 8.0;
+        Nature { rate, delay: Duration::from_millis(self.delay_ms) }
+    }
+
+    /// Megabytes that a spool may have: the backlog, and what the disk needs beside it.
+    fn megabytes(&self) -> u64 {
+        self.backlog.get() + self.backlog.get() / 8 + 64
+    }
+}
+
+async fn measure(options: &UplinkOptions, folder: &Path) -> Result<Vec<Row>, BenchError> {
+    let archive = format!("sqlite:{}", folder.join("archive.db").display());
+    let cloud = Cloud::start(&archive, folder)?;
+    let relay = Relay::to(&cloud.url, options.nature())?;
+    let home = |device: &str| Home::new(folder, device, relay.url(), options.megabytes());
+    let (mut empty, mut outages, mut bulks) = (Vec::new(), Vec::new(), Vec::new());
+    let backlog = home("backlog")?;
+    let mut pending = options.backlog.get() * 1_000_000 / FRAME as u64;
+    backlog::fill(&backlog, pending, FRAME)?;
+    for run in 1..=options.runs.get() {
+        empty.push(outage::resident(&home(&format!("empty-{run}"))?, &relay).await?);
+        let outage = outage::measure(&backlog, &relay, options, pending).await?;
+        pending = outage.pending;
+        outages.push(outage);
+        bulks.push(bulk::measure(&home(&format!("bulk-{run}"))?, &relay).await?);
+    }
+    let mut rows = of_outages(&outages);
+    rows.extend(of_bulks(&bulks));
+    rows.extend(of_memory(&empty, &outages));
+    Ok(rows)
+}
+
+fn of_outages(outages: &[Outage]) -> Vec<Row> {
+    let middle = |figure: fn(&Outage) -> f64| median(outages.iter().map(figure).collect());
+    let waits: Vec<f64> = outages.iter().flat_map(|outage| outage.waits.clone()).collect();
+    let longest = waits.iter().copied().fold(0.0, f64::max);
+    vec![
+        Row::new("recovery after a kill", middle(|outage| outage.recovery), "ms").at_most(RECOVERY),
+        Row::new("drain: frames' share of the link", middle(|outage| outage.share), "").at_least(SHARE),
+        Row::new("drain: on the wire", middle(|outage| outage.on_the_wire), "bytes/byte"),
+        Row::new("a picture behind the backlog", median(waits), "ms").at_most(IMPORTANT),
+        Row::new("a picture behind the backlog, longest", longest, "ms").at_most(IMPORTANT),
+    ]
+}
+
+fn of_bulks(bulks: &[Bulk]) -> Vec<Row> {
+    let middle = |figure: fn(&Bulk) -> f64| median(bulks.iter().map(figure).collect());
+    let many = format!("{} frames of {} bytes", bulk::FRAMES, bulk::FRAME);
+    let alone = format!("a frame of {} bytes alone", middle(|bulk| bulk.frame));
+    vec![
+        Row::new(format!("{many}: more than their own"), middle(|bulk| bulk.more), "bytes").at_most(OVERHEAD),
+        Row::new(format!("{many}: of that to the cloud"), middle(|bulk| bulk.more_up), "bytes"),
+        Row::new(format!("{alone}: more than its own"), middle(|bulk| bulk.alone), "bytes"),
+        Row::new(format!("{alone}: of that to the cloud"), middle(|bulk| bulk.alone_up), "bytes"),
+    ]
+}
+
+fn of_memory(empty: &[f64], outages: &[Outage]) -> Vec<Row> {
+    let of = |figure: fn(&Outage) -> f64| median(outages.iter().map(figure).collect()) / 1e6;
+    let (empty, found) = (median(empty.to_vec()) / 1e6, of(|outage| outage.resident));
+    vec![
+        Row::new("memory with an empty spool", empty, "MB"),
+        Row::new("memory with the backlog", found, "MB"),
+        Row::new("memory more with the backlog", found - empty, "MB"),
+        Row::new("memory while it is sent", of(|outage| outage.sending), "MB"),
+    ]
+}

@@ -1,0 +1,113 @@
+use std::time::Duration;
+
+use lopside_spool::Class;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    FRAME, UplinkOptions,
+    agent::{Agent, Home, counted},
+    relay::Relay,
+};
+use crate::{BenchError, error::failed};
+
+/// How long the link is used before the drain is measured.
+const WARM_UP: Duration = Duration::from_secs(10);
+/// How long an agent is left alone before its memory is looked at.
+const REST: Duration = Duration::from_secs(2);
+/// Pictures of a run.
+const PICTURES: usize = 5;
+
+/// What was measured while one process was there.
+#[derive(Debug, Clone)]
+pub(super) struct Outage {
+    /// Milliseconds.
+    pub(super) recovery: f64,
+    /// Bytes of frames acknowledged, as a share of what the link carries.
+    pub(super) share: f64,
+    /// Bytes on the wire for each of them.
+    pub(super) on_the_wire: f64,
+    /// Milliseconds that pictures took.
+    pub(super) waits: Vec<f64>,
+    /// Memory with the backlog found, in bytes.
+    pub(super) resident: f64,
+    /// Memory while it is sent.
+    pub(super) sending: f64,
+    /// Frames that wait at the end.
+    pub(super) pending: u64,
+}
+
+/// An agent that finds so many frames: starts it, lets it send, cuts the link again and again, and kills it.
+pub(super) async fn measure(
+    home: &Home,
+    relay: &Relay,
+    options: &UplinkOptions,
+    pending: u64,
+) -> Result<Outage, BenchError> {
+    relay.cut();
+    let (mut agent, recovery) = found(home, pending).await?;
+    sleep(REST).await;
+    let resident = agent.resident()?;
+    relay.open();
+    agent.until("it connects", |report| report.uplink.connected).await?;
+    sleep(WARM_UP).await;
+    let window = Duration::from_secs(options.seconds.get().into());
+    let (share, on_the_wire) = drained(&agent, relay, window).await?;
+    let sending = agent.resident()?;
+    let mut waits = Vec::with_capacity(PICTURES);
+    for _ in 0..PICTURES {
+        waits.push(waited(home, &mut agent, relay).await?);
+    }
+    relay.cut();
+    let last = agent.until("it notices that the link is cut", |report| !report.uplink.connected).await?;
+    let pending = counted(&last, Class::Normal).pending;
+    Ok(Outage { recovery, share, on_the_wire, waits, resident, sending, pending })
+}
+
+/// The memory of an agent with nothing to send and no link, in bytes.
+pub(super) async fn resident(home: &Home, relay: &Relay) -> Result<f64, BenchError> {
+    relay.cut();
+    let (agent, _) = found(home, 0).await?;
+    sleep(REST).await;
+    agent.resident()
+}
+
+/// An agent that was just started and has found so many frames, and the milliseconds that it took.
+async fn found(home: &Home, pending: u64) -> Result<(Agent, f64), BenchError> {
+    let mut agent = home.start()?;
+    agent.until("all frames are found", |report| counted(report, Class::Normal).pending == pending).await?;
+    let recovery = milliseconds(agent.started.elapsed());
+    Ok((agent, recovery))
+}
+
+/// Bytes of frames that are acknowledged in a window, as a share of what the link carries, and bytes on the wire for each.
+async fn drained(agent: &Agent, relay: &Relay, window: Duration) -> Result<(f64, f64), BenchError> {
+    let look =
+        || Ok::<_, BenchError>((counted(&agent.report()?, Class::Normal), relay.traffic(), Instant::now()));
+    let (before, traffic, start) = look()?;
+    sleep(window).await;
+    let (after, now, end) = look()?;
+    if after.pending == 0 {
+        return Err(failed("the backlog was sent before the window had ended: --backlog wants more"));
+    }
+    let bytes = (after.delivered - before.delivered) as f64 * FRAME as f64;
+    let carried = (end - start).as_secs_f64() * relay.rate();
+    Ok((bytes / carried, now.since(traffic).bytes() as f64 / bytes))
+}
+
+/// Milliseconds that a picture takes behind the backlog, when the link comes back.
+async fn waited(home: &Home, agent: &mut Agent, relay: &Relay) -> Result<f64, BenchError> {
+    relay.cut();
+    agent.until("it notices that the link is cut", |report| !report.uplink.connected).await?;
+    home.put()?;
+    let important = |report: &_| counted(report, Class::High);
+    let stored = agent.until("the picture is stored", |report| important(report).pending == 1).await?;
+    let before = important(&stored).delivered;
+    relay.open();
+    agent.until("the picture is sent", |report| important(report).delivered > before).await?;
+    let begun = relay.begun().ok_or_else(|| failed("the picture was sent past the link"))?;
+    Ok(milliseconds(begun.elapsed()))
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    1e3 * time.as_secs_f64()
+}

@@ -1,0 +1,261 @@
+//! A link in this process, between the agent and the server.
+//!
+//! Each way has a bottleneck of its own, which all connections share: a segment waits until those before it have left,
+//! takes as long as its bytes and headers do at the link's rate, and then the link's delay. The times are reckoned from
+//! each other and not from when a task was woken, so that they do not drift. What waits at the bottleneck is bounded by 64
+//! kB: then nothing more is read. The kernel keeps little of what passes, by small buffers and by segments as on Ethernet;
+//! so a backlog is where it would be, in the agent. Acknowledgements of TCP's own take no time of the link.
+//!
+//! A link that is cut ends all connections, loses what is on its way, and ends new ones at once.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use nix::sys::socket::{setsockopt, sockopt::TcpMaxSeg};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpSocket, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{mpsc, watch},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+use super::wire::{HEADERS, Passed, SEGMENT, Traffic};
+use crate::{BenchError, error::failed};
+
+/// Bytes that wait at a bottleneck, at most.
+const BUFFER: f64 = 64e3;
+/// Bytes that the kernel is told to keep of a connection, each way.
+const SOCKET: u32 = 16 << 10;
+/// What the other side is told of segments: their options are in it.
+const MAX_SEGMENT: u32 = SEGMENT as u32 + 12;
+/// Segments that are on their way, at most.
+const SEGMENTS: usize = 4096;
+/// Connections that wait to be taken.
+const WAITING: u32 = 16;
+
+/// How a link is, each way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Nature {
+    /// Bytes a second.
+    pub(super) rate: f64,
+    /// How long a byte takes.
+    pub(super) delay: Duration,
+}
+
+/// The link, until it is dropped.
+pub(super) struct Relay {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    listening: AbortHandle,
+}
+
+struct Shared {
+    /// The server.
+    to: SocketAddr,
+    delay: Duration,
+    up: Line,
+    down: Line,
+    is_open: watch::Sender<bool>,
+    /// When the first byte from the edge came, since the link was opened.
+    begun: Mutex<Option<Instant>>,
+}
+
+/// One way.
+struct Line {
+    rate: f64,
+    /// When all that waits at the bottleneck has left it.
+    free: Mutex<Instant>,
+    passed: Mutex<Passed>,
+}
+
+impl Relay {
+    /// A link that is cut, to a server at this `http://` address. A runtime has to be there.
+    pub(super) fn to(url: &str, nature: Nature) -> Result<Self, BenchError> {
+        let to = url.strip_prefix("http://").unwrap_or(url).parse().map_err(failed)?;
+        let socket = socket().map_err(failed)?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).map_err(failed)?;
+        let listener = socket.listen(WAITING).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let shared = Arc::new(Shared {
+            to,
+            delay: nature.delay,
+            up: Line::new(nature.rate),
+            down: Line::new(nature.rate),
+            is_open: watch::Sender::new(false),
+            begun: Mutex::default(),
+        });
+        let listening = tokio::spawn(listen(listener, Arc::clone(&shared))).abort_handle();
+        Ok(Self { address, shared, listening })
+    }
+
+    /// Where the edge finds it.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Ends all connections, and new ones at once.
+    pub(super) fn cut(&self) {
+        self.shared.is_open.send_replace(false);
+    }
+
+    /// Connections pass from now on.
+    pub(super) fn open(&self) {
+        *lock(&self.shared.begun) = None;
+        self.shared.is_open.send_replace(true);
+    }
+
+    /// When the first byte from the edge came, since the link was opened.
+    pub(super) fn begun(&self) -> Option<Instant> {
+        *lock(&self.shared.begun)
+    }
+
+    /// Bytes a second, each way.
+    pub(super) fn rate(&self) -> f64 {
+        self.shared.up.rate
+    }
+
+    /// What has passed so far.
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic { up: *lock(&self.shared.up.passed), down: *lock(&self.shared.down.passed) }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+impl Line {
+    fn new(rate: f64) -> Self {
+        Self { rate, free: Mutex::new(Instant::now()), passed: Mutex::default() }
+    }
+
+    /// When a segment with so many bytes has left the bottleneck, if it comes now.
+    fn enter(&self, len: usize, now: Instant) -> Instant {
+        let mut free = lock(&self.free);
+        *free = (*free).max(now) + Duration::from_secs_f64((len + HEADERS) as f64 / self.rate);
+        *free
+    }
+
+    /// When there is room for another one, if the last leaves at that time.
+    fn has_room(&self, last: Instant) -> Instant {
+        last.checked_sub(Duration::from_secs_f64(BUFFER / self.rate)).unwrap_or(last)
+    }
+}
+
+fn socket() -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(SOCKET)?;
+    socket.set_send_buffer_size(SOCKET)?;
+    socket.set_nodelay(true)?;
+    setsockopt(&socket, TcpMaxSeg, &MAX_SEGMENT)?;
+    Ok(socket)
+}
+
+async fn listen(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    while let Ok((edge, _)) = listener.accept().await {
+        while connections.try_join_next().is_some() {}
+        if *shared.is_open.borrow() {
+            connections.spawn(carry(edge, Arc::clone(&shared)));
+        }
+    }
+}
+
+/// Carries one connection, until an end leaves it or the link is cut.
+async fn carry(edge: TcpStream, shared: Arc<Shared>) {
+    let connected = async { socket()?.connect(shared.to).await };
+    let Ok(cloud) = connected.await else { return };
+    let ((from_edge, to_edge), (from_cloud, to_cloud)) = (edge.into_split(), cloud.into_split());
+    let begin = || {
+        lock(&shared.begun).get_or_insert_with(Instant::now);
+    };
+    let mut is_open = shared.is_open.subscribe();
+    tokio::select! {
+        () = pass(from_edge, to_cloud, &shared.up, shared.delay, begin) => {}
+        () = pass(from_cloud, to_edge, &shared.down, shared.delay, || {}) => {}
+        _ = is_open.wait_for(|is_open| !is_open) => {}
+    }
+}
+
+/// Carries what goes one way; `came` is told of each segment that comes.
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    line: &Line,
+    delay: Duration,
+    came: impl Fn(),
+) {
+    let (segments, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(SEGMENTS);
+    let take = async move {
+        let mut bytes = [0; SEGMENT];
+        while let Ok(len @ 1..) = from.read(&mut bytes).await {
+            came();
+            let left = line.enter(len, Instant::now());
+            if segments.send((left + delay, bytes[..len].to_vec())).await.is_err() {
+                return;
+            }
+            sleep_until(line.has_room(left)).await;
+        }
+    };
+    let give = async move {
+        while let Some((at, segment)) = arriving.recv().await {
+            sleep_until(at).await;
+            lock(&line.passed).add(segment.len());
+            if to.write_all(&segment).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(take, give);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is in them is whole at all times.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_leave_at_the_rate_of_the_link_however_late_they_are_looked_at() {
+        let line = Line::new(1000.0);
+        let start = *lock(&line.free);
+        let after = |milliseconds| start + Duration::from_millis(milliseconds);
+        assert_eq!(line.enter(60, start), after(100));
+        assert_eq!(line.enter(960, after(3)), after(1100), "behind the first one");
+        assert_eq!(line.enter(60, after(2000)), after(2100), "the link was idle");
+        assert_eq!(line.has_room(after(70_000)), after(6000));
+    }
+
+    #[tokio::test]
+    async fn what_passes_is_counted_until_the_link_is_cut() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", server.local_addr().unwrap());
+        let relay = Relay::to(&url, Nature { rate: 1e7, delay: Duration::ZERO }).unwrap();
+        let mut refused = TcpStream::connect(relay.address).await.unwrap();
+        assert_eq!(refused.read(&mut [0]).await.unwrap_or(0), 0);
+        relay.open();
+        let mut edge = TcpStream::connect(relay.address).await.unwrap();
+        let (mut cloud, _) = server.accept().await.unwrap();
+        assert_eq!(relay.begun(), None);
+        let mut heard = vec![0; 5000];
+        edge.write_all(&[7; 5000]).await.unwrap();
+        cloud.read_exact(&mut heard).await.unwrap();
+        assert_eq!(heard, [7; 5000]);
+        assert!(relay.begun().is_some());
+        assert!(relay.traffic().bytes_up() >= 5000 + 4 * HEADERS as u64);
+        relay.cut();
+        assert_eq!(edge.read(&mut [0]).await.unwrap_or(0), 0);
+    }
+}
