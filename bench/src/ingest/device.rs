@@ -31,7 +31,7 @@ pub(super) struct Device {
 pub(super) async fn connect(url: String, device: String) -> Result<Device, BenchError> {
     let mut service = IngestServiceClient::connect(url).await.map_err(failed)?;
     let (messages, queue) = mpsc::channel(WINDOW + 1);
-    let hello = upload_request::Message::Hello(Hello { device, lanes: Vec::new() });
+    let hello = upload_request::Message::Hello(Hello { device, lanes: Vec::new(), spool: 1 });
     messages.send(UploadRequest { message: Some(hello) }).await.map_err(failed)?;
     let mut answers = service.upload(ReceiverStream::new(queue)).await.map_err(failed)?.into_inner();
     answers.message().await.map_err(failed)?;

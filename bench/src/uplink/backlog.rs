@@ -14,8 +14,7 @@ const TOGETHER: u64 = 64;
 pub(super) fn fill(home: &Home, frames: u64, len: usize) -> Result<(), BenchError> {
     let folder = home.spool();
     let disk = Disk::open(&folder).map_err(io(&folder))?;
-    let mut spool =
-        Spool::open(disk, Options { budget: home.budget(), epoch: rand::random() }).map_err(failed)?;
+    let mut spool = Spool::open(disk, Options::new(home.budget(), rand::random())).map_err(failed)?;
     let mut captured = Captured {
         source: "bench".into(),
         frame: (0..len).map(|_| rand::random()).collect(),
