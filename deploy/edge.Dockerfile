@@ -22,6 +22,7 @@ COPY --from=build --chmod=0755 /edge-encoder /usr/local/bin/
 COPY --chmod=0644 \
     bundles/fashion/README.md bundles/fashion/bundle.json bundles/fashion/encoder.onnx bundles/fashion/tables.bin \
     /bundles/fashion/
+COPY --chmod=0755 bundles/fashion/golden /bundles/fashion/golden
 COPY --chmod=0755 samples /samples
 COPY --chmod=0644 NOTICE LICENSE-MIT LICENSE-APACHE /usr/share/doc/lopside/
 ENV LOPSIDE_BUNDLE=/bundles/fashion

@@ -1,9 +1,9 @@
 use std::{borrow::Cow, path::PathBuf};
 
 use image::DynamicImage;
-use lopside_bundle::{HeadKind, HeadSpec, InputSpec};
+use lopside_bundle::{HeadKind, HeadSpec, InputSpec, picture::AnyBundle};
 use lopside_input::picture_of;
-use lopside_latent::{IdOnWire, LatentSpaceId, picture::Quality};
+use lopside_latent::{IdOnWire, LatentSpaceId, Limits, picture::Quality};
 
 use crate::{
     EdgeError, Encoded, Encoder, PictureEncoder, PictureOptions, eight_bit,
@@ -19,7 +19,31 @@ pub enum AnyEncoder {
     Picture(Box<PictureEncoder>, PictureOptions),
 }
 
+/// How a bundle of whichever kind encodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncodeOptions {
+    /// Of photo models all of it, of others the layers.
+    pub picture: PictureOptions,
+    /// Of photo models: by the fast encoder.
+    pub fast: bool,
+}
+
 impl AnyEncoder {
+    /// The encoder of a bundle.
+    ///
+    /// # Errors
+    /// As [`Encoder::new`], [`PictureEncoder::new`] and [`PictureEncoder::fast`].
+    pub fn new(bundle: &AnyBundle, options: &EncodeOptions) -> Result<Self, EdgeError> {
+        let EncodeOptions { picture, fast } = *options;
+        match bundle {
+            AnyBundle::Vector(bundle) => Ok(Self::Vector(Box::new(Encoder::new(bundle)?), picture.layers)),
+            AnyBundle::Picture(bundle) => {
+                let make = if fast { PictureEncoder::fast } else { PictureEncoder::new };
+                Ok(Self::Picture(Box::new(make(bundle)?), picture))
+            }
+        }
+    }
+
     /// The bundle's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -125,5 +149,41 @@ impl AnyEncoder {
                 Err(EdgeError::OtherInput { bundle: encoder.name().to_owned(), takes: "pictures" })
             }
         }
+    }
+
+    /// The frame of an input, in the quality and with the layers of this one, which carries its id.
+    ///
+    /// # Errors
+    /// [`EdgeError::Latent`] when the frame is of another latent space or damaged, and as [`AnyEncoder::encode`].
+    pub fn encode_like(&self, input: &Input, frame: &[u8]) -> Result<Encoded, EdgeError> {
+        let limits = Limits::default();
+        match (self, input) {
+            (Self::Vector(encoder, _), _) => {
+                let values = encoder.space().decode(frame, &limits)?.len();
+                encoder.encode_input(input, encoder.space().layers_of(values), IdOnWire::Present)
+            }
+            (Self::Picture(encoder, options), Input::Picture(picture)) => {
+                let like = encoder.space().decode(frame, &limits)?;
+                let (quality, layers) = (like.header.quality, Some(like.layers.len()));
+                let options = PictureOptions { quality, layers, id: IdOnWire::Present, ..*options };
+                encoder.encode(picture, &options)
+            }
+            (Self::Picture(..), Input::Numbers(_)) => self.encode(input, IdOnWire::Present),
+        }
+    }
+
+    /// The integers of a frame, layer after layer.
+    ///
+    /// # Errors
+    /// [`EdgeError::Latent`] when it is of another latent space or damaged.
+    pub fn integers(&self, frame: &[u8]) -> Result<Vec<i32>, EdgeError> {
+        let limits = Limits::default();
+        Ok(match self {
+            Self::Vector(encoder, _) => encoder.space().decode(frame, &limits)?,
+            Self::Picture(encoder, _) => {
+                let layers = encoder.space().decode(frame, &limits)?.layers;
+                layers.into_iter().flatten().map(i32::from).collect()
+            }
+        })
     }
 }

@@ -23,12 +23,13 @@ use crate::ApiKey;
   edge-encoder encode --bundle bundles/photo --quality 70 holiday.jpg
   edge-encoder bench --bundle bundles/fashion
   edge-encoder run --config edge.toml
+  edge-encoder run --config edge.toml --channel stable
   edge-encoder status --config edge.toml
   edge-encoder doctor --config edge.toml"
 )]
 pub struct Cli {
     /// A TOML file with any of: bundle, endpoint, out, quality, timeout_seconds, ca, client_cert, client_key, api_key;
-    /// for run also device, socket, the tables spool, uplink and rate, and a table source for each source
+    /// for run also device, socket, the tables spool, uplink, rate and update, and a table source for each source
     #[arg(long, global = true, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to do
@@ -59,14 +60,15 @@ pub enum Command {
     ///
     /// Frames stay in the spool until the cloud-decoder has acknowledged them: through outages, restarts and power cuts.
     /// Sources are the config file's tables named source, each with one of folder, command, stdin and camera; further keys
-    /// are explained in /etc/lopside/edge.toml. Ends on SIGTERM or SIGINT, when what was captured is stored, or when all
+    /// are explained in /etc/lopside/edge.toml. With a channel the bundle comes from the cloud, is tried before it is used,
+    /// and makes room for the one before when it fails. Ends on SIGTERM or SIGINT, when what was captured is stored, or when all
     /// sources have ended.
     Run(RunArgs),
     /// Say how the agent that runs on this machine does
     Status(StatusArgs),
     /// Look at all that an agent needs, and say how to put right what is wrong
     ///
-    /// The bundle's digests, the spool's disk, the sources, certificates, the cloud, the clock. Takes the options of run.
+    /// The bundle's digests, the spool's disk, the sources, certificates, the cloud, its channel, the clock. Takes the options of run.
     /// Fails when something keeps the agent from its work.
     Doctor(DoctorArgs),
     /// Say what is in a frame; with the bundle, how many layers it carries and its integers
@@ -196,6 +198,9 @@ pub struct RunArgs {
     /// The spool's folder [default: spool]
     #[arg(long, env = "LOPSIDE_SPOOL", value_name = "DIR")]
     pub spool: Option<PathBuf>,
+    /// The channel whose bundle the cloud-decoder gives to this device over the air [default: none, the bundle stays]
+    #[arg(long, env = "LOPSIDE_CHANNEL", value_name = "NAME")]
+    pub channel: Option<String>,
     /// Where to answer `edge-encoder status` [default: nowhere]
     #[arg(long, env = "LOPSIDE_SOCKET", value_name = "SOCKET")]
     pub socket: Option<PathBuf>,

@@ -206,7 +206,8 @@ fn authority(uri: &Uri) -> String {
     format!("{host}:{}", uri.port_u16().unwrap_or(default))
 }
 
-fn remote(status: &Status) -> EdgeError {
+/// What the cloud says to a request that it refuses.
+pub(crate) fn remote(status: &Status) -> EdgeError {
     EdgeError::Remote { code: format!("{:?}", status.code()), message: status.message().to_owned() }
 }
 

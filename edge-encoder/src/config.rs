@@ -10,9 +10,9 @@ use lopside_latent::picture::Quality;
 use serde::Deserialize;
 
 use crate::{
-    ApiKey, EdgeError, Security,
-    agent::{AgentSettings, Merged, RateTable, SourceTable, SpoolTable, UplinkTable},
-    cli::{RunArgs, SecurityArgs},
+    ApiKey, EdgeError, EncodeOptions, PictureOptions, Security,
+    agent::{AgentSettings, Merged, RateTable, SourceTable, SpoolTable, UpdateTable, UplinkTable},
+    cli::{PictureArgs, RunArgs, SecurityArgs},
     error::io,
 };
 
@@ -40,6 +40,8 @@ pub struct FileConfig {
     uplink: UplinkTable,
     #[serde(default)]
     rate: RateTable,
+    #[serde(default)]
+    update: UpdateTable,
     #[serde(default, rename = "source")]
     sources: Vec<SourceTable>,
 }
@@ -99,11 +101,14 @@ impl FileConfig {
             security: self.security(flags.security)?,
             spool_folder: flags.spool,
             socket: self.socket(flags.socket),
+            channel: flags.channel,
             quality: self.quality(flags.picture.quality)?.get(),
             layers: flags.picture.layers,
+            encode: self.encode_options(flags.picture)?,
             spool: &self.spool,
             uplink: &self.uplink,
             rate: &self.rate,
+            update: &self.update,
             sources: &self.sources,
         })
     }
@@ -121,6 +126,19 @@ impl FileConfig {
     pub fn quality(&self, flag: Option<u8>) -> Result<Quality, EdgeError> {
         let found = flag.or(self.quality).unwrap_or(DEFAULT_QUALITY);
         Quality::new(found).ok_or(EdgeError::Range { key: "quality", found, allowed: "1 to 100" })
+    }
+
+    /// How a bundle of whichever kind encodes.
+    ///
+    /// # Errors
+    /// As [`FileConfig::quality`].
+    pub fn encode_options(&self, flags: PictureArgs) -> Result<EncodeOptions, EdgeError> {
+        let picture = PictureOptions {
+            layers: flags.layers.map(usize::from),
+            threads: flags.threads.map_or(1, usize::from),
+            ..PictureOptions::new(self.quality(flags.quality)?)
+        };
+        Ok(EncodeOptions { picture, fast: flags.fast })
     }
 
     /// Whom to trust, and who to say that this is.

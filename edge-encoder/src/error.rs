@@ -175,6 +175,63 @@ pub enum EdgeError {
     /// The agent's settings cannot be.
     #[error("{0}")]
     Agent(String),
+    /// A bundle has nothing to try its encoder on.
+    #[error(
+        "{bundle:?} has no golden inputs, so its encoder cannot be tried here: add some with \
+         `training golden --bundle DIR INPUT…`, and offer it again"
+    )]
+    NoGolden {
+        /// The bundle's name.
+        bundle: String,
+    },
+    /// An encoder makes something else here than where it was trained.
+    #[error(
+        "{input} becomes another latent here: {differing} of {values} values differ, by up to {largest} steps; at most \
+         {allowed} may, by 1"
+    )]
+    Golden {
+        /// The golden input.
+        input: String,
+        /// Values that are not the same.
+        differing: usize,
+        /// Values in all.
+        values: usize,
+        /// The largest difference.
+        largest: u32,
+        /// How many may differ.
+        allowed: usize,
+    },
+    /// A bundle takes other inputs than the sources give.
+    #[error(
+        "it takes {takes}, and the sources give {given}: offer it to other devices, or start this one with it"
+    )]
+    OtherSources {
+        /// What it takes.
+        takes: String,
+        /// What there is.
+        given: String,
+    },
+    /// What a channel offers cannot be a bundle.
+    #[error("what the channel offers cannot be taken: {0}")]
+    Offer(String),
+    /// A file has not come as it was offered.
+    #[error("{path}: {reason}; it is asked for again")]
+    Download {
+        /// Its path in the bundle.
+        path: String,
+        /// What was wrong.
+        reason: String,
+    },
+    /// The disk has no room for a bundle.
+    #[error("{}: {free} bytes are free, and the channel's bundle needs {needed}: make room", path.display())]
+    NoRoom {
+        /// The folder.
+        path: PathBuf,
+        /// Bytes that are wanted.
+        needed: u64,
+        /// Bytes that there are.
+        free: u64,
+    },
     /// A source does not work.
     #[error(transparent)]
     Capture(#[from] CaptureError),

@@ -16,6 +16,7 @@ pub mod config;
 pub mod doctor;
 mod encoder;
 mod error;
+pub mod golden;
 mod picture;
 mod plan;
 pub mod report;
@@ -23,7 +24,7 @@ mod security;
 pub mod source;
 mod wire;
 
-pub use any::AnyEncoder;
+pub use any::{AnyEncoder, EncodeOptions};
 pub use encoder::{Encoded, Encoder, Timing};
 pub use error::EdgeError;
 pub use picture::{PictureEncoder, PictureOptions, eight_bit};

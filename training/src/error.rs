@@ -115,6 +115,12 @@ pub enum TrainingError {
         /// The step, from 0.
         step: usize,
     },
+    /// Two golden inputs would be one file.
+    #[error("two inputs are named {name:?}: rename one")]
+    SameName {
+        /// The file's name.
+        name: String,
+    },
     /// The bundle has no head of this name.
     #[error("the bundle has no head {head:?}; it has {}", known.join(", "))]
     NoHead {

@@ -24,6 +24,7 @@ mod error;
 pub mod evaluate;
 mod files;
 mod fp16;
+mod golden;
 mod gradients;
 mod latent_space;
 mod metrics;

@@ -24,7 +24,7 @@ use crate::{
     engines,
     error::io,
     evaluate::{Evaluation, evaluate},
-    fp16, latent_space, own, photo, photos,
+    fp16, golden, latent_space, own, photo, photos,
     samples::Samples,
     split::{self, CLASSIFIER, DECODER, ENCODER, Halves, WHOLE},
     train::{self, trained},
@@ -50,6 +50,7 @@ pub fn run(cli: Cli) -> Result<(), TrainingError> {
         Command::Data(command) => data_step(&command),
         Command::FinetuneDecoder(args) => photo::steps::finetune(&args),
         Command::Fp16(args) => fp16::run(&args),
+        Command::Golden(args) => golden::run(&args),
         Command::Upscale(args) => photo::upscale::run(&args),
     }
 }

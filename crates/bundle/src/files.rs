@@ -11,6 +11,8 @@ use crate::{BundleError, FileRef};
 
 /// The largest file of a bundle.
 const MAX_FILE_BYTES: u64 = 1 << 31;
+/// How much of a file is read at a time.
+const READ_BYTES: usize = 1 << 16;
 
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +23,29 @@ impl Digest {
     /// The digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+        Self::new(&Sha256::digest(bytes).into())
+    }
+
+    /// A digest that was made elsewhere.
+    #[must_use]
+    pub fn new(digest: &[u8; 32]) -> Self {
+        Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The digest of all that can be read.
+    ///
+    /// # Errors
+    /// What the reader says.
+    pub fn read(mut from: impl Read) -> io::Result<Self> {
+        let (mut hash, mut buffer) = (Sha256::new(), vec![0; READ_BYTES]);
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => return Ok(Self::new(&hash.finalize().into())),
+                Ok(read) => hash.update(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The 64 digits.
@@ -84,7 +108,8 @@ pub(crate) fn io_error(path: &Path, source: io::Error) -> BundleError {
 }
 
 /// Whether a path has only plain names: not absolute, no `..`, no `.`.
-pub(crate) fn is_plain(path: &str) -> bool {
+#[must_use]
+pub fn is_plain(path: &str) -> bool {
     !path.is_empty()
         && !path.contains('\\')
         && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))

@@ -5,15 +5,18 @@
 //! encoder.onnx      picture or window [n, …] → latent [n, …], in one or more layers
 //! tables.bin        the entropy tables of the latent space
 //! heads/*.onnx      latent → picture, window, class scores, anomaly scores, …
+//! golden/           inputs and the frames they become, which an edge tries the encoder on
 //! README.md         the model card
 //! ```
 //! A side loads only what the manifest names, and only after the file's length and SHA-256 agree with it.
 //! Nothing outside the folder is ever opened. The edge may ship without `heads/`, the cloud without
 //! `encoder.onnx`: [`Part`] says what is needed.
 
+mod any_manifest;
 mod check;
 mod error;
 mod files;
+mod golden;
 mod identity;
 mod input;
 mod load;
@@ -25,8 +28,10 @@ pub mod score;
 mod version;
 mod write;
 
+pub use any_manifest::AnyManifest;
 pub use error::BundleError;
-pub use files::Digest;
+pub use files::{Digest, is_plain};
+pub use golden::{GoldenDraft, GoldenSpec, MAX_GOLDEN, put_golden};
 pub use identity::{LATENT_SPACE_KEY, latent_space_id};
 pub use input::{Channels, InputSpec, PictureSpec, SeriesSpec};
 pub use load::{Bundle, Head};

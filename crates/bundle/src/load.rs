@@ -46,7 +46,7 @@ impl Bundle {
         let read =
             |spec: &HeadSpec| Ok(Head { spec: spec.clone(), model: files::read(folder, &spec.model)? });
         let heads = part.read_heads(&manifest.heads, read)?;
-        part.check_card(folder, &manifest.model_card)?;
+        part.check_rest(folder, &manifest.model_card, &manifest.golden)?;
         Ok(Self { manifest, space, encoder, heads })
     }
 }

@@ -6,8 +6,9 @@ use lopside_latent::LatentSpaceId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BundleError, Digest, InputSpec, PictureSpec, ScoreSpec, SeriesSpec,
+    BundleError, Digest, GoldenSpec, InputSpec, PictureSpec, ScoreSpec, SeriesSpec,
     check::{check_any_head, check_file, check_head, check_name, head_field, require},
+    golden,
 };
 
 /// The version of the manifest that this build writes and reads.
@@ -38,6 +39,9 @@ pub struct Manifest {
     pub heads: Vec<HeadSpec>,
     /// The model card.
     pub model_card: FileRef,
+    /// What an edge tries the encoder on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub golden: Vec<GoldenSpec>,
 }
 
 /// A file of the bundle.
@@ -185,8 +189,16 @@ impl Manifest {
         check_file("encoder.model", &self.encoder.model)?;
         check_file("tables", &self.tables)?;
         check_file("model_card", &self.model_card)?;
+        golden::check(&self.golden)?;
         self.check_latent()?;
         self.check_heads()
+    }
+
+    /// The files of the edge's part, beside `bundle.json`.
+    #[must_use]
+    pub fn edge_files(&self) -> Vec<&FileRef> {
+        let golden = self.golden.iter().flat_map(GoldenSpec::files);
+        [&self.encoder.model, &self.tables].into_iter().chain(golden).collect()
     }
 
     fn check_latent(&self) -> Result<(), BundleError> {

@@ -33,6 +33,14 @@ impl ManifestFile {
         Ok(Self { path, text })
     }
 
+    /// A manifest that came from elsewhere.
+    pub(crate) fn given(text: Vec<u8>) -> Result<Self, BundleError> {
+        if text.len() as u64 > MAX_BYTES {
+            return Err(BundleError::TooLarge { path: NAME.to_owned(), limit: MAX_BYTES });
+        }
+        Ok(Self { path: NAME.into(), text })
+    }
+
     /// Which kind of manifest it is.
     pub(crate) fn schema(&self) -> Result<u32, BundleError> {
         let Schema { schema } = self.parse()?;

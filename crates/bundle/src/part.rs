@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::{BundleError, FileRef, files};
+use crate::{BundleError, FileRef, GoldenSpec, files};
 
 /// Which files of a bundle a host needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub enum Part {
     Encoder,
     /// The heads and the tables: a cloud.
     Heads,
-    /// Everything, the model card included.
+    /// Everything, the model card and the golden inputs included.
     Whole,
 }
 
@@ -34,10 +34,18 @@ impl Part {
         }
     }
 
-    /// Checks the model card where it is needed.
-    pub(crate) fn check_card(self, folder: &Path, card: &FileRef) -> Result<(), BundleError> {
+    /// Checks model card and golden inputs where they are needed.
+    pub(crate) fn check_rest(
+        self,
+        folder: &Path,
+        card: &FileRef,
+        golden: &[GoldenSpec],
+    ) -> Result<(), BundleError> {
         match self {
-            Self::Whole => files::read(folder, card).map(drop),
+            Self::Whole => {
+                files::read(folder, card)?;
+                golden.iter().try_for_each(|golden| golden.read(folder).map(drop))
+            }
             Self::Encoder | Self::Heads => Ok(()),
         }
     }

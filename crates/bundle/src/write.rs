@@ -104,6 +104,7 @@ impl Draft {
             tables: file_ref("tables.bin".into(), &self.tables.to_bytes()),
             heads: self.heads.iter().map(DraftHead::spec).collect(),
             model_card: file_ref("README.md".into(), model_card.as_bytes()),
+            golden: Vec::new(),
         }
     }
 }

@@ -6,9 +6,9 @@
 use std::{fs, path::Path};
 
 use lopside_bundle::{
-    Bundle, BundleError, Channels, Cost, Digest, Dim, Draft, DraftHead, HeadKind, InputSpec, LatentSpec,
-    Manifest, Part, PartSource, PartSpec, PictureSpec, Quantiles, ScoreSpec, SeriesSpec, TensorSpec,
-    add_version, latent_space_id,
+    AnyManifest, Bundle, BundleError, Channels, Cost, Digest, Dim, Draft, DraftHead, GoldenDraft, HeadKind,
+    InputSpec, LatentSpec, Manifest, Part, PartSource, PartSpec, PictureSpec, Quantiles, ScoreSpec,
+    SeriesSpec, TensorSpec, add_version, latent_space_id, put_golden,
 };
 use lopside_latent::{LatentError, Table, Tables};
 use tempfile::TempDir;
@@ -359,4 +359,46 @@ fn a_further_version_stands_before_the_earlier_ones_and_the_rest_stays() {
     assert_eq!(bundle.heads[0].spec.cost, bundle.heads[2].spec.cost);
     let error = add_version(folder.path(), "upscale", b"").unwrap_err().to_string();
     assert!(error.contains("no head \"upscale\""), "{error}");
+}
+
+fn golden(name: &str, frame: &[u8]) -> GoldenDraft {
+    GoldenDraft { name: name.into(), input: b"picture".to_vec(), frame: frame.to_vec() }
+}
+
+#[test]
+fn golden_inputs_are_the_edges_and_change_no_latent_space() {
+    let folder = written();
+    let before = Bundle::load(folder.path(), Part::Whole).unwrap().manifest;
+    put_golden(folder.path(), &[golden("a.png", b"frame a"), golden("b.png", b"frame b")]).unwrap();
+    put_golden(folder.path(), &[golden("b.png", b"frame of b")]).unwrap();
+    let bundle = Bundle::load(folder.path(), Part::Whole).unwrap();
+    assert_eq!(bundle.manifest.latent_space, before.latent_space);
+    let names = |manifest: &Manifest| -> Vec<String> {
+        manifest.edge_files().iter().map(|file| file.path.clone()).collect()
+    };
+    assert_eq!(names(&before), ["encoder.onnx", "tables.bin"]);
+    let files = ["encoder.onnx", "tables.bin", "golden/b.png", "golden/b.png.lps"];
+    assert_eq!(names(&bundle.manifest), files);
+    let (input, frame) = bundle.manifest.golden[0].read(folder.path()).unwrap();
+    assert_eq!((fs::read(input).unwrap(), frame), (b"picture".to_vec(), b"frame of b".to_vec()));
+    assert!(!folder.path().join("golden/a.png").exists());
+    let text = fs::read(folder.path().join("bundle.json")).unwrap();
+    let parsed = AnyManifest::parse(text).unwrap();
+    assert_eq!((parsed.name(), parsed.edge_files().len()), ("toy", 4));
+
+    fs::write(folder.path().join("golden/b.png"), "another").unwrap();
+    assert!(bundle.manifest.golden[0].read(folder.path()).is_err());
+    assert!(Bundle::load(folder.path(), Part::Whole).is_err());
+    Bundle::load(folder.path(), Part::Encoder).unwrap();
+}
+
+#[test]
+fn golden_inputs_that_cannot_be_are_refused_and_change_nothing() {
+    let folder = written();
+    let refused = |drafts: &[GoldenDraft]| put_golden(folder.path(), drafts).unwrap_err().to_string();
+    assert!(refused(&[golden("a", b"1"), golden("a", b"2")]).contains("golden/a stands twice"));
+    assert!(refused(&vec![golden("a", b""); 9]).contains("at most 8"));
+    assert!(refused(&[golden("../a", b"")]).contains("not a plain relative path"));
+    assert!(Bundle::load(folder.path(), Part::Whole).unwrap().manifest.golden.is_empty());
+    assert!(AnyManifest::parse(b"{}".to_vec()).is_err());
 }

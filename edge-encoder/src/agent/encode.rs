@@ -3,26 +3,30 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
+    thread,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use lopside_latent::IdOnWire;
 use lopside_telemetry::context;
 use lopside_uplink::{Captured, Item, Link, Outcome, Store};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    runtime::{self, Runtime},
+    sync::{mpsc, oneshot, watch},
+};
 
 use super::{
     Bounds,
     control::pressure,
+    encoders::{Encoders, Swap},
     files::Encoded,
     input::{File, Job, SourceOf, Work},
     tally::Tally,
 };
-use crate::{AnyEncoder, EdgeError, source::Input};
+use crate::{EdgeError, source::Input};
 
 /// What the thread has.
 pub(super) struct Encoding {
-    pub(super) encoder: AnyEncoder,
+    pub(super) encoders: Encoders,
     pub(super) store: Store,
     pub(super) link: watch::Receiver<Link>,
     /// Takes files whose frames are on their way to the disk.
@@ -31,10 +35,57 @@ pub(super) struct Encoding {
     pub(super) bounds: Bounds,
 }
 
+/// Starts the thread: it ends when there are no inputs any more.
+pub(super) fn start(
+    encoding: Encoding,
+    inputs: mpsc::Receiver<Job>,
+    swaps: mpsc::Receiver<Swap>,
+) -> Result<thread::JoinHandle<()>, EdgeError> {
+    let runtime = runtime::Builder::new_current_thread().build().map_err(EdgeError::Thread)?;
+    let waiting = Waiting { inputs, swaps, runtime };
+    let thread = thread::Builder::new().name("encoder".into());
+    thread.spawn(move || encoding.run(waiting)).map_err(EdgeError::Thread)
+}
+
+/// What the thread waits for.
+struct Waiting {
+    inputs: mpsc::Receiver<Job>,
+    /// Encoders that come over the air.
+    swaps: mpsc::Receiver<Swap>,
+    /// The thread's own, to wait for both.
+    runtime: Runtime,
+}
+
+enum Next {
+    Input(Job),
+    Encoder(Swap),
+}
+
+impl Waiting {
+    /// Nothing when there are no inputs any more.
+    fn next(&mut self) -> Option<Next> {
+        let Self { inputs, swaps, runtime } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                Some(swap) = swaps.recv() => Some(Next::Encoder(swap)),
+                job = inputs.recv() => job.map(Next::Input),
+            }
+        })
+    }
+}
+
 impl Encoding {
     /// Encodes until there are no inputs any more.
-    pub(super) fn run(mut self, mut inputs: mpsc::Receiver<Job>) {
-        while let Some(Job { what, at, source }) = inputs.blocking_recv() {
+    fn run(mut self, mut waiting: Waiting) {
+        while let Some(next) = waiting.next() {
+            let Job { what, at, source } = match next {
+                Next::Input(job) => job,
+                Next::Encoder(swap) => {
+                    self.encoders.swap(swap);
+                    continue;
+                }
+            };
             self.follow();
             let done = match what {
                 Work::Picture(picture) => picture
@@ -56,15 +107,15 @@ impl Encoding {
     /// Encodes as finely as the link keeps up with.
     fn follow(&mut self) {
         let pressure = pressure(&self.store.state().borrow(), &self.link.borrow(), self.bounds.budget);
-        let layers = self.bounds.layers(pressure, self.encoder.all_layers());
-        let quality = self.encoder.set(self.bounds.quality(pressure), layers);
+        let (bounds, quality) = (self.bounds, self.bounds.quality(pressure));
+        let (quality, layers) = self.encoders.set(quality, |all| bounds.layers(pressure, all));
         self.tally.layers.store(layers as u64, Ordering::Relaxed);
         self.tally.quality.store(quality.map_or(0, u64::from), Ordering::Relaxed);
     }
 
     /// The frame of an input is on its way to the disk.
     fn store(
-        &self,
+        &mut self,
         input: &Input,
         at: SystemTime,
         source: &SourceOf,
@@ -72,7 +123,7 @@ impl Encoding {
     ) -> Result<oneshot::Receiver<Outcome>, EdgeError> {
         let span = tracing::info_span!("capture", source = source.name);
         let _entered = span.enter();
-        let frame = self.encoder.encode(input, IdOnWire::Present)?.frame;
+        let frame = self.encoders.encode(input)?.frame;
         source.tally.encoded.fetch_add(1, Ordering::Relaxed);
         source.tally.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -88,7 +139,7 @@ impl Encoding {
     }
 
     /// All inputs of a file that are not stored yet.
-    fn file(&self, file: File, at: SystemTime, source: &Arc<SourceOf>) {
+    fn file(&mut self, file: File, at: SystemTime, source: &Arc<SourceOf>) {
         let File { taken, stored } = file;
         match self.inputs(&taken, &stored, at, source) {
             Ok(outcomes) => {
@@ -108,14 +159,14 @@ impl Encoding {
     }
 
     fn inputs(
-        &self,
+        &mut self,
         taken: &lopside_capture::folder::Taken,
         stored: &BTreeSet<usize>,
         at: SystemTime,
         source: &SourceOf,
     ) -> Result<Vec<(usize, oneshot::Receiver<Outcome>)>, EdgeError> {
         let (mut outcomes, file) = (Vec::new(), taken.key());
-        let mut inputs = self.encoder.open(&[taken.path().to_owned()])?.enumerate().peekable();
+        let mut inputs = self.encoders.current().open(&[taken.path().to_owned()])?.enumerate().peekable();
         while let Some((index, named)) = inputs.next() {
             let named = named?;
             if !stored.contains(&index) {

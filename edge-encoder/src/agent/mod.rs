@@ -5,7 +5,8 @@
 //!   rate cap, scene gate     bounded    quality, layers        group commits                 │
 //!         ▲                                    ▲                     │                       │
 //!         └── a file is done ◄─────────────────┼─── on the disk ◄────┘                       │
-//!                                              └────────────── backlog, rate of the link ◄───┘
+//!                                              ├────────────── backlog, rate of the link ◄───┘
+//!                                              └── update (a task): another bundle ◄═ its channel
 //! ```
 //! Each stage waits for the one after it; what a source cannot wait for is dropped at the source, and counted.
 //!
@@ -18,6 +19,7 @@
 
 mod control;
 mod encode;
+mod encoders;
 mod files;
 mod input;
 mod notify;
@@ -25,6 +27,7 @@ mod settings;
 mod sources;
 mod status;
 mod tally;
+mod update;
 
 use std::{sync::Arc, thread, time::Instant};
 
@@ -33,13 +36,22 @@ use lopside_spool::{Disk, SpoolError};
 use lopside_uplink::{Store, StoreSettings, Uplink, UplinkError, UplinkSettings};
 use tokio::sync::mpsc;
 
-pub(crate) use self::settings::{Kind, Merged, RateTable, SourceTable, SpoolTable, UplinkTable};
 pub use self::{
     control::Bounds,
     settings::{AgentSettings, SourceSettings},
     status::{ClassReport, Report, SourceReport, SpoolReport, Status, UplinkReport, ask},
+    update::{UpdateReport, UpdateSettings},
 };
-use self::{encode::Encoding, tally::Tally};
+use self::{
+    encode::Encoding,
+    encoders::Encoders,
+    tally::Tally,
+    update::{Asking, Begun},
+};
+pub(crate) use self::{
+    settings::{Kind, Merged, RateTable, SourceTable, SpoolTable, UplinkTable},
+    update::{Cloud, UpdateTable},
+};
 use crate::{
     AnyEncoder, EdgeError,
     client::{Counters, Target},
@@ -48,7 +60,8 @@ use crate::{
 /// Inputs that wait for the encoder.
 const INPUTS: usize = 2;
 
-/// Runs until `stop` is done, then until what was captured is stored.
+/// Runs until `stop` is done, then until what was captured is stored. `encoder` is the configured one: where bundles come
+/// over the air, another one may be used.
 ///
 /// # Errors
 /// [`EdgeError`] when it cannot start; what goes wrong later is told in the log and by [`Status`].
@@ -62,12 +75,14 @@ pub async fn run(
     let options = StoreSettings { budget: settings.budget, commit_delay: settings.commit_delay };
     let (store, items, store_thread) = Store::start(disk, options)?;
     let target = Target::new(&settings.endpoint, &settings.security)?;
+    let Begun { encoder, probation, updating } = update::begin(settings.update.clone(), encoder)?;
     let uplink = Arc::new(Uplink::new(store.clone(), uplink_settings(&settings, &target)));
     let tally = Arc::new(Tally::new(&settings, &encoder));
     let status = Status {
         tally: Arc::clone(&tally),
         store: store.state(),
         link: uplink.link(),
+        updates: updating.as_ref().map(update::Beginning::updates),
         since: Instant::now(),
     };
     let server =
@@ -77,18 +92,17 @@ pub async fn run(
     let sources = sources::start(&settings, &encoder, &stopper, &inputs, &tally, items)?;
     let (finishing, finisher) = files::start(store.state(), inputs.downgrade(), stopper.clone());
     drop(inputs);
+    let (device, patience) = (settings.device.clone(), settings.patience);
+    let (swaps, asking) = update::start(updating, Asking { target: target.clone(), device, patience });
     let encoding = Encoding {
-        encoder,
+        encoders: Encoders::new(encoder, probation, Arc::clone(&tally)),
         store: store.clone(),
         link: uplink.link(),
         finishing,
         tally,
         bounds: settings.bounds,
     };
-    let encoder_thread = thread::Builder::new()
-        .name("encoder".into())
-        .spawn(move || encoding.run(queue))
-        .map_err(EdgeError::Thread)?;
+    let encoder_thread = encode::start(encoding, queue, swaps)?;
     let sending = tokio::spawn(send(Arc::clone(&uplink), target));
     let alive = notify::ready(&store);
     tokio::select! {
@@ -100,7 +114,7 @@ pub async fn run(
     join(encoder_thread).await;
     store.flush().await?;
     let _ = finisher.await;
-    for task in [Some(sending), server, alive].into_iter().flatten() {
+    for task in [Some(sending), server, alive, asking].into_iter().flatten() {
         task.abort();
         let _ = task.await;
     }

@@ -13,8 +13,11 @@ use lopside_capture::{
 use lopside_spool::Class;
 use serde::Deserialize;
 
-use super::Bounds;
-use crate::{EdgeError, Security};
+use super::{
+    Bounds,
+    update::{UpdateSettings, UpdateTable},
+};
+use crate::{EdgeError, EncodeOptions, Security};
 
 const DEFAULT_SPOOL: &str = "spool";
 const DEFAULT_MEGABYTES: u64 = 256;
@@ -48,6 +51,8 @@ pub struct AgentSettings {
     pub socket: Option<PathBuf>,
     /// Between what quality and layers may be.
     pub bounds: Bounds,
+    /// Where bundles come from over the air, if they do.
+    pub update: Option<UpdateSettings>,
     /// Where inputs come from; at least one.
     pub sources: Vec<SourceSettings>,
 }
@@ -154,12 +159,16 @@ pub(crate) struct Merged<'a> {
     pub(crate) security: Security,
     pub(crate) spool_folder: Option<PathBuf>,
     pub(crate) socket: Option<PathBuf>,
+    pub(crate) channel: Option<String>,
     /// The quality without a table `rate`.
     pub(crate) quality: u8,
     pub(crate) layers: Option<u8>,
+    /// How bundles that come over the air encode.
+    pub(crate) encode: EncodeOptions,
     pub(crate) spool: &'a SpoolTable,
     pub(crate) uplink: &'a UplinkTable,
     pub(crate) rate: &'a RateTable,
+    pub(crate) update: &'a UpdateTable,
     pub(crate) sources: &'a [SourceTable],
 }
 
@@ -176,7 +185,7 @@ impl AgentSettings {
     /// # Errors
     /// [`EdgeError::Agent`] naming what is wrong.
     pub(crate) fn new(merged: Merged<'_>) -> Result<Self, EdgeError> {
-        let Merged { spool, uplink, rate, .. } = merged;
+        let Merged { spool, uplink, rate, update, .. } = merged;
         let budget = spool.megabytes.unwrap_or(DEFAULT_MEGABYTES).saturating_mul(1_000_000);
         let sources: Vec<SourceSettings> =
             merged.sources.iter().map(SourceTable::settings).collect::<Result<_, _>>()?;
@@ -204,6 +213,7 @@ impl AgentSettings {
             longest_pause: most(uplink.longest_pause_seconds, DEFAULT_LONGEST_PAUSE_SECONDS),
             socket: merged.socket,
             bounds: rate.bounds(merged.quality, merged.layers, budget)?,
+            update: update.settings(merged.channel, merged.encode)?,
             sources,
         })
     }
@@ -341,7 +351,7 @@ fn seconds(key: &str, given: Option<f64>, default: f64) -> Result<Duration, Edge
     Duration::try_from_secs_f64(given).map_err(|_| wrong(format!("{key} = {given} cannot be")))
 }
 
-fn wrong(what: impl Into<String>) -> EdgeError {
+pub(super) fn wrong(what: impl Into<String>) -> EdgeError {
     EdgeError::Agent(what.into())
 }
 

@@ -14,7 +14,10 @@ use lopside_uplink::{Link, Snapshot};
 use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncWriteExt as _, net::UnixListener, sync::watch, task::JoinHandle};
 
-use super::tally::Tally;
+use super::{
+    tally::Tally,
+    update::{UpdateReport, Updates},
+};
 use crate::{EdgeError, error::io};
 
 /// How long an agent may take to answer.
@@ -28,6 +31,7 @@ pub struct Status {
     pub(super) tally: Arc<Tally>,
     pub(super) store: watch::Receiver<Snapshot>,
     pub(super) link: watch::Receiver<Link>,
+    pub(super) updates: Option<Updates>,
     pub(super) since: Instant,
 }
 
@@ -50,6 +54,9 @@ pub struct Report {
     pub layers: u64,
     /// The connection to the cloud.
     pub uplink: UplinkReport,
+    /// What comes over the air, where there is a channel.
+    #[serde(default)]
+    pub update: Option<UpdateReport>,
     /// What is on the disk.
     pub spool: SpoolReport,
     /// Where inputs come from.
@@ -142,7 +149,7 @@ impl Status {
     /// All of it, now.
     #[must_use]
     pub fn report(&self) -> Report {
-        let [bundle, latent_space] = self.tally.bundle.clone().map(Some);
+        let [bundle, latent_space] = self.tally.bundle().map(Some);
         let quality = Some(self.tally.quality.load(Ordering::Relaxed)).filter(|quality| *quality > 0);
         Report {
             device: self.tally.device.clone(),
@@ -153,6 +160,7 @@ impl Status {
             quality,
             layers: self.tally.layers.load(Ordering::Relaxed),
             uplink: self.uplink(),
+            update: self.updates.as_ref().map(Updates::report),
             spool: self.spool(),
             sources: self.tally.sources.iter().map(|source| source.report()).collect(),
         }
@@ -264,7 +272,8 @@ impl Report {
             round_trip_ms: None,
             ..self.uplink.clone()
         };
-        Self { uptime_seconds: 0.0, uplink, ..self.clone() }
+        let update = self.update.as_ref().map(UpdateReport::lasting);
+        Self { uptime_seconds: 0.0, uplink, update, ..self.clone() }
     }
 
     /// For people.
@@ -278,14 +287,17 @@ impl Report {
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
         let Self { uplink, spool, .. } = self;
-        let bundle = self.bundle.as_deref().unwrap_or("-");
-        writeln!(out, "{}, up {:.0} s, bundle {bundle}", self.device, self.uptime_seconds)?;
+        let [bundle, space] = [&self.bundle, &self.latent_space].map(|name| name.as_deref().unwrap_or("-"));
+        writeln!(out, "{}, up {:.0} s, bundle {bundle} ({space})", self.device, self.uptime_seconds)?;
         match (uplink.connected_seconds, &uplink.last_error) {
             (Some(seconds), _) => {
                 writeln!(out, "uplink: connected to {} for {seconds:.0} s", uplink.endpoint)?;
             }
             (None, Some(error)) => writeln!(out, "uplink: not connected to {}: {error}", uplink.endpoint)?,
             (None, None) => writeln!(out, "uplink: connecting to {}", uplink.endpoint)?,
+        }
+        if let Some(update) = &self.update {
+            update.write(out)?;
         }
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
         writeln!(out, "spool: {:.1} of {:.0} MB", megabytes(spool.bytes), megabytes(spool.budget))?;

@@ -12,7 +12,7 @@ pub(super) struct Tally {
     pub(super) endpoint: String,
     pub(super) budget: u64,
     /// The bundle's name and its latent space.
-    pub(super) bundle: [String; 2],
+    bundle: Mutex<[String; 2]>,
     pub(super) sources: Vec<Arc<SourceOf>>,
     /// How finely the last frame was encoded, 1 to 100; 0 where there is no such choice.
     pub(super) quality: AtomicU64,
@@ -43,12 +43,26 @@ impl Tally {
             device: settings.device.clone(),
             endpoint: settings.endpoint.clone(),
             budget: settings.budget,
-            bundle: [encoder.name().to_owned(), encoder.latent_space().to_string()],
+            bundle: Mutex::new(named(encoder)),
             sources: settings.sources.iter().map(SourceOf::new).map(Arc::new).collect(),
             quality: AtomicU64::new(0),
             layers: AtomicU64::new(0),
         }
     }
+
+    /// Another bundle encodes.
+    pub(super) fn use_bundle(&self, encoder: &AnyEncoder) {
+        *self.bundle.lock().unwrap_or_else(PoisonError::into_inner) = named(encoder);
+    }
+
+    /// The bundle's name and its latent space.
+    pub(super) fn bundle(&self) -> [String; 2] {
+        self.bundle.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn named(encoder: &AnyEncoder) -> [String; 2] {
+    [encoder.name().to_owned(), encoder.latent_space().to_string()]
 }
 
 impl SourceTally {

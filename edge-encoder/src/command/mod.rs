@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use lopside_bundle::{Part, picture::AnyBundle};
 
 use crate::{
-    AnyEncoder, EdgeError, Encoder, PictureEncoder, PictureOptions,
+    AnyEncoder, EdgeError,
     cli::{Cli, Command, PictureArgs},
     config::FileConfig,
     error::io,
@@ -41,22 +41,11 @@ pub async fn run(cli: Cli) -> Result<(), EdgeError> {
 
 /// The encoder of the bundle in `folder`, with the options that its kind has.
 fn load(folder: &Path, args: PictureArgs, file: &FileConfig) -> Result<AnyEncoder, EdgeError> {
-    match AnyBundle::load(folder, Part::Encoder)? {
-        AnyBundle::Vector(bundle) => {
-            refuse(args, &bundle.manifest.name)?;
-            let layers = args.layers.map(usize::from);
-            Ok(AnyEncoder::Vector(Box::new(Encoder::new(&bundle)?), layers))
-        }
-        AnyBundle::Picture(bundle) => {
-            let options = PictureOptions {
-                layers: args.layers.map(usize::from),
-                threads: args.threads.map_or(1, usize::from),
-                ..PictureOptions::new(file.quality(args.quality)?)
-            };
-            let make = if args.fast { PictureEncoder::fast } else { PictureEncoder::new };
-            Ok(AnyEncoder::Picture(Box::new(make(&bundle)?), options))
-        }
+    let bundle = AnyBundle::load(folder, Part::Encoder)?;
+    if let AnyBundle::Vector(bundle) = &bundle {
+        refuse(args, &bundle.manifest.name)?;
     }
+    AnyEncoder::new(&bundle, &file.encode_options(args)?)
 }
 
 /// A config file may serve bundles of both kinds; what was given for this run must mean something.

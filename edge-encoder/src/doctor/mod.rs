@@ -4,6 +4,7 @@ mod cloud;
 mod disk;
 mod sources;
 mod tls;
+mod update;
 
 use std::fmt::{self, Display, Formatter};
 
@@ -53,6 +54,7 @@ pub async fn examine(bundle: &std::path::Path, settings: &AgentSettings) -> Diag
     findings.extend(settings.sources.iter().map(sources::examine));
     findings.extend(tls::files(&settings.security));
     findings.extend(cloud::examine(settings).await);
+    findings.extend(update::examine(bundle, settings).await);
     let ok = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
     Diagnosis { ok, findings }
 }

@@ -17,7 +17,10 @@ pub use self::{
     data::{DataArgs, DataCommand, PhotosArgs, SetArgs},
     photos::{FinetuneArgs, PhotoArgs, PicturesArgs, UpscaleArgs},
     split::{BundleOfOwn, OwnArgs, SplitArgs},
-    steps::{BudgetArg, BundleArgs, CalibrateArgs, EvaluateArgs, ExportArgs, Fp16Args, RunArg, RuntimeArg},
+    steps::{
+        BudgetArg, BundleArgs, CalibrateArgs, EvaluateArgs, ExportArgs, Fp16Args, GoldenArgs, RunArg,
+        RuntimeArg,
+    },
     train::{TrainArgs, TrainDevice},
 };
 
@@ -40,7 +43,8 @@ pub use self::{
   training evaluate --bundle bundles/photo --photos data/photos/test
   training finetune-decoder --bundle bundles/photo --run runs/photo --steps 5000
   training upscale --bundle bundles/photo --run runs/photo
-  training fp16 --bundle bundles/photo"
+  training fp16 --bundle bundles/photo
+  training golden --bundle bundles/fashion samples/fashion/00-ankle-boot.png"
 )]
 pub struct Cli {
     /// What to do
@@ -80,6 +84,12 @@ pub enum Command {
     /// the one before stays. On a CPU, which computes in 32 bits, it saves nothing
     #[command(after_help = steps::FP16_EXAMPLES)]
     Fp16(Fp16Args),
+    /// Give a bundle the inputs that an edge tries its encoder on before it takes it over the air; the latent space stays
+    ///
+    /// The files are copied into the bundle's folder golden, in place of those that it has, with the frame that the encoder
+    /// makes here of the first input in each. They go to every device that gets the bundle.
+    #[command(after_help = steps::GOLDEN_EXAMPLES)]
+    Golden(GoldenArgs),
 }
 
 /// Options of `describe`.

@@ -12,6 +12,11 @@ Examples:
   cp -r bundles/photo bundles/photo-gpu && training fp16 --bundle bundles/photo-gpu
   training fp16 --bundle bundles/fashion --head reconstruct";
 
+pub(super) const GOLDEN_EXAMPLES: &str = "\
+Examples:
+  training golden --bundle bundles/fashion samples/fashion/00-ankle-boot.png samples/fashion/01-pullover.png
+  training golden --bundle bundles/pump window.csv";
+
 /// A run's folder.
 #[derive(Debug, Clone, Args)]
 pub struct RunArg {
@@ -135,4 +140,15 @@ pub struct Fp16Args {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub runtime: RuntimeArg,
+}
+
+/// Options of `golden`.
+#[derive(Debug, Clone, Args)]
+pub struct GoldenArgs {
+    /// The bundle that gets them
+    #[arg(long, value_name = "DIR")]
+    pub bundle: PathBuf,
+    /// 1 to 8 files as edge-encoder reads them, small ones
+    #[arg(required = true, num_args = 1..=8, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
 }

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use lopside_latent::picture::{ContextModel, PictureSpace};
 
-use crate::{Bundle, BundleError, Part, files, manifest_file::ManifestFile};
+use crate::{Bundle, BundleError, GoldenSpec, Part, files, manifest_file::ManifestFile};
 
 use super::{PICTURE_SCHEMA, PictureHeadSpec, PictureManifest, picture_space_id};
 
@@ -52,6 +52,15 @@ impl AnyBundle {
             Ok(Self::Vector(Bundle::read(folder, &file, part)?))
         }
     }
+
+    /// What its encoder can be tried on.
+    #[must_use]
+    pub fn golden(&self) -> &[GoldenSpec] {
+        match self {
+            Self::Vector(bundle) => &bundle.manifest.golden,
+            Self::Picture(bundle) => &bundle.manifest.golden,
+        }
+    }
 }
 
 impl PictureBundle {
@@ -66,7 +75,7 @@ impl PictureBundle {
             Ok(PictureHead { spec: spec.clone(), model: files::read(folder, &spec.model)? })
         };
         let heads = part.read_heads(&manifest.heads, read)?;
-        part.check_card(folder, &manifest.model_card)?;
+        part.check_rest(folder, &manifest.model_card, &manifest.golden)?;
         Ok(Self { manifest, space, encoder, fast_encoder, heads })
     }
 }

@@ -9,8 +9,9 @@ use lopside_latent::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BundleError, FileRef,
+    BundleError, FileRef, GoldenSpec,
     check::{check_any_head, check_file, check_head, check_name, check_range, head_field, require},
+    golden,
     manifest::id_text,
 };
 
@@ -44,6 +45,9 @@ pub struct PictureManifest {
     pub heads: Vec<PictureHeadSpec>,
     /// The model card.
     pub model_card: FileRef,
+    /// What an edge tries the encoder on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub golden: Vec<GoldenSpec>,
 }
 
 /// How a picture becomes the encoder's input: RGB (grey three times), each 8-bit sample mapped linearly from 0…255
@@ -175,9 +179,19 @@ impl PictureManifest {
         }
         check_file("contexts", &self.contexts)?;
         check_file("model_card", &self.model_card)?;
+        golden::check(&self.golden)?;
         self.layout()?;
         self.layer_quantiser()?;
         self.check_heads()
+    }
+
+    /// The files of the edge's part, beside `bundle.json`.
+    #[must_use]
+    pub fn edge_files(&self) -> Vec<&FileRef> {
+        let encoder = &self.encoder;
+        let fast = encoder.fast.iter().map(|fast| &fast.model);
+        let golden = self.golden.iter().flat_map(GoldenSpec::files);
+        [&encoder.model, &self.contexts].into_iter().chain(fast).chain(golden).collect()
     }
 
     /// The layers as a layout.

@@ -5,6 +5,7 @@
 //! encoder.onnx      picture [n, 3, h + 2·reach, w + 2·reach] → layers, coarsest first
 //! contexts.bin      the context model of the latent space
 //! heads/*.onnx      layers and quality → picture
+//! golden/           inputs and the frames they become, which an edge tries the encoder on
 //! README.md         the model card
 //! ```
 //! The pictures that the card shows may lie beside it; the manifest does not name them and nothing reads them.

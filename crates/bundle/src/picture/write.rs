@@ -123,6 +123,7 @@ impl PictureDraft {
             contexts: file_ref("contexts.bin".into(), &self.contexts.to_bytes()),
             heads: self.heads.iter().map(PictureDraftHead::spec).collect(),
             model_card: file_ref("README.md".into(), model_card.as_bytes()),
+            golden: Vec::new(),
         }
     }
 }

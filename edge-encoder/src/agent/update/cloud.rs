@@ -1,0 +1,79 @@
+//! The cloud's side of it: `lopside.v1.BundleService`.
+
+use std::time::Duration;
+
+use lopside_proto::v1::{
+    DownloadRequest, DownloadResponse, GetChannelRequest, GetChannelResponse,
+    bundle_service_client::BundleServiceClient,
+};
+use tokio::time::timeout;
+use tonic::{
+    Request, Status, Streaming,
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
+
+use crate::{
+    EdgeError,
+    client::{Counters, Target, remote},
+};
+
+/// A connection.
+pub(crate) struct Cloud {
+    service: BundleServiceClient<Channel>,
+    bearer: Option<MetadataValue<Ascii>>,
+}
+
+impl Cloud {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`EdgeError::Connect`].
+    pub(crate) async fn connect(target: &Target) -> Result<Self, EdgeError> {
+        let channel = target.connect(&Counters::default(), None).await?;
+        Ok(Self { service: BundleServiceClient::new(channel), bearer: target.bearer() })
+    }
+
+    /// What a channel offers.
+    ///
+    /// # Errors
+    /// [`EdgeError::Remote`] with the cloud's reason.
+    pub(crate) async fn channel(
+        &mut self,
+        request: GetChannelRequest,
+        patience: Duration,
+    ) -> Result<GetChannelResponse, EdgeError> {
+        let request = self.request(request);
+        answered(timeout(patience, self.service.get_channel(request)).await.ok(), patience)
+    }
+
+    /// A file from an offset on.
+    ///
+    /// # Errors
+    /// [`EdgeError::Remote`] with the cloud's reason.
+    pub(super) async fn download(
+        &mut self,
+        request: DownloadRequest,
+        patience: Duration,
+    ) -> Result<Streaming<DownloadResponse>, EdgeError> {
+        let request = self.request(request);
+        answered(timeout(patience, self.service.download(request)).await.ok(), patience)
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(bearer) = &self.bearer {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        request
+    }
+}
+
+/// An answer, or that there was none in time.
+fn answered<T>(
+    answer: Option<Result<tonic::Response<T>, Status>>,
+    patience: Duration,
+) -> Result<T, EdgeError> {
+    let late = || Err(Status::deadline_exceeded(format!("no answer for {} s", patience.as_secs())));
+    answer.unwrap_or_else(late).map(tonic::Response::into_inner).map_err(|status| remote(&status))
+}

@@ -1,0 +1,54 @@
+//! Files and folders that are whole after a crash, or not there.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::Path,
+};
+
+use crate::{EdgeError, error::io as at};
+
+/// Replaces a file in one step.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), EdgeError> {
+    let fresh = path.with_added_extension("new");
+    let write = || {
+        let mut file = File::create(&fresh)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(at(&fresh))?;
+    rename(&fresh, path)
+}
+
+/// Gives a file or folder its name, for good.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), EdgeError> {
+    fs::rename(from, to).map_err(at(to))?;
+    sync(to.parent().unwrap_or(to))
+}
+
+/// What a folder names is on the disk.
+pub(super) fn sync(folder: &Path) -> Result<(), EdgeError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))
+}
+
+/// The same file under another name; a copy where the file system has no links.
+pub(super) fn link(from: &Path, to: &Path) -> Result<(), EdgeError> {
+    let copy = |_| {
+        fs::copy(from, to)?;
+        File::open(to)?.sync_all()
+    };
+    fs::hard_link(from, to).or_else(copy).map_err(at(to))
+}
+
+/// Removes a file, or a folder with all that is in it, if it is there.
+pub(super) fn remove(path: &Path) -> Result<(), EdgeError> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(there) if there.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,229 @@
+//! Where bundles over the air lie.
+//!
+//! ```text
+//! state.json                what is known of them
+//! 3e8e8a2cf2001e23/         a bundle whose files were all there before it got this name
+//! 3e8e8a2cf2001e23.new/     one that is being put together
+//! download/DIGEST           a whole file, named by its SHA-256
+//! download/DIGEST.part      the beginning of one
+//! ```
+//! What has another name is not ours, and stays.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use lopside_bundle::Digest;
+use lopside_latent::LatentSpaceId;
+use rustix::fs::statvfs;
+
+use super::{
+    disk,
+    offer::{MANIFEST, Offer, Offered},
+    state::Release,
+};
+use crate::{EdgeError, error::io};
+
+const DOWNLOADS: &str = "download";
+const PART: &str = "part";
+const NEW: &str = "new";
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes it where it is missing.
+    pub(super) fn open(path: &Path) -> Result<Self, EdgeError> {
+        let downloads = path.join(DOWNLOADS);
+        fs::create_dir_all(&downloads).map_err(io(&downloads))?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// Its path.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where the bundle of a latent space lies.
+    pub(super) fn bundle(&self, id: LatentSpaceId) -> PathBuf {
+        self.0.join(id.to_string())
+    }
+
+    /// Where a file lies when it is whole.
+    pub(super) fn download(&self, file: &Offered) -> PathBuf {
+        self.0.join(DOWNLOADS).join(file.digest().as_str())
+    }
+
+    /// Where its beginning lies.
+    pub(super) fn part(&self, file: &Offered) -> PathBuf {
+        self.download(file).with_added_extension(PART)
+    }
+
+    /// Whether the bundle was put together before.
+    pub(super) fn has(&self, release: &Release) -> bool {
+        let manifest = self.bundle(release.latent_space).join(MANIFEST);
+        File::open(manifest).and_then(Digest::read).is_ok_and(|found| found == release.manifest)
+    }
+
+    /// Whether the disk has room for what is missing of a bundle.
+    ///
+    /// # Errors
+    /// [`EdgeError::NoRoom`] when it has not.
+    pub(super) fn check_room(&self, offer: &Offer) -> Result<(), EdgeError> {
+        let there = |file: &Offered| {
+            let lies =
+                [self.download(file), self.part(file)].into_iter().find_map(|path| fs::metadata(path).ok());
+            lies.map_or(0, |lies| lies.len()).min(file.bytes)
+        };
+        let needed = offer.bytes() - offer.files.iter().map(there).sum::<u64>();
+        // What the file system does not tell is found out by writing.
+        let free =
+            statvfs(&self.0).map_or(u64::MAX, |system| system.f_bavail.saturating_mul(system.f_frsize));
+        if free < needed {
+            return Err(EdgeError::NoRoom { path: self.0.clone(), needed, free });
+        }
+        Ok(())
+    }
+
+    /// Puts the bundle together of files that are all there.
+    pub(super) fn assemble(&self, offer: &Offer) -> Result<(), EdgeError> {
+        let bundle = self.bundle(offer.release.latent_space);
+        let fresh = bundle.with_added_extension(NEW);
+        disk::remove(&fresh)?;
+        fs::create_dir(&fresh).map_err(io(&fresh))?;
+        for file in &offer.files {
+            let to = fresh.join(&file.path);
+            let parent = to.parent().unwrap_or(&fresh);
+            fs::create_dir_all(parent).map_err(io(parent))?;
+            disk::link(&self.download(file), &to)?;
+        }
+        for file in &offer.files {
+            let folders = Path::new(&file.path).ancestors().skip(1);
+            folders.map(|folder| fresh.join(folder)).try_for_each(|folder| disk::sync(&folder))?;
+        }
+        disk::remove(&bundle)?;
+        disk::rename(&fresh, &bundle)
+    }
+
+    /// Removes a bundle and its files, so that all of it is downloaded anew.
+    pub(super) fn discard(&self, offer: &Offer) -> Result<(), EdgeError> {
+        disk::remove(&self.bundle(offer.release.latent_space))?;
+        offer.files.iter().try_for_each(|file| {
+            disk::remove(&self.download(file))?;
+            disk::remove(&self.part(file))
+        })
+    }
+
+    /// Removes bundles other than these, and downloads other than this offer's.
+    pub(super) fn sweep(&self, keep: &[&Release], offer: Option<&Offer>) -> Result<(), EdgeError> {
+        for name in names(&self.0)? {
+            let (id, end) = name.split_once('.').unwrap_or((&name, ""));
+            let Ok(id) = id.parse::<LatentSpaceId>() else { continue };
+            let is_kept = end.is_empty() && keep.iter().any(|release| release.latent_space == id);
+            if !is_kept && ["", NEW].contains(&end) {
+                disk::remove(&self.0.join(&name))?;
+            }
+        }
+        let downloads = self.0.join(DOWNLOADS);
+        let wanted: Vec<Digest> = offer.iter().flat_map(|offer| &offer.files).map(Offered::digest).collect();
+        for name in names(&downloads)? {
+            let digest = name.strip_suffix(".part").unwrap_or(&name);
+            let is_ours = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if is_ours && !wanted.iter().any(|wanted| wanted.as_str() == digest) {
+                disk::remove(&downloads.join(&name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn names(folder: &Path) -> Result<Vec<String>, EdgeError> {
+    let entries = fs::read_dir(folder).map_err(io(folder))?;
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered(path: &str, text: &str) -> Offered {
+        let digest = Digest::of(text.as_bytes());
+        let byte = |at: usize| u8::from_str_radix(&digest.as_str()[2 * at..2 * at + 2], 16).unwrap();
+        Offered { path: path.into(), bytes: text.len() as u64, sha256: std::array::from_fn(byte) }
+    }
+
+    fn offer(number: u8, files: &[(&str, &str)]) -> Offer {
+        let files: Vec<Offered> = files.iter().map(|(path, text)| offered(path, text)).collect();
+        let release = Release {
+            bundle: "toy".into(),
+            latent_space: LatentSpaceId::new([number; 8]),
+            manifest: files[0].digest(),
+        };
+        Offer { release, files }
+    }
+
+    fn opened() -> (tempfile::TempDir, Folder) {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        (root, folder)
+    }
+
+    fn put(folder: &Folder, offer: &Offer, files: &[(&str, &str)]) {
+        for (file, (_, text)) in offer.files.iter().zip(files) {
+            fs::write(folder.download(file), text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_bundle_is_there_when_it_is_whole() {
+        let (_root, folder) = opened();
+        let files = [("bundle.json", "{}"), ("golden/a.png", "a"), ("golden/b.png", "a")];
+        let offer = offer(7, &files);
+        assert!(folder.assemble(&offer).is_err() && !folder.has(&offer.release));
+        put(&folder, &offer, &files);
+        folder.assemble(&offer).unwrap();
+        assert!(folder.has(&offer.release));
+        let bundle = folder.bundle(offer.release.latent_space);
+        assert_eq!(fs::read(bundle.join("golden/b.png")).unwrap(), b"a");
+        // Over another one of the same latent space.
+        fs::write(bundle.join("bundle.json"), "changed").unwrap();
+        assert!(!folder.has(&offer.release));
+        put(&folder, &offer, &files);
+        folder.discard(&offer).unwrap();
+        assert!(!bundle.exists() && folder.assemble(&offer).is_err());
+    }
+
+    #[test]
+    fn what_nothing_refers_to_is_removed_and_what_is_not_ours_stays() {
+        let (root, folder) = opened();
+        let files = [("bundle.json", "{}"), ("a", "a")];
+        let offers = [offer(1, &files), offer(2, &files), offer(3, &[("bundle.json", "other")])];
+        for offer in &offers[..2] {
+            put(&folder, offer, &files);
+            folder.assemble(offer).unwrap();
+        }
+        fs::create_dir(root.path().join("0303030303030303.new")).unwrap();
+        fs::write(root.path().join("state.json"), "").unwrap();
+        fs::create_dir(root.path().join("fashion")).unwrap();
+        fs::write(folder.part(&offers[2].files[0]), "o").unwrap();
+        folder.sweep(&[&offers[1].release], Some(&offers[2])).unwrap();
+        let mut names = names(root.path()).unwrap();
+        names.sort();
+        assert_eq!(names, ["0202020202020202", DOWNLOADS, "fashion", "state.json"]);
+        assert!(folder.part(&offers[2].files[0]).exists() && !folder.download(&offers[0].files[1]).exists());
+        folder.sweep(&[], None).unwrap();
+        assert!(!folder.part(&offers[2].files[0]).exists());
+    }
+
+    #[test]
+    fn a_disk_without_room_is_told_before_anything_is_written() {
+        let (_root, folder) = opened();
+        let mut offer = offer(1, &[("bundle.json", "{}")]);
+        folder.check_room(&offer).unwrap();
+        offer.files[0].bytes = 1 << 62;
+        let error = folder.check_room(&offer).unwrap_err().to_string();
+        assert!(error.contains("make room") && error.contains("4611686018427387904"), "{error}");
+    }
+}

@@ -1,0 +1,54 @@
+use std::fmt::{self, Display, Formatter};
+
+use lopside_bundle::InputSpec;
+
+use crate::{AnyEncoder, EdgeError};
+
+/// What an agent's sources give, by the encoder that they were started for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Gives {
+    Pictures,
+    Windows { channels: Vec<String>, length: u32, stride: u32 },
+    Tensors(Vec<u32>),
+}
+
+impl Gives {
+    /// What an encoder takes.
+    pub(super) fn of(encoder: &AnyEncoder) -> Self {
+        match encoder {
+            AnyEncoder::Picture(..) => Self::Pictures,
+            AnyEncoder::Vector(encoder, _) => match encoder.input() {
+                InputSpec::Picture(_) => Self::Pictures,
+                InputSpec::Series(spec) => {
+                    let (channels, length, stride) = (spec.channels.clone(), spec.length, spec.stride);
+                    Self::Windows { channels, length, stride }
+                }
+                InputSpec::Tensor {} => Self::Tensors(encoder.input_dims().to_vec()),
+            },
+        }
+    }
+
+    /// Whether an encoder takes it.
+    ///
+    /// # Errors
+    /// [`EdgeError::OtherSources`] with both.
+    pub(super) fn check(&self, encoder: &AnyEncoder) -> Result<(), EdgeError> {
+        let takes = Self::of(encoder);
+        if takes == *self {
+            return Ok(());
+        }
+        Err(EdgeError::OtherSources { takes: takes.to_string(), given: self.to_string() })
+    }
+}
+
+impl Display for Gives {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pictures => f.write_str("pictures"),
+            Self::Windows { channels, length, stride } => {
+                write!(f, "windows of {length} rows of {}, one every {stride} rows", channels.join(", "))
+            }
+            Self::Tensors(dims) => write!(f, "tensors of {dims:?}"),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What a channel offers, parsed: names, paths and lengths from outside that may be used.
+//!
+//! | | at most |
+//! |---|---|
+//! | files | 32 |
+//! | bytes of a file | 256 MiB |
+//! | bytes of all | 512 MiB |
+//! | bytes of `bundle.json` | 16 MiB |
+//! | bytes of a path | 255 |
+//!
+//! The first file is `bundle.json`. Paths are plain relative names, each once, none a folder of another.
+
+use std::collections::HashSet;
+
+use lopside_bundle::{AnyManifest, Digest, FileRef, is_plain};
+use lopside_latent::LatentSpaceId;
+use lopside_proto::v1::{BundleFile, GetChannelResponse};
+
+use super::state::Release;
+use crate::EdgeError;
+
+pub(super) const MANIFEST: &str = "bundle.json";
+const MAX_FILES: usize = 32;
+const MAX_FILE_BYTES: u64 = 256 << 20;
+const MAX_BYTES: u64 = 512 << 20;
+const MAX_MANIFEST_BYTES: u64 = 16 << 20;
+const MAX_PATH: usize = 255;
+const MAX_NAME: usize = 64;
+
+/// A bundle that may be downloaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Offer {
+    pub(super) release: Release,
+    /// `bundle.json` first.
+    pub(super) files: Vec<Offered>,
+}
+
+/// A file of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Offered {
+    pub(super) path: String,
+    pub(super) bytes: u64,
+    pub(super) sha256: [u8; 32],
+}
+
+/// The latent space that is offered, before anything else is looked at.
+pub(super) fn latent_space(answer: &GetChannelResponse) -> Result<LatentSpaceId, EdgeError> {
+    let bytes = <[u8; 8]>::try_from(&answer.latent_space[..]);
+    bytes.map(LatentSpaceId::new).map_err(|_| wrong("its latent space has not 8 bytes"))
+}
+
+impl Offer {
+    /// What the cloud has answered.
+    ///
+    /// # Errors
+    /// [`EdgeError::Offer`] naming what cannot be.
+    pub(super) fn parse(answer: GetChannelResponse) -> Result<Self, EdgeError> {
+        let latent_space = latent_space(&answer)?;
+        if answer.files.len() > MAX_FILES {
+            return Err(wrong(format!("it has {} files, and {MAX_FILES} is the most", answer.files.len())));
+        }
+        let files: Vec<Offered> = answer.files.into_iter().map(Offered::parse).collect::<Result<_, _>>()?;
+        let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+        if bytes > MAX_BYTES {
+            return Err(wrong(format!("it has {bytes} bytes, and {MAX_BYTES} is the most")));
+        }
+        check_paths(&files)?;
+        let first = files.first().filter(|file| file.path == MANIFEST);
+        let manifest = first.ok_or_else(|| wrong(format!("its first file is not {MANIFEST}")))?.digest();
+        let bundle = answer.bundle;
+        if bundle.len() > MAX_NAME || !bundle.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(wrong(format!("its name has not at most {MAX_NAME} visible ASCII characters")));
+        }
+        Ok(Self { release: Release { bundle, latent_space, manifest }, files })
+    }
+
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// What its `bundle.json` names of it: that is all that is downloaded.
+    ///
+    /// # Errors
+    /// [`EdgeError::Offer`] where the two say something else, [`EdgeError::NoGolden`] when the bundle cannot be tried.
+    pub(super) fn named_by(mut self, manifest: &AnyManifest) -> Result<Self, EdgeError> {
+        let Release { bundle, latent_space, .. } = &self.release;
+        if manifest.latent_space() != *latent_space {
+            let found = manifest.latent_space();
+            return Err(wrong(format!(
+                "its bundle.json has latent space {found}, the channel {latent_space}"
+            )));
+        }
+        if manifest.golden().is_empty() {
+            return Err(EdgeError::NoGolden { bundle: bundle.clone() });
+        }
+        let named = manifest.edge_files();
+        let offered = |file: &FileRef| {
+            let same = |offered: &&Offered| offered.path == file.path && offered.bytes == file.bytes;
+            self.files.iter().find(same).is_some_and(|offered| offered.digest() == file.sha256)
+        };
+        if let Some(other) = named.iter().find(|file| !offered(file)) {
+            return Err(wrong(format!("{} is not as its bundle.json says", other.path)));
+        }
+        let named: HashSet<&str> = named.iter().map(|file| &file.path[..]).collect();
+        self.files.retain(|file| file.path == MANIFEST || named.contains(&file.path[..]));
+        Ok(self)
+    }
+}
+
+impl Offered {
+    fn parse(file: BundleFile) -> Result<Self, EdgeError> {
+        let BundleFile { path, bytes, sha256 } = file;
+        let odd = |part: &str| part.is_empty() || part == "." || part.contains(char::is_control);
+        if path.len() > MAX_PATH || path.split('/').any(odd) || !is_plain(&path) {
+            return Err(wrong(format!("{path:?} is no plain relative path inside the bundle")));
+        }
+        let most = if path == MANIFEST { MAX_MANIFEST_BYTES } else { MAX_FILE_BYTES };
+        if bytes > most {
+            return Err(wrong(format!("{path} has {bytes} bytes, and {most} is the most")));
+        }
+        let sha256 =
+            sha256.try_into().map_err(|_| wrong(format!("the digest of {path} has not 32 bytes")))?;
+        Ok(Self { path, bytes, sha256 })
+    }
+
+    /// Its digest.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::new(&self.sha256)
+    }
+}
+
+/// No path stands twice, and none is a folder of another.
+fn check_paths(files: &[Offered]) -> Result<(), EdgeError> {
+    let inside = |path: &str, folder: &str| {
+        path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    for (at, file) in files.iter().enumerate() {
+        let others = files.iter().enumerate().filter(|(other, _)| *other != at);
+        if others.map(|(_, other)| &other.path).any(|other| inside(other, &file.path)) {
+            return Err(wrong(format!("{} stands twice", file.path)));
+        }
+    }
+    Ok(())
+}
+
+fn wrong(what: impl Into<String>) -> EdgeError {
+    EdgeError::Offer(what.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, bytes: u64) -> BundleFile {
+        BundleFile { path: path.into(), bytes, sha256: vec![1; 32] }
+    }
+
+    fn answer(files: Vec<BundleFile>) -> GetChannelResponse {
+        GetChannelResponse { bundle: "toy".into(), latent_space: vec![7; 8], files }
+    }
+
+    fn refusal(answer: GetChannelResponse) -> String {
+        Offer::parse(answer).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_bundle_in_its_folder_is_taken() {
+        let offer = Offer::parse(answer(vec![file("bundle.json", 9), file("golden/a.png", 5)])).unwrap();
+        assert_eq!((offer.bytes(), offer.files.len()), (14, 2));
+        assert_eq!(offer.release.manifest, Digest::new(&[1; 32]));
+    }
+
+    #[test]
+    fn no_path_leaves_the_folder() {
+        for path in [
+            "../x",
+            "/etc/passwd",
+            "a/../../x",
+            "..",
+            ".",
+            "a/./b",
+            "a//b",
+            "",
+            "a\\b",
+            "a\nb",
+            &"a".repeat(256),
+        ] {
+            assert!(
+                refusal(answer(vec![file("bundle.json", 1), file(path, 1)]))
+                    .contains("no plain relative path"),
+                "{path:?}"
+            );
+        }
+        for paths in [["a", "a"], ["a", "a/b"], ["a/b", "a"], ["bundle.json/x", "y"]] {
+            let files = [&["bundle.json"][..], &paths[..]].concat();
+            let files = files.into_iter().map(|path| file(path, 1)).collect();
+            assert!(refusal(answer(files)).contains("stands twice"), "{paths:?}");
+        }
+    }
+
+    #[test]
+    fn each_limit_is_kept() {
+        let whole = |bytes: &[u64]| {
+            let rest = bytes.iter().enumerate().map(|(at, &bytes)| file(&at.to_string(), bytes));
+            answer(std::iter::once(file("bundle.json", 1)).chain(rest).collect())
+        };
+        assert!(Offer::parse(whole(&[256 << 20, (256 << 20) - 1])).is_ok());
+        assert!(refusal(whole(&[(256 << 20) + 1])).contains("is the most"));
+        assert!(refusal(answer(vec![file("bundle.json", (16 << 20) + 1)])).contains("is the most"));
+        assert!(refusal(whole(&[u64::MAX, u64::MAX])).contains("is the most"));
+        assert!(refusal(whole(&[256 << 20, 256 << 20])).contains("is the most"));
+        assert!(refusal(whole(&[1; 32])).contains("33 files"));
+        assert!(refusal(answer(vec![file("encoder.onnx", 1)])).contains("first file is not bundle.json"));
+        assert!(refusal(answer(Vec::new())).contains("first file is not bundle.json"));
+        assert!(refusal(GetChannelResponse { latent_space: vec![7; 7], ..whole(&[]) }).contains("8 bytes"));
+        assert!(
+            refusal(GetChannelResponse { bundle: "two words".into(), ..whole(&[]) })
+                .contains("visible ASCII")
+        );
+        let short = BundleFile { sha256: vec![1; 31], ..file("bundle.json", 1) };
+        assert!(refusal(answer(vec![short])).contains("32 bytes"));
+    }
+}

@@ -1,0 +1,97 @@
+use std::{path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+
+use crate::{EdgeError, EncodeOptions, agent::settings::wrong};
+
+const DEFAULT_FOLDER: &str = "bundles";
+const DEFAULT_EVERY_MINUTES: f64 = 60.0;
+const MINUTE: f64 = 60.0;
+const MAX_CHANNEL: usize = 64;
+
+/// Where bundles come from over the air.
+#[derive(Debug, Clone)]
+pub struct UpdateSettings {
+    /// The channel's name: 1 to 64 visible ASCII characters.
+    pub channel: String,
+    /// Where they are kept.
+    pub folder: PathBuf,
+    /// How long it takes until the channel is asked again, about.
+    pub every: Duration,
+    /// How they encode.
+    pub encode: EncodeOptions,
+}
+
+/// The table `update`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UpdateTable {
+    channel: Option<String>,
+    folder: Option<PathBuf>,
+    every_minutes: Option<f64>,
+}
+
+impl UpdateTable {
+    /// What was said, with the flag's channel before the table's; `None` without a channel.
+    ///
+    /// # Errors
+    /// [`EdgeError::Agent`] naming what is wrong.
+    pub(crate) fn settings(
+        &self,
+        channel: Option<String>,
+        encode: EncodeOptions,
+    ) -> Result<Option<UpdateSettings>, EdgeError> {
+        let Some(channel) = channel.or_else(|| self.channel.clone()) else { return Ok(None) };
+        if !(1..=MAX_CHANNEL).contains(&channel.len()) || !channel.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return Err(wrong(format!(
+                "channel {channel:?} has not 1 to {MAX_CHANNEL} visible ASCII characters"
+            )));
+        }
+        let minutes = self.every_minutes.unwrap_or(DEFAULT_EVERY_MINUTES);
+        let every = Duration::try_from_secs_f64(minutes * MINUTE).ok().filter(|every| !every.is_zero());
+        Ok(Some(UpdateSettings {
+            channel,
+            folder: self.folder.clone().unwrap_or_else(|| DEFAULT_FOLDER.into()),
+            every: every.ok_or_else(|| wrong(format!("every_minutes = {minutes} cannot be")))?,
+            encode,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lopside_latent::picture::Quality;
+
+    use super::*;
+    use crate::PictureOptions;
+
+    fn settings(text: &str, flag: Option<&str>) -> Result<Option<UpdateSettings>, String> {
+        let table: UpdateTable = toml::from_str(text).map_err(|error| error.to_string())?;
+        let picture = PictureOptions::new(Quality::new(50).unwrap());
+        let encode = EncodeOptions { picture, fast: false };
+        table.settings(flag.map(str::to_owned), encode).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_a_channel_nothing_is_asked_for() {
+        assert!(settings("every_minutes = 5", None).unwrap().is_none());
+        let found = settings("channel = 'stable'\nevery_minutes = 0.5", None).unwrap().unwrap();
+        assert_eq!((&found.channel[..], found.every), ("stable", Duration::from_secs(30)));
+        assert_eq!(settings("channel = 'stable'", Some("beta")).unwrap().unwrap().channel, "beta");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_the_reason() {
+        for (text, expected) in [
+            ("channel = ''", "visible ASCII"),
+            ("channel = 'two words'", "visible ASCII"),
+            ("channel = 'a'\nevery_minutes = 0.0", "every_minutes"),
+            ("channel = 'a'\nevery_minutes = -1.0", "every_minutes"),
+            ("chanel = 'a'", "chanel"),
+        ] {
+            let error = settings(text, None).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+use std::{fs, path::Path, time::Duration};
+
+use lopside_bundle::AnyManifest;
+use lopside_proto::v1::GetChannelRequest;
+
+use super::Finding;
+use crate::{
+    EdgeError,
+    agent::{AgentSettings, Cloud, UpdateSettings},
+    client::Target,
+    error::io,
+};
+
+/// How long the cloud may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether bundles can come over the air: a folder for them, and a channel that answers.
+pub(super) async fn examine(bundle: &Path, settings: &AgentSettings) -> Vec<Finding> {
+    let Some(update) = &settings.update else { return Vec::new() };
+    let channel = match ask(bundle, settings, update).await {
+        Ok(found) => Finding::good("channel", found),
+        Err(error) => Finding::poor(
+            "channel",
+            format!("{}: {error}", update.channel),
+            "see that the cloud-decoder has this channel, and the API key its scope; until then the bundle stays",
+        ),
+    };
+    vec![folder(&update.folder), channel]
+}
+
+fn folder(path: &Path) -> Finding {
+    let probe = path.join(".doctor");
+    let written =
+        fs::create_dir_all(path).and_then(|()| fs::write(&probe, "")).and_then(|()| fs::remove_file(&probe));
+    match written.map_err(io(path)) {
+        Ok(()) => Finding::good("bundles", path.display()),
+        Err(error) => {
+            Finding::bad("bundles", error, "name another folder in [update], or let this user write there")
+        }
+    }
+}
+
+/// What the channel offers.
+async fn ask(bundle: &Path, settings: &AgentSettings, update: &UpdateSettings) -> Result<String, EdgeError> {
+    let target = Target::new(&settings.endpoint, &settings.security)?;
+    let latent_space = AnyManifest::read(bundle)?.latent_space();
+    let request = GetChannelRequest {
+        channel: update.channel.clone(),
+        device: settings.device.clone(),
+        latent_space: latent_space.as_bytes().to_vec(),
+    };
+    let answer = Cloud::connect(&target).await?.channel(request, PATIENCE).await?;
+    let bytes = answer.files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.bytes));
+    Ok(format!(
+        "{} offers {:?}, {} files of {bytes} bytes",
+        update.channel,
+        answer.bundle,
+        answer.files.len()
+    ))
+}

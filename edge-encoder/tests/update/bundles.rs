@@ -1,0 +1,131 @@
+//! Bundles of four numbers for four pixels, and what may be wrong with them.
+
+use std::path::{Path, PathBuf};
+
+use edge_encoder::{AnyEncoder, EncodeOptions, PictureOptions, golden::first_input};
+use image::{GrayImage, Luma};
+use lopside_bundle::{
+    AnyManifest, Channels, Cost, Dim, Draft, DraftHead, GoldenDraft, HeadKind, InputSpec, LatentSpec, Part,
+    PictureSpec, SeriesSpec, TensorSpec, picture::AnyBundle, put_golden,
+};
+use lopside_latent::{IdOnWire, LatentSpaceId, Table, Tables, picture::Quality};
+use lopside_onnx::{GraphBuilder, encode};
+
+/// What the encoder makes of a pixel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Toy {
+    /// A multiple of it.
+    Times(f32),
+    /// Itself by itself: no number where the pixel is black.
+    Fragile,
+    /// Itself, taken for a measurement.
+    Window,
+}
+
+/// A bundle with golden inputs, in a folder of this name.
+pub(crate) fn bundle(root: &Path, name: &str, toy: Toy) -> PathBuf {
+    let folder = root.join(name);
+    draft(toy).write(&folder, "# Toy\n").unwrap();
+    let input = root.join(if matches!(toy, Toy::Window) { "bright.csv" } else { "bright.png" });
+    match toy {
+        Toy::Window => std::fs::write(&input, "0.2,0.4,0.6,0.8\n").unwrap(),
+        Toy::Times(_) | Toy::Fragile => picture([200, 100, 50, 25]).save(&input).unwrap(),
+    }
+    put_golden(&folder, &[golden(&folder, &input)]).unwrap();
+    folder
+}
+
+/// The same bundle, whose golden frame is of another picture.
+pub(crate) fn with_wrong_golden(folder: &Path) {
+    let other = folder.with_extension("png");
+    picture([25, 50, 100, 200]).save(&other).unwrap();
+    let mut wrong = golden(folder, &other);
+    wrong.input = std::fs::read(folder.join("golden/bright.png")).unwrap();
+    put_golden(folder, &[GoldenDraft { name: "bright.png".into(), ..wrong }]).unwrap();
+}
+
+/// The same bundle as it should be.
+pub(crate) fn mended(folder: &Path) {
+    put_golden(folder, &[golden(folder, &folder.join("golden/bright.png"))]).unwrap();
+}
+
+pub(crate) fn without_golden(folder: &Path) {
+    put_golden(folder, &[]).unwrap();
+}
+
+pub(crate) fn latent_space(folder: &Path) -> LatentSpaceId {
+    AnyManifest::read(folder).unwrap().latent_space()
+}
+
+pub(crate) fn picture(pixels: [u8; 4]) -> GrayImage {
+    GrayImage::from_fn(2, 2, |x, y| Luma([pixels[(2 * y + x) as usize]]))
+}
+
+fn golden(folder: &Path, input: &Path) -> GoldenDraft {
+    let picture = PictureOptions::new(Quality::new(50).unwrap());
+    let bundle = AnyBundle::load(folder, Part::Encoder).unwrap();
+    let encoder = AnyEncoder::new(&bundle, &EncodeOptions { picture, fast: false }).unwrap();
+    let frame = encoder.encode(&first_input(&encoder, input).unwrap(), IdOnWire::Present).unwrap().frame;
+    let name = input.file_name().unwrap().to_string_lossy().into_owned();
+    GoldenDraft { name, input: std::fs::read(input).unwrap(), frame }
+}
+
+fn tensor(name: &str) -> TensorSpec {
+    TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(4)] }
+}
+
+fn draft(toy: Toy) -> Draft {
+    let cost = Cost { parameters: 0, macs: 0 };
+    let head = DraftHead {
+        name: "reconstruct".into(),
+        version: 1,
+        kind: HeadKind::Tensor {},
+        model: b"not for the edge".to_vec(),
+        inputs: vec!["latent".into()],
+        output: tensor("out"),
+        cost,
+    };
+    Draft {
+        name: "toy".into(),
+        description: "Four numbers for four pixels".into(),
+        input: match toy {
+            Toy::Times(_) | Toy::Fragile => {
+                InputSpec::Picture(PictureSpec::uniform(2, 2, Channels::Grey, 0.0, 1.0))
+            }
+            Toy::Window => InputSpec::Series(SeriesSpec {
+                length: 1,
+                stride: 1,
+                channels: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
+                mean: vec![0.0; 4],
+                deviation: vec![1.0; 4],
+            }),
+        },
+        encoder: model(toy),
+        input_tensor: tensor("image"),
+        encoder_cost: cost,
+        latent: vec![LatentSpec { tensor: tensor("latent"), gains: vec![100.0; 4] }],
+        tables: Tables::new(vec![Table::from_counts(0, &[1]).unwrap(); 4]).unwrap(),
+        heads: vec![head],
+    }
+}
+
+fn model(toy: Toy) -> Vec<u8> {
+    let mut graph = GraphBuilder::new("toy");
+    let x = graph.input("image", &["n".into(), 4.into()]);
+    match toy {
+        Toy::Times(factor) => {
+            let factor = graph.initializer("factor", &[1], &[factor]).unwrap();
+            graph.node("Mul", &[&x, &factor], "latent", &[]);
+        }
+        Toy::Fragile => {
+            let square = graph.node("Mul", &[&x, &x], "square", &[]);
+            graph.node("Div", &[&square, &x], "latent", &[]);
+        }
+        Toy::Window => {
+            let one = graph.initializer("factor", &[1], &[1.0]).unwrap();
+            graph.node("Mul", &[&x, &one], "latent", &[]);
+        }
+    }
+    graph.output("latent", &["n".into(), 4.into()]);
+    encode(&graph.build())
+}

@@ -1,0 +1,39 @@
+//! Golden inputs for a bundle: what an edge tries the encoder on before it uses it.
+//!
+//! They go to every device that gets the bundle, so somebody chooses them: `training bundle` takes none by itself.
+
+use std::{collections::HashSet, fs, path::Path};
+
+use edge_encoder::{AnyEncoder, EncodeOptions, PictureOptions, golden};
+use lopside_bundle::{GoldenDraft, Part, picture::AnyBundle, put_golden};
+use lopside_latent::{IdOnWire, picture::Quality};
+
+use crate::{TrainingError, cli::GoldenArgs, error::io};
+
+/// How finely photographs are encoded: most coefficients count, and few bytes.
+const QUALITY: Quality = Quality::new(50).unwrap();
+
+/// `golden`.
+pub(crate) fn run(args: &GoldenArgs) -> Result<(), TrainingError> {
+    let options = EncodeOptions { picture: PictureOptions::new(QUALITY), fast: false };
+    let load = || AnyBundle::load(&args.bundle, Part::Encoder);
+    let encoder = AnyEncoder::new(&load()?, &options)?;
+    let drafts = args.inputs.iter().map(|path| draft(&encoder, path)).collect::<Result<Vec<_>, _>>()?;
+    let mut names = HashSet::new();
+    if let Some(twice) = drafts.iter().find(|draft| !names.insert(&draft.name)) {
+        return Err(TrainingError::SameName { name: twice.name.clone() });
+    }
+    put_golden(&args.bundle, &drafts)?;
+    golden::tried(&args.bundle, &load()?, &options)?;
+    for draft in &drafts {
+        eprintln!("golden/{}: {} bytes, its frame {}", draft.name, draft.input.len(), draft.frame.len());
+    }
+    eprintln!("latent space {}, as before", encoder.latent_space());
+    Ok(())
+}
+
+fn draft(encoder: &AnyEncoder, path: &Path) -> Result<GoldenDraft, TrainingError> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let frame = encoder.encode(&golden::first_input(encoder, path)?, IdOnWire::Present)?.frame;
+    Ok(GoldenDraft { name, input: fs::read(path).map_err(io(path))?, frame })
+}
