@@ -189,6 +189,12 @@ impl Manifest {
         self.check_heads()
     }
 
+    /// The files that an edge needs: all but the heads and the model card.
+    #[must_use]
+    pub fn edge_files(&self) -> Vec<&FileRef> {
+        vec![&self.encoder.model, &self.tables]
+    }
+
     fn check_latent(&self) -> Result<(), BundleError> {
         require(!self.latent.is_empty(), "latent", || "a latent has at least one layer".into())?;
         let mut seen = HashSet::new();

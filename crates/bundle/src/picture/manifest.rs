@@ -198,6 +198,13 @@ impl PictureManifest {
         Ok(LayerQuantiser::new(spec.steps.clone(), spec.gains.clone(), spec.rounding.clone())?)
     }
 
+    /// The files that an edge needs: all but the heads and the model card.
+    #[must_use]
+    pub fn edge_files(&self) -> Vec<&FileRef> {
+        let fast = self.encoder.fast.as_ref().map(|fast| &fast.model);
+        [&self.encoder.model].into_iter().chain(fast).chain([&self.contexts]).collect()
+    }
+
     fn check_heads(&self) -> Result<(), BundleError> {
         check_any_head(&self.heads)?;
         let mut seen = HashSet::new();
