@@ -11,6 +11,8 @@ use crate::{BundleError, FileRef};
 
 /// The largest file of a bundle.
 const MAX_FILE_BYTES: u64 = 1 << 31;
+/// Bytes that are read at once where a file is only looked through.
+const PIECE: usize = 64 << 10;
 
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +23,18 @@ impl Digest {
     /// The digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+        Self::written(&Sha256::digest(bytes))
+    }
+
+    /// The 32 bytes; none where the digits are not what they should be.
+    #[must_use]
+    pub fn to_bytes(&self) -> Option<[u8; 32]> {
+        let digits = self.0.as_bytes();
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        self.is_well_formed().then_some(bytes)
     }
 
     /// The 64 digits.
@@ -32,6 +45,10 @@ impl Digest {
 
     pub(crate) fn is_well_formed(&self) -> bool {
         self.0.len() == 64 && self.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
+    fn written(bytes: &[u8]) -> Self {
+        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
@@ -46,15 +63,44 @@ pub(crate) fn read(root: &Path, file: &FileRef) -> Result<Vec<u8>, BundleError> 
     if found != file.bytes {
         return Err(BundleError::Length { path: file.path.clone(), found, expected: file.bytes });
     }
-    let digest = Digest::of(&bytes);
-    if digest != file.sha256 {
-        return Err(BundleError::DigestMismatch {
-            path: file.path.clone(),
-            found: digest.0,
-            expected: file.sha256.0.clone(),
-        });
-    }
+    compare(Digest::of(&bytes), file)?;
     Ok(bytes)
+}
+
+/// Checks length and digest of a file named by the manifest, piece by piece. Its real place.
+pub(crate) fn check(root: &Path, file: &FileRef) -> Result<PathBuf, BundleError> {
+    // What is said of it may go to who need not know where it lies.
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => BundleError::Missing { path: file.path.clone() },
+        _ => io_error(Path::new(&file.path), source),
+    };
+    let path = inside(root, &file.path).map_err(|error| match error {
+        BundleError::Io { source, .. } => failed(source),
+        error => error,
+    })?;
+    let mut opened = File::open(&path).map_err(failed)?;
+    let found = opened.metadata().map_err(failed)?.len();
+    if found != file.bytes {
+        return Err(BundleError::Length { path: file.path.clone(), found, expected: file.bytes });
+    }
+    let mut digest = Sha256::new();
+    let mut piece = vec![0; PIECE];
+    loop {
+        match opened.read(&mut piece).map_err(failed)? {
+            0 => break,
+            read => digest.update(&piece[..read]),
+        }
+    }
+    compare(Digest::written(&digest.finalize()), file)?;
+    Ok(path)
+}
+
+fn compare(found: Digest, file: &FileRef) -> Result<(), BundleError> {
+    if found == file.sha256 {
+        return Ok(());
+    }
+    let (path, expected) = (file.path.clone(), file.sha256.0.clone());
+    Err(BundleError::DigestMismatch { path, found: found.0, expected })
 }
 
 /// Reads a file of at most `limit` bytes; of a longer one, `limit + 1` bytes.

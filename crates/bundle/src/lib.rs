@@ -12,6 +12,7 @@
 //! `encoder.onnx`: [`Part`] says what is needed.
 
 mod check;
+mod edge;
 mod error;
 mod files;
 mod identity;
@@ -25,6 +26,7 @@ pub mod score;
 mod version;
 mod write;
 
+pub use edge::EdgePart;
 pub use error::BundleError;
 pub use files::Digest;
 pub use identity::{LATENT_SPACE_KEY, latent_space_id};
