@@ -21,7 +21,12 @@ const STATISTICS: [&str; 5] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let files = ["lopside/v1/decoder.proto", "lopside/v1/ingest.proto", "inference/grpc_service.proto"];
+    let files = [
+        "lopside/v1/bundles.proto",
+        "lopside/v1/decoder.proto",
+        "lopside/v1/ingest.proto",
+        "inference/grpc_service.proto",
+    ];
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), prost_bytes(&descriptors))?;
