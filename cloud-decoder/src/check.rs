@@ -2,12 +2,18 @@
 
 use std::{
     fmt::{self, Display, Formatter},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use serde::Serialize;
 
-use crate::{Batching, Registry, Runtime, Settings, StartError, front::TlsFiles, keys::Keys, served::Served};
+use crate::{
+    Batching, Registry, Runtime, Settings, StartError,
+    channels::{Channel, ChannelFile},
+    front::TlsFiles,
+    keys::Keys,
+    served::Served,
+};
 
 /// What `serve` would do, and what keeps it from starting.
 #[derive(Debug, Serialize)]
@@ -26,6 +32,8 @@ pub struct Report {
     pub batching: BatchingReport,
     /// What would be served.
     pub bundles: Vec<BundleReport>,
+    /// What devices would be offered.
+    pub channels: Option<ChannelsReport>,
     /// The certificates.
     pub tls: Option<TlsReport>,
     /// The API keys.
@@ -60,6 +68,25 @@ pub struct BundleReport {
     pub latent_space: String,
     /// Its heads, as `NAME-VERSION`.
     pub heads: Vec<String>,
+}
+
+/// The channels.
+#[derive(Debug, Serialize)]
+pub struct ChannelsReport {
+    file: PathBuf,
+    /// Those that would offer something.
+    channels: Vec<ChannelReport>,
+}
+
+/// One channel.
+#[derive(Debug, Serialize)]
+pub struct ChannelReport {
+    name: String,
+    bundle: String,
+    version: u32,
+    latent_space: String,
+    /// Of all files that devices would get.
+    bytes: u64,
 }
 
 /// Certificates.
@@ -113,6 +140,10 @@ pub fn check(settings: &Settings) -> Report {
     let registry = runtime.as_ref().and_then(|runtime| {
         Registry::load(&settings.bundles, runtime, settings.batching).map_err(&mut note).ok()
     });
+    let channels = settings.channels.as_ref().map(|file| ChannelsReport {
+        file: file.clone(),
+        channels: channels(file, registry.as_ref(), &mut note),
+    });
     Report {
         ok: problems.is_empty(),
         problems,
@@ -121,6 +152,7 @@ pub fn check(settings: &Settings) -> Report {
         threads: settings.threads,
         batching: batching(settings),
         bundles: registry.iter().flat_map(bundles).collect(),
+        channels,
         tls: front.tls.clone().map(|TlsFiles { cert, key, client_ca }| TlsReport { cert, key, client_ca }),
         api_keys,
         connections: connections(settings),
@@ -136,6 +168,32 @@ fn bundles(registry: &Registry) -> Vec<BundleReport> {
 fn bundle(served: &Served) -> BundleReport {
     let heads = served.names().iter().map(|(name, version)| format!("{name}-{version}")).collect();
     BundleReport { name: served.name().to_owned(), latent_space: served.latent_space().to_string(), heads }
+}
+
+/// Reads the file of channels and, where there is something that they could offer, every file that they would.
+fn channels(
+    file: &Path,
+    registry: Option<&Registry>,
+    note: &mut impl FnMut(StartError),
+) -> Vec<ChannelReport> {
+    let file = ChannelFile::load(file, None).map_err(&mut *note).ok();
+    let channels = file.iter().flat_map(ChannelFile::all);
+    let offered = channels.zip(registry.into_iter().cycle());
+    offered.filter_map(|(channel, registry)| channel_of(channel, registry).map_err(&mut *note).ok()).collect()
+}
+
+fn channel_of(channel: &Channel, registry: &Registry) -> Result<ChannelReport, StartError> {
+    let name = channel.name().to_owned();
+    match channel.offer_once(registry) {
+        Ok(offer) => Ok(ChannelReport {
+            name,
+            bundle: offer.bundle.clone(),
+            version: offer.version,
+            latent_space: offer.latent_space.to_string(),
+            bytes: offer.bytes(),
+        }),
+        Err(reason) => Err(StartError::Channel { channel: name, reason }),
+    }
 }
 
 fn batching(settings: &Settings) -> BatchingReport {
@@ -188,6 +246,13 @@ impl Display for Report {
         }
         for BundleReport { name, latent_space, heads } in &self.bundles {
             writeln!(f, "bundle       {name} ({latent_space}): {}", heads.join(", "))?;
+        }
+        for channel in self.channels.iter().flat_map(|report| &report.channels) {
+            let ChannelReport { name, bundle, version, latent_space, bytes } = channel;
+            writeln!(
+                f,
+                "channel      {name}: bundle {bundle}, version {version} ({latent_space}), {bytes} bytes"
+            )?;
         }
         match &self.tls {
             None => writeln!(f, "TLS          off")?,

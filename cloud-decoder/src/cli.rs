@@ -37,7 +37,7 @@ pub enum Command {
     /// Serve bundles until SIGTERM or Ctrl-C, then finish what was begun
     ///
     /// Prints the address it listens on as its only line on stdout, once it is ready. gRPC: lopside.v1.DecoderService,
-    /// grpc.health.v1.Health and server reflection. REST: GET /v1/bundles and /v1/bundles/{name}, POST
+    /// IngestService and BundleService, grpc.health.v1.Health and server reflection. REST: GET /v1/bundles and /v1/bundles/{name}, POST
     /// /v1/bundles/{name}/decode, /healthz and /readyz; /openapi.json and the page /docs describe them, /metrics has metrics for
     /// Prometheus. Spans and metrics go to OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; RUST_LOG
     /// picks what is logged.
@@ -103,7 +103,7 @@ pub struct KeyArgs {
 pub struct ServeArgs {
     /// A TOML file with any of: bundles, watch_seconds, listen, metrics_listen, device, gpu, onnxruntime, threads, instances, max_batch,
     /// max_delay_ms, queue, queue_megabytes, request_timeout_ms, max_megapixels, drain_seconds, log_format, api_keys,
-    /// reload_seconds, drain_wait_seconds; the table archive with url, days, megabytes, scores; the table tls with cert, key, client_ca; the table connections with max,
+    /// channels, reload_seconds, drain_wait_seconds; the table archive with url, days, megabytes, scores; the table tls with cert, key, client_ca; the table connections with max,
     /// max_per_peer and the other options of that heading
     #[arg(long, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -165,6 +165,11 @@ pub struct ServeArgs {
     /// How log lines look [default: text]
     #[arg(long, env = "LOPSIDE_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+    /// Offer devices the encoders of the bundles that this file names, by channel. Read anew when it changes
+    ///
+    /// Of TOML: [[channel]] with name = "stable" and bundle = "photo", a bundle of --bundle; version = 2, or its newest.
+    #[arg(long, env = "LOPSIDE_CHANNELS", value_name = "FILE")]
+    pub channels: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub archive: ArchiveArgs,

@@ -52,6 +52,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Where frames are archived, if they are.
     pub archive: Option<ArchiveSettings>,
+    /// The file of channels, if encoders are offered.
+    pub channels: Option<PathBuf>,
     /// Connections, TLS, API keys.
     pub front: FrontSettings,
 }
@@ -77,6 +79,7 @@ struct FileSettings {
     max_megapixels: Option<u32>,
     drain_seconds: Option<u32>,
     log_format: Option<LogFormat>,
+    channels: Option<PathBuf>,
     #[serde(default)]
     archive: ArchiveArgs,
     #[serde(default)]
@@ -131,6 +134,7 @@ impl Settings {
             drain: Duration::from_secs(drain.into()),
             log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             archive: ArchiveSettings::merge(args.archive, file.archive),
+            channels: args.channels.or(file.channels),
             front: FrontSettings::merge(args.front, front)?,
         })
     }
@@ -178,14 +182,15 @@ mod tests {
         let path = folder.path().join("cloud.toml");
         fs::write(
             &path,
-            "bundles = ['a', 'b']\nqueue = 7\nmax_megapixels = 12\nlisten = '127.0.0.1:1'\ndevice = 'cpu'",
+            "bundles = ['a', 'b']\nqueue = 7\nmax_megapixels = 12\nlisten = '127.0.0.1:1'\ndevice = 'cpu'\n\
+             channels = 'c'",
         )
         .unwrap();
         let args = ServeArgs { config: Some(path), queue: Some(9), ..ServeArgs::default() };
         let settings = Settings::merge(args).unwrap();
         assert_eq!(settings.bundles, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!((settings.batching.queue, settings.listen.port(), settings.device), (9, 1, Device::Cpu));
-        assert_eq!(settings.max_pixels, 12_000_000);
+        assert_eq!((settings.max_pixels, settings.channels), (12_000_000, Some("c".into())));
         assert_eq!(settings.drain, Duration::from_secs(30));
     }
 

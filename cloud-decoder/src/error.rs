@@ -113,6 +113,22 @@ pub enum StartError {
         /// What is wrong.
         reason: String,
     },
+    /// The channels cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Channels {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A channel would offer nothing.
+    #[error("channel {channel:?}: {reason}")]
+    Channel {
+        /// The channel.
+        channel: String,
+        /// Why.
+        reason: String,
+    },
     /// A key's name cannot stand in the file of keys.
     #[error("{0:?} is no name of a key: give 1 to 64 letters, digits, \"-\", \"_\" or \".\"")]
     KeyName(String),
@@ -201,6 +217,33 @@ pub enum ServeError {
     /// A device sends on a connection that is not its newest.
     #[error("the device has come on a newer connection")]
     Displaced,
+    /// No channels are configured.
+    #[error("no channels are configured here: start the server with --channels")]
+    NoChannels,
+    /// No channel of this name is configured.
+    #[error("no channel {0:?} is configured here")]
+    UnknownChannel(String),
+    /// A channel's bundle cannot be offered.
+    #[error("channel {channel:?} offers nothing at the moment: {reason}")]
+    NotOffered {
+        /// The channel.
+        channel: String,
+        /// Why.
+        reason: String,
+    },
+    /// No channel offers a file of this digest.
+    #[error("no channel offers a file of SHA-256 {0} (any more): ask for the channel again")]
+    UnknownFile(String),
+    /// A download would begin beyond the file's end.
+    #[error("{path} has {bytes} bytes, so none from {offset} on: begin at 0")]
+    Offset {
+        /// The file, as its manifest writes it.
+        path: String,
+        /// Its bytes.
+        bytes: u64,
+        /// Where it was to begin.
+        offset: u64,
+    },
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -223,6 +266,11 @@ impl From<ArchiveError> for ServeError {
 }
 
 impl ServeError {
+    /// That no channel offers a file of this digest.
+    pub(crate) fn unknown_file(sha256: &[u8]) -> Self {
+        Self::UnknownFile(sha256.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// Why a bundle that takes frames of version `expected` refused a frame.
     pub(crate) fn of_frame(index: usize, source: LatentError, bundle: &str, expected: u8) -> Self {
         match source {

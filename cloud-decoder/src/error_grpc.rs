@@ -27,9 +27,15 @@ impl From<ServeError> for Status {
             ServeError::UnknownLatentSpace(_)
             | ServeError::UnknownBundle(_)
             | ServeError::UnknownHead { .. }
-            | ServeError::UnknownFrame(_) => Status::not_found(message),
+            | ServeError::UnknownFrame(_)
+            | ServeError::UnknownChannel(_)
+            | ServeError::UnknownFile(_) => Status::not_found(message),
             ServeError::Overloaded { retry_after, .. } => exhausted(message, retry_after),
-            ServeError::Refused { .. } | ServeError::NoArchive => Status::failed_precondition(message),
+            ServeError::Refused { .. }
+            | ServeError::NoArchive
+            | ServeError::NoChannels
+            | ServeError::NotOffered { .. } => Status::failed_precondition(message),
+            ServeError::Offset { .. } => Status::out_of_range(message),
             ServeError::DeadlineExceeded => Status::deadline_exceeded(message),
             ServeError::Displaced => Status::aborted(message),
             ServeError::Stopping => Status::unavailable(message),

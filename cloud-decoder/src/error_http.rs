@@ -55,10 +55,14 @@ impl IntoResponse for ServeError {
             | Self::UnknownBundle(_)
             | Self::UnknownHead { .. }
             | Self::UnknownFrame(_)
-            | Self::NoArchive => StatusCode::NOT_FOUND,
+            | Self::UnknownChannel(_)
+            | Self::UnknownFile(_)
+            | Self::NoArchive
+            | Self::NoChannels => StatusCode::NOT_FOUND,
             Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Displaced => StatusCode::CONFLICT,
+            Self::Refused { .. } | Self::NotOffered { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Offset { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Archive(reason) => {

@@ -6,12 +6,14 @@
 //! http ─┘   (checks) └─► picture ─┘   queue, engines (ONNX Runtime)
 //!
 //! ingest ─► archive (SQLite or PostgreSQL)
+//! channels ─► files of a bundle's edge part
 //! ```
 //! The library half is what tests and the training crate use to run the very path that ships.
 
 mod anomaly;
 pub mod archive;
 mod batch;
+mod channels;
 pub mod check;
 pub mod cli;
 mod config;

@@ -56,6 +56,25 @@ pub(crate) fn bundle(name: &str, result: &'static str) {
     changes.build().add(1, &[KeyValue::new("bundle", name.to_owned()), KeyValue::new("result", result)]);
 }
 
+/// The label of queries for a channel that is not known: a name must not be kept because somebody asks for it.
+pub(crate) const OTHER_CHANNEL: &str = "_OTHER";
+
+/// Makes the counters of channels readable before anybody asks.
+pub(crate) fn show_channels() {
+    channel_queries(OTHER_CHANNEL, "refused", 0);
+    downloads("done", 0, 0);
+}
+
+/// A device asked what a channel offers, and it was `offered` or `refused`.
+pub(crate) fn channel_query(channel: &str, result: &'static str) {
+    channel_queries(channel, result, 1);
+}
+
+/// A download of a bundle's file was `done`, or `broken_off` by either end, after so many bytes.
+pub(crate) fn download_ended(result: &'static str, bytes: u64) {
+    downloads(result, 1, bytes);
+}
+
 /// Tells what happened to connections, whenever metrics are read.
 pub(crate) fn observe_front(stats: &Arc<FrontStats>) {
     let counts = Arc::clone(stats);
@@ -79,4 +98,19 @@ pub(crate) fn observe_front(stats: &Arc<FrontStats>) {
             }
         })
         .build();
+}
+
+fn channel_queries(channel: &str, result: &'static str, times: u64) {
+    let meter = meter();
+    let queries = meter.u64_counter("lopside.channel.queries");
+    let queries = queries.with_description("Questions of devices what a channel offers").build();
+    queries.add(times, &[KeyValue::new("channel", channel.to_owned()), KeyValue::new("result", result)]);
+}
+
+fn downloads(result: &'static str, times: u64, bytes: u64) {
+    let (meter, labels) = (meter(), [KeyValue::new("result", result)]);
+    let downloads = meter.u64_counter("lopside.downloads").with_description("Downloads of bundles' files");
+    downloads.build().add(times, &labels);
+    let size = meter.u64_counter("lopside.downloads.size").with_unit("By");
+    size.with_description("Bytes of downloads that have ended").build().add(bytes, &labels);
 }

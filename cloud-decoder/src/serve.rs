@@ -17,7 +17,10 @@ use lopside_latent::Limits;
 use lopside_proto::{
     FILE_DESCRIPTOR_SET,
     inference::grpc_inference_service_server::GrpcInferenceServiceServer,
-    v1::{decoder_service_server::DecoderServiceServer, ingest_service_server::IngestServiceServer},
+    v1::{
+        bundle_service_server::BundleServiceServer, decoder_service_server::DecoderServiceServer,
+        ingest_service_server::IngestServiceServer,
+    },
 };
 use tokio::{
     net::TcpListener,
@@ -34,6 +37,7 @@ use tonic::{
 use crate::{
     Decoder, Registry, Runtime, Settings, StartError,
     archive::Kept,
+    channels::{Bundles, Channels},
     front::{Front, FrontStats, Readiness},
     grpc::Grpc,
     http,
@@ -76,6 +80,7 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let services = vec![
         DecoderServiceServer::<Grpc>::NAME,
         IngestServiceServer::<Ingest>::NAME,
+        BundleServiceServer::<Bundles>::NAME,
         GrpcInferenceServiceServer::<Oip>::NAME,
     ];
     let readiness = Readiness::on(health, services).await;
@@ -88,9 +93,11 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let archive = kept.as_ref().map(|kept| kept.archive.clone());
     let ingest = Ingest::new(archive, readiness.subscribe());
     let ingest = IngestServiceServer::new(ingest).max_decoding_message_size(MAX_REQUEST_BYTES);
-    routes.add_service(health_service).add_service(ingest);
     let stats = Arc::new(FrontStats::default());
-    let api = http::Api { decoder, kept: kept.clone(), terms, ready: readiness.subscribe() };
+    let channels = Channels::start(settings, &registry, &stats, readiness.subscribe())?;
+    let bundles = BundleServiceServer::new(Bundles::new(channels.clone(), readiness.subscribe()));
+    routes.add_service(health_service).add_service(ingest).add_service(bundles);
+    let api = http::Api { decoder, kept: kept.clone(), channels, terms, ready: readiness.subscribe() };
     let router = http::router(api, limits.max_frame_bytes)
         .merge(oip::router(oip, MAX_REQUEST_BYTES))
         .merge(openapi::router())

@@ -10,7 +10,10 @@ use std::{
 
 use axum::http::{Method, StatusCode, request};
 use lopside_e2e::{Cloud, in_clone, sample_frame};
-use lopside_proto::v1::{ListBundlesRequest, decoder_service_client::DecoderServiceClient};
+use lopside_proto::v1::{
+    DownloadRequest, GetChannelRequest, ListBundlesRequest, bundle_service_client::BundleServiceClient,
+    decoder_service_client::DecoderServiceClient,
+};
 
 const HEAD: &str = r#"bundle="fashion",head="reconstruct""#;
 
@@ -97,6 +100,35 @@ async fn counts_go_on_when_a_bundle_is_loaded_anew() {
     assert_eq!(sum(&now, "lopside_requests_total", &[HEAD, r#"result="success""#]), 2.0);
     let changes = |result| sum(&now, "lopside_bundle_changes_total", &[result]);
     assert_eq!((changes(r#"result="loaded""#), changes(r#"result="unloaded""#)), (3.0, 1.0));
+}
+
+#[tokio::test]
+async fn devices_that_ask_and_download_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let channels = folder.path().join("channels.toml");
+    fs::write(&channels, "[[channel]]\nname = 'stable'\nbundle = 'fashion'\n").unwrap();
+    let channels = [("LOPSIDE_CHANNELS", channels.to_str().unwrap())];
+    let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &channels);
+    let mut client = BundleServiceClient::connect(cloud.url.clone()).await.unwrap();
+    let question = |channel: &str| GetChannelRequest {
+        channel: channel.into(),
+        device: "gate-7".into(),
+        ..Default::default()
+    };
+    assert!(client.get_channel(question("nightly")).await.is_err());
+    let offer = client.get_channel(question("stable")).await.unwrap().into_inner();
+    let (sha256, bytes) = (offer.files[1].sha256.clone(), offer.files[1].bytes);
+    let mut pieces = client.download(DownloadRequest { sha256, offset: 7 }).await.unwrap().into_inner();
+    while pieces.message().await.unwrap().is_some() {}
+
+    let now = scrape(&cloud).await;
+    let queries = |labels: &[&str]| sum(&now, "lopside_channel_queries_total", labels);
+    assert_eq!(queries(&[r#"channel="stable""#, r#"result="offered""#]), 1.0);
+    assert_eq!(queries(&[r#"channel="_OTHER""#, r#"result="refused""#]), 1.0);
+    assert_eq!(queries(&[]), 2.0);
+    let done = [r#"result="done""#];
+    assert_eq!(sum(&now, "lopside_downloads_total", &done), 1.0);
+    assert_eq!(sum(&now, "lopside_downloads_size_bytes_total", &done), (bytes - 7) as f64);
 }
 
 #[tokio::test]

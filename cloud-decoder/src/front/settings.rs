@@ -22,7 +22,7 @@ pub struct FrontSettings {
     pub tls: Option<TlsFiles>,
     /// The file of API keys; none: everybody may do everything.
     pub api_keys: Option<PathBuf>,
-    /// How often certificates and keys are looked at for changes.
+    /// How often certificates, keys and channels are looked at for changes.
     pub reload: Duration,
     /// From "not ready" to the end of accepting connections.
     pub drain_wait: Duration,
@@ -56,7 +56,7 @@ pub struct FrontArgs {
     /// Take only requests with a key of this file; `cloud-decoder key` makes keys. Read anew when it changes
     #[arg(long, env = "LOPSIDE_API_KEYS", value_name = "FILE")]
     pub api_keys: Option<PathBuf>,
-    /// How often certificates and keys are looked at for changes; SIGHUP does so at once [default: 5]
+    /// How often certificates, keys and channels are looked at for changes; SIGHUP does so at once [default: 5]
     #[arg(long, env = "LOPSIDE_RELOAD_SECONDS", value_name = "SECONDS")]
     pub reload_seconds: Option<NonZeroU32>,
     /// How long to serve on as not ready before connections are refused when stopping [default: 0]

@@ -3,6 +3,7 @@
 mod archive;
 mod body;
 mod bundles;
+mod channels;
 mod decode;
 mod outputs;
 
@@ -17,7 +18,8 @@ use tokio::sync::watch;
 use utoipa::OpenApi;
 
 use crate::{
-    Decoder, ServeError, archive::Kept, error_http::Refusal, grpc::is_grpc, openapi, terms::DefaultTerms,
+    Decoder, ServeError, archive::Kept, channels::Channels, error_http::Refusal, grpc::is_grpc, openapi,
+    terms::DefaultTerms,
 };
 
 /// What the API's handlers say of themselves.
@@ -25,6 +27,7 @@ use crate::{
 #[openapi(paths(
     bundles::all,
     bundles::one,
+    channels::all,
     decode::decode,
     archive::devices::all,
     archive::frames::list,
@@ -44,6 +47,7 @@ pub(crate) struct Api {
     pub(crate) decoder: Decoder,
     /// The archive, where one is kept.
     pub(crate) kept: Option<Kept>,
+    pub(crate) channels: Channels,
     pub(crate) terms: DefaultTerms,
     /// Turns false when the server begins to stop.
     pub(crate) ready: watch::Receiver<bool>,
@@ -55,6 +59,7 @@ pub(crate) fn router(api: Api, max_body: usize) -> Router {
         .route("/v1/bundles", get(bundles::all))
         .route("/v1/bundles/{name}", get(bundles::one))
         .route("/v1/bundles/{name}/decode", post(decode::decode))
+        .route("/v1/channels", get(channels::all))
         .merge(archive::router())
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))

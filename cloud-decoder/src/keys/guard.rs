@@ -61,6 +61,7 @@ fn scope_of(method: &Method, path: &str) -> Option<Scope> {
     const INDEX: [&str; 2] = ["/v2/repository/index", "/inference.GRPCInferenceService/RepositoryIndex"];
     const ADMIN: [&str; 2] = ["/v2/repository", "/inference.GRPCInferenceService/Repository"];
     const ARCHIVE: [&str; 4] = ["/v1/devices", "/v1/frames", "/v1/live", "/v1/export"];
+    const DEVICES: [&str; 2] = ["/lopside.v1.IngestService/", "/lopside.v1.BundleService/"];
     if OPEN.contains(&path) || path.starts_with("/grpc.health.v1.Health/") {
         return None;
     }
@@ -68,7 +69,7 @@ fn scope_of(method: &Method, path: &str) -> Option<Scope> {
     let is_archive = ARCHIVE.iter().any(|prefix| path.starts_with(prefix));
     Some(match path {
         "/metrics" => Scope::Metrics,
-        _ if path.starts_with("/lopside.v1.IngestService/") => Scope::Ingest,
+        _ if DEVICES.iter().any(|prefix| path.starts_with(prefix)) => Scope::Ingest,
         _ if is_archive && method != Method::DELETE => Scope::Archive,
         _ if is_archive => Scope::Admin,
         _ if is_admin => Scope::Admin,
@@ -144,7 +145,10 @@ mod tests {
             assert_eq!(scope_of(&Method::GET, path), Some(Scope::Admin), "{path}");
         }
         assert_eq!(scope_of(&Method::GET, "/metrics"), Some(Scope::Metrics));
-        assert_eq!(scope_of(&Method::POST, "/lopside.v1.IngestService/Upload"), Some(Scope::Ingest));
+        for path in ["/lopside.v1.IngestService/Upload", "/lopside.v1.BundleService/Download"] {
+            assert_eq!(scope_of(&Method::POST, path), Some(Scope::Ingest), "{path}");
+        }
+        assert_eq!(scope_of(&Method::GET, "/v1/channels"), Some(Scope::Infer));
         for path in ["/v1/devices", "/v1/frames/7", "/v1/live", "/v1/export"] {
             assert_eq!(scope_of(&Method::GET, path), Some(Scope::Archive), "{path}");
         }

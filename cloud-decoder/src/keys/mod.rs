@@ -37,7 +37,7 @@ use crate::{
 pub enum Scope {
     /// Ask heads, read what is served
     Infer,
-    /// Send frames into the archive
+    /// Send frames into the archive, get encoders
     Ingest,
     /// Read the archive
     Archive,

@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -24,6 +25,8 @@ pub(crate) struct Catalog {
 #[derive(Debug, Clone)]
 pub(crate) struct Version {
     pub(crate) number: u32,
+    /// Where it was loaded from.
+    pub(crate) folder: PathBuf,
     pub(crate) served: Arc<Served>,
 }
 
@@ -61,6 +64,12 @@ impl Catalog {
     pub(crate) fn by_name(&self, name: &str) -> Result<&Arc<Served>, ServeError> {
         let newest = self.by_name.get(name).and_then(|versions| versions.first());
         newest.map(|version| &version.served).ok_or_else(|| ServeError::UnknownBundle(name.to_owned()))
+    }
+
+    /// A version of a bundle; the newest one when none is named.
+    pub(crate) fn version(&self, name: &str, number: Option<u32>) -> Option<&Version> {
+        let mut versions = self.by_name.get(name)?.iter();
+        versions.find(|version| number.is_none_or(|number| version.number == number))
     }
 
     /// All heads of a latent space.

@@ -274,7 +274,10 @@ fn check_name(loaded: &[Loaded], bundle: &Loaded) -> Result<(), StartError> {
 }
 
 fn catalog_of(loaded: &[Loaded]) -> Catalog {
-    let version =
-        |bundle: &Loaded| Version { number: bundle.found.version, served: Arc::clone(&bundle.served) };
+    let version = |bundle: &Loaded| Version {
+        number: bundle.found.version,
+        folder: bundle.found.folder.clone(),
+        served: Arc::clone(&bundle.served),
+    };
     Catalog::of(loaded.iter().map(version))
 }

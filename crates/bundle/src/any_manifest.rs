@@ -34,7 +34,7 @@ impl AnyManifest {
         Self::of(&ManifestFile::given(text)?)
     }
 
-    fn of(file: &ManifestFile) -> Result<Self, BundleError> {
+    pub(crate) fn of(file: &ManifestFile) -> Result<Self, BundleError> {
         let manifest = if file.schema()? == PICTURE_SCHEMA {
             Self::Picture(file.parse()?)
         } else {
@@ -48,6 +48,13 @@ impl AnyManifest {
         match self {
             Self::Vector(manifest) => manifest.check(),
             Self::Picture(manifest) => manifest.check(),
+        }
+    }
+
+    pub(crate) fn check_identity(&self) -> Result<(), BundleError> {
+        match self {
+            Self::Vector(manifest) => manifest.check_identity(),
+            Self::Picture(manifest) => manifest.check_identity(),
         }
     }
 
@@ -85,7 +92,7 @@ impl AnyManifest {
         }
     }
 
-    /// The files of the edge's part, beside `bundle.json`.
+    /// The files that an edge needs, beside `bundle.json`: all but the heads and the model card.
     #[must_use]
     pub fn edge_files(&self) -> Vec<&FileRef> {
         match self {

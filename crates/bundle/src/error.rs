@@ -50,6 +50,12 @@ pub enum BundleError {
         /// The path as written.
         path: String,
     },
+    /// A file of the manifest is not there.
+    #[error("{path} is missing: bundle.json names it, so copy the whole bundle into its folder")]
+    Missing {
+        /// The path as written.
+        path: String,
+    },
     /// A file is larger or smaller than the manifest says.
     #[error("{path} has {found} bytes, bundle.json says {expected}: the file was changed or cut off")]
     Length {

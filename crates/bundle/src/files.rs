@@ -11,8 +11,8 @@ use crate::{BundleError, FileRef};
 
 /// The largest file of a bundle.
 const MAX_FILE_BYTES: u64 = 1 << 31;
-/// How much of a file is read at a time.
-const READ_BYTES: usize = 1 << 16;
+/// Bytes that are read at once where a file is only looked through.
+const PIECE: usize = 64 << 10;
 
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,20 +32,31 @@ impl Digest {
         Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// The digest of all that can be read.
+    /// The digest of all that can be read, piece by piece.
     ///
     /// # Errors
     /// What the reader says.
     pub fn read(mut from: impl Read) -> io::Result<Self> {
-        let (mut hash, mut buffer) = (Sha256::new(), vec![0; READ_BYTES]);
+        let (mut digest, mut piece) = (Sha256::new(), vec![0; PIECE]);
         loop {
-            match from.read(&mut buffer) {
-                Ok(0) => return Ok(Self::new(&hash.finalize().into())),
-                Ok(read) => hash.update(&buffer[..read]),
+            match from.read(&mut piece) {
+                Ok(0) => return Ok(Self::new(&digest.finalize().into())),
+                Ok(read) => digest.update(&piece[..read]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The 32 bytes; none where the digits are not what they should be.
+    #[must_use]
+    pub fn to_bytes(&self) -> Option<[u8; 32]> {
+        let digits = self.0.as_bytes();
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        self.is_well_formed().then_some(bytes)
     }
 
     /// The 64 digits.
@@ -70,15 +81,36 @@ pub(crate) fn read(root: &Path, file: &FileRef) -> Result<Vec<u8>, BundleError> 
     if found != file.bytes {
         return Err(BundleError::Length { path: file.path.clone(), found, expected: file.bytes });
     }
-    let digest = Digest::of(&bytes);
-    if digest != file.sha256 {
-        return Err(BundleError::DigestMismatch {
-            path: file.path.clone(),
-            found: digest.0,
-            expected: file.sha256.0.clone(),
-        });
-    }
+    compare(Digest::of(&bytes), file)?;
     Ok(bytes)
+}
+
+/// Checks length and digest of a file named by the manifest, piece by piece. Its real place.
+pub(crate) fn check(root: &Path, file: &FileRef) -> Result<PathBuf, BundleError> {
+    // What is said of it may go to who need not know where it lies.
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => BundleError::Missing { path: file.path.clone() },
+        _ => io_error(Path::new(&file.path), source),
+    };
+    let path = inside(root, &file.path).map_err(|error| match error {
+        BundleError::Io { source, .. } => failed(source),
+        error => error,
+    })?;
+    let opened = File::open(&path).map_err(failed)?;
+    let found = opened.metadata().map_err(failed)?.len();
+    if found != file.bytes {
+        return Err(BundleError::Length { path: file.path.clone(), found, expected: file.bytes });
+    }
+    compare(Digest::read(opened).map_err(failed)?, file)?;
+    Ok(path)
+}
+
+fn compare(found: Digest, file: &FileRef) -> Result<(), BundleError> {
+    if found == file.sha256 {
+        return Ok(());
+    }
+    let (path, expected) = (file.path.clone(), file.sha256.0.clone());
+    Err(BundleError::DigestMismatch { path, found: found.0, expected })
 }
 
 /// Reads a file of at most `limit` bytes; of a longer one, `limit + 1` bytes.

@@ -14,6 +14,7 @@
 
 mod any_manifest;
 mod check;
+mod edge;
 mod error;
 mod files;
 mod golden;
@@ -29,6 +30,7 @@ mod version;
 mod write;
 
 pub use any_manifest::AnyManifest;
+pub use edge::EdgePart;
 pub use error::BundleError;
 pub use files::{Digest, is_plain};
 pub use golden::{GoldenDraft, GoldenSpec, MAX_GOLDEN, put_golden};

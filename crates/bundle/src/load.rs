@@ -51,15 +51,19 @@ impl Bundle {
     }
 }
 
-fn read_space(folder: &Path, manifest: &Manifest) -> Result<LatentSpace, BundleError> {
-    let Manifest { encoder, tables, input, latent, latent_space, .. } = manifest;
-    let found = *latent_space;
-    let computed = latent_space_id(&encoder.model.sha256, &tables.sha256, input, &encoder.input, latent);
-    if computed != found {
-        return Err(BundleError::Identity { found, computed });
+impl Manifest {
+    /// Checks that the latent-space id follows from what the manifest names.
+    pub(crate) fn check_identity(&self) -> Result<(), BundleError> {
+        let Self { encoder, tables, input, latent, latent_space: found, .. } = self;
+        let computed = latent_space_id(&encoder.model.sha256, &tables.sha256, input, &encoder.input, latent);
+        if computed == *found { Ok(()) } else { Err(BundleError::Identity { found: *found, computed }) }
     }
-    let tables = Tables::from_bytes(&files::read(folder, tables)?)?;
-    Ok(LatentSpace::new(found, layers(latent)?, tables)?)
+}
+
+fn read_space(folder: &Path, manifest: &Manifest) -> Result<LatentSpace, BundleError> {
+    manifest.check_identity()?;
+    let tables = Tables::from_bytes(&files::read(folder, &manifest.tables)?)?;
+    Ok(LatentSpace::new(manifest.latent_space, layers(&manifest.latent)?, tables)?)
 }
 
 /// The layers as the latent coder knows them.

@@ -194,7 +194,7 @@ impl Manifest {
         self.check_heads()
     }
 
-    /// The files of the edge's part, beside `bundle.json`.
+    /// The files that an edge needs, beside `bundle.json`: all but the heads and the model card.
     #[must_use]
     pub fn edge_files(&self) -> Vec<&FileRef> {
         let golden = self.golden.iter().flat_map(GoldenSpec::files);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{BundleError, files};
+use crate::{BundleError, FileRef, files};
 
 const NAME: &str = "bundle.json";
 const MAX_BYTES: u64 = 16 << 20;
@@ -45,6 +45,11 @@ impl ManifestFile {
     pub(crate) fn schema(&self) -> Result<u32, BundleError> {
         let Schema { schema } = self.parse()?;
         Ok(schema)
+    }
+
+    /// What another manifest would say of it.
+    pub(crate) fn as_file(&self) -> FileRef {
+        files::file_ref(NAME.to_owned(), &self.text)
     }
 
     pub(crate) fn parse<M: DeserializeOwned>(&self) -> Result<M, BundleError> {

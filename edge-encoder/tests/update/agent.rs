@@ -100,7 +100,7 @@ impl Home {
     /// The latent spaces of the frames in the spool, in the order in which they were made.
     pub(crate) fn frames(&self) -> Vec<LatentSpaceId> {
         let disk = Disk::open(&self.path("spool")).unwrap();
-        let mut spool = Spool::open(disk, Options { budget: 256_000_000, epoch: 1 }).unwrap();
+        let mut spool = Spool::open(disk, Options::new(256_000_000, 1)).unwrap();
         let mut frames = Vec::new();
         loop {
             let records = spool.read(Class::Normal).unwrap();

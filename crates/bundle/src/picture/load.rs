@@ -80,14 +80,19 @@ impl PictureBundle {
     }
 }
 
-fn read_space(folder: &Path, manifest: &PictureManifest) -> Result<PictureSpace, BundleError> {
-    let (encoder, contexts) = (&manifest.encoder.model.sha256, &manifest.contexts.sha256);
-    let computed =
-        picture_space_id(encoder, contexts, &manifest.input, &manifest.layers, &manifest.quantiser);
-    let found = manifest.latent_space;
-    if computed != found {
-        return Err(BundleError::Identity { found, computed });
+impl PictureManifest {
+    /// Checks that the latent-space id follows from what the manifest names.
+    pub(crate) fn check_identity(&self) -> Result<(), BundleError> {
+        let (encoder, contexts) = (&self.encoder.model.sha256, &self.contexts.sha256);
+        let computed = picture_space_id(encoder, contexts, &self.input, &self.layers, &self.quantiser);
+        let found = self.latent_space;
+        if computed == found { Ok(()) } else { Err(BundleError::Identity { found, computed }) }
     }
+}
+
+fn read_space(folder: &Path, manifest: &PictureManifest) -> Result<PictureSpace, BundleError> {
+    manifest.check_identity()?;
     let contexts = ContextModel::from_bytes(&files::read(folder, &manifest.contexts)?)?;
-    Ok(PictureSpace::new(found, manifest.layout()?, manifest.layer_quantiser()?, contexts)?)
+    let (layout, quantiser) = (manifest.layout()?, manifest.layer_quantiser()?);
+    Ok(PictureSpace::new(manifest.latent_space, layout, quantiser, contexts)?)
 }

@@ -185,15 +185,6 @@ impl PictureManifest {
         self.check_heads()
     }
 
-    /// The files of the edge's part, beside `bundle.json`.
-    #[must_use]
-    pub fn edge_files(&self) -> Vec<&FileRef> {
-        let encoder = &self.encoder;
-        let fast = encoder.fast.iter().map(|fast| &fast.model);
-        let golden = self.golden.iter().flat_map(GoldenSpec::files);
-        [&encoder.model, &self.contexts].into_iter().chain(fast).chain(golden).collect()
-    }
-
     /// The layers as a layout.
     ///
     /// # Errors
@@ -210,6 +201,14 @@ impl PictureManifest {
     pub fn layer_quantiser(&self) -> Result<LayerQuantiser, BundleError> {
         let spec = &self.quantiser;
         Ok(LayerQuantiser::new(spec.steps.clone(), spec.gains.clone(), spec.rounding.clone())?)
+    }
+
+    /// The files that an edge needs, beside `bundle.json`: all but the heads and the model card.
+    #[must_use]
+    pub fn edge_files(&self) -> Vec<&FileRef> {
+        let fast = self.encoder.fast.iter().map(|fast| &fast.model);
+        let golden = self.golden.iter().flat_map(GoldenSpec::files);
+        [&self.encoder.model].into_iter().chain(fast).chain([&self.contexts]).chain(golden).collect()
     }
 
     fn check_heads(&self) -> Result<(), BundleError> {

@@ -1,0 +1,222 @@
+//! One channel, and what it offers.
+//!
+//! What is offered is looked at anew for every question: which folder has the bundle's version, and whether length,
+//! time and place on the disk of each file are what they were. Only when one is not, all files are read and compared
+//! with their digests. So a file that was damaged or is half there is never offered, and a question costs a few looks
+//! at the folder.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use lopside_bundle::{BundleError, Digest, EdgePart, FileRef};
+use lopside_latent::LatentSpaceId;
+use tokio::sync::Mutex;
+
+use crate::{Registry, ServeError, offload::blocking, registry::Version};
+
+/// A channel of the file.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    name: String,
+    bundle: String,
+    version: Option<u32>,
+    last: Arc<Mutex<Last>>,
+}
+
+/// The edge's part of a bundle, whole.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Offer {
+    pub(crate) bundle: String,
+    pub(crate) version: u32,
+    pub(crate) latent_space: LatentSpaceId,
+    /// `bundle.json` first.
+    pub(crate) files: Vec<Offered>,
+}
+
+/// One file of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offered {
+    /// As the manifest writes it.
+    pub(crate) path: String,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: [u8; 32],
+    /// Where it lies.
+    pub(crate) place: PathBuf,
+}
+
+/// What was found the last time.
+#[derive(Debug, Default)]
+struct Last {
+    checked: Option<Checked>,
+    told: Option<Result<Arc<Offer>, String>>,
+}
+
+/// The files of a folder, checked.
+#[derive(Debug)]
+struct Checked {
+    folder: PathBuf,
+    looks: Vec<Look>,
+    part: Result<(EdgePart, Vec<Offered>), String>,
+}
+
+/// What tells one state of a file from another.
+#[derive(Debug, PartialEq, Eq)]
+struct Look {
+    path: PathBuf,
+    /// Length, time and number on the disk; none where there is no file.
+    state: Option<(u64, Option<SystemTime>, u64)>,
+}
+
+impl Channel {
+    pub(super) fn new(name: String, bundle: String, version: Option<u32>) -> Self {
+        Self { name, bundle, version, last: Arc::default() }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The bundle's name, and its version where it is not the newest.
+    pub(crate) fn asks_for(&self) -> (&str, Option<u32>) {
+        (&self.bundle, self.version)
+    }
+
+    /// Whether the file says the same of both.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.asks_for() == other.asks_for()
+    }
+
+    /// What it offers now. Those who ask while files are read wait for each other. What has changed is logged.
+    ///
+    /// # Errors
+    /// [`ServeError::NotOffered`] with the reason.
+    pub(super) async fn offer(self: &Arc<Self>, registry: &Arc<Registry>) -> Result<Arc<Offer>, ServeError> {
+        let mut last = Arc::clone(&self.last).lock_owned().await;
+        let (channel, registry) = (Arc::clone(self), Arc::clone(registry));
+        let found = blocking(move || channel.look(&registry, &mut last)).await?;
+        found.map_err(|reason| ServeError::NotOffered { channel: self.name.clone(), reason })
+    }
+
+    /// The same, for who asks once. Blocks.
+    ///
+    /// # Errors
+    /// The reason.
+    pub(crate) fn offer_once(&self, registry: &Registry) -> Result<Offer, String> {
+        self.find(registry, &mut None)
+    }
+
+    fn look(&self, registry: &Registry, last: &mut Last) -> Result<Arc<Offer>, String> {
+        let found = self.find(registry, &mut last.checked).map(Arc::new);
+        if last.told.as_ref() != Some(&found) {
+            self.tell(&found);
+        }
+        // What is equal is the same, so that nobody keeps two.
+        let told = last.told.take().filter(|told| *told == found).unwrap_or(found);
+        last.told.insert(told).clone()
+    }
+
+    fn find(&self, registry: &Registry, checked: &mut Option<Checked>) -> Result<Offer, String> {
+        let catalog = registry.catalog();
+        let version =
+            catalog.version(&self.bundle, self.version).ok_or_else(|| self.why_not_served(registry))?;
+        let Version { number, folder, .. } = version;
+        let checked = match checked.take().filter(|checked| checked.holds(folder)) {
+            Some(same) => checked.insert(same),
+            None => checked.insert(Checked::read(folder)),
+        };
+        let (part, files) = checked.part.as_ref().map_err(String::clone)?;
+        let EdgePart { name, latent_space, .. } = part;
+        if catalog.by_space(*latent_space).is_err() {
+            return Err(format!(
+                "the folder of bundle {name:?} has latent space {latent_space}, which is not served here: load the \
+                 bundle again, or start with --watch-seconds"
+            ));
+        }
+        Ok(Offer {
+            bundle: name.clone(),
+            version: *number,
+            latent_space: *latent_space,
+            files: files.clone(),
+        })
+    }
+
+    /// Why no version of the bundle that would do is served. Looks through all folders.
+    fn why_not_served(&self, registry: &Registry) -> String {
+        let wanted = |version| self.version.is_none_or(|wanted| wanted == version);
+        let mut index = registry.index().into_iter();
+        let found = index.rfind(|row| row.name == self.bundle && wanted(row.version));
+        let bundle = match self.version {
+            Some(version) => format!("version {version} of bundle {:?}", self.bundle),
+            None => format!("bundle {:?}", self.bundle),
+        };
+        match found {
+            None => format!("{bundle} is in no folder of --bundle: put it there, or name another one"),
+            Some(row) => format!(
+                "{bundle} is not served here, so its frames could not be decoded ({}): load it, or name another one",
+                row.reason
+            ),
+        }
+    }
+
+    fn tell(&self, found: &Result<Arc<Offer>, String>) {
+        let channel = &self.name;
+        match found {
+            Ok(offer) => {
+                let (bundle, version, bytes) = (&offer.bundle, offer.version, offer.bytes());
+                let space = offer.latent_space;
+                tracing::info!(channel, bundle, version, latent_space = %space, bytes, "channel offers a bundle");
+            }
+            Err(reason) => tracing::error!(channel, reason, "channel offers nothing"),
+        }
+    }
+}
+
+impl Offer {
+    /// Bytes of all files together.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+impl Checked {
+    /// Reads all files.
+    fn read(folder: &Path) -> Self {
+        // What changes while it is read will look changed the next time.
+        let mut looks = vec![Look::at(folder.join("bundle.json"))];
+        let mut read = || {
+            let part = EdgePart::read(folder)?;
+            let (_, named) =
+                part.files.split_first().unwrap_or_else(|| unreachable!("the manifest is first"));
+            looks.extend(named.iter().map(|file| Look::at(folder.join(&file.path))));
+            let files =
+                part.files.iter().map(|file| offered(folder, file)).collect::<Result<_, BundleError>>()?;
+            Ok((part, files))
+        };
+        let part = read().map_err(|error: BundleError| error.to_string());
+        Self { folder: folder.to_owned(), looks, part }
+    }
+
+    /// Whether it is of this folder, and nothing has changed there.
+    fn holds(&self, folder: &Path) -> bool {
+        self.folder == folder && self.looks.iter().all(|look| Look::at(look.path.clone()) == *look)
+    }
+}
+
+impl Look {
+    fn at(path: PathBuf) -> Self {
+        let metadata = fs::metadata(&path).ok();
+        Self { path, state: metadata.map(|file| (file.len(), file.modified().ok(), file.ino())) }
+    }
+}
+
+fn offered(folder: &Path, file: &FileRef) -> Result<Offered, BundleError> {
+    let place = EdgePart::check(folder, file)?;
+    let FileRef { path, bytes, sha256 } = file.clone();
+    let sha256 = Digest::to_bytes(&sha256).unwrap_or_else(|| unreachable!("the digest has been compared"));
+    Ok(Offered { path, bytes, sha256, place })
+}

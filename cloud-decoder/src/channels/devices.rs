@@ -1,0 +1,93 @@
+//! Devices that encode with another latent space than their channel offers: a rollout under way, or one that is stuck.
+
+use std::fmt;
+
+use lopside_latent::LatentSpaceId;
+use quick_cache::sync::Cache;
+
+/// So many devices are remembered. Of those forgotten a line is logged twice.
+const REMEMBERED: usize = 16 << 10;
+
+/// What was last logged of devices.
+pub(super) struct Devices(Cache<String, Behind>);
+
+/// The latent space that a device has, if any, and the one it is offered.
+type Behind = (Option<LatentSpaceId>, LatentSpaceId);
+
+impl Devices {
+    /// Logs that a device has another latent space than is offered to it, once for each two of them.
+    pub(super) fn saw(
+        &self,
+        device: &str,
+        channel: &str,
+        has: Option<LatentSpaceId>,
+        offered: LatentSpaceId,
+    ) {
+        if self.is_news(device, has, offered) {
+            let has = has.map_or_else(|| "none".to_owned(), |space| space.to_string());
+            tracing::info!(device, channel, has, %offered, "a device has another latent space than is offered");
+        }
+    }
+
+    fn is_news(&self, device: &str, has: Option<LatentSpaceId>, offered: LatentSpaceId) -> bool {
+        if has == Some(offered) {
+            self.0.remove(device);
+            return false;
+        }
+        let behind = (has, offered);
+        let known = self.0.get(device) == Some(behind);
+        if !known {
+            self.0.insert(device.to_owned(), behind);
+        }
+        !known
+    }
+}
+
+impl Default for Devices {
+    fn default() -> Self {
+        Self(Cache::new(REMEMBERED))
+    }
+}
+
+impl fmt::Debug for Devices {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Devices").field("count", &self.0.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn space(byte: u8) -> LatentSpaceId {
+        LatentSpaceId::new([byte; 8])
+    }
+
+    #[test]
+    fn a_device_is_news_once_for_what_it_has_and_is_offered() {
+        let devices = Devices::default();
+        let mut said = Vec::new();
+        for (device, has, offered) in [
+            ("a", None, 1),
+            ("a", None, 1),
+            ("a", Some(1), 1),
+            ("a", Some(1), 2),
+            ("b", Some(1), 2),
+            ("a", Some(1), 2),
+            ("a", Some(2), 2),
+            ("a", Some(1), 2),
+        ] {
+            said.push(devices.is_news(device, has.map(space), space(offered)));
+        }
+        assert_eq!(said, [true, false, false, true, true, false, false, true]);
+    }
+
+    #[test]
+    fn names_from_outside_do_not_add_up() {
+        let devices = Devices::default();
+        for number in 0..3 * REMEMBERED {
+            devices.is_news(&number.to_string(), None, space(1));
+        }
+        assert!(devices.0.len() <= REMEMBERED, "{devices:?}");
+    }
+}

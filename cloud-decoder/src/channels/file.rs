@@ -1,0 +1,139 @@
+//! The file of channels.
+//!
+//! ```toml
+//! [[channel]]
+//! name = "stable"       # what devices are told: 1 to 64 of a–z, 0–9 and -
+//! bundle = "photo"      # the bundle that it offers, by name
+//! version = 2           # left out: the newest one that is served
+//! ```
+//! Unknown words are refused, so that a misspelt version is not the newest one.
+
+use std::{collections::HashSet, fs, path::Path, sync::Arc};
+
+use serde::Deserialize;
+
+use super::Channel;
+use crate::StartError;
+
+/// More than this is no file of channels.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+const LONGEST_NAME: usize = 64;
+
+/// All channels of a server.
+#[derive(Debug)]
+pub(crate) struct ChannelFile(Vec<Arc<Channel>>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    channel: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    bundle: String,
+    version: Option<u32>,
+}
+
+impl ChannelFile {
+    /// Reads the file. A channel that `before` has as well keeps what was found out about its files.
+    ///
+    /// # Errors
+    /// [`StartError::Channels`] naming the channel and what is wrong with it.
+    pub(crate) fn load(path: &Path, before: Option<&Self>) -> Result<Self, StartError> {
+        let refused = |reason: String| StartError::Channels { path: path.to_owned(), reason };
+        let length = fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
+        if length > MAX_FILE_BYTES {
+            return Err(refused(format!("{length} bytes are too many: at most {MAX_FILE_BYTES} are read")));
+        }
+        let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+        let channels = parse(&text).map_err(refused)?;
+        let kept = |channel: Channel| {
+            let same = before.and_then(|before| before.0.iter().find(|old| old.is_same(&channel)));
+            same.map_or_else(|| Arc::new(channel), Arc::clone)
+        };
+        Ok(Self(channels.into_iter().map(kept).collect()))
+    }
+
+    /// All channels, in the file's order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Channel>> {
+        self.0.iter()
+    }
+}
+
+fn parse(text: &str) -> Result<Vec<Channel>, String> {
+    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+    let mut names = HashSet::new();
+    for Entry { name, bundle, .. } in &file.channel {
+        if !is_name(name) {
+            return Err(format!("channel {name:?}: a name is 1 to {LONGEST_NAME} of a–z, 0–9 and -"));
+        }
+        if !is_name(bundle) {
+            return Err(format!("channel {name:?}: no bundle is named {bundle:?}"));
+        }
+        if !names.insert(name) {
+            return Err(format!("two channels are named {name:?}: rename one"));
+        }
+    }
+    if file.channel.is_empty() {
+        return Err("it holds no channel: write [[channel]] with a name and a bundle".into());
+    }
+    Ok(file.channel.into_iter().map(|entry| Channel::new(entry.name, entry.bundle, entry.version)).collect())
+}
+
+fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_are_read_in_their_order() {
+        let text = "[[channel]]\nname = 'stable'\nbundle = 'photo'\nversion = 2\n\
+                    [[channel]]\nname = 'next-1'\nbundle = 'photo'\n";
+        let channels = parse(text).unwrap();
+        let read: Vec<_> = channels.iter().map(|channel| (channel.name(), channel.asks_for())).collect();
+        assert_eq!(read, [("stable", ("photo", Some(2))), ("next-1", ("photo", None))]);
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_named() {
+        let stable = "[[channel]]\nname = 'stable'\nbundle = 'photo'\n";
+        for (text, expected) in [
+            ("", "no channel"),
+            ("[[channel]]\nname = 'stable'\n", "bundle"),
+            ("[[channel]]\nname = 'Stable'\nbundle = 'photo'\n", "\"Stable\""),
+            ("[[channel]]\nname = ''\nbundle = 'photo'\n", "a name is"),
+            ("[[channel]]\nname = 'a'\nbundle = '../photo'\n", "no bundle is named"),
+            (&format!("[[channel]]\nname = '{}'\nbundle = 'photo'\n", "a".repeat(65)), "a name is"),
+            (&format!("{stable}verson = 2\n"), "verson"),
+            (&format!("{stable}version = -1\n"), "version"),
+            (&format!("{stable}{stable}"), "two channels"),
+            (&format!("{stable}[[channels]]\n"), "channels"),
+        ] {
+            let error = parse(text).map(|_| ()).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_channel_that_stays_what_it_is_stays_the_same_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("channels.toml");
+        let load = |version: &str, before| {
+            let text = "[[channel]]\nname = 'a'\nbundle = 'x'\n[[channel]]\nname = 'b'\nbundle = 'x'\n";
+            fs::write(&path, format!("{text}{version}")).unwrap();
+            ChannelFile::load(&path, before).unwrap()
+        };
+        let before = load("", None);
+        let after = load("version = 3\n", Some(&before));
+        assert!(Arc::ptr_eq(&before.0[0], &after.0[0]));
+        assert!(!Arc::ptr_eq(&before.0[1], &after.0[1]));
+    }
+}

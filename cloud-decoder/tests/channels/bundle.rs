@@ -1,0 +1,65 @@
+//! Bundles of two values, whose head makes them ten times as large. Another encoder is another latent space.
+
+use std::path::Path;
+
+use lopside_bundle::{
+    Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LATENT_SPACE_KEY, LatentSpec, TensorSpec,
+};
+use lopside_latent::{IdOnWire, LatentSpaceId, Table, Tables};
+use lopside_onnx::{GraphBuilder, encode, set_metadata};
+
+const VALUES: u32 = 2;
+
+/// Writes a bundle.
+pub(crate) fn write(folder: &Path, name: &str, encoder: &[u8]) {
+    draft(name, encoder).write(folder, "# Ten times\n").unwrap();
+}
+
+/// The latent space of an encoder.
+pub(crate) fn space(encoder: &[u8]) -> LatentSpaceId {
+    draft("any", encoder).latent_space()
+}
+
+/// The frame that a device with this encoder makes of these two values, which are tenths.
+pub(crate) fn frame(encoder: &[u8], values: [f32; 2]) -> Vec<u8> {
+    draft("any", encoder).space().unwrap().encode(&values, IdOnWire::Present).unwrap()
+}
+
+fn draft(name: &str, encoder: &[u8]) -> Draft {
+    let mut draft = Draft {
+        name: name.into(),
+        description: "Products".into(),
+        input: InputSpec::Tensor {},
+        encoder: encoder.to_vec(),
+        input_tensor: tensor("input"),
+        encoder_cost: Cost { parameters: 0, macs: 2 },
+        latent: vec![LatentSpec { tensor: tensor("latent"), gains: vec![10.0; VALUES as usize] }],
+        tables: Tables::new(vec![Table::from_counts(0, &[1; 101]).unwrap(); VALUES as usize]).unwrap(),
+        heads: Vec::new(),
+    };
+    draft.heads = vec![head(&draft.latent_space().to_string())];
+    draft
+}
+
+fn head(space: &str) -> DraftHead {
+    let mut graph = GraphBuilder::new("times");
+    let latent = graph.input("latent", &["n".into(), i64::from(VALUES).into()]);
+    let ten = graph.initializer("ten", &[1], &[10.0]).unwrap();
+    graph.node("Mul", &[&latent, &ten], "product", &[]);
+    graph.output("product", &["n".into(), i64::from(VALUES).into()]);
+    let mut model = graph.build();
+    set_metadata(&mut model, LATENT_SPACE_KEY, space);
+    DraftHead {
+        name: "times".into(),
+        version: 1,
+        kind: HeadKind::Tensor {},
+        model: encode(&model),
+        inputs: vec!["latent".into()],
+        output: tensor("product"),
+        cost: Cost { parameters: 1, macs: 2 },
+    }
+}
+
+fn tensor(name: &str) -> TensorSpec {
+    TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(VALUES)] }
+}
