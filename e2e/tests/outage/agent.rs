@@ -21,8 +21,11 @@ pub(crate) const LONGEST: Duration = Duration::from_mins(2);
 pub(crate) struct Home {
     folder: tempfile::TempDir,
     endpoint: String,
+    bundle: PathBuf,
     /// Further lines of its source.
     source: &'static str,
+    /// Further tables.
+    tables: String,
 }
 
 /// The agent; killed when dropped.
@@ -36,7 +39,16 @@ impl Home {
     pub(crate) fn new(endpoint: String, source: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("inbox")).unwrap();
-        Self { folder, endpoint, source }
+        Self { folder, endpoint, bundle: in_clone("bundles/fashion"), source, tables: String::new() }
+    }
+
+    /// With another bundle, and others from a channel.
+    pub(crate) fn following(self, channel: &str, bundle: PathBuf) -> Self {
+        let tables = format!(
+            "[update]\nchannel = {channel:?}\nfolder = {:?}\nevery_minutes = 0.005\n",
+            self.path("bundles")
+        );
+        Self { bundle, tables, ..self }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -69,12 +81,12 @@ impl Home {
     pub(crate) fn start(&self) -> Agent {
         let (config, socket) = (self.path("edge.toml"), self.path("edge.sock"));
         let [bundle, inbox, done, answers] =
-            [in_clone("bundles/fashion"), self.inbox(), self.path("done"), socket.clone()]
+            [self.bundle.clone(), self.inbox(), self.path("done"), socket.clone()]
                 .map(|path| path.display().to_string());
-        let Self { endpoint, source, .. } = self;
+        let Self { endpoint, source, tables, .. } = self;
         let text = format!(
             "bundle = {bundle:?}\nendpoint = {endpoint:?}\ndevice = 'gate-7'\nsocket = {answers:?}\n\
-             [uplink]\npatience_seconds = 2\nlongest_pause_seconds = 1\n\
+             [uplink]\npatience_seconds = 2\nlongest_pause_seconds = 1\n{tables}\
              [[source]]\nfolder = {inbox:?}\nmoved_to = {done:?}\nsettle_seconds = 0.1\n{source}\n"
         );
         fs::write(&config, text).unwrap();

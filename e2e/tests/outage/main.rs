@@ -7,4 +7,5 @@ mod agent;
 mod archived;
 mod link;
 mod oracle;
+mod rollout;
 mod run;
