@@ -35,7 +35,7 @@ use self::{
     fleet::Member,
     floor::Floor,
     models::Model,
-    peers::{OURS, PEERS, Peer},
+    peers::{CPU, OURS, PEERS, Peer},
     report::Report,
     speed::Asker,
 };
@@ -137,7 +137,7 @@ impl ServingOptions {
 
     /// Us, when there is a binary, and the peers that were asked for.
     fn servers(&self) -> Result<Vec<Peer>, BenchError> {
-        let known = |name: &String| PEERS.into_iter().find(|peer| peer.name == name);
+        let known = |name: &String| PEERS.into_iter().chain([CPU]).find(|peer| peer.name == name);
         let peers = self.peers.iter().filter(|name| !name.is_empty()).map(|name| {
             known(name)
                 .ok_or_else(|| BenchError::Server { name: name.clone(), reason: "no such peer".into() })

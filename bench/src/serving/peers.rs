@@ -71,12 +71,11 @@ pub(crate) const OURS: Peer = Peer {
 };
 
 /// Ourselves on the CPU, beside which a GPU stands.
-const CPU: Peer =
+pub(crate) const CPU: Peer =
     Peer { name: "cpu", speaks: Speaks::Oip, command: |launch| Ok(cloud_decoder(launch, "cpu")) };
 
 /// The others.
-pub(crate) const PEERS: [Peer; 7] = [
-    CPU,
+pub(crate) const PEERS: [Peer; 6] = [
     Peer { name: "triton", speaks: Speaks::Oip, command: triton },
     Peer {
         name: "mosec",

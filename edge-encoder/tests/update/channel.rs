@@ -7,6 +7,7 @@ use std::{
 };
 
 use lopside_bundle::{AnyManifest, Digest};
+use lopside_latent::LatentSpaceId;
 use lopside_proto::v1::{
     BundleFile, DownloadRequest, DownloadResponse, GetChannelRequest, GetChannelResponse,
     bundle_service_server::{BundleService, BundleServiceServer},
@@ -71,6 +72,12 @@ impl Channel {
         let asked = seen.borrow().asked.len();
         let seen = seen.wait_for(|seen| seen.asked.len() >= asked + times).await.unwrap();
         seen.downloads.len()
+    }
+
+    /// A device has asked that encodes with this latent space.
+    pub(crate) async fn until_asked_by(&self, id: LatentSpaceId) {
+        let asked = |seen: &Seen| seen.asked.last().is_some_and(|space| space[..] == id.as_bytes()[..]);
+        self.seen.subscribe().wait_for(asked).await.unwrap();
     }
 
     /// What was asked for.

@@ -38,6 +38,7 @@ async fn another_bundle_takes_over_between_two_inputs() {
         "{}",
         report.text()
     );
+    channel.until_asked_by(after).await;
     agent.stop();
 
     let frames = home.frames();
@@ -46,8 +47,7 @@ async fn another_bundle_takes_over_between_two_inputs() {
     assert!(taken_over >= 5 && frames.len() - taken_over >= 5);
     assert!(frames[..taken_over].iter().all(|id| *id == before));
     assert!(frames[taken_over..].iter().all(|id| *id == after));
-    let asked = channel.seen().asked;
-    assert_eq!((&asked[0][..], &asked[asked.len() - 1][..]), (&before.as_bytes()[..], &after.as_bytes()[..]));
+    assert_eq!(channel.seen().asked[0][..], before.as_bytes()[..]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
