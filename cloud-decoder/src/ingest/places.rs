@@ -36,7 +36,7 @@ impl Place {
         let turn = self.turn;
         // An error would say that nobody can come any more.
         if self.newest.wait_for(|newest| *newest != turn).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -44,10 +44,8 @@ impl Home {
 
     /// With another bundle, and others from a channel.
     pub(crate) fn following(self, channel: &str, bundle: PathBuf) -> Self {
-        let tables = format!(
-            "[update]\nchannel = {channel:?}\nfolder = {:?}\nevery_minutes = 0.005\n",
-            self.path("bundles")
-        );
+        let folder = self.path("bundles").display().to_string();
+        let tables = format!("[update]\nchannel = {channel:?}\nfolder = {folder:?}\nevery_minutes = 0.005\n");
         Self { bundle, tables, ..self }
     }
 

@@ -40,7 +40,9 @@ impl Print {
             metadata.ctime_nsec(),
         ];
         let mut digest = Sha256::new();
-        numbers.iter().for_each(|number| digest.update(number.to_le_bytes()));
+        for number in numbers {
+            digest.update(number.to_le_bytes());
+        }
         digest.finalize().first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
     }
 

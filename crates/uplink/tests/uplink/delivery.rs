@@ -117,6 +117,8 @@ async fn settled_numbers_reach_the_cloud() {
     edge.connect(cloud.address(), settings());
     edge.store(Class::Normal, 1, 50).await;
     drained(&edge).await;
+    assert_eq!(cloud.archive.floor(Class::Normal), 0, "what the disk does not know is not told");
+    until(&mut edge.state(), |state| state.settled[Class::Normal as usize] == 50).await;
     edge.store(Class::Normal, 51, 1).await;
     drained(&edge).await;
     assert_eq!(cloud.archive.floor(Class::Normal), 50);
