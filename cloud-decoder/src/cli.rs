@@ -167,7 +167,8 @@ pub struct ServeArgs {
     pub log_format: Option<LogFormat>,
     /// Offer devices the encoders of the bundles that this file names, by channel. Read anew when it changes
     ///
-    /// Of TOML: [[channel]] with name = "stable" and bundle = "photo", a bundle of --bundle; version = 2, or its newest.
+    /// Of TOML, a table `[[channel]]` each: name = "stable" and bundle = "photo", a bundle of --bundle; version = 2, or
+    /// its newest.
     #[arg(long, env = "LOPSIDE_CHANNELS", value_name = "FILE")]
     pub channels: Option<PathBuf>,
     #[command(flatten)]
