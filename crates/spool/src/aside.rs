@@ -36,8 +36,8 @@ impl Aside {
         self.bytes
     }
 
-    /// Copies what is between in a segment's file, as much as there is room for. A disk that does not take it changes
-    /// nothing else.
+    /// Copies what is between in a segment's file, as much as there is room for: `room` is what all of these files may
+    /// have. A disk that does not take it changes nothing else.
     pub(crate) fn keep<S: Storage>(
         &mut self,
         storage: &S,
@@ -47,15 +47,13 @@ impl Aside {
         room: u64,
     ) {
         let name = format!("{PREFIX}{class}-{first:016x}-{:x}.bin", damage.start);
-        let len = (damage.end - damage.start).min(room).min(self.most.saturating_sub(self.bytes));
+        let len = (damage.end - damage.start).min(room.min(self.most).saturating_sub(self.bytes));
         if len == 0 || self.names.contains(&name) {
             return;
         }
-        // What is on the disk counts, whether or not all of it was written.
+        // Where the disk does not take it, what is there of the file stays, and counts as if it were whole.
+        let _ = copy(storage, &name, file, damage.start, len);
         self.bytes += len;
-        if copy(storage, &name, file, damage.start, len).is_err() && storage.remove(&name).is_ok() {
-            self.bytes -= len;
-        }
         self.names.push(name);
     }
 }

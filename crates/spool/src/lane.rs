@@ -186,7 +186,7 @@ impl<F: File> Lane<F> {
     }
 
     /// The next records, with their first number and epoch; none when all that are committed have been read. Damage on the
-    /// way is set aside, for which there are so many bytes.
+    /// way is set aside, which may have so many bytes in all.
     pub(crate) fn read<S: Storage<File = F>>(
         &mut self,
         storage: &S,

@@ -28,9 +28,8 @@ impl Tail {
         let mut block = vec![0; usize::try_from(end - start).unwrap_or_default()];
         file.read_at(start, &mut block)?;
         file.write_at(start, &block)?;
-        if file.size()? > end {
-            file.truncate(end)?;
-        }
+        // Also where it looks cut off already: a sync that failed may have lost that.
+        file.truncate(end)?;
         file.sync()
     }
 }

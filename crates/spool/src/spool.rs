@@ -219,7 +219,7 @@ impl<S: Storage> Spool<S> {
     /// [`SpoolError::Disk`] and [`SpoolError::Poisoned`].
     pub fn read(&mut self, class: Class) -> Result<Vec<Record>, SpoolError> {
         self.check()?;
-        let room = self.budget.saturating_sub(self.bytes());
+        let room = self.budget.saturating_sub(self.bytes() - self.aside());
         let block = self.lanes[class.index()].read(&self.storage, &mut self.aside, room);
         let block = block.map_err(|error| self.fail("read its records", error))?;
         let Some(block) = block else {
