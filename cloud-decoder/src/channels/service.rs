@@ -3,6 +3,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use futures_util::Stream;
+use lopside_archive::device_fault;
 use lopside_latent::LatentSpaceId;
 use lopside_proto::v1::{
     BundleFile, DownloadRequest, DownloadResponse, GetChannelRequest, GetChannelResponse,
@@ -13,9 +14,6 @@ use tonic::{Request, Response, Status};
 
 use super::{Channels, Offer, Offered, devices::Devices, download::Download};
 use crate::ServeError;
-
-/// The longest name of a device.
-const MAX_DEVICE: usize = 128;
 
 /// The service over channels.
 #[derive(Debug, Clone)]
@@ -77,11 +75,7 @@ fn space_of(bytes: &[u8]) -> Result<Option<LatentSpaceId>, ServeError> {
 }
 
 fn check_device(device: &str) -> Result<(), ServeError> {
-    if (1..=MAX_DEVICE).contains(&device.len()) && device.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(());
-    }
-    let reason = format!("a device's name has 1 to {MAX_DEVICE} visible ASCII characters without spaces");
-    Err(ServeError::Request(reason))
+    device_fault(device).map_or(Ok(()), |reason| Err(ServeError::Request(reason)))
 }
 
 fn response_of(offer: &Offer) -> GetChannelResponse {

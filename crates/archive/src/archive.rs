@@ -70,8 +70,8 @@ impl Archive {
     /// apply its batch; sending it again is always safe.
     ///
     /// # Errors
-    /// [`ArchiveError::Refused`], which is for ever; [`ArchiveError::Displaced`]; anything else the database says, after which the batch is to be
-    /// sent again.
+    /// [`ArchiveError::Refused`], which is for ever; [`ArchiveError::Displaced`]; anything else the database says, after
+    /// which the batch is to be sent again.
     pub async fn apply(&self, batch: Batch) -> Result<Applied, ArchiveError> {
         batch.check()?;
         let (answer, outcome) = oneshot::channel();

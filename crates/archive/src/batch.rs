@@ -105,13 +105,18 @@ impl Batch {
     }
 }
 
+/// Why a name is no device's; none where it is one.
+#[must_use]
+pub fn device_fault(device: &str) -> Option<String> {
+    let is_one =
+        (1..=MAX_DEVICE).contains(&device.len()) && device.bytes().all(|byte| byte.is_ascii_graphic());
+    (!is_one)
+        .then(|| format!("a device's name has 1 to {MAX_DEVICE} visible ASCII characters without spaces"))
+}
+
 /// Refuses what is no device's name.
 pub(crate) fn check_device(device: &str) -> Result<(), ArchiveError> {
-    if (1..=MAX_DEVICE).contains(&device.len()) && device.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(());
-    }
-    let why = format!("a device's name has 1 to {MAX_DEVICE} visible ASCII characters without spaces");
-    Err(ArchiveError::refused(device, why))
+    device_fault(device).map_or(Ok(()), |why| Err(ArchiveError::refused(device, why)))
 }
 
 impl NewRecord {

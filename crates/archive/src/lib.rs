@@ -43,7 +43,7 @@ mod watermark;
 mod writer;
 
 pub use archive::{Archive, Settings, Swept};
-pub use batch::{Applied, Batch, LatentSpace, MAX_FRAME, MAX_RECORDS, NewRecord};
+pub use batch::{Applied, Batch, LatentSpace, MAX_FRAME, MAX_RECORDS, NewRecord, device_fault};
 pub use class::Class;
 pub use device::Device;
 pub use error::ArchiveError;
