@@ -7,8 +7,8 @@
 //! What a device does not need is behind features:
 //!
 //! - `webp`: the WebP peer. It compiles libwebp and so needs a C compiler.
-//! - `peers`: `webp`, and the peers by libjpeg-turbo and libavif. libjpeg-turbo is compiled with cmake, make and nasm;
-//!   AVIF is measured where `avifenc` and `avifdec` are on PATH.
+//! - `peers`: `webp`, and the peers by libjpeg-turbo and libavif. libjpeg-turbo is compiled with a C compiler, and
+//!   with its SIMD code when NASM is installed; AVIF is measured where `avifenc` and `avifdec` are on PATH.
 //! - `labels`: sheets of pictures with a line of text above each.
 //! - `plot`: curves as SVG and PNG.
 //! - `clock`: the CPU time of encoding, by one codec or several in turn, on Unix.

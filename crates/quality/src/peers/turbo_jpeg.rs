@@ -1,13 +1,29 @@
-use std::ops::RangeInclusive;
+//! Baseline JPEG by libjpeg-turbo's code, as mozjpeg carries it.
+//!
+//! mozjpeg is a fork of libjpeg-turbo that can write libjpeg-turbo's files; it is compiled here because it needs a C compiler
+//! alone. Its SIMD code for x86 is used when NASM is installed at build time, which changes the time and no byte.
+
+use std::{
+    io,
+    ops::RangeInclusive,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use image::{DynamicImage, GrayImage, RgbImage};
-use turbojpeg::{Colorspace, Compressor, Decompressor, Image, OutputBuf, PixelFormat, Subsamp};
+use mozjpeg::{
+    ColorSpace, Compress, Decompress,
+    qtable::{AnnexK_Chroma, AnnexK_Luma},
+};
 
 use super::{ChromaSampling, Peer, check_quality};
 use crate::{PictureShape, QualityError, picture::Picture};
 
 const CODEC: &str = "JPEG";
 const QUALITIES: RangeInclusive<u8> = 1..=100;
+/// The lowest quality at which all steps of ITU-T T.81, Annex K, fit into the 8 bits of a baseline file. Below it libjpeg-turbo
+/// limits them to 255; mozjpeg would write 16-bit tables, so they are set by hand. Such a step may differ by one from
+/// libjpeg-turbo's, which rounds the scale to whole per cents first.
+const BASELINE_QUALITY: u8 = 24;
 /// The longest side that libjpeg takes, in pixels.
 const MAX_SIDE: u32 = 65_500;
 /// The largest picture that is decoded, in pixels.
@@ -34,50 +50,69 @@ impl Peer for TurboJpeg {
         check_quality(CODEC, &QUALITIES, quality)?;
         let picture = Picture::new(image)?;
         picture.check_sides(CODEC, MAX_SIDE)?;
-        self.compress(&picture, quality).map_err(|error| failed("encode", &error))
+        guarded("encode", || self.compress(&picture, quality).map_err(|error| failed("encode", &error)))
     }
 
     fn decode(&self, file: &[u8]) -> Result<DynamicImage, QualityError> {
-        let mut decompressor = Decompressor::new().map_err(|error| failed("decode", &error))?;
-        let header = decompressor.read_header(file).map_err(|error| failed("decode", &error))?;
-        let (width, height) = (header.width, header.height);
-        if width.saturating_mul(height) > MAX_PIXELS {
-            let reason = format!("{width}×{height} is more than {MAX_PIXELS} pixels");
-            return Err(QualityError::Codec { codec: CODEC, action: "decode", reason });
-        }
-        let format = if header.colorspace == Colorspace::Gray { PixelFormat::GRAY } else { PixelFormat::RGB };
-        let pitch = width * format.size();
-        let mut samples = vec![0; pitch * height];
-        let pixels = Image { pixels: samples.as_mut_slice(), width, pitch, height, format };
-        decompressor.decompress(file, pixels).map_err(|error| failed("decode", &error))?;
-        let (width, height) = (width as u32, height as u32);
-        let image = if format == PixelFormat::GRAY {
-            GrayImage::from_raw(width, height, samples).map(DynamicImage::ImageLuma8)
-        } else {
-            RgbImage::from_raw(width, height, samples).map(DynamicImage::ImageRgb8)
-        };
-        image.ok_or_else(|| failed("decode", &"it has too few samples"))
+        guarded("decode", || decode_file(file))
     }
 }
 
 impl TurboJpeg {
-    fn compress(self, picture: &Picture<'_>, quality: u8) -> turbojpeg::Result<Vec<u8>> {
+    fn compress(self, picture: &Picture<'_>, quality: u8) -> io::Result<Vec<u8>> {
         let PictureShape { width, height, channels } = picture.shape;
-        let (format, sampling) = match (channels, self.chroma) {
-            (1, _) => (PixelFormat::GRAY, Subsamp::Gray),
-            (_, ChromaSampling::Quarter) => (PixelFormat::RGB, Subsamp::Sub2x2),
-            (_, ChromaSampling::Full) => (PixelFormat::RGB, Subsamp::None),
-        };
-        let mut compressor = Compressor::new()?;
-        compressor.set_quality(i32::from(quality))?;
-        compressor.set_subsamp(sampling)?;
-        compressor.set_optimize(true)?;
-        let (width, height) = (width as usize, height as usize);
-        let pitch = width * format.size();
-        let mut file = OutputBuf::new_owned();
-        compressor.compress(Image { pixels: picture.samples, width, pitch, height, format }, &mut file)?;
-        Ok(file.to_vec())
+        let colours = if channels == 1 { ColorSpace::JCS_GRAYSCALE } else { ColorSpace::JCS_RGB };
+        let mut compress = Compress::new(colours);
+        // libjpeg-turbo's choices instead of mozjpeg's: no trellis quantisation, no progressive scans.
+        compress.set_fastest_defaults();
+        compress.set_size(width as usize, height as usize);
+        compress.set_quality(f32::from(quality));
+        if quality < BASELINE_QUALITY {
+            let quality = f32::from(quality);
+            compress.set_luma_qtable(&AnnexK_Luma.scaled(quality, quality));
+            compress.set_chroma_qtable(&AnnexK_Chroma.scaled(quality, quality));
+        }
+        compress.set_optimize_coding(true);
+        if channels != 1 {
+            let side = if self.chroma == ChromaSampling::Quarter { 2 } else { 1 };
+            compress.set_chroma_sampling_pixel_sizes((side, side), (side, side));
+        }
+        let mut started = compress.start_compress(Vec::new())?;
+        started.write_scanlines(picture.samples)?;
+        started.finish()
     }
+}
+
+fn decode_file(file: &[u8]) -> Result<DynamicImage, QualityError> {
+    let failed = |error: io::Error| failed("decode", &error);
+    let decompress = Decompress::new_mem(file).map_err(failed)?;
+    let (width, height) = decompress.size();
+    if width.saturating_mul(height) > MAX_PIXELS {
+        let reason = format!("{width}×{height} is more than {MAX_PIXELS} pixels");
+        return Err(QualityError::Codec { codec: CODEC, action: "decode", reason });
+    }
+    let is_grey = decompress.color_space() == ColorSpace::JCS_GRAYSCALE;
+    let mut started = if is_grey { decompress.grayscale() } else { decompress.rgb() }.map_err(failed)?;
+    let samples: Vec<u8> = started.read_scanlines().map_err(failed)?;
+    started.finish().map_err(failed)?;
+    let (width, height) = (width as u32, height as u32);
+    let image = if is_grey {
+        GrayImage::from_raw(width, height, samples).map(DynamicImage::ImageLuma8)
+    } else {
+        RgbImage::from_raw(width, height, samples).map(DynamicImage::ImageRgb8)
+    };
+    image.ok_or_else(|| self::failed("decode", &"it has too few samples"))
+}
+
+/// Runs a call into libjpeg, which reports errors by unwinding with a message.
+fn guarded<T>(
+    action: &'static str,
+    call: impl FnOnce() -> Result<T, QualityError>,
+) -> Result<T, QualityError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
+        let reason = payload.downcast_ref::<String>().map_or("libjpeg failed", String::as_str);
+        Err(failed(action, &reason))
+    })
 }
 
 fn failed(action: &'static str, reason: &dyn std::fmt::Display) -> QualityError {
