@@ -10,7 +10,7 @@ use crate::{
     outage::Outage,
     processes::{self, Server},
     runtime,
-    workspace::{cargo, root, target},
+    workspace::{self, root, target},
 };
 
 const FASHION: &str = "bundles/fashion";
@@ -107,9 +107,8 @@ impl Demo<'_> {
     }
 }
 
-/// The comparison by itself, so that the edge is built without its codecs.
+/// All three in one build of the workspace's feature set, so that each dependency is compiled once.
 fn build() -> Result<PathBuf> {
-    cargo(&["build", "--release", "--bin", "edge-encoder", "--bin", "cloud-decoder"], &[])?;
-    cargo(&["build", "--release", "--package", "lopside-demo"], &[])?;
+    workspace::build_binaries(&["edge-encoder", "cloud-decoder", "lopside-demo"])?;
     Ok(target().join("release"))
 }

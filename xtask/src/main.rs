@@ -4,6 +4,7 @@ mod demo;
 mod dist;
 mod models;
 mod outage;
+mod postgres;
 mod processes;
 mod python;
 mod readme;
@@ -45,6 +46,9 @@ enum Command {
     },
     /// Run every test, including those that start the binaries
     Test {
+        /// Fail, instead of leaving a part out, when the tools of a part cannot be had
+        #[arg(long)]
+        strict: bool,
         /// Passed on to `cargo test`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
@@ -86,7 +90,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = processes::catch_interrupts().and_then(|()| match Cli::parse().command {
         Command::Demo { out, json, binaries } => demo::run(&out, json, binaries),
-        Command::Test { args } => test::run(&args),
+        Command::Test { strict, args } => test::run(strict, &args),
         Command::Runtime => runtime::library().map(|path| println!("{}", path.display())),
         Command::Models => models::folder().map(|path| println!("{}", path.display())),
         Command::Pytorch => models::pytorch(),
@@ -115,22 +119,21 @@ fn crash(schedules: u32) -> Result<()> {
 /// Runs the test of both ends for so long.
 fn outage_test(minutes: u32) -> Result<()> {
     let library = runtime::library()?;
-    let binaries = ["build", "--release", "--workspace", "--bin", "edge-encoder", "--bin", "cloud-decoder"];
-    workspace::cargo(&binaries, &[])?;
+    workspace::build_binaries(&["edge-encoder", "cloud-decoder"])?;
     let seconds = (60 * u64::from(minutes)).to_string();
     let test =
-        ["test", "--release", "--workspace", "--test", "outage", "--", "nothing_is_lost", "--nocapture"];
+        ["test", "--release", "--workspace", "--test", "it", "--", "outage::run::nothing_is_lost", "--nocapture"];
     workspace::cargo(&test, &[("ORT_DYLIB_PATH", &*library), ("LOPSIDE_OUTAGE_SECONDS", Path::new(&seconds))])
 }
 
 /// Builds and runs the benches; `serving`, `ingest` and `uplink` get what they measure as well.
 fn bench(args: &[String]) -> Result<()> {
-    let run = ["run", "--release", "-p", "lopside-bench", "--"];
+    let run = ["run", "--release", "--bin", "lopside-bench", "--"];
     let run = [&run, &args.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat();
     if args.first().is_none_or(|bench| !["serving", "ingest", "uplink"].contains(&&bench[..])) {
         return workspace::cargo(&run, &[]);
     }
-    workspace::cargo(&["build", "--release", "-p", "cloud-decoder", "-p", "edge-encoder"], &[])?;
+    workspace::build_binaries(&["cloud-decoder", "edge-encoder"])?;
     let [decoder, encoder] =
         ["cloud-decoder", "edge-encoder"].map(|name| workspace::target().join("release").join(name));
     let (library, cache) = (runtime::library()?, lopside_python::cache()?);

@@ -1,27 +1,93 @@
 //! `cargo xtask test`.
 
-use std::path::Path;
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+};
 
-use crate::{Result, models, python, runtime, workspace::cargo};
+use crate::{Result, models, postgres, python, runtime, workspace};
 
-/// Versions of what the test of the REST interfaces needs.
+/// Versions of the packages that the test of the REST interfaces needs.
 const SCHEMATHESIS: &str = "xtask/schemathesis.txt";
 
-/// Builds the binaries that the end-to-end tests start, then runs every test. All targets at once, because cargo
-/// would choose other features for the binaries alone and compile the dependencies twice.
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    let (library, models) = (runtime::library()?, models::folder()?);
-    let schemathesis = python::environment(SCHEMATHESIS, "schemathesis")?;
-    let client = python::triton()?;
-    cargo(&["build", "--release", "--workspace", "--all-targets"], &[])?;
+/// The environment of the tests, and the tests that are left out.
+#[derive(Debug, Default)]
+struct Plan {
+    environment: Vec<(&'static str, OsString)>,
+    left_out: Vec<&'static str>,
+    is_strict: bool,
+}
+
+/// Builds the binaries that the end-to-end tests start, then runs every test. A part whose tools cannot be had is left out,
+/// which one line per part reports; when `is_strict`, that is an error.
+pub(crate) fn run(is_strict: bool, args: &[String]) -> Result<()> {
+    let plan = Plan::prepare(is_strict)?;
+    workspace::cargo(&["build", "--release", "--workspace", "--all-targets"], &[])?;
+    let environment: Vec<(&str, &Path)> =
+        plan.environment.iter().map(|(name, value)| (*name, Path::new(value))).collect();
     let mut test = vec!["test", "--release", "--workspace"];
     test.extend(args.iter().map(String::as_str));
-    let environment = [
-        ("ORT_DYLIB_PATH", &*library),
-        ("LOPSIDE_MODELS", &models),
-        ("LOPSIDE_SCHEMATHESIS_PYTHON", &schemathesis),
-        ("LOPSIDE_TRITONCLIENT_PYTHON", &client.python),
-        ("LOPSIDE_PERF_ANALYZER_LIBRARIES", Path::new(&client.libraries)),
-    ];
-    cargo(&test, &environment)
+    test.extend(plan.skips(args.iter().any(|arg| arg == "--")));
+    workspace::cargo(&test, &environment)
+}
+
+impl Plan {
+    fn prepare(is_strict: bool) -> Result<Self> {
+        let mut plan = Self { is_strict, ..Self::default() };
+        plan.set("ORT_DYLIB_PATH", runtime::library()?);
+        plan.set("LOPSIDE_MODELS", models::folder()?);
+        match postgres::programs() {
+            Ok(programs) => plan.set("LOPSIDE_POSTGRES", programs),
+            Err(error) => plan.leave_out("the archive on PostgreSQL", "postgresql_does_the_same", &error)?,
+        }
+        match python::environment(SCHEMATHESIS, "schemathesis") {
+            Ok(python) => plan.set("LOPSIDE_SCHEMATHESIS_PYTHON", python),
+            Err(error) => plan.leave_out("schemathesis against the REST interfaces", "schemathesis::", &error)?,
+        }
+        match python::triton() {
+            Ok(client) => {
+                plan.set("LOPSIDE_TRITONCLIENT_PYTHON", client.python);
+                plan.set("LOPSIDE_PERF_ANALYZER_LIBRARIES", client.libraries);
+            }
+            Err(error) => plan.leave_out("Triton's client and perf_analyzer", "tritonclient::", &error)?,
+        }
+        Ok(plan)
+    }
+
+    fn set(&mut self, name: &'static str, value: impl AsRef<OsStr>) {
+        self.environment.push((name, value.as_ref().to_owned()));
+    }
+
+    /// Leaves out the tests whose names contain `filter`.
+    fn leave_out(&mut self, part: &str, filter: &'static str, error: &str) -> Result<()> {
+        if self.is_strict {
+            return Err(format!("{part} cannot be tested: {error}"));
+        }
+        eprintln!("xtask: left out: {part} ({error})");
+        self.left_out.push(filter);
+        Ok(())
+    }
+
+    /// Returns the arguments for the test binaries, which stand behind `--`.
+    fn skips(&self, has_separator: bool) -> Vec<&str> {
+        let separator = (!has_separator && !self.left_out.is_empty()).then_some("--");
+        separator.into_iter().chain(self.left_out.iter().flat_map(|filter| ["--skip", *filter])).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_is_left_out_is_skipped_and_in_strict_mode_an_error() {
+        let mut plan = Plan::default();
+        assert!(plan.skips(false).is_empty());
+        plan.leave_out("one", "one::", "no tool").unwrap();
+        assert_eq!(plan.skips(false), ["--", "--skip", "one::"]);
+        assert_eq!(plan.skips(true), ["--skip", "one::"]);
+        let mut strict = Plan { is_strict: true, ..Plan::default() };
+        let error = strict.leave_out("one", "one::", "no tool").unwrap_err();
+        assert_eq!(error, "one cannot be tested: no tool");
+    }
 }

@@ -31,6 +31,14 @@ pub(crate) fn cargo(args: &[&str], env: &[(&str, &Path)]) -> Result<()> {
     processes::run(&mut command)
 }
 
+/// Builds release binaries. `--workspace` does not build more than these binaries; it makes cargo resolve the features of
+/// the whole workspace, so that every command shares the dependencies that another one has compiled.
+pub(crate) fn build_binaries(names: &[&str]) -> Result<()> {
+    let bins = names.iter().flat_map(|name| ["--bin", name]);
+    let args: Vec<&str> = ["build", "--release", "--workspace"].into_iter().chain(bins).collect();
+    cargo(&args, &[])
+}
+
 /// Whether a variable is about the package that cargo runs.
 fn is_own(variable: &str) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))

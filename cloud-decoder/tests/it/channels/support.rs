@@ -1,0 +1,148 @@
+//! A server with channels in this process, and a device that asks it.
+
+use std::{env, fs, net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
+use cloud_decoder::{Device, Registry, Settings, cli::ServeArgs, front::FrontStats, serve};
+use http_body_util::BodyExt as _;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use lopside_proto::v1::{
+    BundleFile, DownloadRequest, GetChannelRequest, GetChannelResponse,
+    bundle_service_client::BundleServiceClient,
+};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+use tokio::{sync::oneshot, task::JoinHandle};
+use tonic::{Status, transport::Channel};
+
+use super::bundle;
+
+/// The encoders of the versions of `toy`; the first one is large.
+pub(crate) const OLD: &[u8] = &[7; (2 << 20) + 5];
+pub(crate) const NEW: &[u8] = b"new encoder";
+
+/// A running server of `toy` in two versions; stopped when dropped.
+pub(crate) struct Cloud {
+    pub(crate) url: String,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) stats: Arc<FrontStats>,
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+    pub(crate) ended: JoinHandle<()>,
+    folder: TempDir,
+}
+
+impl Cloud {
+    /// With the channels of this text.
+    pub(crate) async fn start(channels: &str) -> Self {
+        Self::start_with(Some(channels), |_| {}).await
+    }
+
+    pub(crate) async fn start_with(channels: Option<&str>, change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        bundle::write(&folder.path().join("bundles/toy/1"), "toy", OLD);
+        bundle::write(&folder.path().join("bundles/toy/2"), "toy", NEW);
+        let path = folder.path().join("channels.toml");
+        if let Some(channels) = channels {
+            fs::write(&path, channels).unwrap();
+        }
+        let library = env::var_os("ORT_DYLIB_PATH");
+        let mut args = ServeArgs {
+            bundles: vec![folder.path().join("bundles")],
+            listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
+            device: Some(Device::Cpu),
+            onnxruntime: Some(library.expect("ORT_DYLIB_PATH names ONNX Runtime: `cargo xtask test`").into()),
+            threads: Some(1),
+            channels: channels.map(|_| path),
+            ..ServeArgs::default()
+        };
+        args.archive.url = Some(format!("sqlite:{}", folder.path().join("archive.db").display()));
+        args.archive.scores = Some(false);
+        let mut settings = Settings::merge(args).unwrap();
+        settings.front.reload = Duration::from_millis(10);
+        change(&mut settings);
+        let server = serve::start(&settings).await.unwrap();
+        let (url, registry, stats) = (server.url().to_owned(), server.registry(), server.stats());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = tokio::spawn(server.run_until(async {
+            let _ = stopped.await;
+        }));
+        Self { url, registry, stats, stop: Some(stop), ended, folder }
+    }
+
+    /// A file of a version of `toy`.
+    pub(crate) fn file(&self, version: u32, name: &str) -> PathBuf {
+        self.folder.path().join(format!("bundles/toy/{version}")).join(name)
+    }
+
+    /// Puts another file of channels in the place of the one that is there.
+    pub(crate) fn write_channels(&self, text: &str) {
+        let (path, beside) = (self.folder.path().join("channels.toml"), self.folder.path().join("new"));
+        fs::write(&beside, text).unwrap();
+        fs::rename(beside, path).unwrap();
+    }
+
+    pub(crate) async fn client(&self) -> BundleServiceClient<Channel> {
+        BundleServiceClient::connect(self.url.clone()).await.unwrap()
+    }
+
+    /// What a channel offers a device that encodes with the old encoder.
+    pub(crate) async fn offer(&self, channel: &str) -> Result<GetChannelResponse, Status> {
+        let answer = self.client().await.get_channel(question(channel)).await;
+        answer.map(tonic::Response::into_inner)
+    }
+
+    /// The pieces of a file.
+    pub(crate) async fn download(&self, sha256: &[u8], offset: u64) -> Result<Vec<Vec<u8>>, Status> {
+        let request = DownloadRequest { sha256: sha256.to_vec(), offset };
+        let mut stream = self.client().await.download(request).await?.into_inner();
+        let mut pieces = Vec::new();
+        while let Some(piece) = stream.message().await? {
+            pieces.push(piece.bytes);
+        }
+        Ok(pieces)
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+        let (mut parts, body) = request.into_parts();
+        parts.uri = format!("{}{}", self.url, parts.uri).parse().unwrap();
+        let answer = client.request(Request::from_parts(parts, body)).await.unwrap();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await.1
+    }
+
+    pub(crate) async fn post(&self, path: &str) -> StatusCode {
+        self.send(Request::post(path).body(Body::empty()).unwrap()).await.0
+    }
+}
+
+/// The lines of a channel, of `toy`.
+pub(crate) fn channel(name: &str, version: Option<u32>) -> String {
+    let version = version.map(|version| format!("version = {version}\n")).unwrap_or_default();
+    format!("[[channel]]\nname = '{name}'\nbundle = 'toy'\n{version}")
+}
+
+/// What a device with the old encoder asks.
+pub(crate) fn question(channel: &str) -> GetChannelRequest {
+    let latent_space = bundle::space(OLD).as_bytes().to_vec();
+    GetChannelRequest { channel: channel.into(), device: "gate-7".into(), latent_space }
+}
+
+/// The digest of these bytes.
+pub(crate) fn digest(bytes: &[u8]) -> Vec<u8> {
+    Sha256::digest(bytes).to_vec()
+}
+
+/// The paths of an offer.
+pub(crate) fn paths(files: &[BundleFile]) -> Vec<&str> {
+    files.iter().map(|file| &file.path[..]).collect()
+}

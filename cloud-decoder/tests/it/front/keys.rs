@@ -1,0 +1,216 @@
+//! API keys before a small router of REST and gRPC.
+
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Request, StatusCode},
+    routing::{get, post},
+};
+use cloud_decoder::{
+    front::{Event, FrontSettings, FrontStats},
+    keys::{KeyName, NewKey, Scope, make, protect},
+};
+use http_body_util::BodyExt as _;
+use tempfile::TempDir;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+use tower::ServiceExt as _;
+
+use super::service;
+
+/// Routes behind keys, and the file of these.
+struct Door {
+    router: Router,
+    stats: Arc<FrontStats>,
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+impl Door {
+    fn new(keys: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.toml");
+        fs::write(&path, keys).unwrap();
+        let settings = FrontSettings {
+            api_keys: Some(path.clone()),
+            reload: Duration::from_millis(10),
+            ..FrontSettings::default()
+        };
+        let stats = Arc::new(FrontStats::default());
+        let (_reporter, health) = tonic_health::server::health_reporter();
+        let mut services = tonic::service::Routes::builder();
+        services.add_service(health);
+        let name = |axum::Extension(KeyName(name)): axum::Extension<KeyName>| async move { name.to_string() };
+        let router = Router::new()
+            .route("/v1/bundles", get(name))
+            .route("/healthz", get(|| async { "ok" }))
+            .route("/metrics", get(|| async { "metrics" }))
+            .route("/v2/repository/models/{model}/load", post(|| async { "loaded" }))
+            .merge(services.routes().into_axum_router());
+        Self { router: protect(router, &settings, &stats).unwrap(), stats, path, _folder: folder }
+    }
+
+    fn write(&self, text: &str) {
+        let beside = self.path.with_extension("new");
+        fs::write(&beside, text).unwrap();
+        fs::rename(beside, &self.path).unwrap();
+    }
+
+    async fn ask(&self, request: Request<Body>) -> (StatusCode, HeaderMap, String) {
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status, parts.headers, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    async fn get(&self, path: &str, key: &str) -> (StatusCode, HeaderMap, String) {
+        let request = Request::get(path).header("authorization", format!("Bearer {key}"));
+        self.ask(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn grpc(&self, method: &str, key: Option<&str>) -> Status {
+        let mut request = Request::post(method).header("content-type", "application/grpc");
+        if let Some(key) = key {
+            request = request.header("x-api-key", key);
+        }
+        let (status, headers, _) = self.ask(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(status, StatusCode::OK, "of gRPC, errors are in the trailers");
+        Status::from_header_map(&headers).unwrap()
+    }
+}
+
+fn infer(name: &str) -> NewKey {
+    make(name, &[Scope::Infer]).unwrap()
+}
+
+#[tokio::test]
+async fn without_a_good_key_there_is_no_answer_but_to_questions_of_health() {
+    let key = infer("line-3");
+    let door = Door::new(&key.toml);
+    let (status, headers, body) = door.ask(Request::get("/v1/bundles").body(Body::empty()).unwrap()).await;
+    assert_eq!(
+        (status, &headers["www-authenticate"]),
+        (StatusCode::UNAUTHORIZED, &"Bearer realm=\"cloud-decoder\"".parse().unwrap())
+    );
+    assert!(body.contains("\"error\"") && body.contains("x-api-key"), "{body}");
+    let (status, headers, _) = door.get("/v1/bundles", "lps_guessed").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(headers["www-authenticate"].to_str().unwrap().contains("invalid_token"));
+    assert_eq!(door.stats.snapshot().of(Event::Unauthenticated), 2);
+
+    let (status, _, body) = door.get("/v1/bundles", &key.key).await;
+    assert_eq!((status, &body[..]), (StatusCode::OK, "line-3"), "handlers know whose key it was");
+    let request = Request::get("/v1/bundles").header("x-api-key", &key.key).body(Body::empty()).unwrap();
+    assert_eq!(door.ask(request).await.0, StatusCode::OK);
+    assert_eq!(door.ask(Request::get("/healthz").body(Body::empty()).unwrap()).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_key_does_what_its_scopes_say() {
+    let (reader, operator) = (infer("reader"), make("operator", &[Scope::Admin, Scope::Metrics]).unwrap());
+    let door = Door::new(&format!("{}{}", reader.toml, operator.toml));
+    let load = |key: &str| {
+        let request = Request::post("/v2/repository/models/a/load").header("x-api-key", key);
+        door.ask(request.body(Body::empty()).unwrap())
+    };
+    let (status, headers, body) = load(&reader.key).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert!(headers["www-authenticate"].to_str().unwrap().contains("scope=\"admin\""));
+    assert!(body.contains("admin"), "{body}");
+    assert_eq!(load(&operator.key).await.0, StatusCode::OK);
+    assert_eq!(door.get("/metrics", &reader.key).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(door.get("/metrics", &operator.key).await.0, StatusCode::OK);
+    assert_eq!(door.get("/v1/bundles", &operator.key).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(door.stats.snapshot().of(Event::Forbidden), 3);
+}
+
+#[tokio::test]
+async fn callers_of_grpc_get_the_same_as_status() {
+    let key = infer("line-3");
+    let door = Door::new(&format!("{}requests_per_day = 1", key.toml));
+    let health = "/grpc.health.v1.Health/Check";
+    // No message at all is an error of the service, so it was asked.
+    assert_ne!(door.grpc(health, None).await.code(), Code::Unauthenticated);
+    let decode = "/lopside.v1.DecoderService/Decode";
+    assert_eq!(door.grpc(decode, None).await.code(), Code::Unauthenticated);
+    assert_eq!(door.grpc(decode, Some("wrong")).await.code(), Code::Unauthenticated);
+    let load = "/inference.GRPCInferenceService/RepositoryModelLoad";
+    assert_eq!(door.grpc(load, Some(&key.key)).await.code(), Code::PermissionDenied);
+    assert_eq!(door.grpc(decode, Some(&key.key)).await.code(), Code::Unimplemented, "the router was asked");
+    let status = door.grpc(decode, Some(&key.key)).await;
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let delay = status.get_details_retry_info().unwrap().retry_delay.unwrap();
+    let pushback: u128 =
+        status.metadata().get("grpc-retry-pushback-ms").unwrap().to_str().unwrap().parse().unwrap();
+    assert_eq!(delay.as_millis(), pushback);
+    assert!(delay <= Duration::from_hours(24));
+}
+
+#[tokio::test]
+async fn above_its_rate_and_its_day_a_key_is_told_when_to_come_again() {
+    let (fast, daily) = (infer("fast"), infer("daily"));
+    let door = Door::new(&format!(
+        "{}requests_per_second = 0.001\nburst = 2\n{}requests_per_day = 2\n",
+        fast.toml, daily.toml
+    ));
+    for (key, event) in [(&fast.key, Event::RateLimited), (&daily.key, Event::QuotaExceeded)] {
+        for _ in 0..2 {
+            assert_eq!(door.get("/v1/bundles", key).await.0, StatusCode::OK);
+        }
+        let (status, headers, _) = door.get("/v1/bundles", key).await;
+        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+        assert!(headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+        assert_eq!(door.stats.snapshot().of(event), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_changes_is_used_and_a_broken_one_is_not() {
+    let (old, new) = (infer("old"), infer("new"));
+    let limited = |key: &NewKey| format!("{}requests_per_day = 2\n", key.toml);
+    let door = Door::new(&limited(&old));
+    let mut reloads = door.stats.reloads();
+    assert_eq!(door.get("/v1/bundles", &old.key).await.0, StatusCode::OK);
+
+    door.write("[[key]]\nname = 'half");
+    reloads.wait_for(|reloads| reloads.failed == 1).await.unwrap();
+    assert_eq!(door.get("/v1/bundles", &old.key).await.0, StatusCode::OK, "the old file goes on");
+
+    door.write(&format!("{}{}", limited(&old), new.toml));
+    reloads.wait_for(|reloads| reloads.done == 1).await.unwrap();
+    assert_eq!(door.get("/v1/bundles", &new.key).await.0, StatusCode::OK);
+    assert_eq!(
+        door.get("/v1/bundles", &old.key).await.0,
+        StatusCode::TOO_MANY_REQUESTS,
+        "what was used stays used"
+    );
+
+    door.write(&new.toml);
+    reloads.wait_for(|reloads| reloads.done == 2).await.unwrap();
+    assert_eq!(door.get("/v1/bundles", &old.key).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn the_server_itself_stands_behind_its_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.toml");
+    let key = infer("line-3");
+    fs::write(&path, &key.toml).unwrap();
+    let server = service::start(FrontSettings { api_keys: Some(path), ..FrontSettings::default() }).await;
+    let url = server.url().to_owned();
+    tokio::spawn(server.run_until(std::future::pending()));
+    assert_eq!(service::status(&url, "/v1/bundles").await, 401);
+    assert_eq!(service::status(&url, "/nowhere").await, 401);
+    assert_eq!(service::status(&url, "/readyz").await, 200);
+    let mut client = service::decoder_of(&url).await;
+    let list = |key: Option<&str>| {
+        let mut request = tonic::Request::new(lopside_proto::v1::ListBundlesRequest {});
+        if let Some(key) = key {
+            request.metadata_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+        }
+        request
+    };
+    assert_eq!(client.list_bundles(list(None)).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(client.list_bundles(list(Some(&key.key))).await.unwrap().into_inner().bundles.len(), 1);
+}

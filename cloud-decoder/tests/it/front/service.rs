@@ -1,0 +1,93 @@
+//! The server itself, with a bundle.
+
+use std::{net::Ipv4Addr, path::PathBuf};
+
+use axum::body::Body;
+use cloud_decoder::{
+    Device, Settings,
+    cli::ServeArgs,
+    front::FrontSettings,
+    serve::{self, Server},
+};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use lopside_proto::v1::decoder_service_client::DecoderServiceClient;
+use tokio::sync::oneshot;
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use super::support::NEVER;
+
+/// A server of the bundle that the repository brings.
+pub(crate) async fn start(front: FrontSettings) -> Server {
+    let onnxruntime = std::env::var_os("ORT_DYLIB_PATH");
+    let args = ServeArgs {
+        bundles: vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../bundles/fashion")],
+        listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
+        device: Some(Device::Cpu),
+        onnxruntime: Some(onnxruntime.expect("ORT_DYLIB_PATH names ONNX Runtime: `cargo xtask test`").into()),
+        threads: Some(1),
+        ..ServeArgs::default()
+    };
+    let settings = Settings { drain: NEVER, front, ..Settings::merge(args).unwrap() };
+    serve::start(&settings).await.unwrap()
+}
+
+pub(crate) async fn status(url: &str, path: &str) -> u16 {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+    client.get(format!("{url}{path}").parse().unwrap()).await.unwrap().status().as_u16()
+}
+
+/// A client of the gRPC API.
+pub(crate) async fn decoder_of(url: &str) -> DecoderServiceClient<Channel> {
+    DecoderServiceClient::new(Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap())
+}
+
+async fn health_of(url: &str) -> HealthClient<Channel> {
+    HealthClient::new(Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_server_that_stops_says_so_first_and_serves_on_while_it_waits() {
+    let server = start(FrontSettings { drain_wait: NEVER, ..FrontSettings::default() }).await;
+    let url = server.url().to_owned();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (cut_off, cut) = oneshot::channel::<()>();
+    let stopped = async move { stopped.await.unwrap() };
+    let ended = tokio::spawn(server.run(stopped, async move { cut.await.unwrap() }));
+
+    let mut streams = Vec::new();
+    for service in ["", "lopside.v1.DecoderService"] {
+        let mut health = health_of(&url).await;
+        let request = HealthCheckRequest { service: service.into() };
+        let mut stream = health.watch(request).await.unwrap().into_inner();
+        let status = stream.message().await.unwrap().unwrap().status();
+        assert_eq!(status, ServingStatus::Serving, "{service:?}");
+        streams.push(stream);
+    }
+    assert_eq!(status(&url, "/readyz").await, 200);
+    stop.send(()).unwrap();
+    for stream in &mut streams {
+        assert_eq!(stream.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    }
+    assert_eq!(status(&url, "/readyz").await, 503);
+    assert_eq!(status(&url, "/healthz").await, 200);
+    assert_eq!(status(&url, "/v1/bundles").await, 200, "new connections are still served");
+    cut_off.send(()).unwrap();
+    ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn streams_of_health_do_not_hold_a_stop_up() {
+    let server = start(FrontSettings::default()).await;
+    let mut health = health_of(server.url()).await;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stats = server.stats();
+    let ended = tokio::spawn(server.run_until(async move { stopped.await.unwrap() }));
+    let mut stream = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    stream.message().await.unwrap();
+    stop.send(()).unwrap();
+    ended.await.unwrap();
+    assert_eq!(stats.snapshot().of(cloud_decoder::front::Event::CutOff), 0);
+}

@@ -1,0 +1,186 @@
+//! TLS, clients' certificates, and certificates that change while the server runs.
+
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+
+use cloud_decoder::front::{ConnectionLimits, Event, FrontSettings, TlsFiles};
+use http_body_util::BodyExt as _;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    },
+};
+
+use super::{
+    connections::patient,
+    support::{Http2, Running},
+};
+
+/// An authority that the tests make certificates with, and the files of a server.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: TempDir,
+}
+
+/// A certificate and its key, as PEM.
+struct Identity {
+    cert: String,
+    key: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        Self { issuer, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn identity(&self) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
+        Identity { cert: cert.pem(), key: key.serialize_pem() }
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        // As one step, or the server might see half a file and count it.
+        let beside = self.folder.path().join("new");
+        fs::write(&beside, text).unwrap();
+        fs::rename(beside, &path).unwrap();
+        path
+    }
+
+    fn files(&self, client_ca: bool) -> TlsFiles {
+        let Identity { cert, key } = self.identity();
+        TlsFiles {
+            cert: self.write("cert.pem", &cert),
+            key: self.write("key.pem", &key),
+            client_ca: client_ca.then(|| self.write("ca.pem", &self.issuer.pem())),
+        }
+    }
+
+    fn client(&self, identity: Option<&Identity>, protocol: &str) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut config = match identity {
+            None => config.with_no_client_auth(),
+            Some(Identity { cert, key }) => {
+                let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                config.with_client_auth_cert(vec![cert], key).unwrap()
+            }
+        };
+        config.alpn_protocols = vec![protocol.into()];
+        Arc::new(config).into()
+    }
+}
+
+fn with(tls: TlsFiles) -> FrontSettings {
+    FrontSettings { tls: Some(tls), reload: Duration::from_millis(10), ..FrontSettings::default() }
+}
+
+async fn connect(front: &Running, client: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
+    let socket = TcpStream::connect(front.address).await.unwrap();
+    client.connect(ServerName::try_from("localhost").unwrap(), socket).await
+}
+
+/// The whole answer to a request over HTTP/1, or nothing; in either case the connection has ended.
+async fn hello(front: &Running, client: &TlsConnector) -> std::io::Result<String> {
+    let mut stream = connect(front, client).await?;
+    let answer = exchange(&mut stream).await;
+    // An alert arrives before the server has counted what it was about, the end of the connection after that.
+    let (mut socket, _) = stream.into_inner();
+    let _ = socket.read_to_end(&mut Vec::new()).await;
+    answer
+}
+
+async fn exchange(stream: &mut TlsStream<TcpStream>) -> std::io::Result<String> {
+    stream.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+async fn shown(front: &Running, client: &TlsConnector) -> CertificateDer<'static> {
+    let stream = connect(front, client).await.unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+#[tokio::test]
+async fn both_versions_of_http_are_spoken_over_tls() {
+    let authority = Authority::new();
+    let front = Running::start(&with(authority.files(false))).await;
+    let stream = connect(&front, &authority.client(None, "h2")).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let answer = Http2::over(stream).await.get("/hello").await.unwrap();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "hello");
+    assert!(hello(&front, &authority.client(None, "http/1.1")).await.unwrap().contains("200 OK"));
+    // A client without TLS gets no further than the handshake.
+    assert!(!front.get("/hello").await.contains("200 OK"));
+    assert_eq!(front.count(Event::HandshakeFailure), 1);
+}
+
+#[tokio::test]
+async fn a_handshake_that_stops_halfway_is_closed() {
+    let authority = Authority::new();
+    let limits = ConnectionLimits { handshake: Duration::from_millis(50), ..patient() };
+    let front = Running::start(&FrontSettings { limits, ..with(authority.files(false)) }).await;
+    let mut connection = front.connect().await;
+    // A record of TLS that announces 512 bytes and brings one.
+    connection.0.write_all(&[0x16, 3, 1, 2, 0, 1]).await.unwrap();
+    assert_eq!(connection.rest().await, "");
+    assert_eq!(front.connect().await.rest().await, "", "nor does silence keep it open");
+    assert_eq!(front.count(Event::HandshakeTimeout), 2);
+}
+
+#[tokio::test]
+async fn with_an_authority_of_clients_only_its_clients_are_served() {
+    let authority = Authority::new();
+    let front = Running::start(&with(authority.files(true))).await;
+    let known = authority.identity();
+    let stranger = Authority::new().identity();
+    assert!(hello(&front, &authority.client(Some(&known), "http/1.1")).await.unwrap().contains("200 OK"));
+    for client in [authority.client(None, "http/1.1"), authority.client(Some(&stranger), "http/1.1")] {
+        assert!(hello(&front, &client).await.is_err());
+    }
+    assert_eq!(front.count(Event::HandshakeFailure), 2);
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_used_and_a_broken_one_is_not() {
+    let authority = Authority::new();
+    let front = Running::start(&with(authority.files(false))).await;
+    let client = authority.client(None, "http/1.1");
+    let mut reloads = front.stats.reloads();
+    let first = shown(&front, &client).await;
+    let mut kept = Http2::over(connect(&front, &authority.client(None, "h2")).await.unwrap()).await;
+
+    authority.write("cert.pem", "-----BEGIN CERTIFICATE-----\nnonsense");
+    reloads.wait_for(|reloads| reloads.failed == 1).await.unwrap();
+    assert_eq!(shown(&front, &client).await, first, "the old one serves on");
+
+    let Identity { cert, key } = authority.identity();
+    let failed = reloads.borrow().failed;
+    authority.write("cert.pem", &cert);
+    reloads.wait_for(|reloads| reloads.failed > failed).await.unwrap();
+    assert_eq!(shown(&front, &client).await, first, "the new one has not its key yet");
+    authority.write("key.pem", &key);
+    reloads.wait_for(|reloads| reloads.done == 1).await.unwrap();
+    assert_ne!(shown(&front, &client).await, first);
+    assert!(kept.get("/hello").await.is_ok(), "open connections go on");
+}

@@ -1,0 +1,239 @@
+//! The server in this process: both kinds of bundles on one port.
+
+use std::net::Ipv4Addr;
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, request},
+};
+use cloud_decoder::{Device, Settings, cli::ServeArgs, serve};
+use http_body_util::BodyExt as _;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use lopside_bundle::picture::PictureBundle;
+use lopside_latent::picture::PictureSpace;
+use lopside_proto::v1::{
+    DecodeRequest, GetBundleRequest, HeadKind, OutputFormat, OutputRequest,
+    decoder_service_client::DecoderServiceClient, output::Value as Answer,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tonic::Code;
+
+use super::{
+    bundles::{Picture, photo, vector},
+    onnxruntime,
+};
+
+/// The largest picture that is taken.
+const MAX_PIXELS: u64 = 1000;
+
+/// A running server; stopped when dropped.
+pub(crate) struct Cloud {
+    url: String,
+    photo: PictureBundle,
+    vector_frame: Vec<u8>,
+    _stop: oneshot::Sender<()>,
+    _folder: TempDir,
+}
+
+impl Cloud {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let photo = photo(&folder.path().join("photo"));
+        let vector_frame = vector(&folder.path().join("vector"));
+        let args = ServeArgs {
+            bundles: vec![folder.path().to_owned()],
+            listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
+            device: Some(Device::Cpu),
+            onnxruntime: Some(onnxruntime()),
+            threads: Some(1),
+            drain_seconds: Some(1),
+            ..ServeArgs::default()
+        };
+        let settings = Settings { max_pixels: MAX_PIXELS, ..Settings::merge(args).unwrap() };
+        let server = serve::start(&settings).await.unwrap();
+        let url = format!("http://{}", server.address());
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(server.run_until(async {
+            let _ = stopped.await;
+        }));
+        Self { url, photo, vector_frame, _stop: stop, _folder: folder }
+    }
+
+    pub(crate) fn space(&self) -> &PictureSpace {
+        &self.photo.space
+    }
+
+    pub(crate) fn frame(&self, size: [u32; 2], grey: bool) -> (Picture, Vec<u8>) {
+        let picture = Picture::new(self.space(), size, grey);
+        let frame = picture.frame(self.space());
+        (picture, frame)
+    }
+
+    pub(crate) async fn http(&self, request: request::Builder, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
+        let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+        let uri = format!("{}{}", self.url, request.uri_ref().unwrap());
+        let response = client.request(request.uri(uri).body(Body::from(body)).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        (parts.status, body.collect().await.unwrap().to_bytes().to_vec())
+    }
+}
+
+fn request(frames: &[&[u8]], bundle: &str, outputs: &[(&str, OutputFormat)]) -> DecodeRequest {
+    let output = |&(head, format): &(&str, OutputFormat)| OutputRequest {
+        head: head.into(),
+        format: format.into(),
+        version: 0,
+    };
+    DecodeRequest {
+        frames: frames.iter().map(|frame| frame.to_vec().into()).collect(),
+        bundle: bundle.into(),
+        outputs: outputs.iter().map(output).collect(),
+        inputs: Vec::new(),
+    }
+}
+
+fn samples(png: &[u8]) -> Vec<u8> {
+    image::load_from_memory(png).unwrap().into_bytes()
+}
+
+#[tokio::test]
+async fn grpc_decodes_pictures_of_several_sizes_to_pictures_and_tensors() {
+    let cloud = Cloud::start().await;
+    let [(colour, first), (grey, second)] = [cloud.frame([13, 10], false), cloud.frame([9, 30], true)];
+    let outputs =
+        [("plain", OutputFormat::Tensor), ("double", OutputFormat::Png), ("", OutputFormat::Unspecified)];
+    let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
+    let answer = client.decode(request(&[&first, &second], "", &outputs)).await.unwrap().into_inner();
+    assert_eq!(answer.frames.len(), 2);
+    for (picture, frame) in [colour, grey].iter().zip(answer.frames) {
+        let [tensor, double, plain] = frame.outputs.try_into().unwrap();
+        assert_eq!((plain.head.as_str(), double.head.as_str(), plain.head_version), ("plain", "double", 1));
+        let (Some(Answer::Tensor(tensor)), Some(Answer::Png(double)), Some(Answer::Png(plain))) =
+            (tensor.value, double.value, plain.value)
+        else {
+            panic!("the answers are not in the order asked for")
+        };
+        let (width, height) = (picture.header.width, picture.header.height);
+        assert_eq!(samples(&plain), picture.samples(2));
+        assert_eq!(samples(&double).len(), 4 * picture.samples(2).len());
+        assert_eq!(tensor.shape, [3, height, width]);
+        for (at, value) in tensor.values.iter().enumerate() {
+            let (at, plane) = (at % (width * height) as usize, at / (width * height) as usize);
+            let expected = picture.pixel(2, at % width as usize, at / width as usize)[plane];
+            assert!((value * 255.0 - f32::from(expected)).abs() < 1e-3, "{value} {expected}");
+        }
+    }
+    let vectors = request(&[&cloud.vector_frame], "", &[]);
+    let answer = client.decode(vectors).await.unwrap().into_inner();
+    let Some(Answer::Png(png)) = &answer.frames[0].outputs[0].value else { panic!("no picture") };
+    assert_eq!(samples(png), [255, 128]);
+}
+
+#[tokio::test]
+async fn grpc_names_what_is_wrong() {
+    let cloud = Cloud::start().await;
+    let good = cloud.frame([13, 10], false).1;
+    let mut damaged = good.clone();
+    damaged[20] ^= 1;
+    let (large, thin) = (cloud.frame([40, 30], false).1, cloud.frame([1, 999], false).1);
+    let plain = [("plain", OutputFormat::Png)];
+    let cases = [
+        (request(&[&good, &damaged], "", &[]), Code::InvalidArgument, "frame 1: the frame's checksum"),
+        (request(&[&good, &large], "", &[]), Code::InvalidArgument, "pixels is 1200, over the limit of 1000"),
+        (request(&[&thin], "", &[]), Code::InvalidArgument, "padded and enlarged, in pixels is 4000, over"),
+        (
+            request(&[&cloud.vector_frame], "photo", &[]),
+            Code::InvalidArgument,
+            "frame 0 is of version 1, bundle \"photo\" takes frames of version 2",
+        ),
+        (
+            request(&[&good], "vector", &[]),
+            Code::InvalidArgument,
+            "frame 0 is of version 2, bundle \"vector\" takes frames of version 1",
+        ),
+        (request(&[&good, &cloud.vector_frame], "", &plain), Code::InvalidArgument, "frame 1 is of"),
+        (request(&[&good], "", &[("sharp", OutputFormat::Png)]), Code::NotFound, "it has plain, double"),
+        (
+            request(&[&good], "", &[("plain", OutputFormat::ClassScores)]),
+            Code::InvalidArgument,
+            "makes pictures",
+        ),
+    ];
+    let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
+    for (request, code, expected) in cases {
+        let status = client.decode(request).await.unwrap_err();
+        assert_eq!(status.code(), code, "{status}");
+        assert!(status.message().contains(expected), "{expected}: {}", status.message());
+    }
+}
+
+#[tokio::test]
+async fn a_bundle_of_pictures_tells_its_layers_and_heads() {
+    let cloud = Cloud::start().await;
+    let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
+    let bundle = client.get_bundle(GetBundleRequest { name: "photo".into() }).await.unwrap().into_inner();
+    let bundle = bundle.bundle.unwrap();
+    assert_eq!((bundle.latent_space, bundle.latent_shape.len()), (cloud.space().id().to_string(), 0));
+    let layers: Vec<_> =
+        bundle.layers.iter().map(|layer| (layer.tensor.as_str(), layer.channels, layer.stride)).collect();
+    assert_eq!(layers, [("layer4", 48, 4), ("layer2", 12, 2)]);
+    let heads = bundle.heads.iter();
+    let heads: Vec<_> = heads.map(|head| (head.name.as_str(), head.kind(), head.scale)).collect();
+    assert_eq!(heads, [("plain", HeadKind::Picture, 1), ("double", HeadKind::Picture, 2)]);
+    let plain = &bundle.heads[0];
+    assert_eq!((plain.output_shape.len(), plain.macs, plain.parameters), (0, 0, 12));
+    assert!((plain.macs_per_pixel - 1.5).abs() < 1e-9);
+
+    let (_, body) = cloud.http(Request::get("/v1/bundles"), Vec::new()).await;
+    let bundles: Value = serde_json::from_slice(&body).unwrap();
+    let [photo, vector] = bundles["bundles"].as_array().unwrap().as_slice() else { panic!("{bundles}") };
+    assert_eq!(photo["layers"][1], json!({"tensor": "layer2", "channels": 12, "stride": 2}));
+    let head = json!({
+        "name": "double", "version": 1, "kind": {"picture": {"scale": 2}}, "output_shape": [],
+        "parameters": 12, "macs_per_pixel": 1.5,
+    });
+    assert_eq!((&photo["latent_shape"], &photo["heads"][1]), (&json!([]), &head));
+    let head = json!({
+        "name": "reconstruct", "version": 1, "output_shape": ["n", 2], "parameters": 0, "macs": 2,
+        "kind": {"reconstruct": {"width": 2, "height": 1, "channels": "grey", "low": [0.0], "high": [1.0]}},
+    });
+    assert_eq!((&vector["latent_shape"], &vector["heads"][0]), (&json!([2]), &head));
+    assert_eq!(vector["layers"], json!([{"tensor": "latent", "shape": [2]}]));
+}
+
+#[tokio::test]
+async fn rest_decodes_pictures_and_refuses() {
+    let cloud = Cloud::start().await;
+    let (picture, frame) = cloud.frame([13, 10], true);
+    let decode = |query: &str, accept: &str| {
+        Request::post(format!("/v1/bundles/photo/decode{query}")).header("accept", accept)
+    };
+    let (status, png) = cloud.http(decode("", "*/*"), frame.clone()).await;
+    assert_eq!((status, samples(&png)), (StatusCode::OK, picture.samples(2)));
+    let (status, body) = cloud.http(decode("?head=double", "application/json"), frame.clone()).await;
+    let tensor: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (status, &tensor["shape"], &tensor["head"]),
+        (StatusCode::OK, &json!([3, 20, 26]), &json!("double"))
+    );
+
+    let large = cloud.frame([40, 30], false).1;
+    let mut damaged = frame.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let cases = [
+        (decode("", "*/*"), damaged, StatusCode::BAD_REQUEST, "checksum"),
+        (decode("", "*/*"), large, StatusCode::BAD_REQUEST, "over the limit of 1000"),
+        (decode("", "*/*"), cloud.vector_frame.clone(), StatusCode::BAD_REQUEST, "takes frames of version 2"),
+        (decode("?head=x", "*/*"), frame.clone(), StatusCode::NOT_FOUND, "no head \\\"x\\\""),
+        (decode("", "image/webp"), frame, StatusCode::NOT_ACCEPTABLE, "image/png"),
+        (decode("", "*/*"), vec![0; (16 << 20) + 1], StatusCode::PAYLOAD_TOO_LARGE, "limit"),
+    ];
+    for (request, body, status, expected) in cases {
+        let (found, body) = cloud.http(request, body).await;
+        let text = String::from_utf8(body).unwrap();
+        assert_eq!(found, status, "{text}");
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}

@@ -1,0 +1,184 @@
+//! The Open Inference Protocol, call by call.
+
+use axum::{body::Body, http::Request};
+use lopside_proto::inference::{
+    InferParameter, ModelConfigRequest, ModelInferRequest, ModelMetadataRequest, ServerMetadataRequest,
+    ServerReadyRequest, infer_parameter::ParameterChoice, model_infer_request::InferRequestedOutputTensor,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_stream::StreamExt as _;
+use tonic::Code;
+
+use super::{
+    bundles::{self, frame, head},
+    support::{Cloud, floats, infer},
+};
+
+async fn cloud() -> (Cloud, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    bundles::write(
+        &folder.path().join("a"),
+        "a",
+        "e",
+        &[head("times", 1), head("times", 3), head("other", 2)],
+    );
+    (Cloud::start(folder.path()).await, folder)
+}
+
+#[tokio::test]
+async fn the_server_and_its_models_tell_what_they_are() {
+    let (cloud, _folder) = cloud().await;
+    let mut client = cloud.client().await;
+    assert!(client.server_ready(ServerReadyRequest {}).await.unwrap().into_inner().ready);
+    let server = client.server_metadata(ServerMetadataRequest {}).await.unwrap().into_inner();
+    assert!(server.extensions.contains(&"binary_tensor_data".to_owned()), "{server:?}");
+    let request = ModelMetadataRequest { name: "a.times".into(), version: String::new() };
+    let model = client.model_metadata(request).await.unwrap().into_inner();
+    assert_eq!(model.versions, ["3", "1"]);
+    assert_eq!((model.inputs[0].name.as_str(), &model.inputs[0].shape), ("latent", &vec![-1, 2]));
+    assert_eq!((model.outputs[0].name.as_str(), &model.outputs[0].shape), ("product", &vec![-1, 2]));
+    let rest = cloud.get("/v2/models/a.times").await.json();
+    assert_eq!(rest["inputs"], json!([{ "name": "latent", "datatype": "FP32", "shape": [-1, 2] }]));
+    let rest = cloud.get("/v2/models/a.times.frame/versions/1").await.json();
+    assert_eq!(rest["inputs"], json!([{ "name": "frame", "datatype": "BYTES", "shape": [-1, 1] }]));
+    let request = ModelConfigRequest { name: "a.times".into(), version: String::new() };
+    let config = client.model_config(request).await.unwrap().into_inner().config.unwrap();
+    assert_eq!((config.input[0].dims.as_slice(), config.max_batch_size), (&[2][..], 64));
+    assert_eq!(cloud.get("/v2/models/a.times/config").await.json()["input"][0]["data_type"], "TYPE_FP32");
+    for path in ["/v2/health/live", "/v2/health/ready", "/v2/models/a/ready", "/v2"] {
+        assert_eq!(cloud.get(path).await.status, 200, "{path}");
+    }
+    for path in ["/v2/models/b", "/v2/models/a.no", "/v2/models/a.times/versions/2"] {
+        let answer = cloud.get(path).await;
+        assert!(answer.status == 404 && !answer.error().is_empty(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn latents_and_frames_in_raw_and_json_make_the_same() {
+    let (cloud, _folder) = cloud().await;
+    let frame = frame("e", [0.5, 1.5]);
+    let latents = json!({ "name": "latent", "datatype": "FP32", "shape": [1, 2], "data": [[0.5, 1.5]] });
+    let frames = json!({
+        "name": "frame", "datatype": "BYTES", "shape": [1],
+        "parameters": { "content_type": "base64" },
+        "data": [base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &frame)],
+    });
+    for (version, factor) in [("", 3.0), ("/versions/1", 1.0)] {
+        for input in [&latents, &frames] {
+            let body = json!({ "id": "7", "inputs": [input] });
+            let answer = cloud.post(&format!("/v2/models/a.times{version}/infer"), body.to_string()).await;
+            let answer = answer.json();
+            assert_eq!(answer["id"], "7", "{answer}");
+            assert_eq!(answer["outputs"][0]["data"], json!([0.5 * factor, 1.5 * factor]));
+            assert_eq!(answer["outputs"][0]["shape"], json!([1, 2]));
+        }
+    }
+    // The binary extension, both ways.
+    let head = json!({
+        "inputs": [{ "name": "frame", "datatype": "BYTES", "shape": [1, 1],
+                     "parameters": { "binary_data_size": 4 + frame.len() } }],
+        "outputs": [{ "name": "product", "parameters": { "binary_data": true } }],
+    });
+    let head = head.to_string();
+    let mut body = head.clone().into_bytes();
+    body.extend_from_slice(&(frame.len() as u32).to_le_bytes());
+    body.extend_from_slice(&frame);
+    let request = Request::post("/v2/models/a.times/infer")
+        .header("Inference-Header-Content-Length", head.len())
+        .body(Body::from(body))
+        .unwrap();
+    let answer = cloud.send(request).await;
+    assert_eq!(answer.headers["content-type"], "application/octet-stream");
+    let length: usize = answer.headers["inference-header-content-length"].to_str().unwrap().parse().unwrap();
+    let (text, tail) = answer.body.split_at(length);
+    let text: Value = serde_json::from_slice(text).unwrap();
+    assert_eq!(text["outputs"][0]["parameters"]["binary_data_size"], 8);
+    assert_eq!(floats(tail), [1.5, 4.5]);
+}
+
+#[tokio::test]
+async fn a_stream_answers_every_request_by_its_id_and_goes_on_after_an_error() {
+    let (cloud, _folder) = cloud().await;
+    let requests: Vec<ModelInferRequest> = (0..20_u8)
+        .map(|number| {
+            let model = if number == 7 { "a.nothing" } else { "a.times" };
+            ModelInferRequest { id: number.to_string(), ..infer(model, &[[f32::from(number), 1.0]]) }
+        })
+        .collect();
+    let answers = cloud.client().await.model_stream_infer(tokio_stream::iter(requests)).await.unwrap();
+    let answers: Vec<_> = answers.into_inner().map(Result::unwrap).collect().await;
+    assert_eq!(answers.len(), 20);
+    for answer in answers {
+        let response = answer.infer_response.unwrap();
+        let number: f32 = response.id.parse().unwrap();
+        if response.id == "7" {
+            assert!(answer.error_message.contains("nothing"), "{}", answer.error_message);
+        } else {
+            assert_eq!(floats(&response.raw_output_contents[0]), [3.0 * number, 3.0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_largest_values_are_a_classification() {
+    let (cloud, _folder) = cloud().await;
+    let mut request = infer("a.other", &[[1.0, 4.0], [2.0, 0.5]]);
+    let parameter = InferParameter { parameter_choice: Some(ParameterChoice::Int64Param(1)) };
+    request.outputs.push(InferRequestedOutputTensor {
+        name: "product".into(),
+        parameters: [("classification".to_owned(), parameter)].into(),
+    });
+    let answer = cloud.client().await.model_infer(request).await.unwrap().into_inner();
+    assert_eq!((answer.outputs[0].datatype.as_str(), &answer.outputs[0].shape), ("BYTES", &vec![2, 1]));
+    assert_eq!(&answer.raw_output_contents[0][..], b"\x03\0\0\x008:1\x03\0\0\x004:0");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named() {
+    let (cloud, _folder) = cloud().await;
+    let mut client = cloud.client().await;
+    let good = infer("a.times", &[[1.0, 2.0]]);
+    let mut cases = Vec::new();
+    let mut case = |change: &dyn Fn(&mut ModelInferRequest), code: Code, text: &'static str| {
+        let mut request = good.clone();
+        change(&mut request);
+        cases.push((request, code, text));
+    };
+    case(&|r| r.model_name = "b.times".into(), Code::NotFound, "\"b\"");
+    case(&|r| r.model_version = "two".into(), Code::InvalidArgument, "\"two\"");
+    case(&|r| r.model_version = "2".into(), Code::NotFound, "times@1");
+    case(&|r| r.inputs[0].name = "z".into(), Code::InvalidArgument, "\"latent\"");
+    case(&|r| r.inputs[0].datatype = "FP64".into(), Code::InvalidArgument, "FP64");
+    case(&|r| r.inputs[0].shape = vec![1, 3], Code::InvalidArgument, "[1, 3]");
+    case(&|r| r.inputs[0].shape = vec![-1, 2], Code::InvalidArgument, "[-1, 2]");
+    case(&|r| r.inputs[0].shape = vec![i64::MAX, 2], Code::InvalidArgument, "says otherwise");
+    case(&|r| r.raw_input_contents.clear(), Code::InvalidArgument, "no 32-bit floats");
+    case(&|r| r.raw_input_contents.push(Vec::new().into()), Code::InvalidArgument, "2 raw contents");
+    case(&|r| r.inputs.push(r.inputs[0].clone()), Code::InvalidArgument, "raw contents");
+    case(
+        &|r| r.outputs.push(InferRequestedOutputTensor { name: "png".into(), ..Default::default() }),
+        Code::InvalidArgument,
+        "product",
+    );
+    for (request, code, text) in cases {
+        let status = client.model_infer(request).await.unwrap_err();
+        assert!(status.code() == code && status.message().contains(text), "{text}: {status}");
+    }
+    for (body, text) in [
+        ("", "JSON"),
+        ("{\"inputs\":[]}", "latent"),
+        (r#"{"inputs":[{"name":"latent","datatype":"FP32","shape":[1,2]}]}"#, "neither data"),
+        (r#"{"inputs":[{"name":"latent","datatype":"FP32","shape":[1,2],"data":["a"]}]}"#, "floats"),
+        (r#"{"inputs":[{"name":"frame","datatype":"BYTES","shape":[1],"data":["no frame"]}]}"#, "frame 0"),
+    ] {
+        let answer = cloud.post("/v2/models/a.times/infer", body).await;
+        assert!(answer.status == 400 && answer.error().contains(text), "{text}: {}", answer.error());
+    }
+    let request = Request::post("/v2/models/a.times/infer")
+        .header("Inference-Header-Content-Length", "99")
+        .body(Body::from("{}"))
+        .unwrap();
+    assert_eq!(cloud.send(request).await.status, 400);
+}

@@ -1,0 +1,198 @@
+//! Bundles that are loaded, changed and unloaded while requests go on.
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use lopside_proto::inference::{
+    ModelInferRequest, RepositoryIndexRequest, RepositoryModelLoadRequest, RepositoryModelUnloadRequest,
+    model_infer_request::InferInputTensor,
+};
+use serde_json::Value;
+use tonic::Code;
+
+use super::{
+    bundles::{self, frame, head},
+    support::{Cloud, floats, infer},
+};
+
+/// A request for what a model makes of a frame.
+fn of_frame(model: &str, frame: &[u8]) -> ModelInferRequest {
+    let mut raw = (frame.len() as u32).to_le_bytes().to_vec();
+    raw.extend_from_slice(frame);
+    ModelInferRequest {
+        model_name: model.into(),
+        inputs: vec![InferInputTensor {
+            name: "frame".into(),
+            datatype: "BYTES".into(),
+            shape: vec![1, 1],
+            ..InferInputTensor::default()
+        }],
+        raw_input_contents: vec![raw.into()],
+        ..ModelInferRequest::default()
+    }
+}
+
+/// Replaces a bundle as a careful operator does: the new folder is whole before it has the name.
+fn replace(folder: &Path, version: u32) {
+    let (fresh, old) = (folder.with_extension("fresh"), folder.with_extension("old"));
+    bundles::write(&fresh, "a", "e", &[head("times", version)]);
+    fs::rename(folder, &old).unwrap();
+    fs::rename(&fresh, folder).unwrap();
+    fs::remove_dir_all(&old).unwrap();
+}
+
+fn row<'a>(index: &'a Value, name: &str) -> Option<&'a Value> {
+    index.as_array().unwrap().iter().find(|row| row["name"] == name)
+}
+
+#[tokio::test]
+async fn bundles_come_and_go_over_rest_and_grpc() {
+    let folder = tempfile::tempdir().unwrap();
+    bundles::write(&folder.path().join("a"), "a", "e", &[head("times", 1)]);
+    let cloud = Cloud::start(folder.path()).await;
+    let mut client = cloud.client().await;
+    assert_eq!(cloud.get("/v2/models/b.times/ready").await.status, 404);
+    bundles::write(&folder.path().join("b"), "b", "f", &[head("times", 4)]);
+    let index = cloud.post("/v2/repository/index", "").await.json();
+    assert_eq!(row(&index, "a.times").unwrap()["state"], "READY");
+    assert_eq!(row(&index, "b").unwrap()["state"], "UNAVAILABLE");
+    assert_eq!(cloud.post("/v2/repository/models/b/load", "").await.status, 200);
+    assert_eq!(cloud.get("/v2/models/b.times/ready").await.status, 200);
+    let answer = client.model_infer(infer("b.times", &[[1.0, 2.0]])).await.unwrap().into_inner();
+    assert_eq!(
+        (answer.model_version.as_str(), floats(&answer.raw_output_contents[0])),
+        ("4", vec![4.0, 8.0])
+    );
+
+    let unload = RepositoryModelUnloadRequest { model_name: "b".into(), ..Default::default() };
+    client.repository_model_unload(unload.clone()).await.unwrap();
+    let status = client.model_infer(infer("b.times", &[[1.0, 2.0]])).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "{status}");
+    let index = client.repository_index(RepositoryIndexRequest::default()).await.unwrap().into_inner();
+    let b = index.models.iter().find(|model| model.name == "b").unwrap();
+    assert_eq!((b.state.as_str(), b.reason.as_str()), ("UNAVAILABLE", "unloaded"));
+    let again = client.repository_model_unload(unload).await.unwrap_err();
+    assert_eq!(again.code(), Code::NotFound);
+    let load = RepositoryModelLoadRequest { model_name: "b".into(), ..Default::default() };
+    client.repository_model_load(load).await.unwrap();
+    assert!(client.model_infer(infer("b.times", &[[1.0, 2.0]])).await.is_ok());
+    assert_eq!(cloud.post("/v2/repository/models/nobody/load", "").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_broken_bundle_is_refused_and_the_old_one_serves_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    bundles::write(&path, "a", "e", &[head("times", 1)]);
+    let cloud = Cloud::start(folder.path()).await;
+    let model = path.join("heads/times-1.onnx");
+    let whole = fs::read(&model).unwrap();
+    fs::write(&model, &whole[1..]).unwrap();
+    let answer = cloud.post("/v2/repository/models/a/load", "").await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.error().contains("times-1.onnx"), "{}", answer.error());
+    let ask = || async {
+        cloud.client().await.model_infer(infer("a.times", &[[1.0, 2.0]])).await.unwrap().into_inner()
+    };
+    assert_eq!(floats(&ask().await.raw_output_contents[0]), [1.0, 2.0]);
+    // Following the folders: refused as well, and not lost.
+    assert!(!cloud.registry.refresh());
+    assert_eq!(floats(&ask().await.raw_output_contents[0]), [1.0, 2.0]);
+    replace(&path, 2);
+    assert!(cloud.registry.refresh());
+    assert_eq!(floats(&ask().await.raw_output_contents[0]), [2.0, 4.0]);
+    assert!(!cloud.registry.refresh());
+    fs::remove_dir_all(&path).unwrap();
+    assert!(cloud.registry.refresh());
+    assert_eq!(cloud.get("/v2/models/a.times/ready").await.status, 404);
+}
+
+#[tokio::test]
+async fn frames_of_an_old_encoder_are_decoded_by_the_newest_head_of_their_latent_space() {
+    let folder = tempfile::tempdir().unwrap();
+    // Version 2 of the bundle has another encoder; the old one's latent space got a new head in a bundle of its own.
+    bundles::write(&folder.path().join("a/1"), "a", "old", &[head("times", 1)]);
+    bundles::write(&folder.path().join("a/2"), "a", "new", &[head("times", 5)]);
+    bundles::write(&folder.path().join("a-fix"), "a-fix", "old", &[head("times", 3)]);
+    let cloud = Cloud::start(folder.path()).await;
+    let mut client = cloud.client().await;
+    let mut ask = async |model: &str, encoder: &str| {
+        let request = of_frame(model, &frame(encoder, [0.1, 0.2]));
+        let answer = client.model_infer(request).await.unwrap().into_inner();
+        let values = floats(&answer.raw_output_contents[0]);
+        ((values[0] * 10.0).round() as u32, answer.model_version)
+    };
+    assert_eq!(ask("a.times", "new").await, (5, "5".into()));
+    assert_eq!(ask("a.times", "old").await, (1, "1".into()));
+    assert_eq!(ask("a-fix.times", "old").await, (3, "3".into()));
+    // Without a name, the latent space alone decides.
+    let mut own = lopside_proto::v1::decoder_service_client::DecoderServiceClient::connect(cloud.url.clone())
+        .await
+        .unwrap();
+    for (encoder, version) in [("old", 3), ("new", 5)] {
+        let request = lopside_proto::v1::DecodeRequest {
+            frames: vec![frame(encoder, [0.1, 0.2]).into()],
+            ..Default::default()
+        };
+        let answer = own.decode(request).await.unwrap().into_inner();
+        assert_eq!(answer.frames[0].outputs[0].head_version, version, "{encoder}");
+    }
+}
+
+/// Every answer is wholly of one version: its values are those that the version it names makes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_swaps_under_load_fail_no_request_and_mix_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    bundles::write(&path, "a", "e", &[head("times", 1)]);
+    let cloud = Cloud::start(folder.path()).await;
+    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let mut callers = Vec::new();
+    for caller in 0..4_usize {
+        let (mut client, stop, answered) = (cloud.client().await, Arc::clone(&stop), Arc::clone(&answered));
+        callers.push(tokio::spawn(async move {
+            let mut last = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let latents = vec![[caller as f32 + 1.0, 2.0]; caller + 1];
+                let answer = client.model_infer(infer("a.times", &latents)).await.unwrap().into_inner();
+                let version: u32 = answer.model_version.parse().unwrap();
+                let expected: Vec<f32> =
+                    latents.iter().flatten().map(|value| value * version as f32).collect();
+                assert_eq!(floats(&answer.raw_output_contents[0]), expected);
+                assert!(version >= last, "version {version} after {last}");
+                last = version;
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+    }
+    for version in 2..=101 {
+        replace(&path, version);
+        let before = answered.load(Ordering::Relaxed);
+        assert_eq!(cloud.post("/v2/repository/models/a/load", "").await.status, 200);
+        // Each version serves some requests.
+        while answered.load(Ordering::Relaxed) < before + 8 {
+            tokio::task::yield_now().await;
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    // Sessions of versions that nobody uses any more are gone with their threads.
+    while engines() > 2 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Threads of engines of this process that are named after the bundle `a`.
+fn engines() -> usize {
+    let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
+    let names = threads.filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
+    names.filter(|name| name.trim_end() == "engine-a.times").count()
+}

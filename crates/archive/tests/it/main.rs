@@ -1,0 +1,122 @@
+//! What users of an archive rely on, of both backends.
+
+// A helper that cannot go on fails its test.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+use lopside_archive::{Archive, Batch, Class, FrameMeta, NewRecord, Query, Settings};
+
+mod errors;
+mod kill;
+mod lists;
+mod model;
+mod postgres;
+mod replays;
+mod retention;
+mod scores;
+mod sharing;
+
+/// Runs each case on a database of its own: of SQLite as a test by itself, of PostgreSQL on one server for all.
+macro_rules! on_both_backends {
+    ($($file:ident: $($case:ident),+;)+) => {
+        $($(
+            #[tokio::test]
+            async fn $case() {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("archive.db");
+                $file::$case(&format!("sqlite:{}", path.display())).await;
+            }
+        )+)+
+
+        #[tokio::test]
+        async fn postgresql_does_the_same() {
+            let server = postgres::Server::start();
+            $($(
+                println!(stringify!($case));
+                $file::$case(&server.new_database()).await;
+            )+)+
+        }
+    };
+}
+
+on_both_backends! {
+    replays:
+        a_batch_is_applied_once,
+        what_is_new_in_an_overlapping_batch_is_applied,
+        a_deleted_frame_does_not_come_back,
+        the_floor_settles_what_lies_below_it,
+        another_digest_under_the_same_name_is_counted,
+        epochs_classes_and_devices_are_numbered_by_themselves,
+        what_is_known_is_the_union_of_all_epochs,
+        what_is_known_is_of_one_spool,
+        a_batch_without_records_raises_the_floor,
+        all_is_there_after_closing_and_opening;
+    lists:
+        a_frame_comes_back_as_it_was_sent,
+        pages_walk_through_all_frames_newest_first,
+        a_list_is_of_a_device_and_of_a_time,
+        few_and_many_unusual_frames_are_found,
+        the_bytes_of_several_frames_are_read_together,
+        what_came_after_a_frame_is_listed_in_its_order;
+    scores:
+        frames_are_unscored_until_this_version_has_scored_them,
+        the_newest_score_is_kept,
+        a_score_without_an_order_is_refused;
+    retention:
+        what_is_too_old_goes,
+        the_oldest_go_until_the_bytes_fit,
+        devices_count_their_frames;
+    sharing:
+        many_callers_share_commits,
+        a_stream_with_too_many_gaps_is_refused_alone,
+        two_servers_apply_each_record_once,
+        only_the_newest_connection_of_a_device_applies_anything,
+        subscribers_are_told_what_is_committed,
+        a_slow_subscriber_is_told_what_it_missed,
+        a_closed_archive_says_so;
+}
+
+/// The time that captures begin at.
+const START_US: i64 = 1_790_000_000_000_000;
+
+async fn open(url: &str) -> Archive {
+    Archive::open(url, Settings::default()).await.unwrap()
+}
+
+/// A record of a number: captured so many seconds after the start.
+fn record(number: u64) -> NewRecord {
+    NewRecord {
+        captured_us: START_US + number as i64 * 1_000_000,
+        source: "camera".into(),
+        digest: number as u32 * 7,
+        latent_space: *b"space-01",
+        trace: None,
+        frame: vec![number as u8; 10],
+    }
+}
+
+/// Records `first` to `last` of a device's epoch 1, of the class `Normal`.
+fn batch(device: &str, first: u64, last: u64) -> Batch {
+    let records = (first..=last).map(record).collect();
+    Batch { records, ..Batch::new(device, 1, Class::Normal, first) }
+}
+
+/// All frames, newest captured first.
+async fn frames(archive: &Archive) -> Vec<FrameMeta> {
+    let mut query = Query { limit: 1000, ..Query::default() };
+    let mut all = Vec::new();
+    loop {
+        let page = archive.frames(&query).await.unwrap();
+        all.extend(page.frames);
+        query.after = page.next;
+        if query.after.is_none() {
+            return all;
+        }
+    }
+}
+
+/// The numbers of all frames, ascending.
+async fn numbers(archive: &Archive) -> Vec<u64> {
+    let mut numbers: Vec<u64> = frames(archive).await.iter().map(|frame| frame.number).collect();
+    numbers.sort_unstable();
+    numbers
+}

@@ -1,0 +1,401 @@
+//! Writing, loading and refusing bundles.
+
+use std::{fs, path::Path};
+
+use lopside_bundle::{
+    AnyManifest, Bundle, BundleError, Channels, Cost, Digest, Dim, Draft, DraftHead, GoldenDraft, HeadKind,
+    InputSpec, LatentSpec, Manifest, Part, PartSource, PartSpec, PictureSpec, Quantiles, ScoreSpec,
+    SeriesSpec, TensorSpec, add_version, latent_space_id, put_golden,
+};
+use lopside_latent::{LatentError, Table, Tables};
+use tempfile::TempDir;
+
+fn tensor(name: &str, extent: u32) -> TensorSpec {
+    TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(extent)] }
+}
+
+fn picture() -> PictureSpec {
+    PictureSpec::uniform(2, 2, Channels::Grey, 0.0, 1.0)
+}
+
+fn draft() -> Draft {
+    Draft {
+        name: "toy".into(),
+        description: "Two values for four pixels".into(),
+        input: InputSpec::Picture(picture()),
+        encoder: b"encoder model".to_vec(),
+        input_tensor: tensor("image", 4),
+        encoder_cost: Cost { parameters: 10, macs: 8 },
+        latent: vec![LatentSpec { tensor: tensor("latent", 2), gains: vec![4.0, 0.1] }],
+        tables: Tables::new(vec![Table::from_counts(-1, &[1, 2, 1]).unwrap(); 2]).unwrap(),
+        heads: vec![
+            DraftHead {
+                name: "reconstruct".into(),
+                version: 1,
+                kind: HeadKind::Reconstruct(picture()),
+                model: b"decoder model".to_vec(),
+                inputs: vec!["latent".into()],
+                output: tensor("reconstruction", 4),
+                cost: Cost { parameters: 12, macs: 8 },
+            },
+            DraftHead {
+                name: "classify".into(),
+                version: 1,
+                kind: HeadKind::Classify { labels: vec!["cat".into(), "dog".into(), "owl".into()] },
+                model: b"classifier model".to_vec(),
+                inputs: vec!["latent".into()],
+                output: tensor("logits", 3),
+                cost: Cost { parameters: 9, macs: 6 },
+            },
+        ],
+    }
+}
+
+fn written() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    draft().write(folder.path(), "# Toy\n").unwrap();
+    folder
+}
+
+/// Changes the manifest's text and returns what loading says.
+fn after_edit(from: &str, to: &str) -> String {
+    let folder = written();
+    let path = folder.path().join("bundle.json");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from} is not in {text}");
+    fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    Bundle::load(folder.path(), Part::Whole).unwrap_err().to_string()
+}
+
+fn after_file(name: &str, change: impl Fn(&Path)) -> BundleError {
+    let folder = written();
+    change(&folder.path().join(name));
+    Bundle::load(folder.path(), Part::Whole).unwrap_err()
+}
+
+#[test]
+fn the_manifest_is_golden() {
+    let folder = written();
+    let text = fs::read_to_string(folder.path().join("bundle.json")).unwrap();
+    assert_eq!(text, include_str!("../golden/bundle.json"));
+}
+
+#[test]
+fn what_was_written_is_loaded() {
+    let folder = written();
+    let whole = Bundle::load(folder.path(), Part::Whole).unwrap();
+    assert_eq!(whole.encoder, b"encoder model");
+    assert_eq!(whole.space.id(), draft().latent_space());
+    assert_eq!(whole.space.tables(), &draft().tables);
+    assert_eq!(whole.heads[1].model, b"classifier model");
+    assert_eq!(whole.manifest.heads.len(), 2);
+}
+
+#[test]
+fn each_host_needs_only_its_part() {
+    let folder = written();
+    fs::remove_dir_all(folder.path().join("heads")).unwrap();
+    assert!(Bundle::load(folder.path(), Part::Encoder).unwrap().heads.is_empty());
+    assert!(matches!(Bundle::load(folder.path(), Part::Heads), Err(BundleError::Io { .. })));
+
+    let folder = written();
+    fs::remove_file(folder.path().join("encoder.onnx")).unwrap();
+    assert_eq!(Bundle::load(folder.path(), Part::Heads).unwrap().heads.len(), 2);
+    assert!(matches!(Bundle::load(folder.path(), Part::Encoder), Err(BundleError::Io { .. })));
+}
+
+#[test]
+fn a_changed_file_is_named() {
+    let flip = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[0] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    for name in
+        ["encoder.onnx", "tables.bin", "heads/reconstruct-1.onnx", "heads/classify-1.onnx", "README.md"]
+    {
+        assert!(
+            matches!(after_file(name, flip), BundleError::DigestMismatch { path, .. } if path == name),
+            "{name}"
+        );
+    }
+    let grow = |path: &Path| fs::write(path, [0; 100]).unwrap();
+    assert!(matches!(after_file("encoder.onnx", grow), BundleError::Length { expected: 13, .. }));
+}
+
+#[test]
+fn no_path_leaves_the_folder() {
+    for path in ["../encoder.onnx", "/etc/passwd", "heads/../../x", "./encoder.onnx", "", "..\\\\x"] {
+        let error = after_edit("\"encoder.onnx\"", &format!("\"{path}\""));
+        assert!(error.contains("not a plain relative path"), "{path}: {error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_symbolic_link_does_not_leave_the_folder() {
+    let elsewhere = tempfile::NamedTempFile::new().unwrap();
+    fs::write(elsewhere.path(), "encoder model").unwrap();
+    let error = after_file("encoder.onnx", |path| {
+        fs::remove_file(path).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), path).unwrap();
+    });
+    assert!(matches!(error, BundleError::Outside { .. }), "{error}");
+}
+
+#[test]
+fn each_defect_of_the_manifest_is_named() {
+    let cases = [
+        ("\"schema\": 1", "\"schema\": 2", "schema 2, this build reads 1"),
+        ("\"schema\": 1", "\"schema\": 1, \"extra\": 0", "unknown field `extra`"),
+        ("\"name\": \"toy\"", "\"name\": \"Toy!\"", "name: \"Toy!\""),
+        ("\"latent_space\": \"", "\"latent_space\": \"x", "latent-space id is 16"),
+        ("\"low\": [\n        0.0", "\"low\": [\n        1.0", "low must be below high"),
+        ("\"low\": [", "\"low\": [ -1.0, ", "one a channel"),
+        ("\"inputs\": [\n        \"latent\"", "\"inputs\": [\n        \"other\"", "heads[0].inputs"),
+        ("\"width\": 2", "\"width\": 3", "encoder.input.shape"),
+        ("4.0,", "5.0,", "give"),
+        ("\"cat\",", "", "heads[1].output.shape"),
+        ("\"name\": \"classify\"", "\"name\": \"reconstruct\"", "version 1 twice"),
+        ("\"sha256\": \"", "\"sha256\": \"0", "encoder.model.sha256"),
+    ];
+    for (from, to, expected) in cases {
+        let error = after_edit(from, to);
+        assert!(error.contains(expected), "{from} → {to}: {error}");
+    }
+}
+
+#[test]
+fn a_folder_without_a_manifest_is_no_bundle() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Bundle::load(folder.path(), Part::Whole).unwrap_err();
+    assert!(matches!(error, BundleError::NoManifest { .. }));
+}
+
+#[test]
+fn the_latent_space_is_named_after_all_that_defines_it() {
+    let base = draft().latent_space();
+    let changed: [fn(&mut Draft); 4] = [
+        |d| d.encoder.push(0),
+        |d| d.input = InputSpec::Picture(PictureSpec { high: vec![2.0], ..picture() }),
+        |d| d.latent[0].gains[1] = 0.2,
+        |d| d.tables = Tables::new(vec![Table::from_counts(-1, &[1, 2, 2]).unwrap(); 2]).unwrap(),
+    ];
+    for change in changed {
+        let mut draft = draft();
+        change(&mut draft);
+        assert_ne!(draft.latent_space(), base);
+    }
+    let mut heads = draft();
+    heads.heads.pop();
+    assert_eq!(heads.latent_space(), base, "heads are not part of the latent space");
+}
+
+#[test]
+fn a_manifest_survives_json() {
+    let folder = written();
+    let text = fs::read_to_string(folder.path().join("bundle.json")).unwrap();
+    let manifest: Manifest = serde_json::from_str(&text).unwrap();
+    assert_eq!(serde_json::to_string_pretty(&manifest).unwrap() + "\n", text);
+}
+
+/// Numbers in windows, a latent of two layers, and a head that scores.
+fn scored() -> Draft {
+    let quantiles = Quantiles::of(&[1.0, 2.0, 3.0], 3).unwrap();
+    let part = |name: &str, source| PartSpec {
+        name: name.into(),
+        source,
+        weight: 1.0,
+        mean: 0.5,
+        deviation: 2.0,
+        quantiles: quantiles.clone(),
+    };
+    let parts = vec![
+        part("bits", PartSource::Bits),
+        part("re-encoding", PartSource::Column(0)),
+        part("error", PartSource::Error),
+    ];
+    let series = SeriesSpec {
+        length: 2,
+        stride: 1,
+        channels: vec!["volts".into(), "amperes".into()],
+        mean: vec![0.0, 1.0],
+        deviation: vec![1.0, 2.0],
+    };
+    let map = |name: &str| TensorSpec {
+        shape: vec![Dim::Symbol("n".into()), Dim::Fixed(2), Dim::Fixed(3)],
+        ..tensor(name, 0)
+    };
+    let score = ScoreSpec {
+        parts,
+        quantiles: quantiles.clone(),
+        quantiles_with_input: Some(quantiles),
+        threshold: 0.99,
+        reconstruction: Some(tensor("reconstruction", 4)),
+    };
+    let mut draft = draft();
+    draft.input = InputSpec::Series(series.clone());
+    draft.latent.push(LatentSpec { tensor: map("tap.edges"), gains: vec![1.0, 2.0] });
+    draft.tables = Tables::new(vec![Table::from_counts(-1, &[1, 2, 1]).unwrap(); 4]).unwrap();
+    draft.heads[0].kind = HeadKind::Series(series);
+    draft.heads[0].inputs.push("tap.edges".into());
+    draft.heads[1].kind = HeadKind::Score(score);
+    draft.heads[1].output = tensor("scores", 1);
+    draft
+}
+
+#[test]
+fn windows_layers_and_scores_survive_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = scored().write(folder.path(), "# Toy\n").unwrap();
+    let bundle = Bundle::load(folder.path(), Part::Whole).unwrap();
+    assert_eq!(bundle.manifest, manifest);
+    assert_eq!((bundle.space.layers().len(), bundle.space.len(), bundle.space.prefix(1)), (2, 8, 2));
+    assert_eq!(bundle.space, scored().space().unwrap());
+}
+
+#[test]
+fn each_defect_of_a_series_a_layer_or_a_score_is_named() {
+    type Change = fn(&mut Draft);
+    fn score(draft: &mut Draft) -> &mut ScoreSpec {
+        match &mut draft.heads[1].kind {
+            HeadKind::Score(score) => score,
+            other => panic!("{other:?}"),
+        }
+    }
+    fn series(draft: &mut Draft) -> &mut SeriesSpec {
+        match &mut draft.input {
+            InputSpec::Series(series) => series,
+            other => panic!("{other:?}"),
+        }
+    }
+    let cases: [(Change, &str); 15] = [
+        (|d| series(d).mean.push(0.0), "one a channel"),
+        (|d| series(d).deviation[0] = 0.0, "positive"),
+        (|d| series(d).stride = 0, "stride"),
+        (|d| series(d).length = 3, "encoder.input.shape"),
+        (|d| d.latent.clear(), "latent: a latent"),
+        (|d| d.latent[1].tensor.name = "latent".into(), "twice"),
+        (|d| d.heads[0].inputs.reverse(), "heads[0].inputs"),
+        (|d| score(d).parts[1].source = PartSource::Column(1), "heads[1].kind.parts"),
+        (|d| score(d).parts[0].source = PartSource::Column(0), "different sources"),
+        (|d| score(d).quantiles_with_input = None, "quantiles_with_input"),
+        (|d| score(d).reconstruction = None, "reconstruction"),
+        (|d| score(d).reconstruction = Some(tensor("reconstruction", 3)), "kind.reconstruction.shape"),
+        (|d| drop(score(d).parts.remove(1)), "one must be a column"),
+        (|d| score(d).threshold = 1.5, "threshold"),
+        (|d| score(d).parts[0].deviation = 0.0, "deviation"),
+    ];
+    for (change, expected) in cases {
+        let mut draft = scored();
+        change(&mut draft);
+        let error = draft.write(tempfile::tempdir().unwrap().path(), "").unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+    let mut uneven = scored();
+    uneven.latent[1].gains.push(1.0);
+    assert!(matches!(
+        uneven.space(),
+        Err(BundleError::Latent(LatentError::Runs { .. } | LatentError::Count { .. }))
+    ));
+}
+
+/// The ids of `proto/FRAME.md`, all of an empty encoder and an empty table file.
+#[test]
+fn latent_space_ids_are_golden() {
+    let picture = PictureSpec {
+        low: vec![0.0, -1.0, -2.0],
+        high: vec![1.0, 1.0, 2.0],
+        ..PictureSpec::uniform(2, 1, Channels::Rgb, 0.0, 1.0)
+    };
+    let series = SeriesSpec {
+        length: 3,
+        stride: 2,
+        channels: vec!["volts".into(), "amperes".into()],
+        mean: vec![10.0, -1.0],
+        deviation: vec![2.0, 0.5],
+    };
+    let layer =
+        |values: u32, gains: &[f32]| LatentSpec { tensor: tensor("z", values), gains: gains.to_vec() };
+    let (plain, maps, base) =
+        (layer(3, &[4.0, 2.0, 0.5]), layer(12, &[1.0, 0.5]), layer(4, &[4.0, 4.0, 4.0, 4.0]));
+    let cases = [
+        (InputSpec::Picture(picture), vec![plain.clone()], "f25ba1a402a6b87a"),
+        (InputSpec::Series(series), vec![plain.clone()], "1c5aae27c2bf3184"),
+        (InputSpec::Tensor {}, vec![plain], "c289a96bb3e0f739"),
+        (InputSpec::Tensor {}, vec![maps.clone()], "63afd775b8f958af"),
+        (InputSpec::Tensor {}, vec![base, maps], "d1fe3b2bc28db246"),
+    ];
+    let empty = Digest::of(b"");
+    let x =
+        TensorSpec { shape: vec![Dim::Symbol("n".into()), Dim::Fixed(2), Dim::Fixed(3)], ..tensor("x", 0) };
+    for (input, latent, expected) in cases {
+        let id = latent_space_id(&empty, &empty, &input, &x, &latent);
+        assert_eq!(id.to_string(), expected, "{input:?} {latent:?}");
+    }
+}
+
+#[test]
+fn a_further_version_stands_before_the_earlier_ones_and_the_rest_stays() {
+    let folder = written();
+    assert_eq!(add_version(folder.path(), "reconstruct", b"second").unwrap(), 2);
+    assert_eq!(add_version(folder.path(), "reconstruct", b"third").unwrap(), 3);
+    let bundle = Bundle::load(folder.path(), Part::Whole).unwrap();
+    let heads: Vec<_> = bundle
+        .heads
+        .iter()
+        .map(|head| (head.spec.name.as_str(), head.spec.version, head.model.as_slice()))
+        .collect();
+    let expected = [
+        ("reconstruct", 3, &b"third"[..]),
+        ("reconstruct", 2, b"second"),
+        ("reconstruct", 1, b"decoder model"),
+        ("classify", 1, b"classifier model"),
+    ];
+    assert_eq!(heads, expected);
+    assert_eq!(bundle.heads[0].spec.cost, bundle.heads[2].spec.cost);
+    let error = add_version(folder.path(), "upscale", b"").unwrap_err().to_string();
+    assert!(error.contains("no head \"upscale\""), "{error}");
+}
+
+fn golden(name: &str, frame: &[u8]) -> GoldenDraft {
+    GoldenDraft { name: name.into(), input: b"picture".to_vec(), frame: frame.to_vec() }
+}
+
+#[test]
+fn golden_inputs_are_the_edges_and_change_no_latent_space() {
+    let folder = written();
+    let before = Bundle::load(folder.path(), Part::Whole).unwrap().manifest;
+    put_golden(folder.path(), &[golden("a.png", b"frame a"), golden("b.png", b"frame b")]).unwrap();
+    put_golden(folder.path(), &[golden("b.png", b"frame of b")]).unwrap();
+    let bundle = Bundle::load(folder.path(), Part::Whole).unwrap();
+    assert_eq!(bundle.manifest.latent_space, before.latent_space);
+    let names = |manifest: &Manifest| -> Vec<String> {
+        manifest.edge_files().iter().map(|file| file.path.clone()).collect()
+    };
+    assert_eq!(names(&before), ["encoder.onnx", "tables.bin"]);
+    let files = ["encoder.onnx", "tables.bin", "golden/b.png", "golden/b.png.lps"];
+    assert_eq!(names(&bundle.manifest), files);
+    let (input, frame) = bundle.manifest.golden[0].read(folder.path()).unwrap();
+    assert_eq!((fs::read(input).unwrap(), frame), (b"picture".to_vec(), b"frame of b".to_vec()));
+    assert!(!folder.path().join("golden/a.png").exists());
+    let text = fs::read(folder.path().join("bundle.json")).unwrap();
+    let parsed = AnyManifest::parse(text).unwrap();
+    assert_eq!((parsed.name(), parsed.edge_files().len()), ("toy", 4));
+
+    fs::write(folder.path().join("golden/b.png"), "another").unwrap();
+    assert!(bundle.manifest.golden[0].read(folder.path()).is_err());
+    assert!(Bundle::load(folder.path(), Part::Whole).is_err());
+    Bundle::load(folder.path(), Part::Encoder).unwrap();
+}
+
+#[test]
+fn golden_inputs_that_cannot_be_are_refused_and_change_nothing() {
+    let folder = written();
+    let refused = |drafts: &[GoldenDraft]| put_golden(folder.path(), drafts).unwrap_err().to_string();
+    assert!(refused(&[golden("a", b"1"), golden("a", b"2")]).contains("golden/a stands twice"));
+    assert!(refused(&vec![golden("a", b""); 9]).contains("at most 8"));
+    assert!(refused(&[golden("../a", b"")]).contains("not a plain relative path"));
+    assert!(Bundle::load(folder.path(), Part::Whole).unwrap().manifest.golden.is_empty());
+    assert!(AnyManifest::parse(b"{}".to_vec()).is_err());
+}

@@ -1,0 +1,7 @@
+//! The integration tests of `lopside-bundle`, in one binary: linking one costs a fraction of linking many.
+
+// A helper that cannot go on fails its test.
+#![allow(clippy::unwrap_used)]
+
+mod bundles;
+mod edge_part;

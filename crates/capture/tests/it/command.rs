@@ -1,0 +1,241 @@
+//! Programs as sources: real ones.
+
+use std::{
+    fs,
+    io::{self, BufRead as _, BufReader, Write},
+    os::unix::process::ExitStatusExt as _,
+    path::Path,
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::Duration,
+};
+
+use super::common::Leaping;
+use lopside_capture::{
+    CaptureError, Context, Counted, Source, Stop, What,
+    command::{Command, CommandOptions, Restart},
+    rows::RowOptions,
+    stream::{Content, PictureOptions},
+};
+
+fn numbers() -> Content {
+    Content::Rows(RowOptions { channels: vec!["x".into()], length: 1, stride: 1 })
+}
+
+fn shell(script: &str, restart: Restart) -> CommandOptions {
+    let options = CommandOptions::new(["sh", "-c", script], numbers());
+    CommandOptions { restart, ..options }
+}
+
+fn open(options: CommandOptions) -> Command {
+    Command::new(Context::new("meter", &Stop::new().unwrap()), options).unwrap()
+}
+
+fn row(command: &mut Command) -> f32 {
+    let What::Rows(row) = command.next().unwrap().unwrap().what else { panic!() };
+    row[0]
+}
+
+fn pgm(sample: u8) -> Vec<u8> {
+    [&b"P5 1 1 255\n"[..], &[sample]].concat()
+}
+
+/// A pipe with a name, whose end is seen by whoever reads it when all of its writers have ended.
+fn fifo(folder: &Path) -> String {
+    let path = folder.join("alive").to_str().unwrap().to_owned();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
+}
+
+#[test]
+fn pictures_come_out_of_a_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pictures");
+    fs::write(&file, [pgm(7), b"??".to_vec(), pgm(9)].concat()).unwrap();
+    let argv = ["cat".into(), file.into_os_string()];
+    let options = CommandOptions::new(argv, Content::Pictures(PictureOptions::default()));
+    let mut command = open(CommandOptions { restart: Restart::Never, ..options });
+    for sample in [7, 9] {
+        let What::Picture(picture) = command.next().unwrap().unwrap().what else { panic!() };
+        assert_eq!(picture.decode().unwrap().to_luma8().into_raw(), [sample]);
+    }
+    assert!(command.next().unwrap().is_none());
+    assert_eq!(command.counted(), Counted { captured: 2, damaged: 0, skipped: 2 });
+}
+
+#[test]
+fn a_program_that_has_ended_is_started_again_after_ever_longer_waits() {
+    let waits = Arc::new(Mutex::new(Vec::new()));
+    let told = waits.clone();
+    let clock = Leaping::new(move |wait| told.lock().unwrap().push(wait));
+    let stop = Stop::new().unwrap();
+    let context = Context::new("meter", &stop).with_clock(Arc::new(clock));
+    // The grace time is zero, so that the waits are those between runs.
+    let options = CommandOptions { grace: Duration::ZERO, ..shell("echo 5; exit 3", Restart::OnFailure) };
+    let mut command = Command::new(context, options).unwrap();
+    for _ in 0..5 {
+        assert!((row(&mut command) - 5.0).abs() < f32::EPSILON);
+    }
+    assert_eq!((command.starts(), command.counted().captured), (5, 5));
+    let waits: Vec<f64> =
+        waits.lock().unwrap().iter().map(Duration::as_secs_f64).filter(|wait| *wait > 0.0).collect();
+    assert_eq!(waits.len(), 4);
+    for (wait, whole) in waits.into_iter().zip([1.0, 2.0, 4.0, 8.0]) {
+        assert!((whole / 2.0..=whole).contains(&wait), "{wait} of {whole}");
+    }
+}
+
+#[test]
+fn whether_it_is_started_again_is_for_the_policy_to_say() {
+    let mut command = open(shell("echo 1", Restart::OnFailure));
+    row(&mut command);
+    assert!(command.next().unwrap().is_none(), "it has not failed");
+    let mut command = open(shell("echo 1; exit 3", Restart::Never));
+    row(&mut command);
+    let error = command.next().unwrap_err();
+    assert!(matches!(&error, CaptureError::Ended { status, .. } if status.code() == Some(3)), "{error}");
+    assert!(error.to_string().contains("sh has ended with exit status: 3"), "{error}");
+    assert!(command.next().unwrap().is_none());
+    assert_eq!(command.starts(), 1);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    let options = CommandOptions::new(["/no/such/camera"], numbers());
+    let error = open(options).next().unwrap_err();
+    assert!(matches!(error, CaptureError::Start { .. }), "{error}");
+    assert!(error.to_string().contains("/no/such/camera cannot be started"), "{error}");
+    assert!(error.to_string().contains("Install it, or write its whole path"), "{error}");
+    let nothing = CommandOptions::new([""; 0], numbers());
+    assert!(Command::new(Context::new("meter", &Stop::new().unwrap()), nothing).is_err());
+}
+
+#[test]
+fn a_stop_wakes_the_reader_and_the_program_may_end_in_its_own_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let farewell = folder.path().join("farewell");
+    let end = format!("echo bye > {}; kill $!; exit 0", farewell.display());
+    let script = format!("trap '{end}' TERM; sleep 1000 & echo 1; wait");
+    let stop = Stop::new().unwrap();
+    let options = CommandOptions { grace: Duration::from_mins(10), ..shell(&script, Restart::Always) };
+    let mut command = Command::new(Context::new("meter", &stop), options).unwrap();
+    row(&mut command);
+    let waiting = thread::spawn(move || command.next().unwrap().is_none());
+    stop.stop();
+    assert!(waiting.join().unwrap());
+    assert_eq!(fs::read_to_string(farewell).unwrap(), "bye\n");
+}
+
+#[test]
+fn a_program_that_does_not_listen_is_killed_with_its_children() {
+    let folder = tempfile::tempdir().unwrap();
+    let alive = fifo(folder.path());
+    let (stop, clock) = (Stop::new().unwrap(), Leaping::new(|_| ()));
+    let context = Context::new("meter", &stop).with_clock(Arc::new(clock));
+    // Parent and child hold the pipe open, and neither ends by itself.
+    let script =
+        format!("trap '' TERM; exec 3> {alive}; sh -c 'while :; do sleep 1000; done' & echo 1; wait");
+    let mut command = Command::new(context, shell(&script, Restart::Always)).unwrap();
+    let reader = thread::spawn(move || io::read_to_string(fs::File::open(alive).unwrap()).unwrap());
+    row(&mut command);
+    stop.stop();
+    assert!(command.next().unwrap().is_none());
+    assert_eq!(reader.join().unwrap(), "", "all of its writers have ended");
+}
+
+#[test]
+fn a_program_is_killed_when_its_source_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let alive = fifo(folder.path());
+    let script = format!("exec 3> {alive}; sleep 1000 & echo 1; wait");
+    let mut command = open(shell(&script, Restart::Always));
+    let reader = thread::spawn(move || io::read_to_string(fs::File::open(alive).unwrap()).unwrap());
+    row(&mut command);
+    drop(command);
+    assert_eq!(reader.join().unwrap(), "", "all of its writers have ended");
+}
+
+#[test]
+fn a_program_that_closes_its_output_and_stays_is_ended() {
+    let (stop, clock) = (Stop::new().unwrap(), Leaping::new(|_| ()));
+    let context = Context::new("meter", &stop).with_clock(Arc::new(clock));
+    let script = "echo 1; exec >&-; exec sleep 1000";
+    let mut command = Command::new(context, shell(script, Restart::Never)).unwrap();
+    row(&mut command);
+    let error = command.next().unwrap_err();
+    assert!(matches!(&error, CaptureError::Ended { status, .. } if status.signal().is_some()), "{error}");
+}
+
+#[test]
+fn what_it_says_on_standard_error_is_logged() {
+    struct Lines(mpsc::SyncSender<Vec<u8>>);
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.send(bytes.to_vec());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (say, said) = mpsc::sync_channel(100);
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+        .with_ansi(false)
+        .with_writer(move || Lines(say.clone()))
+        .init();
+    let script = "echo no lens >&2; head -c 5000 /dev/zero >&2; echo >&2; echo 1";
+    let context = Context::new("by the door", &Stop::new().unwrap());
+    let mut command = Command::new(context, shell(script, Restart::Never)).unwrap();
+    row(&mut command);
+    let mut wanted = ["no lens", "(a line over 1024 bytes)"].into_iter().peekable();
+    while let Some(text) = wanted.peek() {
+        let line = String::from_utf8(said.recv().unwrap()).unwrap();
+        // Other tests' programs say something, too.
+        if line.contains("by the door") && line.contains(text) {
+            assert!(line.contains("DEBUG"), "{line}");
+            wanted.next();
+        }
+    }
+}
+
+#[test]
+fn a_program_reads_nothing() {
+    let mut command = open(shell("cat; echo 1", Restart::Never));
+    assert!((row(&mut command) - 1.0).abs() < f32::EPSILON, "its standard input is empty");
+}
+
+/// What the next test runs.
+#[test]
+#[ignore = "the other test starts it"]
+fn rows_of_standard_input() {
+    let stop = Stop::new().unwrap();
+    let mut stream = lopside_capture::stream::Stream::stdin(Context::new("stdin", &stop), numbers()).unwrap();
+    for _ in 0..2 {
+        let What::Rows(row) = stream.next().unwrap().unwrap().what else { panic!() };
+        println!("row {row:?}");
+    }
+    let waiting = thread::spawn(move || stream.next().unwrap().is_none());
+    stop.stop();
+    println!("stopped {}", waiting.join().unwrap());
+}
+
+#[test]
+fn standard_input_is_a_source_that_can_be_stopped() {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["command::rows_of_standard_input", "--exact", "--ignored", "--nocapture"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"1\n2\n").unwrap();
+    let lines: Vec<String> =
+        BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).collect();
+    // It has ended, and its input has not.
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+    for wanted in ["row [1.0]", "row [2.0]", "stopped true"] {
+        assert!(lines.iter().any(|line| line.contains(wanted)), "{wanted}: {lines:?}");
+    }
+}

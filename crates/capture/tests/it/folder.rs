@@ -1,0 +1,295 @@
+//! A watched folder of a real file system.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use super::common::Leaping;
+use lopside_capture::{
+    CaptureError, Context, Source, Stop, What,
+    folder::{After, Folder, FolderOptions, Taken},
+};
+use tempfile::TempDir;
+
+struct Watched {
+    folder: TempDir,
+    stop: Stop,
+}
+
+impl Watched {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), stop: Stop::new().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn write_at(&self, name: &str, seconds: u64) {
+        self.write(name, name);
+        let file = File::options().append(true).open(self.path(name)).unwrap();
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+    }
+
+    fn open_with(&self, after: After, told: impl Fn(Duration) + Send + Sync + 'static) -> Folder {
+        let context = Context::new("inbox", &self.stop).with_clock(Arc::new(Leaping::new(told)));
+        Folder::open(context, FolderOptions::new(self.folder.path(), after)).unwrap()
+    }
+
+    fn open(&self, after: After) -> Folder {
+        self.open_with(after, |_| ())
+    }
+
+    fn remember(&self) -> After {
+        After::Remember(self.path(".done"))
+    }
+}
+
+fn take(folder: &mut Folder) -> Taken {
+    let What::File(taken) = folder.next().unwrap().unwrap().what else { panic!() };
+    taken
+}
+
+fn name(taken: &Taken) -> String {
+    taken.path().file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn files_that_lie_there_come_by_time_and_name() {
+    let watched = Watched::new();
+    watched.write_at("new", 30);
+    watched.write_at("b", 20);
+    watched.write_at("a", 20);
+    watched.write_at("old", 10);
+    watched.write_at(".hidden", 1);
+    watched.write_at("half.part", 1);
+    watched.write("empty", "");
+    fs::create_dir(watched.path("subfolder")).unwrap();
+    let mut folder = watched.open(After::Delete);
+    let captured = folder.next().unwrap().unwrap();
+    assert_eq!((&*captured.source, captured.at), ("inbox", UNIX_EPOCH + Duration::from_secs(10)));
+    assert_eq!([(); 3].map(|()| name(&take(&mut folder))), ["a", "b", "new"]);
+    assert_eq!(folder.counted().captured, 4);
+}
+
+#[test]
+fn a_file_that_lies_there_is_taken_when_it_has_not_changed_for_the_settle_time() {
+    let watched = Watched::new();
+    watched.write_at("growing", 10);
+    let (path, waits) = (watched.path("growing"), Arc::new(AtomicUsize::new(0)));
+    let told = waits.clone();
+    let mut folder = watched.open_with(After::Delete, move |wait| {
+        assert_eq!(wait, Duration::from_secs(2));
+        if told.fetch_add(1, Ordering::Relaxed) < 3 {
+            // Through another name, so that closing it says nothing.
+            let hidden = path.with_file_name(".link");
+            fs::hard_link(&path, &hidden).unwrap();
+            File::options().append(true).open(&hidden).unwrap().write_all(b"more").unwrap();
+            fs::remove_file(hidden).unwrap();
+        }
+    });
+    assert_eq!(fs::read(take(&mut folder).path()).unwrap(), b"growingmoremoremore");
+    assert_eq!(waits.load(Ordering::Relaxed), 4);
+}
+
+#[test]
+fn files_come_when_their_writer_closes_them_or_they_are_moved_in() {
+    let watched = Watched::new();
+    let mut folder = watched.open_with(After::Delete, |_| panic!("nothing has to settle"));
+    let mut slow = File::create(watched.path("slow")).unwrap();
+    slow.write_all(b"half").unwrap();
+    watched.write("quick.tmp", "whole");
+    fs::rename(watched.path("quick.tmp"), watched.path("quick")).unwrap();
+    watched.write(".hidden", "x");
+    let quick = take(&mut folder);
+    slow.write_all(b" and half").unwrap();
+    drop(slow);
+    let slow = take(&mut folder);
+    assert_eq!((name(&quick), name(&slow)), ("quick".to_owned(), "slow".to_owned()));
+    assert_eq!(fs::read(slow.path()).unwrap(), b"half and half");
+    quick.done().unwrap();
+    slow.done().unwrap();
+    assert_eq!(names(watched.folder.path()), [".hidden"]);
+}
+
+#[test]
+fn only_wanted_files_come() {
+    let watched = Watched::new();
+    let mut options = FolderOptions::new(watched.folder.path(), After::Delete);
+    options.wanted = Box::new(|path| path.extension().is_some_and(|extension| extension == "jpg"));
+    options.settle = Duration::ZERO;
+    watched.write("there.jpg", "x");
+    watched.write("there.txt", "x");
+    let mut folder = Folder::open(Context::new("inbox", &watched.stop), options).unwrap();
+    assert_eq!(name(&take(&mut folder)), "there.jpg");
+    watched.write("new.txt", "x");
+    watched.write("new.jpg", "x");
+    assert_eq!(name(&take(&mut folder)), "new.jpg");
+}
+
+#[test]
+fn a_stop_wakes_whoever_waits() {
+    let watched = Watched::new();
+    let mut folder = watched.open(After::Delete);
+    watched.write("first", "x");
+    let (say, said) = mpsc::sync_channel(1);
+    let waiting = thread::spawn(move || {
+        while let Some(captured) = folder.next().unwrap() {
+            say.send(captured.source).unwrap();
+        }
+    });
+    said.recv().unwrap();
+    watched.stop.stop();
+    waiting.join().unwrap();
+    assert!(said.recv().is_err(), "nothing comes after it");
+}
+
+#[test]
+fn done_files_are_moved_and_take_no_other_ones_place() {
+    let (watched, target) = (Watched::new(), tempfile::tempdir().unwrap());
+    let sent = target.path().join("a/sent");
+    let mut folder = watched.open(After::Move(sent.clone()));
+    for text in ["one", "two", "three"] {
+        watched.write("cam.jpg", text);
+        take(&mut folder).done().unwrap();
+    }
+    assert_eq!(names(&sent), ["cam-1.jpg", "cam-2.jpg", "cam.jpg"]);
+    assert_eq!(fs::read(sent.join("cam-2.jpg")).unwrap(), b"three");
+    watched.write("bad.jpg", "bad");
+    take(&mut folder).failed().unwrap();
+    assert_eq!(names(&watched.path("failed")), ["bad.jpg"]);
+    assert_eq!(names(watched.folder.path()), ["failed"]);
+}
+
+#[test]
+fn done_files_are_moved_to_another_file_system() {
+    let watched = Watched::new();
+    let other = tempfile::tempdir_in("/dev/shm").unwrap();
+    let mut folder = watched.open(After::Move(other.path().to_owned()));
+    for text in ["one", "two"] {
+        watched.write("cam.jpg", text);
+        take(&mut folder).done().unwrap();
+    }
+    assert_eq!(names(other.path()), ["cam-1.jpg", "cam.jpg"]);
+    assert_eq!(fs::read(other.path().join("cam-1.jpg")).unwrap(), b"two");
+    assert!(names(watched.folder.path()).is_empty());
+}
+
+#[test]
+fn remembered_files_do_not_come_again_unless_they_change() {
+    let watched = Watched::new();
+    for (at, name) in ["done", "dropped", "bad", "changed"].into_iter().enumerate() {
+        watched.write_at(name, at as u64);
+    }
+    let mut folder = watched.open(watched.remember());
+    take(&mut folder).done().unwrap();
+    drop(take(&mut folder));
+    take(&mut folder).failed().unwrap();
+    take(&mut folder).done().unwrap();
+    drop(folder);
+    watched.write_at("changed", 9);
+
+    let mut folder = watched.open(watched.remember());
+    assert_eq!(name(&take(&mut folder)), "dropped");
+    assert_eq!(name(&take(&mut folder)), "changed");
+    watched.write("last", "x");
+    assert_eq!(name(&take(&mut folder)), "last", "nothing else is left");
+}
+
+#[test]
+fn a_file_that_is_written_anew_while_it_is_worked_on_comes_again() {
+    let watched = Watched::new();
+    let mut folder = watched.open(After::Delete);
+    watched.write("cam.jpg", "one");
+    let first = take(&mut folder);
+    watched.write("cam.jpg", "three");
+    first.done().unwrap();
+    let second = take(&mut folder);
+    assert_eq!(fs::read(second.path()).unwrap(), b"three");
+    second.done().unwrap();
+    assert!(names(watched.folder.path()).is_empty());
+}
+
+#[test]
+fn a_file_that_is_gone_is_done() {
+    let watched = Watched::new();
+    let mut folder = watched.open(After::Delete);
+    watched.write("a", "x");
+    let taken = take(&mut folder);
+    fs::remove_file(taken.path()).unwrap();
+    taken.done().unwrap();
+    assert!(names(watched.folder.path()).is_empty());
+}
+
+#[test]
+fn more_files_than_are_held_at_a_time_all_come() {
+    let watched = Watched::new();
+    let count = 5000;
+    for number in 0..count {
+        watched.write(&format!("before-{number}"), "x");
+    }
+    let mut folder = watched.open(After::Delete);
+    for _ in 0..count / 2 {
+        take(&mut folder).done().unwrap();
+    }
+    for number in 0..count {
+        watched.write(&format!("during-{number}"), "x");
+    }
+    for _ in 0..count + count / 2 {
+        take(&mut folder).done().unwrap();
+    }
+    assert!(names(watched.folder.path()).is_empty());
+}
+
+#[test]
+fn a_folder_that_is_missing_or_goes_is_named() {
+    let watched = Watched::new();
+    let context = || Context::new("inbox", &watched.stop);
+    let missing = FolderOptions::new(watched.path("missing"), After::Delete);
+    let error = Folder::open(context(), missing).err().unwrap();
+    assert!(matches!(error, CaptureError::Watch { .. }), "{error}");
+    assert!(error.to_string().contains("missing cannot be watched"), "{error}");
+    assert!(error.to_string().contains("Make the folder, or mount what holds it"), "{error}");
+
+    fs::create_dir(watched.path("inside")).unwrap();
+    let options = FolderOptions::new(watched.path("inside"), After::Delete);
+    let mut folder = Folder::open(context(), options).unwrap();
+    fs::remove_dir(watched.path("inside")).unwrap();
+    assert!(matches!(folder.next(), Err(CaptureError::FolderGone { .. })));
+    assert!(matches!(folder.next(), Err(CaptureError::FolderGone { .. })));
+}
+
+#[test]
+fn a_policy_that_would_feed_the_folder_to_itself_is_refused() {
+    let watched = Watched::new();
+    let open = |after| {
+        let options = FolderOptions::new(watched.folder.path(), after);
+        Folder::open(Context::new("inbox", &watched.stop), options).err().unwrap().to_string()
+    };
+    let error = open(After::Move(watched.folder.path().join("../").join(watched.folder.path())));
+    assert!(error.contains("done files cannot be moved into the folder that is watched"), "{error}");
+    let error = open(After::Remember(watched.path("done.txt")));
+    assert!(error.contains("begin its name with a dot"), "{error}");
+}

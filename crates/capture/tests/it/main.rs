@@ -1,0 +1,9 @@
+//! The integration tests of `lopside-capture`, in one binary: linking one costs a fraction of linking many.
+
+// A helper that cannot go on fails its test.
+#![allow(clippy::unwrap_used)]
+
+mod command;
+mod common;
+mod folder;
+mod stream;

@@ -1,0 +1,242 @@
+//! Pictures out of byte streams: what comes out does not depend on how the bytes come in.
+
+use std::{
+    io::{self, Cursor, Read},
+    time::{Duration, SystemTime},
+};
+
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage};
+use lopside_capture::{
+    CaptureError, Captured, Context, Counted, Picture, Source, Stop, What,
+    stream::{Content, PictureFormat, PictureOptions, Pictures, Raw, RawFormat, Stream},
+};
+use proptest::prelude::*;
+
+/// A reader that gives as many bytes at a time as it is told, over and over.
+struct Split<'a> {
+    bytes: &'a [u8],
+    sizes: Vec<usize>,
+    turn: usize,
+}
+
+impl Read for Split<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.turn += 1;
+        let size = self.sizes[self.turn % self.sizes.len()].min(buffer.len());
+        (&mut self.bytes).take(size as u64).read(buffer)
+    }
+}
+
+fn jpeg(seed: u8) -> Vec<u8> {
+    let (width, height) = (17 + u32::from(seed % 5), 9);
+    let picture = RgbImage::from_fn(width, height, |x, y| {
+        image::Rgb([(x * 13) as u8 ^ seed, (y * 29) as u8, seed.wrapping_mul(7)])
+    });
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
+    bytes.into_inner()
+}
+
+fn pnm(seed: u8) -> Vec<u8> {
+    let (width, height) = (1 + usize::from(seed % 4), 3);
+    let (magic, pixel) = [("P5", 1), ("P6", 3)][usize::from(seed % 2)];
+    let mut bytes = format!("{magic} # {seed}\n{width} {height}\n255\n").into_bytes();
+    bytes.extend((0..width * height * pixel).map(|at| at as u8 ^ seed));
+    bytes
+}
+
+fn pictures(from: impl Read, options: PictureOptions) -> (Vec<Picture>, Counted) {
+    let mut pictures = Pictures::new(from, options).unwrap();
+    let found = std::iter::from_fn(|| pictures.next_picture().unwrap()).collect();
+    (found, pictures.counted())
+}
+
+fn of(format: PictureFormat) -> PictureOptions {
+    PictureOptions { format, ..PictureOptions::default() }
+}
+
+fn bytes_of(pictures: &[Picture]) -> Vec<Vec<u8>> {
+    pictures.iter().map(|picture| picture.bytes().unwrap().to_vec()).collect()
+}
+
+/// What may stand between JPEG files: pieces that look like parts of one.
+fn garbage() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        prop::collection::vec(any::<u8>().prop_filter("no marker", |&byte| byte != 0xff), 0..40),
+        Just(b"\r\n--frame\r\nContent-Type: image/jpeg\r\n\r\n".to_vec()),
+        Just(vec![0xff]),
+        Just(vec![0xff, 0xd8]),
+        Just(vec![0xff, 0xd9]),
+        Just(vec![0xff, 0xd8, 0xff]),
+        Just(vec![0xff, 0xd8, 0xff, 0xda, 0, 3, 1]),
+        any::<u8>().prop_map(|seed| jpeg(seed)[..100].to_vec()),
+        any::<u8>().prop_map(|seed| {
+            let whole = jpeg(seed);
+            whole[..whole.len() - 2].to_vec()
+        }),
+    ];
+    prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_split_gives_the_same_pictures_and_garbage_takes_none(
+        parts in prop::collection::vec((garbage(), any::<u8>()), 1..6),
+        sizes in prop::collection::vec(1_usize..2000, 1..6),
+    ) {
+        let whole: Vec<Vec<u8>> = parts.iter().map(|(_, seed)| jpeg(*seed)).collect();
+        let stream: Vec<u8> = parts.iter().flat_map(|(before, seed)| [before.clone(), jpeg(*seed)].concat()).collect();
+        let (at_once, counted) = pictures(&stream[..], of(PictureFormat::Mjpeg));
+        // What is between may end like a file, but takes none of them away.
+        let found = bytes_of(&at_once);
+        let mut rest = found.iter();
+        prop_assert!(whole.iter().all(|file| rest.any(|found| found == file)));
+        let split = Split { bytes: &stream, sizes, turn: 0 };
+        prop_assert_eq!(pictures(split, of(PictureFormat::Mjpeg)), (at_once, counted));
+    }
+
+    #[test]
+    fn pnm_files_come_out_as_they_went_in(
+        parts in prop::collection::vec((prop::sample::select(vec!["", "\n", "P5 x", "PPP6\tP"]), any::<u8>()), 1..9),
+        sizes in prop::collection::vec(1_usize..50, 1..6),
+    ) {
+        let whole: Vec<Vec<u8>> = parts.iter().map(|(_, seed)| pnm(*seed)).collect();
+        let stream: Vec<u8> = parts.iter().flat_map(|(before, seed)| [before.as_bytes().to_vec(), pnm(*seed)].concat()).collect();
+        let split = Split { bytes: &stream, sizes, turn: 0 };
+        let (found, _) = pictures(split, of(PictureFormat::Pnm));
+        prop_assert_eq!(bytes_of(&found), whole);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic_or_hold_more_than_its_limit(
+        pieces in prop::collection::vec(prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..60),
+            prop::collection::vec(prop::sample::select(&b"\xff\xd8\xd9\xda\xe0\x00\x02P56 \n#129"[..]), 0..60),
+            any::<u8>().prop_map(jpeg),
+        ], 0..60),
+        format in prop::sample::select(vec![PictureFormat::Mjpeg, PictureFormat::Pnm]),
+    ) {
+        let stream = pieces.concat();
+        let (found, counted) = pictures(&stream[..], PictureOptions { format, limit: 4096 });
+        let used: usize = found.iter().map(|picture| picture.bytes().unwrap().len()).sum();
+        prop_assert_eq!(used + counted.skipped as usize, stream.len(), "every byte is in a picture or counted");
+        for picture in found {
+            prop_assert!(picture.bytes().unwrap().len() <= 4096);
+            if let Ok(picture) = picture.decode() {
+                prop_assert!(picture.width() > 0);
+            }
+        }
+    }
+
+    #[test]
+    fn raw_pictures_follow_each_other(count in 0_usize..6, rest in 0_usize..12, sizes in prop::collection::vec(1_usize..30, 1..4)) {
+        let raw = Raw::new(2, 2, RawFormat::Rgb24).unwrap();
+        let stream: Vec<u8> = (0..12 * count + rest).map(|at| at as u8).collect();
+        let (found, counted) = pictures(Split { bytes: &stream, sizes, turn: 0 }, of(PictureFormat::Raw(raw)));
+        prop_assert_eq!(bytes_of(&found).concat(), &stream[..12 * count]);
+        prop_assert_eq!((found.len(), counted.damaged), (count, u64::from(rest > 0)));
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_off_does_not_take_the_next_one_with_it() {
+    let (cut, next) = (jpeg(1), jpeg(2));
+    let expected = Picture::decode(pictures(&next[..], of(PictureFormat::Mjpeg)).0.remove(0)).unwrap();
+    for len in 0..cut.len() {
+        let stream = [&cut[..len], &next[..]].concat();
+        let (found, _) = pictures(&stream[..], of(PictureFormat::Mjpeg));
+        let decoded = found.last().unwrap().clone().decode().unwrap();
+        assert_eq!(decoded, expected, "{len} of {}", cut.len());
+    }
+}
+
+#[test]
+fn what_is_over_the_limit_is_passed_over_and_counted() {
+    let mut large = jpeg(1);
+    large.splice(large.len() - 2..large.len() - 2, vec![7; 9000]);
+    let stream = [jpeg(2), large, jpeg(3)].concat();
+    let (found, counted) =
+        pictures(&stream[..], PictureOptions { format: PictureFormat::Mjpeg, limit: 4096 });
+    assert_eq!(bytes_of(&found), [jpeg(2), jpeg(3)]);
+    assert_eq!(counted.damaged, 1);
+}
+
+#[test]
+fn the_format_is_found_by_what_begins_first() {
+    let part = [b"HTTP/1.0 200 OK\r\n\r\n--frame\r\n\r\n".to_vec(), jpeg(4)].concat();
+    assert_eq!(bytes_of(&pictures(&part[..], PictureOptions::default()).0), [jpeg(4)]);
+    assert_eq!(bytes_of(&pictures(&pnm(5)[..], PictureOptions::default()).0), [pnm(5)]);
+    assert_eq!(pictures(&b""[..], PictureOptions::default()), (Vec::new(), Counted::default()));
+    let mut stream =
+        Stream::new(context(), &b"RIFF....AVI "[..], Content::Pictures(PictureOptions::default())).unwrap();
+    let error = stream.next().unwrap_err();
+    assert!(matches!(error, CaptureError::UnknownStream { .. }), "{error}");
+    assert!(error.to_string().contains("camera begins with [52, 49, 46, 46"), "{error}");
+}
+
+#[test]
+fn pnm_of_any_depth_is_decoded() {
+    let file = |header: &str, samples: &[u8]| [header.as_bytes(), samples].concat();
+    let stream = [
+        file("P5 2 1 255\n", &[0, 200]),
+        file("P5\n#deep\n2 1 65535\n", &[0, 1, 0x12, 0x34]),
+        file("P6 1 1 255\n", &[1, 2, 3]),
+        file("P5 2 1 7\n", &[7, 0]),
+    ]
+    .concat();
+    let (found, _) = pictures(&stream[..], of(PictureFormat::Pnm));
+    let decoded: Vec<DynamicImage> = found.into_iter().map(|picture| picture.decode().unwrap()).collect();
+    assert_eq!(decoded[0], GrayImage::from_raw(2, 1, vec![0, 200]).unwrap().into());
+    let deep = image::ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![1, 0x1234]).unwrap();
+    assert_eq!(decoded[1], deep.into());
+    assert_eq!(decoded[2], RgbImage::from_raw(1, 1, vec![1, 2, 3]).unwrap().into());
+    assert_eq!(decoded[3], GrayImage::from_raw(2, 1, vec![255, 0]).unwrap().into());
+}
+
+#[test]
+fn a_picture_that_is_larger_than_can_be_is_not_decoded() {
+    // A header of 20000×20000, and no room for its pixels.
+    let mut file = jpeg(0);
+    let size = file.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap() + 5;
+    file[size..size + 4].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
+    let (mut found, _) = pictures(&file[..], of(PictureFormat::Mjpeg));
+    assert!(matches!(found.remove(0).decode(), Err(CaptureError::Picture(_))));
+}
+
+#[test]
+fn a_limit_under_a_raw_picture_is_refused() {
+    let raw = Raw::new(100, 100, RawFormat::Rgb24).unwrap();
+    let options = PictureOptions { format: PictureFormat::Raw(raw), limit: 29_999 };
+    let error = Pictures::new(&b""[..], options).err().unwrap().to_string();
+    assert!(error.contains("29999 bytes is too small for these pictures: allow 30000"), "{error}");
+}
+
+#[test]
+fn a_stream_is_a_source() {
+    let before = SystemTime::now();
+    let mut stream =
+        Stream::new(context(), Cursor::new(jpeg(6)), Content::Pictures(PictureOptions::default())).unwrap();
+    let Captured { at, source, what: What::Picture(picture) } = stream.next().unwrap().unwrap() else {
+        panic!()
+    };
+    assert!(at.duration_since(before).unwrap() < Duration::from_hours(1));
+    assert_eq!((&*source, picture.bytes().unwrap().len()), ("camera", jpeg(6).len()));
+    assert!(stream.next().unwrap().is_none());
+    assert_eq!(stream.counted().captured, 1);
+}
+
+#[test]
+fn a_stream_that_was_stopped_has_nothing_more() {
+    let context = context();
+    context.stop.stop();
+    let mut stream =
+        Stream::new(context, Cursor::new(jpeg(6)), Content::Pictures(PictureOptions::default())).unwrap();
+    assert!(stream.next().unwrap().is_none());
+    assert_eq!(stream.counted().captured, 0);
+}
+
+fn context() -> Context {
+    Context::new("camera", &Stop::new().unwrap())
+}

@@ -1,0 +1,240 @@
+//! The frame as bytes: golden frames, round trips, and every way to damage one.
+
+use lopside_latent::{
+    Frame, IdOnWire, LatentError, LatentLayer, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table,
+    Tables, latent_space_of,
+};
+use proptest::prelude::*;
+
+const ID: LatentSpaceId = LatentSpaceId::new([0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7]);
+
+fn space(count: usize) -> LatentSpace {
+    let table = |i: usize| Table::from_counts(-3, &[1, 4, 9, 20 + i as u64, 9, 4, 1]).unwrap();
+    let tables = Tables::new((0..count).map(table).collect()).unwrap();
+    LatentSpace::new(ID, vec![layer(&[count as u32], count)], tables).unwrap()
+}
+
+fn layer(dims: &[u32], gains: usize) -> LatentLayer {
+    LatentLayer { shape: Shape::new(dims).unwrap(), quantiser: Quantiser::new(vec![4.0; gains]).unwrap() }
+}
+
+/// A base of 4 values with a table each, and an enhancement of 2 maps of 2×3 with a table a map.
+fn layered() -> LatentSpace {
+    let table = |i: u64| Table::from_counts(-3, &[1, 4, 9, 20 + i, 9, 4, 1]).unwrap();
+    let tables = Tables::new((0..6).map(table).collect()).unwrap();
+    LatentSpace::new(ID, vec![layer(&[4], 4), layer(&[2, 2, 3], 2)], tables).unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn golden_frames_never_change() {
+    let space = space(8);
+    let golden = [
+        ([0; 8], IdOnWire::Present, include_str!("../golden/zeros.hex")),
+        ([0, 1, -1, 2, -2, 3, -3, 0], IdOnWire::Present, include_str!("../golden/listed.hex")),
+        ([0, 1, -1, 2, -2, 3, -3, 0], IdOnWire::Session, include_str!("../golden/session.hex")),
+        (
+            [4, -4, 1000, i32::MAX, i32::MIN, 0, 0, 70_000],
+            IdOnWire::Present,
+            include_str!("../golden/escaped.hex"),
+        ),
+    ];
+    for (integers, id, expected) in golden {
+        let frame = space.encode_integers(&integers, id).unwrap();
+        assert_eq!(hex(&frame), expected.trim(), "{integers:?} {id:?}");
+        assert_eq!(space.decode(&frame, &Limits::default()).unwrap(), integers);
+    }
+}
+
+#[test]
+fn golden_frames_of_layers_never_change() {
+    let space = layered();
+    let integers = [0, 1, -1, 2, 3, -2, 0, 0, 1, -1, -3, 0, 2, 5, 0, -70];
+    let golden = [
+        (&integers[..], include_str!("../golden/layered.hex")),
+        (&integers[..4], include_str!("../golden/base.hex")),
+    ];
+    for (integers, expected) in golden {
+        let frame = space.encode_integers(integers, IdOnWire::Present).unwrap();
+        assert_eq!(hex(&frame), expected.trim(), "{integers:?}");
+        assert_eq!(space.decode(&frame, &Limits::default()).unwrap(), integers);
+    }
+}
+
+#[test]
+fn an_id_costs_eight_bytes() {
+    let space = space(4);
+    let with = space.encode(&[0.0; 4], IdOnWire::Present).unwrap();
+    let without = space.encode(&[0.0; 4], IdOnWire::Session).unwrap();
+    assert_eq!(with.len(), without.len() + 8);
+    assert_eq!(latent_space_of(&with), Ok(Some(ID)));
+    assert_eq!(latent_space_of(&without), Ok(None));
+    assert_eq!(Frame::parse(&without, &Limits::default(), None), Err(LatentError::NoLatentSpace));
+}
+
+#[test]
+fn the_wrong_latent_space_is_caught_with_and_without_an_id() {
+    let space = space(4);
+    let other_id = LatentSpaceId::new([9; 8]);
+    let other = LatentSpace::new(other_id, space.layers().to_vec(), space.tables().clone()).unwrap();
+    let limits = Limits::default();
+    assert_eq!(
+        other.decode(&space.encode(&[0.0; 4], IdOnWire::Present).unwrap(), &limits),
+        Err(LatentError::OtherLatentSpace { found: ID, expected: other_id })
+    );
+    assert!(matches!(
+        other.decode(&space.encode(&[0.0; 4], IdOnWire::Session).unwrap(), &limits),
+        Err(LatentError::Checksum { .. })
+    ));
+}
+
+#[test]
+fn each_defect_is_named() {
+    let space = space(4);
+    let limits = Limits::default();
+    let frame = space.encode(&[0.0; 4], IdOnWire::Present).unwrap();
+    let with = |index: usize, byte: u8| {
+        let mut bytes = frame.clone();
+        bytes[index] = byte;
+        space.decode(&bytes, &limits).unwrap_err()
+    };
+    assert_eq!(with(0, 0x89), LatentError::Magic { found: 0x89 });
+    assert_eq!(with(1, 0x21), LatentError::Version { found: 2 });
+    assert_eq!(with(1, 0x19), LatentError::Reserved { found: 8 });
+    assert!(matches!(with(frame.len() - 1, frame[frame.len() - 1] ^ 1), LatentError::Checksum { .. }));
+    assert_eq!(
+        space.decode(&[&frame[..], &[0, 0]].concat(), &limits),
+        Err(LatentError::Trailing { what: "frame", count: 2 })
+    );
+    assert_eq!(
+        space.decode(&frame[..1], &limits),
+        Err(LatentError::Truncated { what: "frame", field: "version" })
+    );
+    let small = Limits { max_frame_bytes: 8, ..limits };
+    assert!(matches!(space.decode(&frame, &small), Err(LatentError::Limit { limit: 8, .. })));
+    let few = Limits { max_elements: 3, ..limits };
+    assert!(matches!(space.decode(&frame, &few), Err(LatentError::Limit { found: 4, limit: 3, .. })));
+    let other_shape = Frame { latent_space: ID, shape: Shape::new(&[2, 2]).unwrap(), payload: &[] };
+    assert!(matches!(
+        space.decode(&other_shape.to_bytes(IdOnWire::Present), &limits),
+        Err(LatentError::OtherShape { .. })
+    ));
+    let spare = Frame { latent_space: ID, shape: space.shape(), payload: &[1; 40] };
+    assert_eq!(space.decode(&spare.to_bytes(IdOnWire::Present), &limits), Err(LatentError::Payload));
+}
+
+#[test]
+fn a_latent_of_the_wrong_length_is_refused() {
+    let space = space(4);
+    assert!(matches!(
+        space.encode(&[0.0; 3], IdOnWire::Present),
+        Err(LatentError::Count { found: 3, expected: 4, .. })
+    ));
+    assert!(matches!(
+        space.encode_integers(&[0; 5], IdOnWire::Present),
+        Err(LatentError::Count { found: 5, expected: 4, .. })
+    ));
+}
+
+#[test]
+fn a_frame_may_leave_the_last_layers_out() {
+    let space = layered();
+    assert_eq!((space.len(), space.prefix(1), space.shape()), (16, 4, Shape::new(&[16]).unwrap()));
+    let latent: Vec<f32> = (0..16).map(|i| i as f32 / 4.0 - 1.0).collect();
+    let (whole, base) = (&latent[..], &latent[..4]);
+    for sent in [whole, base] {
+        let frame = space.encode(sent, IdOnWire::Present).unwrap();
+        let integers = space.decode(&frame, &Limits::default()).unwrap();
+        assert_eq!(integers.len(), sent.len());
+        let mut expected = sent.to_vec();
+        expected.resize(16, 0.0);
+        assert_eq!(space.dequantise(&integers).unwrap(), expected);
+    }
+    let refused = space.encode(&latent[..5], IdOnWire::Present);
+    assert!(matches!(refused, Err(LatentError::Count { found: 5, expected: 16, .. })));
+    let mut wrong = latent;
+    wrong[7] = f32::NAN;
+    let refused = space.encode(&wrong, IdOnWire::Present);
+    assert!(matches!(refused, Err(LatentError::NotFinite { index: 7, .. })));
+}
+
+#[test]
+fn layers_that_cannot_be_are_refused() {
+    let table = Table::from_counts(0, &[1]).unwrap();
+    let new = |layers: Vec<LatentLayer>, tables: usize| {
+        LatentSpace::new(ID, layers, Tables::new(vec![table.clone(); tables]).unwrap()).unwrap_err()
+    };
+    assert_eq!(new(vec![layer(&[4], 3)], 3), LatentError::Runs { index: 0, values: 4, gains: 3 });
+    assert!(matches!(new(vec![layer(&[4], 2)], 4), LatentError::Count { found: 4, expected: 2, .. }));
+    assert!(matches!(new(Vec::new(), 1), LatentError::Limit { found: 0, .. }));
+    assert!(matches!(new(vec![layer(&[1], 1); 17], 17), LatentError::Limit { found: 17, .. }));
+    let huge = vec![layer(&[1 << 24], 1); 2];
+    assert!(matches!(new(huge, 2), LatentError::BadShape { .. }));
+}
+
+#[test]
+fn bits_say_what_the_coder_spends() {
+    let space = layered();
+    let usual = space.bits(&[0; 16]).unwrap();
+    assert!(usual < space.bits(&[3; 16]).unwrap());
+    for integers in [[0; 16], [3; 16], [-2; 16], [9; 16], [-70; 16], [i32::MAX; 16]] {
+        let bits = space.bits(&integers).unwrap();
+        let frame = space.encode_integers(&integers, IdOnWire::Session).unwrap();
+        let payload = Frame::parse(&frame, &Limits::default(), Some(ID)).unwrap().payload.len();
+        let spent = 8.0 * payload as f64;
+        assert!((bits - 8.0..=bits + 24.0).contains(&spent), "{integers:?}: {bits} {spent}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_layers_come_back(
+        integers in proptest::collection::vec(any::<i32>(), 16),
+        layers in 1_usize..=2,
+    ) {
+        let space = layered();
+        let sent = &integers[..space.prefix(layers)];
+        let frame = space.encode_integers(sent, IdOnWire::Session).unwrap();
+        prop_assert_eq!(space.decode(&frame, &Limits::default()).unwrap(), sent);
+    }
+
+    #[test]
+    fn any_integers_come_back(integers in proptest::collection::vec(any::<i32>(), 1..64), session in any::<bool>()) {
+        let space = space(integers.len());
+        let id = if session { IdOnWire::Session } else { IdOnWire::Present };
+        let frame = space.encode_integers(&integers, id).unwrap();
+        prop_assert_eq!(space.decode(&frame, &Limits::default()), Ok(integers));
+    }
+
+    #[test]
+    fn any_damaged_byte_is_an_error(
+        integers in proptest::collection::vec(-5_i32..5, 1..64),
+        at in any::<prop::sample::Index>(),
+        flip in 1_u8..,
+    ) {
+        let space = space(integers.len());
+        let mut frame = space.encode_integers(&integers, IdOnWire::Present).unwrap();
+        let at = at.index(frame.len());
+        frame[at] ^= flip;
+        prop_assert!(space.decode(&frame, &Limits::default()).is_err());
+    }
+
+    #[test]
+    fn any_truncation_is_an_error(integers in proptest::collection::vec(-5_i32..5, 1..64), at in any::<prop::sample::Index>()) {
+        let space = space(integers.len());
+        let frame = space.encode_integers(&integers, IdOnWire::Session).unwrap();
+        let at = at.index(frame.len());
+        prop_assert!(space.decode(&frame[..at], &Limits::default()).is_err());
+    }
+
+    #[test]
+    fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let space = space(16);
+        let _ = space.decode(&bytes, &Limits::default());
+        let framed = Frame { latent_space: ID, shape: space.shape(), payload: &bytes };
+        let _ = space.decode(&framed.to_bytes(IdOnWire::Session), &Limits::default());
+    }
+}

@@ -1,0 +1,8 @@
+//! The integration tests of `lopside-latent`, in one binary: linking one costs a fraction of linking many.
+
+// A helper that cannot go on fails its test.
+#![allow(clippy::unwrap_used)]
+
+mod frames;
+mod pictures;
+mod vectors;

@@ -1,0 +1,395 @@
+//! Pictures as frames: what goes in comes out, and nothing else is taken.
+
+// A test that cannot go on says where by itself.
+
+use lopside_latent::{
+    IdOnWire, LatentError, LatentSpaceId, Limits, Table, Tables, latent_space_of,
+    picture::{
+        CLASSES, ChannelContext, Coefficients, ContextModel, Energy, LayerQuantiser, LayerShape, Layout,
+        NEIGHBOURS, PictureFrame, PictureHeader, PictureSpace, Plane, Quality, ROW_CLASSES, Reference,
+        STRIPE, keep_layers,
+    },
+};
+use proptest::prelude::*;
+
+fn header(width: u32, height: u32) -> PictureHeader {
+    PictureHeader { width, height, grey: false, quality: Quality::new(40).unwrap() }
+}
+
+/// Two layers of 2 and 3 channels at strides 16 and 8; the first channel is predicted.
+fn space() -> PictureSpace {
+    let layer = |channels, stride| LayerShape { channels, stride };
+    let layout = Layout::new(vec![layer(2, 16), layer(3, 8)]).unwrap();
+    let quantiser =
+        LayerQuantiser::new(vec![0.5; 100], vec![vec![1.0; 2], vec![1.0, 2.0, 4.0]], vec![0.5, 0.4]).unwrap();
+    let channel = |index: u32| ChannelContext {
+        predictor: if index == 0 { [128, 128, 0, 0] } else { [0; 4] },
+        near: [60, 70, 20, 20, 10, 10],
+        adaptive: 100,
+        bias: (0..100).collect(),
+        zero_plane: [2000, 50000],
+        references: (0..index).map(|channel| Reference { channel, weight: 20 }).collect(),
+        tables: (0..CLASSES as u32).map(|class| class / 17).collect(),
+    };
+    let table = |counts: &[u64]| Table::from_counts(-(counts.len() as i32 / 2), counts).unwrap();
+    let tables =
+        Tables::new(vec![table(&[1, 30, 1]), table(&[1, 4, 9, 4, 1]), table(&[1, 2, 3, 4, 3, 2, 1])])
+            .unwrap();
+    let zero_rows = vec![(1..=ROW_CLASSES as u16).rev().map(|odds| odds * 700).collect(); 2];
+    let contexts = ContextModel::new((0..5).map(channel).collect(), zero_rows, tables).unwrap();
+    PictureSpace::new(LatentSpaceId::new([9; 8]), layout, quantiser, contexts).unwrap()
+}
+
+/// Integers for a picture, most of them zero or small.
+fn layers(space: &PictureSpace, header: PictureHeader, seed: &[i16]) -> Vec<Vec<i16>> {
+    (0..2)
+        .map(|layer| {
+            let count = space.layout().elements(layer, header.width, header.height);
+            (0..count).map(|i| if i % 7 < 4 { 0 } else { seed[(i * 31 + layer) % seed.len()] }).collect()
+        })
+        .collect()
+}
+
+/// The streams of a picture of several stripes, a list a layer.
+fn streams(space: &PictureSpace, header: PictureHeader, layers: &[Vec<i16>]) -> Vec<Vec<Vec<u8>>> {
+    let frame = space.encode_integers(header, layers, IdOnWire::Session).unwrap();
+    let frame = PictureFrame::parse(&frame, &Limits::default(), Some(space.id())).unwrap();
+    frame.payloads.iter().map(|payload| split(payload)).collect()
+}
+
+/// The streams of a payload, each behind its length in LEB128.
+fn split(mut payload: &[u8]) -> Vec<Vec<u8>> {
+    let mut streams = Vec::new();
+    while !payload.is_empty() {
+        let digits = 1 + payload.iter().position(|byte| byte & 0x80 == 0).unwrap();
+        let len = payload[..digits].iter().rev().fold(0, |len, byte| len << 7 | usize::from(byte & 0x7f));
+        streams.push(payload[digits..digits + len].to_vec());
+        payload = &payload[digits + len..];
+    }
+    streams
+}
+
+/// The frame of these streams, each shorter than 2¹⁴ bytes.
+fn frame_of(space: &PictureSpace, header: PictureHeader, streams: &[Vec<Vec<u8>>]) -> Vec<u8> {
+    let join = |streams: &Vec<Vec<u8>>| {
+        let behind_its_length = |stream: &Vec<u8>| match stream.len() {
+            len @ 0..0x80 => [&[len as u8][..], stream].concat(),
+            len => [&[len as u8 | 0x80, (len >> 7) as u8][..], stream].concat(),
+        };
+        streams.iter().flat_map(behind_its_length).collect::<Vec<u8>>()
+    };
+    let payloads: Vec<Vec<u8>> = streams.iter().map(join).collect();
+    let payloads = payloads.iter().map(Vec::as_slice).collect();
+    PictureFrame { latent_space: space.id(), header, payloads }.to_bytes(IdOnWire::Session)
+}
+
+/// Sets the integers to 0 whose stripes are not `wanted`.
+fn clear(
+    space: &PictureSpace,
+    header: PictureHeader,
+    layers: &mut [Vec<i16>],
+    wanted: impl Fn(usize) -> bool,
+) {
+    for (layer, values) in layers.iter_mut().enumerate() {
+        let [rows, columns] = space.layout().dims(layer, header.width, header.height);
+        let step = (STRIPE / space.layout().layers()[layer].stride) as usize;
+        for (row, values) in values.chunks_exact_mut(columns).enumerate() {
+            if !wanted(row % rows / step) {
+                values.fill(0);
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_integers_come_back(
+        width in 1_u32..200, height in 1_u32..1100, seed in proptest::collection::vec(any::<i16>(), 1..40),
+    ) {
+        let (space, header) = (space(), header(width, height));
+        let layers = layers(&space, header, &seed);
+        let frame = space.encode_integers(header, &layers, IdOnWire::Present).unwrap();
+        let decoded = space.decode(&frame, &Limits::default()).unwrap();
+        prop_assert_eq!(decoded.header, header);
+        prop_assert_eq!(decoded.layers, layers);
+    }
+
+    #[test]
+    fn damage_is_noticed(
+        at in any::<prop::sample::Index>(), bit in 0..8_u8, seed in proptest::collection::vec(-3_i16..4, 1..40),
+    ) {
+        let (space, header) = (space(), header(70, 50));
+        let mut frame = space.encode_integers(header, &layers(&space, header, &seed), IdOnWire::Present).unwrap();
+        *at.get_mut(&mut frame) ^= 1 << bit;
+        prop_assert!(space.decode(&frame, &Limits::default()).is_err());
+    }
+
+    #[test]
+    fn a_frame_of_fewer_layers_is_the_front_of_the_whole(
+        width in 1_u32..80, height in 1_u32..700, session in any::<bool>(),
+        seed in proptest::collection::vec(any::<i16>(), 1..40),
+    ) {
+        let (space, header, limits) = (space(), header(width, height), Limits::default());
+        let id = if session { IdOnWire::Session } else { IdOnWire::Present };
+        let layers = layers(&space, header, &seed);
+        let whole = space.encode_integers(header, &layers, id).unwrap();
+        for kept in 0..4 {
+            let part = keep_layers(&whole, kept, &limits, Some(space.id())).unwrap();
+            let present = kept.clamp(1, 2);
+            prop_assert_eq!(&part, &space.encode_integers(header, &layers[..present], id).unwrap());
+            prop_assert_eq!(&space.decode(&part, &limits).unwrap().layers, &layers[..present]);
+        }
+    }
+
+    #[test]
+    fn a_stripe_is_coded_without_the_others(
+        width in 1_u32..60, height in 513_u32..1500, number in any::<prop::sample::Index>(),
+        seed in proptest::collection::vec(any::<i16>(), 1..40),
+    ) {
+        let (space, header) = (space(), header(width, height));
+        let whole = layers(&space, header, &seed);
+        let all = streams(&space, header, &whole);
+        let number = number.index(all[0].len());
+        // The same picture, black but for one stripe.
+        let mut alone = whole.clone();
+        clear(&space, header, &mut alone, |stripe| stripe == number);
+        let of_one = streams(&space, header, &alone);
+        for (all, of_one) in all.iter().zip(&of_one) {
+            prop_assert_eq!(&all[number], &of_one[number]);
+        }
+    }
+
+    #[test]
+    fn a_damaged_stripe_leaves_the_others_as_they_are(
+        height in 513_u32..1500, number in any::<prop::sample::Index>(), layer in 0..2_usize,
+        damage in proptest::collection::vec(any::<u8>(), 0..40),
+        seed in proptest::collection::vec(-40_i16..40, 1..40),
+    ) {
+        let (space, header) = (space(), header(40, height));
+        let whole = layers(&space, header, &seed);
+        let mut all = streams(&space, header, &whole);
+        let number = number.index(all[0].len());
+        let sent = frame_of(&space, header, &all);
+        all[layer][number].clone_from(&damage);
+        let damaged = frame_of(&space, header, &all);
+        // On the way the checksum tells; this frame's is right, as if its sender were at fault.
+        let mut on_the_way = damaged.clone();
+        on_the_way.truncate(damaged.len() - 4);
+        on_the_way.extend(&sent[sent.len() - 4..]);
+        if damaged != sent {
+            let noticed = matches!(space.decode(&on_the_way, &Limits::default()), Err(LatentError::Checksum { .. }));
+            prop_assert!(noticed);
+        }
+        if let Ok(decoded) = space.decode(&damaged, &Limits::default()) {
+            let mut others = [whole, decoded.layers];
+            for layers in &mut others {
+                clear(&space, header, layers, |stripe| stripe != number);
+            }
+            prop_assert_eq!(&others[0], &others[1]);
+        }
+    }
+
+    #[test]
+    fn no_payload_panics(payload in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let space = space();
+        let frame = PictureFrame { latent_space: space.id(), header: header(70, 50), payloads: vec![&payload, &payload] };
+        let _ = space.decode(&frame.to_bytes(IdOnWire::Session), &Limits::default());
+    }
+
+    #[test]
+    fn a_context_model_survives_its_file(cut in any::<prop::sample::Index>()) {
+        let contexts = space().contexts().clone();
+        let bytes = contexts.to_bytes();
+        prop_assert_eq!(ContextModel::from_bytes(&bytes), Ok(contexts));
+        prop_assert!(ContextModel::from_bytes(&bytes[..cut.index(bytes.len())]).is_err());
+    }
+}
+
+/// The finer layer of a picture that went into its frame as sixteenths, as it comes out.
+fn decided(space: &PictureSpace, header: PictureHeader, sixteenths: &[i16]) -> Vec<i16> {
+    let coarse = vec![0; space.layout().elements(0, header.width, header.height)];
+    let layers = [Coefficients::Integers(coarse), Coefficients::Sixteenths(sixteenths.to_vec())];
+    let frame = space.encode(header, &layers, IdOnWire::Present).unwrap();
+    space.decode(&frame, &Limits::default()).unwrap().layers.remove(1)
+}
+
+proptest! {
+    #[test]
+    fn decided_integers_are_the_nearest_or_the_next_towards_zero(
+        width in 1_u32..200, height in 1_u32..700, seed in proptest::collection::vec(-200_i16..200, 1..40),
+    ) {
+        let (space, header) = (space(), header(width, height));
+        let sixteenths = layers(&space, header, &seed).remove(1);
+        for (found, sixteenths) in decided(&space, header, &sixteenths).into_iter().zip(sixteenths) {
+            let nearest = (sixteenths.abs() + 8) / 16;
+            prop_assert!(found == 0 || found.signum() == sixteenths.signum());
+            prop_assert!(found.abs() == nearest || found.abs() + 1 == nearest, "{found} of {sixteenths}");
+            // Never further away than the next integer.
+            prop_assert!((sixteenths - 16 * found).abs() < 24);
+        }
+    }
+}
+
+#[test]
+fn a_lone_one_is_given_up_when_it_is_hardly_nearer_to_one_than_to_zero() {
+    let (space, header) = (space(), header(64, 64));
+    let mut sixteenths = vec![0; space.layout().elements(1, 64, 64)];
+    for (value, expected) in [(9, 0), (-9, 0), (15, 1), (-15, -1)] {
+        sixteenths[20] = value;
+        // Something in the row that is worth its bits.
+        sixteenths[16] = 16 * 40;
+        let found = decided(&space, header, &sixteenths);
+        assert_eq!((found[16], found[20]), (40, expected), "{value}");
+    }
+}
+
+#[test]
+fn missing_channels_of_sixteenths_are_zeros() {
+    let (space, header) = (space(), header(64, 64));
+    let plane = space.layout().elements(1, 64, 64) / 3;
+    let mut sixteenths: Vec<i16> = (0..plane as i16).map(|i| i * 5 % 64).collect();
+    let found = decided(&space, header, &sixteenths);
+    assert!(found[plane..].iter().all(|&integer| integer == 0));
+    sixteenths.resize(3 * plane, 0);
+    assert_eq!(found, decided(&space, header, &sixteenths));
+    let half = [Coefficients::Integers(vec![0; 32]), Coefficients::Sixteenths(vec![0; plane / 2])];
+    let error = space.encode(header, &half, IdOnWire::Present).unwrap_err();
+    assert!(matches!(error, LatentError::Count { .. }), "{error}");
+}
+
+#[test]
+fn layers_with_predictors_take_integers_alone() {
+    let (space, header) = (space(), header(16, 16));
+    let coarse = vec![0; space.layout().elements(0, 16, 16)];
+    let error = space.encode(header, &[Coefficients::Sixteenths(coarse)], IdOnWire::Present).unwrap_err();
+    assert!(matches!(error, LatentError::Count { .. }), "{error}");
+    let maps = [0.6, 0.6];
+    assert!(matches!(space.coefficients(0, 2, 39, &maps).unwrap(), Coefficients::Integers(_)));
+    let Coefficients::Sixteenths(values) = space.coefficients(1, 2, 39, &maps).unwrap() else {
+        unreachable!()
+    };
+    assert_eq!(values, [19, 38]);
+}
+
+#[test]
+fn missing_layers_are_zeros() {
+    let (space, header) = (space(), header(70, 50));
+    let layers = layers(&space, header, &[1, -2, 3]);
+    let frame = space.encode_integers(header, &layers, IdOnWire::Present).unwrap();
+    let limits = Limits::default();
+    let base = keep_layers(&frame, 1, &limits, None).unwrap();
+    assert!(base.len() < frame.len());
+    assert_eq!(latent_space_of(&base), Ok(Some(space.id())));
+    assert_eq!(base, space.encode_integers(header, &layers[..1], IdOnWire::Present).unwrap());
+    let decoded = space.decode(&base, &limits).unwrap();
+    assert_eq!(decoded.layers, layers[..1]);
+    let maps = space.dequantise(&decoded).unwrap();
+    assert_eq!(
+        (maps.len(), maps[0][3], maps[1].iter().all(|&v| v == 0.0)),
+        (2, f32::from(layers[0][3]) * 0.5, true)
+    );
+}
+
+#[test]
+fn a_black_picture_costs_next_to_nothing() {
+    let (space, header) = (space(), header(4000, 3000));
+    let layers = layers(&space, header, &[0]);
+    let frame = space.encode_integers(header, &layers, IdOnWire::Session).unwrap();
+    assert!(frame.len() < 60, "{} bytes", frame.len());
+}
+
+#[test]
+fn limits_and_foreign_frames_are_named() {
+    let (space, header) = (space(), header(70, 50));
+    let frame = space.encode_integers(header, &layers(&space, header, &[1]), IdOnWire::Session).unwrap();
+    let small = Limits { max_pixels: 3499, ..Limits::default() };
+    assert!(matches!(space.decode(&frame, &small), Err(LatentError::Limit { found: 3500, limit: 3499, .. })));
+    let mut longer = frame.clone();
+    longer.push(0);
+    assert!(matches!(space.decode(&longer, &Limits::default()), Err(LatentError::Trailing { count: 1, .. })));
+    for len in 0..frame.len() {
+        assert!(space.decode(&frame[..len], &Limits::default()).is_err());
+    }
+    // Magic and version are read as one field.
+    assert_eq!(
+        space.decode(&frame[..1], &Limits::default()),
+        Err(LatentError::Truncated { what: "frame", field: "magic" })
+    );
+}
+
+#[test]
+fn sides_that_no_picture_has_are_refused() {
+    let space = space();
+    for (width, height) in [(0, 8), (8, 0), (8, u32::MAX), ((1 << 24) + 1, 8)] {
+        let encoded = space.encode_integers(header(width, height), &[vec![], vec![]], IdOnWire::Session);
+        assert!(matches!(encoded, Err(LatentError::BadHeader { .. })), "{width} × {height}");
+    }
+}
+
+#[test]
+fn padding_counts_as_pixels_do() {
+    let (space, small) = (space(), header(1 << 17, 8));
+    let limits = Limits { max_pixels: 1 << 20, ..Limits::default() };
+    let layers = layers(&space, small, &[0]);
+    let frame = space.encode_integers(small, &layers, IdOnWire::Session).unwrap();
+    assert!(space.decode(&frame, &limits).is_ok());
+    // As many pixels, but 16 times as many when both sides are multiples of 16.
+    let thin = PictureFrame { latent_space: space.id(), header: header(1 << 20, 1), payloads: vec![&[]] };
+    assert_eq!(
+        space.decode(&thin.to_bytes(IdOnWire::Session), &limits),
+        Err(LatentError::Limit { what: "padded picture, in pixels", found: 1 << 24, limit: 1 << 21 })
+    );
+}
+
+/// A channel with the largest weights there are, and as many references.
+fn loudest(index: u32, references: std::ops::Range<u32>) -> ChannelContext {
+    ChannelContext {
+        predictor: if index.is_multiple_of(2) { [i16::MIN; 4] } else { [i16::MAX; 4] },
+        near: [u16::MAX; NEIGHBOURS],
+        adaptive: u16::MAX,
+        bias: vec![u16::MAX; 100],
+        zero_plane: [u16::MAX; 2],
+        references: references.map(|channel| Reference { channel, weight: u16::MAX }).collect(),
+        tables: vec![0; CLASSES],
+    }
+}
+
+#[test]
+fn the_largest_energy_has_31_bits() {
+    const SIDE: usize = 80;
+    let context = loudest(0, 0..16);
+    let mut plane = Plane::new(SIDE, SIDE);
+    (0..SIDE * SIDE).for_each(|at| plane.set(at / SIDE, at % SIDE, i32::MIN));
+
+    let mut energy = Energy::new(&context, 99, SIDE, (0..16).map(|_| (&plane, 0)));
+    let (mut sum, mut largest) = (0, 0);
+    for row in 0..SIDE {
+        sum = energy.start_row(&plane, row).max(sum);
+        largest = (0..SIDE).map(|column| energy.at(&plane, row, column)).max().max(Some(largest)).unwrap();
+        energy.end_row(&plane, row);
+    }
+    let weights = 1 + 255 + 6 * 255 + 16 * 6 * 255;
+    assert_eq!(largest, 65_535 * weights);
+    assert!(sum < u64::from(largest) * SIDE as u64);
+}
+
+#[test]
+fn the_largest_weights_and_integers_come_back() {
+    let shapes = [(17, 16), (2, 8), (1, 1)].map(|(channels, stride)| LayerShape { channels, stride });
+    let layout = Layout::new(shapes.to_vec()).unwrap();
+    let gains = shapes.iter().map(|shape| vec![1.0; shape.channels as usize]).collect();
+    let quantiser = LayerQuantiser::new(vec![1.0; 100], gains, vec![0.5; 3]).unwrap();
+    let channels = (0..20_u32).map(|index| loudest(index, index.saturating_sub(16)..index)).collect();
+    let tables = Tables::new(vec![Table::from_counts(0, &[1]).unwrap()]).unwrap();
+    let contexts = ContextModel::new(channels, vec![vec![u16::MAX; ROW_CLASSES]; 3], tables).unwrap();
+    let space = PictureSpace::new(LatentSpaceId::new([1; 8]), layout, quantiser, contexts).unwrap();
+    let header = PictureHeader { quality: Quality::new(100).unwrap(), ..header(50, 530) };
+    // Of one sign, of both, and so that differences from the prediction are largest.
+    for ends in [[i16::MAX; 2], [i16::MIN; 2], [i16::MIN, i16::MAX]] {
+        let layer =
+            |layer| (0..space.layout().elements(layer, 50, 530)).map(|i| ends[i * i / 3 % 2]).collect();
+        let layers: Vec<Vec<i16>> = (0..3).map(layer).collect();
+        let frame = space.encode_integers(header, &layers, IdOnWire::Session).unwrap();
+        assert!(space.decode(&frame, &Limits::default()).unwrap().layers == layers, "{ends:?}");
+    }
+}

@@ -1,0 +1,333 @@
+//! Cuts of made-up graphs: what is listed is what can be split, and the halves together are the whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lopside_onnx::{
+    Attribute, GraphBuilder, OnnxError, cost, cuts, decode, encode, internalise,
+    proto::{
+        GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
+        ValueInfoProto,
+        tensor_proto::{DataLocation, DataType},
+        type_proto::Value,
+    },
+    split, split_at,
+};
+use proptest::prelude::*;
+
+/// One node to be: how it is made, and which earlier tensors it reads.
+type Recipe = (u8, u16, u16);
+
+/// A graph of nodes with one or two inputs among inputs, an initializer, constants, random values and each other.
+/// Most nodes read the one before them, so that there are cuts.
+fn made_up(recipes: &[Recipe], outputs: usize) -> ModelProto {
+    let mut graph = GraphBuilder::new("random");
+    let mut tensors = vec![graph.input("x", &[4.into()]), graph.input("second", &[4.into()])];
+    tensors.truncate(1 + usize::from(recipes[0].0 > 200));
+    tensors.push(graph.initializer("w", &[4], &[0.5; 4]).unwrap());
+    for (index, &(kind, a, b)) in recipes.iter().enumerate() {
+        let name = format!("t{index}");
+        let pick = |at: u16| tensors[at as usize % tensors.len()].clone();
+        let last = tensors[tensors.len() - 1].clone();
+        match kind {
+            0..=9 => graph.node("Constant", &[], &name, &[("value_float", Attribute::Float(2.0))]),
+            10..=14 => graph.node("RandomNormal", &[], &name, &[("shape", Attribute::Ints(vec![4]))]),
+            15..=40 => graph.node("Relu", &[&pick(a)], &name, &[]),
+            41..=60 => graph.node("Add", &[&pick(a), &pick(b)], &name, &[]),
+            61..=130 => graph.node("Mul", &[&last, &pick(b)], &name, &[]),
+            _ => graph.node("Mul", &[&last, "w"], &name, &[]),
+        };
+        tensors.push(name);
+    }
+    for name in tensors.iter().rev().take(outputs) {
+        graph.output(name, &[4.into()]);
+    }
+    graph.build()
+}
+
+fn graph(model: &ModelProto) -> &GraphProto {
+    model.graph.as_ref().unwrap()
+}
+
+/// What each output computes, written out from the inputs on; `given` are tensors with a meaning already.
+fn meaning(
+    model: &ModelProto,
+    given: &BTreeMap<String, usize>,
+    terms: &mut Terms,
+) -> BTreeMap<String, usize> {
+    let mut known = given.clone();
+    let graph = graph(model);
+    for name in
+        graph.initializer.iter().map(TensorProto::name).chain(graph.input.iter().map(ValueInfoProto::name))
+    {
+        known.entry(name.to_owned()).or_insert_with(|| terms.number(name.to_owned(), vec![]));
+    }
+    for node in &graph.node {
+        let inputs = node.input.iter().map(|input| known[input]).collect();
+        // Random values have an identity, constants are their operator.
+        let op =
+            if node.op_type() == "RandomNormal" { node.output[0].clone() } else { node.op_type().to_owned() };
+        known.insert(node.output[0].clone(), terms.number(op, inputs));
+    }
+    graph.output.iter().map(|output| (output.name().to_owned(), known[output.name()])).collect()
+}
+
+/// Numbers for terms, equal terms having one.
+#[derive(Default)]
+struct Terms(BTreeMap<(String, Vec<usize>), usize>);
+
+impl Terms {
+    fn number(&mut self, op: String, inputs: Vec<usize>) -> usize {
+        let next = self.0.len();
+        *self.0.entry((op, inputs)).or_insert(next)
+    }
+}
+
+fn composes(model: &ModelProto, encoder: &ModelProto, decoder: &ModelProto) {
+    let mut terms = Terms::default();
+    let whole = meaning(model, &BTreeMap::new(), &mut terms);
+    let latents = meaning(encoder, &BTreeMap::new(), &mut terms);
+    assert_eq!(meaning(decoder, &latents, &mut terms), whole);
+    let read: BTreeSet<&str> = graph(decoder).input.iter().map(ValueInfoProto::name).collect();
+    assert_eq!(read, latents.keys().map(String::as_str).collect());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn what_is_listed_is_what_can_be_split(
+        recipes in prop::collection::vec(any::<Recipe>(), 1..24),
+        outputs in prop::sample::select(vec![1_usize, 1, 1, 1, 2]),
+    ) {
+        let model = made_up(&recipes, outputs);
+        let listed = match cuts(&model, &[]) {
+            Ok(cuts) => cuts,
+            Err(OnnxError::NoCut { .. } | OnnxError::IndependentOutput { .. }) => Vec::new(),
+            Err(error) => panic!("{error}"),
+        };
+        let names: BTreeSet<&str> = listed.iter().map(|cut| cut.tensor.as_str()).collect();
+        for node in &graph(&model).node {
+            let name = node.output[0].as_str();
+            match split(&model, name) {
+                Ok((encoder, decoder)) => {
+                    prop_assert!(names.contains(name), "{name} is not listed");
+                    composes(&model, &encoder, &decoder);
+                    let cut = listed.iter().find(|cut| cut.tensor == name).unwrap();
+                    prop_assert_eq!(cost(&encoder, &[]).unwrap().parameters, cut.encoder.parameters);
+                    prop_assert_eq!(cost(&decoder, &[]).unwrap().parameters, cut.decoder.parameters);
+                }
+                Err(_) => prop_assert!(!names.contains(name), "{name} is listed"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_crosses_besides_makes_a_cut_whole(recipes in prop::collection::vec(any::<Recipe>(), 2..24)) {
+        let model = made_up(&recipes, 1);
+        for node in &graph(&model).node {
+            let name = node.output[0].as_str();
+            let Err(OnnxError::CrossedCut { crossing, inputs, .. }) = split(&model, name) else { continue };
+            if !inputs.is_empty() {
+                continue;
+            }
+            let all: Vec<&str> = [name].into_iter().chain(crossing.iter().map(String::as_str)).collect();
+            match split_at(&model, &all) {
+                Ok((encoder, decoder)) => composes(&model, &encoder, &decoder),
+                Err(error) => prop_assert!(matches!(error, OnnxError::UnusedCut { .. }), "{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn no_damage_panics(
+        recipes in prop::collection::vec(any::<Recipe>(), 1..12),
+        at in any::<u16>(),
+        byte in any::<u8>(),
+    ) {
+        let mut bytes = encode(&made_up(&recipes, 1));
+        let at = at as usize % bytes.len();
+        bytes[at] = byte;
+        if let Ok(mut model) = decode(&bytes) {
+            let _ = cuts(&model, &[("n", 1)]);
+            let _ = split_at(&model, &["t0", "t1"]);
+            let _ = internalise(&mut model, &mut |_, _, _| Err("no files here".to_owned()));
+        }
+    }
+}
+
+/// `x → p → a → b → c → y`, and `a` once more beside `c`.
+fn skip() -> ModelProto {
+    let mut graph = GraphBuilder::new("skip");
+    graph.input("x", &["n".into(), 4.into()]);
+    graph.relu("x", "p");
+    graph.relu("p", "a");
+    graph.relu("a", "b");
+    graph.relu("b", "c");
+    graph.node("Add", &["c", "a"], "y", &[]);
+    graph.output("y", &["n".into(), 4.into()]);
+    graph.build()
+}
+
+#[test]
+fn a_cut_at_several_tensors_keeps_their_order() {
+    for at in [["c", "a"], ["a", "c"]] {
+        let (encoder, decoder) = split_at(&skip(), &at).unwrap();
+        let outputs: Vec<&str> = graph(&encoder).output.iter().map(ValueInfoProto::name).collect();
+        let inputs: Vec<&str> = graph(&decoder).input.iter().map(ValueInfoProto::name).collect();
+        assert_eq!((outputs, inputs), (at.to_vec(), at.to_vec()));
+        assert_eq!((graph(&encoder).node.len(), graph(&decoder).node.len()), (4, 1));
+    }
+}
+
+#[test]
+fn a_wrong_set_of_tensors_is_explained() {
+    let refused = |at: &[&str]| split_at(&skip(), at).unwrap_err().to_string();
+    assert!(refused(&["c"]).contains("`a` is also needed"), "{}", refused(&["c"]));
+    assert!(refused(&["a", "c", "p"]).contains("nothing reads `p`"));
+    assert!(refused(&["a", "a"]).contains("twice"));
+    assert!(refused(&["c", "y"]).contains("already an output"));
+    assert!(refused(&["c", "x"]).contains("an input of the model"));
+    assert_eq!(split_at(&skip(), &[]).unwrap_err(), OnnxError::UnknownTensor { tensor: String::new() });
+}
+
+#[test]
+fn an_input_of_the_decoder_alone_is_named() {
+    let mut builder = GraphBuilder::new("scaled");
+    builder.input("x", &[4.into()]);
+    builder.input("scale", &[]);
+    builder.relu("x", "a");
+    builder.node("Mul", &["a", "scale"], "y", &[]);
+    builder.output("y", &[4.into()]);
+    let model = builder.build();
+    let error = split(&model, "a").unwrap_err().to_string();
+    assert!(error.contains("`scale` is an input of the model, which only the encoder gets"), "{error}");
+    assert!(
+        matches!(cuts(&model, &[]), Err(OnnxError::NoCut { crossing, .. }) if crossing == ["y"] || crossing == ["a", "scale"])
+    );
+}
+
+/// `x [n, 3, 8]` reshaped by its own shape, which crosses a cut in between.
+fn reshaped(dims: [i64; 3]) -> ModelProto {
+    let mut builder = GraphBuilder::new("reshaped");
+    builder.input("x", &dims.map(Into::into));
+    builder.node("Shape", &["x"], "shape", &[]);
+    builder.relu("x", "a");
+    builder.node("Reshape", &["a", "shape"], "y", &[]);
+    builder.output("y", &dims.map(Into::into));
+    builder.build()
+}
+
+#[test]
+fn the_shape_of_fixed_dimensions_is_a_constant() {
+    let (encoder, decoder) = split(&reshaped([2, 3, 8]), "a").unwrap();
+    let ops = |model: &ModelProto| {
+        graph(model).node.iter().map(|node| node.op_type().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (ops(&encoder), ops(&decoder)),
+        (vec!["Relu".to_owned()], vec!["Constant".into(), "Reshape".into()])
+    );
+    let model = reshaped([-1, 3, 8]);
+    let crossed = split(&model, "a").unwrap_err();
+    assert!(matches!(crossed, OnnxError::CrossedCut { inputs, .. } if inputs == ["x"]));
+    let (_, decoder) = split_at(&model, &["a", "shape"]).unwrap();
+    let kind = graph(&decoder).input[1].r#type.as_ref().unwrap().value.as_ref().unwrap();
+    assert!(matches!(kind, Value::TensorType(tensor) if tensor.elem_type() == DataType::Int64 as i32));
+}
+
+#[test]
+fn operators_before_version_7_are_refused() {
+    let mut model = skip();
+    model.opset_import[0].version = Some(6);
+    assert_eq!(cuts(&model, &[]), Err(OnnxError::OldOperators { version: 6 }));
+    assert_eq!(split(&model, "p").unwrap_err(), OnnxError::OldOperators { version: 6 });
+}
+
+#[test]
+fn thousands_of_nodes_are_listed_at_once() {
+    let mut builder = GraphBuilder::new("deep");
+    let mut last = builder.input("x", &["n".into(), 4.into()]);
+    for index in 0..20_000 {
+        last = builder.relu(&last, &format!("t{index}"));
+    }
+    builder.output("t19999", &["n".into(), 4.into()]);
+    let cuts = cuts(&builder.build(), &[]).unwrap();
+    assert_eq!(cuts.len(), 19_999);
+    assert_eq!(cuts[19_998].shape.as_ref().unwrap()[0].to_string(), "n");
+}
+
+#[test]
+fn an_unknown_operator_leaves_the_other_half_known() {
+    let mut builder = GraphBuilder::new("mystery");
+    builder.input("x", &[1.into(), 4.into()]);
+    let w = builder.initializer("w", &[4, 4], &[0.5; 16]).unwrap();
+    builder.node("MatMul", &["x", &w], "a", &[]);
+    builder.node("Mystery", &["a"], "b", &[]);
+    builder.node("MatMul", &["b", &w], "y", &[]);
+    builder.output("y", &[1.into(), 4.into()]);
+    let cuts = cuts(&builder.build(), &[]).unwrap();
+    let unknown = Err(OnnxError::UnknownShape { op: "Mystery".into(), node: "b".into() });
+    assert_eq!((cuts[0].encoder.macs.clone(), cuts[0].values), (Ok(16), Some(4)));
+    assert_eq!((cuts[0].decoder.macs.clone(), cuts[0].decoder.parameters), (unknown, 16));
+    assert_eq!((cuts[1].encoder.macs.clone(), cuts[1].shape.clone()), (Ok(16), None));
+}
+
+fn external(entries: &[(&str, &str)]) -> ModelProto {
+    let entry = |(key, value): &(&str, &str)| StringStringEntryProto {
+        key: Some((*key).to_owned()),
+        value: Some((*value).to_owned()),
+    };
+    let tensor = TensorProto {
+        name: Some("w".into()),
+        dims: vec![2],
+        data_type: Some(DataType::Float.into()),
+        data_location: Some(DataLocation::External.into()),
+        external_data: entries.iter().map(entry).collect(),
+        ..TensorProto::default()
+    };
+    let node =
+        NodeProto { output: vec!["y".into()], op_type: Some("Identity".into()), ..NodeProto::default() };
+    let graph = GraphProto { initializer: vec![tensor], node: vec![node], ..GraphProto::default() };
+    let opset_import = vec![OperatorSetIdProto { domain: None, version: Some(17) }];
+    ModelProto { graph: Some(graph), opset_import, ..ModelProto::default() }
+}
+
+#[test]
+fn external_values_come_into_the_model() {
+    let mut model = external(&[("location", "weights/w.bin"), ("offset", "16"), ("length", "8")]);
+    let mut asked = Vec::new();
+    let count = internalise(&mut model, &mut |path, offset, length| {
+        asked.push((path.to_owned(), offset, length));
+        Ok(vec![7; length])
+    });
+    assert_eq!((count, asked), (Ok(1), vec![("weights/w.bin".into(), 16, 8)]));
+    let tensor = &graph(&model).initializer[0];
+    assert_eq!((tensor.raw_data(), tensor.external_data.len()), (&[7; 8][..], 0));
+    assert_eq!(tensor.data_location(), DataLocation::Default);
+}
+
+#[test]
+fn external_values_from_elsewhere_are_refused() {
+    for (entries, reason) in [
+        (&[][..], "no location"),
+        (&[("location", "")], "model's folder"),
+        (&[("location", "../secret")], "model's folder"),
+        (&[("location", "a/../../secret")], "model's folder"),
+        (&[("location", "/etc/passwd")], "model's folder"),
+        (&[("location", "C:\\secret")], "model's folder"),
+        (&[("location", "w"), ("length", "9")], "take 8"),
+        (&[("location", "w"), ("length", "99999999999999999999")], "no number"),
+        (&[("location", "w"), ("offset", "-1")], "no number"),
+        (&[("location", "w")], "3 of 8 bytes"),
+    ] {
+        let refused = internalise(&mut external(entries), &mut |_, _, _| Ok(vec![0; 3]));
+        let Err(OnnxError::ExternalData { tensor, reason: found, .. }) = refused else {
+            panic!("{entries:?}")
+        };
+        assert!(tensor == "w" && found.contains(reason), "{entries:?}: {found}");
+    }
+    let mut huge = external(&[("location", "w")]);
+    huge.graph.as_mut().unwrap().initializer[0].dims = vec![1 << 40];
+    let refused = internalise(&mut huge, &mut |_, _, _| unreachable!("nothing is read")).unwrap_err();
+    assert!(refused.to_string().contains("2 GiB"), "{refused}");
+}

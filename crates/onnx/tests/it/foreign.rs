@@ -1,0 +1,181 @@
+//! Models that others made, from Python wheels: where they can be cut, and what the halves cost. `cargo xtask test`
+//! fetches them and sets `LOPSIDE_MODELS`.
+
+use std::{collections::HashSet, env, fs, path::PathBuf};
+
+use lopside_onnx::{
+    Budget, Cut, Extent, OnnxError, cost, cuts, decode, pick,
+    proto::{ModelProto, TensorProto, ValueInfoProto},
+    ranked, split,
+};
+
+const DET: &str = "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx";
+const REC: &str = "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx";
+const CLS: &str = "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx";
+
+/// Symbols of each, for small inputs.
+const DET_160: &[(&str, i64)] =
+    &[("p2o.DynamicDimension.0", 1), ("p2o.DynamicDimension.1", 160), ("p2o.DynamicDimension.2", 160)];
+const REC_160: &[(&str, i64)] =
+    &[("p2o.DynamicDimension.0", 1), ("x.2", 48), ("p2o.DynamicDimension.1", 160)];
+const CLS_192: &[(&str, i64)] = &[("x.0", 1), ("x.2", 48), ("x.3", 192)];
+
+fn model(path: &str) -> ModelProto {
+    let folder = env::var_os("LOPSIDE_MODELS").map(PathBuf::from);
+    let folder =
+        folder.expect("no models: run `cargo xtask test`, or set LOPSIDE_MODELS to `cargo xtask models`");
+    decode(&fs::read(folder.join(path)).unwrap()).unwrap()
+}
+
+fn light(name: &str) -> ModelProto {
+    model(&format!("onnx/backend/test/data/light/light_{name}.onnx"))
+}
+
+/// Tensors on every path from the inputs to the outputs, found by taking each away in turn.
+fn separating(model: &ModelProto) -> HashSet<String> {
+    let graph = model.graph.as_ref().unwrap();
+    let stored: HashSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
+    let inputs = graph.input.iter().map(ValueInfoProto::name).filter(|name| !stored.contains(name));
+    let inputs: HashSet<&str> = inputs.collect();
+    let reached = |without: &str| {
+        let mut reached = inputs.clone();
+        for node in &graph.node {
+            if node.input.iter().any(|input| reached.contains(input.as_str())) {
+                reached.extend(node.output.iter().map(String::as_str).filter(|&output| output != without));
+            }
+        }
+        reached
+    };
+    let results: HashSet<&str> = graph.output.iter().map(ValueInfoProto::name).collect();
+    let fed = reached("");
+    let inner = fed.iter().filter(|tensor| !inputs.contains(**tensor) && !results.contains(**tensor));
+    inner.filter(|tensor| reached(tensor).is_disjoint(&results)).map(|&tensor| tensor.to_owned()).collect()
+}
+
+/// Places between two nodes of the file, constants among them, that one tensor crosses, as a model's other reader
+/// counted them.
+fn places(model: &ModelProto) -> usize {
+    let graph = model.graph.as_ref().unwrap();
+    let mut fed = HashSet::from([graph.input[0].name()]);
+    let mut spans = vec![(0, graph.input[0].name())];
+    for (place, node) in graph.node.iter().enumerate() {
+        if node.input.iter().any(|input| fed.contains(input.as_str())) {
+            fed.extend(node.output.iter().map(String::as_str));
+            spans.extend(node.output.iter().map(|output| (place, output.as_str())));
+        }
+    }
+    let last = |tensor: &str| {
+        let reads = graph.node.iter().rposition(|node| node.input.iter().any(|input| input == tensor));
+        if graph.output[0].name() == tensor { graph.node.len() } else { reads.unwrap_or(0) }
+    };
+    let spans: Vec<(usize, usize)> = spans.into_iter().map(|(made, tensor)| (made, last(tensor))).collect();
+    let crossing = |place: usize| spans.iter().filter(|(made, last)| *made <= place && place < *last).count();
+    // After the last node only the output is left.
+    (0..graph.node.len() - 1).filter(|&place| crossing(place) == 1).count()
+}
+
+/// Every cut is one that [`split`] takes, with the costs of its halves, and no other tensor separates the model.
+fn checked(model: &ModelProto, symbols: &[(&str, i64)]) -> Vec<Cut> {
+    let cuts = cuts(model, symbols).unwrap();
+    let listed: HashSet<String> = cuts.iter().map(|cut| cut.tensor.clone()).collect();
+    assert_eq!(listed, separating(model));
+    assert_eq!(listed.len(), cuts.len());
+    let whole = cost(model, symbols).unwrap();
+    for cut in cuts.iter().step_by(7) {
+        let (encoder, _) = split(model, &cut.tensor).unwrap();
+        let macs = cut.encoder.macs.clone().unwrap();
+        assert_eq!(cost(&encoder, symbols).unwrap().macs, macs, "{}", cut.tensor);
+        assert_eq!(cost(&encoder, symbols).unwrap().parameters, cut.encoder.parameters, "{}", cut.tensor);
+        assert_eq!(macs + cut.decoder.macs.clone().unwrap(), whole.macs, "{}", cut.tensor);
+    }
+    cuts
+}
+
+#[test]
+fn a_text_detector_is_listed() {
+    let model = model(DET);
+    assert_eq!(places(&model), 294);
+    let cuts = checked(&model, DET_160);
+    assert_eq!(cuts.len(), 50);
+    assert_eq!(cost(&model, DET_160).unwrap().macs, 143_975_744);
+    let best = pick(&cuts, Budget::Bytes(210_000)).unwrap();
+    assert_eq!((best.tensor.as_str(), best.bytes()), ("depthwise_conv2d_1.tmp_0", Some(204_800)));
+    assert_eq!(pick(&cuts, Budget::Macs(10_000_000)).unwrap(), best);
+    assert_eq!(ranked(&cuts).iter().filter(|(_, optimal)| *optimal).count(), 4);
+}
+
+#[test]
+fn a_text_recogniser_is_listed() {
+    let model = model(REC);
+    assert_eq!(places(&model), 504);
+    let cuts = checked(&model, REC_160);
+    assert_eq!(cuts.len(), 212);
+    let least = pick(&cuts, Budget::Macs(u64::MAX)).unwrap();
+    assert_eq!((least.tensor.as_str(), least.values), ("conv2d_207.tmp_0", Some(60 * 20)));
+}
+
+#[test]
+fn an_orientation_classifier_is_listed() {
+    let model = model(CLS);
+    assert_eq!(places(&model), 285);
+    assert_eq!(checked(&model, CLS_192).len(), 60);
+}
+
+#[test]
+fn open_dimensions_stay_symbols() {
+    let cuts = cuts(&model(CLS), &[("x.0", 1)]).unwrap();
+    let shape = |cut: &Cut| cut.shape.as_ref().unwrap().iter().map(Extent::to_string).collect::<Vec<_>>();
+    assert_eq!(shape(&cuts[0]), ["1", "8", "x.2/2", "x.3/2"]);
+    let unbound = OnnxError::UnboundSymbol { tensor: "x".into(), symbol: "x.2".into() };
+    assert_eq!(cuts[0].encoder.macs, Err(unbound));
+    assert_eq!((cuts[0].values, cuts[0].encoder.parameters), (None, 216));
+    assert!(matches!(pick(&cuts, Budget::Bytes(1)), Err(OnnxError::NoCutWithin { .. })));
+}
+
+#[test]
+fn classifiers_of_old_versions_are_listed() {
+    // Multiply-accumulates as counted from the shapes by the rules of `cost`, so that a change of the rules is seen.
+    for (name, count, macs) in [
+        ("bvlc_alexnet", 23, 654_560_384),
+        ("densenet121", 87, 2_834_161_664),
+        ("inception_v1", 25, 1_431_556_352),
+        ("inception_v2", 30, 2_018_851_840),
+        ("resnet50", 39, 4_089_184_256),
+        ("shufflenet", 39, 124_664_528),
+        ("squeezenet", 33, 349_151_936),
+        ("vgg19", 45, 19_632_062_464),
+        ("zfnet512", 21, 1_481_727_008),
+    ] {
+        let model = light(name);
+        assert_eq!(checked(&model, &[]).len(), count, "{name}");
+        assert_eq!(cost(&model, &[]).unwrap().macs, macs, "{name}");
+    }
+}
+
+#[test]
+fn a_model_that_keeps_a_state_has_no_cut() {
+    for (name, crossing, bodies) in [
+        ("silero_vad", ["If_0_outputs_0", "If_0_outputs_1"], &["If_0"][..]),
+        (
+            "silero_vad_16k_op15",
+            ["output", "stateN"],
+            &["/model/decoder/If", "/model/decoder/If_1", "/model/If"],
+        ),
+        (
+            "silero_vad_half",
+            ["/stft/padding/Pad_output_0", "state"],
+            &["/decoder/If", "/decoder/If_1", "/If"],
+        ),
+        ("silero_vad_op18_ifless", ["output", "stateN"], &["node_cond__1"]),
+    ] {
+        let model = model(&format!("silero_vad/data/{name}.onnx"));
+        let Err(OnnxError::NoCut { crossing: found, bodies: whole, .. }) = cuts(&model, &[]) else {
+            panic!("{name}")
+        };
+        assert_eq!(
+            (found, whole),
+            (crossing.map(str::to_owned).to_vec(), bodies.iter().map(|&n| n.to_owned()).collect()),
+            "{name}"
+        );
+    }
+}

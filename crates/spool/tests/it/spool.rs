@@ -1,0 +1,227 @@
+//! The spool on a real disk: what its users rely on.
+
+use std::{fs, path::Path};
+
+use lopside_spool::{Appended, Class, Counters, Disk, Options, Reason, Record, Spool, SpoolError};
+use tempfile::TempDir;
+
+const KIB: u64 = 1 << 10;
+
+fn open(folder: &Path, budget: u64, epoch: u64) -> Spool<Disk> {
+    Spool::open(Disk::open(folder).unwrap(), Options::new(budget, epoch)).unwrap()
+}
+
+fn small() -> (TempDir, Spool<Disk>) {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path(), 300 * KIB, 1);
+    (folder, spool)
+}
+
+/// Bytes of all files, as the file system shows them.
+fn bytes(folder: &Path) -> u64 {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+fn drain(spool: &mut Spool<Disk>, class: Class) -> Vec<Record> {
+    let mut all = Vec::new();
+    loop {
+        let records = spool.read(class).unwrap();
+        if records.is_empty() {
+            return all;
+        }
+        all.extend(records);
+    }
+}
+
+#[test]
+fn records_come_back_in_order_across_a_stop_until_they_are_acknowledged() {
+    let (folder, mut spool) = small();
+    for number in 1..=5_u64 {
+        assert_eq!(spool.append(Class::Normal, &[number as u8; 40]).unwrap(), Appended::Number(number));
+    }
+    assert!(spool.read(Class::Normal).unwrap().is_empty(), "what is not committed is not read");
+    spool.commit().unwrap();
+    assert_eq!(spool.append(Class::High, b"urgent").unwrap(), Appended::Number(1));
+    spool.commit().unwrap();
+    let records = drain(&mut spool, Class::Normal);
+    assert_eq!(records.iter().map(|record| record.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(records[2], Record { epoch: 1, number: 3, bytes: vec![3; 40] });
+    spool.acknowledge(Class::Normal, 3).unwrap();
+    spool.checkpoint().unwrap();
+    drop(spool);
+
+    let mut spool = open(folder.path(), 300 * KIB, 2);
+    assert_eq!((spool.pending(Class::Normal), spool.pending(Class::High), spool.torn()), (2, 1, 0));
+    assert_eq!(spool.append(Class::Normal, b"six").unwrap(), Appended::Number(6));
+    spool.commit().unwrap();
+    let records = drain(&mut spool, Class::Normal);
+    assert_eq!(
+        records.iter().map(|record| (record.epoch, record.number)).collect::<Vec<_>>(),
+        [(1, 4), (1, 5), (2, 6)]
+    );
+    assert_eq!(drain(&mut spool, Class::High)[0].bytes, b"urgent");
+    spool.acknowledge(Class::Normal, 6).unwrap();
+    assert_eq!(spool.counted(Class::Normal), Counters { done: 6, delivered: 6, ..Counters::default() });
+    spool.rewind(Class::High);
+    assert_eq!(drain(&mut spool, Class::High).len(), 1, "it was read and not acknowledged");
+}
+
+#[test]
+fn what_is_less_important_makes_room_and_is_counted() {
+    let (folder, mut spool) = small();
+    let record = vec![7; 5000];
+    let mut refused = 0;
+    for _ in 0..100 {
+        refused += u64::from(spool.append(Class::Low, &record).unwrap() == Appended::Refused);
+        spool.commit().unwrap();
+        assert!(bytes(folder.path()) <= 300 * KIB);
+    }
+    assert!(refused > 0, "nobody makes room for the least important");
+    let kept = spool.pending(Class::Low);
+    assert_eq!(kept + refused, 100);
+    for number in 1..=30 {
+        assert_eq!(spool.append(Class::High, &record).unwrap(), Appended::Number(number));
+        spool.commit().unwrap();
+        assert!(bytes(folder.path()) <= 300 * KIB);
+    }
+    drop(spool);
+    let mut spool = open(folder.path(), 300 * KIB, 2);
+    let low = spool.counted(Class::Low);
+    assert!(low.dropped(Reason::Evicted) > 0);
+    assert_eq!(low.dropped(Reason::Refused), refused);
+    assert_eq!(low.dropped(Reason::Evicted) + spool.pending(Class::Low) + refused, 100);
+    let left = drain(&mut spool, Class::Low);
+    assert_eq!(left.first().map(|record| record.number), Some(low.done + 1));
+    assert_eq!(drain(&mut spool, Class::High).len(), 30);
+}
+
+#[test]
+fn what_is_under_way_is_not_given_up() {
+    let (_folder, mut spool) = small();
+    while spool.append(Class::Low, &[1; 5000]).unwrap() != Appended::Refused {
+        spool.commit().unwrap();
+    }
+    let read = drain(&mut spool, Class::Low).len() as u64;
+    assert_eq!(spool.append(Class::High, &[2; 5000]).unwrap(), Appended::Refused);
+    spool.acknowledge(Class::Low, read).unwrap();
+    assert_eq!(spool.append(Class::High, &[2; 5000]).unwrap(), Appended::Number(1));
+    assert_eq!(
+        spool.counted(Class::Low),
+        Counters { done: read, delivered: read, dropped: [0, 1, 0], ..Counters::default() }
+    );
+}
+
+#[test]
+fn damage_is_passed_over_and_counted() {
+    let (folder, mut spool) = small();
+    for number in 1..=9_u8 {
+        spool.append(Class::Normal, &[number; 100]).unwrap();
+        spool.commit().unwrap();
+    }
+    drop(spool);
+    let path = folder.path().join("normal-0000000000000001.log");
+    let mut file = fs::read(&path).unwrap();
+    // A block of one such record has 144 bytes: the body of the third, the header of the fifth.
+    file[2 * 144 + 60] ^= 1;
+    file[4 * 144 + 20] ^= 1;
+    fs::write(&path, &file).unwrap();
+    let mut spool = open(folder.path(), 300 * KIB, 2);
+    let numbers: Vec<u64> = drain(&mut spool, Class::Normal).iter().map(|record| record.number).collect();
+    assert_eq!(numbers, [1, 2, 4, 6, 7, 8, 9]);
+    spool.acknowledge(Class::Normal, 9).unwrap();
+    assert_eq!(
+        spool.counted(Class::Normal),
+        Counters { done: 9, delivered: 7, dropped: [0, 0, 2], ..Counters::default() }
+    );
+    // What stood there is kept, counts for the budget, and outlives the segment.
+    for at in [2 * 144, 4 * 144] {
+        let kept = folder.path().join(format!("damaged-normal-0000000000000001-{at:x}.bin"));
+        assert_eq!(fs::read(kept).unwrap(), file[at..at + 144]);
+    }
+    assert!(!path.exists());
+    assert_eq!((spool.aside(), spool.bytes()), (288, bytes(folder.path())));
+    let spool = open(folder.path(), 300 * KIB, 3);
+    assert_eq!((spool.aside(), spool.bytes()), (288, bytes(folder.path())));
+}
+
+#[test]
+fn a_torn_end_is_cut_off_and_told() {
+    let (folder, mut spool) = small();
+    spool.append(Class::Normal, &[1; 100]).unwrap();
+    spool.commit().unwrap();
+    drop(spool);
+    let path = folder.path().join("normal-0000000000000001.log");
+    let mut file = fs::read(&path).unwrap();
+    file[144..150].copy_from_slice(b"LSpBxx");
+    fs::write(&path, file).unwrap();
+    let mut spool = open(folder.path(), 300 * KIB, 2);
+    assert_eq!((spool.torn(), spool.pending(Class::Normal)), (1, 1));
+    assert_eq!(fs::metadata(&path).unwrap().len(), 144);
+    assert_eq!(spool.append(Class::Normal, b"next").unwrap(), Appended::Number(2));
+    spool.commit().unwrap();
+    assert_eq!(drain(&mut spool, Class::Normal).len(), 2);
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_its_bounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = || Disk::open(folder.path()).unwrap();
+    let error = Spool::open(disk(), Options::new(100 * KIB, 1)).unwrap_err().to_string();
+    assert!(error.contains("102400 bytes cannot be: give it 270336"), "{error}");
+    let mut spool = open(folder.path(), 300 * KIB, 1);
+    let most = spool.largest_record();
+    let error = spool.append(Class::High, &vec![0; most + 1]).unwrap_err();
+    assert!(matches!(error, SpoolError::TooLarge { .. }), "{error}");
+    assert_eq!(spool.append(Class::High, &vec![3; most]).unwrap(), Appended::Number(1));
+    spool.commit().unwrap();
+    assert_eq!(spool.read(Class::High).unwrap()[0].bytes, vec![3; most]);
+}
+
+#[test]
+fn finished_segments_go_and_numbers_go_on() {
+    let (folder, mut spool) = small();
+    for _ in 0..200 {
+        let Appended::Number(number) = spool.append(Class::Normal, &[9; 3000]).unwrap() else { panic!() };
+        spool.commit().unwrap();
+        assert_eq!(drain(&mut spool, Class::Normal).last().unwrap().number, number);
+        spool.acknowledge(Class::Normal, number).unwrap();
+        assert!(bytes(folder.path()) <= 64 * KIB);
+    }
+    spool.checkpoint().unwrap();
+    drop(spool);
+    let mut spool = open(folder.path(), 300 * KIB, 2);
+    assert_eq!(spool.append(Class::Normal, b"x").unwrap(), Appended::Number(201));
+    assert_eq!(spool.counted(Class::Normal).delivered, 200);
+}
+
+#[test]
+fn an_acknowledgement_while_records_are_in_doubt_is_not_counted_twice() {
+    let (folder, mut spool) = small();
+    for _ in 0..60 {
+        spool.append(Class::Low, &[1; 1000]).unwrap();
+    }
+    spool.commit().unwrap();
+    let last = drain(&mut spool, Class::Low).last().unwrap().number;
+    spool.sending(Class::Low, last).unwrap();
+    drop(spool);
+
+    let mut spool = open(folder.path(), 300 * KIB, 2);
+    let evicted = |spool: &Spool<Disk>| spool.counted(Class::Low).done;
+    while evicted(&spool) == 0 {
+        assert!(matches!(spool.append(Class::Normal, &[2; 1000]).unwrap(), Appended::Number(_)));
+    }
+    let doubtful = spool.counted(Class::Low).doubtful();
+    assert_eq!(doubtful, evicted(&spool));
+    // The connection of before the stop of the disk is still there, and tells of what it was sent.
+    let read = spool.read(Class::Low).unwrap().last().unwrap().number;
+    assert!(matches!(spool.sending(Class::Low, read), Err(SpoolError::InDoubt { .. })));
+    spool.acknowledge(Class::Low, doubtful + 5).unwrap();
+    spool.rewind(Class::Low);
+    while evicted(&spool) <= doubtful + 5 {
+        assert!(matches!(spool.append(Class::Normal, &[2; 1000]).unwrap(), Appended::Number(_)));
+    }
+    spool.resolve(Class::Low, &[1..=doubtful + 5]).unwrap();
+    let counters = spool.counted(Class::Low);
+    assert_eq!(counters.delivered, doubtful + 5);
+    assert_eq!(counters.delivered + counters.dropped(Reason::Evicted), counters.done);
+}

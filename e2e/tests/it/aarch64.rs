@@ -1,0 +1,79 @@
+//! The edge binary for ARM, in an emulator, beside this machine's own.
+
+use std::{fs, path::Path, process::Command};
+
+use image::DynamicImage;
+use lopside_e2e::{Cloud, binary, frames_as_text, in_clone, stdout};
+use lopside_proto::v1::{
+    DecodeRequest, DecodedFrame, decoder_service_client::DecoderServiceClient, output::Value,
+};
+use lopside_quality::psnr;
+use tonic::transport::Channel;
+
+/// How far the two reconstructions may be apart, in dB of PSNR.
+const TOLERANCE_DB: f64 = 0.05;
+
+/// The binary for ARM in the emulator.
+fn emulated() -> Command {
+    let edge = std::env::var_os("LOPSIDE_AARCH64_EDGE").expect("LOPSIDE_AARCH64_EDGE names the binary");
+    let mut command = Command::new("qemu-aarch64-static");
+    command.args(["-L", "/usr/aarch64-linux-gnu"]).arg(edge);
+    command
+}
+
+fn encode(mut edge: Command, bundle: &str, args: &[&str], samples: &Path, out: &Path) {
+    edge.arg("encode").arg("--bundle").arg(in_clone(bundle)).args(args).arg("--out").arg(out);
+    let _ = stdout(edge.arg(samples));
+}
+
+#[test]
+#[ignore = "needs LOPSIDE_AARCH64_EDGE, the binary that `cargo xtask dist --target aarch64-unknown-linux-gnu` makes, and qemu-user"]
+fn arm_makes_the_golden_frames() {
+    let out = tempfile::tempdir().unwrap();
+    encode(emulated(), "bundles/fashion", &[], &in_clone("samples/fashion"), out.path());
+    assert_eq!(frames_as_text(out.path()), include_str!("../../golden/fashion-frames.txt"));
+}
+
+/// The encoders add floating-point numbers in orders of their own, so a coefficient that lies between two integers may
+/// fall to either; the pictures have to be as good.
+#[tokio::test]
+#[ignore = "needs LOPSIDE_AARCH64_EDGE, the binary that `cargo xtask dist --target aarch64-unknown-linux-gnu` makes, and qemu-user"]
+async fn arm_encodes_photographs_as_well() {
+    let cloud = Cloud::start(&[&in_clone("bundles/photo")]);
+    let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
+    for quality in ["20", "50", "80"] {
+        let out = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        for (edge, out) in [binary("edge-encoder"), emulated()].into_iter().zip(&out) {
+            encode(edge, "bundles/photo", &["--quality", quality], &in_clone("samples/photo"), out.path());
+        }
+        for name in ["blossom", "tulips"] {
+            let frames = out.each_ref().map(|out| fs::read(out.path().join(format!("{name}.lps"))).unwrap());
+            let [bytes, arm_bytes] = frames.each_ref().map(Vec::len);
+            let same = if frames[0] == frames[1] { "the same" } else { "others" };
+            let original = image::open(in_clone(&format!("samples/photo/{name}.png"))).unwrap();
+            let [db, arm_db] =
+                decoded(&mut client, frames).await.map(|picture| psnr(&original, &picture).unwrap());
+            let found = format!(
+                "{name}, quality {quality}: {bytes} bytes, {db:.4} dB; ARM {arm_bytes} bytes, {arm_db:.4} dB, {same}"
+            );
+            println!("{found}");
+            assert!((db - arm_db).abs() <= TOLERANCE_DB, "{found}");
+        }
+    }
+}
+
+/// What the cloud makes of two frames.
+async fn decoded(client: &mut DecoderServiceClient<Channel>, frames: [Vec<u8>; 2]) -> [DynamicImage; 2] {
+    let request = DecodeRequest {
+        frames: frames.into_iter().map(Into::into).collect(),
+        bundle: String::new(),
+        outputs: Vec::new(),
+        inputs: Vec::new(),
+    };
+    let answers: [DecodedFrame; 2] =
+        client.decode(request).await.unwrap().into_inner().frames.try_into().unwrap();
+    answers.map(|answer| {
+        let Some(Value::Png(png)) = &answer.outputs[0].value else { panic!("no PNG") };
+        image::load_from_memory(png).unwrap().into_rgb8().into()
+    })
+}

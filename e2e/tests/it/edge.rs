@@ -1,0 +1,160 @@
+//! edge-encoder by itself: frames, inspection, configuration, refusals.
+
+use std::{fs, path::Path};
+
+use lopside_e2e::{binary, failure, frames_as_text, in_clone, stdout};
+use serde_json::Value;
+
+const NAME: &str = "edge-encoder";
+
+fn encode(inputs: &Path, out: &Path) -> String {
+    stdout(
+        binary(NAME)
+            .arg("encode")
+            .arg("--bundle")
+            .arg(in_clone("bundles/fashion"))
+            .arg("--out")
+            .arg(out)
+            .arg(inputs),
+    )
+}
+
+/// One line a sample: its name and the frame's bytes. The same file is checked on other processors.
+#[test]
+fn the_samples_frames_are_golden() {
+    let out = tempfile::tempdir().unwrap();
+    encode(&in_clone("samples/fashion"), out.path());
+    let lines = frames_as_text(out.path());
+    assert_eq!(lines.lines().count(), 16);
+    assert_eq!(lines, include_str!("../../golden/fashion-frames.txt"), "found:\n{lines}");
+}
+
+#[test]
+fn every_kind_of_input_gives_the_same_frame() {
+    let inputs = tempfile::tempdir().unwrap();
+    let picture = image::open(in_clone("samples/fashion/00-ankle-boot.png")).unwrap().to_luma8();
+    picture.save(inputs.path().join("a.png")).unwrap();
+    picture.save(inputs.path().join("b.pgm")).unwrap();
+    let idx = [&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28][..], picture.as_raw()].concat();
+    fs::write(inputs.path().join("c-idx3-ubyte"), idx).unwrap();
+    fs::write(inputs.path().join("d.npy"), npy("|u1", "(28, 28)", picture.as_raw())).unwrap();
+    let floats: Vec<u8> =
+        picture.as_raw().iter().flat_map(|&sample| (f32::from(sample) / 255.0).to_le_bytes()).collect();
+    fs::write(inputs.path().join("e.npy"), npy("<f4", "(1, 28, 28)", &floats)).unwrap();
+    fs::write(inputs.path().join("not-a-picture.txt"), "left alone").unwrap();
+    let out = tempfile::tempdir().unwrap();
+    encode(inputs.path(), out.path());
+    let frame = |name: &str| fs::read(out.path().join(name)).unwrap();
+    for name in ["b.lps", "c-00000.lps", "d.lps", "e-00000.lps"] {
+        assert_eq!(frame(name), frame("a.lps"), "{name}");
+    }
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 5);
+}
+
+fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+    while (10 + header.len() + 1) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let len = (header.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &len[..], header.as_bytes(), data].concat()
+}
+
+#[test]
+fn a_large_colour_photograph_is_resized_and_greyed() {
+    let inputs = tempfile::tempdir().unwrap();
+    let sky = image::RgbImage::from_fn(320, 200, |x, y| image::Rgb([x as u8, y as u8, 128]));
+    sky.save(inputs.path().join("sky.jpg")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let text = encode(inputs.path(), out.path());
+    assert!(text.contains("sky.lps"), "{text}");
+}
+
+#[test]
+fn inspect_says_what_is_in_a_frame_and_what_is_wrong_with_a_damaged_one() {
+    let out = tempfile::tempdir().unwrap();
+    encode(&in_clone("samples/fashion/00-ankle-boot.png"), out.path());
+    let frame = out.path().join("00-ankle-boot.lps");
+    let inspect = |with_bundle: bool| {
+        let mut command = binary(NAME);
+        command.arg("inspect").arg(&frame).arg("--json");
+        if with_bundle {
+            command.arg("--bundle").arg(in_clone("bundles/fashion"));
+        }
+        command
+    };
+    let plain: Value = serde_json::from_str(&stdout(&mut inspect(false))).unwrap();
+    assert_eq!(plain["shape"], serde_json::json!([32]));
+    assert_eq!(plain["bytes"], fs::metadata(&frame).unwrap().len());
+    assert_eq!(plain["integers"], Value::Null);
+    let full: Value = serde_json::from_str(&stdout(&mut inspect(true))).unwrap();
+    assert_eq!(full["integers"].as_array().unwrap().len(), 32);
+
+    let mut bytes = fs::read(&frame).unwrap();
+    let last = bytes.len() - 5;
+    bytes[last] ^= 1;
+    fs::write(&frame, bytes).unwrap();
+    assert!(failure(&mut inspect(false)).contains("damaged on the way"));
+}
+
+#[test]
+fn settings_come_from_flags_then_the_environment_then_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let bundle = in_clone("bundles/fashion").canonicalize().unwrap();
+    fs::write(path("edge.toml"), format!("bundle = {bundle:?}\nout = {:?}\n", path("file"))).unwrap();
+    let command = || {
+        let mut command = binary(NAME);
+        command.env("LOPSIDE_CONFIG", path("edge.toml"));
+        command.arg("encode").arg(in_clone("samples/fashion/00-ankle-boot.png"));
+        command
+    };
+    let _ = stdout(&mut command());
+    let _ = stdout(command().env("LOPSIDE_OUT", path("env")));
+    let _ = stdout(command().env("LOPSIDE_OUT", path("env2")).arg("--out").arg(path("flag")));
+    for (name, there) in [("file", true), ("env", true), ("flag", true), ("env2", false)] {
+        assert_eq!(path(name).join("00-ankle-boot.lps").is_file(), there, "{name}");
+    }
+}
+
+#[test]
+fn refusals_name_the_cause_and_the_fix() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("broken.png"), "no picture").unwrap();
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    let sample = in_clone("samples/fashion/00-ankle-boot.png");
+    let bundle = in_clone("bundles/fashion");
+    let cases = [
+        (None, sample.clone(), "--bundle DIR"),
+        (Some(folder.path().to_owned()), sample.clone(), "no bundle.json"),
+        (Some(bundle.clone()), folder.path().join("broken.png"), "broken.png"),
+        (Some(bundle.clone()), folder.path().join("empty"), "no pictures"),
+        (Some(bundle.clone()), folder.path().join("absent.png"), "absent.png"),
+        (Some(bundle), in_clone("Cargo.toml"), ".png"),
+    ];
+    for (bundle, input, expected) in cases {
+        let mut command = binary(NAME);
+        command.arg("encode").arg("--out").arg(folder.path().join("out")).arg(input);
+        if let Some(bundle) = bundle {
+            command.arg("--bundle").arg(bundle);
+        }
+        let error = failure(&mut command);
+        assert!(error.contains(expected) && error.lines().count() == 1, "{expected}: {error}");
+    }
+}
+
+#[test]
+fn bench_measures_every_stage() {
+    let text = stdout(
+        binary(NAME)
+            .args(["bench", "--runs", "20", "--json", "--bundle"])
+            .arg(in_clone("bundles/fashion"))
+            .arg(in_clone("samples/fashion")),
+    );
+    let figures: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(figures["inputs"], 16);
+    for key in ["median_model_us", "median_code_us", "median_total_us", "mean_frame_bytes"] {
+        assert!(figures[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+}

@@ -1,0 +1,115 @@
+//! What stands before the decoder, with the binaries as they ship: TLS on both sides, API keys, want of descriptors.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use lopside_e2e::{Cloud, binary, failure, in_clone, serve, stdout};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+
+/// Certificates of one authority, as files.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: TempDir,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
+        Self { issuer, folder }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes `NAME.pem` and `NAME.key`.
+    fn identity(&self, name: &str) -> (PathBuf, PathBuf) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let files = (self.file(&format!("{name}.pem")), self.file(&format!("{name}.key")));
+        fs::write(&files.0, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
+        fs::write(&files.1, key.serialize_pem()).unwrap();
+        files
+    }
+}
+
+fn fashion() -> PathBuf {
+    in_clone("bundles/fashion")
+}
+
+fn send(url: &str, out: &Path) -> Command {
+    let mut command = binary("edge-encoder");
+    command.args(["send", "--json", "--endpoint", url, "--bundle"]).arg(fashion()).arg("--out").arg(out);
+    command.arg(in_clone("samples/fashion/00-ankle-boot.png"));
+    command
+}
+
+#[test]
+fn an_edge_with_certificate_and_key_is_served_over_tls_and_others_are_told_why_not() {
+    let authority = Authority::new();
+    let (cert, key) = authority.identity("server");
+    let made = stdout(binary("cloud-decoder").args(["key", "edge", "--json"]));
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    fs::write(authority.file("keys.toml"), made["toml"].as_str().unwrap()).unwrap();
+    let mut command = serve(&[&fashion()]);
+    command.arg("--tls-cert").arg(cert).arg("--tls-key").arg(key);
+    command.arg("--tls-client-ca").arg(authority.file("ca.pem"));
+    let cloud = Cloud::run(command.arg("--api-keys").arg(authority.file("keys.toml")));
+    assert!(cloud.url.starts_with("https://"), "{}", cloud.url);
+
+    let out = tempfile::tempdir().unwrap();
+    let (client_cert, client_key) = authority.identity("client");
+    let known = |command: &mut Command| {
+        command.arg("--ca").arg(authority.file("ca.pem"));
+        command.arg("--client-cert").arg(&client_cert).arg("--client-key").arg(&client_key);
+    };
+    let mut whole = send(&cloud.url, out.path());
+    known(&mut whole);
+    let report = stdout(whole.env("LOPSIDE_API_KEY", made["key"].as_str().unwrap()));
+    assert!(report.contains("00-ankle-boot"), "{report}");
+    assert!(out.path().join("00-ankle-boot.png").is_file());
+
+    let mut without_key = send(&cloud.url, out.path());
+    known(&mut without_key);
+    let error = failure(&mut without_key);
+    assert!(error.contains("Unauthenticated") && error.contains("API key"), "{error}");
+    let error = failure(&mut send(&cloud.url, out.path()));
+    assert!(
+        error.contains("certificate") && error.contains(&cloud.url),
+        "its authority is none of Mozilla's: {error}"
+    );
+    let stranger = failure(send(&cloud.url, out.path()).arg("--ca").arg(authority.file("ca.pem")));
+    assert!(stranger.contains("cloud-decoder"), "a client without a certificate is not served: {stranger}");
+}
+
+#[test]
+fn want_of_descriptors_does_not_end_the_server() {
+    let program = binary("cloud-decoder").get_program().to_owned();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""]).arg(program);
+    command.args(serve(&[&fashion()]).get_args());
+    let cloud = Cloud::run(&mut command);
+    let address = cloud.url.strip_prefix("http://").unwrap();
+    let healthy = || {
+        let mut connection = TcpStream::connect(address).unwrap();
+        connection.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    };
+    healthy();
+    // More than it has descriptors for: the last ones are not even taken.
+    let crowd: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
+    drop(crowd);
+    healthy();
+}

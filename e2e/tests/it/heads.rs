@@ -1,0 +1,120 @@
+//! Several heads on one latent, from a bundle made here: a picture and class scores from the same frame.
+
+use std::path::Path;
+
+use lopside_bundle::{
+    Channels, Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LATENT_SPACE_KEY, LatentSpec, PictureSpec,
+    TensorSpec,
+};
+use lopside_e2e::{Cloud, failure, serve};
+use lopside_latent::{IdOnWire, LatentSpace, Table, Tables};
+use lopside_onnx::{GraphBuilder, encode, set_metadata};
+use lopside_proto::v1::{
+    DecodeRequest, OutputFormat, OutputRequest, decoder_service_client::DecoderServiceClient,
+    output::Value as Answer,
+};
+
+const LABELS: [&str; 3] = ["left", "right", "neither"];
+
+fn tensor(name: &str, extent: u32) -> TensorSpec {
+    TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(extent)] }
+}
+
+/// `latent [n, 2] · weight`, as a model that names a latent space.
+fn linear(output: &str, width: i64, weight: &[f32], latent_space: &str) -> Vec<u8> {
+    let batch = |extent: i64| [lopside_onnx::Dim::from("n"), lopside_onnx::Dim::Fixed(extent)];
+    let mut graph = GraphBuilder::new("linear");
+    let latent = graph.input("latent", &batch(2));
+    let weight = graph.initializer("weight", &[2, width], weight).unwrap();
+    let bias = graph.initializer("bias", &[width], &vec![0.0; width as usize]).unwrap();
+    graph.gemm(&latent, &weight, &bias, output);
+    graph.output(output, &batch(width));
+    let mut model = graph.build();
+    set_metadata(&mut model, LATENT_SPACE_KEY, latent_space);
+    encode(&model)
+}
+
+fn picture() -> PictureSpec {
+    PictureSpec::uniform(2, 1, Channels::Grey, 0.0, 1.0)
+}
+
+fn draft() -> Draft {
+    let kind = HeadKind::Reconstruct(picture());
+    let head = |name: &str, kind, output: &str, extent| DraftHead {
+        name: name.into(),
+        version: 1,
+        kind,
+        model: Vec::new(),
+        inputs: vec!["latent".into()],
+        output: tensor(output, extent),
+        cost: Cost { parameters: 0, macs: 2 * u64::from(extent) },
+    };
+    let labels = LABELS.map(String::from).to_vec();
+    Draft {
+        name: "toy".into(),
+        description: "Two values for two pixels".into(),
+        input: InputSpec::Picture(picture()),
+        encoder: b"stays at the edge".to_vec(),
+        input_tensor: tensor("image", 2),
+        encoder_cost: Cost { parameters: 0, macs: 4 },
+        latent: vec![LatentSpec { tensor: tensor("latent", 2), gains: vec![10.0; 2] }],
+        tables: Tables::new(vec![Table::from_counts(0, &[1; 11]).unwrap(); 2]).unwrap(),
+        heads: vec![
+            head("reconstruct", kind, "picture", 2),
+            head("classify", HeadKind::Classify { labels }, "logits", 3),
+        ],
+    }
+}
+
+/// Writes the bundle; its heads name `latent_space`, or the right one when that is `None`.
+fn write(folder: &Path, latent_space: Option<&str>) -> LatentSpace {
+    let mut draft = draft();
+    let id = draft.latent_space();
+    let named = latent_space.map_or_else(|| id.to_string(), str::to_owned);
+    draft.heads[0].model = linear("picture", 2, &[1.0, 0.0, 0.0, 1.0], &named);
+    draft.heads[1].model = linear("logits", 3, &[2.0, 0.0, 0.0, 0.0, 2.0, 0.0], &named);
+    draft.write(folder, "# Toy\n").unwrap();
+    draft.space().unwrap()
+}
+
+#[tokio::test]
+async fn one_frame_is_a_picture_and_class_scores() {
+    let folder = tempfile::tempdir().unwrap();
+    let space = write(folder.path(), None);
+    let cloud = Cloud::start(&[folder.path()]);
+    let frames = [[1.0, 0.0], [0.0, 0.5]].map(|z| space.encode(&z, IdOnWire::Present).unwrap().into());
+    let output = |head: &str| OutputRequest {
+        head: head.into(),
+        format: OutputFormat::Unspecified.into(),
+        version: 0,
+    };
+    let request = DecodeRequest {
+        frames: frames.to_vec(),
+        bundle: "toy".into(),
+        outputs: vec![output("classify"), output("reconstruct")],
+        inputs: Vec::new(),
+    };
+    let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
+    let answer = client.decode(request).await.unwrap().into_inner();
+    let expected = [("left", 2.0_f32, [255, 0]), ("right", 1.0, [0, 128])];
+    for (frame, (label, logit, samples)) in answer.frames.into_iter().zip(expected) {
+        let [scores, picture] = frame.outputs.try_into().unwrap();
+        let (Some(Answer::ClassScores(scores)), Some(Answer::Png(png))) = (scores.value, picture.value)
+        else {
+            panic!("the answers are not in the order asked for")
+        };
+        let best = &scores.scores[0];
+        assert_eq!((best.label.as_str(), scores.scores.len()), (label, 3));
+        // softmax of (logit, 0, 0)
+        assert!((best.probability - logit.exp() / (logit.exp() + 2.0)).abs() < 1e-6, "{best:?}");
+        assert_eq!(image::load_from_memory(&png).unwrap().to_luma8().as_raw(), &samples);
+    }
+}
+
+#[test]
+fn a_head_of_another_latent_space_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), Some("00000000000000aa"));
+    let error = failure(&mut serve(&[folder.path()]));
+    assert!(error.contains("head \"reconstruct\"") && error.contains("00000000000000aa"), "{error}");
+}

@@ -1,0 +1,121 @@
+//! A latent of a base and an enhancement: six numbers, of which the first two are the base, the others two feature maps
+//! of 1×2.
+
+use std::{fs, path::Path};
+
+use lopside_bundle::{Draft, HeadKind, InputSpec, LatentSpec};
+use lopside_e2e::{Cloud, failure, stdout};
+use lopside_latent::{Table, Tables};
+use lopside_proto::v1::{
+    GetBundleRequest, decoder_service_client::DecoderServiceClient, output::Value as Answer,
+};
+
+use super::toy::{self, GAIN, edge, npy, product, tensor};
+
+const VALUES: [f32; 6] = [1.0, 2.0, 3.0, -4.0, 5.0, -6.0];
+
+/// The encoder names its enhancement before its base: the manifest's order counts.
+fn draft() -> Draft {
+    let [x, base, detail] = [tensor("x", &[6]), tensor("base", &[2]), tensor("detail", &[2, 1, 2])];
+    let mut encoder = toy::graph(&[&x]);
+    encoder.slice("x", 1, 2, 6, "rest");
+    encoder.reshape("rest", &[-1, 2, 1, 2], "detail");
+    encoder.slice("x", 1, 0, 2, "base");
+    let encoder = toy::model(encoder, &[&detail, &base]);
+    // One gain a map.
+    let maps = LatentSpec { tensor: detail.clone(), gains: vec![GAIN, 1.0] };
+    let latent = vec![toy::layer(base.clone()), maps];
+    let mut draft = toy::draft(InputSpec::Tensor {}, x, encoder, latent);
+    draft.tables = Tables::new(vec![Table::from_counts(-60, &[1; 121]).unwrap(); 4]).unwrap();
+
+    let all = tensor("all", &[6]);
+    let mut graph = toy::graph(&[&base, &detail]);
+    graph.flatten("detail", "flat");
+    graph.concat(&["base", "flat"], 1, "all");
+    let model = toy::model(graph, &[&all]);
+    draft.heads.push(toy::head("all", HeadKind::Tensor {}, &["base", "detail"], all, model));
+
+    let logits = tensor("logits", &[2]);
+    let mut graph = toy::graph(&[&base]);
+    product(&mut graph, "base", &toy::same::<2>(), "logits");
+    let model = toy::model(graph, &[&logits]);
+    let kind = HeadKind::Classify { labels: vec!["first".into(), "second".into()] };
+    draft.heads.push(toy::head("classify", kind, &["base"], logits, model));
+    draft
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    draft().write(&folder.path().join("bundle"), "# Toy\n").unwrap();
+    fs::write(folder.path().join("six.npy"), npy(&[6], &VALUES)).unwrap();
+    folder
+}
+
+fn encoded(folder: &Path, more: &[&str]) -> Vec<u8> {
+    let _ = stdout(&mut edge(folder, "encode", &[&["six.npy"], more].concat()));
+    fs::read(folder.join("out/six.lps")).unwrap()
+}
+
+#[tokio::test]
+async fn layers_that_are_left_out_are_zeros() {
+    let folder = folder();
+    let (whole, base) = (encoded(folder.path(), &[]), encoded(folder.path(), &["--layers", "1"]));
+    assert!(base.len() < whole.len(), "{} {}", base.len(), whole.len());
+    assert_eq!(encoded(folder.path(), &["--layers", "2"]), whole);
+
+    let cloud = Cloud::start(&[&folder.path().join("bundle")]);
+    let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
+    // Frames of one layer and of two are one batch.
+    let request = toy::request(vec![whole, base], &["all", "classify"], Vec::new());
+    let answer = client.decode(request).await.unwrap().into_inner();
+    let expected = [VALUES, [1.0, 2.0, 0.0, 0.0, 0.0, 0.0]];
+    for (frame, expected) in answer.frames.into_iter().zip(expected) {
+        let [all, scores] = frame.outputs.try_into().unwrap();
+        let (Some(Answer::Tensor(all)), Some(Answer::ClassScores(scores))) = (all.value, scores.value) else {
+            panic!("the answers are not those of the heads asked for")
+        };
+        assert_eq!((all.values.as_slice(), all.shape.as_slice()), (&expected[..], &[6][..]));
+        assert_eq!(scores.scores[0].label, "second");
+    }
+
+    let request = GetBundleRequest { name: "toy".into() };
+    let bundle = client.get_bundle(request).await.unwrap().into_inner().bundle.unwrap();
+    assert_eq!(bundle.latent_shape, [6]);
+    let layers: Vec<_> = bundle.layers.iter().map(|layer| (&layer.tensor[..], &layer.shape[..])).collect();
+    assert_eq!(layers, [("base", &[2][..]), ("detail", &[2, 1, 2])]);
+}
+
+#[test]
+fn inspect_says_how_many_layers_a_frame_carries() {
+    let folder = folder();
+    for (layers, integers) in
+        [("1", serde_json::json!([10, 20])), ("2", serde_json::json!([10, 20, 30, -40, 5, -6]))]
+    {
+        let frame = encoded(folder.path(), &["--layers", layers]);
+        let found = toy::json(folder.path(), "inspect", &["out/six.lps"]);
+        let carried: u64 = layers.parse().unwrap();
+        assert_eq!(found["layers"], serde_json::json!({"carried": carried, "of": 2}));
+        assert_eq!((&found["integers"], &found["bytes"]), (&integers, &frame.len().into()));
+        assert_eq!(found["shape"], serde_json::json!([integers.as_array().unwrap().len()]));
+        let text = stdout(&mut edge(folder.path(), "inspect", &["out/six.lps"]));
+        assert!(text.contains(&format!("layers         {layers} of 2")), "{text}");
+    }
+    for layers in ["0", "3"] {
+        let error = failure(&mut edge(folder.path(), "encode", &["six.npy", "--layers", layers]));
+        assert!(error.contains(layers), "{error}");
+    }
+}
+
+#[test]
+fn an_encoder_without_a_layer_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut draft = draft();
+    let (x, base) = (tensor("x", &[6]), tensor("base", &[2]));
+    let mut encoder = toy::graph(&[&x]);
+    encoder.slice("x", 1, 0, 2, "base");
+    draft.encoder = toy::model(encoder, &[&base]);
+    draft.write(&folder.path().join("bundle"), "# Toy\n").unwrap();
+    fs::write(folder.path().join("six.npy"), npy(&[6], &VALUES)).unwrap();
+    let error = failure(&mut edge(folder.path(), "encode", &["six.npy"]));
+    assert!(error.contains("detail"), "{error}");
+}

@@ -1,0 +1,244 @@
+//! A bundle that takes windows of 3 rows of 2 channels, every 2 rows. Its latent is the window as the encoder sees it;
+//! the decoder brings volts back and gives the mean for amperes. The column of the score is the first value's double.
+
+use std::{fs, path::Path};
+
+use axum::http::{Request, StatusCode};
+use lopside_bundle::{Draft, HeadKind, InputSpec, PartSource, ScoreSpec, SeriesSpec};
+use lopside_e2e::{Cloud, failure, stdout};
+use lopside_proto::v1::{
+    Input, OutputFormat, OutputRequest, Tensor, decoder_service_client::DecoderServiceClient,
+    input::Value as Sent, output::Value as Answer,
+};
+use serde_json::Value;
+use tonic::Code;
+
+use super::toy::{self, edge, even, near, npy, part, product, refusal, same, tensor};
+
+/// Six rows: windows begin at rows 0, 2 and 3.
+const ROWS: [[f32; 2]; 6] = [[12.0, -1.0], [10.0, 1.0], [8.0, 0.0], [10.0, -2.0], [14.0, -1.0], [6.0, -1.0]];
+const CSV: &str =
+    "time, amperes, volts\n# a comment\n0, -1, 12\n1, 1, 10\n2, 0, 8\n3, -2, 10\n4, -1, 14\n5, -1, 6\n";
+
+fn spec() -> SeriesSpec {
+    SeriesSpec {
+        length: 3,
+        stride: 2,
+        channels: vec!["volts".into(), "amperes".into()],
+        mean: vec![10.0, -1.0],
+        deviation: vec![2.0, 0.5],
+    }
+}
+
+fn draft() -> Draft {
+    let [window, latent] = [tensor("window", &[3, 2]), tensor("latent", &[6])];
+    let mut encoder = toy::graph(&[&window]);
+    encoder.flatten("window", "flat");
+    product(&mut encoder, "flat", &same::<6>(), "latent");
+    let encoder = toy::model(encoder, &[&latent]);
+    let mut draft = toy::draft(InputSpec::Series(spec()), window, encoder, vec![toy::layer(latent.clone())]);
+    let mut volts = same::<6>();
+    for row in [1, 3, 5] {
+        volts[row] = [0.0; 6];
+    }
+
+    // Flat: the shape of a window comes from the manifest.
+    let reconstruction = tensor("reconstruction", &[6]);
+    let mut graph = toy::graph(&[&latent]);
+    product(&mut graph, "latent", &volts, "reconstruction");
+    let model = toy::model(graph, &[&reconstruction]);
+    draft.heads.push(toy::head(
+        "reconstruct",
+        HeadKind::Series(spec()),
+        &["latent"],
+        reconstruction.clone(),
+        model,
+    ));
+
+    let columns = tensor("columns", &[1]);
+    let mut graph = toy::graph(&[&latent]);
+    let mut first = [[0.0]; 6];
+    first[0] = [2.0];
+    product(&mut graph, "latent", &first, "columns");
+    product(&mut graph, "latent", &volts, "reconstruction");
+    let model = toy::model(graph, &[&columns, &reconstruction]);
+    let kind = HeadKind::Score(ScoreSpec {
+        parts: vec![part("first", PartSource::Column(0), 1.0), part("error", PartSource::Error, 1.0)],
+        quantiles: even(8.0),
+        quantiles_with_input: Some(even(16.0)),
+        threshold: 0.5,
+        reconstruction: Some(reconstruction),
+    });
+    draft.heads.push(toy::head("score", kind, &["latent"], columns, model));
+    draft
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    draft().write(&folder.path().join("bundle"), "# Toy\n").unwrap();
+    fs::write(folder.path().join("log.csv"), CSV).unwrap();
+    folder
+}
+
+fn frames(folder: &Path) -> Vec<Vec<u8>> {
+    ["00000", "00001", "00002"]
+        .map(|number| fs::read(folder.join(format!("out/log-{number}.lps"))).unwrap())
+        .into()
+}
+
+#[test]
+fn csv_and_npy_give_the_same_frames() {
+    let folder = folder();
+    let of = |name: &str| {
+        assert_eq!(toy::json(folder.path(), "encode", &[name])["frames"], 3, "{name}");
+        frames(folder.path())
+    };
+    let expected = of("log.csv");
+    let [first, second, third] = &expected[..] else { panic!() };
+    assert!(first != second && second != third && first != third);
+
+    let rows = ROWS.as_flattened();
+    fs::create_dir(folder.path().join("arrays")).unwrap();
+    fs::write(folder.path().join("arrays/log.npy"), npy(&[6, 2], rows)).unwrap();
+    assert_eq!(of("arrays/log.npy"), expected);
+    let windows = [&ROWS[0..3], &ROWS[2..5], &ROWS[3..6]].map(<[_]>::as_flattened).concat();
+    fs::write(folder.path().join("arrays/log.npy"), npy(&[3, 3, 2], &windows)).unwrap();
+    assert_eq!(of("arrays"), expected);
+    // Without names, the columns stand in the bundle's order.
+    let unnamed: String = ROWS.iter().map(|[volts, amperes]| format!("{volts},{amperes}\n")).collect();
+    fs::write(folder.path().join("log.csv"), unnamed).unwrap();
+    assert_eq!(of("log.csv"), expected);
+
+    let inspected = toy::json(folder.path(), "inspect", &["out/log-00000.lps"]);
+    assert_eq!(inspected["shape"], serde_json::json!([6]));
+    // (number − mean) / deviation · gain
+    assert_eq!(inspected["integers"], serde_json::json!([10, 0, 0, 40, -10, 20]));
+}
+
+/// The windows of [`ROWS`] as they come back, and the root of their mean squared errors: amperes are 2 and 1, 1 and 1,
+/// 1 too far from their mean.
+fn expected_rmse() -> [f64; 3] {
+    [5.0, 2.0, 1.0].map(|squares: f64| (squares / 6.0).sqrt())
+}
+
+#[test]
+fn windows_come_back_in_their_own_units() {
+    let folder = folder();
+    let cloud = Cloud::start(&[&folder.path().join("bundle")]);
+    let send = |more: &[&str]| {
+        toy::json(folder.path(), "send", &[&["--endpoint", &cloud.url, "log.csv"], more].concat())
+    };
+    let report = send(&[]);
+    let rows = report["pictures"].as_array().unwrap();
+    assert_eq!(rows.len(), 3);
+    for (row, rmse) in rows.iter().zip(expected_rmse()) {
+        assert!(near(row["rmse"].as_f64().unwrap(), rmse), "{row}");
+        assert_eq!((&row["raw_bytes"], row.get("psnr_db")), (&24.into(), None));
+    }
+    // Twice (12 − 10) / 2 is 2; of the second window −2, less than any normal sample; of the third 0.
+    let score = |row: usize| rows[row]["score"].as_f64().unwrap();
+    assert!(near(score(0), 2.0) && near(score(1), -2.0), "{report}");
+    assert!(near(rows[0]["quantile"].as_f64().unwrap(), 0.25), "{report}");
+    assert_eq!((&rows[0]["anomalous"], &rows[1]["quantile"]), (&0.0.into(), &0.0.into()));
+    let text = fs::read_to_string(folder.path().join("out/report.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), report);
+
+    let csv = fs::read_to_string(folder.path().join("out/log-00000.csv")).unwrap();
+    assert_eq!(csv, "volts,amperes,volts decoded,amperes decoded\n12,-1,12,-1\n10,1,10,-1\n8,0,8,-1\n");
+    let table = fs::read_to_string(folder.path().join("out/table.txt")).unwrap();
+    let heading: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(heading[..3], ["input", "raw", "B"]);
+    assert!(["RMSE", "score", "quantile", "anomalous"].iter().all(|name| heading.contains(name)), "{table}");
+    assert!(!table.contains("PSNR") && table.contains("4 bytes a number"), "{table}");
+
+    // The error is that of the encoder's input: amperes are off by 4 and 2 deviations.
+    let compared = send(&["--with-input"]);
+    let row = &compared["pictures"][0];
+    let expected = 2.0 + 20.0 / 6.0;
+    assert!(near(row["score"].as_f64().unwrap(), expected), "{row}");
+    assert!(near(row["quantile"].as_f64().unwrap(), expected / 16.0), "{row}");
+    assert!(!folder.path().join("out/log-00000-heat-map.png").exists());
+}
+
+#[tokio::test]
+async fn the_cloud_answers_with_a_window_and_takes_one_along() {
+    let folder = folder();
+    let _ = stdout(&mut edge(folder.path(), "encode", &["log.csv"]));
+    let cloud = Cloud::start(&[&folder.path().join("bundle")]);
+    let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
+    let frame = frames(folder.path()).swap_remove(0);
+    let raw = OutputRequest { head: "reconstruct".into(), format: OutputFormat::Tensor.into(), version: 0 };
+    let mut request = toy::request(vec![frame.clone()], &["reconstruct"], Vec::new());
+    request.outputs.push(raw);
+    let outputs = client.decode(request).await.unwrap().into_inner().frames.remove(0).outputs;
+    let tensors: Vec<Tensor> = outputs
+        .into_iter()
+        .map(|output| match output.value {
+            Some(Answer::Tensor(tensor)) => tensor,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(tensors[0], Tensor { shape: vec![3, 2], values: vec![12.0, -1.0, 10.0, -1.0, 8.0, -1.0] });
+    assert_eq!(tensors[1], Tensor { shape: vec![6], values: vec![1.0, 0.0, 0.0, 0.0, -1.0, 0.0] });
+
+    let input = |values: &[f32]| Input {
+        value: Some(Sent::Tensor(Tensor { shape: Vec::new(), values: values.to_vec() })),
+    };
+    let mut error_of = async |input| {
+        let request = toy::request(vec![frame.clone()], &["score"], vec![input]);
+        client.decode(request).await.map(|answer| answer.into_inner().frames[0].outputs[0].value.clone())
+    };
+    let Some(Answer::Anomaly(anomaly)) = error_of(input(ROWS[..3].as_flattened())).await.unwrap() else {
+        panic!("no anomaly")
+    };
+    assert!(near(anomaly.parts[1].value.into(), 20.0 / 6.0) && anomaly.heat_map.is_empty(), "{anomaly:?}");
+    for (input, expected) in [
+        (input(&[0.0; 5]), "input 0: it has 5 numbers, the encoder takes 6 finite ones"),
+        (input(&[f32::NAN; 6]), "input 0"),
+        (
+            Input { value: Some(Sent::Picture(vec![1])) },
+            "input 0: it is a picture, the encoder takes numbers",
+        ),
+    ] {
+        let status = error_of(input).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().contains(expected), "{expected}: {}", status.message());
+    }
+
+    let json = Request::post("/v1/bundles/toy/decode").header("accept", "application/json");
+    let (response, body) = cloud.http(json, frame).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let answer: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(answer["shape"], serde_json::json!([3, 2]));
+    let (_, body) = cloud.http(Request::get("/v1/bundles/toy"), Vec::new()).await;
+    let bundle: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(bundle["input"]["series"]["channels"], serde_json::json!(["volts", "amperes"]));
+}
+
+#[test]
+fn files_that_are_no_windows_are_refused_with_the_place() {
+    let folder = folder();
+    let rows = ROWS.as_flattened();
+    let cases: [(&str, &[u8], &str); 9] = [
+        ("a.csv", b"volts,amperes\n1,2\n3,x\n5,6\n", "a.csv: line 3, column 2: \"x\" is no finite number"),
+        ("b.csv", b"volts,amperes\n1,2\n3,nan\n5,6\n", "line 3, column 2: \"nan\""),
+        ("c.csv", b"volts,amperes\n1,2\n3\n5,6\n", "line 3, column 2: \"\""),
+        ("d.csv", b"time,volts\n1,2\n3,4\n5,6\n", "no header names all of: volts, amperes"),
+        ("e.csv", b"volts;amperes\n1;2\n", "of 1 columns, no header names all of: volts, amperes"),
+        ("f.csv", b"volts,amperes\n1,2\n3,4\n", "it has 2 rows, a window has 3"),
+        ("g.csv", b"", "it has 0 rows, a window has 3"),
+        ("h.npy", &npy(&[4, 3], rows), "shape [4, 3] is not [rows, 2] or [n, 3, 2]"),
+        ("i.npy", b"no array", "not a readable .npy file"),
+    ];
+    for (name, text, expected) in cases {
+        let error = refusal(folder.path(), name, text);
+        assert!(error.contains(expected) && error.lines().count() == 1, "{expected}: {error}");
+    }
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    for (input, expected) in [("empty", "no numbers in empty"), ("absent.csv", "absent.csv")] {
+        let error = failure(&mut edge(folder.path(), "encode", &[input]));
+        assert!(error.contains(expected) && error.lines().count() == 1, "{expected}: {error}");
+    }
+    let error = failure(&mut edge(folder.path(), "encode", &["--layers", "2", "log.csv"]));
+    assert!(error.contains("the bundle's model has 1"), "{error}");
+}

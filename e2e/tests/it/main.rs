@@ -1,0 +1,22 @@
+//! The integration tests of `lopside-e2e`, in one binary: linking one costs a fraction of linking many.
+
+// A helper that cannot go on fails its test.
+#![allow(clippy::expect_used, clippy::float_cmp, clippy::panic, clippy::unwrap_used)]
+
+mod aarch64;
+mod demo;
+mod documents;
+mod edge;
+mod front;
+mod heads;
+mod latents;
+mod metrics;
+mod outage;
+mod own;
+mod photo;
+mod reliability;
+mod schemathesis;
+mod split_service;
+mod telemetry;
+mod training;
+mod tritonclient;

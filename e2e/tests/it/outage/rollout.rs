@@ -1,0 +1,132 @@
+//! Another encoder for a device that runs: both ends, from the operator's file to what the archive makes of all frames.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use axum::http::Request;
+use edge_encoder::{AnyEncoder, EncodeOptions, PictureOptions, agent::Report, golden::first_input};
+use image::{GrayImage, Luma};
+use lopside_bundle::{
+    Channels, Cost, Dim, Draft, DraftHead, GoldenDraft, HeadKind, InputSpec, LatentSpec, Part, PictureSpec,
+    TensorSpec, picture::AnyBundle, put_golden,
+};
+use lopside_e2e::{Cloud, serve};
+use lopside_latent::{IdOnWire, Table, Tables, picture::Quality};
+use lopside_onnx::{GraphBuilder, encode};
+use serde_json::Value;
+
+use super::agent::Home;
+
+/// Steps of the latent for each unit.
+const GAIN: f32 = 100.0;
+
+/// A version of the bundle `toy`: its latent is the four pixels, 0 to 1, times a factor; its head gives the latent back.
+fn version(root: &Path, number: u32, factor: f32) -> PathBuf {
+    let folder = root.join(format!("bundles/toy/{number}"));
+    draft(factor).write(&folder, "# Toy\n").unwrap();
+    let input = root.join("golden.png");
+    picture([200, 100, 50, 25]).save(&input).unwrap();
+    let options = EncodeOptions { picture: PictureOptions::new(Quality::new(50).unwrap()), fast: false };
+    let encoder = AnyEncoder::new(&AnyBundle::load(&folder, Part::Encoder).unwrap(), &options).unwrap();
+    let golden = first_input(&encoder, &input).unwrap();
+    let frame = encoder.encode(&golden, IdOnWire::Present).unwrap().frame;
+    let draft = GoldenDraft { name: "golden.png".into(), input: fs::read(&input).unwrap(), frame };
+    put_golden(&folder, &[draft]).unwrap();
+    folder
+}
+
+fn draft(factor: f32) -> Draft {
+    let tensor =
+        |name: &str| TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(4)] };
+    let times = |from: &str, to: &str, factor: f32| {
+        let mut graph = GraphBuilder::new("toy");
+        let x = graph.input(from, &["n".into(), 4.into()]);
+        let factor = graph.initializer("factor", &[1], &[factor]).unwrap();
+        graph.node("Mul", &[&x, &factor], to, &[]);
+        graph.output(to, &["n".into(), 4.into()]);
+        encode(&graph.build())
+    };
+    let cost = Cost { parameters: 1, macs: 4 };
+    Draft {
+        name: "toy".into(),
+        description: "Four numbers for four pixels".into(),
+        input: InputSpec::Picture(PictureSpec::uniform(2, 2, Channels::Grey, 0.0, 1.0)),
+        encoder: times("image", "latent", factor),
+        input_tensor: tensor("image"),
+        encoder_cost: cost,
+        latent: vec![LatentSpec { tensor: tensor("latent"), gains: vec![GAIN; 4] }],
+        tables: Tables::new(vec![Table::from_counts(0, &[1]).unwrap(); 4]).unwrap(),
+        heads: vec![DraftHead {
+            name: "pixels".into(),
+            version: 1,
+            kind: HeadKind::Tensor {},
+            model: times("latent", "out", 1.0),
+            inputs: vec!["latent".into()],
+            output: tensor("out"),
+            cost,
+        }],
+    }
+}
+
+fn picture(pixels: [u8; 4]) -> GrayImage {
+    GrayImage::from_fn(2, 2, |x, y| Luma([pixels[(2 * y + x) as usize]]))
+}
+
+fn delivered(report: &Report) -> u64 {
+    report.spool.classes.iter().map(|class| class.delivered).sum()
+}
+
+async fn json(cloud: &Cloud, path: &str) -> Value {
+    let (answer, body) = cloud.http(Request::get(path), Vec::new()).await;
+    assert!(answer.status().is_success(), "{path}: {}", String::from_utf8_lossy(&body));
+    serde_json::from_slice(&body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_gets_another_encoder_and_frames_of_the_old_one_are_decoded_as_before() {
+    let root = tempfile::tempdir().unwrap();
+    let old = version(root.path(), 1, 1.0);
+    version(root.path(), 2, 2.0);
+    let (channels, config) = (root.path().join("channels.toml"), root.path().join("cloud.toml"));
+    let offer = |version: u32| {
+        let text = format!("[[channel]]\nname = 'stable'\nbundle = 'toy'\nversion = {version}\n");
+        fs::write(&channels, text).unwrap();
+    };
+    offer(1);
+    fs::write(&config, format!("channels = {channels:?}\nreload_seconds = 1\n")).unwrap();
+    let mut serve = serve(&[&root.path().join("bundles")]);
+    let archive = format!("sqlite:{}", root.path().join("archive.db").display());
+    let mut cloud = Cloud::run(serve.arg("--config").arg(&config).args(["--archive", &archive]));
+
+    let home = Home::new(cloud.url.clone(), "").following("stable", old);
+    let agent = home.start();
+    home.put("before.png", &picture([40, 80, 120, 160]));
+    let first = agent.until(|report| delivered(report) == 1 && report.update.is_some()).await;
+    assert_eq!(first.update.as_ref().unwrap().state, "configured");
+    offer(2);
+    let swapped = agent.until(|report| report.latent_space != first.latent_space).await;
+    assert_eq!(swapped.update.unwrap().state, "on probation");
+    home.put("after.png", &picture([40, 80, 120, 160]));
+    let last = agent.until(|report| delivered(report) == 2).await;
+    assert_eq!(last.update.unwrap().state, "confirmed");
+    agent.stop();
+
+    let page = json(&cloud, "/v1/frames").await;
+    let frames = page["frames"].as_array().unwrap();
+    let spaces: Vec<Option<&str>> = frames.iter().map(|frame| frame["latent_space"].as_str()).collect();
+    assert_eq!(frames.len(), 2, "{page}");
+    for (space, factor) in [(&first.latent_space, 1.0), (&swapped.latent_space, 2.0)] {
+        let at = spaces.iter().position(|found| *found == space.as_deref()).expect("a frame of each");
+        let made = json(&cloud, &format!("/v1/frames/{}/pixels", frames[at]["id"])).await;
+        let values: Vec<f64> = made["values"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+        let expected = [40.0, 80.0, 120.0, 160.0].map(|pixel: f64| factor * pixel / 255.0);
+        assert_eq!(values.len(), 4, "{made}");
+        for (value, expected) in values.iter().zip(expected) {
+            assert!((value - expected).abs() <= 0.5 / f64::from(GAIN) + 1e-6, "{made}, and not {expected}");
+        }
+    }
+    let (status, log) = cloud.stop();
+    assert!(status.success(), "{log}");
+}

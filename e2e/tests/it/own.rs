@@ -1,0 +1,57 @@
+//! A model that did not come from here, through the real binaries: cut and calibrated, served, its tensors sent.
+
+use std::{fs, path::Path};
+
+use lopside_e2e::{Cloud, binary, stdout};
+use lopside_onnx::{GraphBuilder, encode};
+
+/// `x [n, 8]` to `z [n, 4]` and back, by a matrix that is its own inverse on the first four.
+fn model() -> Vec<u8> {
+    let mut graph = GraphBuilder::new("halver");
+    let x = graph.input("x", &["n".into(), 8.into()]);
+    let pair = |row: usize, column: usize| if row / 2 == column { 0.5 } else { 0.0 };
+    let down: Vec<f32> = (0..32).map(|i| pair(i / 4, i % 4)).collect();
+    let up: Vec<f32> = (0..32).map(|i| 2.0 * pair(i % 8, i / 8)).collect();
+    let down = graph.initializer("down", &[8, 4], &down).unwrap();
+    let up = graph.initializer("up", &[4, 8], &up).unwrap();
+    let z = graph.node("MatMul", &[&x, &down], "z", &[]);
+    let y = graph.node("MatMul", &[&z, &up], "again", &[]);
+    graph.output(&y, &["n".into(), 8.into()]);
+    encode(&graph.build())
+}
+
+/// Rows whose values come in equal pairs.
+fn rows(path: &Path, count: usize) {
+    let value = |i: usize| ((i / 2 * 37) % 101) as f32 / 101.0;
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, 8), }}");
+    header += &" ".repeat(64 - (10 + header.len() + 1) % 64);
+    header.push('\n');
+    let length = (header.len() as u16).to_le_bytes();
+    let values: Vec<u8> = (0..8 * count).flat_map(|i| value(i).to_le_bytes()).collect();
+    fs::write(path, [&b"\x93NUMPY\x01\x00"[..], &length[..], header.as_bytes(), &values].concat()).unwrap();
+}
+
+#[test]
+fn any_model_goes_from_its_file_to_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("halver.onnx"), model()).unwrap();
+    rows(&at("rows.npy"), 40);
+    let mut split = binary("training");
+    split
+        .arg("split")
+        .arg(at("halver.onnx"))
+        .args(["--at", "z", "--bits", "6", "--calibrate"])
+        .arg(at("rows.npy"));
+    let text = stdout(split.arg("--out").arg(at("bundle")));
+    assert!(text.contains("through real frames") && text.contains("bundle halver in"), "{text}");
+
+    let cloud = Cloud::start(&[&at("bundle")]);
+    let mut send = binary("edge-encoder");
+    send.arg("send").arg("--bundle").arg(at("bundle")).args(["--endpoint", &cloud.url, "--json", "--out"]);
+    let report = stdout(send.arg(at("answers")).arg(at("rows.npy")));
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert!(report.to_string().contains("rows-00039"), "{report}");
+    let answers = fs::read_dir(at("answers")).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(answers.filter(|path| path.extension().is_some_and(|ending| ending == "csv")).count(), 40);
+}

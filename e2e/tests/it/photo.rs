@@ -1,0 +1,147 @@
+//! A photo model from nothing: a tiny training on made-up photographs, resumed, calibrated, its decoder trained further,
+//! another one trained for twice the size, and its frames through both binaries.
+
+use std::{fs, path::Path};
+
+use image::{DynamicImage, Rgb, RgbImage, imageops::FilterType};
+use lopside_e2e::{Cloud, binary, failure, stdout};
+use lopside_quality::psnr;
+use serde_json::Value;
+
+/// Smooth shades with edges and some noise, `seed` deciding where.
+fn photograph(seed: u32, width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let wave = ((x + 37 * seed) as f32 / 61.0).sin() * ((y + 11 * seed) as f32 / 47.0).cos();
+        let edge = if (x + y / 2 + 50 * seed) % 190 < 60 { 40.0 } else { 0.0 };
+        let noise = (x.wrapping_mul(73_856_093) ^ y.wrapping_mul(19_349_663) ^ seed) % 13;
+        let grey = 110.0 + 70.0 * wave + edge + noise as f32;
+        Rgb([grey, grey * 0.8 + 20.0, 220.0 - grey * 0.6].map(|v| v.clamp(0.0, 255.0) as u8))
+    })
+}
+
+fn photographs(folder: &Path) {
+    for seed in 0..4 {
+        photograph(seed, 640, 560).save(folder.join(format!("photo-{seed}.png"))).unwrap();
+    }
+}
+
+fn train(photos: &Path, run: &Path, args: &[&str]) {
+    let mut command = binary("training");
+    command.args(["train", "--preset", "photo", "--photos"]).arg(photos).arg("--run").arg(run);
+    let small = ["--width", "8", "--blocks", "1", "--batch", "2", "--crop", "64", "--steps", "6"];
+    let _ = stdout(command.args(small).args(args));
+}
+
+fn metrics(run: &Path) -> Value {
+    serde_json::from_slice(&fs::read(run.join("metrics.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_photo_model_is_trained_calibrated_and_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photos, whole, parts) =
+        (folder.path().join("photos"), folder.path().join("whole"), folder.path().join("parts"));
+    fs::create_dir(&photos).unwrap();
+    photographs(&photos);
+    train(&photos, &whole, &[]);
+    train(&photos, &parts, &["--until", "3"]);
+    train(&photos, &parts, &["--resume"]);
+    let last = |run: &Path| metrics(run)["points"].as_array().unwrap().last().unwrap()["psnr"].clone();
+    assert_eq!(last(&whole), last(&parts), "a resumed training ends where an uninterrupted one does");
+
+    let bundle = folder.path().join("bundle");
+    let mut calibrate = binary("training");
+    calibrate.args(["calibrate", "--run"]).arg(&whole).arg("--photos").arg(&photos);
+    let _ = stdout(calibrate.arg("--out").arg(&bundle));
+    let manifest: Value = serde_json::from_slice(&fs::read(bundle.join("bundle.json")).unwrap()).unwrap();
+    let cost = manifest["encoder"]["cost"]["macs_per_pixel"].as_f64().unwrap();
+    assert!(cost <= 1200.0, "{cost}");
+    let fast = manifest["encoder"]["fast"]["cost"]["macs_per_pixel"].as_f64().unwrap();
+    assert!(fast * 10.0 < cost, "{fast}");
+
+    let mut finetune = binary("training");
+    finetune.args(["finetune-decoder", "--run"]).arg(&whole).arg("--bundle").arg(&bundle);
+    finetune.arg("--photos").arg(&photos).arg("--out").arg(folder.path().join("finetuned"));
+    let _ = stdout(finetune.args(["--steps", "4", "--batch", "2", "--crop", "64"]));
+    let after: Value = serde_json::from_slice(&fs::read(bundle.join("bundle.json")).unwrap()).unwrap();
+    assert_eq!(after["latent_space"], manifest["latent_space"]);
+    assert_eq!(after["encoder"], manifest["encoder"]);
+    let versions: Vec<_> =
+        after["heads"].as_array().unwrap().iter().map(|head| head["version"].clone()).collect();
+    assert_eq!(versions, [2, 1]);
+
+    upscale(&photos, &whole, &bundle, &folder.path().join("upscaled"));
+    let picture = folder.path().join("new.png");
+    photograph(9, 333, 251).save(&picture).unwrap();
+    let cloud = Cloud::start(&[&bundle]);
+    let out = folder.path().join("out");
+    let mut bytes = Vec::new();
+    let settings: [(&[&str], f64); 3] =
+        [(&["--quality", "20"], 26.0), (&["--quality", "80"], 36.0), (&["--quality", "20", "--fast"], 25.0)];
+    for (options, at_least) in settings {
+        let mut send = binary("edge-encoder");
+        send.arg("send").args(options).arg("--endpoint").arg(&cloud.url).arg("--bundle").arg(&bundle);
+        let _ = stdout(send.arg("--out").arg(&out).arg(&picture));
+        let (before, after) = (image::open(&picture).unwrap(), image::open(out.join("new.png")).unwrap());
+        let psnr = psnr(&before, &DynamicImage::from(after.to_rgb8())).unwrap();
+        assert!(psnr > at_least, "{options:?}: {psnr} dB");
+        let report: Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+        bytes.push(report["pictures"][0]["frame_bytes"].as_u64().unwrap());
+    }
+    assert!(bytes[0] * 3 < bytes[1], "{bytes:?}");
+    // The fast encoder leaves the finest bands out.
+    assert!(bytes[2] < bytes[0] * 11 / 10, "{bytes:?}");
+    twice_as_large(&cloud, &bundle, &picture, &out);
+}
+
+/// Adds the head `upscale`; all else in the bundle stays.
+fn upscale(photos: &Path, start: &Path, bundle: &Path, run: &Path) {
+    let manifest = || -> Value {
+        let text = fs::read_to_string(bundle.join("bundle.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let before = manifest();
+    let command = |until: &str| {
+        let mut command = binary("training");
+        command.args(["upscale", "--run"]).arg(start).arg("--bundle").arg(bundle).arg("--out").arg(run);
+        command.args(["--steps", "4", "--batch", "2", "--crop", "64", "--blocks", "1", "--until", until]);
+        command.arg("--photos").arg(photos);
+        command
+    };
+    let table = stdout(&mut command("2"));
+    assert!(table.lines().any(|line| line.starts_with("| 45 | ")), "{table}");
+    let _ = stdout(command("4").arg("--resume"));
+    let after = manifest();
+    for key in ["latent_space", "encoder", "contexts", "quantiser"] {
+        assert_eq!(before[key], after[key], "{key}");
+    }
+    let heads = |manifest: &Value| manifest["heads"].as_array().unwrap().clone();
+    let kept = heads(&before).len();
+    assert_eq!(heads(&after)[..kept], heads(&before));
+    let added: Vec<_> = heads(&after)[kept..]
+        .iter()
+        .map(|head| (head["name"].clone(), head["version"].clone(), head["scale"].clone()))
+        .collect();
+    assert_eq!(added, [("upscale".into(), 2.into(), 2.into()), ("upscale".into(), 1.into(), 2.into())]);
+    let card = fs::read_to_string(bundle.join("README.md")).unwrap();
+    assert_eq!(card.matches("## Twice the size").count(), 1);
+    assert!(card.contains("training -- upscale") && card.contains(table.lines().next().unwrap()), "{card}");
+}
+
+/// An odd size comes back doubled.
+fn twice_as_large(cloud: &Cloud, bundle: &Path, picture: &Path, out: &Path) {
+    let mut send = binary("edge-encoder");
+    send.args(["send", "--head", "upscale", "--endpoint", &cloud.url, "--bundle"]).arg(bundle);
+    let report = stdout(send.arg("--json").arg("--out").arg(out).arg(picture));
+    let row = serde_json::from_str::<Value>(&report).unwrap()["pictures"][0].clone();
+    assert!(row["frame_bytes"].as_u64().unwrap() > 0 && row.get("psnr_db").is_none(), "{row}");
+    let (small, large) = (image::open(picture).unwrap(), image::open(out.join("new.png")).unwrap());
+    assert_eq!((large.width(), large.height()), (2 * 333, 2 * 251));
+    let enlarged = small.resize_exact(large.width(), large.height(), FilterType::CatmullRom);
+    let psnr = psnr(&enlarged, &DynamicImage::from(large.to_rgb8())).unwrap();
+    assert!(psnr > 28.0, "{psnr} dB");
+    let mut refused = binary("edge-encoder");
+    refused.args(["send", "--head", "sharpen", "--endpoint", &cloud.url, "--bundle"]).arg(bundle);
+    let error = failure(refused.arg("--out").arg(out).arg(picture));
+    assert!(error.contains("sharpen") && error.contains("upscale"), "{error}");
+}

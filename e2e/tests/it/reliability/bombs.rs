@@ -1,0 +1,84 @@
+//! Little that would become much.
+
+use std::io::Write as _;
+
+use axum::http::Request;
+use flate2::{Compression, write::GzEncoder};
+use lopside_e2e::{Cloud, in_clone};
+use lopside_proto::{
+    inference::{ModelInferRequest, grpc_inference_service_client::GrpcInferenceServiceClient},
+    v1::{DecodeRequest, Input, decoder_service_client::DecoderServiceClient, input::Value},
+};
+use tonic::{Code, codec::CompressionEncoding};
+
+use super::load::{Load, request};
+
+/// What a bomb becomes when it is unpacked, in bytes.
+const UNPACKED: usize = 256 << 20;
+/// What the server may grow by, in bytes: what one request may have, and what its reading takes.
+const GROWTH: u64 = 200 << 20;
+
+fn bomb() -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    let zeros = vec![b' '; 1 << 20];
+    (0..UNPACKED >> 20).for_each(|_| packed.write_all(&zeros).unwrap());
+    packed.finish().unwrap()
+}
+
+/// A PNG file that says it has 50,000 × 50,000 pixels.
+fn huge_png() -> Vec<u8> {
+    let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+    let mut header = b"IHDR".to_vec();
+    header.extend([50_000_u32.to_be_bytes(), 50_000_u32.to_be_bytes()].concat());
+    header.extend([8, 2, 0, 0, 0]);
+    file.extend(13_u32.to_be_bytes());
+    let mut crc = flate2::Crc::new();
+    crc.update(&header);
+    file.extend(&header);
+    file.extend(crc.sum().to_be_bytes());
+    file
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_unpacks_to_much_is_refused_and_memory_stays() {
+    let cloud = Cloud::start(&[&in_clone("bundles")]);
+    let warm = Load::start(&cloud.url, 2, |_| false);
+    warm.wait(100).await;
+    let _ = warm.stop().await;
+    let before = cloud.memory();
+
+    let bomb = bomb();
+    assert!(bomb.len() < 1 << 20);
+    for path in ["/v2/models/fashion.reconstruct/infer", "/v2/models/photo/infer"] {
+        let request = Request::post(path).header("content-encoding", "gzip");
+        let (answer, _) = cloud.http(request, bomb.clone()).await;
+        assert_eq!(answer.status(), 413, "{path}");
+    }
+    let client = GrpcInferenceServiceClient::connect(cloud.url.clone()).await.unwrap();
+    let mut client = client.send_compressed(CompressionEncoding::Gzip).max_encoding_message_size(usize::MAX);
+    let message = ModelInferRequest { raw_input_contents: vec![vec![0; UNPACKED].into()], ..request() };
+    let status = client.model_infer(message).await.unwrap_err();
+    assert!(matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted), "{status}");
+
+    let mut own = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
+    // Shapes that promise much and hold nothing.
+    let mut shape = request();
+    shape.inputs[0].shape = vec![1 << 40, 32];
+    let status = GrpcInferenceServiceClient::connect(cloud.url.clone()).await.unwrap();
+    let status = status.clone().model_infer(shape).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let picture = Input { value: Some(Value::Picture(huge_png())) };
+    let message = DecodeRequest {
+        frames: vec![vec![0; 30].into()],
+        bundle: "fashion".into(),
+        inputs: vec![picture],
+        ..DecodeRequest::default()
+    };
+    assert_eq!(own.decode(message).await.unwrap_err().code(), Code::InvalidArgument);
+
+    let after = cloud.memory();
+    assert!(after < before + GROWTH, "{before} → {after} bytes");
+    let healthy = Load::start(&cloud.url, 2, |_| false);
+    healthy.wait(100).await;
+    let _ = healthy.stop().await;
+}

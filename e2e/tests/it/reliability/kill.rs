@@ -1,0 +1,41 @@
+//! Ends without warning, and in order.
+
+use std::net::TcpListener;
+
+use lopside_e2e::{Cloud, in_clone, serve_on};
+
+use super::load::{Load, away};
+
+/// A port that was free a moment ago.
+fn port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn start(port: u16) -> Cloud {
+    Cloud::run(&mut serve_on(port, &[&in_clone("bundles/fashion")]))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_go_on_after_a_server_was_killed_and_came_back() {
+    let port = port();
+    let mut cloud = start(port);
+    let load = Load::start(&cloud.url, 4, away);
+    for _ in 0..5 {
+        load.wait(200).await;
+        // Dropping it kills it: no signal that could be caught.
+        drop(cloud);
+        cloud = start(port);
+    }
+    load.wait(200).await;
+    assert!(load.stop().await.len() >= 1200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orderly_stop_loses_no_answer() {
+    let mut cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
+    let load = Load::start(&cloud.url, 4, away);
+    load.wait(200).await;
+    let (status, log) = cloud.stop();
+    assert!(status.success() && !log.contains("cut off"), "{log}");
+    let _ = load.stop().await;
+}

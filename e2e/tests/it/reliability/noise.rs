@@ -1,0 +1,103 @@
+//! Bytes that are no requests: of every interface, made from right ones.
+
+use axum::{body::Body, http::Request};
+use http_body_util::BodyExt as _;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use lopside_e2e::{Cloud, in_clone, sample_frame};
+use lopside_proto::{inference::ModelInferRequest, v1::DecodeRequest};
+use prost::Message as _;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use super::load::{Load, request};
+
+/// Damaged requests of each kind.
+const CASES: usize = 400;
+
+/// Bits turned, bytes cut, doubled, put in and taken for lengths.
+fn damage(whole: &[u8], rng: &mut StdRng) -> Vec<u8> {
+    let mut bytes = whole.to_vec();
+    for _ in 0..rng.random_range(1..6) {
+        let at = rng.random_range(0..=bytes.len());
+        match rng.random_range(0..5) {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at, rng.random()),
+            2 => {
+                let copy = bytes[..at].to_vec();
+                bytes.extend(copy);
+            }
+            3 => bytes.splice(at..at, [0xff; 9]).for_each(drop),
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 1 << rng.random_range(0..8);
+                }
+            }
+        }
+    }
+    bytes
+}
+
+/// A message as gRPC carries it.
+fn grpc(message: &[u8]) -> Vec<u8> {
+    [&[0], &(message.len() as u32).to_be_bytes()[..], message].concat()
+}
+
+fn requests(frame: &[u8]) -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let decode = DecodeRequest { frames: vec![frame.to_vec().into()], ..DecodeRequest::default() };
+    let tensor = [&(frame.len() as u32).to_le_bytes(), frame].concat();
+    let mut of_frame: ModelInferRequest = request();
+    of_frame.inputs[0].name = "frame".into();
+    of_frame.inputs[0].datatype = "BYTES".into();
+    of_frame.inputs[0].shape = vec![1, 1];
+    of_frame.raw_input_contents = vec![tensor.into()];
+    let json = r#"{"id":"1","parameters":{"timeout":1000},"inputs":[{"name":"latent","datatype":"FP32",
+        "shape":[1,2],"data":[[1.5,-2e3]]}],"outputs":[{"name":"reconstruction"}]}"#;
+    vec![
+        ("/v1/bundles/fashion/decode", "application/octet-stream", frame.to_vec()),
+        ("/v2/models/fashion.reconstruct/infer", "application/json", json.into()),
+        ("/v2/repository/index", "application/json", br#"{"ready":true}"#.to_vec()),
+        ("/lopside.v1.DecoderService/Decode", "application/grpc", grpc(&decode.encode_to_vec())),
+        ("/inference.GRPCInferenceService/ModelInfer", "application/grpc", grpc(&request().encode_to_vec())),
+        ("/inference.GRPCInferenceService/ModelInfer", "application/grpc", grpc(&of_frame.encode_to_vec())),
+        (
+            "/inference.GRPCInferenceService/ModelStreamInfer",
+            "application/grpc",
+            grpc(&of_frame.encode_to_vec()),
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_requests_are_refused_and_hurt_nobody() {
+    let mut cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
+    let healthy = Load::start(&cloud.url, 2, |_| false);
+    let mut rng = StdRng::seed_from_u64(5);
+    let http1 = Client::builder(TokioExecutor::new()).build_http::<Body>();
+    let http2 = Client::builder(TokioExecutor::new()).timer(TokioTimer::new()).http2_only(true).build_http();
+    let mut refused = 0;
+    for (path, kind, whole) in requests(&sample_frame()) {
+        for _ in 0..CASES {
+            let client = if kind == "application/grpc" { &http2 } else { &http1 };
+            let request = Request::post(format!("{}{path}", cloud.url)).header("content-type", kind);
+            let body = damage(&whole, &mut rng);
+            let answer = client.request(request.body(Body::from(body.clone())).unwrap()).await.unwrap();
+            assert!(answer.status().as_u16() < 500, "{path} {}: {body:02x?}", answer.status());
+            let mut code = answer.headers().get("grpc-status").cloned();
+            let status = answer.status();
+            let end = answer.into_body().collect().await;
+            if let Some(found) = end.ok().and_then(|end| end.trailers()?.get("grpc-status").cloned()) {
+                code = Some(found);
+            }
+            // 2 is UNKNOWN, 13 INTERNAL: tonic says that of a message that is cut off.
+            assert!(code.as_ref().is_none_or(|code| code != "2"), "{path}: {body:02x?}");
+            refused += usize::from(status.as_u16() >= 400 || code.is_some_and(|code| code != "0"));
+        }
+    }
+    assert!(refused > 5 * CASES, "{refused}");
+    healthy.wait(50).await;
+    assert!(!healthy.stop().await.is_empty());
+    let (status, log) = cloud.stop();
+    assert!(status.success() && !log.contains("panicked"), "{log}");
+}

@@ -1,0 +1,33 @@
+//! schemathesis, which makes requests of the OpenAPI document, right ones and wrong ones, finds nothing.
+
+use std::{env, process::Command};
+
+use lopside_e2e::{Cloud, encode, in_clone};
+
+#[test]
+fn no_request_that_the_document_allows_or_forbids_is_answered_wrongly() {
+    let python = env::var_os("LOPSIDE_SCHEMATHESIS_PYTHON");
+    let python =
+        python.expect("LOPSIDE_SCHEMATHESIS_PYTHON names a Python: run the tests with `cargo xtask test`");
+    let folder = tempfile::tempdir().unwrap();
+    let _ = encode("samples/fashion", folder.path());
+
+    let archive = format!("sqlite:{}", folder.path().join("archive.db").display());
+    let mut cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &[("LOPSIDE_ARCHIVE", &archive)]);
+    let settings = in_clone("e2e/schemathesis").canonicalize().unwrap();
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "schemathesis.cli", "--no-color", "--config-file"])
+        .arg(settings.join("schemathesis.toml"));
+    command.args(["run", "--checks", "all", "--continue-on-failure", "--max-examples", "50"]);
+    // The run is the same every time: what it finds is found again.
+    command.args(["--seed", "1"]).arg(format!("{}/openapi.json", cloud.url));
+    command.env("SCHEMATHESIS_HOOKS", "hooks").env("PYTHONPATH", &settings);
+    command.env("LOPSIDE_FRAMES", folder.path()).current_dir(folder.path());
+    let report = command.output().unwrap();
+    let (status, log) = cloud.stop();
+    let text = String::from_utf8_lossy(&report.stdout);
+    assert!(report.status.success(), "{text}\n{log}");
+    assert!(status.success(), "{log}");
+    assert!(text.contains("Selected: ") && !text.contains(" 0 generated"), "{text}");
+}

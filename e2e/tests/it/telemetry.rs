@@ -1,0 +1,161 @@
+//! Spans and metrics reach an OpenTelemetry collector, and a trace spans edge and cloud.
+
+use std::collections::BTreeSet;
+
+use axum::http::{Method, request};
+use lopside_e2e::{
+    Cloud, binary,
+    collector::{Collector, text},
+    in_clone, sample_frame, stdout,
+};
+use lopside_proto::{
+    inference::{
+        ModelInferRequest, grpc_inference_service_client::GrpcInferenceServiceClient,
+        model_infer_request::InferInputTensor,
+    },
+    v1::{DecodeRequest, decoder_service_client::DecoderServiceClient},
+};
+use opentelemetry_proto::tonic::{metrics::v1::metric::Data, trace::v1::Span};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PARENT: &str = "00f067aa0ba902b7";
+
+fn traceparent() -> String {
+    format!("00-{TRACE}-{PARENT}-01")
+}
+
+async fn end(mut cloud: Cloud) {
+    let (status, log) = tokio::task::spawn_blocking(move || cloud.stop()).await.unwrap();
+    assert!(status.success(), "{log}");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The only span of a trace with this name.
+fn only<'a>(spans: &'a [(String, Span)], name: &str) -> &'a Span {
+    let named: Vec<&Span> = spans.iter().map(|(_, span)| span).filter(|span| span.name == name).collect();
+    let [span] = named[..] else {
+        panic!(
+            "{} spans {name:?}: {:?}",
+            named.len(),
+            spans.iter().map(|(_, span)| &span.name).collect::<Vec<_>>()
+        )
+    };
+    span
+}
+
+#[tokio::test]
+async fn a_request_over_any_protocol_is_one_trace_down_to_the_engine() {
+    let mut collector = Collector::start().await;
+    let frame = sample_frame();
+    for protocol in ["grpc", "rest", "inference"] {
+        let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str())];
+        let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
+        let parent = || traceparent().parse().unwrap();
+        let (name, work) = match protocol {
+            "grpc" => {
+                let message =
+                    DecodeRequest { frames: vec![frame.clone().into()], ..DecodeRequest::default() };
+                let mut request = tonic::Request::new(message);
+                request.metadata_mut().insert("traceparent", parent());
+                DecoderServiceClient::connect(cloud.url.clone())
+                    .await
+                    .unwrap()
+                    .decode(request)
+                    .await
+                    .unwrap();
+                ("lopside.v1.DecoderService/Decode", "decode")
+            }
+            "rest" => {
+                let request = request::Builder::new().method(Method::POST).uri("/v1/bundles/fashion/decode");
+                let request = request.header("traceparent", traceparent());
+                let (answer, _) = cloud.http(request, frame.clone()).await;
+                assert_eq!(answer.status(), 200);
+                ("POST /v1/bundles/{name}/decode", "decode")
+            }
+            _ => {
+                let input = InferInputTensor {
+                    name: "frame".into(),
+                    datatype: "BYTES".into(),
+                    shape: vec![1],
+                    ..InferInputTensor::default()
+                };
+                let raw = [&(frame.len() as u32).to_le_bytes()[..], &frame].concat();
+                let mut request = tonic::Request::new(ModelInferRequest {
+                    model_name: "fashion".into(),
+                    inputs: vec![input],
+                    raw_input_contents: vec![raw.into()],
+                    ..ModelInferRequest::default()
+                });
+                request.metadata_mut().insert("traceparent", parent());
+                let mut client = GrpcInferenceServiceClient::connect(cloud.url.clone()).await.unwrap();
+                client.model_infer(request).await.unwrap();
+                ("inference.GRPCInferenceService/ModelInfer", "infer")
+            }
+        };
+        end(cloud).await;
+        let spans = collector.spans();
+        assert!(spans.iter().all(|(service, _)| service == "cloud-decoder"));
+        let request = only(&spans, name);
+        assert_eq!((hex(&request.trace_id), hex(&request.parent_span_id)), (TRACE.into(), PARENT.into()));
+        let work = only(&spans, work);
+        assert_eq!(work.parent_span_id, request.span_id, "{protocol}");
+        for part in ["queue", "engine"] {
+            let part = only(&spans, part);
+            assert_eq!(part.parent_span_id, work.span_id, "{protocol}");
+            assert_eq!(hex(&part.trace_id), TRACE, "{protocol}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn edge_and_cloud_are_one_trace() {
+    let mut collector = Collector::start().await;
+    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str())];
+    let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
+    let folder = tempfile::tempdir().unwrap();
+    let mut send = binary("edge-encoder");
+    send.arg("send").arg("--bundle").arg(in_clone("bundles/fashion")).args(["--endpoint", &cloud.url]);
+    send.arg("--out").arg(folder.path()).arg(in_clone("samples/fashion/00-ankle-boot.png"));
+    send.envs(environment).env("TRACEPARENT", traceparent());
+    let _ = tokio::task::spawn_blocking(move || stdout(&mut send)).await.unwrap();
+    end(cloud).await;
+    let spans = collector.spans();
+    let (sent, served) = (only(&spans, "send"), only(&spans, "lopside.v1.DecoderService/Decode"));
+    assert_eq!(served.parent_span_id, sent.span_id);
+    assert_eq!(hex(&sent.parent_span_id), PARENT);
+    assert!(["send", "decode", "queue", "engine"].iter().all(|name| {
+        spans.iter().filter(|(_, span)| &span.name == name).all(|(_, span)| hex(&span.trace_id) == TRACE)
+    }));
+    let services: BTreeSet<&str> = spans.iter().map(|(service, _)| service.as_str()).collect();
+    assert_eq!(services, BTreeSet::from(["cloud-decoder", "edge-encoder"]));
+}
+
+#[tokio::test]
+async fn metrics_reach_the_collector() {
+    let mut collector = Collector::start().await;
+    let frame = sample_frame();
+    let environment = [("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", collector.endpoint.as_str())];
+    let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
+    let request = DecodeRequest { frames: vec![frame.into()], ..DecodeRequest::default() };
+    DecoderServiceClient::connect(cloud.url.clone()).await.unwrap().decode(request).await.unwrap();
+    // What was not sent yet is sent at the end.
+    end(cloud).await;
+    let metrics = collector.metrics();
+    let named = |name: &str| metrics.iter().rev().find(|metric| metric.name == name).unwrap().data.clone();
+    let Some(Data::Sum(requests)) = named("lopside.requests") else { panic!("no sum") };
+    let success = |point: &&opentelemetry_proto::tonic::metrics::v1::NumberDataPoint| {
+        text(&point.attributes, "result").as_deref() == Some("success")
+            && text(&point.attributes, "head").as_deref() == Some("reconstruct")
+    };
+    let point = requests.data_points.iter().find(success).unwrap();
+    assert_eq!(format!("{:?}", point.value), "Some(AsInt(1))");
+    let Some(Data::Histogram(calls)) = named("rpc.server.call.duration") else { panic!("no histogram") };
+    let decode =
+        |attributes| text(attributes, "rpc.method").as_deref() == Some("lopside.v1.DecoderService/Decode");
+    let point = calls.data_points.iter().find(|point| decode(&point.attributes)).unwrap();
+    assert_eq!(point.count, 1);
+    assert!(collector.spans().is_empty(), "no collector of spans was named");
+}

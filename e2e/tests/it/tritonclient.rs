@@ -1,0 +1,60 @@
+//! Triton's own client and its load generator work with cloud-decoder as they are.
+
+use std::{env, fs, path::Path, process::Command};
+
+use lopside_e2e::{Cloud, encode, in_clone, sample_frame, stdout};
+
+fn set(name: &str) -> std::ffi::OsString {
+    env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run the tests with `cargo xtask test`"))
+}
+
+fn address(cloud: &Cloud) -> &str {
+    cloud.url.strip_prefix("http://").unwrap()
+}
+
+#[test]
+fn the_client_asks_in_every_way_it_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = encode("samples/fashion", folder.path());
+    let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
+    let mut client = Command::new(set("LOPSIDE_TRITONCLIENT_PYTHON"));
+    client.arg(in_clone("e2e/clients/triton.py")).arg(address(&cloud)).arg(folder.path());
+    let text = stdout(&mut client);
+    assert_eq!(text.lines().filter(|line| line.starts_with("ok: ")).count(), 18, "{text}");
+}
+
+#[test]
+fn perf_analyzer_measures_over_grpc_rest_and_a_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let frame = sample_frame();
+    let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
+    let data = folder.path().join("frames.json");
+    // A tensor as it is sent: each element after its length.
+    let tensor = [&(frame.len() as u32).to_le_bytes(), frame.as_slice()].concat();
+    let tensor = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, tensor);
+    fs::write(&data, format!(r#"{{"data":[{{"frame":{{"content":{{"b64":"{tensor}"}},"shape":[1]}}}}]}}"#))
+        .unwrap();
+    let python = set("LOPSIDE_TRITONCLIENT_PYTHON");
+    let analyzer = Path::new(&python).with_file_name("perf_analyzer");
+    for (model, options) in [
+        ("fashion.reconstruct", vec!["-i", "grpc"]),
+        ("fashion.reconstruct", vec!["-i", "http"]),
+        ("fashion.reconstruct", vec!["-i", "grpc", "--streaming", "--async"]),
+        ("fashion.reconstruct.frame", vec!["-i", "grpc", "--input-data", data.to_str().unwrap()]),
+    ] {
+        let table = folder.path().join("table.csv");
+        let mut command = Command::new(&analyzer);
+        command.env("LD_LIBRARY_PATH", set("LOPSIDE_PERF_ANALYZER_LIBRARIES"));
+        command.args(["-m", model, "-u", address(&cloud), "--concurrency-range", "4", "-p", "500"]);
+        // Any three windows will do: whether it works is asked here, not how fast.
+        command.args(["--stability-percentage", "999", "-f"]).arg(&table).args(&options);
+        let text = stdout(&mut command);
+        let table = fs::read_to_string(&table).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let row: Vec<&str> = table.lines().nth(1).unwrap().split(',').collect();
+        let rate: f64 = row[1].parse().unwrap();
+        assert!(
+            row[0] == "4" && rate > 0.0 && text.contains("Successful request count"),
+            "{options:?}: {text}"
+        );
+    }
+}

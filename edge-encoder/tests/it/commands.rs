@@ -1,0 +1,167 @@
+//! The commands with a photo model's bundle.
+
+// A test that cannot go on says where by itself.
+
+use std::{
+    fs,
+    io::Cursor,
+    path::Path,
+    process::{Command, Output},
+};
+
+use super::support::{SMALL, hash};
+use clap::Parser as _;
+use edge_encoder::{cli::Cli, command};
+use image::{ImageFormat, Rgb, RgbImage};
+use lopside_proto::v1::{
+    DecodeRequest, DecodeResponse, DecodedFrame, GetBundleRequest, GetBundleResponse, ListBundlesRequest,
+    ListBundlesResponse, Output as Answer,
+    decoder_service_server::{DecoderService, DecoderServiceServer},
+    output::Value,
+};
+use serde_json::Value as Json;
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::TcpIncoming},
+};
+
+fn picture() -> RgbImage {
+    RgbImage::from_fn(900, 60, |x, y| Rgb([0, 1, 2].map(|c| (x / 5 + y + hash(x * 60 + y + c) % 16) as u8)))
+}
+
+/// A folder with a bundle and a picture.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = SMALL.bundle(&folder.path().join("bundle"));
+    picture().save(folder.path().join("view.ppm")).unwrap();
+    folder
+}
+
+fn edge(folder: &Path, command: &str, args: &[&str]) -> Output {
+    let mut edge = Command::new(env!("CARGO_BIN_EXE_edge-encoder"));
+    for name in ["LOPSIDE_BUNDLE", "LOPSIDE_CONFIG", "LOPSIDE_OUT", "LOPSIDE_QUALITY"] {
+        edge.env_remove(name);
+    }
+    edge.current_dir(folder).arg(command).args(args).output().unwrap()
+}
+
+fn json(output: &Output) -> Json {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_frame_of_a_picture_is_inspected() {
+    let folder = folder();
+    let encode =
+        ["--bundle", "bundle", "--quality", "70", "--layers", "2", "--threads", "2", "--json", "view.ppm"];
+    assert_eq!(json(&edge(folder.path(), "encode", &encode))["frames"], 1);
+    let found = json(&edge(folder.path(), "inspect", &["--json", "out/view.lps"]));
+    assert_eq!(
+        (&found["version"], &found["quality"], &found["grey"]),
+        (&2.into(), &70.into(), &false.into())
+    );
+    assert_eq!((&found["width"], &found["height"]), (&900.into(), &60.into()));
+    assert_eq!(found["layers"].as_array().unwrap().len(), 2);
+    assert_eq!(found["layers"][0]["integers"], Json::Null);
+    let found = json(&edge(folder.path(), "inspect", &["--bundle", "bundle", "--json", "out/view.lps"]));
+    assert_eq!(found["layers"][1]["integers"]["stride"], 16);
+    let text = edge(folder.path(), "inspect", &["--bundle", "bundle", "out/view.lps"]).stdout;
+    assert!(String::from_utf8(text).unwrap().contains("900×60 RGB, quality 70"));
+}
+
+#[test]
+fn the_quality_comes_from_flag_or_file() {
+    let folder = folder();
+    fs::write(folder.path().join("edge.toml"), "bundle = 'bundle'\nquality = 20\n").unwrap();
+    let quality = |args: &[&str]| {
+        let args = [&["--config", "edge.toml", "view.ppm"], args].concat();
+        assert!(edge(folder.path(), "encode", &args).status.success());
+        json(&edge(folder.path(), "inspect", &["--json", "out/view.lps"]))["quality"].clone()
+    };
+    assert_eq!([quality(&[]), quality(&["--quality", "90"])], [20, 90]);
+}
+
+#[test]
+fn bench_counts_by_the_megapixel() {
+    let folder = folder();
+    let found = json(&edge(folder.path(), "bench", &["--bundle", "bundle", "--runs", "1", "--json"]));
+    for key in ["median_model_ms_per_megapixel", "median_code_ms_per_megapixel", "megapixels_per_second"] {
+        assert!(found[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    assert!((found["mean_megapixels"].as_f64().unwrap() - 1.0).abs() < 0.01);
+}
+
+#[test]
+fn options_that_mean_nothing_are_refused() {
+    let folder = folder();
+    let refused = |args: &[&str]| {
+        let output = edge(folder.path(), "encode", &[args, &["view.ppm"]].concat());
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let error = refused(&["--bundle", "bundle", "--layers", "7"]);
+    assert!(error.contains("7 layers") && error.contains("1 to 3"), "{error}");
+    let vector = concat!(env!("CARGO_MANIFEST_DIR"), "/../bundles/fashion");
+    let error = refused(&["--bundle", vector, "--quality", "70"]);
+    assert!(error.contains("--quality") && error.contains("vector"), "{error}");
+    assert!(refused(&["--bundle", "bundle", "--quality", "0"]).contains("1..=100"));
+}
+
+/// A cloud that answers every frame with the same picture, whichever head is asked.
+struct Cloud(Vec<u8>);
+
+#[tonic::async_trait]
+impl DecoderService for Cloud {
+    async fn decode(&self, request: Request<DecodeRequest>) -> Result<Response<DecodeResponse>, Status> {
+        let frame = |_| {
+            let value = Some(Value::Png(self.0.clone()));
+            DecodedFrame { outputs: vec![Answer { head: "reconstruct".into(), head_version: 1, value }] }
+        };
+        let frames = request.into_inner().frames.into_iter().map(frame).collect();
+        Ok(Response::new(DecodeResponse { frames }))
+    }
+
+    async fn list_bundles(
+        &self,
+        _: Request<ListBundlesRequest>,
+    ) -> Result<Response<ListBundlesResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
+    async fn get_bundle(&self, _: Request<GetBundleRequest>) -> Result<Response<GetBundleResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+}
+
+#[tokio::test]
+async fn what_comes_back_is_measured_in_full_size() {
+    let folder = folder();
+    let mut darker = picture();
+    darker.pixels_mut().for_each(|pixel| pixel.0 = pixel.0.map(|sample| sample.saturating_sub(3)));
+    let mut png = Cursor::new(Vec::new());
+    darker.write_to(&mut png, ImageFormat::Png).unwrap();
+    let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let endpoint = format!("http://{}", incoming.local_addr().unwrap());
+    let service = DecoderServiceServer::new(Cloud(png.into_inner()));
+    tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
+
+    let path = |name: &str| folder.path().join(name).into_os_string().into_string().unwrap();
+    let (bundle, out, view) = (path("bundle"), path("out"), path("view.ppm"));
+    let args = ["edge-encoder", "send", "--bundle", &bundle, "--out", &out, "--endpoint", &endpoint, &view];
+    command::run(Cli::parse_from(args)).await.unwrap();
+
+    let report: Json = serde_json::from_str(&fs::read_to_string(path("out/report.json")).unwrap()).unwrap();
+    let row = &report["pictures"][0];
+    assert_eq!(
+        (&row["width"], &row["height"], &row["raw_bytes"]),
+        (&900.into(), &60.into(), &162_000.into())
+    );
+    let rate = 8.0 * row["frame_bytes"].as_f64().unwrap() / 54_000.0;
+    assert!((row["bits_per_pixel"].as_f64().unwrap() - rate).abs() < 1e-9);
+    // 3 levels off, but for black.
+    assert!((38.5..38.7).contains(&row["psnr_db"].as_f64().unwrap()), "{row}");
+    assert_eq!(image::open(path("out/view.png")).unwrap().width(), 900);
+    // A cell of 768 pixels and two margins of 8.
+    assert_eq!(image::open(path("out/contact-sheet.png")).unwrap().width(), 784);
+}

@@ -1,0 +1,56 @@
+//! The bundles that come with the repository, tried as an edge tries what comes over the air.
+
+use std::path::{Path, PathBuf};
+
+use edge_encoder::{EdgeError, EncodeOptions, PictureOptions, golden::tried};
+use lopside_bundle::{GoldenDraft, Part, picture::AnyBundle, put_golden};
+use lopside_latent::picture::Quality;
+
+fn in_clone(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn options(fast: bool) -> EncodeOptions {
+    EncodeOptions { picture: PictureOptions::new(Quality::new(20).unwrap()), fast }
+}
+
+fn run(folder: &Path, fast: bool) -> Result<(), EdgeError> {
+    tried(folder, &AnyBundle::load(folder, Part::Encoder)?, &options(fast)).map(drop)
+}
+
+#[test]
+fn the_bundles_of_the_repository_make_here_what_they_made_there() {
+    for (bundle, fast) in [("bundles/fashion", false), ("bundles/photo", false), ("bundles/photo", true)] {
+        run(&in_clone(bundle), fast).unwrap_or_else(|error| panic!("{bundle}: {error}"));
+    }
+}
+
+#[test]
+fn the_photo_bundles_golden_input_is_a_part_of_a_sample() {
+    let whole = image::open(in_clone("samples/photo/tulips.png")).unwrap().to_rgb8();
+    let part = image::open(in_clone("bundles/photo/golden/tulips-192x128.png")).unwrap().to_rgb8();
+    assert_eq!(part, image::imageops::crop_imm(&whole, 154, 186, 192, 128).to_image());
+}
+
+#[test]
+fn another_picture_is_not_taken_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["bundle.json", "encoder.onnx", "encoder-fast.onnx", "contexts.bin"] {
+        std::fs::copy(in_clone("bundles/photo").join(name), folder.path().join(name)).unwrap();
+    }
+    let AnyBundle::Picture(bundle) = AnyBundle::load(folder.path(), Part::Encoder).unwrap() else {
+        panic!("a photo bundle")
+    };
+    let (_, frame) = bundle.manifest.golden[0].read(&in_clone("bundles/photo")).unwrap();
+    let golden = |name: &str| {
+        let input = std::fs::read(in_clone("samples").join(name)).unwrap();
+        let draft = GoldenDraft { name: "golden.png".into(), input, frame: frame.clone() };
+        put_golden(folder.path(), &[draft]).unwrap();
+        run(folder.path(), false).unwrap_err().to_string()
+    };
+    let error = golden("photo/blossom.png");
+    assert!(error.contains("golden/golden.png") && error.contains("values differ"), "{error}");
+    put_golden(folder.path(), &[]).unwrap();
+    let error = run(folder.path(), false).unwrap_err().to_string();
+    assert!(error.contains("training golden"), "{error}");
+}

@@ -1,0 +1,166 @@
+//! A running `edge-encoder run`, and what it leaves in its spool.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use edge_encoder::agent::{Report, UpdateReport, ask};
+use lopside_latent::{LatentSpaceId, latent_space_of};
+use lopside_spool::{Class, Disk, Options, Spool};
+use lopside_uplink::Captured;
+use prost::Message as _;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{interval, timeout};
+
+use super::bundles::picture;
+
+/// How long anything may take before the test has failed.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// What an agent lives in: a folder of its own.
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+    url: String,
+    put: usize,
+}
+
+/// The agent; killed when dropped.
+pub(crate) struct Agent {
+    child: Child,
+    socket: PathBuf,
+}
+
+impl Home {
+    /// With a channel at this address.
+    pub(crate) fn new(url: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("inbox")).unwrap();
+        Self { folder, url: url.to_owned(), put: 0 }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Puts a picture into the inbox, whole at once.
+    pub(crate) fn put(&mut self, pixels: [u8; 4]) {
+        let part = self.path("picture.png");
+        picture(pixels).save(&part).unwrap();
+        fs::rename(part, self.path("inbox").join(format!("{:06}.png", self.put))).unwrap();
+        self.put += 1;
+    }
+
+    /// How many were put.
+    pub(crate) fn count(&self) -> usize {
+        self.put
+    }
+
+    /// With this bundle as the configured one.
+    pub(crate) fn start(&self, bundle: &Path) -> Agent {
+        let child = self.command("run", bundle).stdout(Stdio::null()).spawn().unwrap();
+        Agent { child, socket: self.path("edge.sock") }
+    }
+
+    /// What `edge-encoder doctor` finds of a kind: whether it is good, and what it says.
+    pub(crate) fn doctor(&self, bundle: &Path, what: &str) -> (String, String) {
+        let output = self.command("doctor", bundle).arg("--json").output().unwrap();
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let findings = found["findings"].as_array().unwrap();
+        let finding = findings.iter().find(|finding| finding["what"] == what).unwrap();
+        let text = |key: &str| finding[key].as_str().unwrap().to_owned();
+        (text("verdict"), text("found"))
+    }
+
+    fn command(&self, command: &str, bundle: &Path) -> Command {
+        let config = self.path("edge.toml");
+        let names = ["inbox", "done", "spool", "updates", "edge.sock"];
+        let [inbox, done, spool, updates, socket] = names.map(|name| self.path(name).display().to_string());
+        let bundle = bundle.display().to_string();
+        let text = format!(
+            "bundle = {bundle:?}\nendpoint = {:?}\ndevice = 'gate-7'\nsocket = {socket:?}\n\
+             [spool]\nfolder = {spool:?}\n\
+             [update]\nchannel = 'stable'\nfolder = {updates:?}\nevery_minutes = 0.001\n\
+             [[source]]\nfolder = {inbox:?}\nmoved_to = {done:?}\nsettle_seconds = 0.0\n",
+            self.url
+        );
+        fs::write(&config, text).unwrap();
+        let mut edge = Command::new(env!("CARGO_BIN_EXE_edge-encoder"));
+        for name in
+            ["LOPSIDE_BUNDLE", "LOPSIDE_CHANNEL", "LOPSIDE_ENDPOINT", "LOPSIDE_SPOOL", "LOPSIDE_SOCKET"]
+        {
+            edge.env_remove(name);
+        }
+        edge.arg(command).arg("--config").arg(config);
+        edge
+    }
+
+    /// The latent spaces of the frames in the spool, in the order in which they were made.
+    pub(crate) fn frames(&self) -> Vec<LatentSpaceId> {
+        let disk = Disk::open(&self.path("spool")).unwrap();
+        let mut spool = Spool::open(disk, Options::new(256_000_000, 1)).unwrap();
+        let mut frames = Vec::new();
+        loop {
+            let records = spool.read(Class::Normal).unwrap();
+            if records.is_empty() {
+                return frames;
+            }
+            frames.extend(records.iter().map(|record| {
+                let captured = Captured::decode(&record.bytes[..]).unwrap();
+                latent_space_of(&captured.frame).unwrap().unwrap()
+            }));
+        }
+    }
+}
+
+impl Agent {
+    /// What it says of itself, once it says what is wanted.
+    pub(crate) async fn until(&self, wanted: impl Fn(&Report) -> bool) -> Report {
+        let mut last = None;
+        let asked = timeout(LONGEST, async {
+            let mut ticks = interval(Duration::from_millis(10));
+            loop {
+                ticks.tick().await;
+                let socket = self.socket.clone();
+                last = tokio::task::spawn_blocking(move || ask(&socket).ok()).await.unwrap();
+                if let Some(report) = last.as_ref().filter(|report| wanted(report)) {
+                    return report.clone();
+                }
+            }
+        });
+        let found = asked.await;
+        found.unwrap_or_else(|_| panic!("the agent does not come to it: {last:#?}"))
+    }
+
+    /// What it says of its channel, once it says what is wanted.
+    pub(crate) async fn until_update(&self, wanted: impl Fn(&UpdateReport) -> bool) -> UpdateReport {
+        self.until(|report| report.update.as_ref().is_some_and(&wanted)).await.update.unwrap()
+    }
+
+    /// It encodes with the bundle of this latent space.
+    pub(crate) async fn until_uses(&self, id: LatentSpaceId) -> Report {
+        self.until(|report| report.latent_space.as_deref() == Some(&id.to_string())).await
+    }
+
+    /// All that was put is stored.
+    pub(crate) async fn until_stored(&self, home: &Home) -> Report {
+        let count = home.count() as u64;
+        self.until(|report| report.spool.classes.iter().map(|class| class.pending).sum::<u64>() == count)
+            .await
+    }
+
+    /// SIGTERM, and the end.
+    pub(crate) fn stop(mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,21 @@
+//! The seed decides the weights. By itself in a process, because the device's random numbers are everyone's.
+
+use burn::tensor::Device;
+use lopside_onnx::encode;
+use sha2::{Digest as _, Sha256};
+use training::{definition::Definition, net::Net};
+
+fn whole(seed: u64) -> Vec<u8> {
+    let device = Device::flex();
+    device.seed(seed);
+    let blueprint = Definition::find("fashion-dense").unwrap().check("fashion-dense").unwrap();
+    encode(&Net::new(&blueprint, &device).whole().unwrap())
+}
+
+/// The digest pins the weights that the shipped bundle's training began with, and the exported bytes.
+#[test]
+fn a_seed_gives_the_weights_it_always_gave() {
+    let digest: String = Sha256::digest(whole(1)).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(digest, "313cdc4f46110cb899ebae9f5bf40a4c8387cdc65f20760dfc6dd45138082142");
+    assert_ne!(whole(1), whole(2));
+}
