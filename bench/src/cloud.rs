@@ -13,7 +13,7 @@ use crate::{
     program::program,
 };
 
-/// What is served besides: an archive wants no bundle, a server does.
+/// The bundle to serve: a server needs one, even if only its archive is used.
 const BUNDLE: &str = "bundles/fashion";
 
 /// A cloud-decoder with an archive; stopped when dropped.
@@ -23,7 +23,7 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    /// Starts one with this archive, without scores; its log goes into the folder.
+    /// Starts a server with this archive, without scores; its log is written to the folder.
     pub(crate) fn start(archive: &str, folder: &Path) -> Result<Self, BenchError> {
         let path = folder.join("cloud-decoder.log");
         let log = fs::File::create(&path).map_err(io(&path))?;

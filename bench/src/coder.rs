@@ -1,4 +1,4 @@
-//! `bench coder`: the entropy coder by itself.
+//! `bench coder`: the entropy coder alone.
 
 use edge_encoder::PictureEncoder;
 use image::DynamicImage;
@@ -29,7 +29,7 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
     if let [webp, ours @ ..] = &times[..] {
         for time in ours {
             let ms = time.ms_per_megapixel;
-            // A millisecond a megapixel is a nanosecond a pixel.
+            // One millisecond per megapixel equals one nanosecond per pixel.
             let row = Row::new(&time.name, ms, "ns/pixel");
             rows.push(row.against("libwebp, method 4, in all", webp.ms_per_megapixel));
             rows.push(Row::new(&time.name, 1e3 * symbols as f64 / (ms * pixels as f64), "Msym/s"));
@@ -38,14 +38,14 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
     print(&rows, options.json)
 }
 
-/// What the coder gets to do at one quality.
+/// The coder's input and output at one quality.
 struct Content {
     header: PictureHeader,
     layers: Vec<Coefficients>,
     frame: Vec<u8>,
 }
 
-/// The picture at every quality, and how many integers each of them is.
+/// Returns the coder's input and output at every quality, and the number of integers of one latent.
 fn contents(bundle: &PictureBundle, picture: &DynamicImage) -> Result<(Vec<Content>, usize), BenchError> {
     let space = &bundle.space;
     let maps = PictureEncoder::new(bundle)?.layers(picture)?;

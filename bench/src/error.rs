@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-/// Why a bench could not be run.
+/// The reason why a bench failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
     /// The bundle was refused.
@@ -9,15 +9,15 @@ pub(crate) enum BenchError {
     /// The bundle is of another kind.
     #[error("{folder} is no photo bundle")]
     NotPhoto {
-        /// The bundle's folder.
+        /// The folder of the bundle.
         folder: String,
     },
-    /// The picture could not be read.
+    /// The image could not be read.
     #[error("{path}: {source}")]
     Picture {
         /// The file.
         path: String,
-        /// Why.
+        /// The reason.
         source: image::ImageError,
     },
     /// The edge path failed.
@@ -26,35 +26,35 @@ pub(crate) enum BenchError {
     /// The latent coder failed.
     #[error(transparent)]
     Latent(#[from] lopside_latent::LatentError),
-    /// A peer or the clock failed.
+    /// A baseline codec or the clock failed.
     #[error(transparent)]
     Quality(#[from] lopside_quality::QualityError),
     /// The figures could not be printed.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// The rows of the theory could not be read.
+    /// The rows of the theory table could not be read.
     #[error("{path}: {reason}", path = path.display())]
     Rows {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A row that is not there was asked for.
+    /// The requested row does not exist.
     #[error("there is no row {id:?}; training/theory/rows.toml has them")]
     NoRow {
-        /// Its name.
+        /// The id of the row.
         id: String,
     },
-    /// A row's model has no definition.
+    /// A row's model does not have a definition.
     #[error("row {row}: {model} is no preset with a definition and no file")]
     NoModel {
         /// The row.
         row: String,
-        /// What it names.
+        /// The model that the row names.
         model: String,
     },
-    /// The table has no place to go.
+    /// The file does not contain the marks between which the table belongs.
     #[error("{path} has no lines <!-- theory --> and <!-- /theory -->")]
     NoMarks {
         /// The file.
@@ -63,32 +63,32 @@ pub(crate) enum BenchError {
     /// The options of a row's command were refused.
     #[error(transparent)]
     Options(#[from] clap::Error),
-    /// A training failed.
+    /// A training run failed.
     #[error(transparent)]
     Training(#[from] training::TrainingError),
-    /// A model could not be made.
+    /// A model could not be built.
     #[error(transparent)]
     Onnx(#[from] lopside_onnx::OnnxError),
-    /// What servers or their clients need could not be installed.
+    /// A dependency of the servers or of their clients could not be installed.
     #[error("{what} could not be installed: {reason}")]
     Install {
-        /// Which of them.
+        /// The dependency.
         what: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A server did not do what it should.
+    /// A server did not behave as expected.
     #[error("{name}: {reason}")]
     Server {
         /// The server.
         name: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// A server answers, but not to the Open Inference Protocol.
+    /// A server responds, but not with the Open Inference Protocol.
     #[error("it does not speak the Open Inference Protocol over gRPC")]
     NoProtocol,
-    /// Requests could not be sent or answers not be read.
+    /// A request could not be sent, or a response could not be read.
     #[error("load: {0}")]
     Load(String),
     /// ONNX Runtime itself could not be measured.
@@ -99,17 +99,17 @@ pub(crate) enum BenchError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
 }
 
-/// For `map_err`: what went wrong while something was measured.
+/// Converts an error of a measurement, for `map_err`.
 pub(crate) fn failed(error: impl std::fmt::Display) -> BenchError {
     BenchError::Load(error.to_string())
 }
 
-/// For `map_err`: an error at this path.
+/// Adds the path to an I/O error, for `map_err`.
 pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> BenchError + '_ {
     move |source| BenchError::Io { path: path.to_owned(), source }
 }

@@ -1,4 +1,4 @@
-//! A plain product of matrices, to compare the encoder with.
+//! A plain matrix product, to compare the encoder with.
 
 use std::{hint::black_box, num::NonZeroUsize};
 
@@ -7,13 +7,13 @@ use nalgebra::DMatrix;
 
 use crate::BenchError;
 
-/// Billions of floating-point operations a second of CPU time of an `m × k` by `k × n` product of `f32`, the median of
-/// `runs`.
+/// Returns the billions of floating-point operations per second of CPU time of an `m × k` by `k × n` matrix
+/// product of `f32`, as the median over `runs`.
 pub(crate) fn gflops(m: usize, k: usize, n: usize, runs: NonZeroUsize) -> Result<f64, BenchError> {
     let value = |row: usize, column: usize| ((row * 7 + column * 13) % 17) as f32 - 8.0;
     let (left, right) = (DMatrix::from_fn(m, k, value), DMatrix::from_fn(k, n, value));
     let mut product = DMatrix::zeros(m, n);
-    // The clock counts a million multiply-accumulates as a megapixel; each is two operations.
+    // The clock counts a million multiply-accumulates as one megapixel; each is two operations.
     let ms = encode_ms_per_megapixel((m * k * n) as u64, runs, || {
         black_box(&left).mul_to(black_box(&right), &mut product);
         black_box(&product);

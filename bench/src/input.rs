@@ -1,4 +1,4 @@
-//! What every bench starts from and is measured against.
+//! The inputs and the baseline settings that several benches share.
 
 use image::DynamicImage;
 use lopside_bundle::{
@@ -10,18 +10,18 @@ use lopside_quality::{EncodeJob, Webp};
 
 use crate::{BenchError, Options};
 
-/// Something to time.
+/// A job that the bench times.
 pub(crate) type Job<'a> = EncodeJob<'a, BenchError>;
 
-/// The peers' quality: about as many bits as the middle one of ours to the highest.
+/// The quality of the baseline codecs. The bit rate is about that of our middle to highest quality.
 pub(crate) const PEER_QUALITY: u8 = 75;
 
-/// Our qualities: low, middle and high bit rates.
+/// Returns our qualities: low, middle and high bit rates.
 pub(crate) fn qualities() -> impl Iterator<Item = Quality> {
     [25, 45, 65].into_iter().filter_map(Quality::new)
 }
 
-/// The bundle and the picture that the options name.
+/// Loads the bundle and the image that the options name.
 pub(crate) fn open(options: &Options) -> Result<(PictureBundle, DynamicImage), BenchError> {
     let AnyBundle::Picture(bundle) = AnyBundle::load(&options.bundle, Part::Encoder)? else {
         return Err(BenchError::NotPhoto { folder: options.bundle.display().to_string() });
@@ -31,12 +31,13 @@ pub(crate) fn open(options: &Options) -> Result<(PictureBundle, DynamicImage), B
     Ok((bundle, picture))
 }
 
-/// Pixels of a picture.
+/// Returns the number of pixels of an image.
 pub(crate) fn pixels(picture: &DynamicImage) -> u64 {
     u64::from(picture.width()) * u64::from(picture.height())
 }
 
-/// libwebp by one of its methods; 4 is `cwebp`'s own, which everything is measured against.
+/// Returns a job for libwebp with one of its methods. Method 4, the default of `cwebp`, is the reference of
+/// all ratios.
 pub(crate) fn webp(method: u8, picture: &DynamicImage) -> Result<Job<'_>, BenchError> {
     let name = format!("libwebp, method {method}, quality {PEER_QUALITY}");
     Ok(EncodeJob::of_peer(name, Webp::with_method(method)?, picture, PEER_QUALITY))

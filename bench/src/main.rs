@@ -1,5 +1,5 @@
-//! Speed, as ratios to named peers in the same run, and the figures of every line of the theory. `cargo xtask bench`
-//! builds and starts it.
+//! Speed, as ratios to named peers measured in the same run, and the figures for every row of the theory
+//! table. `cargo xtask bench` builds and starts this program.
 
 mod cloud;
 mod coder;
@@ -29,7 +29,7 @@ use spool::SpoolOptions;
 use theory::TheoryOptions;
 use uplink::UplinkOptions;
 
-/// Speed, as ratios to named peers in the same run, and figures beside their baselines.
+/// Measure speed, as ratios to named peers in the same run, and figures beside their baselines.
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   cargo xtask bench photo
@@ -48,32 +48,38 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// Edge CPU time a megapixel: preprocessing, encoder and coder beside libjpeg-turbo and libwebp
+    /// Measure CPU time per megapixel at the edge: preprocessing, encoder and coder beside libjpeg-turbo and
+    /// libwebp
     Photo(Options),
-    /// The entropy coder alone: nanoseconds a pixel and symbols a second, both ways
+    /// Measure the entropy coder alone: nanoseconds per pixel and symbols per second, encoding and decoding
     Coder(Options),
-    /// Train and measure every line of the theory: figures and log to training/theory, the table to training/README.md
+    /// Train and measure every row of the theory table: figures and log to training/theory, the table to
+    /// training/README.md
     Theory(TheoryOptions),
-    /// cloud-decoder beside other model servers: CPU time a request, requests a second, latencies, overload, memory
+    /// Compare cloud-decoder with other model servers: CPU time per request, requests per second, latency,
+    /// overload, memory
     Serving(ServingOptions),
-    /// The edge's queue beside SQLite and redb: records a second, bytes to the disk, a backlog of 1 GiB
+    /// Compare the edge's queue with SQLite and redb: records per second, bytes to the disk, a backlog of 1
+    /// GiB
     Spool(SpoolOptions),
-    /// Frames a second that a cloud-decoder commits to SQLite and PostgreSQL from many devices, and what its lists take
+    /// Measure the frames per second that cloud-decoder commits to SQLite and PostgreSQL from many devices,
+    /// and its lists
     Ingest(IngestOptions),
-    /// edge-encoder and cloud-decoder over a slow link: recovery, use of the link, what is important, bytes, memory
+    /// Measure edge-encoder and cloud-decoder over a slow link: recovery, link utilisation, latency of
+    /// important frames, bytes, memory
     Uplink(UplinkOptions),
 }
 
-/// What is measured, and how often.
+/// The inputs of a bench and the number of repetitions.
 #[derive(Debug, Args)]
 struct Options {
-    /// A photo bundle
+    /// Photo bundle
     #[arg(long, default_value = "bundles/photo", value_name = "DIR")]
     bundle: PathBuf,
-    /// The picture to encode
+    /// Image to encode
     #[arg(long, default_value = "samples/photo/tulips.png", value_name = "FILE")]
     picture: PathBuf,
-    /// How often each thing is done; the median counts
+    /// Number of repetitions of each measurement; the median is printed
     #[arg(long, default_value = "9", value_name = "N")]
     runs: NonZeroUsize,
     /// Print JSON

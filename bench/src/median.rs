@@ -1,4 +1,4 @@
-/// The middle one, or the mean of the two in the middle; 0 of none.
+/// Returns the middle value, or the mean of the two middle values; 0 for an empty list.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match (values.len(), values.len() / 2) {

@@ -1,4 +1,4 @@
-//! `bench photo`: what a picture costs at the edge.
+//! `bench photo`: the cost of encoding an image at the edge.
 
 use std::array;
 
@@ -49,7 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
     print(&rows, options.json)
 }
 
-/// Our encoder on one thread; `timings` gets those of every run.
+/// Returns a job for our encoder on one thread, which appends the timing of every run to `timings`.
 fn ours<'a>(
     encoder: &'a PictureEncoder,
     quality: Quality,
@@ -64,14 +64,14 @@ fn ours<'a>(
     })
 }
 
-/// The fast encoder of a bundle that has one.
+/// Returns the fast encoder of a bundle; `None` if the bundle does not have one.
 fn fast(bundle: &PictureBundle) -> Result<Option<PictureEncoder>, BenchError> {
     Ok(bundle.fast_encoder.is_some().then(|| PictureEncoder::fast(bundle)).transpose()?)
 }
 
-/// The stages' shares of the whole: preprocessing, encoder, coder. They come from the wall clock, which is all that the
-/// edge reads; as the stages follow each other on one thread, they are the shares of CPU time as well, but for waiting,
-/// which the median over the runs leaves out.
+/// Returns the shares of the stages in the total time: preprocessing, encoder, coder. They are measured with
+/// the wall clock, the only clock that the edge reads. The stages follow each other on one thread, so their
+/// shares of the CPU time are the same, except for waiting, which the median over the runs removes.
 fn shares(timings: &[Timing]) -> [f64; 3] {
     let shares: Vec<[f64; 3]> = timings
         .iter()
@@ -88,13 +88,13 @@ fn shares(timings: &[Timing]) -> [f64; 3] {
     })
 }
 
-/// The encoder's multiply-accumulates a second beside those of a plain product of matrices of the size of its first
-/// convolution: both in CPU time, both as counted from the shapes.
+/// Compares the encoder's multiply-accumulates per second with those of a plain matrix product with the size
+/// of its first convolution: both in CPU time, both counted from the shapes.
 fn beside_gemm(bundle: &PictureBundle, model_ms: f64, options: &Options) -> Result<[Row; 2], BenchError> {
     let finest = bundle.space.layout().layers().len() - 1;
     let layer = bundle.space.layout().layers()[finest];
     let flops = 2.0 * bundle.manifest.encoder.cost.macs_per_pixel * 1e6;
-    // Its channels by its filter's samples by the blocks of a strip.
+    // The channels of the convolution, the samples of its filter, and the blocks of a strip.
     let plain = gemm::gflops(layer.channels as usize, 3 * 16 * 16, 2048, options.runs)?;
     Ok([
         Row::new("encoder", flops / (model_ms * 1e-3) / 1e9, "GFLOP/s").against("plain GEMM", plain),

@@ -1,4 +1,4 @@
-//! Figures out of `/proc`.
+//! Figures from `/proc`.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,7 @@ use crate::{
     error::{failed, io},
 };
 
-/// The number behind this name, in one of the files that have a line for each.
+/// Returns the number after `name` in a `/proc` file with one name and value per line.
 pub(crate) fn field(path: &str, name: &str) -> Result<f64, BenchError> {
     let text = fs::read_to_string(path).map_err(io(Path::new(path)))?;
     let line = text.lines().find_map(|line| line.strip_prefix(name));

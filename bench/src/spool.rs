@@ -1,9 +1,9 @@
-//! `bench spool`: the edge's queue beside SQLite (WAL, `synchronous=FULL`) and redb: records a second that are safe on the
-//! disk, and bytes that reach the disk for each byte of a record. Then a backlog of 1 GiB: how long the spool takes to find
-//! out what it has, to read it, and how its memory grows.
+//! `bench spool`: the edge's queue beside SQLite (WAL, `synchronous=FULL`) and redb: durable records per
+//! second, and bytes written to the disk per byte of a record. Then a backlog of 1 GiB: the time that the
+//! spool takes to recover and to read it, and the growth of its memory.
 //!
-//! Queues take turns, round after round; medians count. Bytes are those that the kernel sends to the device on behalf of
-//! this process (`/proc/self/io`), so the folder must be on a disk.
+//! The queues take turns, round after round; the figures are medians. Bytes are those that the kernel writes
+//! to the device on behalf of this process (`/proc/self/io`), so the folder must be on a disk.
 
 use std::{
     num::NonZeroUsize,
@@ -25,16 +25,16 @@ use crate::{
     table::{Row, print},
 };
 
-/// Options of `spool`.
+/// The command-line options of `bench spool`.
 #[derive(Debug, Args)]
 pub(crate) struct SpoolOptions {
-    /// A folder on the disk to measure
+    /// Folder on the disk to measure
     #[arg(long, default_value = "out/spool", value_name = "DIR")]
     folder: PathBuf,
-    /// How often each thing is done; the median counts
+    /// Number of repetitions of each measurement; the median is printed
     #[arg(long, default_value = "5", value_name = "N")]
     runs: NonZeroUsize,
-    /// The backlog in megabytes
+    /// Size of the backlog in megabytes
     #[arg(long, default_value = "1074", value_name = "MB")]
     backlog: u64,
     /// Print JSON
@@ -42,8 +42,8 @@ pub(crate) struct SpoolOptions {
     json: bool,
 }
 
-/// Bytes of a record, records a commit, records in all: a latent of a small picture and a photograph's, alone and
-/// together.
+/// Bytes per record, records per commit and records in total: the latent of a small image and that of a
+/// photograph, committed one by one and in groups.
 const LOADS: [(usize, usize, usize); 6] = [
     (25, 1, 400),
     (25, 64, 12_800),
@@ -55,17 +55,17 @@ const LOADS: [(usize, usize, usize); 6] = [
 const BUDGET: u64 = 4 << 30;
 const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
 
-/// Records a second, and bytes to the disk for each byte of a record.
+/// Records per second, and bytes written to the disk per byte of a record.
 #[derive(Debug, Clone, Copy)]
 struct Figures {
     per_second: f64,
     amplification: f64,
 }
 
-/// What keeps records.
+/// A durable queue of records.
 trait Queue {
     fn append(&mut self, record: &[u8]) -> Result<(), BenchError>;
-    /// All records are on the disk when it returns.
+    /// Returns when all appended records are on the disk.
     fn commit(&mut self) -> Result<(), BenchError>;
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &SpoolOptions) -> Result<(), BenchError> {
     print(&rows, options.json)
 }
 
-/// All queues under one load.
+/// Measures all queues under one load.
 fn beside(options: &SpoolOptions, load: (usize, usize, usize)) -> Result<Vec<Row>, BenchError> {
     let mut figures = vec![Vec::new(); QUEUES.len()];
     for _ in 0..options.runs.get() {
@@ -122,7 +122,7 @@ fn measured(
     Ok(Figures { per_second: count as f64 / seconds, amplification })
 }
 
-/// A backlog that is found again after a stop.
+/// Measures how a spool recovers a backlog after a stop.
 fn backlog(options: &SpoolOptions) -> Result<Vec<Row>, BenchError> {
     let scratch = scratch(&options.folder)?;
     let folder = scratch.path();
@@ -158,12 +158,12 @@ fn medians(figures: &[Figures]) -> Figures {
     Figures { per_second: of(|one| one.per_second), amplification: of(|one| one.amplification) }
 }
 
-/// Bytes that this process has sent to the disk.
+/// Returns the number of bytes that this process has written to the disk.
 fn sent_to_disk() -> Result<f64, BenchError> {
     field("/proc/self/io", "write_bytes:")
 }
 
-/// Resident memory in bytes.
+/// Returns the resident memory in bytes.
 fn memory() -> Result<f64, BenchError> {
     field("/proc/self/status", "VmRSS:").map(|kib| 1024.0 * kib)
 }
@@ -187,7 +187,7 @@ impl Queue for Spool<Disk> {
     }
 }
 
-/// SQLite with a transaction open.
+/// SQLite with an open transaction.
 struct Sqlite(Connection);
 
 fn sqlite(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
@@ -209,7 +209,7 @@ impl Queue for Sqlite {
     }
 }
 
-/// redb with a transaction open.
+/// redb with an open transaction.
 struct Redb {
     database: Database,
     transaction: Option<WriteTransaction>,

@@ -7,27 +7,27 @@ use crate::BenchError;
 /// One figure.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
-    /// What was done.
+    /// The name of the measurement.
     pub(crate) name: String,
-    /// How much of `unit` it took.
+    /// The measured value, in `unit`.
     pub(crate) value: f64,
     /// The unit.
     pub(crate) unit: &'static str,
-    /// How many times the anchor's figure that is, and the anchor.
+    /// The ratio to the figure of an anchor, and the anchor's name.
     pub(crate) ratio: Option<(f64, String)>,
-    /// What it was to be.
+    /// The limit that the value should satisfy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<Limit>,
 }
 
-/// What a figure was to be.
+/// The limit of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Limit {
     /// `at most` or `at least`.
     pub(crate) bound: &'static str,
-    /// That much.
+    /// The limit, in the unit of the figure.
     pub(crate) value: f64,
-    /// Whether it is.
+    /// Whether the figure satisfies the limit.
     pub(crate) is_met: bool,
 }
 
@@ -36,19 +36,19 @@ impl Row {
         Self { name: name.into(), value, unit, ratio: None, limit: None }
     }
 
-    /// With its ratio to a figure of this name.
+    /// Adds the ratio to another figure with this name.
     pub(crate) fn against(mut self, name: &str, value: f64) -> Self {
         self.ratio = Some((self.value / value, name.to_owned()));
         self
     }
 
-    /// It was to be no more.
+    /// Adds an upper limit.
     pub(crate) fn at_most(mut self, value: f64) -> Self {
         self.limit = Some(Limit { bound: "at most", value, is_met: self.value <= value });
         self
     }
 
-    /// It was to be no less.
+    /// Adds a lower limit.
     pub(crate) fn at_least(mut self, value: f64) -> Self {
         self.limit = Some(Limit { bound: "at least", value, is_met: self.value >= value });
         self

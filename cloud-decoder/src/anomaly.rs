@@ -1,4 +1,4 @@
-//! How unusual a frame is: parts, score, quantile, verdict and heat map of a head that scores.
+//! Anomaly scores: the parts, score, quantile, verdict and heat map of a head that scores.
 
 use image::{DynamicImage, Rgb, RgbImage};
 use lopside_bundle::{
@@ -8,47 +8,48 @@ use lopside_bundle::{
 
 use crate::{ServeError, output::encode_png};
 
-/// What a head that scores says of one frame.
+/// The result of a head that scores, for one frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Anomaly {
-    /// The sum of the parts, each standardised by what it is on normal samples; larger is more unusual.
+    /// The weighted sum of the parts, each standardised over normal samples; a larger score is more unusual.
     pub score: f32,
-    /// The share of normal samples with a lower score, 0 to 1.
+    /// The fraction of normal samples with a lower score, 0 to 1.
     pub quantile: f32,
     /// Whether the quantile reaches the bundle's threshold.
     pub anomalous: bool,
-    /// What the score is made of, in the bundle's order; without an input, without its error.
+    /// The parts of the score, in the bundle's order. Without a reference input, the parts that need one are
+    /// missing.
     pub parts: Vec<AnomalyPart>,
-    /// Where the reconstruction differs from the input, a PNG file; only for pictures that were sent along.
+    /// A PNG file of the difference between reconstruction and input; `None` unless an image was sent along.
     pub heat_map: Option<Vec<u8>>,
 }
 
 /// One part of a score.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnomalyPart {
-    /// Its name.
+    /// The name of the part.
     pub name: String,
-    /// Its value, 0 or more.
+    /// The value, 0 or more.
     pub value: f32,
-    /// The share of normal samples with a lower value, 0 to 1.
+    /// The fraction of normal samples with a lower value, 0 to 1.
     pub quantile: f32,
 }
 
-/// What is known of one frame.
+/// The data that the score of one frame is computed from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Evidence<'a> {
-    /// −log₂ of the probability of its latent.
+    /// −log₂ of the probability of the latent.
     pub(crate) bits: f64,
-    /// The head's columns.
+    /// The columns of the head's output.
     pub(crate) columns: &'a [f32],
-    /// The input as the encoder sees it, and as the decoder makes it.
+    /// The input as the encoder reads it, and its reconstruction; `None` if either is missing.
     pub(crate) compared: Option<(&'a [f32], &'a [f32])>,
 }
 
-/// The verdict on a frame.
+/// Computes the parts, the score, the verdict and the heat map of a frame.
 ///
 /// # Errors
-/// [`ServeError::Internal`] when the heat map cannot be drawn.
+/// [`ServeError::Internal`] if the heat map cannot be encoded.
 pub(crate) fn judge(
     spec: &ScoreSpec,
     input: &InputSpec,
@@ -90,16 +91,16 @@ fn value(source: PartSource, evidence: Evidence<'_>) -> Option<f32> {
     }
 }
 
-/// The squared error.
+/// Returns the sum of the squared errors.
 fn squared(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
 }
 
-/// The share of the range at which the map is white.
+/// The error at which the heat map is white, as a fraction of the value range.
 const FULL: f32 = 0.5;
 
-/// Black where they are equal, through red and yellow to white where they differ by half of the range or more; of
-/// several channels the mean.
+/// Draws the heat map: black for equal values, through red and yellow, to white for an error of half of the
+/// value range or more. The errors of several channels are averaged.
 fn heat_map(spec: &PictureSpec, input: &[f32], output: &[f32]) -> Result<Vec<u8>, ServeError> {
     let pixels = spec.width as usize * spec.height as usize;
     let spans: Vec<f32> = spec.low.iter().zip(&spec.high).map(|(low, high)| high - low).collect();
@@ -116,7 +117,7 @@ fn heat_map(spec: &PictureSpec, input: &[f32], output: &[f32]) -> Result<Vec<u8>
     encode_png(&DynamicImage::from(map))
 }
 
-/// The colour of 0 to 1.
+/// Returns the colour of a relative error, 0 to 1.
 fn heat(value: f32) -> Rgb<u8> {
     let ramp = |from: f32| ((value - from) * 3.0 * 255.0).round() as u8;
     Rgb([ramp(0.0), ramp(1.0 / 3.0), ramp(2.0 / 3.0)])

@@ -1,4 +1,5 @@
-//! `cloud-decoder check`: everything that `serve` would load, loaded and let go, and what it would do with it.
+//! `cloud-decoder check`: loads and releases everything that `serve` would load, and reports what it would
+//! do.
 
 use std::{
     fmt::{self, Display, Formatter},
@@ -15,42 +16,42 @@ use crate::{
     served::Served,
 };
 
-/// What `serve` would do, and what keeps it from starting.
+/// The configuration of `serve`, and the problems that keep it from starting.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Whether it would start, but for the port, which is not tried.
+    /// Whether `serve` would start. Opening the port is not tried.
     pub ok: bool,
-    /// What keeps it from starting, each with its fix.
+    /// The problems that keep it from starting, each with its fix.
     pub problems: Vec<String>,
-    /// The address, as a URL.
+    /// The address to listen on, as a URL.
     pub listen: String,
-    /// Where the heads would run: `cpu` or `cuda`; nothing when ONNX Runtime does not load.
+    /// The device that heads would run on, `cpu` or `cuda`; `None` if ONNX Runtime cannot be loaded.
     pub device: Option<&'static str>,
-    /// Threads inside one session.
+    /// Threads per session.
     pub threads: usize,
-    /// How requests become runs.
+    /// Batching of requests, and the limits of the queues.
     pub batching: BatchingReport,
-    /// What would be served.
+    /// The bundles that would be served.
     pub bundles: Vec<BundleReport>,
-    /// What devices would be offered.
+    /// The channels that devices would be offered; `None` without channels.
     pub channels: Option<ChannelsReport>,
-    /// The certificates.
+    /// The certificates; `None` without TLS.
     pub tls: Option<TlsReport>,
-    /// The API keys.
+    /// The API keys; `None` without API keys.
     pub api_keys: Option<KeysReport>,
-    /// What connections may cost.
+    /// Limits on connections.
     pub connections: ConnectionReport,
-    /// Seconds from "not ready" to the end of accepting.
+    /// Seconds between "not ready" and the end of accepting connections.
     pub drain_wait_seconds: u64,
-    /// Seconds that open requests then have.
+    /// Maximum number of seconds for open requests after that.
     pub drain_seconds: u64,
 }
 
-/// How requests become runs of a head.
+/// Batching of requests into runs of a head, and the limits of its queue.
 #[derive(Debug, Serialize)]
 pub struct BatchingReport {
     instances: usize,
-    /// Nothing: measured when a head is loaded.
+    /// Maximum batch size; `None` if it is measured when a head is loaded.
     max_batch: Option<usize>,
     max_delay_ms: f64,
     queue: usize,
@@ -62,19 +63,19 @@ pub struct BatchingReport {
 /// One bundle.
 #[derive(Debug, Serialize)]
 pub struct BundleReport {
-    /// Its name.
+    /// The name of the bundle.
     pub name: String,
-    /// Its latent space.
+    /// The id of the latent space.
     pub latent_space: String,
-    /// Its heads, as `NAME-VERSION`.
+    /// The heads, as `NAME-VERSION`.
     pub heads: Vec<String>,
 }
 
-/// The channels.
+/// The channels file and its channels.
 #[derive(Debug, Serialize)]
 pub struct ChannelsReport {
     file: PathBuf,
-    /// Those that would offer something.
+    /// The channels whose bundles can be offered.
     channels: Vec<ChannelReport>,
 }
 
@@ -85,11 +86,11 @@ pub struct ChannelReport {
     bundle: String,
     version: u32,
     latent_space: String,
-    /// Of all files that devices would get.
+    /// Total size of the files that devices would download.
     bytes: u64,
 }
 
-/// Certificates.
+/// Paths of the certificates and keys.
 #[derive(Debug, Serialize)]
 pub struct TlsReport {
     cert: PathBuf,
@@ -101,11 +102,11 @@ pub struct TlsReport {
 #[derive(Debug, Serialize)]
 pub struct KeysReport {
     file: PathBuf,
-    /// Nothing when the file cannot be used.
+    /// Number of keys; `None` if the file cannot be used.
     keys: Option<usize>,
 }
 
-/// Limits of connections, in seconds where they are times.
+/// Limits on connections; times are in seconds.
 #[derive(Debug, Serialize)]
 pub struct ConnectionReport {
     max: usize,
@@ -121,7 +122,7 @@ pub struct ConnectionReport {
     max_connection_age_seconds: Option<f64>,
 }
 
-/// Loads what `serve` would load. Goes on after a problem, so that one run tells all of them.
+/// Loads everything that `serve` would load. Continues after a problem, so that one run reports all of them.
 #[must_use]
 pub fn check(settings: &Settings) -> Report {
     let mut problems = Vec::new();
@@ -170,7 +171,7 @@ fn bundle(served: &Served) -> BundleReport {
     BundleReport { name: served.name().to_owned(), latent_space: served.latent_space().to_string(), heads }
 }
 
-/// Reads the file of channels and, where there is something that they could offer, every file that they would.
+/// Reads the channels file and, if the registry could be loaded, every file that the channels would offer.
 fn channels(
     file: &Path,
     registry: Option<&Registry>,

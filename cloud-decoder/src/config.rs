@@ -21,40 +21,40 @@ const DEFAULT_DRAIN_SECONDS: u32 = 30;
 const MEGA: u64 = 1_000_000;
 const DEFAULT_LIBRARY: &str = "libonnxruntime.so";
 
-/// What the server does, after flags, environment, config file and defaults are merged.
+/// The server's settings, merged from flags, environment, config file and defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Bundles, or folders of bundles; at least one.
     pub bundles: Vec<PathBuf>,
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// Where metrics are read, when not at `listen`.
+    /// A separate address for metrics; `None` serves them at `listen`.
     pub metrics_listen: Option<SocketAddr>,
-    /// Where the heads run.
+    /// The device that the heads run on.
     pub device: Device,
-    /// The number of the GPU, where there are several.
+    /// The number of the GPU on a machine with several.
     pub gpu: u16,
-    /// The ONNX Runtime library.
+    /// Path of the ONNX Runtime library.
     pub onnxruntime: PathBuf,
-    /// Threads inside one session.
+    /// Threads per session.
     pub threads: usize,
-    /// How requests become runs.
+    /// Batching of requests, and the limits of the queues.
     pub batching: Batching,
-    /// How long a request has that does not say so.
+    /// Timeout of requests that do not set one.
     pub request_timeout: Duration,
-    /// How often the bundles' folders are looked at, to follow them.
+    /// Interval at which the bundles' folders are checked for changes; `None` never checks them.
     pub watch: Option<Duration>,
-    /// The largest picture that a frame may have, in pixels.
+    /// The largest image that a frame may contain, in pixels.
     pub max_pixels: u64,
-    /// How long to wait for open requests when stopping.
+    /// Maximum time to wait for open requests when stopping.
     pub drain: Duration,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_format: LogFormat,
-    /// Where frames are archived, if they are.
+    /// The archive of frames; `None` without an archive.
     pub archive: Option<ArchiveSettings>,
-    /// The file of channels, if encoders are offered.
+    /// Path of the channels file; `None` without channels.
     pub channels: Option<PathBuf>,
-    /// Connections, TLS, API keys.
+    /// Connections, TLS and API keys.
     pub front: FrontSettings,
 }
 
@@ -92,11 +92,11 @@ struct FileSettings {
 }
 
 impl Settings {
-    /// Merges flags and environment (already one in `args`) with the config file and the defaults.
+    /// Merges flags and environment, which `args` already combines, with the config file and the defaults.
     ///
     /// # Errors
-    /// [`StartError::Config`] for a config file that cannot be read, [`StartError::NoBundles`],
-    /// [`StartError::HalfTls`].
+    /// [`StartError::Config`] for a config file that cannot be read or parsed, [`StartError::Setting`] for an
+    /// invalid value, [`StartError::NoBundles`], [`StartError::HalfTls`].
     pub fn merge(args: ServeArgs) -> Result<Self, StartError> {
         let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
         let batching = batching(&args, &file)?;
@@ -139,7 +139,7 @@ impl Settings {
         })
     }
 
-    /// An address as a URL: `https` with TLS.
+    /// Returns an address as a URL, with the scheme `https` if TLS is on.
     pub(crate) fn url(&self, address: SocketAddr) -> String {
         format!("{}://{address}", if self.front.tls.is_some() { "https" } else { "http" })
     }

@@ -1,4 +1,4 @@
-//! A request, whatever it came through: checks, the bundle, its answers.
+//! Decoding of one request, independent of the transport: checks, bundle lookup and outputs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,43 +9,44 @@ use crate::{
     served::Served,
 };
 
-/// The most frames of one request.
+/// Maximum number of frames per request.
 pub const MAX_FRAMES: usize = 64;
-/// The most outputs of one request.
+/// Maximum number of outputs per request.
 pub const MAX_OUTPUTS: usize = 16;
 
-/// One output asked for.
+/// One requested output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// The head's name; empty for the bundle's first.
+    /// The name of the head; empty for the bundle's first head.
     pub head: String,
-    /// Its version; none for the newest.
+    /// The version of the head; `None` for the newest.
     pub version: Option<u32>,
-    /// How to answer.
+    /// The format of the output.
     pub format: Format,
 }
 
-/// Frames and what to make of them.
+/// Frames and the outputs to compute for them.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a, F> {
     /// The frames, 1 to [`MAX_FRAMES`], all of one latent space.
     pub frames: &'a [F],
-    /// The bundle's name; empty when the first frame's latent-space id says which.
+    /// The name of the bundle; empty to select it by the latent-space id of the first frame.
     pub bundle: &'a str,
-    /// What the frames were made of, for heads that score: none, or one a frame.
+    /// The reference inputs of the frames, for heads that score: none, or one per frame.
     pub inputs: &'a [SentInput],
-    /// At most [`MAX_OUTPUTS`]; none for the bundle's first head in its natural format.
+    /// The requested outputs, at most [`MAX_OUTPUTS`]; empty for the bundle's first head in its natural
+    /// format.
     pub wanted: &'a [Wanted],
-    /// Until when, and how urgently.
+    /// The deadline and the priority.
     pub terms: Terms,
 }
 
-/// The time of a request that does not say how long it has.
+/// Timeout of a request that does not set one.
 pub const DEFAULT_TIME: Duration = Duration::from_secs(30);
 
 impl<'a, F> Request<'a, F> {
-    /// These frames by the first head of the bundle that their ids name, in its natural format, within
-    /// [`DEFAULT_TIME`].
+    /// Creates a request for the first head, in its natural format, of the bundle that the latent-space ids
+    /// of these frames name. The timeout is [`DEFAULT_TIME`].
     #[must_use]
     pub fn new(frames: &'a [F]) -> Self {
         Self { frames, bundle: "", inputs: &[], wanted: &[], terms: Terms::within(DEFAULT_TIME) }
@@ -60,7 +61,7 @@ pub struct Decoder {
     room: Arc<Room>,
 }
 
-/// A request whose bundle is known; at least one frame, at least one output.
+/// A request whose bundle is known, with at least one frame and at least one output.
 pub(crate) struct Ask<'a, F> {
     pub(crate) frames: &'a [F],
     pub(crate) inputs: &'a [SentInput],
@@ -70,34 +71,35 @@ pub(crate) struct Ask<'a, F> {
 }
 
 impl Decoder {
-    /// A decoder over these bundles that takes frames within `limits`.
+    /// Creates a decoder over these bundles that accepts frames within `limits`.
     #[must_use]
     pub fn new(registry: Arc<Registry>, limits: Limits) -> Self {
         let room = Arc::new(Room::new(pixels_in_memory(&limits), registry.batching().queue));
         Self { registry, limits, room }
     }
 
-    /// The bundles.
+    /// Returns the registry of the bundles.
     #[must_use]
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
 
-    /// What frames are taken within.
+    /// Returns the limits on frames.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Where pictures take their room.
+    /// Returns the memory budget of images.
     pub(crate) fn room(&self) -> &Room {
         &self.room
     }
 
-    /// What the wanted heads make of every frame, in the order of the frames and, inside, of what is wanted. To be
-    /// awaited in a tokio runtime with timers, which deadlines need.
+    /// Decodes every frame with the requested heads. The outputs are in the order of the frames and, within
+    /// each frame, in the order of the requested outputs. The future must be awaited in a tokio runtime with
+    /// timers, which deadlines need.
     ///
     /// # Errors
-    /// [`ServeError`]; of a bad frame or input with its index.
+    /// [`ServeError`]; for an invalid frame or input, with its index.
     #[tracing::instrument(skip_all, fields(frames = request.frames.len(), bundle))]
     pub async fn decode<F: AsRef<[u8]> + Clone + Send + Sync + 'static>(
         &self,
@@ -116,10 +118,12 @@ impl Decoder {
         }
     }
 
-    /// The bundle that will decode these frames: the named one, or the one that the first frame's latent space names.
+    /// Returns the bundle that decodes these frames: the named one, or the one with the latent space of the
+    /// first frame.
     ///
     /// # Errors
-    /// [`ServeError::Frame`] where neither says which; [`ServeError`] of what is not served.
+    /// [`ServeError::Frame`] if the first frame is invalid or neither selects a bundle;
+    /// [`ServeError::UnknownBundle`] or [`ServeError::UnknownLatentSpace`] if it is not served.
     pub(crate) fn resolve<F: AsRef<[u8]>>(
         &self,
         frames: &[F],
@@ -129,7 +133,7 @@ impl Decoder {
         let id = latent_space_of(first).map_err(|source| ServeError::Frame { index: 0, source })?;
         let catalog = self.registry.catalog();
         let served = match id {
-            // An id nobody knows is "not found" even when the bundle is named.
+            // An unknown id is "not found" even if the bundle is named.
             Some(id) if bundle.is_empty() => catalog.by_space(id),
             Some(id) => catalog.by_space(id).and_then(|_| catalog.by_name_and_space(bundle, id)),
             None if bundle.is_empty() => {
@@ -154,10 +158,10 @@ fn check_counts(frames: usize, inputs: usize, outputs: usize) -> Result<(), Serv
     Ok(())
 }
 
-/// Whether a request may have so many frames.
+/// Checks the number of frames of a request.
 ///
 /// # Errors
-/// [`ServeError::Request`].
+/// [`ServeError::Request`] unless it is 1 to [`MAX_FRAMES`].
 pub(crate) fn check_frames(frames: usize) -> Result<(), ServeError> {
     if (1..=MAX_FRAMES).contains(&frames) {
         return Ok(());

@@ -4,49 +4,49 @@ use lopside_archive::ArchiveError;
 use lopside_bundle::BundleError;
 use lopside_latent::{LatentError, LatentSpaceId};
 
-/// Why the server did not start or did not go on.
+/// An error that keeps the server from starting or from running.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The config file is wrong.
+    /// The config file is invalid.
     #[error("{}: {reason}", path.display())]
     Config {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Where and what.
+        /// The problem and its position in the file.
         reason: String,
     },
-    /// A setting has no possible value.
+    /// A setting has an invalid value.
     #[error("{name}: {reason}")]
     Setting {
-        /// The setting, as its flag is called.
+        /// The name of the setting's flag.
         name: &'static str,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Nothing to serve.
+    /// No bundle is configured.
     #[error(
         "no bundle to serve: give --bundle DIR, set LOPSIDE_BUNDLES, or write bundles = [\"DIR\"] in the config file"
     )]
     NoBundles,
-    /// A folder holds no bundle.
+    /// A folder neither is nor contains a bundle.
     #[error("{} is no bundle and holds none", path.display())]
     EmptyFolder {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
-    /// A bundle was refused.
+    /// A bundle cannot be loaded.
     #[error("{}: {source}", path.display())]
     Bundle {
-        /// The bundle's folder.
+        /// Path of the bundle's folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: BundleError,
     },
-    /// Two bundles have the same name.
+    /// Two bundles have the same name and version.
     #[error("two bundles are named {name:?}: rename one in its bundle.json")]
     SameName {
-        /// The name.
+        /// The name of both bundles.
         name: String,
     },
     /// ONNX Runtime cannot be loaded.
@@ -56,83 +56,83 @@ pub enum StartError {
         path.display()
     )]
     Library {
-        /// The library.
+        /// Path of the library.
         path: PathBuf,
-        /// What the loader said.
+        /// The loader's error message.
         reason: String,
     },
-    /// CUDA was demanded and is not there.
+    /// CUDA is required and not available.
     #[error("--device cuda, but {0}; use --device auto to fall back to the CPU")]
     NoCuda(String),
-    /// A head's model was refused by ONNX Runtime or is not what its manifest says.
+    /// A head's model was refused by ONNX Runtime or does not match its manifest.
     #[error("bundle {bundle:?}, head {head:?}: {reason}")]
     Head {
-        /// The bundle.
+        /// The name of the bundle.
         bundle: String,
-        /// The head.
+        /// The name of the head.
         head: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The address cannot be listened on.
+    /// The server cannot listen on its address.
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The system gives no more threads.
+    /// The system cannot start a thread for connections.
     #[error("cannot start a thread for connections: {0}")]
     Threads(io::Error),
     /// A certificate or its key cannot be used.
     #[error("{}: {reason}", path.display())]
     Tls {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
-    /// TLS needs a certificate and its key.
+    /// TLS is configured without a certificate or without a key.
     #[error(
         "TLS needs a certificate and its key: give {flag} FILE, set {env}, or write {key} = \"FILE\" in [tls] of the config file"
     )]
     HalfTls {
-        /// The flag of what is missing.
+        /// The flag of the missing part.
         flag: &'static str,
-        /// Its variable.
+        /// The environment variable of the missing part.
         env: &'static str,
-        /// Its key in the file.
+        /// The config-file key of the missing part.
         key: &'static str,
     },
-    /// The API keys cannot be used.
+    /// The file of API keys cannot be used.
     #[error("{}: {reason}", path.display())]
     Keys {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
-    /// The channels cannot be used.
+    /// The channels file cannot be used.
     #[error("{}: {reason}", path.display())]
     Channels {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
-    /// A channel would offer nothing.
+    /// The bundle of a channel cannot be offered.
     #[error("channel {channel:?}: {reason}")]
     Channel {
-        /// The channel.
+        /// The name of the channel.
         channel: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A key's name cannot stand in the file of keys.
+    /// The name of an API key is invalid.
     #[error("{0:?} is no name of a key: give 1 to 64 letters, digits, \"-\", \"_\" or \".\"")]
     KeyName(String),
-    /// The system has no random bytes.
+    /// The system cannot provide random bytes.
     #[error("the system gives no random bytes")]
     Random,
     /// The archive cannot be opened.
@@ -143,111 +143,113 @@ pub enum StartError {
     Reflection(String),
 }
 
-/// Why a request was not answered. [`error_grpc`](crate) and [`error_http`](crate) say how clients see it.
+/// The reason why a request failed. [`error_grpc`](crate) and [`error_http`](crate) map it to the responses
+/// that clients see.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The request cannot be right.
+    /// The request is invalid.
     #[error("{0}")]
     Request(String),
     /// A frame was refused.
     #[error("frame {index}: {source}")]
     Frame {
-        /// Which frame of the request, from 0.
+        /// The index of the frame in the request, from 0.
         index: usize,
-        /// Why.
+        /// The cause.
         source: LatentError,
     },
-    /// A frame of fixed latents for a bundle of pictures, or the other way round.
+    /// A frame of a fixed latent was sent to an image codec, or the reverse.
     #[error("frame {index} is of version {found}, bundle {bundle:?} takes frames of version {expected}")]
     OtherVersion {
-        /// Which frame of the request, from 0.
+        /// The index of the frame in the request, from 0.
         index: usize,
-        /// The frame's version.
+        /// The version of the frame.
         found: u8,
-        /// The bundle.
+        /// The name of the bundle.
         bundle: String,
-        /// The version of the bundle's frames.
+        /// The frame version that the bundle accepts.
         expected: u8,
     },
-    /// No bundle of this latent space is served.
+    /// No served bundle has this latent space.
     #[error("no bundle of latent space {0} is served here")]
     UnknownLatentSpace(LatentSpaceId),
-    /// No bundle of this name is served.
+    /// No served bundle has this name.
     #[error("no bundle {0:?} is served here")]
     UnknownBundle(String),
-    /// A bundle that was to be loaded cannot be served.
+    /// A bundle that a client asked to load cannot be served.
     #[error("bundle {bundle:?} was refused: {reason}")]
     Refused {
-        /// The bundle.
+        /// The name of the bundle.
         bundle: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The bundle has no such head.
+    /// The bundle does not have this head.
     #[error("bundle {bundle:?} has no head {head:?}; it has {known}")]
     UnknownHead {
-        /// The bundle.
+        /// The name of the bundle.
         bundle: String,
-        /// The head asked for.
+        /// The name of the requested head.
         head: String,
-        /// The heads there are.
+        /// The names of the existing heads.
         known: String,
     },
-    /// The head's queue is full, or too long for the request's deadline.
+    /// The head's queue is full or too long for the request's deadline, or too many requests wait for the
+    /// memory budget.
     #[error("head {head:?} has more to do than it can in time: try again in {} ms", retry_after.as_millis())]
     Overloaded {
-        /// The head.
+        /// The name of the head.
         head: String,
-        /// When there may be room again.
+        /// The recommended delay before a retry.
         retry_after: Duration,
     },
-    /// The deadline passed before the job's turn.
+    /// The deadline passed before the result was ready.
     #[error("the deadline passed while the request waited")]
     DeadlineExceeded,
-    /// The archive does not take or give anything at the moment; the reason is for the log only.
+    /// The archive is temporarily unavailable; the reason is only for the log.
     #[error("the archive does not work at the moment: try again later")]
     Archive(String),
-    /// No frame of this id is archived, or not any more.
+    /// The archive does not contain a frame with this id, or does not contain it any more.
     #[error("no frame {0} is archived here")]
     UnknownFrame(i64),
-    /// No archive is kept.
+    /// The server runs without an archive.
     #[error("no archive is kept here: start the server with --archive")]
     NoArchive,
-    /// A device sends on a connection that is not its newest.
+    /// A device sent data on a connection that a newer connection has replaced.
     #[error("the device has come on a newer connection")]
     Displaced,
-    /// No channels are configured.
+    /// The server runs without channels.
     #[error("no channels are configured here: start the server with --channels")]
     NoChannels,
-    /// No channel of this name is configured.
+    /// No channel with this name is configured.
     #[error("no channel {0:?} is configured here")]
     UnknownChannel(String),
     /// A channel's bundle cannot be offered.
     #[error("channel {channel:?} offers nothing at the moment: {reason}")]
     NotOffered {
-        /// The channel.
+        /// The name of the channel.
         channel: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// No channel offers a file of this digest.
+    /// No channel offers a file with this SHA-256 digest.
     #[error("no channel offers a file of SHA-256 {0} (any more): ask for the channel again")]
     UnknownFile(String),
-    /// A download would begin beyond the file's end.
+    /// The offset of a download is beyond the end of the file.
     #[error("{path} has {bytes} bytes, so none from {offset} on: begin at 0")]
     Offset {
-        /// The file, as its manifest writes it.
+        /// Path of the file, as in the manifest.
         path: String,
-        /// Its bytes.
+        /// Size of the file in bytes.
         bytes: u64,
-        /// Where it was to begin.
+        /// The requested offset in bytes.
         offset: u64,
     },
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
-    /// Something that is not the client's fault; the reason is for the log only.
+    /// An internal error; the reason is only for the log.
     #[error("internal error")]
     Internal(String),
 }
@@ -266,12 +268,13 @@ impl From<ArchiveError> for ServeError {
 }
 
 impl ServeError {
-    /// That no channel offers a file of this digest.
+    /// Returns the error for a digest that no channel offers.
     pub(crate) fn unknown_file(sha256: &[u8]) -> Self {
         Self::UnknownFile(sha256.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// Why a bundle that takes frames of version `expected` refused a frame.
+    /// Returns the error for a frame that a bundle refused; `expected` is the frame version that the bundle
+    /// accepts.
     pub(crate) fn of_frame(index: usize, source: LatentError, bundle: &str, expected: u8) -> Self {
         match source {
             LatentError::Version { found: found @ 1..=2 } => {

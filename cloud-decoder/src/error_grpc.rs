@@ -1,4 +1,4 @@
-//! [`ServeError`] as gRPC clients see it.
+//! Maps [`ServeError`] to a gRPC status.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::ServeError;
 
-/// `RESOURCE_EXHAUSTED`, with when to come again.
+/// Returns `RESOURCE_EXHAUSTED` with the delay before a retry.
 pub(crate) fn exhausted(message: String, wait: Duration) -> Status {
     let details = ErrorDetails::with_retry_info(Some(wait));
     let mut metadata = MetadataMap::new();
     let pushback = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-    // Clients that retry by themselves look for this.
+    // Clients with automatic retries read this key.
     metadata.insert("grpc-retry-pushback-ms", pushback.into());
     Status::with_error_details_and_metadata(Code::ResourceExhausted, message, details, metadata)
 }

@@ -1,4 +1,4 @@
-//! [`ServeError`] as HTTP clients see it: a status and `{"error": "…"}`.
+//! Maps [`ServeError`] to HTTP: a status and the body `{"error": "…"}`.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use utoipa::ToSchema;
 
 use crate::ServeError;
 
-/// The body of every refusal.
+/// The body of every error response.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Error)]
 pub(crate) struct ErrorBody {
-    /// What is wrong, and how to put it right.
+    /// The problem and how to fix it.
     error: String,
 }
 
-/// What `Retry-After` says: whole seconds, not sooner than the time, and not at once.
+/// Returns the value of `Retry-After`: the delay in whole seconds, rounded up, and at least 1.
 pub(crate) fn retry_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-/// Why the REST API refused a request: what any transport would refuse, or what only HTTP knows.
+/// The reason why the REST API refused a request: an error of every transport, or an error of HTTP only.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     Serve(ServeError),

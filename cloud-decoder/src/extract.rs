@@ -1,4 +1,4 @@
-//! axum's extractors with refusals that look like all others: a status and `{"error": "…"}`.
+//! Extractors for axum whose rejections look like all other errors: a status and `{"error": "…"}`.
 
 use axum::{
     body::Bytes,
@@ -9,15 +9,15 @@ use serde::de::DeserializeOwned;
 
 use crate::error_http::Refusal;
 
-/// What a path names.
+/// The parameters of a path.
 #[derive(Debug)]
 pub(crate) struct InPath<T>(pub(crate) T);
 
-/// What a query asks.
+/// The parameters of a query.
 #[derive(Debug)]
 pub(crate) struct InQuery<T>(pub(crate) T);
 
-/// A whole body, unpacked, of at most as many bytes as the route takes.
+/// A complete, decompressed body of at most as many bytes as the route accepts.
 #[derive(Debug)]
 pub(crate) struct WholeBody(pub(crate) Bytes);
 
@@ -45,7 +45,7 @@ impl<S: Send + Sync> FromRequest<S> for WholeBody {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        // What was unpacked has lost the header.
+        // The decompression layer removes the header, so that a remaining one is an unsupported encoding.
         let packed = request.headers().get(CONTENT_ENCODING).map_or(&[][..], HeaderValue::as_bytes);
         if !packed.is_empty() && !packed.eq_ignore_ascii_case(b"identity") {
             let reason = "the content encoding is not known here: send gzip, deflate or none".to_owned();

@@ -1,4 +1,4 @@
-//! `lopside.v1.DecoderService`.
+//! The gRPC service `lopside.v1.DecoderService`.
 
 use axum::http::{HeaderMap, header::CONTENT_TYPE};
 use lopside_bundle::{
@@ -13,12 +13,12 @@ use crate::{
     served::Served, terms::DefaultTerms,
 };
 
-/// Whether a request or an answer with these headers is a call of gRPC.
+/// Returns whether a request or response with these headers belongs to a gRPC call.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// The service over a decoder.
+/// The gRPC service of a decoder.
 #[derive(Debug, Clone)]
 pub(crate) struct Grpc {
     decoder: Decoder,

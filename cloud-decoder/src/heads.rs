@@ -1,4 +1,4 @@
-//! The heads of a bundle, whatever they make: which one answers to a name.
+//! The heads of a bundle, of both model kinds, and their lookup by name and version.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     model::{Model, Question, Share},
 };
 
-/// What has a head's name and version.
+/// An item with the name and version of a head.
 pub(crate) trait Versioned {
     fn name(&self) -> &str;
     fn version(&self) -> u32;
@@ -26,14 +26,15 @@ pub(crate) struct ServedHead<S> {
     pub(crate) engine: Engine,
 }
 
-/// The heads of a bundle in all versions, in the manifest's order. Others of the same latent space may share them.
+/// The heads of a bundle in all versions, in the manifest's order. Other bundles of the same latent space may
+/// share them.
 #[derive(Debug)]
 pub(crate) struct Heads<S> {
     bundle: String,
     all: Vec<Arc<ServedHead<S>>>,
 }
 
-/// What starting a bundle's heads takes.
+/// The runtime and the settings that a bundle's heads are started with.
 #[derive(Debug, Clone)]
 pub(crate) struct Starter {
     pub(crate) runtime: Runtime,
@@ -41,8 +42,9 @@ pub(crate) struct Starter {
 }
 
 impl Starter {
-    /// How many items an instance tries together at most. On a CPU the first one finds out for all how many are worth
-    /// it, unless that is given; on a GPU every session has to have seen every size.
+    /// Returns the largest batch size that an instance tries while it is loaded. On a CPU, the first instance
+    /// measures the worthwhile batch size for all of them, unless it is configured; on a GPU, every session
+    /// must have run every size.
     fn tries(&self, instance: usize) -> usize {
         let open = instance == 0 && self.batching.max_batch.is_none();
         if open || self.runtime.has_cuda() { sizing::MOST } else { 1 }
@@ -50,11 +52,11 @@ impl Starter {
 }
 
 impl<S: Versioned> ServedHead<S> {
-    /// Loads a head's model once for every instance and gives each its thread. `load` is told how many items it is to
-    /// try together at most.
+    /// Loads a head's model once per instance and starts one thread for each. `load` receives the largest
+    /// batch size to try.
     ///
     /// # Errors
-    /// [`StartError::Head`] with what was wrong with the model.
+    /// [`StartError::Head`] with the problem of the model.
     pub(crate) fn start(
         starter: &Starter,
         bundle: &str,
@@ -73,7 +75,7 @@ impl<S: Versioned> ServedHead<S> {
 }
 
 impl<S> ServedHead<S> {
-    /// What the head makes of a question.
+    /// Runs the head on an inference input and returns its outputs.
     ///
     /// # Errors
     /// [`ServeError::Overloaded`], [`ServeError::DeadlineExceeded`] or [`ServeError::Internal`].
@@ -84,12 +86,13 @@ impl<S> ServedHead<S> {
 }
 
 impl<S: Versioned> Heads<S> {
-    /// The heads of the bundle of this name.
+    /// Creates the collection of heads of the bundle with this name.
     pub(crate) fn new(bundle: &str, all: Vec<Arc<ServedHead<S>>>) -> Self {
         Self { bundle: bundle.to_owned(), all }
     }
 
-    /// Those of several bundles of one latent space as this bundle's: of the same name and version, the first.
+    /// Returns the heads of several bundles of one latent space as the heads of this bundle. For each name
+    /// and version, the first head is kept.
     pub(crate) fn union<'a>(&self, bundles: impl Iterator<Item = &'a Self>) -> Self
     where
         S: 'a,
@@ -105,15 +108,15 @@ impl<S: Versioned> Heads<S> {
         Self::new(&self.bundle, union)
     }
 
-    /// The newest version of each head.
+    /// Returns the newest version of each head.
     pub(crate) fn newest(&self) -> impl Iterator<Item = &S> {
         newest(&self.all).map(|head| &head.spec)
     }
 
-    /// A version of a head, the newest when none is named; of the first head when the name is empty.
+    /// Returns one version of a head. `None` selects the newest version, an empty name the first head.
     ///
     /// # Errors
-    /// [`ServeError::UnknownHead`] with the heads there are.
+    /// [`ServeError::UnknownHead`] with the names of the existing heads.
     pub(crate) fn version(
         &self,
         name: &str,
@@ -122,7 +125,7 @@ impl<S: Versioned> Heads<S> {
         find(&self.bundle, &self.all, name, version)
     }
 
-    /// The versions of a head, the newest first.
+    /// Returns the versions of a head, newest first.
     pub(crate) fn versions(&self, name: &str) -> Vec<u32> {
         let named = self.all.iter().filter(|head| head.name() == name);
         let mut versions: Vec<u32> = named.map(Versioned::version).collect();
@@ -131,17 +134,17 @@ impl<S: Versioned> Heads<S> {
     }
 }
 
-/// The newest version of each head, in the order given.
+/// Returns the newest version of each head, in the given order.
 fn newest<H: Versioned>(heads: &[H]) -> impl Iterator<Item = &H> {
     heads.iter().filter(move |head| {
         !heads.iter().any(|other| other.name() == head.name() && other.version() > head.version())
     })
 }
 
-/// A version of a head, the newest when none is named; of the first head when the name is empty.
+/// Returns one version of a head. `None` selects the newest version, an empty name the first head.
 ///
 /// # Errors
-/// [`ServeError::UnknownHead`] with the heads there are.
+/// [`ServeError::UnknownHead`] with the names of the existing heads.
 pub(crate) fn find<'a, H: Versioned>(
     bundle: &str,
     heads: &'a [H],

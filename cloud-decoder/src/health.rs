@@ -1,4 +1,4 @@
-//! `cloud-decoder health`: whether a server wants requests, for health checks of containers.
+//! `cloud-decoder health`: checks whether a server accepts requests, for health checks of containers.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-/// How long a server may take to answer.
+/// Timeout for the connection, and for the response.
 const TIME: Duration = Duration::from_secs(2);
 
-/// Asks a server, by its URL.
+/// Checks the health of the server at a URL.
 ///
 /// # Errors
-/// Why it does not want requests: it is not there, does not answer, or is stopping.
+/// The reason why the server does not accept requests: it is unreachable, does not respond, or is stopping.
 pub async fn ask(url: &str) -> Result<(), String> {
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| format!("{url:?}: {error}"))?;
     let channel = endpoint.connect_timeout(TIME).timeout(TIME).connect().await;

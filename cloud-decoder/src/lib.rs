@@ -1,4 +1,4 @@
-//! The cloud: frames in, what the heads make of them out.
+//! The cloud decoder: receives frames and returns the outputs of the heads.
 //!
 //! ```text
 //! grpc ─┐            ┌─► vector ──┐                ┌─► output (tensor, PNG, class scores, anomaly)
@@ -8,7 +8,8 @@
 //! ingest ─► archive (SQLite or PostgreSQL)
 //! channels ─► files of a bundle's edge part
 //! ```
-//! The library half is what tests and the training crate use to run the very path that ships.
+//! The library target exists for the tests and the training crate, which run the same code path as the
+//! server.
 
 mod anomaly;
 pub mod archive;

@@ -12,7 +12,8 @@ use cloud_decoder::{
 use lopside_telemetry::init;
 use mimalloc::MiMalloc;
 
-/// A request's memory is taken by one thread and given back by another, which the C library's allocator pays for.
+/// mimalloc, because the memory of a request is allocated on one thread and freed on another, which is slow
+/// with the C library's allocator.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -33,7 +34,8 @@ async fn main() -> ExitCode {
 async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let settings = Settings::merge(args)?;
     let _telemetry = init("cloud-decoder", "info", settings.log_format.into())?;
-    // Before anyone can know the address: a signal right after it must already drain.
+    // Installed before the address is printed: a signal that follows immediately must already start the
+    // drain.
     let (stop, cut_off) = serve::stop_signals()?;
     front::make_room(&settings.front.limits);
     let server = serve::start(&settings).await?;

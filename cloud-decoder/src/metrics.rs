@@ -1,5 +1,5 @@
-//! Metrics of the server as a whole, and where they are read. Those of a head are in `batch/metrics.rs`, those of calls
-//! in `observe.rs`.
+//! Metrics of the whole server, and the route that serves them. The metrics of a head are in
+//! `batch/metrics.rs`, the metrics of calls in `observe.rs`.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -10,20 +10,20 @@ use utoipa::OpenApi;
 
 use crate::{StartError, front::FrontStats, http::wrong_method};
 
-/// What the handler says of itself.
+/// The OpenAPI description of the handler.
 #[derive(OpenApi)]
 #[openapi(paths(metrics))]
 pub(crate) struct Document;
 
-/// `/metrics`.
+/// Returns the route `/metrics`.
 pub(crate) fn router() -> Router {
     Router::new().route("/metrics", get(metrics)).method_not_allowed_fallback(wrong_method)
 }
 
-/// Serves `/metrics` alone on an address of its own, for as long as the process lives.
+/// Serves `/metrics` on a separate address, until the process ends.
 ///
 /// # Errors
-/// [`StartError::Listen`].
+/// [`StartError::Listen`] if the address cannot be bound.
 pub(crate) async fn serve(address: SocketAddr) -> Result<(), StartError> {
     let failed = |source| StartError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -37,7 +37,7 @@ pub(crate) async fn serve(address: SocketAddr) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Metrics in Prometheus' text format.
+/// Returns all metrics in the Prometheus text format.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -48,7 +48,7 @@ async fn metrics() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], exposition())
 }
 
-/// Something happened to a bundle: it was `loaded`, `refused` or `unloaded`.
+/// Counts a change of a bundle, which was `loaded`, `refused` or `unloaded`.
 pub(crate) fn bundle(name: &str, result: &'static str) {
     let meter = meter();
     let changes =
@@ -56,26 +56,27 @@ pub(crate) fn bundle(name: &str, result: &'static str) {
     changes.build().add(1, &[KeyValue::new("bundle", name.to_owned()), KeyValue::new("result", result)]);
 }
 
-/// The label of queries for a channel that is not known: a name must not be kept because somebody asks for it.
+/// The label of queries for unknown channels: names that clients choose must not be kept.
 pub(crate) const OTHER_CHANNEL: &str = "_OTHER";
 
-/// Makes the counters of channels readable before anybody asks.
+/// Creates the counters of channels with the value 0, so that they are visible before the first query.
 pub(crate) fn show_channels() {
     channel_queries(OTHER_CHANNEL, "refused", 0);
     downloads("done", 0, 0);
 }
 
-/// A device asked what a channel offers, and it was `offered` or `refused`.
+/// Counts a device's query for a channel, which was `offered` or `refused`.
 pub(crate) fn channel_query(channel: &str, result: &'static str) {
     channel_queries(channel, result, 1);
 }
 
-/// A download of a bundle's file was `done`, or `broken_off` by either end, after so many bytes.
+/// Counts a download of a bundle's file, which was `done`, or `broken_off` by either end, after this many
+/// bytes.
 pub(crate) fn download_ended(result: &'static str, bytes: u64) {
     downloads(result, 1, bytes);
 }
 
-/// Tells what happened to connections, whenever metrics are read.
+/// Registers the counters of connections and reloads, which are read with every export.
 pub(crate) fn observe_front(stats: &Arc<FrontStats>) {
     let counts = Arc::clone(stats);
     let _ = meter()

@@ -1,8 +1,9 @@
-//! Duration and span of every call, of whichever protocol.
+//! Duration and span of every call, for both protocols.
 //!
-//! OpenTelemetry's conventions name them: `rpc.server.call.duration` of gRPC, `http.server.request.duration` of the rest.
-//! The time ends with the head of the answer, which for all calls but streams comes when the work is done. A call's
-//! instrument is looked up by its path and kept; paths that nobody serves share one.
+//! The names follow the OpenTelemetry conventions: `rpc.server.call.duration` for gRPC,
+//! `http.server.request.duration` for all other requests. The duration ends with the head of the response,
+//! which follows the end of the work for all calls except streams. The instruments of a call are found by its
+//! path and kept; unknown paths share one set.
 
 use std::{
     collections::HashMap,
@@ -31,47 +32,47 @@ use tracing::Span;
 
 use crate::grpc::is_grpc;
 
-/// The statuses that are told apart; others are counted as the last one.
+/// The statuses with labels of their own; all others are counted as the last one.
 const STATUSES: [u16; 20] =
     [200, 204, 304, 400, 401, 403, 404, 405, 406, 408, 412, 413, 415, 422, 429, 431, 500, 501, 503, 504];
-/// Codes of gRPC, 0 to 16.
+/// Number of gRPC status codes, 0 to 16.
 const CODES: usize = 17;
-/// Paths that are kept. There are about fifty; the bound is for what was overlooked.
+/// Maximum number of paths that are kept. There are about fifty; the bound guards against omissions.
 const MOST: usize = 256;
 
-/// The layer before all routes.
+/// The layer in front of all routes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Observe {
     calls: Arc<Calls>,
 }
 
-/// A service that is observed.
+/// A service whose calls are recorded.
 #[derive(Debug, Clone)]
 pub(crate) struct Observed<S> {
     inner: S,
     calls: Arc<Calls>,
 }
 
-/// The instruments by path, one list for each protocol.
+/// The instruments of the known calls, and one histogram per protocol.
 #[derive(Debug)]
 struct Calls {
     known: ArcSwap<HashMap<Key, Arc<Call>>>,
-    /// Of methods that are not known to be there.
+    /// The instruments of calls to unknown methods.
     other: Call,
     rpc: Histogram<f64>,
     http: Histogram<f64>,
 }
 
-/// What tells one call from another.
+/// The identity of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
-    /// A method of gRPC, by its path.
+    /// A gRPC method, by its path.
     Rpc(Arc<str>),
-    /// A method of HTTP and a route; none of a path that nobody serves.
+    /// An HTTP method and a route; `None` for a path without a route.
     Http(Method, Option<Route>),
 }
 
-/// A route, by its text.
+/// A route, compared by its text.
 #[derive(Debug, Clone)]
 struct Route(MatchedPath);
 
@@ -89,7 +90,7 @@ impl Hash for Route {
     }
 }
 
-/// A call's instruments, by status, each made when it is first needed.
+/// The instruments of one call, one per status, each created at first use.
 #[derive(Debug, Default)]
 struct Call([OnceLock<BoundHistogram<f64>>; STATUSES.len()]);
 
@@ -132,7 +133,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Observed<S> 
 }
 
 pin_project! {
-    /// An answer to come.
+    /// The response future of a recorded call.
     pub(crate) struct Observing<F> {
         #[pin]
         inner: F,
@@ -191,7 +192,7 @@ impl Key {
         }
         let method = match *request.method() {
             Method::GET | Method::HEAD | Method::POST => request.method().clone(),
-            // Any word may be a method.
+            // Clients can send any word as a method.
             _ => Method::OPTIONS,
         };
         Self::Http(method, request.extensions().get::<MatchedPath>().cloned().map(Route))
@@ -215,19 +216,19 @@ impl Key {
         }
     }
 
-    /// Whether an answer is one that only a method that is there gives: a name must not be kept because somebody
-    /// calls it.
+    /// Returns whether this response shows that the method exists: the names that clients choose must not be
+    /// kept.
     fn is_there(&self, place: usize) -> bool {
         const BEFORE: [Code; 4] =
             [Code::Unimplemented, Code::Unauthenticated, Code::PermissionDenied, Code::ResourceExhausted];
         matches!(self, Self::Http(..)) || BEFORE.iter().all(|&code| code as usize != place)
     }
 
-    /// Where the instrument of an answer is.
+    /// Returns the index of the instrument for a response.
     fn place(&self, response: &Response) -> usize {
         match self {
             Self::Rpc(_) if !is_grpc(response.headers()) => Code::Unimplemented as usize,
-            // In the head of a refusal only; the answer's trailer says 0.
+            // Only an error has the status in the head of the response; otherwise the trailer has status 0.
             Self::Rpc(_) => {
                 let status = response.headers().get("grpc-status").map_or(&b"0"[..], HeaderValue::as_bytes);
                 (Code::from_bytes(status) as usize).min(CODES - 1)
@@ -264,7 +265,7 @@ impl Key {
     }
 }
 
-/// The codes' names, as the conventions spell them.
+/// The names of the gRPC status codes, as the conventions spell them.
 const CODE_NAMES: [&str; CODES] = [
     "OK",
     "CANCELLED",

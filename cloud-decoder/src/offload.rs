@@ -1,16 +1,17 @@
-//! Long work, which would hold up the other requests of its connection's thread.
+//! Runs long work on blocking threads, so that it does not delay the other requests of its connection's
+//! thread.
 
 use tracing::Span;
 
 use crate::ServeError;
 
-/// So many values are worked on in place: coding them takes about a third of a millisecond.
+/// Maximum number of values that are processed in place: coding them takes about a third of a millisecond.
 const FEW: usize = 8 << 10;
 
-/// Does work on so many values: in place when they are few, otherwise on a thread that may block.
+/// Runs work on `values` values: in place if they are few, otherwise on a blocking thread.
 ///
 /// # Errors
-/// [`ServeError::Internal`] when the work panics.
+/// [`ServeError::Internal`] if the work panics.
 pub(crate) async fn offload<T: Send + 'static>(
     values: usize,
     work: impl FnOnce() -> T + Send + 'static,
@@ -18,10 +19,10 @@ pub(crate) async fn offload<T: Send + 'static>(
     if values <= FEW { Ok(work()) } else { blocking(work).await }
 }
 
-/// Does work on a thread that may block.
+/// Runs work on a blocking thread.
 ///
 /// # Errors
-/// [`ServeError::Internal`] when the work panics.
+/// [`ServeError::Internal`] if the work panics.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ServeError> {

@@ -1,4 +1,4 @@
-//! A head's numbers as what a client asked for.
+//! Converts the values of a head to the format that a client requested.
 
 use std::io::Cursor;
 
@@ -7,36 +7,37 @@ use lopside_bundle::{HeadKind, HeadSpec};
 
 use crate::{Anomaly, ServeError};
 
-/// How to answer.
+/// The format of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// PNG of a picture, class scores of a classification, an anomaly of a score, numbers in their own units.
+    /// PNG for images, class scores for classifications, an anomaly for scores, values in their original
+    /// units for time series, and the raw values otherwise.
     Natural,
-    /// The raw numbers.
+    /// The raw values.
     Tensor,
-    /// An 8-bit PNG.
+    /// An 8-bit PNG file.
     Png,
-    /// A probability a class.
+    /// One probability per class.
     ClassScores,
-    /// How unusual the frame is.
+    /// The anomaly score of the frame.
     Anomaly,
 }
 
-/// What a head can make.
+/// The kind of output that a head makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Makes {
-    /// Pictures: PNG or tensor.
+    /// Images, as PNG or tensor.
     Pictures,
     /// Class scores, or the logits as a tensor.
     ClassScores,
     /// Anomalies, or the columns as a tensor.
     Anomalies,
-    /// Tensors.
+    /// Tensors only.
     Numbers,
 }
 
 impl Makes {
-    /// What a head of this kind makes.
+    /// Returns the kind of output that a head of this kind makes.
     pub(crate) fn of(kind: &HeadKind) -> Self {
         match kind {
             HeadKind::Reconstruct(_) => Self::Pictures,
@@ -47,39 +48,39 @@ impl Makes {
     }
 }
 
-/// What a head made of one frame.
+/// The output of a head for one frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
-    /// The head.
+    /// The name of the head.
     pub head: String,
-    /// Its version.
+    /// The version of the head.
     pub version: u32,
-    /// The answer.
+    /// The value.
     pub value: Value,
 }
 
-/// The answer itself.
+/// The value of an output.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Raw numbers, row-major.
+    /// Raw values, row-major.
     Tensor {
-        /// The shape, without the batch.
+        /// The shape, without the batch dimension.
         shape: Vec<u32>,
         /// The values.
         values: Vec<f32>,
     },
     /// A PNG file.
     Png(Vec<u8>),
-    /// Labels and probabilities, most probable first.
+    /// Labels and their probabilities, the highest first.
     ClassScores(Vec<(String, f32)>),
-    /// How unusual the frame is.
+    /// The anomaly score of the frame.
     Anomaly(Anomaly),
 }
 
-/// Whether a head can answer so.
+/// Checks that a head supports an output format.
 ///
 /// # Errors
-/// [`ServeError::Request`] when it cannot.
+/// [`ServeError::Request`] if it does not.
 pub(crate) fn check(spec: &HeadSpec, format: Format) -> Result<(), ServeError> {
     let fits = match (&spec.kind, format) {
         (_, Format::Natural | Format::Tensor)
@@ -91,7 +92,7 @@ pub(crate) fn check(spec: &HeadSpec, format: Format) -> Result<(), ServeError> {
     if fits { Ok(()) } else { Err(mismatch(&spec.name, Makes::of(&spec.kind), format)) }
 }
 
-/// Turns the numbers of one frame into the answer of a head that does not score.
+/// Converts the values of one frame to the output of a head that does not score.
 pub(crate) fn value(spec: &HeadSpec, format: Format, values: &[f32]) -> Result<Value, ServeError> {
     let tensor =
         |values: Vec<f32>| Value::Tensor { shape: spec.output.item_dims().unwrap_or_default(), values };
@@ -112,7 +113,7 @@ pub(crate) fn value(spec: &HeadSpec, format: Format, values: &[f32]) -> Result<V
     })
 }
 
-/// Why a head does not answer so.
+/// Returns the error for an output format that a head does not support.
 pub(crate) fn mismatch(head: &str, makes: Makes, format: Format) -> ServeError {
     let makes = match makes {
         Makes::Pictures => "makes pictures",
@@ -129,14 +130,14 @@ pub(crate) fn mismatch(head: &str, makes: Makes, format: Format) -> ServeError {
     ServeError::Request(format!("head {head:?} {makes}, it makes no {asked}"))
 }
 
-/// A PNG file of a picture.
+/// Encodes an image as a PNG file.
 pub(crate) fn encode_png(picture: &DynamicImage) -> Result<Vec<u8>, ServeError> {
     let mut out = Cursor::new(Vec::new());
     picture.write_to(&mut out, ImageFormat::Png).map_err(|error| ServeError::Internal(error.to_string()))?;
     Ok(out.into_inner())
 }
 
-/// A probability a logit. The largest logit is taken off first, so that nothing overflows.
+/// Returns one probability per logit. The largest logit is subtracted first, so that nothing overflows.
 pub(crate) fn softmax(logits: &[f32]) -> Vec<f32> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let weights: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();

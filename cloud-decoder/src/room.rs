@@ -1,10 +1,10 @@
-//! Room for pictures: how many may be in memory at once, counted in pixels.
+//! The memory budget of images, which bounds the pixels that are in memory at once.
 //!
-//! A picture that is being decoded takes some tens of bytes a pixel (integers, feature maps, samples) beside what its
-//! head needs, whatever its frame weighs; so does a picture that is sent along with a frame. It takes its room before
-//! it is unpacked and gives it back when its answer is made. Who finds no room waits in the order of coming, its frame
-//! still packed; when as many wait as may wait for a head, the next one is turned away as if that head's queue were
-//! full.
+//! An image that is being decoded takes some tens of bytes per pixel (integers, feature maps, samples) in
+//! addition to the memory of its head, however small its frame is; so does an image that is sent along with a
+//! frame. A request acquires its permit before the image is unpacked and returns it when the output is
+//! complete. Requests over the budget wait in FIFO order, with their frames still compressed. As many
+//! requests may wait as may queue for a head; further ones are refused as if that head's queue were full.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,32 +15,32 @@ use tokio::{
 
 use crate::{ServeError, batch::Terms, offload};
 
-/// Pixels that are counted together, so that the largest pictures fit the semaphore's 32 bits.
+/// Pixels per unit of the semaphore, so that the largest images fit its 32 bits.
 const UNIT: u64 = 1024;
-/// When to come back: a picture takes about this long.
+/// The recommended delay before a retry: about the time that one image takes.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// The room of one server.
+/// The memory budget of one server.
 #[derive(Debug)]
 pub(crate) struct Room {
     units: Arc<Semaphore>,
     waiting: Semaphore,
 }
 
-/// A picture's share of the room; given back when dropped.
+/// A permit for part of the memory budget; returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     _units: OwnedSemaphorePermit,
 }
 
 impl Room {
-    /// Room for this many pixels; `queue` pictures may wait for it.
+    /// Creates a budget of this many pixels; up to `queue` images may wait for it.
     pub(crate) fn new(pixels: u64, queue: usize) -> Self {
         Self { units: Arc::new(Semaphore::new(units(pixels) as usize)), waiting: Semaphore::new(queue) }
     }
 
-    /// Takes the room of a picture that has at most as many pixels as there is room in all. `head` is named when
-    /// too many wait.
+    /// Acquires a permit for an image, which must not have more pixels than the whole budget. `head` is the
+    /// name in the error if too many requests wait.
     ///
     /// # Errors
     /// [`ServeError::Overloaded`] or [`ServeError::DeadlineExceeded`].
@@ -55,10 +55,11 @@ impl Room {
     }
 }
 
-/// Runs long work where it holds up nobody. The picture's place is held to its end, even when the caller has gone.
+/// Runs long work on a blocking thread. The permit is held until the work ends, even if the caller is
+/// dropped.
 ///
 /// # Errors
-/// [`ServeError::Internal`] when the work panics.
+/// [`ServeError::Internal`] if the work panics.
 pub(crate) async fn blocking<T: Send + 'static>(
     place: Arc<Place>,
     work: impl FnOnce() -> T + Send + 'static,
@@ -93,7 +94,7 @@ mod tests {
         assert!(second.await.is_ok());
     }
 
-    /// What a future has right now.
+    /// Returns the output of a future if it is ready.
     async fn ready<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         tokio::select! {
             biased;

@@ -10,38 +10,39 @@ use serde::Deserialize;
 
 use crate::StartError;
 
-/// Where heads run.
+/// The device that heads run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
-    /// CUDA when the library and the machine have it, else the CPU
+    /// CUDA if the library and the machine support it, otherwise the CPU
     Auto,
     /// The CPU
     Cpu,
-    /// CUDA, or do not start
+    /// CUDA; the server does not start without it
     Cuda,
 }
 
-/// ONNX Runtime, loaded once a process.
+/// ONNX Runtime, loaded once per process.
 #[derive(Debug, Clone)]
 pub struct Runtime {
     environment: Environment,
-    /// The CUDA device that heads run on; none for the CPU.
+    /// The number of the CUDA device that heads run on; `None` for the CPU.
     cuda: Option<i32>,
     threads: usize,
 }
 
 impl Runtime {
-    /// Loads the library and decides where heads will run; says so in one log line. A process loads one library:
-    /// later calls get the first one.
+    /// Loads the library, selects the device for the heads and logs it. A process loads one library: later
+    /// calls return the first one.
     ///
     /// # Errors
-    /// [`StartError::Library`] when it cannot be loaded, [`StartError::NoCuda`] when CUDA is demanded and absent.
+    /// [`StartError::Library`] if the library cannot be loaded, [`StartError::NoCuda`] if CUDA is required
+    /// and not available.
     pub fn load(library: &Path, device: Device, threads: usize) -> Result<Self, StartError> {
         Self::load_on(library, device, 0, threads)
     }
 
-    /// The same, on a CUDA device by its number.
+    /// Loads the library for the CUDA device with this number, otherwise like [`load`](Self::load).
     ///
     /// # Errors
     /// See [`load`](Self::load).
@@ -65,24 +66,25 @@ impl Runtime {
         Ok(Self { environment, cuda: probed.is_ok().then_some(number), threads })
     }
 
-    /// Whether heads run on CUDA.
+    /// Returns whether heads run on CUDA.
     pub(crate) fn has_cuda(&self) -> bool {
         self.cuda.is_some()
     }
 
-    /// The CUDA device that heads run on.
+    /// Returns the number of the CUDA device that heads run on; `None` for the CPU.
     pub(crate) fn cuda_device(&self) -> Option<i32> {
         self.cuda
     }
 
-    /// A session for one model.
+    /// Creates a session for one model.
     ///
     /// # Errors
-    /// What ONNX Runtime says of the model.
+    /// The error message of ONNX Runtime.
     pub fn session(&self, model: &[u8]) -> Result<Session, String> {
         let builder = Session::builder(&self.environment).map_err(text)?;
         let builder = builder.with_intra_threads(self.threads).map_err(text)?;
-        // Threads that spin between two runs take the time of those that decode frames and answer.
+        // Threads that spin between two runs take CPU time from the threads that decode frames and send
+        // responses.
         let mut builder = builder.with_intra_op_spinning(false).map_err(text)?;
         if let Some(number) = self.cuda {
             builder = builder.with_execution_providers([cuda(number)]).map_err(text)?;
@@ -91,7 +93,7 @@ impl Runtime {
     }
 }
 
-/// The environment of this process, made at the first call.
+/// Returns the environment of this process, which the first call creates.
 fn environment(library: &Path) -> Result<Environment, String> {
     static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
     let mut environment = ENVIRONMENT.lock().map_err(text)?;
@@ -102,7 +104,7 @@ fn environment(library: &Path) -> Result<Environment, String> {
     Ok(environment.insert(fresh).clone())
 }
 
-/// Why heads do not run on CUDA.
+/// The reason why heads do not run on CUDA.
 #[derive(Debug, thiserror::Error)]
 enum NoCuda {
     #[error("the CPU was asked for")]
@@ -113,7 +115,8 @@ enum NoCuda {
     Broken(String),
 }
 
-/// Whether a session can be given the CUDA provider: built into the library, and its own libraries found.
+/// Checks that a session accepts the CUDA provider: it must be built into the library, and its own libraries
+/// must be found.
 fn probe_cuda(environment: &Environment, number: i32) -> Result<(), NoCuda> {
     let broken = |error: ort::Error| NoCuda::Broken(error.to_string());
     if !CUDA::is_available().map_err(broken)? {
@@ -124,9 +127,9 @@ fn probe_cuda(environment: &Environment, number: i32) -> Result<(), NoCuda> {
     builder.map(drop).map_err(|error| NoCuda::Broken(error.to_string()))
 }
 
-/// The CUDA provider of a device. Shapes vary, so the quickest algorithm is guessed for each, and not searched for.
-/// Without TF32, whose products of 10 bits make answers differ from the CPU's by more than a thousandth: who wants speed
-/// for precision has heads in 16-bit floats.
+/// Returns the CUDA provider of a device. Shapes vary, so the convolution algorithm is chosen by a heuristic
+/// and not by a search. TF32 is off, because its products of 10 bits make outputs differ from the CPU's by
+/// more than a thousandth; for more speed at less precision, use heads in 16-bit floats.
 fn cuda(number: i32) -> ExecutionProviderDispatch {
     let provider = CUDA::default().with_device_id(number).with_tf32(false);
     provider.with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic).build().error_on_failure()

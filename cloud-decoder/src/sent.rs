@@ -1,4 +1,5 @@
-//! Inputs that callers send along with their frames, as the tensors that the encoder saw.
+//! Reference inputs, which clients send along with their frames, converted to the tensors that the encoder
+//! read.
 
 use std::io::Cursor;
 
@@ -7,25 +8,25 @@ use lopside_bundle::{InputSpec, TensorSpec};
 
 use crate::ServeError;
 
-/// The most pixels of a picture that is sent along.
+/// Maximum number of pixels of a reference input.
 const MAX_PIXELS: u64 = 1 << 24;
-/// Memory that decoding one may take.
+/// Upper bound on the bytes that decoding one reference input may allocate.
 const MAX_BYTES: u64 = 8 * MAX_PIXELS;
 
-/// What a frame was made of, or a thumbnail of it.
+/// The input that a frame was encoded from, or a thumbnail of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SentInput {
     /// A PNG or JPEG file.
     Picture(Vec<u8>),
-    /// Numbers in their own units, row-major.
+    /// Values in their original units, row-major.
     Numbers(Vec<f32>),
 }
 
-/// How many pixels of memory input `index` of a request takes before it is a tensor: those of a picture where the
-/// encoder takes pictures, at most `limit`.
+/// Returns the number of pixels that input `index` of a request occupies in memory until it is a tensor: the
+/// size of an image if the encoder takes images, otherwise 0.
 ///
 /// # Errors
-/// [`ServeError::Request`] for a picture that is larger or cannot be read.
+/// [`ServeError::Request`] for an image that has more than `limit` pixels or cannot be read.
 pub(crate) fn pixels(
     input: &SentInput,
     index: usize,
@@ -44,10 +45,11 @@ pub(crate) fn pixels(
     Err(wrong(index, &format!("{width}×{height} pixels are over {limit}: send a thumbnail")))
 }
 
-/// The tensor of input `index` of a request, as the encoder saw it. A picture has passed [`pixels`].
+/// Converts input `index` of a request to the tensor that the encoder read. An image must have passed
+/// [`pixels`].
 ///
 /// # Errors
-/// [`ServeError::Request`] when it is not what the bundle's encoder takes.
+/// [`ServeError::Request`] if the input does not match the input of the bundle's encoder.
 pub(crate) fn tensor(
     input: &SentInput,
     index: usize,
@@ -69,7 +71,7 @@ pub(crate) fn tensor(
     }
 }
 
-/// As many numbers as the tensor has, all finite.
+/// Checks that there are as many values as the tensor has elements, and that all of them are finite.
 fn counted<'a>(numbers: &'a [f32], index: usize, tensor: &TensorSpec) -> Result<&'a [f32], ServeError> {
     let (found, expected) = (numbers.len(), tensor.item_elements().unwrap_or(0));
     if found as u64 != expected || numbers.iter().any(|number| !number.is_finite()) {

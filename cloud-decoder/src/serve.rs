@@ -1,8 +1,8 @@
-//! The server: one port for gRPC and REST, and an orderly end.
+//! The server: one port for gRPC and REST, and a graceful shutdown.
 //!
-//! Stopping: readiness turns false (`/readyz`, grpc.health.v1); the server waits, still serving, for load balancers to
-//! see it; then no new connection is taken, open connections get GOAWAY and finish their requests, for at most the
-//! drain time or until it is told to stop again; then the process ends.
+//! Shutdown: readiness turns false (`/readyz`, `grpc.health.v1`), and the server continues to serve until
+//! load balancers have noticed. Then it accepts no more connections; open connections receive GOAWAY and
+//! finish their requests, for at most the drain time or until a second stop signal. Then the process ends.
 
 use std::{
     future::{Future, pending},
@@ -49,10 +49,10 @@ use crate::{
     terms::DefaultTerms,
 };
 
-/// The largest gRPC request, in bytes: all of its frames together. A REST request is one frame.
+/// Upper bound on the bytes of one gRPC request, with all of its frames. A REST request contains one frame.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
 
-/// A server that is ready: bundles loaded, port open.
+/// A server that is ready: its bundles are loaded, and its port is open.
 #[derive(Debug)]
 pub struct Server {
     registry: Arc<Registry>,
@@ -103,7 +103,7 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
         .merge(openapi::router())
         .merge(routes.routes().into_axum_router())
         .fallback(http::unknown);
-    // Metrics that have an address of their own are not shown to callers.
+    // With a separate metrics address, clients of the main port cannot read the metrics.
     let router = if settings.metrics_listen.is_none() { router.merge(metrics::router()) } else { router };
     let router = keys::protect(router, &settings.front, &stats)?.layer(Observe::default());
     metrics::observe_front(&stats);
@@ -124,42 +124,42 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
 }
 
 impl Server {
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its address as a URL: `https` with TLS.
+    /// Returns the address as a URL, with the scheme `https` if TLS is on.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The bundles that it serves.
+    /// Returns the registry of the served bundles.
     #[must_use]
     pub fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.registry)
     }
 
-    /// The archive that it keeps.
+    /// Returns the archive; `None` if the server runs without one.
     #[must_use]
     pub fn archive(&self) -> Option<Archive> {
         self.kept.as_ref().map(|kept| kept.archive.clone())
     }
 
-    /// What happened to connections and refused requests so far.
+    /// Returns the counters of connections and refused requests.
     #[must_use]
     pub fn stats(&self) -> Arc<FrontStats> {
         Arc::clone(&self.stats)
     }
 
-    /// Serves until `stop` is done, then drains.
+    /// Serves until `stop` completes, then drains.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
         self.run(stop, pending()).await;
     }
 
-    /// Serves until `stop` is done, then drains; ends at once when `cut_off` is done.
+    /// Serves until `stop` completes, then drains; ends immediately if `cut_off` completes.
     pub async fn run(self, stop: impl Future<Output = ()>, cut_off: impl Future<Output = ()>) {
         let Self { kept, front, readiness, drain_wait, drain, .. } = self;
         let stop = async {
@@ -181,10 +181,10 @@ impl Server {
     }
 }
 
-/// Futures that are done at the first and at the second SIGTERM or SIGINT.
+/// Returns futures that complete at the first and at the second SIGTERM or SIGINT.
 ///
 /// # Errors
-/// What the system says when signals cannot be caught.
+/// The system's error if the signals cannot be caught.
 pub fn stop_signals() -> io::Result<(impl Future<Output = ()> + Send, impl Future<Output = ()> + Send)> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -202,7 +202,7 @@ pub fn stop_signals() -> io::Result<(impl Future<Output = ()> + Send, impl Futur
     Ok((reached(first, 1), reached(second, 2)))
 }
 
-/// Follows the bundles' folders for as long as the registry lives.
+/// Checks the bundles' folders for changes at every interval, for as long as the registry exists.
 async fn watch(registry: Weak<Registry>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

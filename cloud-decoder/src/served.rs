@@ -1,4 +1,4 @@
-//! One bundle and the engines of its heads, of whichever kind.
+//! One served bundle and the engines of its heads, for both model kinds.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use crate::{
 /// One bundle and the engines of its heads.
 #[derive(Debug)]
 pub(crate) enum Served {
-    /// Latents of one fixed shape, frames of version 1.
+    /// A bundle of fixed latents, with frames of version 1.
     Vector(VectorService),
-    /// Pictures of any size, frames of version 2.
+    /// An image codec, with frames of version 2.
     Picture(PictureService),
 }
 
@@ -23,7 +23,7 @@ impl Served {
     /// Starts the engines of a bundle's heads.
     ///
     /// # Errors
-    /// [`StartError::Head`] naming the head that was refused.
+    /// [`StartError::Head`] with the name of the head that was refused.
     pub(crate) fn start(bundle: AnyBundle, starter: &Starter) -> Result<Self, StartError> {
         Ok(match bundle {
             AnyBundle::Vector(bundle) => Self::Vector(VectorService::start(bundle, starter)?),
@@ -53,7 +53,7 @@ impl Served {
         }
     }
 
-    /// What a head makes; the first one when the name is empty.
+    /// Returns the kind of output that a head makes; an empty name selects the first head.
     pub(crate) fn makes(&self, head: &str, version: Option<u32>) -> Result<Makes, ServeError> {
         match self {
             Self::Vector(service) => {
@@ -63,7 +63,7 @@ impl Served {
         }
     }
 
-    /// Each head with its newest version.
+    /// Returns the name and the newest version of each head.
     pub(crate) fn names(&self) -> Vec<(String, u32)> {
         match self {
             Self::Vector(service) => {
@@ -75,7 +75,8 @@ impl Served {
         }
     }
 
-    /// Name and version of a head; of the newest when no version is named, of the first when no name is.
+    /// Returns the name and version of a head. `None` selects the newest version, an empty name the first
+    /// head.
     pub(crate) fn find(&self, head: &str, version: Option<u32>) -> Result<(String, u32), ServeError> {
         match self {
             Self::Vector(service) => {
@@ -87,7 +88,7 @@ impl Served {
         }
     }
 
-    /// Name and newest version of the first head that makes that.
+    /// Returns the name and the newest version of the first head with this kind of output.
     pub(crate) fn first_making(&self, makes: Makes) -> Option<(String, u32)> {
         match self {
             Self::Vector(service) => {
@@ -101,7 +102,7 @@ impl Served {
         }
     }
 
-    /// The versions of a head, the newest first.
+    /// Returns the versions of a head, newest first.
     pub(crate) fn versions(&self, head: &str) -> Vec<u32> {
         match self {
             Self::Vector(service) => service.heads.versions(head),
@@ -109,7 +110,7 @@ impl Served {
         }
     }
 
-    /// The engine of a version of a head.
+    /// Returns the engine of one version of a head.
     pub(crate) fn engine(&self, head: &str, version: u32) -> Result<&Engine, ServeError> {
         match self {
             Self::Vector(service) => service.heads.version(head, Some(version)).map(|head| &head.engine),
@@ -117,7 +118,7 @@ impl Served {
         }
     }
 
-    /// The first of several bundles of one latent space, with the heads of all.
+    /// Returns this bundle with the heads of all of these bundles, which have the same latent space.
     pub(crate) fn with_heads_of(&self, all: &[Arc<Self>]) -> Self {
         match self {
             Self::Vector(service) => {
@@ -129,7 +130,7 @@ impl Served {
         }
     }
 
-    /// Heads of all versions.
+    /// Returns the number of heads, with each version counted.
     pub(crate) fn heads(&self) -> usize {
         match self {
             Self::Vector(service) => service.manifest.heads.len(),

@@ -1,12 +1,12 @@
-//! Until when and how urgently a request is to be served, as its headers or metadata say.
+//! Reads the options of a request, its deadline and priority, from the HTTP headers or the gRPC metadata.
 //!
 //! | header | value |
 //! |---|---|
-//! | `grpc-timeout` | up to 8 digits and one of `H M S m u n`, as gRPC says |
+//! | `grpc-timeout` | up to 8 digits and a unit, one of `H M S m u n`, as gRPC specifies |
 //! | `lopside-timeout-ms` | milliseconds |
 //! | `lopside-priority` | `high`, `normal` or `low` |
 //!
-//! Where both times are given, the shorter one counts; without one, the server's.
+//! If both timeouts are present, the shorter one applies; if none is, the server's default applies.
 
 use std::time::Duration;
 
@@ -18,18 +18,18 @@ const GRPC_TIMEOUT: &str = "grpc-timeout";
 const TIMEOUT: &str = "lopside-timeout-ms";
 const PRIORITY: &str = "lopside-priority";
 
-/// The terms of requests that do not say theirs.
+/// The options of requests that do not set their own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DefaultTerms {
-    /// How long a request has.
+    /// Time from the arrival of a request to its deadline.
     pub(crate) time: Duration,
 }
 
 impl DefaultTerms {
-    /// The terms of a request.
+    /// Returns the options of a request with these headers.
     ///
     /// # Errors
-    /// [`ServeError::Request`] for a header that cannot be read.
+    /// [`ServeError::Request`] for a header that cannot be parsed.
     pub(crate) fn of(self, headers: &HeaderMap) -> Result<Terms, ServeError> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let grpc = text(GRPC_TIMEOUT).map(|text| grpc_timeout(text).ok_or_else(|| wrong(GRPC_TIMEOUT, text)));

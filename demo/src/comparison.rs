@@ -1,4 +1,4 @@
-//! Photographs in our frames, in JPEG and in WebP, at equal bytes.
+//! Compares photographs in our frames with JPEG and WebP files of the same size.
 
 use image::DynamicImage;
 use lopside_quality::{
@@ -8,26 +8,26 @@ use serde::Serialize;
 
 use crate::{Result, sent::Sent};
 
-/// One photograph in one file.
+/// One photograph in one codec.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
     pub(crate) picture: String,
     pub(crate) codec: String,
-    /// The whole file or frame.
+    /// Size of the whole file or frame.
     pub(crate) bytes: usize,
     pub(crate) bits_per_pixel: f64,
-    /// Of RGB.
+    /// PSNR over the three RGB channels.
     pub(crate) psnr_db: f64,
 }
 
-/// The figures of all photographs, and a sheet with a row of each.
+/// The figures of all photographs, and a sheet with one row per photograph.
 pub(crate) struct Comparison {
     pub(crate) rows: Vec<Row>,
     pub(crate) sheet: LabelledSheet,
 }
 
 impl Comparison {
-    /// Pictures a row: the original and three codecs.
+    /// Images per row: the original and three codecs.
     const COLUMNS: u32 = 4;
 
     pub(crate) fn new() -> Result<Self> {
@@ -35,7 +35,7 @@ impl Comparison {
         Ok(Self { rows: Vec::new(), sheet })
     }
 
-    /// A photograph beside the finest JPEG and WebP that are not larger than its frame.
+    /// Adds a photograph, with the best JPEG and WebP files that are not larger than its frame.
     pub(crate) fn add(&mut self, sent: &Sent) -> Result<()> {
         self.measure(sent).map_err(|error| format!("{}: {error}", sent.name))
     }

@@ -1,6 +1,6 @@
-//! `lopside-demo`: photographs that came back from the cloud, beside JPEG and WebP of the same bytes.
+//! `lopside-demo`: reconstructions of photographs from the cloud, beside JPEG and WebP of the same size.
 //!
-//! It is no part of `edge-encoder`, because WebP would bring a C library to the edge.
+//! The program is not part of `edge-encoder`, because WebP would add a C library to the edge.
 
 mod comparison;
 mod sent;
@@ -12,20 +12,20 @@ use clap::Parser;
 
 use comparison::Comparison;
 
-/// What went wrong, for people.
+/// A result whose error is a message for people.
 type Result<T> = std::result::Result<T, String>;
 
 // The doc comments of the fields are the help text.
-/// Compares photographs that `edge-encoder send` has sent with JPEG and WebP of the same bytes.
+/// Compare photographs that `edge-encoder send` has sent with JPEG and WebP of the same size
 #[derive(Debug, Parser)]
 struct Cli {
     /// The folder that `edge-encoder send` wrote
     #[arg(long, value_name = "DIR")]
     sent: PathBuf,
-    /// Where the PNG goes that shows original, reconstruction, JPEG and WebP side by side
+    /// The PNG file to write, which shows original, reconstruction, JPEG and WebP side by side
     #[arg(long, value_name = "FILE")]
     sheet: PathBuf,
-    /// Print a line of JSON a file instead of the table
+    /// Print one line of JSON per file instead of the table
     #[arg(long)]
     json: bool,
     /// The photographs as they were sent

@@ -1,4 +1,5 @@
-//! What `edge-encoder send` leaves of a picture: its reconstruction, and its frame's size in `report.json`.
+//! Reads the files that `edge-encoder send` writes for an image: its reconstruction, and the size of its
+//! frame in `report.json`.
 
 use std::{fs, path::Path};
 
@@ -7,7 +8,7 @@ use serde::Deserialize;
 
 use crate::Result;
 
-/// A photograph and what came back of it.
+/// A photograph and its reconstruction.
 pub(crate) struct Sent {
     pub(crate) name: String,
     pub(crate) original: DynamicImage,
@@ -26,7 +27,7 @@ struct Picture {
     frame_bytes: usize,
 }
 
-/// Reads the original and what `folder` holds of it.
+/// Reads the original and its results in `folder`.
 pub(crate) fn read(folder: &Path, original: &Path) -> Result<Sent> {
     let name = original.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let report = folder.join("report.json");

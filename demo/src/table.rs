@@ -6,13 +6,13 @@ use crate::{Result, comparison::Row};
 
 const NOTE: &str = "JPEG and WebP: the finest that are not larger than our frame.\n";
 
-/// One JSON object a line.
+/// Formats one JSON object per line.
 pub(crate) fn json(rows: &[Row]) -> Result<String> {
     let line = |row| serde_json::to_string(row).map(|line| line + "\n").map_err(|error| error.to_string());
     rows.iter().map(line).collect()
 }
 
-/// A line a file, and one below each photograph.
+/// Formats one line per file, with a separator before each photograph.
 pub(crate) fn text(rows: &[Row]) -> String {
     let mut text = line("picture", "codec", ["bytes", "bpp", "PSNR dB"]);
     let mut last = "";

@@ -1,4 +1,4 @@
-//! An OpenTelemetry collector for a test: what was sent to it.
+//! An OpenTelemetry collector for tests, which stores the spans and metrics that it receives.
 
 use opentelemetry_proto::tonic::{
     collector::{
@@ -20,13 +20,13 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
-/// Spans or metrics that may wait for the test to look at them.
+/// Maximum number of spans or metrics that are stored for the test.
 const MOST: usize = 1 << 16;
 
-/// A collector that listens; what it gets it keeps.
+/// A listening collector.
 #[derive(Debug)]
 pub struct Collector {
-    /// Its address, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// The address of the collector, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub endpoint: String,
     spans: mpsc::Receiver<(String, Span)>,
     metrics: mpsc::Receiver<Metric>,
@@ -39,10 +39,10 @@ struct Inbox {
 }
 
 impl Collector {
-    /// Starts one on a free port.
+    /// Starts a collector on a free port.
     ///
     /// # Panics
-    /// When there is none.
+    /// If no port is free.
     #[allow(clippy::expect_used)]
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
@@ -57,12 +57,12 @@ impl Collector {
         Self { endpoint, spans: received_spans, metrics: received_metrics }
     }
 
-    /// The spans that came so far, with the service that made them.
+    /// Returns the spans received since the last call, each with the service that produced it.
     pub fn spans(&mut self) -> Vec<(String, Span)> {
         std::iter::from_fn(|| self.spans.try_recv().ok()).collect()
     }
 
-    /// The metrics that came so far.
+    /// Returns the metrics received since the last call.
     pub fn metrics(&mut self) -> Vec<Metric> {
         std::iter::from_fn(|| self.metrics.try_recv().ok()).collect()
     }
@@ -99,7 +99,7 @@ impl MetricsService for Inbox {
     }
 }
 
-/// An attribute's text, of spans and resources.
+/// Returns the string or integer value of an attribute of a span or resource, as text.
 #[must_use]
 pub fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
     let attribute = attributes.iter().find(|attribute| attribute.key == key)?;

@@ -1,7 +1,8 @@
-//! What the end-to-end tests share: the binaries, the clone's folders, a running cloud-decoder.
+//! Helpers shared by the end-to-end tests: the binaries, the repository's folders and a running
+//! cloud-decoder.
 //!
-//! The binaries are those that cargo put beside the tests; `cargo xtask test` builds them first and names the ONNX
-//! Runtime library in `ORT_DYLIB_PATH`.
+//! The binaries are those that cargo built beside the tests; `cargo xtask test` builds them first and sets
+//! `ORT_DYLIB_PATH` to the ONNX Runtime library.
 
 pub mod collector;
 
@@ -20,16 +21,16 @@ use http_body_util::BodyExt as _;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A path inside the clone.
+/// Returns the path of a file inside the repository.
 #[must_use]
 pub fn in_clone(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-/// The folder of the binaries.
+/// Returns the folder of the binaries.
 ///
 /// # Panics
-/// When the running test cannot be found on disk.
+/// If the running test cannot be found on disk.
 #[must_use]
 #[allow(clippy::expect_used)]
 pub fn binaries() -> PathBuf {
@@ -37,10 +38,10 @@ pub fn binaries() -> PathBuf {
     test.ancestors().nth(2).expect("tests lie in target/PROFILE/deps").to_owned()
 }
 
-/// A command of one of the workspace's binaries, without the user's own settings.
+/// Returns a command for one of the workspace's binaries, without the user's own settings.
 ///
 /// # Panics
-/// When it has not been built.
+/// If the binary has not been built.
 #[must_use]
 pub fn binary(name: &str) -> Command {
     let path = binaries().join(name);
@@ -58,17 +59,17 @@ pub fn binary(name: &str) -> Command {
 /// Runs a command to its end.
 ///
 /// # Panics
-/// When it cannot be started.
+/// If the command cannot be started.
 #[must_use]
 #[allow(clippy::expect_used)]
 pub fn output(command: &mut Command) -> Output {
     command.output().expect("the binary starts")
 }
 
-/// A command's stdout, which must have succeeded.
+/// Runs a command and returns its stdout.
 ///
 /// # Panics
-/// When it failed.
+/// If the command fails.
 #[must_use]
 pub fn stdout(command: &mut Command) -> String {
     let output = output(command);
@@ -77,10 +78,10 @@ pub fn stdout(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A command's stderr, which must have failed.
+/// Runs a command that must fail and returns its stderr.
 ///
 /// # Panics
-/// When it succeeded.
+/// If the command succeeds.
 #[must_use]
 pub fn failure(command: &mut Command) -> String {
     let output = output(command);
@@ -88,11 +89,11 @@ pub fn failure(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Encodes sample pictures of clothes, `samples/fashion` or one in it, into `.lps` files in a folder; the frames in the
-/// order of their files' names.
+/// Encodes sample images of clothes, `samples/fashion` or one of its files, into `.lps` files in a folder,
+/// and returns the frames sorted by file name.
 ///
 /// # Panics
-/// When they cannot be encoded.
+/// If the images cannot be encoded.
 #[must_use]
 #[allow(clippy::expect_used)]
 pub fn encode(samples: &str, folder: &Path) -> Vec<Vec<u8>> {
@@ -109,10 +110,10 @@ pub fn encode(samples: &str, folder: &Path) -> Vec<Vec<u8>> {
     frames
 }
 
-/// The frame of one sample picture.
+/// Returns the frame of one sample image.
 ///
 /// # Panics
-/// When it cannot be encoded.
+/// If the image cannot be encoded.
 #[must_use]
 #[allow(clippy::expect_used)]
 pub fn sample_frame() -> Vec<u8> {
@@ -120,7 +121,7 @@ pub fn sample_frame() -> Vec<u8> {
     encode("samples/fashion/00-ankle-boot.png", folder.path()).remove(0)
 }
 
-/// The files of a folder, by their names.
+/// Returns the paths of a folder's files, sorted by name.
 #[allow(clippy::expect_used)]
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("the folder can be listed");
@@ -129,10 +130,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The frames of a folder, one line each: the file's name and its bytes in hexadecimal.
+/// Returns the frames of a folder as text, one line per frame: the file's name and its bytes in hexadecimal.
 ///
 /// # Panics
-/// When the folder cannot be read.
+/// If the folder cannot be read.
 #[must_use]
 #[allow(clippy::expect_used)]
 pub fn frames_as_text(folder: &Path) -> String {
@@ -148,24 +149,24 @@ pub fn frames_as_text(folder: &Path) -> String {
 #[derive(Debug)]
 pub struct Cloud {
     child: Child,
-    /// Its address, `http://127.0.0.1:PORT`, or `https` with TLS.
+    /// The address of the server: `http://127.0.0.1:PORT`, or `https` with TLS.
     pub url: String,
 }
 
 impl Cloud {
-    /// Starts one on a free port with these bundles and waits until it is ready.
+    /// Starts a server on a free port with these bundles and waits until it is ready.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If the server does not start.
     #[must_use]
     pub fn start(bundles: &[&Path]) -> Self {
         Self::start_in(bundles, &[])
     }
 
-    /// [`start`](Self::start) with more environment variables.
+    /// Like [`start`](Self::start), with additional environment variables.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If the server does not start.
     #[must_use]
     pub fn start_in(bundles: &[&Path], environment: &[(&str, &str)]) -> Self {
         let mut command = serve(bundles);
@@ -173,10 +174,10 @@ impl Cloud {
         Self::run(&mut command)
     }
 
-    /// Runs a command that becomes a cloud-decoder, and waits until it is ready.
+    /// Runs a command that starts a cloud-decoder, and waits until the server is ready.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If the server does not start.
     #[must_use]
     #[allow(clippy::expect_used)]
     pub fn run(command: &mut Command) -> Self {
@@ -192,10 +193,10 @@ impl Cloud {
         cloud
     }
 
-    /// What it answers to a REST request whose address is a path.
+    /// Sends a REST request whose URI is a path, and returns the response and its body.
     ///
     /// # Panics
-    /// When it does not answer.
+    /// If the server does not respond.
     #[allow(clippy::expect_used)]
     pub async fn http(&self, request: request::Builder, body: Vec<u8>) -> (Response<()>, Vec<u8>) {
         let path = request.uri_ref().expect("the address is a path").to_string();
@@ -207,10 +208,10 @@ impl Cloud {
         (Response::from_parts(parts, ()), body.to_vec())
     }
 
-    /// Its resident memory, in bytes.
+    /// Returns the resident memory of the server, in bytes.
     ///
     /// # Panics
-    /// When it has ended.
+    /// If the server has ended.
     #[must_use]
     #[allow(clippy::expect_used)]
     pub fn memory(&self) -> u64 {
@@ -220,16 +221,16 @@ impl Cloud {
         1024 * kib.expect("a process has resident memory")
     }
 
-    /// SIGKILL, and the end.
+    /// Sends SIGKILL and waits for the process to end.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// SIGTERM, and the end: exit status and everything it logged.
+    /// Sends SIGTERM, waits for the process to end, and returns its exit status and complete log.
     ///
     /// # Panics
-    /// When the child cannot be waited for.
+    /// If the process cannot be waited for.
     #[allow(clippy::expect_used)]
     pub fn stop(&mut self) -> (ExitStatus, String) {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
@@ -247,13 +248,13 @@ impl Drop for Cloud {
     }
 }
 
-/// `cloud-decoder serve` on a free port with these bundles.
+/// Returns the command `cloud-decoder serve` on a free port with these bundles.
 #[must_use]
 pub fn serve(bundles: &[&Path]) -> Command {
     serve_on(0, bundles)
 }
 
-/// The same on a port.
+/// Like [`serve`], on a given port.
 #[must_use]
 pub fn serve_on(port: u16, bundles: &[&Path]) -> Command {
     let mut command = binary("cloud-decoder");

@@ -10,26 +10,27 @@ use crate::{
     source::{self, Input, Inputs},
 };
 
-/// The encoder half of a bundle of either kind.
+/// The encoder of a bundle of either model kind.
 #[derive(Debug)]
 pub enum AnyEncoder {
-    /// Of a vector model: pictures of one size, windows or tensors; and how many layers a frame has at most.
+    /// A fixed-latent model, which takes images of one size, windows or tensors; with the maximum number of
+    /// layers per frame, `None` for all.
     Vector(Box<Encoder>, Option<usize>),
-    /// Of a photo model, and how it encodes.
+    /// An image codec, with its options.
     Picture(Box<PictureEncoder>, PictureOptions),
 }
 
-/// How a bundle of whichever kind encodes.
+/// Encode options for bundles of either model kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncodeOptions {
-    /// Of photo models all of it, of others the layers.
+    /// Options of image codecs; fixed-latent models use only the number of layers.
     pub picture: PictureOptions,
-    /// Of photo models: by the fast encoder.
+    /// For image codecs: whether to use the fast encoder.
     pub fast: bool,
 }
 
 impl AnyEncoder {
-    /// The encoder of a bundle.
+    /// Loads the encoder of a bundle.
     ///
     /// # Errors
     /// As [`Encoder::new`], [`PictureEncoder::new`] and [`PictureEncoder::fast`].
@@ -44,7 +45,7 @@ impl AnyEncoder {
         }
     }
 
-    /// The bundle's name.
+    /// Returns the name of the bundle.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -53,7 +54,7 @@ impl AnyEncoder {
         }
     }
 
-    /// The latent space of its frames.
+    /// Returns the latent space of its frames.
     #[must_use]
     pub fn latent_space(&self) -> LatentSpaceId {
         match self {
@@ -62,7 +63,7 @@ impl AnyEncoder {
         }
     }
 
-    /// What it takes; none of a photo model, which takes pictures of any size.
+    /// Returns the input specification; `None` for an image codec, which takes images of any size.
     #[must_use]
     pub fn input(&self) -> Option<&InputSpec> {
         match self {
@@ -71,7 +72,7 @@ impl AnyEncoder {
         }
     }
 
-    /// How many layers its model has.
+    /// Returns the number of layers of the model.
     #[must_use]
     pub fn all_layers(&self) -> usize {
         match self {
@@ -80,8 +81,8 @@ impl AnyEncoder {
         }
     }
 
-    /// From now on frames have so many layers at most and, of a photo model, this quality, 1 to 100, or the nearest one
-    /// there is; the quality that holds, if there is such a choice.
+    /// Sets the maximum number of layers of further frames and, for an image codec, their quality, clamped to
+    /// 1 to 100. Returns the new quality, or `None` for encoders without that setting.
     pub fn set(&mut self, quality: u8, layers: usize) -> Option<u8> {
         match self {
             Self::Vector(_, limit) => {
@@ -96,7 +97,7 @@ impl AnyEncoder {
         }
     }
 
-    /// The inputs of these files and folders, of the kind that the encoder takes.
+    /// Opens the inputs of these files and folders, of the kind that the encoder takes.
     ///
     /// # Errors
     /// As [`source::open`] and [`source::numbers`].
@@ -111,7 +112,7 @@ impl AnyEncoder {
         }
     }
 
-    /// The heads that a frame can be sent to, by the manifest; none of a photo model, whose frames are pictures.
+    /// Returns the heads that the manifest lists; none for an image codec, whose frames decode to images.
     #[must_use]
     pub fn heads(&self) -> &[HeadSpec] {
         match self {
@@ -120,8 +121,8 @@ impl AnyEncoder {
         }
     }
 
-    /// The 8-bit picture, grey or RGB, that a reconstruction stands for: in the size of the first head that makes
-    /// pictures, else in the size that the encoder sees.
+    /// Returns the 8-bit image, grey or RGB, that a reconstruction is compared with: in the size of the first
+    /// head that produces images, otherwise in the input size of the encoder.
     #[must_use]
     pub fn original<'a>(&self, picture: &'a DynamicImage) -> Cow<'a, DynamicImage> {
         let Self::Vector(encoder, _) = self else { return eight_bit(picture) };
@@ -135,7 +136,7 @@ impl AnyEncoder {
         }
     }
 
-    /// The frame of an input; `id` goes before the options.
+    /// Encodes an input; `id` overrides the options.
     ///
     /// # Errors
     /// As [`Encoder::encode_input`] and [`PictureEncoder::encode`].
@@ -151,10 +152,11 @@ impl AnyEncoder {
         }
     }
 
-    /// The frame of an input, in the quality and with the layers of this one, which carries its id.
+    /// Encodes an input with the quality and the layers of `frame`; the new frame carries the latent-space
+    /// id.
     ///
     /// # Errors
-    /// [`EdgeError::Latent`] when the frame is of another latent space or damaged, and as [`AnyEncoder::encode`].
+    /// [`EdgeError::Latent`] if `frame` is damaged or of another latent space, and as [`AnyEncoder::encode`].
     pub fn encode_like(&self, input: &Input, frame: &[u8]) -> Result<Encoded, EdgeError> {
         let limits = Limits::default();
         match (self, input) {
@@ -172,10 +174,10 @@ impl AnyEncoder {
         }
     }
 
-    /// The integers of a frame, layer after layer.
+    /// Returns the integers of a frame, layer by layer.
     ///
     /// # Errors
-    /// [`EdgeError::Latent`] when it is of another latent space or damaged.
+    /// [`EdgeError::Latent`] if it is damaged or of another latent space.
     pub fn integers(&self, frame: &[u8]) -> Result<Vec<i32>, EdgeError> {
         let limits = Limits::default();
         Ok(match self {

@@ -1,5 +1,5 @@
-//! The command line. Every option can also come from the environment or the config file; flags win over the
-//! environment, the environment over the file.
+//! The command line. Many options can also come from the environment or the config file; flags take
+//! precedence over the environment, and the environment over the file.
 
 // Doc comments here are the help text, where backticks would be noise.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, rustdoc::invalid_html_tags)]
@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::ApiKey;
 
-/// Turns pictures and measurements into compact latent frames and sends them to a cloud-decoder.
+/// Encode images and measurements into compact latent frames and send them to a cloud-decoder.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -28,11 +28,12 @@ use crate::ApiKey;
   edge-encoder doctor --config edge.toml"
 )]
 pub struct Cli {
-    /// A TOML file with any of: bundle, endpoint, out, quality, timeout_seconds, ca, client_cert, client_key, api_key;
-    /// for run also device, socket, the tables spool, uplink, rate and update, and a table source for each source
+    /// TOML config file with any of: bundle, endpoint, out, quality, timeout_seconds, ca, client_cert,
+    /// client_key, api_key; for run also device, socket, the tables spool, uplink, rate and update, and one
+    /// table source per source
     #[arg(long, global = true, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What to do
+    /// Command to run
     #[command(subcommand)]
     pub command: Command,
 }
@@ -40,66 +41,70 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Encode pictures or measurements into .lps frames
+    /// Encode images or measurements into .lps frames
     ///
-    /// Pictures: PNG, JPEG, WebP, PGM/PPM, .npy (u8, or f32 of 0 to 1) and IDX files, plain or .gz, and folders of
-    /// them. A photo model's bundle keeps their size; of others, any size is turned into what the encoder wants.
-    /// Measurements, for bundles that take windows of them: CSV files with a row a line, whose header, where there is
-    /// one, chooses the columns; .npy files of [rows, channels] or ready windows [n, length, channels]. Windows overlap
-    /// as the bundle says, and every row is in one. Tensors, for bundles that take them as they are: .npy files of one or
-    /// many.
+    /// Images: PNG, JPEG, WebP, PGM/PPM, .npy (u8, or f32 of 0 to 1) and IDX files, plain or .gz, and folders
+    /// of them. Image codecs keep the size of an image; for other bundles, images of any size are converted
+    /// to the encoder's input size. Measurements, for bundles that take windows of time series: CSV files
+    /// with one row per line, where an optional header selects the columns; .npy files of [rows, channels] or
+    /// of complete windows [n, length, channels]. The bundle determines how windows overlap, and every row is
+    /// in a window. Tensors, for bundles that take them directly: .npy files of one or more tensors.
     Encode(EncodeArgs),
-    /// Encode pictures or measurements, have them decoded by a cloud-decoder, and compare
+    /// Encode images or measurements, have a cloud-decoder decode them, and compare the results
     ///
-    /// Asks the bundle's first head and all that classify or score, in one request, or the one of --head. Writes what
-    /// comes back: pictures as PNG, with a contact sheet of those as large as the input (input above reconstruction),
-    /// numbers as CSV, in the units of the input and beside it; with --with-input a heat map of each picture that is
-    /// scored; table.txt and report.json.
+    /// Requests the bundle's first head and all heads that classify or score, in one request, or only the
+    /// head of --head. Writes the results: images as PNG, with a contact sheet of those of the input's size
+    /// (input above reconstruction); numbers as CSV, in the units of the input and beside it; with
+    /// --with-input a heat map of each scored image; table.txt and report.json.
     Send(SendArgs),
-    /// Run as an agent: encode what the config file's sources give, keep frames on the disk, and send them
+    /// Run as an agent: encode the inputs of the config file's sources, store the frames on disk, and send
+    /// them
     ///
-    /// Frames stay in the spool until the cloud-decoder has acknowledged them: through outages, restarts and power cuts.
-    /// Sources are the config file's tables named source, each with one of folder, command, stdin and camera; further keys
-    /// are explained in /etc/lopside/edge.toml. With a channel the bundle comes from the cloud, is tried before it is used,
-    /// and makes room for the one before when it fails. Ends on SIGTERM or SIGINT, when what was captured is stored, or when all
-    /// sources have ended.
+    /// Frames stay in the spool until the cloud-decoder has acknowledged them, through outages, restarts and
+    /// power cuts. Sources are the config file's tables named source, each with one of folder, command, stdin
+    /// and camera; further keys are explained in /etc/lopside/edge.toml. With a channel, the bundle comes
+    /// from the cloud, is tried before use, and is replaced by the previous one if it fails. Ends on SIGTERM
+    /// or SIGINT once captured inputs are stored, or when all sources have ended.
     Run(RunArgs),
-    /// Say how the agent that runs on this machine does
+    /// Show the status of the agent that runs on this machine
     Status(StatusArgs),
-    /// Look at all that an agent needs, and say how to put right what is wrong
+    /// Check everything that an agent needs, and suggest a fix for each problem
     ///
-    /// The bundle's digests, the spool's disk, the sources, certificates, the cloud, its channel, the clock. Takes the options of run.
-    /// Fails when something keeps the agent from its work.
+    /// Checks the bundle's digests, the spool's disk, the sources, certificates, the cloud, the channel and
+    /// the clock. Takes the options of run. Fails if a problem prevents the agent from working.
     Doctor(DoctorArgs),
-    /// Say what is in a frame; with the bundle, how many layers it carries and its integers
+    /// Show the contents of a frame; with the bundle also its number of layers and its integers
     Inspect(InspectArgs),
-    /// Measure the encoder on this machine: median times a stage, of photo models a megapixel, and the peak memory of
-    /// the process
+    /// Measure the encoder on this machine: median times per stage, for image codecs per megapixel, and the
+    /// peak memory of the process
     Bench(BenchArgs),
 }
 
-/// Which bundle.
+/// Option that selects the bundle.
 #[derive(Debug, Args)]
 pub struct BundleArg {
-    /// The bundle's folder; the encoder's part of it is enough
+    /// Folder of the bundle; its encoder part is sufficient
     #[arg(long, env = "LOPSIDE_BUNDLE", value_name = "DIR")]
     pub bundle: Option<PathBuf>,
 }
 
-/// How a photo model's bundle encodes. Other bundles have none of these but layers. Flattened last: its heading goes on.
+/// Options of image codecs. Other bundles support only the layers. Flattened last, because its heading stays
+/// in effect.
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Photo models")]
 pub struct PictureArgs {
-    /// How finely pictures are quantised, 1 to 100 [default: 50]
+    /// Quality of the quantisation, 1 to 100 [default: 50]
     #[arg(long, env = "LOPSIDE_QUALITY", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
-    /// How many layers a frame has, the base or coarsest first; for other bundles of several layers as well [default: all]
+    /// Number of layers per frame, the base or coarsest layer first; also for other bundles with several
+    /// layers [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub layers: Option<u8>,
-    /// Halve the picture first and make only its lowest bands: a fraction of the work, for low qualities
+    /// Use the fast encoder, which halves the image first and computes only its lowest bands: a fraction of
+    /// the work, for low qualities
     #[arg(long)]
     pub fast: bool,
-    /// How many threads run the encoder [default: 1]
+    /// Number of threads that run the encoder [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub threads: Option<u8>,
 }
@@ -110,16 +115,16 @@ pub struct EncodeArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
-    /// Pictures or measurements, or folders of them
+    /// Images or measurements, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
-    /// Where the frames go [default: out]
+    /// Folder for the frames [default: out]
     #[arg(long, env = "LOPSIDE_OUT", value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Leave the 8-byte latent-space id out: the reader must know the bundle
+    /// Omit the 8-byte latent-space id: readers need the bundle to decode the frame
     #[arg(long)]
     pub no_id: bool,
-    /// Print one JSON object instead of a line a frame
+    /// Print one JSON object instead of one line per frame
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -133,24 +138,24 @@ pub struct SendArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
-    /// Pictures or measurements, or folders of them
+    /// Images or measurements, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
-    /// The cloud-decoder, as in http://decoder.example:8080 or https://decoder.example
+    /// Address of the cloud-decoder, for example http://decoder.example:8080 or https://decoder.example
     #[arg(long, env = "LOPSIDE_ENDPOINT", value_name = "URL")]
     pub endpoint: Option<String>,
-    /// Where the results go [default: out]
+    /// Folder for the results [default: out]
     #[arg(long, env = "LOPSIDE_OUT", value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// How long a request may take [default: 10]
+    /// Time limit for a request, in seconds [default: 10]
     #[arg(long, env = "LOPSIDE_TIMEOUT_SECONDS", value_name = "SECONDS")]
     pub timeout_seconds: Option<u32>,
-    /// Ask this head alone, as in --head upscale for pictures of twice the size [default: the first, and all that
-    /// classify or score]
+    /// Request only this head, for example --head upscale for images of twice the size [default: the first
+    /// head, and all heads that classify or score]
     #[arg(long, value_name = "NAME")]
     pub head: Option<String>,
-    /// Send what the encoder sees along with the frame, so that a head that scores knows the error of the reconstruction
-    /// and draws where it lies
+    /// Send the encoder's input along with the frame, so that a scoring head can use the reconstruction error
+    /// and draw its heat map
     #[arg(long)]
     pub with_input: bool,
     /// Print the report as JSON instead of the table
@@ -164,21 +169,22 @@ pub struct SendArgs {
     pub picture: PictureArgs,
 }
 
-/// Whom a connection trusts, and who it says it is.
+/// TLS and authentication options of a connection.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Security")]
 pub struct SecurityArgs {
-    /// Trust certificates of these authorities, as PEM [default: the authorities that Mozilla trusts, built in]
+    /// Trust certificates of these authorities, as PEM [default: the authorities that Mozilla trusts, built
+    /// in]
     #[arg(long, env = "LOPSIDE_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// The certificate to show to a server that asks for one (mTLS), as PEM
+    /// Client certificate to present to a server that asks for one (mTLS), as PEM
     #[arg(long, env = "LOPSIDE_CLIENT_CERT", value_name = "FILE")]
     pub client_cert: Option<PathBuf>,
-    /// The key of that certificate, as PEM
+    /// Private key of the client certificate, as PEM
     #[arg(long, env = "LOPSIDE_CLIENT_KEY", value_name = "FILE")]
     pub client_key: Option<PathBuf>,
-    /// The API key; better in the variable or the config file, for others see a command line. Readable on the way over
-    /// http://
+    /// API key; prefer the variable or the config file, because other users can see a command line. Sent
+    /// unencrypted over http://
     #[arg(long, env = "LOPSIDE_API_KEY", value_name = "KEY", hide_env_values = true)]
     pub api_key: Option<ApiKey>,
 }
@@ -189,19 +195,20 @@ pub struct RunArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
-    /// The cloud-decoder, as in http://decoder.example:8080 or https://decoder.example
+    /// Address of the cloud-decoder, for example http://decoder.example:8080 or https://decoder.example
     #[arg(long, env = "LOPSIDE_ENDPOINT", value_name = "URL")]
     pub endpoint: Option<String>,
-    /// The device's name [default: the host's]
+    /// Name of the device [default: the host name]
     #[arg(long, env = "LOPSIDE_DEVICE_NAME", value_name = "NAME")]
     pub device: Option<String>,
-    /// The spool's folder [default: spool]
+    /// Folder of the spool [default: spool]
     #[arg(long, env = "LOPSIDE_SPOOL", value_name = "DIR")]
     pub spool: Option<PathBuf>,
-    /// The channel whose bundle the cloud-decoder gives to this device over the air [default: none, the bundle stays]
+    /// Channel whose bundles the cloud-decoder delivers to this device over the air [default: none, the
+    /// bundle stays]
     #[arg(long, env = "LOPSIDE_CHANNEL", value_name = "NAME")]
     pub channel: Option<String>,
-    /// Where to answer `edge-encoder status` [default: nowhere]
+    /// Unix socket on which to answer edge-encoder status [default: none]
     #[arg(long, env = "LOPSIDE_SOCKET", value_name = "SOCKET")]
     pub socket: Option<PathBuf>,
     #[command(flatten)]
@@ -226,13 +233,13 @@ pub struct DoctorArgs {
 /// Options of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Where the agent answers [default: the config file's socket, else /run/lopside/edge.sock]
+    /// Unix socket of the agent [default: the config file's socket, otherwise /run/lopside/edge.sock]
     #[arg(long, env = "LOPSIDE_SOCKET", value_name = "SOCKET")]
     pub socket: Option<PathBuf>,
-    /// Go on: say it again whenever something has changed, and wait for an agent that does not answer
+    /// Keep running: print the status again whenever it changes, and wait for an agent that does not answer
     #[arg(long)]
     pub follow: bool,
-    /// Print JSON; with --follow an object a line
+    /// Print JSON; with --follow one object per line
     #[arg(long)]
     pub json: bool,
 }
@@ -243,7 +250,7 @@ pub struct InspectArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
-    /// The frame
+    /// Frame to inspect
     #[arg(value_name = "FRAME")]
     pub frame: PathBuf,
     /// Print JSON
@@ -257,10 +264,11 @@ pub struct BenchArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleArg,
-    /// Pictures or measurements to encode [default: one made up, of the encoder's own size; for photo models a megapixel]
+    /// Images or measurements to encode [default: one synthetic input of the encoder's own size; for image
+    /// codecs one megapixel]
     #[arg(value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
-    /// How often each input is encoded [default: 1000; for photo models 10]
+    /// Number of times that each input is encoded [default: 1000; for image codecs 10]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub runs: Option<u32>,
     /// Print JSON

@@ -1,4 +1,4 @@
-//! The edge's side of `lopside.v1.DecoderService`.
+//! Client of `lopside.v1.DecoderService`.
 
 use std::time::{Duration, Instant};
 
@@ -19,12 +19,13 @@ use tracing::Instrument as _;
 pub(crate) use crate::wire::Counters;
 use crate::{EdgeError, Security, wire::Counted};
 
-/// The largest answer that is taken, in bytes.
+/// The largest answer that is accepted, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// How long a connection may take where no request's time says so.
+/// Time limit for a connection if the caller does not set one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// How often an idle connection is tried, and how long the answer may take: it finds out that the other side has gone.
+/// Interval of keep-alive pings on an idle connection, and time limit for their answer; they detect a lost
+/// peer.
 const PING: Duration = Duration::from_mins(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -40,11 +41,11 @@ pub struct Client {
 /// A frame decoded by the cloud.
 #[derive(Debug, Clone)]
 pub struct Decoded {
-    /// One output a head asked for, in that order; of none, the first head's.
+    /// One output per requested head, in that order; without requested heads, the output of the first head.
     pub outputs: Vec<Value>,
-    /// From the request to the whole answer.
+    /// Time between the request and the complete answer.
     pub round_trip: Duration,
-    /// Bytes this request sent over TCP, gRPC, HTTP/2 and TLS included.
+    /// Bytes that this request sent over TCP, including gRPC, HTTP/2 and TLS.
     pub sent_bytes: u64,
     /// Bytes of the answer over TCP.
     pub received_bytes: u64,
@@ -54,8 +55,8 @@ impl Client {
     /// Connects to a cloud-decoder at an `http://` or `https://` address.
     ///
     /// # Errors
-    /// [`EdgeError::Endpoint`] for an address that cannot be right, [`EdgeError::Connect`] when nobody answers or the two
-    /// do not trust each other, those of the files of `security`.
+    /// [`EdgeError::Endpoint`] for an invalid address, [`EdgeError::Connect`] if the server does not answer
+    /// or the TLS handshake fails, and errors about the files of `security`.
     pub async fn connect(endpoint: &str, timeout: Duration, security: &Security) -> Result<Self, EdgeError> {
         let target = Target::new(endpoint, security)?;
         let counters = Counters::default();
@@ -64,11 +65,12 @@ impl Client {
         Ok(Self { service, counters, timeout, bearer: target.bearer })
     }
 
-    /// Has one frame decoded by these heads of its bundle, by the first when there are none. What the frame was made
-    /// of goes along where it is given.
+    /// Requests the decoding of one frame by these heads of its bundle, or by the first head if `heads` is
+    /// empty. `input` is the reference input, which is sent along if there is one.
     ///
     /// # Errors
-    /// [`EdgeError::Remote`] with the cloud's reason, [`EdgeError::Answer`] when it is not what was asked for.
+    /// [`EdgeError::Remote`] with the cloud's reason, [`EdgeError::Answer`] if the answer does not match the
+    /// request.
     pub async fn decode(
         &mut self,
         frame: Vec<u8>,
@@ -121,7 +123,7 @@ impl Client {
     }
 }
 
-/// Whom to connect to, and how.
+/// Address of a server with the connection settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     url: String,
@@ -130,10 +132,10 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// A cloud-decoder at an `http://` or `https://` address; nobody is asked yet.
+    /// Checks an `http://` or `https://` address of a cloud-decoder, without connecting.
     ///
     /// # Errors
-    /// [`EdgeError::Endpoint`] for an address that cannot be right, those of the files of `security`.
+    /// [`EdgeError::Endpoint`] for an invalid address, and errors about the files of `security`.
     pub(crate) fn new(url: &str, security: &Security) -> Result<Self, EdgeError> {
         let bearer = security.bearer()?;
         let endpoint = secured(url, security)?
@@ -143,15 +145,15 @@ impl Target {
         Ok(Self { url: url.to_owned(), endpoint, bearer })
     }
 
-    /// What goes along as `authorization`.
+    /// Returns the value of the `authorization` metadata.
     pub(crate) fn bearer(&self) -> Option<MetadataValue<Ascii>> {
         self.bearer.clone()
     }
 
-    /// Connects; what is sent and received is counted. `timeout` is for each request as well.
+    /// Connects, and counts the bytes sent and received. `timeout` also applies to each request.
     ///
     /// # Errors
-    /// [`EdgeError::Connect`] when nobody answers or the two do not trust each other.
+    /// [`EdgeError::Connect`] if the server does not answer or the TLS handshake fails.
     pub(crate) async fn connect(
         &self,
         counters: &Counters,
@@ -206,12 +208,12 @@ fn authority(uri: &Uri) -> String {
     format!("{host}:{}", uri.port_u16().unwrap_or(default))
 }
 
-/// What the cloud says to a request that it refuses.
+/// Converts the status of a refused request.
 pub(crate) fn remote(status: &Status) -> EdgeError {
     EdgeError::Remote { code: format!("{:?}", status.code()), message: status.message().to_owned() }
 }
 
-/// The cause at the bottom: tonic's own message is only "transport error".
+/// Returns the innermost cause: tonic's own message is only "transport error".
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

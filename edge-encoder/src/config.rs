@@ -1,4 +1,4 @@
-//! The config file, and the rule flags > environment > file > default.
+//! The config file, and the precedence flags > environment > file > default.
 
 use std::{
     fs,
@@ -47,7 +47,7 @@ pub struct FileConfig {
 }
 
 impl FileConfig {
-    /// Reads the file, or nothing when none is named.
+    /// Reads the file; returns an empty configuration without a path.
     ///
     /// # Errors
     /// [`EdgeError::Io`] or [`EdgeError::Config`].
@@ -58,10 +58,10 @@ impl FileConfig {
             .map_err(|source| EdgeError::Config { path: path.to_owned(), reason: source.to_string() })
     }
 
-    /// The bundle's folder.
+    /// Returns the folder of the bundle.
     ///
     /// # Errors
-    /// [`EdgeError::Missing`] when nobody named one.
+    /// [`EdgeError::Missing`] if it is not configured.
     pub fn bundle(&self, flag: Option<PathBuf>) -> Result<PathBuf, EdgeError> {
         flag.or_else(|| self.bundle.clone()).ok_or(EdgeError::Missing {
             what: "the bundle",
@@ -71,10 +71,10 @@ impl FileConfig {
         })
     }
 
-    /// The cloud-decoder's address.
+    /// Returns the address of the cloud-decoder.
     ///
     /// # Errors
-    /// [`EdgeError::Missing`] when nobody named one.
+    /// [`EdgeError::Missing`] if it is not configured.
     pub fn endpoint(&self, flag: Option<String>) -> Result<String, EdgeError> {
         flag.or_else(|| self.endpoint.clone()).ok_or(EdgeError::Missing {
             what: "the cloud-decoder's address",
@@ -84,16 +84,16 @@ impl FileConfig {
         })
     }
 
-    /// Where an agent's status is asked for.
+    /// Returns the path of the agent's status socket.
     #[must_use]
     pub fn socket(&self, flag: Option<PathBuf>) -> Option<PathBuf> {
         flag.or_else(|| self.socket.clone())
     }
 
-    /// What the agent does.
+    /// Returns the settings of the agent.
     ///
     /// # Errors
-    /// [`EdgeError::Missing`] and [`EdgeError::Agent`] naming what is wrong.
+    /// [`EdgeError::Missing`] and [`EdgeError::Agent`], which name the setting.
     pub fn agent(&self, flags: RunArgs) -> Result<AgentSettings, EdgeError> {
         AgentSettings::new(Merged {
             device: flags.device.or_else(|| self.device.clone()),
@@ -113,22 +113,22 @@ impl FileConfig {
         })
     }
 
-    /// The folder for results, `out` by default.
+    /// Returns the folder for results, `out` by default.
     #[must_use]
     pub fn out(&self, flag: Option<PathBuf>) -> PathBuf {
         flag.or_else(|| self.out.clone()).unwrap_or_else(|| "out".into())
     }
 
-    /// How finely pictures are quantised, 50 by default.
+    /// Returns the quality of image codecs, 50 by default.
     ///
     /// # Errors
-    /// [`EdgeError::Range`] when it is not 1 to 100.
+    /// [`EdgeError::Range`] if it is not 1 to 100.
     pub fn quality(&self, flag: Option<u8>) -> Result<Quality, EdgeError> {
         let found = flag.or(self.quality).unwrap_or(DEFAULT_QUALITY);
         Quality::new(found).ok_or(EdgeError::Range { key: "quality", found, allowed: "1 to 100" })
     }
 
-    /// How a bundle of whichever kind encodes.
+    /// Returns the encode options for bundles of either model kind.
     ///
     /// # Errors
     /// As [`FileConfig::quality`].
@@ -141,10 +141,11 @@ impl FileConfig {
         Ok(EncodeOptions { picture, fast: flags.fast })
     }
 
-    /// Whom to trust, and who to say that this is.
+    /// Returns the TLS and authentication settings.
     ///
     /// # Errors
-    /// [`EdgeError::Missing`] when a client's certificate has no key, or the other way round.
+    /// [`EdgeError::Missing`] if a client certificate is configured without its key, or a key without its
+    /// certificate.
     pub fn security(&self, flags: SecurityArgs) -> Result<Security, EdgeError> {
         let missing = |what, flag, env, key| EdgeError::Missing { what, flag, env, key };
         let cert = flags.client_cert.or_else(|| self.client_cert.clone());
@@ -165,7 +166,7 @@ impl FileConfig {
         Ok(Security { ca, client, api_key: flags.api_key.or_else(|| self.api_key.clone()) })
     }
 
-    /// How long a request may take, 10 s by default.
+    /// Returns the time limit for a request, 10 s by default and at least 1 s.
     #[must_use]
     pub fn timeout(&self, flag: Option<u32>) -> Duration {
         let seconds = flag.or(self.timeout_seconds).unwrap_or(DEFAULT_TIMEOUT_SECONDS);

@@ -7,7 +7,8 @@ use lopside_latent::{IdOnWire, LatentSpace};
 
 use crate::{EdgeError, Plan, source::Input};
 
-/// The encoder half of a bundle, ready to run: preprocessing, tract with a plan of fixed shape, latent coder.
+/// The encoder of a fixed-latent bundle, ready to run: preprocessing, tract with a plan of fixed shape,
+/// latent coder.
 #[derive(Debug)]
 pub struct Encoder {
     name: String,
@@ -18,28 +19,28 @@ pub struct Encoder {
     space: LatentSpace,
 }
 
-/// An input as a frame.
+/// The frame of an encoded input.
 #[derive(Debug, Clone)]
 pub struct Encoded {
     /// The frame.
     pub frame: Vec<u8>,
-    /// How long each stage took.
+    /// Duration of each stage.
     pub timing: Timing,
 }
 
-/// How long the stages of one encoding took.
+/// Durations of the stages of one encoding.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timing {
-    /// Picture or numbers to encoder input.
+    /// Conversion of an image or numbers to the encoder's input.
     pub preprocess: Duration,
-    /// Encoder input to latent.
+    /// Computation of the latent by the model.
     pub model: Duration,
-    /// Latent to frame.
+    /// Coding of the latent into a frame.
     pub code: Duration,
 }
 
 impl Timing {
-    /// All stages.
+    /// Returns the sum of all stages.
     #[must_use]
     pub fn total(&self) -> Duration {
         self.preprocess + self.model + self.code
@@ -50,7 +51,7 @@ impl Encoder {
     /// Loads the encoder of a bundle.
     ///
     /// # Errors
-    /// [`EdgeError::Model`] when tract cannot run it or it does not yield the layers that the manifest names.
+    /// [`EdgeError::Model`] if tract cannot run it or it does not yield the layers that the manifest lists.
     pub fn new(bundle: &Bundle) -> Result<Self, EdgeError> {
         let manifest = &bundle.manifest;
         let item = manifest.encoder.input.item_dims().unwrap_or_default();
@@ -66,37 +67,37 @@ impl Encoder {
         })
     }
 
-    /// The bundle's name.
+    /// Returns the name of the bundle.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How inputs become the encoder's tensor.
+    /// Returns the specification of the inputs and their preprocessing.
     #[must_use]
     pub fn input(&self) -> &InputSpec {
         &self.input
     }
 
-    /// The dimensions of the encoder's tensor, without the batch.
+    /// Returns the dimensions of the encoder's input tensor, without the batch.
     #[must_use]
     pub fn input_dims(&self) -> &[u32] {
         &self.input_dims
     }
 
-    /// The heads that the manifest names.
+    /// Returns the heads that the manifest lists.
     #[must_use]
     pub fn heads(&self) -> &[HeadSpec] {
         &self.heads
     }
 
-    /// The latent space of its frames.
+    /// Returns the latent space of its frames.
     #[must_use]
     pub fn space(&self) -> &LatentSpace {
         &self.space
     }
 
-    /// The frame of a picture of any size, with all layers.
+    /// Encodes an image of any size, with all layers.
     ///
     /// # Errors
     /// As [`encode_input`](Self::encode_input).
@@ -104,12 +105,12 @@ impl Encoder {
         self.encode_with(|| self.picture(picture), None, id)
     }
 
-    /// The frame of an input, with the first `layers` layers of the latent or with all.
+    /// Encodes an input with the first `layers` layers of the latent; `None` for all.
     ///
     /// # Errors
-    /// [`EdgeError::OtherInput`] when the bundle takes something else, [`EdgeError::Layers`] for a number of layers
-    /// that it has not, [`EdgeError::Model`] or [`EdgeError::Latent`] when the encoder yields no latent of its latent
-    /// space.
+    /// [`EdgeError::OtherInput`] if the bundle takes another kind of input, [`EdgeError::Layers`] if the
+    /// model does not have that many layers, [`EdgeError::Model`] or [`EdgeError::Latent`] if the encoder
+    /// does not yield a latent of its latent space.
     pub fn encode_input(
         &self,
         input: &Input,
@@ -122,10 +123,10 @@ impl Encoder {
         }
     }
 
-    /// The latent of one preprocessed input, all layers one after the other, before quantisation.
+    /// Computes the latent of one preprocessed input, all layers one after the other, before quantisation.
     ///
     /// # Errors
-    /// [`EdgeError::Model`] when the model fails or the number of samples is not its input's.
+    /// [`EdgeError::Model`] if the model fails or the number of samples does not match its input.
     pub fn latent(&self, samples: &[f32]) -> Result<Vec<f32>, EdgeError> {
         self.plan.run(samples)
     }
@@ -151,7 +152,7 @@ impl Encoder {
         Ok(Encoded { frame, timing })
     }
 
-    /// The values of so many layers.
+    /// Returns the number of values of this many layers.
     fn values(&self, layers: Option<usize>) -> Result<usize, EdgeError> {
         let all = self.space.layers().len();
         match layers {

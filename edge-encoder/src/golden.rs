@@ -1,8 +1,10 @@
-//! Whether an encoder makes here what it made where it was trained: its golden inputs, encoded again.
+//! Check that an encoder produces the same latents here as where it was trained: its golden inputs are
+//! encoded again.
 //!
-//! Floats may end in another last bit on another machine. A value that lies between two integers falls to either side
-//! then, so some may differ by one step, and in a photo model a neighbour that costs other bits by that. An encoder that
-//! computes something else differs in more values, and by more.
+//! Floating-point results may differ in the last bit between machines. A value halfway between two integers
+//! may then be rounded to either side, so some values may differ by one step; in an image codec, a neighbour
+//! whose bit costs change with it may differ as well. An encoder that computes something else differs in more
+//! values, and by more.
 
 use std::path::Path;
 
@@ -10,16 +12,18 @@ use lopside_bundle::{GoldenSpec, picture::AnyBundle};
 
 use crate::{AnyEncoder, EdgeError, EncodeOptions, source::Input};
 
-/// One value of so many may differ. Last bits change far fewer, another model's numbers nearly all.
+/// One value in this many may differ. Last-bit differences change far fewer values, a different model nearly
+/// all.
 pub const PER_DIFFERING: usize = 100;
-/// By so many steps: a value that last bits move lies between two integers that follow each other.
+/// Maximum difference of a value, in quantisation steps: last-bit differences only move a value between
+/// adjacent integers.
 pub const MAX_STEPS: u32 = 1;
 
-/// The encoder of the bundle in `folder`, when it makes of every golden input what it should.
+/// Returns the encoder of the bundle in `folder` if it reproduces every golden input.
 ///
 /// # Errors
-/// [`EdgeError::NoGolden`] when there is none, [`EdgeError::Golden`] with the numbers when it makes something else, and
-/// what is wrong with bundle, inputs or frames.
+/// [`EdgeError::NoGolden`] without golden inputs, [`EdgeError::Golden`] with the differences if a latent is
+/// not reproduced, and errors of the bundle, the inputs or the frames.
 pub fn tried(folder: &Path, bundle: &AnyBundle, options: &EncodeOptions) -> Result<AnyEncoder, EdgeError> {
     let whole = AnyEncoder::new(bundle, &EncodeOptions { fast: false, ..*options })?;
     if bundle.golden().is_empty() {
@@ -29,7 +33,7 @@ pub fn tried(folder: &Path, bundle: &AnyBundle, options: &EncodeOptions) -> Resu
     if !options.fast || matches!(whole, AnyEncoder::Vector(..)) {
         return Ok(whole);
     }
-    // A fast encoder makes less of an input than the frame has: that it runs is all that can be said.
+    // A fast encoder computes fewer values than the frame has, so the check can only show that it runs.
     let fast = AnyEncoder::new(bundle, options)?;
     for golden in bundle.golden() {
         let (input, frame) = read(folder, &fast, golden)?;
@@ -38,10 +42,10 @@ pub fn tried(folder: &Path, bundle: &AnyBundle, options: &EncodeOptions) -> Resu
     Ok(fast)
 }
 
-/// The first input of a file.
+/// Returns the first input of a file.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// The reason why the file cannot be read.
 pub fn first_input(encoder: &AnyEncoder, path: &Path) -> Result<Input, EdgeError> {
     let nothing = || EdgeError::File { path: path.to_owned(), reason: "it holds no input".into() };
     Ok(encoder.open(&[path.to_owned()])?.next().ok_or_else(nothing)??.input)
@@ -61,7 +65,7 @@ fn compare(folder: &Path, encoder: &AnyEncoder, golden: &GoldenSpec) -> Result<(
 fn judge(input: &str, expected: &[i32], found: &[i32]) -> Result<(), EdgeError> {
     let values = expected.len();
     let steps = expected.iter().zip(found).map(|(expected, found)| expected.abs_diff(*found));
-    // A picture of another size has another number of values.
+    // An image of another size has another number of values.
     let missing = values.abs_diff(found.len());
     let differing = missing + steps.clone().filter(|steps| *steps > 0).count();
     let (largest, allowed) = (steps.max().unwrap_or(0), values / PER_DIFFERING);

@@ -1,11 +1,11 @@
-//! The edge: pictures and measurements in, frames out.
+//! The edge: encodes images and measurements into frames.
 //!
 //! ```text
 //! source ─► preprocess ─► encoder (tract) ─► latent coder ─► frame ─► .lps file, gRPC, or the spool
 //! ```
-//! [`Encoder`] is for bundles of vector models, [`PictureEncoder`] for those of photo models, [`AnyEncoder`] for
-//! whichever a folder holds. The [`agent`] runs all the time and keeps frames until the cloud has them.
-//! The library half is what tests, benches and the training crate use to run the very path that ships.
+//! [`Encoder`] is for fixed-latent bundles, [`PictureEncoder`] for image codecs, and [`AnyEncoder`] for
+//! bundles of either kind. The [`agent`] runs continuously and stores frames until the cloud has them. Tests,
+//! benches and the training crate use the library to run the same code path as the program.
 
 pub mod agent;
 mod any;

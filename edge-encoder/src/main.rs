@@ -1,4 +1,4 @@
-//! `edge-encoder`: runs the shallow encoder on pictures and sends compact latents to the cloud.
+//! `edge-encoder`: runs the shallow encoder on images and sends compact latents to the cloud.
 
 use std::process::ExitCode;
 

@@ -8,8 +8,8 @@ use tract_onnx::tract_core::knobs::KnobScope;
 
 use crate::EdgeError;
 
-/// A model of one input, compiled by tract for one fixed input shape: twice as fast as with a
-/// symbolic batch.
+/// A model with one input, compiled by tract for one fixed input shape: twice as fast as with a symbolic
+/// batch.
 #[derive(Debug)]
 pub struct Plan {
     plan: Arc<TypedRunnableModel>,
@@ -17,34 +17,34 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Compiles an ONNX file for inputs of these dimensions, the batch included.
+    /// Compiles an ONNX file for inputs of these dimensions, including the batch.
     ///
     /// # Errors
-    /// [`EdgeError::Model`] when tract cannot run it.
+    /// [`EdgeError::Model`] if tract cannot run it.
     pub fn new(model: &[u8], input_dims: Vec<usize>) -> Result<Self, EdgeError> {
         Self::of(parse(model)?, input_dims)
     }
 
-    /// Compiles an ONNX file of which these outputs are wanted, in this order.
+    /// Compiles an ONNX file with these outputs, in this order.
     ///
     /// # Errors
-    /// [`EdgeError::Model`] when it has no such output or tract cannot run it.
+    /// [`EdgeError::Model`] if an output does not exist or tract cannot run the model.
     pub fn of_outputs(model: &[u8], input_dims: Vec<usize>, outputs: &[&str]) -> Result<Self, EdgeError> {
         let mut model = parse(model)?;
         model.select_outputs_by_name(outputs).map_err(|error| failed(&error))?;
         Self::of(model, input_dims)
     }
 
-    /// Compiles a model of one input.
+    /// Compiles a model with one input.
     pub(crate) fn of(model: InferenceModel, input_dims: Vec<usize>) -> Result<Self, EdgeError> {
         let plan = compile(model, &input_dims).map_err(|error| failed(&error))?;
         Ok(Self { plan, input_dims })
     }
 
-    /// The outputs of one input, one after the other, all row-major.
+    /// Runs the model on one input, and returns its outputs one after the other, all row-major.
     ///
     /// # Errors
-    /// [`EdgeError::Model`] when the model fails or the number of values is not the input's.
+    /// [`EdgeError::Model`] if the model fails or the number of values does not match the input.
     pub fn run(&self, input: &[f32]) -> Result<Vec<f32>, EdgeError> {
         let run = || -> Result<Vec<f32>, TractError> {
             let outputs = self.plan.run(tvec!(Tensor::from_shape(&self.input_dims, input)?.into()))?;
@@ -57,7 +57,7 @@ impl Plan {
         run().map_err(|error| failed(&error))
     }
 
-    /// Every output of an input that `fill` writes, row-major, into the samples that the model reads.
+    /// Runs the model on an input that `fill` writes, row-major, directly into the model's input tensor.
     pub(crate) fn run_filled(&self, fill: impl FnOnce(&mut [f32])) -> Result<Outputs, EdgeError> {
         let run = || -> Result<TVec<TValue>, TractError> {
             let mut input = Tensor::zero::<f32>(&self.input_dims)?;
@@ -68,29 +68,30 @@ impl Plan {
     }
 }
 
-/// What a model yields.
+/// The outputs of a model.
 #[derive(Debug)]
 pub(crate) struct Outputs(TVec<TValue>);
 
 impl Outputs {
-    /// How many outputs there are.
+    /// Returns the number of outputs.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The dimensions of output `number`.
+    /// Returns the dimensions of output `number`.
     pub(crate) fn dims(&self, number: usize) -> &[usize] {
         self.0[number].shape()
     }
 
-    /// The values of output `number`, row-major.
+    /// Returns the values of output `number`, row-major.
     pub(crate) fn values(&self, number: usize) -> Result<&[f32], EdgeError> {
         let values = || self.0[number].try_as_plain_ram()?.as_slice();
         values().map_err(|error: TractError| failed(&error))
     }
 }
 
-/// Reads an ONNX file without the shapes in it: they have a symbolic batch, which would contradict a fixed one.
+/// Parses an ONNX file and ignores the shapes in it: they have a symbolic batch, which would contradict a
+/// fixed one.
 pub(crate) fn parse(model: &[u8]) -> Result<InferenceModel, EdgeError> {
     tract_onnx::onnx()
         .with_ignore_value_info(true)
@@ -101,13 +102,14 @@ pub(crate) fn parse(model: &[u8]) -> Result<InferenceModel, EdgeError> {
 
 fn compile(model: InferenceModel, input_dims: &[usize]) -> Result<Arc<TypedRunnableModel>, TractError> {
     let model = model.with_input_fact(0, InferenceFact::dt_shape(DatumType::F32, input_dims))?;
-    // tract's convolution without a matrix product takes ten times as long where the stride is that of the blocks.
+    // tract's direct convolution, without a matrix product, takes ten times as long if the stride equals the
+    // block size.
     KnobScope::new([("TRACT_DISABLE_DIRECT_SPATIAL", "true")])?
         .enter(|| model.into_optimized())?
         .into_runnable()
 }
 
-/// What tract says, with all its causes.
+/// Converts an error of tract, with all its causes.
 pub(crate) fn failed(error: &TractError) -> EdgeError {
     EdgeError::Model(format!("{error:#}"))
 }

@@ -1,115 +1,115 @@
-//! What one input cost and how it came back: rows, their mean, the table and the JSON.
+//! The report of `send`: cost and result per input, their mean, the table and the JSON.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-/// One input through the whole path.
+/// One input over the whole path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// The input's name.
+    /// The name of the input.
     pub name: String,
-    /// The encoder's input: samples of a picture, one byte each; numbers, four bytes each.
+    /// Size of the encoder's input in bytes: one byte per sample of an image, four bytes per number.
     pub raw_bytes: u64,
-    /// The frame.
+    /// Size of the frame in bytes.
     pub frame_bytes: u64,
-    /// What the request sent over TCP: frame, gRPC and HTTP/2.
+    /// Bytes that the request sent over TCP: frame, gRPC and HTTP/2.
     pub wire_bytes: u64,
-    /// Input to frame at the edge.
+    /// Time to encode the input at the edge.
     pub edge_ms: f64,
-    /// Request to answer.
+    /// Time between request and answer.
     pub round_trip_ms: f64,
-    /// What pictures have that came back.
+    /// Figures of images that were reconstructed.
     #[serde(flatten)]
     pub picture: Option<Picture>,
-    /// What photo models have beside.
+    /// Additional figures of image codecs.
     #[serde(flatten)]
     pub photo: Option<Photo>,
-    /// What numbers have that came back.
+    /// Figures of numbers that were reconstructed.
     #[serde(flatten)]
     pub numbers: Option<Numbers>,
-    /// What a classifying head says; none of a mean.
+    /// Result of a classification head; absent from the mean.
     #[serde(flatten)]
     pub class: Option<Class>,
-    /// What a scoring head says.
+    /// Result of a scoring head.
     #[serde(flatten)]
     pub anomaly: Option<Unusual>,
 }
 
-/// A picture beside what else could have been sent.
+/// Quality of a reconstructed image, compared with other codecs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Picture {
-    /// The same picture as PNG.
+    /// Size of the same image as PNG, in bytes.
     pub png_bytes: u64,
-    /// The same picture as the smallest JPEG that reaches this PSNR, or JPEG's smallest size when even quality 1
-    /// is better.
+    /// Size of the same image as the smallest JPEG that reaches this PSNR, or as the smallest possible JPEG
+    /// if even quality 1 is better, in bytes.
     pub jpeg_bytes: u64,
-    /// The PSNR of that JPEG, in dB.
+    /// PSNR of that JPEG, in dB.
     pub jpeg_psnr_db: f64,
-    /// Reconstruction against input on 8-bit samples, in dB.
+    /// PSNR of the reconstruction on 8-bit samples, in dB.
     pub psnr_db: f64,
 }
 
-/// What pictures of any size have beside the rest of a [`Row`].
+/// Figures that a [`Row`] has only for images of any size.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Photo {
-    /// Pixels a row; of a mean, rounded.
+    /// Width in pixels; for a mean, rounded.
     pub width: u32,
-    /// Rows; of a mean, rounded.
+    /// Height in pixels; for a mean, rounded.
     pub height: u32,
-    /// Bits of the frame a pixel.
+    /// Bits of the frame per pixel.
     pub bits_per_pixel: f64,
 }
 
-/// Numbers that came back.
+/// Quality of reconstructed numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Numbers {
-    /// The root of the mean squared error, in the numbers' own units.
+    /// Root of the mean squared error, in the units of the numbers.
     pub rmse: f64,
 }
 
 /// The most probable class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Class {
-    /// Its label.
+    /// The label of the class.
     pub class: String,
-    /// Its probability, 0 to 1.
+    /// The probability of the class, 0 to 1.
     pub probability: f64,
 }
 
-/// How unusual an input is.
+/// The result of a scoring head.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Unusual {
-    /// The score; larger is more unusual.
+    /// The anomaly score; larger is more unusual.
     pub score: f64,
-    /// The share of normal samples with a lower one, 0 to 1.
+    /// The share of normal samples with a lower score, 0 to 1.
     pub quantile: f64,
-    /// The verdict, 1 or 0; of a mean, the share.
+    /// The verdict, 1 for anomalous or 0; for a mean, the share.
     pub anomalous: f64,
 }
 
 /// The rows and their mean.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// The bundle's name.
+    /// The name of the bundle.
     pub bundle: String,
-    /// The latent space's name.
+    /// The identifier of the latent space.
     pub latent_space: String,
-    /// The inputs, in the order they were sent.
+    /// The inputs, in the order in which they were sent.
     pub pictures: Vec<Row>,
     /// Means over the inputs; bytes are rounded.
     pub mean: Row,
 }
 
 impl Report {
-    /// A report of at least one row.
+    /// Creates a report of at least one row.
     #[must_use]
     pub fn new(bundle: &str, latent_space: &str, pictures: Vec<Row>) -> Self {
         let mean = mean(&pictures);
         Self { bundle: bundle.to_owned(), latent_space: latent_space.to_owned(), pictures, mean }
     }
 
-    /// The table for people.
+    /// Formats the table for people.
     #[must_use]
     pub fn table(&self) -> String {
         let lines: Vec<&Row> = self.pictures.iter().chain([&self.mean]).collect();
@@ -137,7 +137,7 @@ impl Report {
     }
 }
 
-/// A heading, and the cell of a row that has one.
+/// The heading of a column, and the function that formats its cell; `None` leaves the cell empty.
 type Column = (&'static str, fn(&Row) -> Option<String>);
 
 const COLUMNS: [Column; 17] = [
@@ -163,7 +163,7 @@ const PICTURES_NOTE: &str = "JPEG: the smallest at our PSNR, or its smallest of 
 const NUMBERS_NOTE: &str = "raw: 4 bytes a number. ";
 const NOTE: &str = "wire: the request over TCP with gRPC and HTTP/2.\n";
 
-/// Yes, no, or the share of a mean.
+/// Formats the verdict as yes or no, or the share of a mean.
 fn verdict(anomalous: f64) -> String {
     match anomalous {
         0.0 => "no".into(),
@@ -172,7 +172,7 @@ fn verdict(anomalous: f64) -> String {
     }
 }
 
-/// Names to the left, numbers to the right.
+/// Aligns names to the left and numbers to the right.
 fn align(row: &[String], widths: &[usize]) -> String {
     let cells: Vec<String> = row
         .iter()
@@ -225,7 +225,8 @@ fn mean(rows: &[Row]) -> Row {
     }
 }
 
-/// The mean of a group of figures over the rows that have it; `make` is given what averages one figure.
+/// Returns the mean of a group of figures over the rows that have it; `make` receives a function that
+/// averages one figure.
 fn mean_of<T>(
     rows: &[Row],
     group: fn(&Row) -> Option<T>,

@@ -1,4 +1,4 @@
-//! How a connection to a cloud-decoder is secured: whom it trusts, and who it says it is.
+//! Security of a connection to a cloud-decoder: trusted authorities, client certificate and API key.
 
 use std::{
     fmt, fs,
@@ -13,19 +13,20 @@ use tonic::{
 
 use crate::{EdgeError, error::io};
 
-/// What secures a connection. By default: an `https://` address has to show a certificate of an authority that
-/// Mozilla trusts (the list is built in), and nobody says who asks.
+/// Security settings of a connection. By default, the server of an `https://` address must present a
+/// certificate of an authority that Mozilla trusts (the list is built in), and the client does not
+/// authenticate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Security {
-    /// PEM file of the authorities to trust in place of the built-in ones.
+    /// PEM file of the authorities to trust instead of the built-in ones.
     pub ca: Option<PathBuf>,
-    /// PEM files of the certificate to show to the server, and of its key.
+    /// PEM files of the client certificate and of its key.
     pub client: Option<(PathBuf, PathBuf)>,
     /// The API key.
     pub api_key: Option<ApiKey>,
 }
 
-/// An API key, which no log shows.
+/// An API key, which is never logged.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct ApiKey(String);
@@ -43,10 +44,10 @@ impl fmt::Debug for ApiKey {
 }
 
 impl Security {
-    /// What an `https://` address needs.
+    /// Returns the TLS configuration for an `https://` address.
     ///
     /// # Errors
-    /// [`EdgeError::Io`] or [`EdgeError::File`] naming the file.
+    /// [`EdgeError::Io`] or [`EdgeError::File`], which name the file.
     pub(crate) fn tls(&self) -> Result<ClientTlsConfig, EdgeError> {
         let mut tls = ClientTlsConfig::new();
         tls = match &self.ca {
@@ -60,10 +61,10 @@ impl Security {
         Ok(tls)
     }
 
-    /// The API key as a header's value, never shown in logs.
+    /// Returns the API key as the value of an `authorization` header, marked as sensitive.
     ///
     /// # Errors
-    /// [`EdgeError::ApiKey`] when it cannot stand in a header.
+    /// [`EdgeError::ApiKey`] if it contains characters that a header cannot carry.
     pub(crate) fn bearer(&self) -> Result<Option<MetadataValue<Ascii>>, EdgeError> {
         let Some(ApiKey(key)) = &self.api_key else { return Ok(None) };
         let mut value: MetadataValue<Ascii> =
@@ -72,13 +73,14 @@ impl Security {
         Ok(Some(value))
     }
 
-    /// Whether a file was named that only TLS has a use for.
+    /// Returns whether a configured file requires TLS.
     pub(crate) fn needs_tls(&self) -> bool {
         self.ca.is_some() || self.client.is_some()
     }
 }
 
-/// A PEM file that holds what its lines should begin with; anything else would be an odd error at the first request.
+/// Reads a PEM file and checks its label; otherwise a wrong file would cause an obscure error at the first
+/// request.
 fn pem(path: &Path, label: &str) -> Result<String, EdgeError> {
     let text = fs::read_to_string(path).map_err(io(path))?;
     if text.lines().any(|line| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(label)) {

@@ -1,5 +1,5 @@
-//! A TCP stream that counts its bytes, for honest figures of what a request costs on the wire: HTTP/2 and gRPC
-//! framing included, TCP/IP headers not.
+//! A TCP stream that counts its bytes, for accurate figures of the cost of a request on the wire: including
+//! HTTP/2 and gRPC framing, without TCP/IP headers.
 
 use std::{
     io,
@@ -24,13 +24,13 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Bytes sent and received so far.
+    /// Returns the numbers of bytes sent and received so far.
     pub(crate) fn read(&self) -> (u64, u64) {
         (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
     }
 }
 
-/// The stream.
+/// The counting stream.
 #[derive(Debug)]
 pub(crate) struct Counted {
     stream: TcpStream,

@@ -1,20 +1,20 @@
-//! The `lopside.v1` protocol and the Open Inference Protocol: messages, clients and servers generated from the `.proto`
-//! files. No logic.
+//! The `lopside.v1` protocol and the Open Inference Protocol: messages, clients and servers, generated from
+//! the `.proto` files. The crate does not contain any logic.
 
-/// Version 1.
+/// The `lopside.v1` protocol: decoding, ingest, and the download of bundles.
 #[allow(missing_docs, clippy::pedantic)]
 pub mod v1 {
     tonic::include_proto!("lopside.v1");
 }
 
-/// The Open Inference Protocol, version 2, with what Triton adds to it.
+/// The Open Inference Protocol, version 2, with Triton's extensions.
 #[allow(missing_docs, clippy::pedantic)]
 pub mod inference {
     tonic::include_proto!("inference");
 }
 
-/// Bytes of the largest frame that an archive takes.
+/// Upper bound on the bytes of one frame in an archive.
 pub const MAX_FRAME: usize = 16 << 20;
 
-/// The compiled `.proto` files, a `FileDescriptorSet`, for gRPC reflection.
+/// The compiled `.proto` files as a `FileDescriptorSet`, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

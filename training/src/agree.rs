@@ -1,4 +1,5 @@
-//! The proof of an export: whole = decoder ∘ encoder, in ONNX Runtime and in tract, and both engines alike.
+//! Checks an export: the whole model equals decoder ∘ encoder in ONNX Runtime and in tract, and both engines
+//! agree.
 
 use cloud_decoder::Runtime;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -10,12 +11,12 @@ use crate::{
     split::{CLASSIFIER, DECODER, ENCODER, Halves, WHOLE},
 };
 
-/// The largest difference between two outputs, of the largest magnitude in them or of 1.
+/// Maximum difference between two outputs, relative to their largest magnitude or to 1, whichever is larger.
 pub(crate) const TOLERANCE: f32 = 1e-4;
-/// Inputs compared.
+/// Number of input samples compared.
 const INPUTS: usize = 16;
 
-/// Runs whole and halves on uniform noise in both engines; the largest difference seen.
+/// Runs the whole model and the halves on uniform noise in both engines and returns the largest difference.
 ///
 /// # Errors
 /// [`TrainingError::Disagreement`] when any pair differs by more than [`TOLERANCE`].
@@ -41,7 +42,7 @@ pub(crate) fn check(
     pairs.into_iter().try_fold(0.0, |worst: f32, (what, a, b)| Ok(worst.max(compare(what, a, b)?)))
 }
 
-/// Uniform samples of 0 to 1.
+/// Returns [`INPUTS`] input samples, uniform from 0 to 1.
 fn noise(blueprint: &Blueprint) -> Values {
     let mut rng = StdRng::seed_from_u64(0);
     let dims: Vec<usize> = std::iter::once(INPUTS).chain(blueprint.input.dims()).collect();
@@ -54,7 +55,8 @@ fn tract(name: &'static str, model: &[u8], inputs: &[Values]) -> Result<Vec<Valu
     TractModel::new(name, model, &dims)?.run_each(inputs)
 }
 
-/// What decoder and classifier make of what the encoder makes, in the order of the whole model's outputs.
+/// Runs the decoder and the classifier on the encoder's latents and returns their outputs in the order of the
+/// whole model's outputs.
 fn through(
     halves: &Halves,
     input: &Values,
@@ -68,12 +70,12 @@ fn through(
     Ok(outputs)
 }
 
-/// The largest difference between outputs of the same shapes.
+/// Returns the largest relative difference between outputs and checks their shapes and [`TOLERANCE`].
 pub(crate) fn compare(what: &str, a: &[Values], b: &[Values]) -> Result<f32, TrainingError> {
     within(TOLERANCE, what, a, b)
 }
 
-/// The same with another limit.
+/// Like [`compare`], with another limit.
 pub(crate) fn within(limit: f32, what: &str, a: &[Values], b: &[Values]) -> Result<f32, TrainingError> {
     let same = a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.dims == b.dims);
     let worst = a.iter().zip(b).map(|(a, b)| difference(&a.values, &b.values));
@@ -85,7 +87,7 @@ pub(crate) fn within(limit: f32, what: &str, a: &[Values], b: &[Values]) -> Resu
     }
 }
 
-/// The largest difference, of the largest magnitude or of 1; infinite where there is no number.
+/// Returns the largest difference relative to the largest magnitude or 1; infinite if a value is not finite.
 fn difference(a: &[f32], b: &[f32]) -> f32 {
     let largest = a.iter().chain(b).map(|value| value.abs()).fold(1.0, f32::max);
     let finite = a.iter().chain(b).all(|value| value.is_finite());

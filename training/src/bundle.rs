@@ -1,4 +1,4 @@
-//! The bundle's draft: halves, quantiser and tables put together, with what each part costs.
+//! Assembles the draft of a bundle: halves, quantiser and tables, with the cost of each model.
 
 use lopside_bundle::{Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LatentSpec, SeriesSpec, TensorSpec};
 use lopside_onnx::{cost, decode, encode};
@@ -10,12 +10,16 @@ use crate::{
     split::Halves,
 };
 
-/// The names of the heads that give the input back and that classify.
+/// Names of the heads that reconstruct the input and that classify.
 const RECONSTRUCT: &str = "reconstruct";
 const CLASSIFY: &str = "classify";
 
-/// The draft of a bundle, for series with what they are. Its heads carry the name of the latent space in their metadata;
-/// the encoder does not, because the name is a digest of it.
+/// Returns the draft of a bundle; `series` describes the time series of a series model and is ignored for
+/// images. The heads carry the identifier of the latent space in their metadata; the encoder does not,
+/// because the identifier is a digest of it.
+///
+/// # Errors
+/// [`TrainingError::NoDataSet`] for a series model without `series`.
 pub(crate) fn draft(
     blueprint: &Blueprint,
     halves: &Halves,
@@ -45,7 +49,7 @@ pub(crate) fn draft(
     Ok(draft)
 }
 
-/// The latent's tensors: the latent itself, and the taps.
+/// Returns the tensors of the latent: the latent itself, then the taps.
 fn tensors(blueprint: &Blueprint) -> impl Iterator<Item = TensorSpec> {
     let taps = blueprint.taps.iter().map(|tap| tensor(&net::tap_name(&tap.name), tap.shape));
     std::iter::once(tensor(net::LATENT, blueprint.latent)).chain(taps)
@@ -85,25 +89,25 @@ fn heads(
     Ok(heads)
 }
 
-/// A model with the name of its latent space in its metadata.
+/// Returns the model with the identifier of its latent space in its metadata.
 pub(crate) fn stamped(model: &[u8], latent_space: &str) -> Result<Vec<u8>, TrainingError> {
     let mut onnx = decode(model)?;
     net::stamp(&mut onnx, latent_space);
     Ok(encode(&onnx))
 }
 
-/// What a model costs for one item.
+/// Returns the cost of a model for one item.
 pub(crate) fn cost_of(model: &[u8]) -> Result<Cost, TrainingError> {
     let cost = cost(&decode(model)?, &[("n", 1)])?;
     Ok(Cost { parameters: cost.parameters, macs: cost.macs })
 }
 
-/// A tensor with a symbolic batch.
+/// Returns the spec of a tensor with a symbolic batch dimension.
 pub(crate) fn tensor(name: &str, shape: Shape) -> TensorSpec {
     tensor_of(name, shape.dims().into_iter().map(|dim| dim as u32))
 }
 
-/// A tensor with a symbolic batch before these dimensions.
+/// Returns the spec of a tensor with a symbolic batch dimension before `dims`.
 pub(crate) fn tensor_of(name: &str, dims: impl Iterator<Item = u32>) -> TensorSpec {
     let shape = std::iter::once(Dim::Symbol("n".into())).chain(dims.map(Dim::Fixed)).collect();
     TensorSpec { name: name.into(), shape }

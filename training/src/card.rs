@@ -1,4 +1,5 @@
-//! The model card, `README.md` of a bundle. It holds nothing that changes from run to run, such as times.
+//! The model card, the `README.md` of a bundle. It does not contain anything that changes from run to run,
+//! such as times.
 
 use crate::{
     Loss,
@@ -8,7 +9,8 @@ use crate::{
     train::learnt,
 };
 
-/// The card of a bundle that a definition made, with its measured figures. `preset` is what the command line called it.
+/// Returns the card of a bundle that was made from a definition, with its measured figures. `preset` is the
+/// model's name or path on the command line.
 pub(crate) fn write(
     blueprint: &Blueprint,
     preset: &str,
@@ -62,7 +64,7 @@ fn units(evaluation: &Evaluation) -> &'static str {
     }
 }
 
-/// Where a data set comes from; of one's own, only one's self can say.
+/// Describes the source and licence of a data set; for a data set of the user's own, returns only its name.
 fn provenance(set: &str) -> String {
     match set {
         "fashion-mnist" => {
@@ -77,7 +79,7 @@ fn provenance(set: &str) -> String {
     }
 }
 
-/// The command that makes the same bundle again.
+/// Returns the command that reproduces the bundle.
 fn command(definition: &Definition, preset: &str) -> String {
     let loss = match definition.objective.reconstruction.loss {
         Loss::Mse => "mse",
@@ -101,7 +103,7 @@ fn command(definition: &Definition, preset: &str) -> String {
     )
 }
 
-/// The shapes between the layers.
+/// Returns the shapes between the layers, joined by arrows.
 fn widths(stages: &[Stage]) -> String {
     let first = stages.first().map(|stage| stage.input);
     let shapes = first.into_iter().chain(stages.iter().map(Stage::next));

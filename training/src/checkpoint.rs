@@ -1,11 +1,12 @@
-//! A training on disk.
+//! A training run on disk.
 //!
 //! ```text
-//! run/metrics.json     the options and one entry a point: an epoch, or some steps
-//! run/NAME-POINT.bpk   weights or the optimiser's moments at the last point in metrics.json
+//! run/metrics.json     the options, and one entry per point: an epoch, or a number of steps
+//! run/NAME-POINT.bpk   weights or optimiser moments of the last point in metrics.json
 //! ```
-//! `metrics.json` is replaced in one step, after the files of its last point are written and before those of the
-//! point before are removed: a training that is killed at any moment resumes from a state that was whole.
+//! `metrics.json` is replaced atomically, after the files of its last point are written and before those of
+//! the previous point are removed. A training that is killed at any moment therefore resumes from a complete
+//! state.
 
 use std::{
     fmt::{Debug, Display},
@@ -35,7 +36,7 @@ impl Checkpoint<'_> {
         module.clone().save_file(&path).map_err(|error| record(path, &error))
     }
 
-    /// Loads a module into `fresh`, one of the same shape.
+    /// Loads a module into `fresh`, which must have the same shape.
     pub(crate) fn load<M: Module>(&self, name: &str, fresh: M) -> Result<M, TrainingError> {
         let path = self.file(name);
         fresh.try_load_file(&path).map_err(|error| record(path, &error))
@@ -45,7 +46,7 @@ impl Checkpoint<'_> {
         self.save_moments(OPTIMISER, optimiser)
     }
 
-    /// Saves one of several optimisers.
+    /// Saves the moments of one of several optimisers.
     pub(crate) fn save_moments(&self, name: &str, optimiser: &ModuleOptimizer) -> Result<(), TrainingError> {
         let path = self.file(name);
         optimiser.save(&path).map_err(|error| record(path, &error))
@@ -64,7 +65,8 @@ impl Checkpoint<'_> {
         fresh.load(&path).map_err(|error| record(path, &error))
     }
 
-    /// Removes this point's files. What a killed training left behind is overwritten when its point comes again.
+    /// Removes the files of this point and ignores errors. Files that a killed training left behind are
+    /// overwritten when a resumed training reaches their point.
     pub(crate) fn remove(&self, names: &[&str]) {
         for name in names {
             let _ = fs::remove_file(self.file(name));
@@ -76,20 +78,21 @@ impl Checkpoint<'_> {
     }
 }
 
-/// The name of the optimiser's file.
+/// File name of the optimiser of a run with only one.
 pub(crate) const OPTIMISER: &str = "optimiser";
 
 /// Reads the metrics of a run.
 ///
 /// # Errors
-/// [`TrainingError::NoRun`] when there are none, [`TrainingError::Json`] when they cannot be read.
+/// [`TrainingError::NoRun`] when `metrics.json` cannot be read, [`TrainingError::Json`] when it cannot be
+/// parsed.
 pub(crate) fn read_metrics<T: DeserializeOwned>(run: &Path) -> Result<T, TrainingError> {
     let path = run.join(METRICS);
     let text = fs::read_to_string(&path).map_err(|_| TrainingError::NoRun { run: run.to_owned() })?;
     serde_json::from_str(&text).map_err(|source| TrainingError::Json { path, source })
 }
 
-/// Writes them; the old ones stay until the new ones are whole.
+/// Writes the metrics of a run atomically: the old file stays until the new one is complete.
 pub(crate) fn write_metrics(run: &Path, metrics: &impl Serialize) -> Result<(), TrainingError> {
     let path = run.join(METRICS);
     let json = serde_json::to_string_pretty(metrics)
@@ -97,7 +100,10 @@ pub(crate) fn write_metrics(run: &Path, metrics: &impl Serialize) -> Result<(), 
     files::replace(&path, (json + "\n").as_bytes())
 }
 
-/// A resumed training must have the options it was started with.
+/// Checks that a resumed training has the options that it was started with.
+///
+/// # Errors
+/// [`TrainingError::OtherOptions`] when they differ.
 pub(crate) fn check_options<T: PartialEq + Debug>(
     run: &Path,
     found: &T,

@@ -1,8 +1,9 @@
-//! One half of a definition's data: what it is as it comes, and which of it is normal.
+//! One half of a definition's data, training or test: samples in their original units, labels and anomaly
+//! flags.
 //!
 //! ```text
-//! pictures   IDX files ─► Dataset ─ normal: that class ─► pictures, classes, labels that are known
-//! series     train.csv, test.csv ─► windows of the input's length, in the units of the file and scaled
+//! images   IDX files ─► Dataset ─ normal (training): that class ─► images, classes, known labels
+//! series   train.csv, test.csv ─► windows of the input's length, in the units of the file and scaled
 //! ```
 //! The scale of a series is that of its training half, whichever half is read.
 
@@ -18,43 +19,44 @@ use crate::{
     definition::{self, Definition, Signal},
 };
 
-/// Samples in their own units, and what is known of them.
+/// Samples in their original units, with labels and anomaly flags.
 pub(crate) struct Corpus {
-    /// What the samples are.
+    /// The samples.
     pub(crate) content: Content,
-    /// Their classes, as far as training may know them.
+    /// The labels that training may use; `None` for a sample whose label is withheld.
     pub(crate) labels: Vec<Option<u8>>,
-    /// Their classes.
+    /// The class of every sample; 0 for a time series.
     pub(crate) classes: Vec<u8>,
-    /// Which of them are anomalies.
+    /// Whether each sample is an anomaly.
     pub(crate) anomalies: Vec<bool>,
 }
 
-/// What samples are.
+/// The samples of a corpus.
 pub(crate) enum Content {
-    /// Square grey pictures.
+    /// Square grey images.
     Pictures(Dataset),
-    /// Windows of a series.
+    /// Windows of a time series.
     Series(SeriesHalf),
 }
 
-/// Windows of one half of a series.
+/// Windows of one half of a time series.
 pub(crate) struct SeriesHalf {
-    /// As a bundle says it.
+    /// The description of the series for the bundle's manifest.
     pub(crate) spec: SeriesSpec,
-    /// Scaled.
+    /// The windows, scaled.
     pub(crate) windows: Windows,
-    /// Which rows are anomalies.
+    /// Whether each row is an anomaly.
     pub(crate) rows: Vec<bool>,
     /// The windows in the units of the file.
     raw: Windows,
 }
 
 impl Corpus {
-    /// Reads one half of a definition's data from its folder, at most `limit` pictures or rows.
+    /// Reads one half of a definition's data from its folder, at most `limit` images or rows.
     ///
     /// # Errors
-    /// [`TrainingError::NoData`] with how to get them, or what is wrong with the files.
+    /// [`TrainingError::NoData`] with instructions when files are missing; another [`TrainingError`] when a
+    /// file is damaged or has the wrong number of channels.
     pub(crate) fn read(
         definition: &Definition,
         folder: &Path,
@@ -67,7 +69,8 @@ impl Corpus {
         }
     }
 
-    /// The half of a data set of pictures that a definition means.
+    /// Returns one half of an image data set as the definition selects it: for training, only the normal
+    /// class and only as many labels as the definition keeps.
     pub(crate) fn pictures(
         definition: &Definition,
         mut data: Dataset,
@@ -127,12 +130,12 @@ impl Corpus {
         })
     }
 
-    /// How many samples.
+    /// Returns the number of samples.
     pub(crate) fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Bytes of a sample without a codec: one a sample of a picture, four a number.
+    /// Returns the size of one sample without a codec, in bytes: one per pixel, four per number.
     pub(crate) fn raw_bytes(&self) -> usize {
         match &self.content {
             Content::Pictures(data) => data.picture_len,
@@ -140,7 +143,7 @@ impl Corpus {
         }
     }
 
-    /// A sample as the edge gets it.
+    /// Returns a sample as the edge receives it.
     pub(crate) fn input(&self, index: usize) -> Input {
         match &self.content {
             Content::Pictures(data) => Input::Picture(data.grey(index).into()),
@@ -150,7 +153,7 @@ impl Corpus {
 }
 
 impl SeriesHalf {
-    /// A window in the units of the file.
+    /// Returns a window in the units of the file.
     pub(crate) fn raw(&self, index: usize) -> &[f32] {
         self.raw.window(index)
     }
@@ -177,13 +180,13 @@ impl SeriesHalf {
 }
 
 impl Dataset {
-    /// One picture.
+    /// Returns one image, which must be square.
     pub(crate) fn grey(&self, index: usize) -> GrayImage {
         let side = self.picture_len.isqrt() as u32;
         GrayImage::from_raw(side, side, self.picture(index).to_vec()).unwrap_or_default()
     }
 
-    /// The given pictures.
+    /// Returns the images at `indices` with their labels.
     fn select(&self, indices: &[usize]) -> Self {
         Self {
             samples: indices.iter().flat_map(|&index| self.picture(index)).copied().collect(),

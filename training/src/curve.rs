@@ -1,4 +1,4 @@
-//! Loss and gradients over the epochs, as SVG.
+//! Draws loss and gradient norms over the epochs, as SVG.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ const SIZE: (u32, u32) = (800, 800);
 const ORANGE: RGBColor = RGBColor(200, 80, 40);
 const BLUE: RGBColor = RGBColor(60, 110, 190);
 
-/// A curve's name, colour and value.
+/// Name, colour and value of a curve.
 type Line = (&'static str, RGBColor, fn(&EpochMetrics) -> f64);
 
 const LOSS: [Line; 2] = [
@@ -28,8 +28,8 @@ const GRADIENTS: [Line; 2] = [
     ("by the decoder's parameters", ORANGE, |epoch| epoch.decoder_gradient),
 ];
 
-/// Draws the training loss and the validation MSE over the epochs, and under them the norms of the loss's gradients,
-/// both on a logarithmic axis.
+/// Draws the training loss and the validation MSE over the epochs, and below them the norms of the loss's
+/// gradients, each on a logarithmic axis.
 ///
 /// # Errors
 /// [`TrainingError::Draw`] when the file cannot be written.

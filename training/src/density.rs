@@ -1,25 +1,26 @@
-//! What normal latents are like: mean, spread and covariance.
+//! The density of normal latents: mean, standard deviation and covariance.
 
 use nalgebra::{DMatrix, DVector};
 
-/// How much of the mean variance is added to every variance, so that the covariance of few samples can be inverted
-/// (a fixed shrinkage; Ledoit and Wolf 2004 choose it from the data).
+/// Share of the mean variance that is added to every variance, so that the covariance of few samples can be
+/// inverted (a fixed shrinkage; Ledoit and Wolf 2004 estimate it from the data).
 const SHRINKAGE: f64 = 0.05;
 
 /// Moments of normal latents.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Density {
-    /// The mean, one a value.
+    /// The mean of each value.
     pub(crate) mean: Vec<f32>,
-    /// The standard deviation, one a value, positive.
+    /// The standard deviation of each value, positive.
     pub(crate) deviation: Vec<f32>,
-    /// `[values, values]`, row-major: `(z − mean) · whitening` has unit covariance, so that its squared length is the
-    /// squared Mahalanobis distance.
+    /// `[values, values]`, row-major: `(z − mean) · whitening` has unit covariance, so its squared length is
+    /// the squared Mahalanobis distance.
     pub(crate) whitening: Vec<f32>,
 }
 
 impl Density {
-    /// The moments of rows of `dims` values; `None` for no row or one that is not finite.
+    /// Returns the moments of rows of `dims` values; `None` without rows, if a value is not finite or if the
+    /// covariance cannot be inverted.
     pub(crate) fn fit(rows: &[f32], dims: usize) -> Option<Self> {
         let count = rows.len() / dims.max(1);
         if count == 0 || rows.iter().any(|value| !value.is_finite()) {
@@ -36,7 +37,8 @@ impl Density {
         }
         let deviation = covariance.diagonal().iter().map(|variance| variance.sqrt() as f32).collect();
         let lower = covariance.cholesky()?.l();
-        // Row vectors are multiplied from the left, hence the transpose; columns of it are stored as rows of L⁻¹.
+        // Row vectors are multiplied from the left, so the transpose of L⁻¹ is stored: column-major order is
+        // that of its rows.
         let inverse = lower.solve_lower_triangular(&DMatrix::identity(dims, dims))?;
         let whitening = inverse.iter().map(|&value| value as f32).collect();
         Some(Self { mean: mean.iter().map(|&value| value as f32).collect(), deviation, whitening })

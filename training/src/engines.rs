@@ -1,4 +1,4 @@
-//! ONNX Runtime as the cloud runs it, and tract, for checks and measurements.
+//! ONNX Runtime, as the cloud runs it, and tract, for checks and measurements.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -14,12 +14,13 @@ use tract_onnx::prelude::{
 
 use crate::TrainingError;
 
-/// ONNX Runtime on the CPU. One thread, so that its sums do not depend on the machine's cores.
+/// Loads ONNX Runtime for the CPU with one thread, so that sums do not depend on the machine's number of
+/// cores.
 pub(crate) fn runtime(library: &Path) -> Result<Runtime, TrainingError> {
     Ok(Runtime::load(library, Device::Cpu, 1)?)
 }
 
-/// The values of a tensor, row-major, and its dimensions, the batch first.
+/// The values of a tensor, row-major, and its dimensions, batch first.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Values {
     pub(crate) dims: Vec<usize>,
@@ -27,7 +28,7 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// These items of the batch.
+    /// Returns a range of items of the batch.
     pub(crate) fn rows(&self, range: Range<usize>) -> Self {
         let each = self.values.len() / self.dims[0].max(1);
         let dims = std::iter::once(range.len()).chain(self.dims[1..].iter().copied()).collect();
@@ -40,7 +41,7 @@ impl Values {
     }
 }
 
-/// Items of one run over a whole data set.
+/// Items per run over a whole data set.
 const BATCH: usize = 1000;
 
 /// A model in ONNX Runtime.
@@ -57,7 +58,7 @@ impl OrtModel {
         Ok(Self { name, session })
     }
 
-    /// Every output of these inputs, which are in the model's order.
+    /// Runs the model and returns all outputs; `inputs` are in the model's order.
     pub(crate) fn run_each(&mut self, inputs: &[Values]) -> Result<Vec<Values>, TrainingError> {
         let name = self.name;
         let failed = |error: ort::Error| TrainingError::Model {
@@ -79,7 +80,7 @@ impl OrtModel {
         values.collect()
     }
 
-    /// [`run_each`](Self::run_each) in batches of 1,000, for whole data sets.
+    /// Like [`run_each`](Self::run_each), in batches of 1,000, for whole data sets.
     pub(crate) fn run_batches(&mut self, inputs: &[Values]) -> Result<Vec<Values>, TrainingError> {
         let count = inputs.first().map_or(0, |input| input.dims[0]);
         let mut outputs: Vec<Values> = Vec::new();
@@ -96,8 +97,9 @@ impl OrtModel {
         Ok(outputs)
     }
 
-    /// The outputs of `count` items, whose layers are rows one after the other, in the model's order; as many at a time
-    /// as `batch` says, or one where the model takes no more. Outputs are rows one after the other.
+    /// Runs the model on `count` items and returns each output as concatenated rows. `layers` are the inputs
+    /// in the model's order, each as concatenated rows. At most `batch` items run at a time, or one if the
+    /// model's batch is fixed at 1.
     pub(crate) fn run_items(
         &mut self,
         layers: &[&[f32]],
@@ -125,7 +127,8 @@ impl OrtModel {
         Ok(outputs)
     }
 
-    /// The dimensions of an item of each input, as the model declares them; flat where they are open.
+    /// Returns the dimensions of one item of each input as the model declares them, or a flat one if they are
+    /// open.
     fn item_dims(&self, layers: &[&[f32]], count: usize) -> Result<Vec<Vec<usize>>, TrainingError> {
         let inputs = self.session.inputs();
         if inputs.len() != layers.len() {
@@ -148,7 +151,7 @@ impl OrtModel {
         Ok(inputs.iter().zip(layers).map(dims).collect())
     }
 
-    /// Whether the first dimension of an input is 1 and nothing else.
+    /// Returns whether the first dimension of an input is fixed at 1.
     fn fixed_batch(&self) -> bool {
         let first = |input: &ort::value::Outlet| {
             input.dtype().tensor_shape().and_then(|shape| shape.first().copied())
@@ -164,7 +167,7 @@ pub(crate) struct TractModel {
 }
 
 impl TractModel {
-    /// A model whose inputs have these dimensions, the batch first.
+    /// Compiles a model for inputs of these dimensions, batch first.
     pub(crate) fn new(name: &'static str, model: &[u8], dims: &[Vec<usize>]) -> Result<Self, TrainingError> {
         let plan = || -> Result<_, TractError> {
             // The file's shapes have a symbolic batch, which would contradict the fixed one.
@@ -180,7 +183,7 @@ impl TractModel {
         Ok(Self { name, plan: plan().map_err(|error| tract_failed(name, &error))? })
     }
 
-    /// Every output of these inputs, which are in the model's order.
+    /// Runs the model and returns all outputs; `inputs` are in the model's order.
     pub(crate) fn run_each(&self, inputs: &[Values]) -> Result<Vec<Values>, TrainingError> {
         let run = || -> Result<Vec<Values>, TractError> {
             let inputs = inputs

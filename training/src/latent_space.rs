@@ -1,4 +1,5 @@
-//! From a trained model to the draft of its bundle: latents of the training samples, quantiser and tables, heads.
+//! Turns a trained model into the draft of its bundle: latents of the training samples, quantiser, tables and
+//! heads.
 
 use cloud_decoder::Runtime;
 use lopside_bundle::Draft;
@@ -16,10 +17,11 @@ use crate::{
     train::learnt,
 };
 
-/// The draft, and the mean frame of the training samples in bytes.
+/// Returns the draft and the mean frame size of the training samples in bytes.
 ///
 /// # Errors
-/// [`TrainingError::Budget`] when the frames cannot be so small, [`TrainingError::Model`] when a half does not run.
+/// [`TrainingError::Budget`] when the frames cannot be made small enough, [`TrainingError::Model`] when a
+/// half does not run.
 pub(crate) fn draft(
     net: &Net,
     halves: &Halves,
@@ -56,7 +58,7 @@ pub(crate) fn draft(
     Ok((draft, calibration.mean_frame_bytes))
 }
 
-/// The latent and the taps.
+/// Returns the latent and the taps as layers.
 fn layers(blueprint: &Blueprint, latents: &[Values]) -> Vec<LayerLatents> {
     let shapes = std::iter::once(blueprint.latent).chain(blueprint.taps.iter().map(|tap| tap.shape));
     let layer = |(shape, latents): (Shape, &Values)| {

@@ -3,8 +3,8 @@
 //! ```text
 //! train ─► model-*.bpk ─export─► whole.onnx ─split─► encoder.onnx + decoder.onnx ─calibrate─► bundle ─► evaluate
 //! ```
-//! Every step leaves its files in the run's folder, so that each can be run by itself; `training bundle` runs them
-//! all.
+//! Each step writes its files to the run's folder, so that every step can also be run on its own;
+//! `training bundle` runs all of them.
 
 mod agree;
 pub mod anomaly;

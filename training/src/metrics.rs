@@ -1,4 +1,4 @@
-//! `metrics.json` of a run: what it was started with and how it went.
+//! `metrics.json` of a training run: its definition and the metrics of every epoch.
 
 use std::path::Path;
 
@@ -9,28 +9,29 @@ use crate::{
     definition::{Blueprint, Definition},
 };
 
-/// One epoch's figures.
+/// The metrics of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
-    /// From 1.
+    /// Number of the epoch, counted from 1.
     pub epoch: usize,
-    /// The mean loss over the epoch's steps.
+    /// Mean loss over the epoch's steps.
     pub train_loss: f64,
-    /// The mean norm of the loss's gradient by the encoder's parameters θ.
+    /// Mean norm of the loss gradient with respect to the encoder's parameters θ.
     pub encoder_gradient: f64,
-    /// The mean norm of the loss's gradient by the decoder's and the classifier's parameters φ.
+    /// Mean norm of the loss gradient with respect to the decoder's and the classifier's parameters φ.
     pub decoder_gradient: f64,
-    /// Mean squared error on the validation pictures, samples 0 to 1, latents not quantised.
+    /// Mean squared error on the validation samples, with unquantised latents, in the value range of the
+    /// decoder's output.
     pub validation_mse: f64,
 }
 
-/// The file.
+/// The contents of `metrics.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
-    /// What is trained, and how.
+    /// Definition of the trained model.
     pub definition: Definition,
-    /// The epochs done.
+    /// Metrics of the completed epochs.
     pub epochs: Vec<EpochMetrics>,
 }
 
@@ -38,12 +39,12 @@ impl Metrics {
     /// Reads the metrics of a run.
     ///
     /// # Errors
-    /// [`TrainingError::NoRun`] when there are none, [`TrainingError::Json`] when they cannot be read.
+    /// [`TrainingError::NoRun`] when the file is missing, [`TrainingError::Json`] when it is invalid.
     pub fn read(run: &Path) -> Result<Self, TrainingError> {
         checkpoint::read_metrics(run)
     }
 
-    /// The blueprint of what is trained.
+    /// Returns the blueprint of the trained model.
     ///
     /// # Errors
     /// [`TrainingError::Definition`] for a definition that breaks a rule.

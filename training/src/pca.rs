@@ -1,4 +1,4 @@
-//! Principal components: the best linear autoencoder, the baseline of every other one.
+//! Principal component analysis, the best linear autoencoder and the baseline for all others.
 
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
@@ -6,19 +6,19 @@ use nalgebra::{DMatrix, DVector, SymmetricEigen};
 #[derive(Debug, Clone)]
 pub struct Pca {
     mean: DVector<f64>,
-    /// `[dims, count]`
+    /// The eigenvectors as columns, `[dims, count]`.
     components: DMatrix<f64>,
-    /// Variances along the components, falling.
+    /// Variances along the components, in descending order.
     variances: Vec<f64>,
 }
 
-/// Rows that are multiplied at once.
+/// Number of rows that are multiplied at once.
 const CHUNK: usize = 2000;
-/// Variances below this part of the first are rounding errors.
+/// Variances below this fraction of the largest are rounding errors.
 const NEGLIGIBLE: f64 = 1e-9;
 
 impl Pca {
-    /// Fits `count` components, or as many as there are dimensions that vary, to rows of `dims` values.
+    /// Fits `count` components, or fewer if fewer dimensions vary, to rows of `dims` values.
     #[must_use]
     pub fn fit(rows: &[f32], dims: usize, count: usize) -> Self {
         let n = (rows.len() / dims) as f64;
@@ -41,7 +41,7 @@ impl Pca {
         Self { mean, components, variances }
     }
 
-    /// The same with the first `count` components only.
+    /// Returns a copy with the first `count` components only.
     #[must_use]
     pub fn first(&self, count: usize) -> Self {
         let count = count.min(self.variances.len());
@@ -52,19 +52,19 @@ impl Pca {
         }
     }
 
-    /// How many components.
+    /// Returns the number of components.
     #[must_use]
     pub fn count(&self) -> usize {
         self.variances.len()
     }
 
-    /// The mean squared error of rows projected onto the components.
+    /// Returns the mean squared error of rows projected onto the components.
     #[must_use]
     pub fn mse(&self, rows: &[f32]) -> f64 {
         self.residuals(rows).iter().sum::<f64>() * self.mean.len() as f64 / rows.len() as f64
     }
 
-    /// Row for row, the mean squared error of the projection onto the components: the score of reconstruction.
+    /// Returns the mean squared error of the projection per row, which serves as a reconstruction score.
     #[must_use]
     pub fn residuals(&self, rows: &[f32]) -> Vec<f64> {
         let dims = self.mean.len();
@@ -78,7 +78,7 @@ impl Pca {
             .collect()
     }
 
-    /// `[n, count]`: the rows' coordinates along the components.
+    /// Returns the coordinates of the rows along the components, `[n, count]`.
     #[must_use]
     pub fn latents(&self, rows: &[f32]) -> Vec<f32> {
         self.projected(rows)
@@ -86,9 +86,9 @@ impl Pca {
             .collect()
     }
 
-    /// Row for row, the squared Mahalanobis distance from the mean among the components: coordinates squared, each over
-    /// its variance, summed (Shyu et al., A novel anomaly detection scheme based on principal component classifier,
-    /// 2003). Components without variance are left out.
+    /// Returns the squared Mahalanobis distance from the mean per row: the sum of squared coordinates divided
+    /// by their variances (Shyu et al., A novel anomaly detection scheme based on principal component
+    /// classifier, 2003). Components without variance are left out.
     #[must_use]
     pub fn mahalanobis(&self, rows: &[f32]) -> Vec<f64> {
         let least = self.variances.first().map_or(0.0, |first| first * NEGLIGIBLE);
@@ -115,8 +115,8 @@ impl Pca {
     }
 }
 
-/// Eigenvalues and eigenvectors of a covariance, without the values that do not vary: nalgebra may return NaN for a
-/// matrix with rows of zeros, which the margins of pictures make.
+/// Returns the eigenvalues and eigenvectors of a covariance. Constant dimensions are left out, because
+/// nalgebra may return NaN for a matrix with rows of zeros, such as from the margins of images.
 fn eigen(covariance: &DMatrix<f64>) -> (DVector<f64>, DMatrix<f64>) {
     let dims = covariance.nrows();
     let least = covariance.diagonal().max() * NEGLIGIBLE;
@@ -130,7 +130,7 @@ fn eigen(covariance: &DMatrix<f64>) -> (DVector<f64>, DMatrix<f64>) {
     (found.eigenvalues, vectors)
 }
 
-/// Rows as the columns of matrices.
+/// Splits rows into matrices with the rows as columns.
 fn chunks(rows: &[f32], dims: usize) -> impl Iterator<Item = DMatrix<f64>> + '_ {
     rows.chunks(CHUNK * dims).map(move |chunk| {
         DMatrix::from_iterator(dims, chunk.len() / dims, chunk.iter().map(|&value| f64::from(value)))
@@ -141,7 +141,7 @@ fn chunks(rows: &[f32], dims: usize) -> impl Iterator<Item = DMatrix<f64>> + '_ 
 mod tests {
     use super::*;
 
-    /// 60 points of a plane in four dimensions.
+    /// Makes 60 points on a plane in four dimensions.
     fn plane() -> Vec<f32> {
         (0..60)
             .flat_map(|i| {

@@ -1,13 +1,13 @@
-//! Progress bars, on stderr where that is a terminal.
+//! Progress bars on stderr, if that is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The bar of a training, whose unit is a step.
+/// Returns the progress bar of a training run, counted in steps.
 pub(crate) fn steps(steps: usize, done: usize) -> ProgressBar {
     bar(steps, "{bar:30} {percent:>3} % {msg} ({eta} left)").with_position(done as u64)
 }
 
-/// A bar of `len` pictures.
+/// Returns a progress bar over `len` images.
 pub(crate) fn pictures(len: usize) -> ProgressBar {
     bar(len, "{bar:30} {pos} of {len} pictures {msg} ({eta} left)")
 }

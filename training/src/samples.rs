@@ -1,4 +1,4 @@
-//! Data as a model sees it: rows of the input and of what the decoder should make of it.
+//! Samples in the form that models see: rows of inputs and targets.
 
 use image::DynamicImage;
 use lopside_bundle::{Channels, PictureSpec};
@@ -11,27 +11,27 @@ use crate::{
     objective::Batch,
 };
 
-/// Samples as input and as target.
+/// Inputs, targets and labels of a data set.
 pub(crate) struct Samples {
     input: Rows,
-    /// Without it, the input.
+    /// Target outputs; `None` uses the inputs.
     target: Option<Rows>,
     labels: Vec<Option<u8>>,
 }
 
 /// Samples of one signal.
 enum Rows {
-    /// A byte a sample: pictures one after the other, plane after plane.
+    /// Images with one byte per sample, one after the other and plane after plane.
     Pictures { bytes: Vec<u8>, picture: Picture },
-    /// Windows, scaled.
+    /// Scaled windows of a time series, `each` values per window.
     Numbers { values: Vec<f32>, each: usize },
 }
 
 impl Samples {
-    /// What the blueprint's model sees of a corpus, made as the edge makes it.
+    /// Converts a corpus to the blueprint's input and output, with the edge encoder's preprocessing.
     ///
     /// # Errors
-    /// [`TrainingError::NoDataSet`] for a model of other data.
+    /// [`TrainingError::NoDataSet`] for data that the model cannot read.
     pub(crate) fn new(corpus: &Corpus, blueprint: &Blueprint) -> Result<Self, TrainingError> {
         let definition = &blueprint.definition;
         let rows = |signal: &Signal| match (&corpus.content, signal) {
@@ -45,18 +45,19 @@ impl Samples {
         Ok(Self { input: rows(&definition.input)?, target, labels: corpus.labels.clone() })
     }
 
-    /// How many.
+    /// Returns the number of samples.
     pub(crate) fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Which of the first `count` have a label, where fewer than half of them do.
+    /// Returns the labelled samples among the first `count`, or nothing if at least half of them are
+    /// labelled.
     pub(crate) fn rare_labels(&self, count: usize) -> Vec<usize> {
         let known: Vec<usize> = (0..count).filter(|&index| self.labels[index].is_some()).collect();
         if 2 * known.len() < count { known } else { Vec::new() }
     }
 
-    /// The samples of these indices.
+    /// Returns the samples at these indices.
     pub(crate) fn batch(&self, indices: &[usize]) -> Batch {
         let input = self.input.of(indices);
         Batch {
@@ -94,7 +95,7 @@ impl Rows {
     }
 }
 
-/// How the edge makes pictures of this kind.
+/// Returns the edge encoder's specification of such images.
 pub(crate) fn spec(picture: &Picture) -> PictureSpec {
     let Picture { width, height, channels, low, high } = *picture;
     let channels = match channels {

@@ -1,8 +1,9 @@
-//! How the learning rate goes.
+//! Learning rate schedule.
 
 use std::f64::consts::PI;
 
-/// Half a cosine from `start` to 0 as `done` goes from 0 to 1 (Loshchilov and Hutter, SGDR, 2017, eq. 5).
+/// Returns half a cosine from `start` to 0 as `done` goes from 0 to 1 (Loshchilov and Hutter, SGDR, 2017, eq.
+/// 5).
 pub(crate) fn cosine(start: f64, done: f64) -> f64 {
     start * 0.5 * (1.0 + (PI * done).cos())
 }

@@ -1,7 +1,7 @@
-//! The scoring head of a bundle: its model, and what its parts are on normal samples.
+//! Builds the score head of a bundle: its model, and the quantiles of its parts on normal samples.
 //!
-//! Density and head are made of the samples that training learnt from, quantiles of those that validated, which nothing
-//! was fitted to: on what it was fitted to, a model errs less than on the next normal sample.
+//! Density and head are fitted on the training samples, quantiles on the held-out validation samples: a model
+//! has smaller errors on the samples it was fitted to than on new normal samples.
 
 use cloud_decoder::Runtime;
 use lopside_bundle::{
@@ -20,25 +20,26 @@ use crate::{
     net::{Net, OUTPUT, SCORES},
 };
 
-/// The head's name.
+/// Name of the head.
 const SCORE: &str = "score";
-/// Points of a table of quantiles.
+/// Number of points in a quantile table.
 const POINTS: usize = 129;
 
-/// What a head is made of: samples as the encoder sees them, and their latents.
+/// Normal samples that a score head is fitted on.
 pub(crate) struct Normal<'a> {
-    /// Latents of the samples that were learnt from, the base layer alone.
+    /// Latents of the training samples, base layer only.
     pub(crate) learnt: &'a [f32],
-    /// Inputs of the samples that were held out.
+    /// Inputs of the held-out samples.
     pub(crate) held_out: &'a [f32],
-    /// Their latents, a tensor a layer.
+    /// Latents of the held-out samples, one tensor per layer.
     pub(crate) latents: &'a [Values],
 }
 
-/// The head, its quantiles taken through the quantiser of `space`.
+/// Builds the head, with quantiles of latents quantised by `space`.
 ///
 /// # Errors
-/// [`TrainingError::NoNormalRows`] when there are none, [`TrainingError::Model`] when the head does not run.
+/// [`TrainingError::NoNormalRows`] without normal samples, [`TrainingError::Model`] when the head does not
+/// run.
 pub(crate) fn head(
     net: &Net,
     anomaly: &Anomaly,
@@ -72,7 +73,7 @@ fn with_reconstruction(mut head: DraftHead, output: Shape) -> DraftHead {
     head
 }
 
-/// The values of every part over the held-out samples.
+/// Computes the values of every part over the held-out samples.
 fn parts(
     net: &Net,
     space: &LatentSpace,
@@ -82,7 +83,7 @@ fn parts(
     let columns = net.score_columns();
     let (bits, latents) = quantised(space, normal.latents)?;
     let outputs = model.run_batches(&latents)?;
-    // The model's outputs stand in the order of its graph: the reconstruction, then the columns.
+    // The outputs are in the order of the graph: the reconstruction, then the columns.
     let [reconstruction, scores] = &outputs[..] else {
         return Err(TrainingError::Model { model: SCORE.into(), reason: "it has not two outputs".into() });
     };
@@ -101,7 +102,7 @@ fn parts(
     Ok(found)
 }
 
-/// What latents cost, in bits, and what the cloud gets of them.
+/// Quantises latents. Returns their cost in bits and the dequantised latents.
 fn quantised(space: &LatentSpace, latents: &[Values]) -> Result<(Vec<f32>, Vec<Values>), TrainingError> {
     let count = latents.first().map_or(0, |layer| layer.dims[0]);
     let mut bits = Vec::with_capacity(count);
@@ -164,7 +165,7 @@ fn part_spec(part: AnomalyPart, weight: f32, columns: &[AnomalyPart], values: &[
     let count = values.len() as f64;
     let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
     let variance = values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
-    // A part that does not vary keeps its unit.
+    // A constant part keeps its unit.
     let deviation = if variance > 0.0 { variance.sqrt() as f32 } else { 1.0 };
     Some(PartSpec { name: part.name().into(), source, weight, mean: mean as f32, deviation, quantiles })
 }

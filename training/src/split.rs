@@ -19,12 +19,12 @@ pub(crate) const CLASSIFIER: &str = "classifier.onnx";
 pub(crate) struct Halves {
     pub(crate) encoder: Vec<u8>,
     pub(crate) decoder: Vec<u8>,
-    /// Reads the latent, as the decoder does.
+    /// Reads the latent, like the decoder. `None` without a classifier.
     pub(crate) classifier: Option<Vec<u8>>,
 }
 
-/// Cuts a whole model at the latent. Where more than the latent crosses the cut, or more than one output follows it,
-/// the parts are exported one by one.
+/// Cuts a whole model at the latent. Models with taps or with a classifier are exported part by part, because
+/// more than the latent crosses the cut or more than one output follows it.
 pub(crate) fn split(whole: &[u8], net: &Net) -> Result<Halves, TrainingError> {
     if net.blueprint().has_taps() || net.classifier.is_some() {
         return Ok(Halves {
@@ -37,7 +37,7 @@ pub(crate) fn split(whole: &[u8], net: &Net) -> Result<Halves, TrainingError> {
     Ok(Halves { encoder: encode(&encoder), decoder: encode(&decoder), classifier: None })
 }
 
-/// A file that an earlier step left in the run's folder.
+/// Reads a file that an earlier step left in the run's folder.
 pub(crate) fn read(run: &Path, name: &str, step: &'static str) -> Result<Vec<u8>, TrainingError> {
     let path = run.join(name);
     fs::read(&path).map_err(|_| TrainingError::NoStep { path, step })

@@ -1,4 +1,4 @@
-//! A bundle's two halves in one process, as they run apart: frames by the edge's encoder, answers by the cloud's decoder.
+//! Runs both halves of a bundle in one process: frames of the edge encoder, outputs of the cloud decoder.
 
 use std::{path::Path, sync::Arc};
 
@@ -9,7 +9,7 @@ use lopside_latent::{IdOnWire, Limits};
 
 use crate::TrainingError;
 
-/// Both halves.
+/// The encoder and the decoder of one bundle.
 pub(crate) struct SplitService {
     pub(crate) bundle: Bundle,
     encoder: Encoder,
@@ -18,10 +18,10 @@ pub(crate) struct SplitService {
 }
 
 impl SplitService {
-    /// Those of the bundle in `folder`.
+    /// Opens the bundle in `folder`.
     ///
     /// # Errors
-    /// [`TrainingError`] when a half refuses it.
+    /// [`TrainingError`] when either half rejects the bundle.
     pub(crate) fn open(folder: &Path, runtime: &Runtime) -> Result<Self, TrainingError> {
         let bundle = Bundle::load(folder, Part::Whole)?;
         let registry = Registry::load(&[folder.to_owned()], runtime, Batching::default())?;
@@ -33,18 +33,18 @@ impl SplitService {
         Ok(Self { encoder: Encoder::new(&bundle)?, bundle, decoder, tokio })
     }
 
-    /// The frame of an input, of the first `layers` layers or of all.
+    /// Encodes an input into a frame, with the first `layers` layers or with all.
     ///
     /// # Errors
-    /// [`TrainingError`] when the encoder refuses it.
+    /// [`TrainingError`] when the encoder rejects the input.
     pub(crate) fn frame(&self, input: &Input, layers: Option<usize>) -> Result<Vec<u8>, TrainingError> {
         Ok(self.encoder.encode_input(input, layers, IdOnWire::Present)?.frame)
     }
 
-    /// What the heads make of frames.
+    /// Decodes frames with the requested heads.
     ///
     /// # Errors
-    /// [`TrainingError`] when the decoder refuses one.
+    /// [`TrainingError`] when the decoder rejects a frame.
     pub(crate) fn answer<F: AsRef<[u8]> + Clone + Send + Sync + 'static>(
         &self,
         request: Request<'_, F>,

@@ -1,4 +1,4 @@
-//! What each subcommand does.
+//! Runs the subcommands.
 
 use std::{
     fs,
@@ -30,14 +30,14 @@ use crate::{
     train::{self, trained},
 };
 
-/// A model card before its figures are known.
+/// The model card of a bundle that was not evaluated yet.
 pub(crate) const DRAFT_CARD: &str =
     "# Draft\n\nNot measured: `training bundle` writes the card with its figures.\n";
 
-/// Does what the command line says.
+/// Runs the command given on the command line.
 ///
 /// # Errors
-/// [`TrainingError`] with the cause and, where there is one, the fix.
+/// [`TrainingError`] with the cause and, if there is one, the fix.
 pub fn run(cli: Cli) -> Result<(), TrainingError> {
     match cli.command {
         Command::Train(args) => train_step(&args),
@@ -116,7 +116,7 @@ fn split_command(args: &SplitArgs) -> Result<(), TrainingError> {
     }
 }
 
-/// Cuts, checks and keeps the halves; the largest difference seen.
+/// Cuts the whole model, verifies the halves and writes them. Returns the largest difference.
 fn split_step(run: &Path, runtime: &Runtime) -> Result<f32, TrainingError> {
     let net = trained(run, &Metrics::read(run)?)?;
     let whole = split::read(run, WHOLE, "export")?;
@@ -144,7 +144,8 @@ fn calibrate_command(args: &CalibrateArgs) -> Result<(), TrainingError> {
     Ok(())
 }
 
-/// The draft of the bundle; the whole model in the run's folder gets the name of the latent space.
+/// Calibrates the latent space and returns the draft of the bundle. The latent-space id is also stamped into
+/// the whole model in the run's folder.
 fn calibrate_step(
     run: &Path,
     blueprint: &Blueprint,

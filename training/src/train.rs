@@ -1,8 +1,8 @@
 //! The training loop.
 //!
-//! Each epoch sees every picture once, in an order that follows from the seed and the epoch alone, so a resumed
-//! training ends where an uninterrupted one would. The learning rates fall from their starts to zero along half a
-//! cosine. Encoder θ and decoder φ (with the classifier) have an optimiser each.
+//! Each epoch visits every sample once, in an order that depends on the seed and the epoch only, so that a
+//! resumed training ends like an uninterrupted one. The learning rates fall from their initial values to zero
+//! along half a cosine. Encoder θ and decoder φ (with the classifier) have separate optimisers.
 
 use std::{fs, path::Path};
 
@@ -34,30 +34,30 @@ use crate::{
     schedule::cosine,
 };
 
-/// The names of the files of weights and moments.
+/// File names of weights and optimiser moments.
 const MODEL: &str = "model";
 const ENCODER_MOMENTS: &str = "encoder-optimiser";
 const DECODER_MOMENTS: &str = "decoder-optimiser";
 
-/// Where labels are rare, a batch gets one sample with a label for so many of its own.
+/// If labels are rare, a batch gets one additional labelled sample per this many samples.
 const LABELLED_SHARE: usize = 2;
 
-/// A model, its optimisers and what has been measured so far.
+/// A model, its optimisers and its metrics so far.
 struct Trainer {
     net: Net,
-    /// Of θ.
+    /// Optimiser of θ.
     encoder: ModuleOptimizer,
-    /// Of φ and the classifier.
+    /// Optimiser of φ and the classifier.
     decoder: ModuleOptimizer,
     metrics: Metrics,
     device: Device,
 }
 
-/// Trains a model of pictures. With `resume`, goes on from what `run` holds; the options must be the same.
+/// Trains a model for images. With `resume`, continues from the state in `run`; the options must be the same.
 ///
 /// # Errors
-/// [`TrainingError`] when there is nothing to resume, the options differ, a file cannot be written, or the data has fewer
-/// labels than the definition wants.
+/// [`TrainingError`] when there is nothing to resume, the options differ, a file cannot be written, or the
+/// data has fewer labels than the definition requires.
 pub fn train(
     blueprint: &Blueprint,
     data: &Dataset,
@@ -69,8 +69,8 @@ pub fn train(
     learn(blueprint, &Samples::new(&corpus, blueprint)?, run, resume, device)
 }
 
-/// Trains and leaves model, optimiser and metrics in `run`. With `resume`, goes on from there; the
-/// options must be the same. The last tenth of the training data validates.
+/// Trains a model and writes its weights, optimisers and metrics to `run`. With `resume`, continues from the
+/// state in `run`; the options must be the same. The last tenth of the training data is used for validation.
 ///
 /// # Errors
 /// [`TrainingError`] when there is nothing to resume, the options differ, or a file cannot be written.
@@ -105,17 +105,17 @@ pub(crate) fn learn(
     Ok(trainer.metrics.epochs)
 }
 
-/// How many of so many samples are learnt from; the others validate.
+/// Returns the number of training samples among `count` samples; the others are for validation.
 pub(crate) fn learnt(count: usize) -> usize {
     count - count / 10
 }
 
-/// The trained model of a run, for inference.
+/// Loads the trained model of a run, for inference.
 pub(crate) fn trained(run: &Path, metrics: &Metrics) -> Result<Net, TrainingError> {
     at(run, metrics).load(MODEL, Net::new(&metrics.blueprint()?, &Device::flex()))
 }
 
-/// The last point of a run.
+/// Returns the last checkpoint of a run.
 fn at<'a>(run: &'a Path, metrics: &Metrics) -> Checkpoint<'a> {
     Checkpoint { run, point: metrics.epochs.len() }
 }
@@ -134,7 +134,7 @@ impl Trainer {
         }
     }
 
-    /// This trainer at the point where the run's stopped.
+    /// Continues from the last checkpoint of the run.
     fn resumed(self, run: &Path) -> Result<Self, TrainingError> {
         let metrics = Metrics::read(run)?;
         if let Some([found, asked]) = differences(&metrics.definition, &self.metrics.definition) {
@@ -158,7 +158,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// One pass over the first `count` samples; the means of the loss and of the norms of both gradients.
+    /// Runs one pass over the first `count` samples. Returns the means of the loss and of both gradient
+    /// norms.
     fn epoch(
         &mut self,
         samples: &Samples,
@@ -189,7 +190,7 @@ impl Trainer {
         Ok(sums.map(|sum| sum / steps as f64))
     }
 
-    /// One step, when this share of the training is done; the loss and the norms of both gradients.
+    /// Runs one step at the fraction `done` of the training. Returns the loss and both gradient norms.
     fn step(&mut self, batch: &Batch, done: f64, rng: &mut StdRng) -> [f64; 3] {
         let loss = objective::loss(&self.net, batch, rng, &self.device);
         let mut gradients = loss.backward();
@@ -205,7 +206,7 @@ impl Trainer {
         [f64::from(loss.into_scalar::<f32>()), norms[0], norms[1]]
     }
 
-    /// Mean squared error over a range of samples.
+    /// Returns the mean squared error over a range of samples.
     fn mse(&self, samples: &Samples, range: std::ops::Range<usize>) -> f64 {
         let net = self.net.valid();
         let device = self.device.clone().inner();

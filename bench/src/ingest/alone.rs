@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use super::device::Load;
 use crate::{BenchError, error::failed};
 
-/// Frames a second that one connection inserts into a plain table, a transaction for each message.
+/// Returns the frames per second that one connection inserts into a plain table, with one transaction per
+/// message.
 pub(super) fn frames_per_second(path: &Path, load: Load) -> Result<f64, BenchError> {
     let mut connection = Connection::open(path).map_err(failed)?;
     let schema = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;

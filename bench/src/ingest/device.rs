@@ -7,27 +7,27 @@ use tonic::Streaming;
 
 use crate::{BenchError, error::failed};
 
-/// Messages under way.
+/// Maximum number of messages in flight.
 const WINDOW: usize = 4;
 
-/// What a device sends.
+/// The load of one device.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load {
     pub(super) messages: usize,
-    /// Frames of a message.
+    /// Frames per message.
     pub(super) together: usize,
-    /// Bytes of a frame.
+    /// Bytes per frame.
     pub(super) bytes: usize,
 }
 
-/// A device that is welcome.
+/// A device that the server has accepted.
 pub(super) struct Device {
     messages: mpsc::Sender<UploadRequest>,
     answers: Streaming<UploadResponse>,
     epoch: u64,
 }
 
-/// Connects and says who it is, in a new epoch.
+/// Connects and introduces the device, with a new epoch.
 pub(super) async fn connect(url: String, device: String) -> Result<Device, BenchError> {
     let mut service = IngestServiceClient::connect(url).await.map_err(failed)?;
     let (messages, queue) = mpsc::channel(WINDOW + 1);
@@ -39,7 +39,7 @@ pub(super) async fn connect(url: String, device: String) -> Result<Device, Bench
 }
 
 impl Device {
-    /// Sends it all, and waits until it is acknowledged.
+    /// Sends all messages and waits until they are acknowledged.
     pub(super) async fn send(mut self, load: Load) -> Result<(), BenchError> {
         let (mut sent, mut acknowledged) = (0, 0);
         while acknowledged < load.messages {
@@ -57,7 +57,7 @@ impl Device {
     }
 }
 
-/// The message of this number: frames of random bytes, a second apart.
+/// Returns the message with this number: frames of random bytes, one second apart.
 fn message(epoch: u64, number: usize, Load { together, bytes, .. }: Load) -> Frames {
     let frames: Vec<u8> = (0..together * bytes).map(|_| rand::random()).collect();
     let first = (number * together) as u64 + 1;

@@ -11,14 +11,14 @@ use serde_json::Value;
 use super::device::Load;
 use crate::{BenchError, cloud::Cloud, error::failed, median::median, table::Row};
 
-/// Devices that fill the archive.
+/// Number of devices that fill the archive.
 const DEVICES: usize = 10;
-/// How often a list is asked for.
+/// Number of requests per list.
 const ASKED: usize = 21;
-/// Frames of a page while it is walked to the middle.
+/// Frames per page on the way to the middle of the list.
 const STRIDE: usize = 1000;
 
-/// Milliseconds for a page of 100 frames, in an archive that is filled up to so many frames.
+/// Measures the milliseconds per page of 100 frames, in an archive that is filled up to `frames` frames.
 pub(super) async fn measure(
     cloud: &Cloud,
     name: &str,
@@ -65,14 +65,14 @@ impl Lists {
         Ok(serde_json::from_slice(&body)?)
     }
 
-    /// Frames of all devices.
+    /// Returns the number of frames of all devices.
     async fn frames(&self) -> Result<usize, BenchError> {
         let answer = self.get("/v1/devices").await?;
         let devices = answer["devices"].as_array().map_or(&[][..], Vec::as_slice);
         Ok(devices.iter().filter_map(|device| device["frames"].as_u64()).sum::<u64>() as usize)
     }
 
-    /// The cursor behind so many frames.
+    /// Returns the cursor after about `frames` frames: a multiple of [`STRIDE`], rounded up.
     async fn walk(&self, frames: usize) -> Result<String, BenchError> {
         let mut cursor = String::new();
         for _ in 0..frames.div_ceil(STRIDE).max(1) {

@@ -1,8 +1,9 @@
-//! `bench ingest`: how many frames a second a cloud-decoder commits to its archive, and how long its lists take.
+//! `bench ingest`: the frames per second that a cloud-decoder commits to its archive, and the response time
+//! of its lists.
 //!
-//! Devices are connections of the real protocol, each with a few messages under way. Beside them stands a loop that inserts
-//! the same frames into a table of SQLite (WAL, `synchronous=FULL`), a transaction for each message: what a server without a
-//! shared commit would do at best.
+//! Devices are connections with the real protocol, each with a few messages in flight. The baseline is a loop
+//! that inserts the same frames into an SQLite table (WAL, `synchronous=FULL`), with one transaction per
+//! message: the best that a server without a group commit could achieve.
 
 mod alone;
 mod device;
@@ -23,31 +24,31 @@ use crate::{
     table::{Row, print},
 };
 
-/// Options of `ingest`.
+/// The command-line options of `bench ingest`.
 #[derive(Debug, Args)]
 pub(crate) struct IngestOptions {
-    /// A folder on the disk to measure
+    /// Folder on the disk to measure
     #[arg(long, default_value = "out/ingest", value_name = "DIR")]
     folder: PathBuf,
-    /// How many devices send at a time
+    /// Number of devices that send at the same time
     #[arg(long, value_delimiter = ',', default_value = "1,100,1000", value_name = "N")]
     devices: Vec<NonZeroUsize>,
-    /// Frames that they send together
+    /// Number of frames that all devices together send
     #[arg(long, default_value = "50000", value_name = "N")]
     frames: usize,
-    /// Bytes of a frame
+    /// Bytes per frame
     #[arg(long, default_value = "50", value_name = "N")]
     bytes: usize,
-    /// Frames of a message
+    /// Frames per message
     #[arg(long, default_value = "100", value_name = "N")]
     together: NonZeroUsize,
-    /// Frames in the archive whose lists are measured; 0 leaves that out
+    /// Number of frames in the archive whose lists are measured; 0 skips this measurement
     #[arg(long, default_value = "1000000", value_name = "N")]
     list: usize,
-    /// An empty database of a PostgreSQL server, as `postgres://USER@HOST/NAME` [default: SQLite alone is measured]
+    /// Empty database of a PostgreSQL server, as `postgres://USER@HOST/NAME` [default: measure SQLite only]
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
-    /// How often each load is sent; the median counts
+    /// Number of repetitions of each load; the median is printed
     #[arg(long, default_value = "3", value_name = "N")]
     runs: NonZeroUsize,
     /// Print JSON
@@ -87,14 +88,14 @@ pub(crate) fn run(options: &IngestOptions) -> Result<(), BenchError> {
 }
 
 impl IngestOptions {
-    /// What each of so many devices sends.
+    /// Returns the load of each device if the frames are shared by `devices` devices.
     fn load(&self, devices: usize) -> Load {
         let together = self.together.get();
         Load { messages: (self.frames / devices / together).max(1), together, bytes: self.bytes }
     }
 }
 
-/// Frames a second that so many devices get acknowledged.
+/// Returns the frames per second that a number of devices send and receive acknowledgements for.
 async fn sent(cloud: &Cloud, devices: usize, load: Load) -> Result<f64, BenchError> {
     let mut connections = JoinSet::new();
     for number in 0..devices {

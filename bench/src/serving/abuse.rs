@@ -1,5 +1,6 @@
-//! What healthy callers notice of others who are not: p99 beside thousands of connections that hardly speak, beside damaged
-//! requests, and beside a model that is loaded anew all the time, to p99 without them, round by round.
+//! The effect of abusive clients on healthy ones: the p99 beside thousands of slow connections, beside
+//! damaged requests and beside a model that is constantly reloaded, relative to the p99 without them, round
+//! by round.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -26,52 +27,53 @@ use super::{
 };
 use crate::{BenchError, median::median};
 
-/// Connections that hardly speak.
+/// Number of slow connections.
 const SLOW: usize = 2000;
-/// What such a connection sends, byte by byte.
+/// The bytes that a slow connection sends, one at a time.
 const HEADER: &[u8] = b"GET /v2 HTTP/1.1\r\nhost: nobody\r\nx: ";
-/// Between two bytes of it.
+/// Interval between two bytes of a slow connection.
 const DRIP: Duration = Duration::from_secs(2);
-/// Between two damaged requests.
+/// Interval between two damaged requests.
 const NOISE: Duration = Duration::from_millis(2);
-/// Between two loads of the model, at least.
+/// Minimum interval between two reloads of the model.
 const SWAP: Duration = Duration::from_millis(100);
-/// Healthy callers.
+/// Number of healthy clients.
 const CALLERS: usize = 8;
 
-/// What others do.
+/// A kind of abuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Abuse {
-    /// 2,000 connections that send a byte every two seconds
+    /// 2,000 connections that send one byte every two seconds
     SlowConnections,
-    /// 500 damaged requests a second
+    /// 500 damaged requests per second
     DamagedRequests,
-    /// The model is loaded anew ten times a second
+    /// The model is reloaded up to ten times per second
     Swaps,
 }
 
-/// What healthy callers noticed.
+/// The figures of the healthy clients.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Noticed {
     pub(crate) abuse: Abuse,
-    /// Medians over the rounds, in milliseconds.
+    /// Median p99 over the rounds without abuse, in milliseconds.
     pub(crate) quiet_p99_ms: f64,
+    /// Median p99 over the rounds with abuse, in milliseconds.
     pub(crate) abused_p99_ms: f64,
     /// The median of the rounds' ratios.
     pub(crate) ratio: f64,
-    /// Healthy requests that were not answered.
+    /// Number of healthy requests that were not answered.
     pub(crate) errors: u64,
 }
 
-/// Healthy callers with and without abuse, in turns.
+/// Measures healthy clients without and with abuse, in turns.
 pub(crate) fn measure(member: &Member, abuse: Abuse, bench: &Bench<'_>) -> Result<Noticed, BenchError> {
     let Bench { options, runtime, .. } = bench;
     let (mut quiet, mut abused, mut ratios, mut errors) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for _ in 0..options.rounds.get() {
         let ask = || closed(&member.target, CALLERS, Until::Elapsed(options.time()));
         let (mut without, _) = runtime.block_on(ask())?;
-        // On a thread of its own, so that the healthy callers' clock does not wait for it.
+        // A separate thread, so that the healthy clients' timing does not depend on it.
         let others = Others::start(member, abuse)?;
         let (mut with, _) = runtime.block_on(ask())?;
         drop(others);
@@ -89,7 +91,7 @@ pub(crate) fn measure(member: &Member, abuse: Abuse, bench: &Bench<'_>) -> Resul
     })
 }
 
-/// Those who are not healthy; gone when dropped.
+/// The abusive clients; stopped when dropped.
 struct Others {
     runtime: Option<tokio::runtime::Runtime>,
     work: AbortHandle,
@@ -123,7 +125,7 @@ impl Drop for Others {
     }
 }
 
-/// As many open files as the system allows: a connection is one.
+/// Raises the limit of open files to its maximum: each connection needs one.
 fn make_room() {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
@@ -135,7 +137,7 @@ async fn slow_connections(address: SocketAddr) -> std::io::Result<Vec<TcpStream>
     let mut connections = Vec::with_capacity(SLOW);
     for _ in 0..SLOW {
         connecting.spawn(TcpStream::connect(address));
-        // No more at a time than a listener's backlog holds.
+        // A listener's backlog limits the number of concurrent connection attempts.
         if connecting.len() >= 100
             && let Some(connection) = connecting.join_next().await
         {
@@ -148,7 +150,7 @@ async fn slow_connections(address: SocketAddr) -> std::io::Result<Vec<TcpStream>
     Ok(connections)
 }
 
-/// Sends a byte on each connection, again and again, for as long as the other side bears it.
+/// Sends one byte on each connection in turn, for ever; failed writes are ignored.
 async fn drip(mut connections: Vec<TcpStream>) {
     let pause = DRIP / SLOW as u32;
     for at in 0.. {
@@ -160,7 +162,7 @@ async fn drip(mut connections: Vec<TcpStream>) {
     }
 }
 
-/// Sends requests that are cut off or changed.
+/// Sends truncated and modified requests.
 async fn noise(address: SocketAddr, whole: Bytes) {
     let client = Client::builder(TokioExecutor::new()).timer(TokioTimer::new()).http2_only(true).build_http();
     let mut ticks = interval(NOISE);
@@ -183,7 +185,7 @@ async fn noise(address: SocketAddr, whole: Bytes) {
     }
 }
 
-/// Loads the model's bundle anew.
+/// Reloads the model's bundle for ever.
 async fn swaps(address: SocketAddr, model: String) {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     loop {

@@ -1,4 +1,5 @@
-//! Every server of a run, up at the same time with one model, so that they can be asked in turns.
+//! The servers of a run, which all run at the same time with one model, so that they can be measured in
+//! turns.
 
 use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
@@ -20,22 +21,23 @@ use super::{
 };
 use crate::{BenchError, error::io};
 
-/// How far an output may be from ONNX Runtime's own, which runs elsewhere with other kernels.
+/// Maximum difference between a server's output value and that of ONNX Runtime in this process, relative to
+/// the larger of 1 and the expected magnitude. Servers may use other kernels.
 const TOLERANCE: f32 = 1e-3;
 
-/// A server that is up.
+/// A running server.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) peer: Peer,
-    /// What it calls the model.
+    /// The server's name for the model.
     pub(crate) model: String,
-    /// A request to it.
+    /// A request to the server.
     pub(crate) target: Arc<Target>,
     server: Server,
 }
 
 impl Member {
-    /// Starts a server, waits until it is ready, and compares an output with the one that it should have.
+    /// Starts a server, waits until it is ready, and checks an output against the expected one.
     pub(crate) fn start(
         peer: Peer,
         model: Model,
@@ -66,12 +68,12 @@ impl Member {
         Ok(member)
     }
 
-    /// Where it listens.
+    /// Returns the address on which the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.address
     }
 
-    /// Its processes.
+    /// Returns the server's processes.
     pub(crate) fn tree(&self) -> Tree {
         self.server.tree()
     }
@@ -87,7 +89,7 @@ impl Member {
     }
 }
 
-/// Whether a server can be asked.
+/// Checks that a server is ready for requests.
 async fn ready(speaks: Speaks, address: SocketAddr, model: &str) -> Result<(), BenchError> {
     let failed = |error: &dyn std::fmt::Display| BenchError::Load(error.to_string());
     match speaks {

@@ -1,4 +1,5 @@
-//! What no server can be below: ONNX Runtime in a bare loop over the same input, with as many threads.
+//! A lower bound for every server: ONNX Runtime in a bare loop over the same input, with the same number of
+//! threads.
 
 use std::{
     env,
@@ -31,14 +32,14 @@ impl Floor {
         Ok(Self { session, shape, values: model.values() })
     }
 
-    /// The output of one run.
+    /// Runs the model once and returns its output.
     pub(crate) fn run(&mut self) -> Result<Vec<f32>, BenchError> {
         let input = TensorRef::from_array_view((self.shape.clone(), &self.values[..])).map_err(failed)?;
         let outputs = self.session.run(ort::inputs![INPUT => input]).map_err(failed)?;
         Ok(outputs[0].try_extract_tensor::<f32>().map_err(failed)?.1.to_vec())
     }
 
-    /// Milliseconds of CPU time a run, of runs for so long.
+    /// Runs the model for the given time and returns the CPU time per run in milliseconds.
     pub(crate) fn cpu_ms(&mut self, time: Duration) -> Result<f64, BenchError> {
         let (start, before) = (Instant::now(), cpu()?);
         let mut runs = 0_u32;
@@ -50,7 +51,7 @@ impl Floor {
     }
 }
 
-/// The environment of this process, made at the first call.
+/// Returns the environment of this process, which is created on the first call.
 fn environment() -> Result<Environment, BenchError> {
     static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
     let mut environment = ENVIRONMENT.lock().map_err(failed)?;
@@ -62,7 +63,7 @@ fn environment() -> Result<Environment, BenchError> {
     Ok(environment.insert(fresh).clone())
 }
 
-/// CPU time of this process so far.
+/// Returns the CPU time that this process has used so far.
 fn cpu() -> Result<Duration, BenchError> {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from).map_err(failed)
 }

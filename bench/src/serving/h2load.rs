@@ -1,7 +1,8 @@
-//! `h2load`, of nghttp2: a client that takes little of the processor, so that a server's rate is more its own.
+//! `h2load`, of nghttp2: a client that uses little CPU time, so that the measured rate depends less on the
+//! client.
 //!
-//! It sends the same bytes as the bench's client, but looks at neither gRPC's status nor a body. A refusal has no body, so
-//! that what came in all tells whether there were any.
+//! It sends the same bytes as the bench's client, but checks neither the gRPC status nor the body. A refusal
+//! does not have a body, so the total number of bytes received shows whether there were refusals.
 
 use std::{
     fs,
@@ -13,20 +14,20 @@ use std::{
 use super::{fleet::Member, load::INFER, speed::Sample};
 use crate::{BenchError, error::io};
 
-/// Requests under way on one connection, as many as the bench's own client has.
+/// Concurrent requests per connection, the same number as in the bench's own client.
 const SHARED: usize = 8;
 
-/// What it says of a round.
+/// The figures that `h2load` reports for a round.
 #[derive(Debug, PartialEq)]
 struct Found {
     per_second: f64,
     answered: u64,
     failed: u64,
-    /// Bytes of bodies.
+    /// Bytes of response bodies.
     bytes: u64,
 }
 
-/// One round, after a short one that does not count.
+/// Measures one round, after a short round that is not counted.
 pub(crate) fn sample(
     member: &Member,
     concurrency: usize,
@@ -65,7 +66,7 @@ struct Round<'a> {
 impl Round<'_> {
     fn run(&self, time: Duration) -> Result<Found, BenchError> {
         let connections = self.concurrency.div_ceil(SHARED);
-        // It goes on writing a log that is there.
+        // `h2load` would append to an existing log.
         let _ = fs::remove_file(&self.log);
         let mut command = Command::new("h2load");
         command.args(["-D", &time.as_secs().max(1).to_string(), "-c", &connections.to_string()]);
@@ -79,7 +80,7 @@ impl Round<'_> {
     }
 }
 
-/// The figures in what it prints.
+/// Parses the output of `h2load`.
 fn found(text: &str) -> Option<Found> {
     let line = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
     let before = |line: &str, word: &str| {

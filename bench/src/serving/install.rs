@@ -1,4 +1,5 @@
-//! The peers, in the cache: a Python environment each, of the versions in `xtask/serving.txt`; and `perf_analyzer`.
+//! Installs the peers into the cache: one Python environment per peer, with the versions in
+//! `xtask/serving.txt`; and `perf_analyzer`.
 
 use std::{
     io,
@@ -10,11 +11,11 @@ use lopside_python::triton::Client;
 
 use crate::BenchError;
 
-/// `NAME: PACKAGE==VERSION …`, a line an environment.
+/// Pinned packages, one environment per line: `NAME: PACKAGE==VERSION …`.
 const PINS: &str = include_str!("../../../xtask/serving.txt");
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// The environment of this name, installed when it is not there yet.
+/// Returns the environment with this name, and installs it unless it exists.
 pub(crate) fn environment(name: &str) -> Result<PathBuf, BenchError> {
     let failed = |reason: String| refused(name, &reason);
     let packages = packages(name).ok_or_else(|| refused(name, "xtask/serving.txt does not pin it"))?;
@@ -23,18 +24,18 @@ pub(crate) fn environment(name: &str) -> Result<PathBuf, BenchError> {
     Ok(folder)
 }
 
-/// Its `lib/pythonX.Y/site-packages`, and the `X.Y`.
+/// Returns the environment's `lib/pythonX.Y/site-packages`, and the `X.Y`.
 pub(crate) fn site_packages(environment: &Path) -> Result<(PathBuf, String), BenchError> {
     lopside_python::site_packages(environment).map_err(|reason| refused("the peers", &reason))
 }
 
-/// What `perf_analyzer` is started with: itself, and where its libraries are.
+/// Returns the command that starts `perf_analyzer`, with the path of its libraries.
 pub(crate) fn perf_analyzer() -> Result<Command, BenchError> {
     let client = Client::install(Path::new(ROOT), &run);
     client.map(|client| client.perf_analyzer()).map_err(|reason| refused("perf_analyzer", &reason))
 }
 
-/// The packages of an environment, as pip wants them.
+/// Returns the packages of an environment as arguments for pip.
 fn packages(name: &str) -> Option<Vec<&'static str>> {
     let lines = PINS.lines().filter(|line| !line.starts_with('#'));
     let mut pins = lines.filter_map(|line| line.split_once(':'));
@@ -43,7 +44,7 @@ fn packages(name: &str) -> Option<Vec<&'static str>> {
 
 fn run(command: &mut Command) -> Result<(), String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    // What they say is no result: stdout is kept for those.
+    // The output of the commands goes to stderr: stdout is reserved for results.
     match command.stdout(io::stderr()).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{program} ended with {status}")),

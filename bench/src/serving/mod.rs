@@ -1,10 +1,12 @@
-//! cloud-decoder beside other model servers: the same models, the same threads for ONNX Runtime, one run.
+//! Compares cloud-decoder with other model servers: the same models, the same number of ONNX Runtime threads,
+//! in one run.
 //!
 //! ```text
 //! xtask/serving.txt ─install─► environments ─┐
 //! models ─► bundle, .onnx ───────────────────┴► servers, all up ─► rounds in turns ─► medians, ratios, verdicts
 //! ```
-//! Servers are asked one at a time, round after round, so that what else the machine does falls on all of them.
+//! Servers are measured one at a time, round after round, so that other load on the machine affects all of
+//! them.
 
 mod abuse;
 mod fleet;
@@ -41,44 +43,44 @@ use self::{
 };
 use crate::BenchError;
 
-/// Options of `serving`.
+/// The command-line options of `bench serving`.
 #[derive(Debug, Args)]
 pub(crate) struct ServingOptions {
-    /// The other servers, of triton, mosec, mlserver, kserve, bentoml, litserve, and cpu, which is ours there; none leaves
-    /// us alone
+    /// Other servers: triton, mosec, mlserver, kserve, bentoml, litserve, and cpu, which is cloud-decoder on
+    /// the CPU; an empty name measures cloud-decoder alone
     #[arg(long, value_delimiter = ',', value_name = "NAME", default_value = "triton,mosec")]
     peers: Vec<String>,
-    /// What our server runs heads on; the bare loop and the others stay on the CPU
+    /// Device on which cloud-decoder runs heads; the bare loop and the other servers use the CPU
     #[arg(long, default_value = "cpu")]
     device: Device,
-    /// The models
+    /// Models to measure
     #[arg(long, value_delimiter = ',', default_value = "tiny,decoder")]
     models: Vec<Model>,
-    /// What is measured
+    /// Measurements to run
     #[arg(long, value_delimiter = ',', default_value = "speed,tail,overload")]
     what: Vec<What>,
-    /// Requests under way at the same time
+    /// Number of concurrent requests
     #[arg(long, value_delimiter = ',', default_value = "1,8,64", value_name = "N")]
     concurrency: Vec<usize>,
-    /// Who asks
+    /// Clients that send the requests
     #[arg(long, value_delimiter = ',', default_value = "own,h2load,perf-analyzer")]
     clients: Vec<Asker>,
-    /// How long a server is asked in a round
+    /// Duration of a round in seconds, per server
     #[arg(long, default_value = "3", value_name = "SECONDS")]
     seconds: NonZeroU32,
-    /// Rounds, of which the medians count
+    /// Number of rounds; the medians are printed
     #[arg(long, default_value = "5", value_name = "N")]
     rounds: NonZeroUsize,
-    /// Threads of ONNX Runtime, in every server and in the bare loop
+    /// Number of ONNX Runtime threads, in every server and in the bare loop
     #[arg(long, default_value = "1", value_name = "N")]
     threads: NonZeroUsize,
-    /// Requests of a soak
+    /// Number of requests of a soak test
     #[arg(long, default_value = "500000", value_name = "N")]
     requests: u64,
-    /// When a request that comes by itself is given up, in milliseconds
+    /// Deadline of a request in an open loop, in milliseconds
     #[arg(long, default_value = "2000", value_name = "MS")]
     deadline: NonZeroU32,
-    /// cloud-decoder's binary; `cargo xtask bench` builds it and says where it is
+    /// Binary of cloud-decoder; `cargo xtask bench` builds it and sets the variable
     #[arg(long, env = "LOPSIDE_CLOUD_DECODER", value_name = "FILE")]
     decoder: Option<PathBuf>,
     /// Print JSON
@@ -86,12 +88,12 @@ pub(crate) struct ServingOptions {
     json: bool,
 }
 
-/// What our server runs heads on.
+/// The device on which cloud-decoder runs heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Device {
     /// The processor
     Cpu,
-    /// A GPU, by an ONNX Runtime that has CUDA
+    /// A GPU; requires an ONNX Runtime with CUDA
     Cuda,
 }
 
@@ -104,22 +106,23 @@ impl Device {
     }
 }
 
-/// What is measured.
+/// A kind of measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// CPU time a request, requests a second, latencies in closed loops
+    /// CPU time per request, requests per second, latencies in closed loops
     Speed,
-    /// Latencies at 70 % of each server's own peak, and of the lowest peak
+    /// Latencies at 70 % of each server's own peak, and at 70 % of the lowest peak
     Tail,
     /// Goodput and memory at five times the peak
     Overload,
     /// Errors and memory over many requests
     Soak,
-    /// What healthy callers of ours notice of slow connections, damaged requests and swaps
+    /// Effect of slow connections, damaged requests and model reloads on the latency of healthy clients of
+    /// cloud-decoder
     Abuse,
 }
 
-/// What every measurement needs.
+/// The context that every measurement needs.
 struct Bench<'a> {
     options: &'a ServingOptions,
     work: &'a Path,
@@ -135,7 +138,7 @@ impl ServingOptions {
         Duration::from_millis(self.deadline.get().into())
     }
 
-    /// Us, when there is a binary, and the peers that were asked for.
+    /// Returns cloud-decoder, if its binary is known, and the requested peers.
     fn servers(&self) -> Result<Vec<Peer>, BenchError> {
         let known = |name: &String| PEERS.into_iter().chain([CPU]).find(|peer| peer.name == name);
         let peers = self.peers.iter().filter(|name| !name.is_empty()).map(|name| {
@@ -146,7 +149,7 @@ impl ServingOptions {
     }
 }
 
-/// Measures and prints.
+/// Runs all measurements and prints the report.
 pub(crate) fn run(options: &ServingOptions) -> Result<(), BenchError> {
     let servers = options.servers()?;
     let work = tempfile::tempdir().map_err(|error| BenchError::Load(error.to_string()))?;
@@ -173,14 +176,14 @@ fn measure(model: Model, servers: &[Peer], bench: &Bench<'_>, report: &mut Repor
         eprintln!("bench: {}: speed", model.name());
         report.speeds(model, speed::measure(&members, model, &mut floor, bench)?);
     }
-    // Of servers that all speak one protocol.
+    // These measurements include only servers with the protocol of cloud-decoder.
     let members: Vec<&Member> = members.iter().filter(|member| member.peer.speaks == OURS.speaks).collect();
     if wanted(What::Tail) {
         eprintln!("bench: {}: at 70 % of the peak", model.name());
         report.tails.extend(strain::tails(&members, model, bench)?);
     }
     for member in members {
-        // Five times the peak of the tiny model is more than the client can send.
+        // Five times the peak of the tiny model exceeds the rate that the client can send.
         if wanted(What::Overload) && model == Model::Decoder {
             eprintln!("bench: {}: {} at five times its peak", model.name(), member.peer.name);
             report.overloads.push(strain::overload(member, model, bench)?);

@@ -1,4 +1,5 @@
-//! The models that every server runs: seeded weights, as a bundle for us and as plain ONNX for the others.
+//! The models that every server runs: seeded weights, as a bundle for cloud-decoder and as plain ONNX for the
+//! others.
 
 use std::{fs, path::Path};
 
@@ -10,25 +11,25 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{BenchError, error::io};
 
-/// The input of every model.
+/// The name of every model's input.
 pub(crate) const INPUT: &str = "latent";
-/// The output of every model.
+/// The name of every model's output.
 pub(crate) const OUTPUT: &str = "output";
-/// The bundles' only head.
+/// The name of the bundles' only head.
 const HEAD: &str = "tensor";
 const SEED: u64 = 11;
 
 /// A model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Model {
-    /// One convolution of 1×1: what a request costs a server
+    /// One 1×1 convolution, which shows the cost of a request itself
     Tiny,
-    /// Eleven convolutions, 451 million multiply-adds: a decoder of pictures of 128×128
+    /// Eleven convolutions, 451 million multiply-adds: an image decoder with an output of 128×128 pixels
     Decoder,
 }
 
 impl Model {
-    /// Its name: that of its bundle and of the models in other servers.
+    /// Returns the name of the model: its bundle and the models of other servers have this name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tiny => "tiny",
@@ -36,12 +37,12 @@ impl Model {
         }
     }
 
-    /// What cloud-decoder calls it.
+    /// Returns cloud-decoder's name for the model.
     pub(crate) fn name_of_head(self) -> String {
         format!("{}.{HEAD}", self.name())
     }
 
-    /// `[channels, height, width]` of an input.
+    /// Returns the shape `[channels, height, width]` of an input.
     pub(crate) const fn input(self) -> [usize; 3] {
         match self {
             Self::Tiny => [8, 8, 8],
@@ -49,7 +50,7 @@ impl Model {
         }
     }
 
-    /// `[channels, height, width]` of an output.
+    /// Returns the shape `[channels, height, width]` of an output.
     pub(crate) const fn output(self) -> [usize; 3] {
         match self {
             Self::Tiny => [8, 8, 8],
@@ -57,8 +58,8 @@ impl Model {
         }
     }
 
-    /// The most inputs that a server runs at once. The decoder gains nothing by larger batches on a CPU, and the first of a
-    /// batch waits for the last.
+    /// Returns the maximum batch size. The decoder does not gain from larger batches on a CPU, and the first
+    /// request of a batch waits for the last.
     pub(crate) const fn max_batch(self) -> usize {
         match self {
             Self::Tiny => 64,
@@ -66,13 +67,13 @@ impl Model {
         }
     }
 
-    /// An input, whole numbers as they come out of an entropy decoder.
+    /// Returns an input of integers, such as an entropy decoder outputs.
     pub(crate) fn values(self) -> Vec<f32> {
         let mut rng = StdRng::seed_from_u64(SEED);
         (0..self.input().iter().product()).map(|_| rng.random_range(-4..=4) as f32).collect()
     }
 
-    /// Writes `folder/NAME.onnx`, and the bundle `folder/NAME`.
+    /// Writes `folder/NAME.onnx` and the bundle `folder/NAME`.
     pub(crate) fn write(self, folder: &Path) -> Result<(), BenchError> {
         let path = folder.join(self.name()).with_extension("onnx");
         fs::create_dir_all(folder).map_err(io(folder))?;
@@ -81,7 +82,7 @@ impl Model {
         Ok(())
     }
 
-    /// The model as ONNX.
+    /// Returns the model as ONNX.
     pub(crate) fn onnx(self) -> Result<Vec<u8>, BenchError> {
         Ok(encode(&self.graph()?))
     }
@@ -132,7 +133,7 @@ impl Model {
     }
 }
 
-/// Convolutions one after the other, with seeded weights.
+/// A sequence of convolutions with seeded weights.
 struct Layers {
     graph: GraphBuilder,
     rng: StdRng,
@@ -143,7 +144,7 @@ impl Layers {
         Self { graph: GraphBuilder::new(name), rng: StdRng::seed_from_u64(SEED) }
     }
 
-    /// Three residual blocks at 16×16, then three times the doubled size by shuffled channels.
+    /// Adds three residual blocks at 16×16, followed by three doublings of the resolution with pixel shuffle.
     fn decoder(&mut self, latent: &str) -> Result<String, OnnxError> {
         let wide = 120;
         let mut x = self.relu_conv(latent, [32, wide], "in")?;
@@ -176,14 +177,14 @@ impl Layers {
         Ok(self.graph.relu(&conv, name))
     }
 
-    /// `[n, 4 c, h, w]` to `[n, c, 2 h, 2 w]`.
+    /// Rearranges `[n, 4 c, h, w]` to `[n, c, 2 h, 2 w]`.
     fn shuffle(&mut self, x: &str, name: &str) -> String {
         let attributes = [("blocksize", Attribute::Int(2)), ("mode", Attribute::Text("CRD".into()))];
         self.graph.node("DepthToSpace", &[x], name, &attributes)
     }
 }
 
-/// With a batch of any size.
+/// Returns the dimensions with a batch axis of any size.
 fn dims(shape: [usize; 3]) -> Vec<Dim> {
     std::iter::once("n".into()).chain(shape.map(|extent| Dim::Fixed(extent as i64))).collect()
 }

@@ -1,4 +1,4 @@
-//! The servers: what starts them, and how they are spoken to.
+//! The servers: their start commands and their protocols.
 
 use std::{
     fs,
@@ -12,18 +12,18 @@ use super::{
 };
 use crate::{BenchError, error::io};
 
-/// The scripts that the servers in Python run.
+/// The folder of the scripts that the Python servers run.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
-/// The most requests that may wait in cloud-decoder: more than there are workers, and no more of the decoder than are
-/// answered within the deadline.
+/// Maximum queue length of cloud-decoder: more than the number of workers, and no more decoder requests than
+/// can be answered within the deadline.
 const MAX_QUEUE: usize = 100;
 
 /// A server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer {
-    /// Its name, also of its environment.
+    /// The name of the server and of its environment.
     pub(crate) name: &'static str,
-    /// How it is spoken to.
+    /// The protocol of the server.
     pub(crate) speaks: Speaks,
     command: fn(&Launch<'_>) -> Result<Command, BenchError>,
 }
@@ -33,48 +33,48 @@ pub(crate) struct Peer {
 pub(crate) enum Speaks {
     /// The Open Inference Protocol over gRPC
     Oip,
-    /// Floats, little-endian, in the bodies of HTTP/1.1
+    /// Little-endian floats in the bodies of HTTP/1.1
     Http {
         /// Whether requests are JSON instead, `{"latent": [floats]}`.
         json: bool,
-        /// Where requests are posted.
+        /// The path to which requests are posted.
         infer: &'static str,
-        /// What answers 200 once the server is ready.
+        /// The path that returns 200 once the server is ready.
         ready: &'static str,
     },
 }
 
-/// What a server is started with.
+/// The parameters of a server's start.
 #[derive(Debug)]
 pub(crate) struct Launch<'a> {
     /// The model.
     pub(crate) model: Model,
     /// The folder with the model's file and bundle.
     pub(crate) models: &'a Path,
-    /// A folder of the server's own.
+    /// A working folder for this server only.
     pub(crate) work: &'a Path,
-    /// Threads of ONNX Runtime.
+    /// Number of ONNX Runtime threads.
     pub(crate) threads: usize,
-    /// The port to listen on, and others for what it does besides.
+    /// The port to listen on, followed by additional ports, for example for metrics.
     pub(crate) ports: [u16; 3],
-    /// cloud-decoder's binary.
+    /// The binary of cloud-decoder.
     pub(crate) decoder: &'a Path,
-    /// What cloud-decoder runs heads on.
+    /// The device on which cloud-decoder runs heads.
     pub(crate) device: &'static str,
 }
 
-/// Us.
+/// The cloud-decoder under test.
 pub(crate) const OURS: Peer = Peer {
     name: "cloud-decoder",
     speaks: Speaks::Oip,
     command: |launch| Ok(cloud_decoder(launch, launch.device)),
 };
 
-/// Ourselves on the CPU, beside which a GPU stands.
+/// The cloud-decoder on the CPU, for comparison with a GPU.
 pub(crate) const CPU: Peer =
     Peer { name: "cpu", speaks: Speaks::Oip, command: |launch| Ok(cloud_decoder(launch, "cpu")) };
 
-/// The others.
+/// The other servers.
 pub(crate) const PEERS: [Peer; 6] = [
     Peer { name: "triton", speaks: Speaks::Oip, command: triton },
     Peer {
@@ -101,18 +101,19 @@ pub(crate) const PEERS: [Peer; 6] = [
 ];
 
 impl Peer {
-    /// The command that starts it, its environment installed.
+    /// Returns the command that starts the server, after installing its environment.
     pub(crate) fn command(&self, launch: &Launch<'_>) -> Result<Command, BenchError> {
         (self.command)(launch)
     }
 
-    /// Whether requests carry `grpc-timeout`. Triton answers one whose time has passed twice, the second time on a stream
-    /// that it has reset, which ends the connection for a client that is strict.
+    /// Returns whether requests carry `grpc-timeout`. Triton responds twice to a request whose timeout has
+    /// passed, the second time on a stream that it has already reset, and strict clients end the connection
+    /// for this reason.
     pub(crate) fn is_told_deadlines(&self) -> bool {
         self.name != "triton"
     }
 
-    /// What it calls a model.
+    /// Returns the server's name for a model.
     pub(crate) fn model_name(&self, model: Model) -> String {
         if [OURS.name, CPU.name].contains(&self.name) {
             model.name_of_head()
@@ -127,7 +128,7 @@ impl Launch<'_> {
         self.models.join(self.model.name()).with_extension("onnx")
     }
 
-    /// With what `session.py` reads.
+    /// Adds the environment variables that `session.py` reads.
     fn python(&self, mut command: Command) -> Command {
         let shape = self.model.input().map(|extent| extent.to_string()).join(",");
         command
@@ -188,7 +189,8 @@ fn mlserver(launch: &Launch<'_>) -> Result<Command, BenchError> {
     Ok(launch.python(command))
 }
 
-/// The binary that `nvidia-pytriton` carries, with the Python backend and a model around ONNX Runtime.
+/// Returns the command for the binary that `nvidia-pytriton` contains, with the Python backend and a model
+/// that runs ONNX Runtime.
 fn triton(launch: &Launch<'_>) -> Result<Command, BenchError> {
     let environment = environment("triton")?;
     let (packages, python) = site_packages(&environment)?;
@@ -200,7 +202,7 @@ fn triton(launch: &Launch<'_>) -> Result<Command, BenchError> {
     let stub = "triton_python_backend_stub";
     let from = server.join("python_backend_stubs").join(python).join(stub);
     let to = server.join("backends/python").join(stub);
-    // A program that runs cannot be written.
+    // The file must not be overwritten while the program runs.
     if !to.is_file() {
         fs::copy(&from, &to).map_err(io(&to))?;
     }
@@ -221,7 +223,8 @@ fn triton(launch: &Launch<'_>) -> Result<Command, BenchError> {
     Ok(command)
 }
 
-/// Without a policy for the queue: with one, whichever, this version now and then lets requests wait half a second.
+/// Returns Triton's model configuration. It does not set a queue policy, because with any policy this version
+/// occasionally delays requests by half a second.
 fn triton_config(model: Model) -> String {
     let tensor =
         |name: &str, dims: [usize; 3]| format!("{{ name: \"{name}\" data_type: TYPE_FP32 dims: {dims:?} }}");

@@ -1,4 +1,5 @@
-//! `perf_analyzer`, the load generator of Triton's own client: an unmodified client of the protocol, beside ours.
+//! `perf_analyzer`, the load generator of Triton's own client: an unmodified client of the protocol, in
+//! addition to ours.
 
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
@@ -9,7 +10,7 @@ use lopside_proto::inference::{
 use super::{install, process::Tree, speed::Sample};
 use crate::{BenchError, error::io};
 
-/// Measurement windows that it wants to agree.
+/// Number of measurement windows that must agree.
 const WINDOWS: u32 = 3;
 
 /// A run of `perf_analyzer`.
@@ -24,8 +25,8 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs it. CPU time is shared out among the requests that the server's own statistics count in the meantime, warm-up
-    /// included.
+    /// Runs the load generator. The CPU time is divided by the number of requests that the server's own
+    /// statistics count meanwhile, warm-up included.
     pub(crate) async fn sample(&self) -> Result<Sample, BenchError> {
         let csv = self.work.join("perf_analyzer.csv");
         let window = self.time / WINDOWS;
@@ -33,7 +34,7 @@ impl Run<'_> {
         command
             .args(["-m", self.model, "-u", &self.address.to_string(), "-i", "grpc", "-b", "1"])
             .args(["--concurrency-range", &self.concurrency.to_string(), "--input-data", "random"])
-            // Any windows agree: how noisy they were is not its to judge.
+            // Any windows agree: the tool should not reject a run because of noise.
             .args(["-s", "999", "-p", &window.as_millis().to_string(), "-f"])
             .arg(&csv);
         let (before, cpu) = (self.served().await?, self.tree.cpu());
@@ -49,7 +50,7 @@ impl Run<'_> {
         Ok(Sample { cpu_ms, per_second, p50_ms: p50 / 1e3, p99_ms: p99 / 1e3, errors: 0 })
     }
 
-    /// Requests that the server has answered so far.
+    /// Returns the number of requests that the server has answered so far.
     async fn served(&self) -> Result<u64, BenchError> {
         let mut client = Client::connect(format!("http://{}", self.address))
             .await
@@ -61,7 +62,8 @@ impl Run<'_> {
     }
 }
 
-/// Requests a second and the 50th and 99th percentile in microseconds, from a table of a header and a line.
+/// Returns the requests per second and the 50th and 99th percentile in microseconds from CSV with a header
+/// and one line; `None` if a column is missing.
 fn figures(csv: &str) -> Option<[f64; 3]> {
     let mut lines = csv.lines();
     let (header, line) = (lines.next()?, lines.next()?);

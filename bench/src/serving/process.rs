@@ -1,4 +1,4 @@
-//! CPU time and memory of a process and all that it started, from `/proc`.
+//! CPU time and memory of a process and its descendants, read from `/proc`.
 
 use std::{collections::HashMap, fs, time::Duration};
 
@@ -13,11 +13,12 @@ pub(crate) struct Tree {
     root: u32,
 }
 
-/// What `/proc/PID/stat` says.
+/// The fields of `/proc/PID/stat` that are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stat {
     parent: u32,
-    /// User and system time, its own and of children that have ended and been waited for, in clock ticks.
+    /// User and system time of the process and of its children that have ended and been waited for, in clock
+    /// ticks.
     ticks: u64,
     /// Resident pages.
     pages: u64,
@@ -28,19 +29,19 @@ impl Tree {
         Self { root }
     }
 
-    /// User and system time of all of them so far, in steps of a clock tick (10 ms on Linux). What a process used that
-    /// ended without being waited for is lost.
+    /// Returns the user and system time of all processes so far, with a resolution of one clock tick (10 ms
+    /// on Linux). The time of a process that ended without being waited for is lost.
     pub(crate) fn cpu(self) -> Duration {
         let ticks: u64 = self.stats().values().map(|stat| stat.ticks).sum();
         Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64)
     }
 
-    /// Resident memory of all of them, in bytes; pages that they share count once each.
+    /// Returns the resident memory of all processes in bytes; a shared page counts once per process.
     pub(crate) fn resident(self) -> u64 {
         self.stats().values().map(|stat| stat.pages).sum::<u64>() * page_size() as u64
     }
 
-    /// The ids of all of them.
+    /// Returns the ids of all processes.
     pub(crate) fn ids(self) -> Vec<u32> {
         self.stats().into_keys().collect()
     }
@@ -53,7 +54,7 @@ impl Tree {
     }
 }
 
-/// Sends a signal to each of these processes; one that has ended is no failure.
+/// Sends a signal to each of these processes; processes that have ended are ignored.
 pub(crate) fn signal(ids: &[u32], signal: Signal) {
     for pid in ids.iter().filter_map(|&id| Pid::from_raw(id.cast_signed())) {
         let _ = kill_process(pid, signal);
@@ -62,7 +63,8 @@ pub(crate) fn signal(ids: &[u32], signal: Signal) {
 
 fn descends(id: u32, root: u32, parents: &HashMap<u32, u32>) -> bool {
     let ancestors = std::iter::successors(Some(id), |id| parents.get(id).copied().filter(|&id| id > 1));
-    // Processes come and go while they are read, so that a parent's id may be another's by now: no endless circle.
+    // Processes start and end while they are read, so a parent's id may belong to another process by now. The
+    // limit prevents an endless loop.
     ancestors.take(parents.len() + 1).any(|id| id == root)
 }
 
@@ -74,7 +76,8 @@ fn processes() -> impl Iterator<Item = (u32, Stat)> {
     })
 }
 
-/// The name stands in parentheses and may hold anything, so the fields are counted from the last one: state, parent, …
+/// Parses `/proc/PID/stat`. The name is in parentheses and may contain any character, so the fields are
+/// counted after the last parenthesis: state, parent, …
 fn parse(stat: &str) -> Option<Stat> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
@@ -97,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_child_and_a_grandchild_are_in_the_tree() {
-        // The open pipe keeps the inner shell waiting, and the outer one for it.
+        // The open pipe keeps the inner shell waiting, and the outer shell waits for the inner one.
         let mut shell = Command::new("sh");
         let mut child = shell.args(["-c", "sh -c 'read x; :'; :"]).stdin(Stdio::piped()).spawn().unwrap();
         let tree = Tree::of(child.id());

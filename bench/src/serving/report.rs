@@ -1,4 +1,4 @@
-//! Figures, ratios of ours to each peer's, and whether they are what they should be.
+//! The figures, the ratios of cloud-decoder's figures to each peer's, and verdicts against limits.
 
 use serde::Serialize;
 
@@ -11,24 +11,24 @@ use super::{
 };
 use crate::BenchError;
 
-/// The most CPU time a request of the tiny model, of Triton's and mosec's.
+/// Maximum CPU time per request of the tiny model, relative to Triton and mosec.
 const TINY_CPU: f64 = 0.5;
-/// The least requests a second of the tiny model, of Triton's.
+/// Minimum requests per second of the tiny model, relative to Triton.
 const TINY_RATE: f64 = 2.0;
-/// The most CPU time a request of the decoder, of a bare loop's.
+/// Maximum CPU time per request of the decoder, relative to a bare loop.
 const DECODER_CPU: f64 = 1.03;
-/// The least goodput beyond the peak, of the peak.
+/// Minimum goodput under overload, relative to the peak.
 const GOODPUT: f64 = 0.9;
-/// The most that memory may be in the end, of what it was after the warm-up.
+/// Maximum memory at the end, relative to the memory after the warm-up.
 const FLAT: f64 = 1.05;
-/// The most that the p99 of healthy callers may rise beside others.
+/// Maximum p99 of healthy clients beside abuse, relative to the p99 without it.
 const NOTICED: f64 = 1.5;
 
-/// All that was measured.
+/// All figures of a run.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     speeds: Vec<Speed>,
-    /// CPU-ms of a bare run, a model.
+    /// CPU time per run in a bare loop in milliseconds, per model.
     floors: Vec<(&'static str, f64)>,
     pub(crate) tails: Vec<Strain>,
     pub(crate) overloads: Vec<Strain>,
@@ -36,7 +36,7 @@ pub(crate) struct Report {
     pub(crate) abuses: Vec<Noticed>,
 }
 
-/// A ratio, and what it should be.
+/// A ratio and its limit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Verdict {
     what: String,
@@ -63,13 +63,13 @@ impl Verdict {
 }
 
 impl Report {
-    /// Adds a model's.
+    /// Adds the figures of a model.
     pub(crate) fn speeds(&mut self, model: Model, speeds: Speeds) {
         self.floors.push((model.name(), speeds.floor));
         self.speeds.extend(speeds.servers);
     }
 
-    /// For people, or as JSON.
+    /// Prints the report for people or as JSON.
     pub(crate) fn print(&self, json: bool) -> Result<(), BenchError> {
         let verdicts = self.verdicts();
         if json {
@@ -146,7 +146,7 @@ impl Report {
         }
     }
 
-    /// Our figures beside a peer's.
+    /// Returns cloud-decoder's figures for the same model, client and concurrency as a peer's.
     fn ours(&self, peer: &Speed) -> Option<&Speed> {
         let same = |ours: &&Speed| {
             ours.server == OURS.name
@@ -214,7 +214,7 @@ impl Report {
     }
 }
 
-/// What our figures should be beside those of a peer.
+/// Returns the verdicts on our figures relative to those of a peer.
 fn beside(ours: &Speed, peer: &Speed) -> Vec<Verdict> {
     let by = if peer.client == Asker::H2load { ", by h2load" } else { "" };
     let what =

@@ -1,4 +1,4 @@
-//! A server in the background: started, waited for, stopped by its process ids.
+//! A server in the background: started, waited for, and stopped by its process ids.
 
 use std::{
     fs::{self, File},
@@ -15,13 +15,13 @@ use rustix::process::Signal;
 use super::process::{Tree, signal};
 use crate::{BenchError, error};
 
-/// How long a server may take to be ready.
+/// Maximum time until a server is ready.
 const START: Duration = Duration::from_mins(2);
-/// How long it may take to end by itself.
+/// Maximum time for a server to end after SIGTERM.
 const STOP: Duration = Duration::from_secs(15);
-/// Between two looks.
+/// Interval between two polls.
 const LOOK: Duration = Duration::from_millis(50);
-/// Lines of its log that an error shows.
+/// Maximum number of lines of the log that an error shows.
 const LOG_LINES: usize = 20;
 
 /// A running server; stopped when dropped.
@@ -30,12 +30,12 @@ pub(crate) struct Server {
     name: String,
     child: Child,
     log: PathBuf,
-    /// Where it listens.
+    /// The address on which the server listens.
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    /// Starts a command that will listen at a port of this machine; what it prints goes to `log`.
+    /// Starts a command that will listen on a port of this machine; its output is written to `log`.
     pub(crate) fn start(name: &str, mut command: Command, port: u16, log: &Path) -> Result<Self, BenchError> {
         let file = File::create(log).map_err(error::io(log))?;
         let copy = file.try_clone().map_err(error::io(log))?;
@@ -48,7 +48,7 @@ impl Server {
         Ok(Self { name: name.to_owned(), child, log: log.to_owned(), address })
     }
 
-    /// Asks until `ready` says yes.
+    /// Polls until `ready` succeeds.
     pub(crate) fn wait(
         &mut self,
         mut ready: impl FnMut(SocketAddr) -> Result<(), BenchError>,
@@ -69,14 +69,14 @@ impl Server {
         }
     }
 
-    /// It and all that it started.
+    /// Returns the process and its descendants.
     pub(crate) fn tree(&self) -> Tree {
         Tree::of(self.child.id())
     }
 
     fn failed(&self, reason: &str) -> BenchError {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
-        // Triton's tables are wide and say nothing new.
+        // Triton's wide tables do not contain useful information.
         let lines: Vec<&str> = log.lines().filter(|line| !line.starts_with(['|', '+'])).collect();
         let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n  ");
         BenchError::Server { name: self.name.clone(), reason: format!("{reason}\n  {last}") }
@@ -84,7 +84,8 @@ impl Server {
 }
 
 impl Drop for Server {
-    /// SIGTERM to it, time to end, SIGKILL to it and what it left behind.
+    /// Sends SIGTERM to the server, waits for it to end, and sends SIGKILL to it and its remaining
+    /// descendants.
     fn drop(&mut self) {
         let all = self.tree().ids();
         signal(&[self.child.id()], Signal::TERM);
@@ -101,16 +102,16 @@ impl Drop for Server {
     }
 }
 
-/// Another's server says nowhere when it is ready or at its end, so it is looked at again.
+/// Waits between two polls: a server of another vendor does not signal that it is ready or has ended.
 #[allow(clippy::disallowed_methods)]
 fn pause() {
     thread::sleep(LOOK);
 }
 
-/// Ports of this machine that nothing listens on.
+/// Returns ports of this machine on which no process listens.
 pub(crate) fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
     let mut ports = [0; N];
-    // All are held until the last is known, so that they differ.
+    // All sockets are kept open until the last port is known, so that the ports differ.
     let listeners: Vec<TcpListener> =
         (0..N).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<io::Result<_>>()?;
     for (port, listener) in ports.iter_mut().zip(&listeners) {

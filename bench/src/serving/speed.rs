@@ -1,4 +1,4 @@
-//! CPU time a request, requests a second and latencies, of every server in turns.
+//! CPU time per request, requests per second and latencies of every server, measured in turns.
 
 use std::time::Duration;
 
@@ -17,37 +17,37 @@ use super::{
 };
 use crate::{BenchError, median::median};
 
-/// Rounds of so long are lost before the first that counts.
+/// Duration of a warm-up round, which is not counted.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// Who asks.
+/// The client that sends the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Asker {
     /// The client of this bench, the same for every server
     Own,
-    /// nghttp2's, which takes little of the processor, of servers that speak Triton's protocol
+    /// The client of nghttp2, which uses little CPU time, for servers with Triton's protocol
     H2load,
-    /// Triton's, of servers that speak its protocol and count requests
+    /// Triton's load generator, for servers with its protocol and request statistics
     PerfAnalyzer,
 }
 
 /// Figures of one round, or the medians of several.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Sample {
-    /// Milliseconds of CPU time of the server a request.
+    /// CPU time of the server per request, in milliseconds.
     pub(crate) cpu_ms: f64,
-    /// Requests answered a second.
+    /// Requests answered per second.
     pub(crate) per_second: f64,
     /// Median latency in milliseconds.
     pub(crate) p50_ms: f64,
-    /// The latency that one request of a hundred exceeds, in milliseconds.
+    /// The 99th percentile of the latency, in milliseconds.
     pub(crate) p99_ms: f64,
-    /// Requests that were not answered.
+    /// Number of requests that were not answered.
     pub(crate) errors: u64,
 }
 
-/// A server's figures.
+/// The figures of a server.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Speed {
     pub(crate) server: String,
@@ -58,14 +58,14 @@ pub(crate) struct Speed {
     pub(crate) figures: Sample,
 }
 
-/// Figures of a model: of the servers, and the CPU-ms of a run in a bare loop.
+/// The figures of a model: those of the servers, and the CPU time per run in a bare loop, in milliseconds.
 #[derive(Debug)]
 pub(crate) struct Speeds {
     pub(crate) servers: Vec<Speed>,
     pub(crate) floor: f64,
 }
 
-/// Asks all of them with one model, round after round.
+/// Measures all servers with one model, round after round.
 pub(crate) fn measure(
     members: &[Member],
     model: Model,
@@ -102,7 +102,7 @@ impl Asker {
         match self {
             Self::Own => true,
             Self::H2load => member.peer.speaks == Speaks::Oip,
-            // mlserver and kserve do not count what they have answered.
+            // mlserver and kserve do not report the number of answered requests.
             Self::PerfAnalyzer => ["cloud-decoder", "triton"].contains(&member.peer.name),
         }
     }
@@ -128,7 +128,7 @@ impl Asker {
     }
 }
 
-/// One round of the own client.
+/// Measures one round with the bench's own client.
 pub(crate) async fn own(member: &Member, concurrency: usize, time: Duration) -> Result<Sample, BenchError> {
     closed(&member.target, concurrency, Until::Elapsed(WARM_UP)).await?;
     let before = member.tree().cpu();

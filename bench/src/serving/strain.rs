@@ -1,5 +1,5 @@
-//! What a server does near its limit, beyond it, and for long: p99 at 70 % of its peak and of the lowest peak of all,
-//! goodput at five times the peak, and memory over many requests.
+//! The behaviour of a server near its limit, beyond it, and over a long time: p99 at 70 % of its peak and of
+//! the lowest peak of all, goodput at five times the peak, and memory over many requests.
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
@@ -19,62 +19,63 @@ use super::{
 };
 use crate::{BenchError, median::median};
 
-/// Workers that find the peak.
+/// Number of workers that determine the peak.
 const PEAK_CONCURRENCY: usize = 64;
-/// Workers of the soak.
+/// Number of workers of the soak test.
 const SOAK_CONCURRENCY: usize = 16;
-/// The share of the peak that a well-sized server runs at.
+/// The share of the peak at which a well-sized server runs.
 const LOAD: f64 = 0.7;
-/// How many times the peak comes in when everyone retries.
+/// Load as a multiple of the peak, as when all clients retry.
 const OVERLOAD: f64 = 5.0;
-/// A tail needs longer than a mean: rounds are so many times as long.
+/// Duration of the overload measurement, in rounds.
 const LONGER: u32 = 4;
-/// Between two looks at the memory.
+/// Interval between two samples of the memory.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How many requests come by themselves.
+/// The rate of an open loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Load {
     /// 70 % of the server's own peak
     OwnPeak,
-    /// 70 % of the lowest peak: as many for every server
+    /// 70 % of the lowest peak: the same rate for every server
     LowestPeak,
     /// Five times the server's own peak
     Overload,
 }
 
-/// At a rate of requests that come by themselves.
+/// The figures of an open loop at a given rate.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Strain {
     pub(crate) server: String,
     pub(crate) model: &'static str,
     pub(crate) load: Load,
-    /// Requests a second in closed loops.
+    /// Requests per second in closed loops.
     pub(crate) peak: f64,
-    /// Requests a second that came.
+    /// Requests per second that were sent.
     pub(crate) rate: f64,
-    /// Answered within the deadline, a second.
+    /// Requests per second that were answered within the deadline.
     pub(crate) goodput: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
-    /// How late the client sent requests, which is part of their latency.
+    /// The 99th percentile of the client's delay, which is part of the latency.
     pub(crate) client_p99_ms: f64,
     pub(crate) rejected: u64,
     pub(crate) late: u64,
     pub(crate) failed: u64,
-    /// Median of resident memory in the last quarter of the time to that in the second.
+    /// Median resident memory in the last quarter of the time, relative to the second quarter.
     pub(crate) memory_growth: f64,
 }
 
 impl Strain {
-    /// Whether the client alone makes half of the tail and more: then it tells nothing of the server.
+    /// Returns whether the client's delay is more than half of the p99, so that the figure does not describe
+    /// the server.
     pub(crate) fn is_of_the_client(&self) -> bool {
         2.0 * self.client_p99_ms > self.p99_ms
     }
 }
 
-/// After many requests.
+/// The figures of a soak test.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Soak {
     pub(crate) server: String,
@@ -82,11 +83,11 @@ pub(crate) struct Soak {
     pub(crate) requests: u64,
     pub(crate) errors: u64,
     pub(crate) per_second: f64,
-    /// Median of resident memory in the last quarter of the time to that in the second.
+    /// Median resident memory in the last quarter of the time, relative to the second quarter.
     pub(crate) memory_growth: f64,
 }
 
-/// At 70 % of each server's own peak, and of the lowest; in turns, round after round.
+/// Measures at 70 % of each server's own peak, and at 70 % of the lowest peak; in turns, round after round.
 pub(crate) fn tails(members: &[&Member], model: Model, bench: &Bench<'_>) -> Result<Vec<Strain>, BenchError> {
     let peaks = members.iter().map(|member| peak(member, bench)).collect::<Result<Vec<_>, _>>()?;
     let lowest = peaks.iter().copied().fold(f64::INFINITY, f64::min);
@@ -105,14 +106,14 @@ pub(crate) fn tails(members: &[&Member], model: Model, bench: &Bench<'_>) -> Res
     Ok(tails)
 }
 
-/// At five times the peak.
+/// Measures at five times the peak.
 pub(crate) fn overload(member: &Member, model: Model, bench: &Bench<'_>) -> Result<Strain, BenchError> {
     let peak = peak(member, bench)?;
     let arrivals = arrivals(OVERLOAD * peak, LONGER * bench.options.time(), bench);
     strain((member, model, Load::Overload), peak, arrivals, bench)
 }
 
-/// Closed loops of so many requests in all.
+/// Sends a fixed number of requests in closed loops.
 pub(crate) fn soak(member: &Member, model: Model, bench: &Bench<'_>) -> Result<Soak, BenchError> {
     let Bench { options, runtime, .. } = bench;
     let until = Until::Requests(options.requests);
@@ -130,7 +131,7 @@ pub(crate) fn soak(member: &Member, model: Model, bench: &Bench<'_>) -> Result<S
     })
 }
 
-/// Requests a second in closed loops.
+/// Returns the requests per second in closed loops.
 fn peak(member: &Member, bench: &Bench<'_>) -> Result<f64, BenchError> {
     let asked = own(member, PEAK_CONCURRENCY, bench.options.time());
     Ok(bench.runtime.block_on(asked)?.per_second)
@@ -166,7 +167,7 @@ fn strain(
     })
 }
 
-/// The medians of rounds; what was not answered is added up.
+/// Returns the medians of several rounds; requests that were not answered are summed.
 fn of_rounds(rounds: &[Strain]) -> Option<Strain> {
     let middle = |of: fn(&Strain) -> f64| median(rounds.iter().map(of).collect());
     let sum = |of: fn(&Strain) -> u64| rounds.iter().map(of).sum();
@@ -189,7 +190,7 @@ fn told(member: &Member, tally: &Tally) {
     }
 }
 
-/// What `work` answers, and the resident memory of a server while it lasted, in bytes.
+/// Runs `work`, and returns its result and the resident memory of a server in bytes, sampled meanwhile.
 fn watched<T>(tree: Tree, work: impl FnOnce() -> T) -> (T, Vec<f64>) {
     let (stop, stopped) = mpsc::sync_channel::<()>(0);
     let watch = thread::spawn(move || {
@@ -204,7 +205,8 @@ fn watched<T>(tree: Tree, work: impl FnOnce() -> T) -> (T, Vec<f64>) {
     (done, watch.join().unwrap_or_default())
 }
 
-/// The last quarter's median to the second quarter's; the first is warm-up. 1 when there is too little to tell.
+/// Returns the median of the last quarter relative to that of the second quarter; the first quarter is the
+/// warm-up. 1 for fewer than four samples.
 fn growth(memory: &[f64]) -> f64 {
     let quarter = memory.len() / 4;
     if quarter == 0 {

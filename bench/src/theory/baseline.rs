@@ -1,4 +1,4 @@
-//! The classic methods on a row's samples.
+//! The classic methods on the samples of a row.
 
 use std::path::Path;
 
@@ -12,16 +12,16 @@ use training::{
 use super::record::Method;
 use crate::BenchError;
 
-/// On pictures.
+/// Methods for images.
 const OF_PICTURES: [Baseline; 5] =
     [Baseline::Pca(16), Baseline::Pca(32), Baseline::Neighbours, Baseline::Forest, Baseline::Svm];
-/// On windows and rows.
+/// Methods for windows and rows of time series.
 const OF_SERIES: [Baseline; 5] =
     [Baseline::Pca(4), Baseline::Pca(16), Baseline::Neighbours, Baseline::Forest, Baseline::Svm];
-/// Decides the forest's cuts and the machine's samples.
+/// Seed for the splits of the isolation forest and the samples of the support vector machine.
 const SEED: u64 = 1;
 
-/// Every class in turn as the normal one.
+/// Measures the methods with each class in turn as the normal one.
 pub(super) fn one_class(data: Option<&Path>) -> Result<Vec<Method>, BenchError> {
     let folder = data.unwrap_or_else(|| Path::new(training::DEFAULT_FOLDER));
     let [train, test] = [Split::Train, Split::Test].map(|split| Dataset::read(folder, split, None));
@@ -29,7 +29,8 @@ pub(super) fn one_class(data: Option<&Path>) -> Result<Vec<Method>, BenchError> 
     Ok(rows.into_iter().map(Method::from).collect())
 }
 
-/// Windows as long as the model's.
+/// Measures the methods on windows as long as the model's. The result is empty if the row does not use a
+/// folder of time series.
 pub(super) fn series(data: Option<&Path>, blueprint: &Blueprint) -> Result<Vec<Method>, BenchError> {
     let (Some(folder), Signal::Series(input)) = (data, &blueprint.definition.input) else {
         return Ok(Vec::new());

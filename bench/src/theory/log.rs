@@ -7,7 +7,7 @@ use super::{
     row::Row,
 };
 
-/// The rows one after the other: command, epochs, figures, baselines.
+/// Formats the rows one after the other: command, epochs, figures, baselines.
 pub(super) fn render(rows: &[Row], records: &BTreeMap<String, Record>) -> String {
     let mut text = String::new();
     for (row, record) in rows.iter().filter_map(|row| Some((row, records.get(&row.id)?))) {

@@ -1,10 +1,10 @@
-//! Every line of the theory, trained and measured: the table of `training/README.md`.
+//! Trains and measures every row of the theory table in `training/README.md`.
 //!
 //! ```text
 //! training/theory/rows.toml ─► Row ─training bundle─► figures/ID.json (Record) ─► README's table, log.txt
 //! ```
-//! A row is done again only when its command or its model's definition has changed, so that the bench can be stopped
-//! and started; two of them with different `--rows` may run side by side.
+//! A row is measured again only if its command or its model's definition has changed, so that the bench can
+//! be stopped and restarted; two instances with different `--rows` may run side by side.
 
 mod baseline;
 mod log;
@@ -23,29 +23,29 @@ use clap::Args;
 use self::{record::Record, row::Row};
 use crate::{BenchError, error::io};
 
-/// The rows, their models and their figures.
+/// The folder of the rows, their models and their figures.
 const FOLDER: &str = "training/theory";
-/// Where the table is.
+/// The file that contains the table.
 const README: &str = "training/README.md";
 
-/// Options of `theory`.
+/// The command-line options of `bench theory`.
 #[derive(Debug, Args)]
 pub(crate) struct TheoryOptions {
-    /// Only these rows, by the ids in training/theory/rows.toml
+    /// Ids of the rows to measure, from training/theory/rows.toml [default: all rows]
     #[arg(long, value_delimiter = ',', value_name = "ID")]
     rows: Vec<String>,
-    /// Where the data sets are, or else go: a folder each
+    /// Folder of the data sets, one subfolder each; missing data sets are downloaded
     #[arg(long, default_value = "data", value_name = "DIR")]
     data: PathBuf,
-    /// Where runs and bundles go
+    /// Folder for runs and bundles
     #[arg(long, default_value = "runs/theory", value_name = "DIR")]
     runs: PathBuf,
-    /// Measure rows again whose figures are there
+    /// Measure rows again that already have figures
     #[arg(long)]
     again: bool,
 }
 
-/// Measures the rows that are missing and writes the table when all are there.
+/// Measures the rows without up-to-date figures and writes the table.
 pub(crate) fn run(options: &TheoryOptions) -> Result<(), BenchError> {
     let folder = Path::new(FOLDER);
     let rows = row::read(folder)?;
@@ -63,7 +63,7 @@ pub(crate) fn run(options: &TheoryOptions) -> Result<(), BenchError> {
     write(folder, &rows)
 }
 
-/// Table and log, from the figures that are there.
+/// Writes the table and the log with the figures that exist.
 fn write(folder: &Path, rows: &[Row]) -> Result<(), BenchError> {
     let records = record::all(folder, rows)?;
     let path = Path::new(README);
@@ -80,7 +80,7 @@ fn write(folder: &Path, rows: &[Row]) -> Result<(), BenchError> {
 mod tests {
     use super::*;
 
-    /// The workspace's root, where the bench runs.
+    /// Returns the workspace's root, in which the bench runs.
     fn root() -> &'static Path {
         Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
     }

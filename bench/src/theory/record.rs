@@ -1,4 +1,4 @@
-//! The figures of a row, as they lie in `training/theory/figures`.
+//! The figures of a row, as stored in `training/theory/figures`.
 
 use std::{
     collections::BTreeMap,
@@ -17,46 +17,46 @@ use training::{
 use super::row::Row;
 use crate::{BenchError, error::io};
 
-/// What a row's command gave.
+/// The results of a row's command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
-    /// The row.
+    /// The id of the row.
     pub(super) id: String,
-    /// The command, as a user would give it.
+    /// The command, as a user would enter it.
     pub(super) command: String,
-    /// What was trained.
+    /// The definition of the model that was trained.
     pub(super) definition: Definition,
-    /// One; of classes in turn, as many as there are.
+    /// One run, or one run per class if each class in turn is the normal one.
     pub(super) runs: Vec<Run>,
     /// The classic methods on the same samples.
     pub(super) baselines: Vec<Method>,
 }
 
-/// One training.
+/// One training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Run {
-    /// Its epochs.
+    /// The metrics of its epochs.
     pub(super) epochs: Vec<EpochMetrics>,
-    /// Its bundle through frames.
+    /// The evaluation of its bundle through frames.
     pub(super) evaluation: Evaluation,
 }
 
-/// A classic method for anomalies.
+/// A classic method of anomaly detection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Method {
-    /// Its name.
+    /// The name of the method.
     pub(super) name: String,
-    /// By samples; the mean over classes where there are several.
+    /// AUROC by samples; the mean over the classes if there are several.
     pub(super) auroc: f64,
-    /// By points of a series.
+    /// AUROC by points of a time series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) point_auroc: Option<f64>,
 }
 
-/// The records that are there, by id.
+/// Returns the records that exist, by id.
 pub(super) fn all(folder: &Path, rows: &[Row]) -> Result<BTreeMap<String, Record>, BenchError> {
     let mut records = BTreeMap::new();
     for row in rows {
@@ -68,7 +68,7 @@ pub(super) fn all(folder: &Path, rows: &[Row]) -> Result<BTreeMap<String, Record
 }
 
 impl Record {
-    /// The record of a row; `None` when it was not measured yet.
+    /// Reads the record of a row; `None` if the row has not been measured yet.
     pub(super) fn read(folder: &Path, id: &str) -> Result<Option<Self>, BenchError> {
         let path = place(folder, id);
         match fs::read(&path) {
@@ -84,7 +84,8 @@ impl Record {
         fs::write(&path, serde_json::to_string_pretty(self)? + "\n").map_err(io(&path))
     }
 
-    /// Whether the row, in the workspace at `root`, still has the command and trains what was trained.
+    /// Returns whether the row, in the workspace at `root`, still has the same command and the same model
+    /// definition.
     pub(super) fn is_of(&self, row: &Row, root: &Path) -> bool {
         let same = |blueprint: Blueprint| blueprint.definition == self.definition;
         self.command == row.command() && row.blueprint(root).is_ok_and(same)

@@ -1,4 +1,4 @@
-//! A row of the table: a line of the theory, and what is trained to show it.
+//! A row of the theory table: a statement of the theory, and the training that demonstrates it.
 
 use std::{fs, path::Path};
 
@@ -11,32 +11,32 @@ use training::{
 
 use crate::{BenchError, error::io};
 
-/// A row.
+/// A row of the theory table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Row {
-    /// Its name, also of its files.
+    /// The name of the row and of its files.
     pub(super) id: String,
-    /// The line of the theory.
+    /// The statement of the theory.
     pub(super) theory: String,
     /// A preset or the path of a definition.
     pub(super) model: String,
-    /// More options of `training bundle`.
+    /// Additional options of `training bundle`.
     #[serde(default)]
     pub(super) options: Vec<String>,
     /// The data set.
     pub(super) data: Set,
-    /// What of the figures the table shows.
+    /// The figure that the table shows.
     pub(super) figure: Figure,
-    /// What it is compared with beside what is measured on the same samples: another row.
+    /// The id of another row to compare with, in addition to the baselines on the same samples.
     #[serde(default)]
     pub(super) beside: Option<String>,
-    /// And figures of others, with their source.
+    /// Published figures to compare with, and their source.
     #[serde(default)]
     pub(super) published: Option<String>,
 }
 
-/// The file.
+/// The contents of `rows.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rows {
@@ -54,29 +54,29 @@ pub(super) enum Set {
     Ecg,
 }
 
-/// What of the figures the table shows.
+/// The figure that the table shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Figure {
-    /// The error of what comes back.
+    /// The reconstruction error.
     Reconstruction,
     /// The PSNR beside that of bicubic enlargement.
     Enlarged,
-    /// How many classes are right.
+    /// The classification accuracy.
     Classes,
-    /// What each number of layers is good for.
+    /// Bytes, error and accuracy for each number of layers.
     Layers,
     /// The share of integers that are 0.
     Zeros,
     /// The norm of the gradient that reaches the encoder in the first epoch.
     Gradient,
-    /// AUROC, every class in turn being the normal one.
+    /// AUROC with each class in turn as the normal one.
     OneClass,
-    /// AUROC of windows or rows.
+    /// AUROC of windows or rows of a time series.
     Series,
 }
 
-/// The rows of `folder/rows.toml`.
+/// Reads the rows in `folder/rows.toml`.
 pub(super) fn read(folder: &Path) -> Result<Vec<Row>, BenchError> {
     let path = folder.join("rows.toml");
     let text = fs::read_to_string(&path).map_err(io(&path))?;
@@ -86,7 +86,8 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Row>, BenchError> {
 }
 
 impl Row {
-    /// The command behind `cargo run --release -p training --`, as a user would give it; N is each class in turn.
+    /// Returns the arguments after `cargo run --release -p training --`, as a user would enter them; N stands
+    /// for each class in turn.
     pub(super) fn command(&self) -> String {
         let mut more = Vec::new();
         if let Some(name) = self.data.name() {
@@ -98,13 +99,13 @@ impl Row {
         self.words(more).collect::<Vec<_>>().join(" ")
     }
 
-    /// The subcommand's words, with `more` before the row's own options.
+    /// Returns the arguments of the subcommand, with `more` before the row's own options.
     pub(super) fn words<T: From<String>>(&self, more: Vec<T>) -> impl Iterator<Item = T> {
         let first = ["bundle".to_owned(), "--preset".into(), self.model.clone()];
         first.into_iter().map(T::from).chain(more).chain(self.options.iter().cloned().map(T::from))
     }
 
-    /// What its command trains, in the workspace at `root`.
+    /// Returns the definition of the model that the command trains, in the workspace at `root`.
     pub(super) fn blueprint(&self, root: &Path) -> Result<Blueprint, BenchError> {
         let cli = Cli::try_parse_from(
             std::iter::once("training".to_owned()).chain(self.at(root).words(Vec::new())),
@@ -118,7 +119,7 @@ impl Row {
         }
     }
 
-    /// The row with its definition's path from `root`.
+    /// Returns the row with the path of its definition resolved against `root`.
     fn at(&self, root: &Path) -> Self {
         let path = root.join(&self.model);
         let model = if path.is_file() { path.display().to_string() } else { self.model.clone() };
@@ -127,7 +128,8 @@ impl Row {
 }
 
 impl Set {
-    /// As `training data` calls it; nothing for what Debian installs.
+    /// Returns the name of the data set in `training data`; `None` for the data set that a Debian package
+    /// installs.
     pub(super) const fn name(self) -> Option<&'static str> {
         match self {
             Self::FashionMnist => None,

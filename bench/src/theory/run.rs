@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{BenchError, error::io};
 
-/// Classes of the labelled data sets.
+/// Number of classes of the labelled data sets.
 const CLASSES: u8 = 10;
 
-/// Trains, measures and compares.
+/// Trains the model of a row, evaluates it and measures its baselines.
 pub(super) fn measure(row: &Row, options: &TheoryOptions) -> Result<Record, BenchError> {
     let data = data(row.data, &options.data)?;
     let blueprint = row.blueprint(Path::new(""))?;
@@ -38,7 +38,7 @@ pub(super) fn measure(row: &Row, options: &TheoryOptions) -> Result<Record, Benc
     Ok(Record { id: row.id.clone(), command: row.command(), definition, runs, baselines })
 }
 
-/// The folder of a data set, which is fetched where it is missing; nothing for the one that is the default.
+/// Returns the folder of a data set, which is downloaded if it is missing; `None` for the default data set.
 fn data(set: Set, folder: &Path) -> Result<Option<PathBuf>, BenchError> {
     let Some(name) = set.name() else { return Ok(None) };
     let folder = folder.join(name);
@@ -78,7 +78,7 @@ fn train(
     Ok(Run { epochs: Metrics::read(&run)?.epochs, evaluation })
 }
 
-/// What a folder has of a run of this definition that came to its end, so that a bench that was stopped goes on.
+/// Returns a completed run with this definition in a folder, so that a bench that was stopped can continue.
 fn done(run: &Path, definition: &Definition) -> Option<Run> {
     let Metrics { definition: found, epochs } = Metrics::read(run).ok()?;
     let whole = found == *definition && epochs.len() == definition.training.epochs;
@@ -86,7 +86,7 @@ fn done(run: &Path, definition: &Definition) -> Option<Run> {
     Some(Run { epochs, evaluation: serde_json::from_slice(&evaluation).ok()? })
 }
 
-/// As `training` on the command line.
+/// Runs `training` with command-line arguments.
 fn training(words: impl IntoIterator<Item = OsString>) -> Result<(), BenchError> {
     let words = std::iter::once(OsString::from("training")).chain(words);
     Ok(training::run(Cli::try_parse_from(words)?)?)

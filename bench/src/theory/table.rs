@@ -1,4 +1,4 @@
-//! The README's table.
+//! The table in the README.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -10,10 +10,10 @@ use super::{
     row::{Figure, Row},
 };
 
-/// Between these two lines of the README.
+/// The two lines of the README between which the table stands.
 const MARKS: [&str; 2] = ["<!-- theory -->\n", "<!-- /theory -->\n"];
 
-/// The rows that have figures.
+/// Formats the rows that have figures.
 pub(super) fn render(rows: &[Row], records: &BTreeMap<String, Record>) -> String {
     let mut text = String::from(
         "| line of the theory | command (after `cargo run --release -p training --`) | MAC: encoder, decoder | figure | \
@@ -32,7 +32,7 @@ pub(super) fn render(rows: &[Row], records: &BTreeMap<String, Record>) -> String
     text
 }
 
-/// The text with another table between the marks; `None` where they are missing.
+/// Returns the text with another table between the marks; `None` if the marks are missing.
 pub(super) fn replaced(readme: &str, table: &str) -> Option<String> {
     let [from, to] = MARKS;
     let (before, rest) = readme.split_once(from)?;
@@ -95,7 +95,7 @@ fn gradient(record: &Record) -> f64 {
     record.runs[0].epochs.first().map_or(f64::NAN, |epoch| epoch.encoder_gradient)
 }
 
-/// Means over the classes.
+/// Formats the means over the classes.
 fn one_class(figures: &[&AnomalyFigures]) -> String {
     let mean = |of: &dyn Fn(&AnomalyFigures) -> f64| {
         100.0 * figures.iter().map(|figures| of(figures)).sum::<f64>() / figures.len() as f64
@@ -136,7 +136,7 @@ fn baseline(row: &Row, record: &Record, records: &BTreeMap<String, Record>) -> S
     cells.join("; ")
 }
 
-/// What was measured on the same samples.
+/// Formats the baselines that were measured on the same samples.
 fn measured(kind: Figure, record: &Record) -> Option<String> {
     let evaluation = &record.runs[0].evaluation;
     let of = |method: &Method, scale: f64, digits: usize| {

@@ -18,15 +18,15 @@ use crate::{
     program::program,
 };
 
-/// What encodes, and what is encoded.
+/// The bundle that encodes, and the image that is encoded.
 const BUNDLE: &str = "bundles/fashion";
 const PICTURE: &str = "samples/fashion/00-ankle-boot.png";
-/// How often the status is asked for.
+/// Interval at which the status is polled.
 const TICK: Duration = Duration::from_millis(5);
-/// How long anything may take.
+/// Maximum time for any step.
 const LONGEST: Duration = Duration::from_mins(5);
 
-/// What an agent lives in: a folder of its own.
+/// The folder and settings of an agent.
 pub(super) struct Home {
     folder: PathBuf,
     device: String,
@@ -34,17 +34,17 @@ pub(super) struct Home {
     megabytes: u64,
 }
 
-/// The agent; killed when dropped.
+/// A running agent; killed when dropped.
 pub(super) struct Agent {
     child: Child,
     socket: PathBuf,
     log: PathBuf,
-    /// When its process was started.
+    /// The time at which the process was started.
     pub(super) started: Instant,
 }
 
 impl Home {
-    /// That of a device, in a folder of its name.
+    /// Creates the folder of a device, which is named after it.
     pub(super) fn new(
         folder: &Path,
         device: &str,
@@ -61,12 +61,12 @@ impl Home {
         self.folder.join("spool")
     }
 
-    /// Bytes that the spool may have.
+    /// Returns the maximum size of the spool, in bytes.
     pub(super) fn budget(&self) -> u64 {
         self.megabytes * 1_000_000
     }
 
-    /// Puts a picture into the watched folder, whole at once; its frame is of the class `high`.
+    /// Puts an image into the watched folder atomically; its frame belongs to the class `high`.
     pub(super) fn put(&self) -> Result<(), BenchError> {
         let (part, whole) = (self.folder.join("part"), self.inbox().join("picture.png"));
         fs::copy(PICTURE, &part).map_err(io(&part))?;
@@ -104,7 +104,7 @@ impl Home {
 }
 
 impl Agent {
-    /// What it says of itself, once it says what is wanted.
+    /// Waits for a status report that satisfies `wanted`, and returns it.
     pub(super) async fn until(
         &mut self,
         what: &str,
@@ -126,12 +126,12 @@ impl Agent {
         }
     }
 
-    /// What it says of itself.
+    /// Returns the agent's status report.
     pub(super) fn report(&self) -> Result<Report, BenchError> {
         Ok(ask(&self.socket)?)
     }
 
-    /// Its resident memory in bytes.
+    /// Returns the agent's resident memory in bytes.
     pub(super) fn resident(&self) -> Result<f64, BenchError> {
         field(&format!("/proc/{}/status", self.child.id()), "VmRSS:").map(|kib| 1024.0 * kib)
     }
@@ -150,13 +150,13 @@ impl Drop for Agent {
     }
 }
 
-/// What a report says of a class.
+/// Returns the frame counts of a class in a report.
 pub(super) fn counted(report: &Report, class: Class) -> Counted {
     let found = report.spool.classes.iter().find(|found| found.class == class.name());
     found.map_or(Counted::default(), |&ClassReport { delivered, pending, .. }| Counted { delivered, pending })
 }
 
-/// Frames of a class.
+/// Frame counts of a class.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counted {
     pub(super) delivered: u64,

@@ -7,10 +7,11 @@ use crate::{
     error::{failed, io},
 };
 
-/// Frames that are committed together.
+/// Frames per commit.
 const TOGETHER: u64 = 64;
 
-/// So many frames of so many bytes wait in an agent's spool: of the class `normal`, random, a second apart.
+/// Fills an agent's spool with `frames` random frames of `len` bytes, of the class `normal` and one second
+/// apart.
 pub(super) fn fill(home: &Home, frames: u64, len: usize) -> Result<(), BenchError> {
     let folder = home.spool();
     let disk = Disk::open(&folder).map_err(io(&folder))?;
@@ -22,7 +23,7 @@ pub(super) fn fill(home: &Home, frames: u64, len: usize) -> Result<(), BenchErro
     };
     for number in 1..=frames {
         captured.captured_ms = 1_790_000_000_000 + 1000 * number as i64;
-        // No two are alike.
+        // All frames differ.
         captured.frame.iter_mut().zip(number.to_le_bytes()).for_each(|(byte, other)| *byte ^= other);
         spool.append(Class::Normal, &captured.to_record()).map_err(failed)?;
         if number % TOGETHER == 0 || number == frames {

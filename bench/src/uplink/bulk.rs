@@ -11,29 +11,29 @@ use super::{
 };
 use crate::{BenchError, error::failed};
 
-/// How many small frames there are.
+/// Number of small frames.
 pub(super) const FRAMES: u64 = 20_000;
-/// Bytes of one.
+/// Bytes per small frame.
 pub(super) const FRAME: usize = 25;
-/// How long a connection is left alone before a frame goes alone.
+/// Time for which a connection is left idle before a single frame is sent.
 const REST: Duration = Duration::from_secs(2);
 
-/// What small frames take, in bytes on the wire for each.
+/// The overhead of small frames, in bytes on the wire per frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bulk {
-    /// More than their own, both ways.
+    /// Overhead in both directions together.
     pub(super) more: f64,
-    /// Of that to the cloud.
+    /// The part of `more` that goes to the cloud.
     pub(super) more_up: f64,
-    /// The bytes of the frame that goes alone.
+    /// Bytes of the single frame.
     pub(super) frame: f64,
-    /// More than its own, both ways.
+    /// Overhead of the single frame, in both directions together.
     pub(super) alone: f64,
-    /// Of that to the cloud.
+    /// The part of `alone` that goes to the cloud.
     pub(super) alone_up: f64,
 }
 
-/// An agent with small frames: all are sent, and then a picture's alone.
+/// Measures an agent with small frames: all of them are sent, followed by the single frame of an image.
 pub(super) async fn measure(home: &Home, relay: &Relay) -> Result<Bulk, BenchError> {
     backlog::fill(home, FRAMES, FRAME)?;
     relay.open();
@@ -48,7 +48,7 @@ pub(super) async fn measure(home: &Home, relay: &Relay) -> Result<Bulk, BenchErr
     Ok(Bulk { more, more_up, frame, alone, alone_up })
 }
 
-/// A picture's frame goes alone: its bytes, and what passes for it.
+/// Sends the frame of an image alone; returns its size in bytes and its traffic.
 async fn alone(home: &Home, agent: &mut Agent, relay: &Relay) -> Result<(f64, Traffic), BenchError> {
     let before = relay.traffic();
     home.put()?;
@@ -57,7 +57,8 @@ async fn alone(home: &Home, agent: &mut Agent, relay: &Relay) -> Result<(f64, Tr
     Ok((source.bytes as f64, relay.traffic().since(before)))
 }
 
-/// What is on the wire beside so many frames' own bytes, for each: both ways, and of that to the cloud.
+/// Returns the overhead per frame in bytes on the wire: in both directions together, and the part that goes
+/// to the cloud.
 fn beside(passed: Traffic, frames: u64, len: f64) -> [f64; 2] {
     [passed.bytes(), passed.bytes_up()].map(|bytes| bytes as f64 / frames as f64 - len)
 }

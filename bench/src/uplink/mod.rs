@@ -1,20 +1,20 @@
-//! `bench uplink`: what the real agent and the real server do over a slow link.
+//! `bench uplink`: the real agent and the real server over a slow link.
 //!
 //! ```text
 //! edge-encoder run ─► relay: bottleneck, delay ─► cloud-decoder serve --archive
 //!    a backlog          (in this process)
 //! ```
-//! | figure | how |
+//! | figure | measurement |
 //! |---|---|
-//! | recovery | from the start of the process, after a kill, until the status has found all frames that wait |
-//! | drain | bytes of frames acknowledged in a window after a warm-up, as a share of what the link carries |
-//! | a picture behind the backlog | the link is cut, the picture's frame stored as `high`, the link comes back: from the first byte of the new connection to its acknowledgement, as the status tells it |
-//! | small frames | what 20,000 frames of 25 bytes take beside their own bytes, with the beginning of the connection; and a single one on a connection that is open and at rest |
-//! | memory | resident, without a link, two seconds after the frames were found |
+//! | recovery | the time between the start of the process, after a kill, and the status report that counts all pending frames |
+//! | drain | bytes of frames acknowledged in a window after a warm-up, as a share of the link's capacity |
+//! | an image behind the backlog | the link is cut, the image's frame is stored as `high`, and the link is restored: the time between the first byte of the new connection and the acknowledgement, as the status reports it |
+//! | small frames | the overhead in bytes on the wire of 20,000 frames of 25 bytes, including the connection's setup; and that of a single frame on an open, idle connection |
+//! | memory | resident memory without a link, two seconds after the frames were found |
 //!
-//! Recovery, drain and pictures take turns, run after run, on one backlog that grows shorter; medians count. What counts
-//! as bytes on the wire stands in [`wire`](mod@wire), what the link is in [`relay`](mod@relay). A limit that is missed is
-//! printed as missed, and fails nothing.
+//! Recovery, drain and images are measured in turns, run after run, on one backlog that becomes shorter; the
+//! figures are medians. The [`wire`](mod@wire) module defines the bytes on the wire, the [`relay`](mod@relay)
+//! module the link. A missed limit is printed as missed, but does not fail the bench.
 
 mod agent;
 mod backlog;
@@ -47,36 +47,36 @@ use crate::{
     table::{Row, print},
 };
 
-/// Bytes of a frame of the backlog.
+/// Bytes per frame of the backlog.
 const FRAME: usize = 10_000;
-/// Milliseconds until a backlog may be found again.
+/// Maximum time to find a backlog again, in milliseconds.
 const RECOVERY: f64 = 2000.0;
-/// The least share of the link that frames may have.
+/// Minimum share of the link's capacity that frames use.
 const SHARE: f64 = 0.9;
-/// Milliseconds until what is important may be acknowledged.
+/// Maximum time until an important frame is acknowledged, in milliseconds.
 const IMPORTANT: f64 = 1000.0;
-/// Bytes that a small frame may take beside its own.
+/// Maximum overhead of a small frame, in bytes.
 const OVERHEAD: f64 = 10.0;
 
-/// Options of `uplink`.
+/// The command-line options of `bench uplink`.
 #[derive(Debug, Args)]
 pub(crate) struct UplinkOptions {
-    /// A folder on a disk, for the spools and the archive
+    /// Folder on a disk, for the spools and the archive
     #[arg(long, default_value = "out/uplink", value_name = "DIR")]
     folder: PathBuf,
-    /// The backlog in megabytes
+    /// Size of the backlog in megabytes
     #[arg(long, default_value = "1074", value_name = "MB")]
     backlog: NonZeroU64,
-    /// Kilobits a second that the link carries, each way
+    /// Capacity of the link in kilobits per second, per direction
     #[arg(long, default_value = "1000", value_name = "N")]
     kilobits: NonZeroU32,
-    /// Milliseconds from one end of the link to the other
+    /// One-way delay of the link in milliseconds
     #[arg(long, default_value = "25", value_name = "MS")]
     delay_ms: u64,
-    /// Seconds in which the drain is measured
+    /// Seconds for which the drain is measured
     #[arg(long, default_value = "60", value_name = "N")]
     seconds: NonZeroU32,
-    /// How often each thing is done; the median counts
+    /// Number of repetitions of each measurement; the median is printed
     #[arg(long, default_value = "3", value_name = "N")]
     runs: NonZeroUsize,
     /// Print JSON
@@ -97,7 +97,7 @@ impl UplinkOptions {
         Nature { rate, delay: Duration::from_millis(self.delay_ms) }
     }
 
-    /// Megabytes that a spool may have: the backlog, and what the disk needs beside it.
+    /// Returns the size of a spool in megabytes: the backlog, and the space that the disk needs in addition.
     fn megabytes(&self) -> u64 {
         self.backlog.get() + self.backlog.get() / 8 + 64
     }

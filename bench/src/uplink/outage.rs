@@ -10,33 +10,33 @@ use super::{
 };
 use crate::{BenchError, error::failed};
 
-/// How long the link is used before the drain is measured.
+/// Time for which the link is used before the drain is measured.
 const WARM_UP: Duration = Duration::from_secs(10);
-/// How long an agent is left alone before its memory is looked at.
+/// Time for which an agent is left idle before its memory is read.
 const REST: Duration = Duration::from_secs(2);
-/// Pictures of a run.
+/// Images per run.
 const PICTURES: usize = 5;
 
-/// What was measured while one process was there.
+/// The figures of one agent process.
 #[derive(Debug, Clone)]
 pub(super) struct Outage {
-    /// Milliseconds.
+    /// Time to find the backlog after a start, in milliseconds.
     pub(super) recovery: f64,
-    /// Bytes of frames acknowledged, as a share of what the link carries.
+    /// Bytes of acknowledged frames, as a share of the link's capacity.
     pub(super) share: f64,
-    /// Bytes on the wire for each of them.
+    /// Bytes on the wire per acknowledged byte.
     pub(super) on_the_wire: f64,
-    /// Milliseconds that pictures took.
+    /// Latency of each image, in milliseconds.
     pub(super) waits: Vec<f64>,
-    /// Memory with the backlog found, in bytes.
+    /// Resident memory after the backlog was found, in bytes.
     pub(super) resident: f64,
-    /// Memory while it is sent.
+    /// Resident memory while the backlog is sent, in bytes.
     pub(super) sending: f64,
-    /// Frames that wait at the end.
+    /// Frames that are pending at the end.
     pub(super) pending: u64,
 }
 
-/// An agent that finds so many frames: starts it, lets it send, cuts the link again and again, and kills it.
+/// Starts an agent that finds `pending` frames, lets it send, cuts the link repeatedly, and kills the agent.
 pub(super) async fn measure(
     home: &Home,
     relay: &Relay,
@@ -63,7 +63,7 @@ pub(super) async fn measure(
     Ok(Outage { recovery, share, on_the_wire, waits, resident, sending, pending })
 }
 
-/// The memory of an agent with nothing to send and no link, in bytes.
+/// Returns the resident memory of an agent with an empty spool and a cut link, in bytes.
 pub(super) async fn resident(home: &Home, relay: &Relay) -> Result<f64, BenchError> {
     relay.cut();
     let (agent, _) = found(home, 0).await?;
@@ -71,7 +71,7 @@ pub(super) async fn resident(home: &Home, relay: &Relay) -> Result<f64, BenchErr
     agent.resident()
 }
 
-/// An agent that was just started and has found so many frames, and the milliseconds that it took.
+/// Starts an agent and waits until it has found `pending` frames; returns the time in milliseconds as well.
 async fn found(home: &Home, pending: u64) -> Result<(Agent, f64), BenchError> {
     let mut agent = home.start()?;
     agent.until("all frames are found", |report| counted(report, Class::Normal).pending == pending).await?;
@@ -79,7 +79,8 @@ async fn found(home: &Home, pending: u64) -> Result<(Agent, f64), BenchError> {
     Ok((agent, recovery))
 }
 
-/// Bytes of frames that are acknowledged in a window, as a share of what the link carries, and bytes on the wire for each.
+/// Measures the bytes of acknowledged frames during a window, as a share of the link's capacity, and the
+/// bytes on the wire per acknowledged byte.
 async fn drained(agent: &Agent, relay: &Relay, window: Duration) -> Result<(f64, f64), BenchError> {
     let look =
         || Ok::<_, BenchError>((counted(&agent.report()?, Class::Normal), relay.traffic(), Instant::now()));
@@ -94,7 +95,7 @@ async fn drained(agent: &Agent, relay: &Relay, window: Duration) -> Result<(f64,
     Ok((bytes / carried, now.since(traffic).bytes() as f64 / bytes))
 }
 
-/// Milliseconds that a picture takes behind the backlog, when the link comes back.
+/// Measures the milliseconds until an image behind the backlog is acknowledged after the link is restored.
 async fn waited(home: &Home, agent: &mut Agent, relay: &Relay) -> Result<f64, BenchError> {
     relay.cut();
     agent.until("it notices that the link is cut", |report| !report.uplink.connected).await?;

@@ -1,12 +1,14 @@
-//! A link in this process, between the agent and the server.
+//! A simulated link in this process, between the agent and the server.
 //!
-//! Each way has a bottleneck of its own, which all connections share: a segment waits until those before it have left,
-//! takes as long as its bytes and headers do at the link's rate, and then the link's delay. The times are reckoned from
-//! each other and not from when a task was woken, so that they do not drift. What waits at the bottleneck is bounded by 64
-//! kB: then nothing more is read. The kernel keeps little of what passes, by small buffers and by segments as on Ethernet;
-//! so a backlog is where it would be, in the agent. Acknowledgements of TCP's own take no time of the link.
+//! Each direction has a bottleneck of its own, which all connections share. A segment waits until the
+//! segments before it have left the bottleneck, occupies it for the time that its bytes and headers take at
+//! the link's rate, and then takes the link's delay. Each time is computed from the previous one rather than
+//! from the time at which a task was woken, so that the times do not drift. The queue at the bottleneck is
+//! bounded by 64 kB: beyond that, the relay stops reading. Small socket buffers and segments of Ethernet size
+//! keep the kernel's own queues short, so that a backlog stays in the agent, as it would on a real link. TCP
+//! acknowledgements do not use the link's capacity.
 //!
-//! A link that is cut ends all connections, loses what is on its way, and ends new ones at once.
+//! A link that is cut ends all connections, loses the data in flight, and ends new connections at once.
 
 use std::{
     net::SocketAddr,
@@ -29,27 +31,27 @@ use tokio::{
 use super::wire::{HEADERS, Passed, SEGMENT, Traffic};
 use crate::{BenchError, error::failed};
 
-/// Bytes that wait at a bottleneck, at most.
+/// Maximum number of bytes queued at a bottleneck.
 const BUFFER: f64 = 64e3;
-/// Bytes that the kernel is told to keep of a connection, each way.
+/// Size of the kernel's socket buffers of a connection in bytes, per direction.
 const SOCKET: u32 = 16 << 10;
-/// What the other side is told of segments: their options are in it.
+/// The maximum segment size that is announced to the peer; it includes TCP options.
 const MAX_SEGMENT: u32 = SEGMENT as u32 + 12;
-/// Segments that are on their way, at most.
+/// Maximum number of segments in flight.
 const SEGMENTS: usize = 4096;
-/// Connections that wait to be taken.
+/// Maximum number of connections that wait to be accepted.
 const WAITING: u32 = 16;
 
-/// How a link is, each way.
+/// The properties of a link, per direction.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Nature {
-    /// Bytes a second.
+    /// Capacity in bytes per second.
     pub(super) rate: f64,
-    /// How long a byte takes.
+    /// Propagation delay of a byte.
     pub(super) delay: Duration,
 }
 
-/// The link, until it is dropped.
+/// A simulated link, which exists until it is dropped.
 pub(super) struct Relay {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -57,26 +59,27 @@ pub(super) struct Relay {
 }
 
 struct Shared {
-    /// The server.
+    /// The address of the server.
     to: SocketAddr,
     delay: Duration,
     up: Line,
     down: Line,
     is_open: watch::Sender<bool>,
-    /// When the first byte from the edge came, since the link was opened.
+    /// The time at which the first byte came from the edge since the link was opened.
     begun: Mutex<Option<Instant>>,
 }
 
-/// One way.
+/// One direction of the link.
 struct Line {
     rate: f64,
-    /// When all that waits at the bottleneck has left it.
+    /// The time at which everything queued at the bottleneck will have left it.
     free: Mutex<Instant>,
     passed: Mutex<Passed>,
 }
 
 impl Relay {
-    /// A link that is cut, to a server at this `http://` address. A runtime has to be there.
+    /// Creates a link, initially cut, to the server at this `http://` address. It must be called within a
+    /// Tokio runtime.
     pub(super) fn to(url: &str, nature: Nature) -> Result<Self, BenchError> {
         let to = url.strip_prefix("http://").unwrap_or(url).parse().map_err(failed)?;
         let socket = socket().map_err(failed)?;
@@ -95,7 +98,7 @@ impl Relay {
         Ok(Self { address, shared, listening })
     }
 
-    /// Where the edge finds it.
+    /// Returns the URL to which the edge connects.
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -105,23 +108,23 @@ impl Relay {
         self.shared.is_open.send_replace(false);
     }
 
-    /// Connections pass from now on.
+    /// Opens the link for new connections.
     pub(super) fn open(&self) {
         *lock(&self.shared.begun) = None;
         self.shared.is_open.send_replace(true);
     }
 
-    /// When the first byte from the edge came, since the link was opened.
+    /// Returns the time at which the first byte came from the edge since the link was opened.
     pub(super) fn begun(&self) -> Option<Instant> {
         *lock(&self.shared.begun)
     }
 
-    /// Bytes a second, each way.
+    /// Returns the capacity in bytes per second, per direction.
     pub(super) fn rate(&self) -> f64 {
         self.shared.up.rate
     }
 
-    /// What has passed so far.
+    /// Returns the traffic that has passed so far.
     pub(super) fn traffic(&self) -> Traffic {
         Traffic { up: *lock(&self.shared.up.passed), down: *lock(&self.shared.down.passed) }
     }
@@ -138,14 +141,16 @@ impl Line {
         Self { rate, free: Mutex::new(Instant::now()), passed: Mutex::default() }
     }
 
-    /// When a segment with so many bytes has left the bottleneck, if it comes now.
+    /// Returns the time at which a segment with `len` bytes that arrives at `now` will have left the
+    /// bottleneck.
     fn enter(&self, len: usize, now: Instant) -> Instant {
         let mut free = lock(&self.free);
         *free = (*free).max(now) + Duration::from_secs_f64((len + HEADERS) as f64 / self.rate);
         *free
     }
 
-    /// When there is room for another one, if the last leaves at that time.
+    /// Returns the time at which the queue has room for another segment, if its last segment leaves at
+    /// `last`.
     fn has_room(&self, last: Instant) -> Instant {
         last.checked_sub(Duration::from_secs_f64(BUFFER / self.rate)).unwrap_or(last)
     }
@@ -170,7 +175,7 @@ async fn listen(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// Carries one connection, until an end leaves it or the link is cut.
+/// Carries one connection until either end closes it or the link is cut.
 async fn carry(edge: TcpStream, shared: Arc<Shared>) {
     let connected = async { socket()?.connect(shared.to).await };
     let Ok(cloud) = connected.await else { return };
@@ -186,7 +191,7 @@ async fn carry(edge: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// Carries what goes one way; `came` is told of each segment that comes.
+/// Carries the data of one direction; `came` is called for each segment that arrives.
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -219,7 +224,7 @@ async fn pass(
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is in them is whole at all times.
+    // The values are consistent at all times, so a poisoned lock is harmless.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

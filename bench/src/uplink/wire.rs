@@ -1,45 +1,46 @@
-//! Bytes on the wire, as a link would carry what the relay has passed.
+//! The bytes that a real link would carry for the traffic that the relay has passed.
 //!
-//! The relay sees what is in TCP. Each of its reads, of at most 1,448 bytes, counts as a segment, with 40 bytes of headers
-//! of TCP and IPv4; both of its connections have segments of no more than that. For every second segment goes an
-//! acknowledgement of TCP's own the other way, 40 bytes too; those that could travel with data are counted all the same.
-//! TCP's options, its beginning and its end, and the link's own frames are not counted.
+//! The relay sees the payload of TCP. Each of its reads, of at most 1,448 bytes, counts as one segment with
+//! 40 bytes of TCP and IPv4 headers; both of its connections use segments of at most this size. Every second
+//! segment is acknowledged in the other direction by TCP, with 40 bytes; acknowledgements that could travel
+//! with data are counted as well. TCP options, connection setup and teardown, and link-layer headers are not
+//! counted.
 
-/// The most bytes of a segment.
+/// Maximum number of payload bytes per segment.
 pub(super) const SEGMENT: usize = 1448;
-/// Bytes of its headers.
+/// Bytes of TCP and IPv4 headers per segment.
 pub(super) const HEADERS: usize = 40;
 
-/// What has passed one way.
+/// The traffic of one direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Passed {
-    /// Bytes in TCP.
+    /// Bytes of TCP payload.
     payload: u64,
     segments: u64,
 }
 
-/// What has passed both ways.
+/// The traffic of both directions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Traffic {
-    /// To the cloud.
+    /// Traffic to the cloud.
     pub(super) up: Passed,
-    /// To the edge.
+    /// Traffic to the edge.
     pub(super) down: Passed,
 }
 
 impl Passed {
-    /// A segment with so many bytes passes.
+    /// Counts a segment with `len` payload bytes.
     pub(super) fn add(&mut self, len: usize) {
         self.payload += len as u64;
         self.segments += 1;
     }
 
-    /// Its bytes with headers.
+    /// Returns the number of bytes with headers.
     fn bytes(self) -> u64 {
         self.payload + HEADERS as u64 * self.segments
     }
 
-    /// Bytes of the acknowledgements that it has called for, which go the other way.
+    /// Returns the number of bytes of the acknowledgements that this traffic causes in the other direction.
     fn acknowledgements(self) -> u64 {
         HEADERS as u64 * self.segments.div_ceil(2)
     }
@@ -50,17 +51,17 @@ impl Passed {
 }
 
 impl Traffic {
-    /// What has passed since then.
+    /// Returns the traffic since an earlier point.
     pub(super) fn since(self, before: Self) -> Self {
         Self { up: self.up.since(before.up), down: self.down.since(before.down) }
     }
 
-    /// Bytes on the wire to the cloud.
+    /// Returns the number of bytes on the wire to the cloud.
     pub(super) fn bytes_up(self) -> u64 {
         self.up.bytes() + self.down.acknowledgements()
     }
 
-    /// Bytes on the wire, both ways.
+    /// Returns the number of bytes on the wire in both directions.
     pub(super) fn bytes(self) -> u64 {
         self.bytes_up() + self.down.bytes() + self.up.acknowledgements()
     }

@@ -1,7 +1,7 @@
-//! What heads have made of archived frames, kept in memory for as long as there is room.
+//! In-memory cache of head outputs for archived frames, bounded in bytes.
 //!
-//! A frame never changes, and neither does a version of a head: an answer is known by the frame's id, the head that made
-//! it and the form that was asked for. Whoever asks for what is just being made waits for it.
+//! Archived frames and head versions never change, so a response is identified by the frame's id, the head with
+//! its version and the requested format. Concurrent requests for the same response wait for one computation.
 
 use std::{fmt, future::Future, time::Instant};
 
@@ -10,40 +10,42 @@ use quick_cache::{Weighter, sync::Cache};
 
 use crate::{Format, ServeError};
 
-/// Bytes of all answers that are kept.
+/// Upper bound on the bytes of all cached responses.
 const ROOM: u64 = 64 << 20;
-/// What an answer takes beside its body, about.
+/// Approximate bytes of an entry in addition to its body.
 const OVERHEAD: u64 = 256;
-/// Answers that are expected, for the first allocation. So few are not divided, so that one may take all the room.
+/// Expected number of entries, for the first allocation. A cache of this size is not split into shards, so that
+/// one response may use the whole capacity.
 const EXPECTED: usize = 32;
 
-/// What names an answer.
+/// The cache key of a response.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    /// The frame's id.
+    /// The id of the frame.
     pub(crate) frame: i64,
     pub(crate) bundle: String,
     pub(crate) head: String,
-    /// The version that makes it, also where none was named.
+    /// The version of the head that produces the response, also if the request does not name one.
     pub(crate) version: u32,
     pub(crate) format: Format,
 }
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) content_type: HeaderValue,
     pub(crate) body: Bytes,
 }
 
-/// The answers that are kept.
+/// The cached responses.
 pub(crate) struct Answers(Cache<Key, Answer, Weight>);
 
 #[derive(Debug, Clone)]
 struct Weight;
 
 impl Key {
-    /// The answer's entity tag, in its quotes. Names of bundles and heads have nothing that would need escaping.
+    /// Returns the quoted entity tag of the response. Names of bundles and heads do not contain characters that
+    /// need escaping.
     pub(crate) fn etag(&self) -> String {
         let Self { frame, bundle, head, version, format } = self;
         let format = match format {
@@ -58,10 +60,11 @@ impl Key {
 }
 
 impl Answers {
-    /// The answer of this name, made where it is not there. Where it fails, the next one who waits makes it.
+    /// Returns the cached response of this key, or computes it with `make`. If `make` fails, the next waiting
+    /// request computes the response.
     ///
     /// # Errors
-    /// What making it says, and [`ServeError::DeadlineExceeded`].
+    /// The error of `make`, and [`ServeError::DeadlineExceeded`].
     pub(crate) async fn get_or_make(
         &self,
         key: &Key,

@@ -1,5 +1,5 @@
-//! The archive that a server keeps: its settings, what is done with it without being asked, and what is made of its
-//! frames.
+//! The archive of a server: its settings, its background tasks (deletion and scoring) and the cached outputs for
+//! its frames.
 
 pub(crate) mod answers;
 pub(crate) mod export;
@@ -18,19 +18,19 @@ pub use self::settings::{ArchiveArgs, ArchiveSettings};
 use self::{answers::Answers, scoring::Scored};
 use crate::{Decoder, StartError};
 
-/// The archive of a server, and what comes with it. Clones are one.
+/// The archive of a server with its response cache and its score feed. Clones share the same state.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
     pub(crate) archive: Archive,
-    /// What heads have made of its frames.
+    /// Cached head outputs for archived frames.
     pub(crate) answers: Arc<Answers>,
-    /// Scores as they are made; none where frames are not scored.
+    /// The feed of new scores; `None` if frames are not scored.
     pub(crate) scores: Option<broadcast::Sender<Scored>>,
 }
 
 impl Kept {
-    /// Opens the archive of the settings, and from then on sweeps it for as long as it is in use, and scores its frames
-    /// until `ready` turns false.
+    /// Opens the archive. Spawns a task that deletes old frames until the archive is closed and, if enabled, a
+    /// task that scores frames until `ready` turns false.
     ///
     /// # Errors
     /// [`StartError::Archive`].

@@ -1,4 +1,4 @@
-//! What the archive knows of a frame, as JSON: the same in lists, events and exports.
+//! Metadata of an archived frame as JSON, the same in lists, events and exports.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lopside_archive::{Class, Frame, FrameMeta, LatentSpace, Score};
@@ -8,30 +8,31 @@ use utoipa::ToSchema;
 
 use super::times::rfc3339;
 
-/// What is known of an archived frame.
+/// Metadata of an archived frame.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ArchivedFrame)]
 pub(crate) struct FrameRecord {
-    /// Its number in the archive, never used again.
+    /// The id of the frame in the archive. Ids are never reused.
     id: i64,
     device: String,
-    /// Which opening of the device's spool numbered it: 16 hexadecimal digits.
+    /// The epoch of the device's spool in which the frame was numbered, as 16 hexadecimal digits. Each opening
+    /// of the spool begins an epoch.
     epoch: String,
     class: ClassName,
-    /// Its number among the device's frames of the class.
+    /// The number of the frame among the device's frames of the class.
     number: u64,
-    /// When it was captured by the device's clock: RFC 3339, UTC.
+    /// Time of capture by the device's clock: RFC 3339, UTC.
     captured: String,
-    /// When it was archived by the server's clock: RFC 3339, UTC.
+    /// Time of archiving by the server's clock: RFC 3339, UTC.
     received: String,
-    /// What it was captured from.
+    /// The source that the frame was captured from.
     source: String,
-    /// 16 hexadecimal digits; null where the frame does not say.
+    /// The latent space, as 16 hexadecimal digits; null if the frame does not name one.
     #[schema(required)]
     latent_space: Option<String>,
-    /// Bytes of the frame.
+    /// Size of the frame in bytes.
     bytes: u64,
-    /// The W3C `traceparent` that it came with.
+    /// The W3C `traceparent` that the device sent with the frame.
     #[schema(required)]
     trace: Option<String>,
     /// The newest score.
@@ -45,7 +46,7 @@ pub(crate) struct FrameRecord {
 pub(crate) struct WholeRecord {
     #[serde(flatten)]
     record: FrameRecord,
-    /// The frame in base64.
+    /// The bytes of the frame, in base64.
     frame: String,
 }
 
@@ -58,24 +59,24 @@ enum ClassName {
     High,
 }
 
-/// What a head said of a frame.
+/// The score of a frame by one head.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FrameScore)]
 struct ScoreRecord {
     bundle: String,
     head: String,
     version: u32,
-    /// The larger, the more unusual.
+    /// The anomaly score; larger is more unusual.
     score: f64,
-    /// The share of normal samples that it exceeds, 0 to 1.
+    /// The share of normal samples with a lower score, 0 to 1.
     #[schema(required)]
     quantile: Option<f64>,
-    /// The most probable class, where the bundle classifies.
+    /// The most probable class, if the bundle classifies.
     #[schema(required)]
     label: Option<String>,
 }
 
-/// The latent space that a frame names; none where it does not say.
+/// Converts the latent space of an archived frame; returns `None` if the frame does not name one.
 pub(crate) fn space_of(space: LatentSpace) -> Option<LatentSpaceId> {
     (space != LatentSpace::default()).then(|| LatentSpaceId::new(space))
 }

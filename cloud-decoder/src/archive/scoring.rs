@@ -1,12 +1,13 @@
-//! Scores of archived frames, made when nothing else is to do.
+//! Scores archived frames in the background.
 //!
-//! Of each latent space that is served, one head scores: the first one that scores or, where none does, the first one
-//! that classifies, whose score is how improbable the best class is. Where one scores and another classifies, the frame
-//! gets the label too. What was scored by another head or version is scored again: first what has no score, then the
-//! rest.
+//! For each served latent space, one head provides the score: the first score head or, without one, the first
+//! classification head, whose score is 1 minus the probability of the best class. If both kinds exist, frames
+//! also get the label. Frames that were scored by another head or version are scored again: frames without a
+//! score come first.
 //!
-//! Frames go through the same queues as requests, with the lowest priority. Between two looks the scorer waits for a
-//! frame that it can score or for other bundles; it looks at no clock but after a failure.
+//! Frames use the same queues as requests, with the lowest priority. After all frames are scored, the scorer
+//! waits for a new frame that it can score or for a change of the served bundles. It uses timers only after a
+//! failure or a refusal.
 
 use std::time::Duration;
 
@@ -22,24 +23,24 @@ use crate::{
     output::Makes, served::Served,
 };
 
-/// Frames that are scored together: as many as are tried together when a head is loaded.
+/// Frames per scoring request: the largest batch that is tried when a head is loaded.
 const TOGETHER: u32 = 32;
-/// How long they may take.
+/// Time limit of one scoring request.
 const TIME: Duration = Duration::from_secs(30);
-/// How long to wait after a failure.
+/// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Scores that whoever follows them may be behind.
+/// Capacity of the score feed: the number of scores by which a receiver may fall behind.
 const FEED: usize = 1024;
 
-/// A frame that has a new score.
+/// A new score of a frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scored {
-    /// The frame's id.
+    /// The id of the frame.
     pub(crate) id: i64,
     pub(crate) score: f64,
 }
 
-/// Scores frames until `ready` turns false, and tells who scores what.
+/// Spawns a task that scores frames until `ready` turns false, and returns the feed of new scores.
 pub(crate) fn start(
     archive: &Archive,
     decoder: &Decoder,
@@ -68,11 +69,11 @@ struct Scorer {
     scored: broadcast::Sender<Scored>,
 }
 
-/// What scores the frames of a latent space.
+/// The heads that score the frames of one latent space.
 struct Target {
     space: LatentSpace,
     key: HeadKey,
-    /// The head that scores, the head that classifies, or both.
+    /// The score head, the classification head, or both.
     wanted: Vec<Wanted>,
 }
 
@@ -80,7 +81,7 @@ impl Scorer {
     async fn run(mut self) {
         let mut feed = self.archive.subscribe();
         loop {
-            // What has come or changed until now is found by looking.
+            // The queries below find everything up to this point, so older notifications can be dropped.
             feed = feed.resubscribe();
             self.changes.mark_unchanged();
             let targets = self.targets();
@@ -105,8 +106,8 @@ impl Scorer {
         self.decoder.registry().catalog().spaces().filter_map(|served| Target::of(served)).collect()
     }
 
-    /// Scores what is not scored, until nothing is left or other bundles are served. A latent space that fails holds up
-    /// no other.
+    /// Scores frames until none is left or the served bundles change. A failure in one latent space does not
+    /// hold up the others; the first error is returned.
     async fn catch_up(&self, targets: &[Target]) -> Result<(), ServeError> {
         let mut outcome = Ok(());
         for target in targets {
@@ -124,14 +125,14 @@ impl Scorer {
             let scores = self.scores(target, unscored).await?;
             self.archive.put_scores(&target.key, &scores).await?;
             for NewScore { id, score, .. } in scores {
-                // Nobody may be listening.
+                // Sending fails without receivers, which is fine.
                 let _ = score.map(|score| self.scored.send(Scored { id, score }));
             }
         }
         Ok(())
     }
 
-    /// The scores of these frames, none for those that cannot be read.
+    /// Returns the scores of these frames; entries of frames that cannot be decoded are empty.
     async fn scores(&self, target: &Target, unscored: Vec<Unscored>) -> Result<Vec<NewScore>, ServeError> {
         let (mut ids, mut frames): (Vec<i64>, Vec<Bytes>) =
             unscored.into_iter().map(|frame| (frame.id, frame.frame.into())).unzip();
@@ -157,7 +158,7 @@ impl Scorer {
 }
 
 impl Target {
-    /// None where no head scores or classifies.
+    /// Selects the heads for a latent space; returns `None` if no head scores or classifies.
     fn of(served: &Served) -> Option<Self> {
         let made = [Makes::Anomalies, Makes::ClassScores].map(|makes| served.first_making(makes));
         let heads: Vec<(String, u32)> = made.into_iter().flatten().collect();
@@ -171,7 +172,7 @@ impl Target {
     }
 }
 
-/// Done when a frame has come that a target scores.
+/// Waits until a frame is archived that one of the targets can score, or until notifications were missed.
 async fn scorable(feed: &mut broadcast::Receiver<std::sync::Arc<FrameMeta>>, targets: &[Target]) {
     loop {
         match feed.recv().await {
@@ -182,7 +183,8 @@ async fn scorable(feed: &mut broadcast::Receiver<std::sync::Arc<FrameMeta>>, tar
     }
 }
 
-/// What heads say of a frame. A score that is no number has no order, and is none.
+/// Combines the outputs of the heads for one frame. Non-finite scores and quantiles cannot be ordered and are
+/// left out.
 fn score_of(id: i64, outputs: Vec<Output>) -> NewScore {
     let mut new = unreadable(id);
     let mut improbable = None;

@@ -7,12 +7,13 @@ use serde::Deserialize;
 const DAY: Duration = Duration::from_hours(24);
 const MEGABYTE: u64 = 1_000_000;
 
-/// Options of the archive, as flags, variables or the config file's table `archive`.
+/// Options of the archive, as flags, environment variables or the config file's table `archive`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Archive")]
 pub struct ArchiveArgs {
-    /// Keep the frames that devices send here: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME` [default: no archive]
+    /// Database for the frames that devices send: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`
+    /// [default: no archive]
     #[arg(
         id = "archive",
         long = "archive",
@@ -21,10 +22,10 @@ pub struct ArchiveArgs {
         hide_env_values = true
     )]
     pub url: Option<String>,
-    /// Delete frames that were captured so many days ago [default: never]
+    /// Maximum age of archived frames in days since their capture; older frames are deleted [default: unlimited]
     #[arg(id = "archive_days", long = "archive-days", env = "LOPSIDE_ARCHIVE_DAYS", value_name = "N")]
     pub days: Option<u32>,
-    /// Delete the oldest frames over so many megabytes [default: never]
+    /// Maximum size of the archive in megabytes; the oldest frames over it are deleted [default: unlimited]
     #[arg(
         id = "archive_megabytes",
         long = "archive-megabytes",
@@ -32,7 +33,7 @@ pub struct ArchiveArgs {
         value_name = "N"
     )]
     pub megabytes: Option<u64>,
-    /// Let the heads that score or classify look at every frame, when nothing else is to do [default: true]
+    /// Whether score and classification heads process all archived frames in the background [default: true]
     #[arg(
         id = "archive_scores",
         long = "archive-scores",
@@ -45,21 +46,21 @@ pub struct ArchiveArgs {
     pub scores: Option<bool>,
 }
 
-/// Where frames are archived, and for how long.
+/// The database of the archive, its retention limits and its scoring.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ArchiveSettings {
-    /// The database's address.
+    /// The URL of the database.
     pub url: String,
-    /// Frames captured longer ago than that are deleted.
+    /// Maximum time since a frame's capture; older frames are deleted. `None` is unlimited.
     pub max_age: Option<Duration>,
-    /// The oldest frames over so many bytes are deleted.
+    /// Maximum bytes of all frames; the oldest frames over it are deleted. `None` is unlimited.
     pub max_bytes: Option<u64>,
-    /// Whether frames are scored without being asked for.
+    /// Whether frames are scored in the background.
     pub scores: bool,
 }
 
 impl std::fmt::Debug for ArchiveSettings {
-    /// Without the address, which may have a password.
+    /// Omits the URL, which may contain a password.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { url: _, max_age, max_bytes, scores } = self;
         formatter
@@ -72,7 +73,7 @@ impl std::fmt::Debug for ArchiveSettings {
 }
 
 impl ArchiveSettings {
-    /// Flags and variables before the file; none without an address.
+    /// Merges flags and environment variables over the config file; returns `None` without a URL.
     pub(crate) fn merge(args: ArchiveArgs, file: ArchiveArgs) -> Option<Self> {
         let days = args.days.or(file.days);
         let megabytes = args.megabytes.or(file.megabytes);

@@ -5,10 +5,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::times::now_us;
 
-/// How often frames that are too old or too many are deleted.
+/// Interval between two deletions of frames over the limits.
 const EVERY: Duration = Duration::from_mins(1);
 
-/// Deletes what is too old or too much, until the archive is closed.
+/// Deletes frames over the age and size limits periodically, until the archive is closed.
 pub(super) async fn run(archive: Archive) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,24 +1,24 @@
-//! Times of the archive, microseconds since 1970, as people and programs write them.
+//! Conversion between the archive's times, in Unix microseconds, and their text forms.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat};
 use serde::Deserialize;
 
-/// The years that RFC 3339 can write: 0000 to 9999.
+/// The range that RFC 3339 can represent, years 0000 to 9999, in Unix microseconds.
 const WRITABLE: std::ops::RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
 
-/// This moment.
+/// Returns the current time in Unix microseconds.
 pub(crate) fn now_us() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// A time as a query gives it: RFC 3339, or milliseconds since 1970.
+/// A time in a query: RFC 3339, or Unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Time {
-    /// Microseconds since 1970.
+    /// Unix microseconds.
     pub(crate) us: i64,
 }
 
@@ -39,7 +39,8 @@ impl TryFrom<String> for Time {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds. Of a time before or after the years that it knows, the nearest one.
+/// Formats Unix microseconds as RFC 3339 in UTC with milliseconds. Times outside the years 0000 to 9999 are
+/// clamped.
 pub(crate) fn rfc3339(us: i64) -> String {
     let us = us.clamp(*WRITABLE.start(), *WRITABLE.end());
     let time = DateTime::from_timestamp_micros(us).unwrap_or_default();
@@ -47,7 +48,7 @@ pub(crate) fn rfc3339(us: i64) -> String {
 }
 
 fn rfc3339_us(text: &str) -> Option<i64> {
-    // The plus of an offset that was not escaped arrives as a space.
+    // An unescaped plus sign of an offset is decoded as a space.
     let plus = text.rfind(' ').filter(|&place| place > "2026-07-01".len());
     let text =
         plus.map_or_else(|| text.to_owned(), |place| format!("{}+{}", &text[..place], &text[place + 1..]));

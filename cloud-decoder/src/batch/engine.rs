@@ -1,4 +1,4 @@
-//! The threads of one head: each has a session and runs batch after batch.
+//! The threads of one head: each has a session and runs one batch after another.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -24,21 +24,21 @@ use crate::{
     model::{Answer, Model, Question, Share},
 };
 
-/// A head's queue and threads. When it is dropped, the threads finish the queue and end.
+/// The queue and the threads of one head. After it is dropped, the threads finish the queue and exit.
 #[derive(Debug)]
 pub(crate) struct Engine(Arc<Sessions>);
 
-/// The queue, and who can run what is in it.
+/// The queue of a head and the sessions that can run its jobs.
 #[derive(Debug)]
 pub(super) struct Sessions {
     pub(super) queue: Arc<Queue>,
-    /// All the same.
+    /// Identical models, one per session.
     models: Vec<Mutex<Model>>,
-    /// Whether they are on the CPU.
+    /// Whether the models run on the CPU.
     pub(super) on_cpu: bool,
 }
 
-/// An answer to come.
+/// A submitted job whose result is pending.
 #[derive(Debug)]
 pub(crate) struct Pending {
     answered: oneshot::Receiver<Result<Share, ServeError>>,
@@ -47,7 +47,7 @@ pub(crate) struct Pending {
 }
 
 impl Engine {
-    /// Starts a thread for each model, all of which are the same. `name` stands in logs, errors and metrics.
+    /// Starts one thread per model; all models must be identical. `name` appears in logs, errors and metrics.
     pub(crate) fn start(models: Vec<Model>, name: HeadName<'_>, batching: Batching) -> Result<Self, String> {
         let worthwhile = models.iter().map(Model::worthwhile).max().unwrap_or(1);
         let policy = batching.policy(worthwhile);
@@ -68,7 +68,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// A place in the queue, to be taken before the work of making a question begins.
+    /// Reserves a place in the queue, before the work of preparing a question begins.
     ///
     /// # Errors
     /// [`ServeError::Overloaded`] or [`ServeError::DeadlineExceeded`].
@@ -76,7 +76,8 @@ impl Engine {
         self.0.queue.admit(items, bytes, terms)
     }
 
-    /// Asks a question that has a place in this engine's queue. A quick one runs once its answer is waited for.
+    /// Enqueues a question with its permit of this engine's queue. A short job runs on the caller's thread while
+    /// [`Pending::answer`] is awaited.
     pub(crate) fn ask(&self, permit: Permit, question: Question, terms: Terms) -> Pending {
         let turn = Turn::of(&self.0, question.items());
         let (answer, answered) = oneshot::channel();
@@ -87,7 +88,7 @@ impl Engine {
         Pending { answered, deadline: terms.deadline, turn }
     }
 
-    /// Its figures.
+    /// Returns the statistics of the head.
     pub(crate) fn stats(&self) -> &Stats {
         &self.0.queue.stats
     }
@@ -100,14 +101,15 @@ impl Drop for Engine {
 }
 
 impl Sessions {
-    /// Runs batch after batch in one session.
+    /// Runs batches in one session until the queue is closed and empty.
     fn serve(&self, session: usize) {
         while let Some(batch) = self.queue.take() {
             run(&mut self.models[session].lock().unwrap_or_else(PoisonError::into_inner), &self.queue, batch);
         }
     }
 
-    /// Runs what waits, about so long at most, in a session that is free. False when none is, or when nothing waits.
+    /// Runs queued jobs that take about `longest` at most in a free session. Returns false if all sessions are
+    /// busy or the queue is empty.
     pub(super) fn run_now(&self, longest: Duration) -> bool {
         let Some(mut model) = self.models.iter().find_map(free) else { return false };
         let Some(batch) = self.queue.take_now(longest) else { return false };
@@ -117,10 +119,10 @@ impl Sessions {
 }
 
 impl Pending {
-    /// The answer, by the deadline.
+    /// Waits for the result until the deadline.
     ///
     /// # Errors
-    /// [`ServeError::DeadlineExceeded`], [`ServeError::Internal`] when ONNX Runtime fails.
+    /// [`ServeError::DeadlineExceeded`]; [`ServeError::Internal`] if ONNX Runtime fails.
     pub(crate) async fn answer(self) -> Result<Share, ServeError> {
         if let Some(turn) = self.turn {
             turn.take().await;
@@ -133,7 +135,7 @@ impl Pending {
     }
 }
 
-/// The model, when nobody runs it.
+/// Locks the model; returns `None` if another thread is running it.
 fn free(model: &Mutex<Model>) -> Option<MutexGuard<'_, Model>> {
     match model.try_lock() {
         Ok(model) => Some(model),
@@ -150,7 +152,7 @@ fn run(model: &mut Model, queue: &Queue, Batch { mut jobs, taken }: Batch) {
     let made = catch_unwind(AssertUnwindSafe(|| model.run(&questions)))
         .unwrap_or_else(|_| Err("ONNX Runtime's caller panicked".to_owned()));
     let counts: Vec<usize> = questions.iter().map(Question::items).collect();
-    // The latent of a picture is large: it goes before the answer is worked on.
+    // Latents of images are large: they are freed before the result is distributed.
     drop(questions);
     drop(runs);
     match made {
@@ -168,7 +170,7 @@ fn run(model: &mut Model, queue: &Queue, Batch { mut jobs, taken }: Batch) {
     }
 }
 
-/// Gives each job its items of the answer.
+/// Sends each job its slice of the batch's result.
 fn share(stats: &Stats, answer: Answer, counts: &[usize], jobs: Vec<Rest>, taken: Instant, times: RunTimes) {
     let answer = Arc::new(answer);
     let mut first = 0;
@@ -178,12 +180,12 @@ fn share(stats: &Stats, answer: Answer, counts: &[usize], jobs: Vec<Rest>, taken
         let Rest { arrived, answer, permit } = job;
         stats.answered(taken.saturating_duration_since(arrived), times, arrived.elapsed());
         drop(permit);
-        // The caller may have gone in the meantime.
+        // Sending fails if the caller has stopped waiting, which is fine.
         let _ = answer.send(Ok(share));
     }
 }
 
-/// The run, as a part of the job's request.
+/// Creates the span of the run as a child of the job's request.
 fn span(job: &Job, items: usize) -> Span {
     tracing::info_span!(parent: &job.request, "engine", batch = items)
 }

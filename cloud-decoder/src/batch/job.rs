@@ -1,4 +1,4 @@
-//! A job: what a model is asked, until when, and where to answer.
+//! A job: the input of one request for a head, with its deadline and its reply channel.
 
 use std::time::{Duration, Instant};
 
@@ -14,20 +14,20 @@ use crate::{
     model::{Question, Share},
 };
 
-/// The longest that a request may take, where a caller asks for more.
+/// Time limit of a request whose own time limit is too large for the clock.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// Under which terms a request is served.
+/// The deadline and the priority of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// When the answer is of no use any more.
+    /// The time after which the response is useless.
     pub deadline: Instant,
-    /// How urgent it is.
+    /// The priority class.
     pub priority: Priority,
 }
 
 impl Terms {
-    /// Of normal priority, until so long from now.
+    /// Returns terms of normal priority with a deadline `time` from now.
     #[must_use]
     pub fn within(time: Duration) -> Self {
         let now = Instant::now();
@@ -35,32 +35,32 @@ impl Terms {
     }
 }
 
-/// One request's share of a batch to come.
+/// One unit of queued work: one request's part of a future batch.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) question: Question,
     pub(crate) terms: Terms,
     pub(crate) arrived: Instant,
-    /// The request that it belongs to.
+    /// The span of the request.
     pub(crate) request: Span,
-    /// The time in the queue.
+    /// The span of the time in the queue.
     pub(crate) waiting: Span,
     pub(crate) answer: oneshot::Sender<Result<Share, ServeError>>,
     /// Held until the job has run or was discarded.
     pub(crate) permit: Permit,
 }
 
-/// Why a job does not run.
+/// Reason why a job does not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Discarded {
-    /// Its deadline has passed.
+    /// The deadline has passed.
     Expired,
-    /// Nobody waits for the answer.
+    /// The caller has stopped waiting for the result.
     Abandoned,
 }
 
 impl Job {
-    /// Why it must not run, if so.
+    /// Returns the reason if the job must not run.
     pub(crate) fn discarded(&self, now: Instant) -> Option<Discarded> {
         if self.terms.deadline <= now {
             Some(Discarded::Expired)
@@ -71,7 +71,7 @@ impl Job {
         }
     }
 
-    /// Its time in the queue is over.
+    /// Ends the span of the time in the queue.
     pub(crate) fn leave_queue(&mut self) {
         drop(std::mem::replace(&mut self.waiting, Span::none()));
     }

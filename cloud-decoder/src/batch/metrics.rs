@@ -1,4 +1,5 @@
-//! The instruments of one head. Labels are resolved once, when the head is started, so that counting is an addition.
+//! The metric instruments of one head. Labels are resolved once, when the head is started, so that counting is a
+//! single addition.
 
 use std::time::Duration;
 
@@ -8,10 +9,10 @@ use lopside_telemetry::metrics::{
 
 use super::{job::Discarded, stats::RunTimes};
 
-/// Bounds of batch sizes, in items.
+/// Histogram bounds of batch sizes, in items.
 const SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
-/// A head, as logs and metrics name it.
+/// The name of a head in logs and metrics.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HeadName<'a> {
     pub(crate) bundle: &'a str,
@@ -19,7 +20,8 @@ pub(crate) struct HeadName<'a> {
     pub(crate) version: u32,
 }
 
-/// What a head has done and has to do. Of a head that has gone, counts stay as they were, and loads are 0.
+/// The metrics of one head. After the head is dropped, its counters keep their values, and its load metrics are
+/// 0.
 #[derive(Debug)]
 pub(crate) struct Instruments {
     success: BoundCounter<u64>,

@@ -1,18 +1,19 @@
-//! From many requests to few runs of a model.
+//! Batching: combines many requests into few runs of a model.
 //!
 //! ```text
-//! request ─► admit ─► (decode the frames) ─► push ─► jobs ─► take ─► batch ─► run ─► each job's share
+//! request ─► admit ─► (decode the frames) ─► push ─► jobs ─► take ─► batch ─► run ─► each job's slice
 //!            permit: jobs, bytes, time left          queue    policy          engine thread
 //! ```
-//! A head has one bounded queue, and as many sessions as it has instances; each has an engine thread. While they run,
-//! jobs gather; when one is free it takes what [`policy`] says. What is quicker than a change of threads is run by the
-//! callers ([`turn`]). Invariants:
+//! A head has one bounded queue and one session per instance, each with an engine thread. Jobs accumulate while
+//! all sessions are busy; a free session takes the batch that [`policy`] selects. Jobs that take less time than
+//! a thread switch are run by their callers ([`turn`]). Invariants:
 //!
-//! - A job exists only with a [`Permit`](queue::Permit), which is given back when the job has run or was discarded, not
-//!   when its caller goes: whoever is still in the queue counts.
-//! - A job has a deadline. A job whose deadline has passed or whose caller has gone never enters a batch.
-//! - Jobs of one batch have inputs of one shape but for the number of items.
-//! - When a head is dropped, its threads finish the queue and end.
+//! - Each job holds a [`Permit`](queue::Permit), which is returned when the job has run or was discarded, not
+//!   when its caller stops waiting: queued jobs always count.
+//! - Each job has a deadline. A job whose deadline has passed or whose caller has stopped waiting never enters a
+//!   batch.
+//! - All jobs of a batch have inputs of the same shape except for the number of items.
+//! - After a head is dropped, its threads finish the queue and exit.
 
 pub(crate) mod engine;
 pub(crate) mod job;

@@ -1,66 +1,69 @@
-//! Which jobs run together, and when: a function of the queue and the time, without a clock or a lock of its own.
+//! Selects which jobs run together, and when, as a pure function of the queue and the time: it has neither a
+//! clock nor a lock.
 //!
-//! The most urgent job leads: the highest class, of these the oldest. A job rises one class for every
-//! [`Policy::patience`] that it has waited, so that nothing waits for ever. Jobs of the leader's shape join it in the
-//! same order, as long as they fit. The batch runs at once when it is full, when as many items are together as are
-//! expected, or when its oldest job has waited for [`Policy::max_delay`]; else it waits for the first of these.
+//! The most urgent job leads the batch: the oldest job of the highest class. A job rises by one class per
+//! [`Policy::patience`] of waiting, so that no job starves. Jobs with the leader's input shape join it in the
+//! same order, as long as they fit. The batch runs at once if it is full, if it has the expected number of
+//! items, or if its oldest job has waited for [`Policy::max_delay`]; otherwise it waits for the first of these
+//! events.
 //!
-//! What is expected is [`Crowd`]: about as many items as were lately under way at the same time. A lone caller, who
-//! waits for each answer before asking again, is therefore never held up.
+//! The expected number of items comes from [`Crowd`]: about the number of items that were recently queued or
+//! running at the same time. A single caller that waits for each response before it sends the next request is
+//! therefore never delayed.
 
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-/// How urgent a request is.
+/// The priority class of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
-    /// Before all others.
+    /// Before all other classes.
     High,
-    /// As usual.
+    /// The default class.
     #[default]
     Normal,
-    /// When nothing else waits; may fill half of a queue.
+    /// After all other classes; limited to half of a queue.
     Low,
 }
 
-/// What the policy must know of a job.
+/// The properties of a queued job that the policy requires.
 pub(crate) trait Waiting {
-    /// Its class.
+    /// Returns the priority class.
     fn priority(&self) -> Priority;
-    /// When it came.
+    /// Returns the time at which the job was enqueued.
     fn arrived(&self) -> Instant;
-    /// Items it adds to a batch, at least 1.
+    /// Returns the number of items that the job adds to a batch, at least 1.
     fn items(&self) -> usize;
-    /// Whether both can be in one batch.
+    /// Returns whether both jobs can be in one batch.
     fn same_shape(&self, other: &Self) -> bool;
 }
 
-/// The bounds of a batch.
+/// The limits of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Policy {
-    /// Items of a batch. A job that has more runs alone.
+    /// Maximum number of items per batch. A job with more items runs alone.
     pub(crate) max_items: usize,
-    /// How long a job may be held up for others.
+    /// Maximum time that a job may be delayed so that others can join it.
     pub(crate) max_delay: Duration,
-    /// How long a job waits until it rises one class.
+    /// Waiting time after which a job rises by one class.
     pub(crate) patience: Duration,
 }
 
-/// What to do now.
+/// The result of [`Policy::decide`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Run these, by their places in the queue.
+    /// Run these jobs, given by their indices in the queue.
     Run(Vec<usize>),
-    /// Ask again at this time, or when more jobs have come.
+    /// Decide again at this time, or after more jobs were enqueued.
     Wait(Instant),
-    /// There is nothing to do.
+    /// The queue is empty.
     Idle,
 }
 
 impl Policy {
-    /// What to do with this queue, when about `expected` items come together.
+    /// Decides how to proceed with this queue, if about `expected` items usually arrive together.
     pub(crate) fn decide<J: Waiting>(&self, jobs: &[J], expected: usize, now: Instant) -> Decision {
         let mut order: Vec<usize> = (0..jobs.len()).collect();
         order.sort_by_key(|&place| (self.class(&jobs[place], now), jobs[place].arrived()));
@@ -90,7 +93,7 @@ impl Policy {
         }
     }
 
-    /// The class of a job that has waited; smaller is more urgent.
+    /// Returns the class of a job after its waiting time; smaller is more urgent.
     fn class<J: Waiting>(&self, job: &J, now: Instant) -> u128 {
         let waited = now.saturating_duration_since(job.arrived()).as_nanos();
         let risen = waited.checked_div(self.patience.as_nanos()).unwrap_or(0);
@@ -98,22 +101,24 @@ impl Policy {
     }
 }
 
-/// How many items are under way at the same time, lately: the peak, forgotten by an eighth with every batch.
+/// Estimate of the number of items that are queued or running at the same time: the recent peak, which decays
+/// towards the current number by an eighth per batch.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Crowd(f32);
 
 impl Crowd {
-    /// So many items are under way now that one more has come.
+    /// Raises the estimate to `items`, the current number of items, after a job was enqueued.
     pub(crate) fn saw(&mut self, items: usize) {
         self.0 = self.0.max(items as f32);
     }
 
-    /// A batch has gone, and so many items are under way still, itself included.
+    /// Decays the estimate towards `items`, the current number of items, which includes the batch that was just
+    /// taken.
     pub(crate) fn forget(&mut self, items: usize) {
         self.0 += (items as f32 - self.0) / 8.0;
     }
 
-    /// Items that each of so many sessions may expect, at least 1.
+    /// Returns the number of items that each session may expect, at least 1.
     pub(crate) fn expected(self, instances: usize) -> usize {
         ((self.0 / instances.max(1) as f32).round() as usize).max(1)
     }
@@ -177,7 +182,7 @@ mod tests {
         jobs[0].priority = Priority::Low;
         jobs[2].priority = Priority::High;
         assert_eq!(POLICY.decide(&jobs, 1, start), Decision::Run(vec![2]));
-        // After twice the patience the low job is of the first class, and older.
+        // After twice the patience, the low job has reached the highest class and is older.
         assert_eq!(POLICY.decide(&jobs, 1, start + 2 * POLICY.patience), Decision::Run(vec![0]));
     }
 
@@ -226,8 +231,8 @@ mod tests {
             }
         }
 
-        /// Time runs by itself: jobs come, the engine is free whenever it asks, and all of them run, none held up for
-        /// longer than the delay once it leads.
+        /// Simulates time: jobs are enqueued, the engine is always free, and all jobs run. A leading job is
+        /// never delayed beyond the limit.
         #[test]
         fn every_job_runs_once(jobs in queue(*START), expected in 1..20_usize) {
             let mut coming = jobs;

@@ -1,8 +1,8 @@
-//! The bounded queue of one head: admission, waiting, and taking a batch.
+//! The bounded queue of one head: admission, waiting and taking a batch.
 //!
-//! A request is admitted before its frames are decoded: it takes a [`Permit`] for its job and the bytes that its
-//! tensors will have. It is turned away when the queue is full, and when what is before it will, by the time that
-//! items lately took, not be done by its deadline: work that comes too late helps nobody and costs the others' time.
+//! A request is admitted before its frames are decoded: it gets a [`Permit`] for its job and for the bytes of
+//! its tensors. It is refused if the queue is full, or if the work ahead of it would, at the recent time per
+//! item, not be done by its deadline: a late result is useless and would delay other requests.
 
 use std::{
     sync::{
@@ -20,18 +20,18 @@ use super::{
 };
 use crate::ServeError;
 
-/// What may wait before a head.
+/// Limits on the work queued for one head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
-    /// Jobs, those that run included.
+    /// Maximum number of jobs, including running jobs.
     pub(crate) jobs: usize,
-    /// Bytes of their tensors.
+    /// Maximum bytes of the tensors of these jobs.
     pub(crate) bytes: usize,
-    /// Sessions that take from the queue.
+    /// Number of sessions that take batches from the queue.
     pub(crate) instances: usize,
 }
 
-/// One head's queue.
+/// The bounded queue of one head.
 #[derive(Debug)]
 pub(crate) struct Queue {
     head: Arc<str>,
@@ -43,7 +43,7 @@ pub(crate) struct Queue {
     jobs: AtomicUsize,
     items: AtomicUsize,
     bytes: AtomicUsize,
-    /// What an item lately took, in nanoseconds.
+    /// Recent average time per item, in nanoseconds; 0 before the first measurement.
     pace: AtomicU64,
     pub(crate) stats: Stats,
 }
@@ -54,7 +54,7 @@ struct State {
     crowd: Crowd,
 }
 
-/// A place in the queue; given back when dropped.
+/// The right to occupy part of the queue; returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     queue: Arc<Queue>,
@@ -69,13 +69,13 @@ pub(crate) struct Batch {
     pub(crate) taken: Instant,
 }
 
-/// How much of a queue jobs of low priority may fill.
+/// Divisor of the bounds for jobs of low priority.
 const LOW_SHARE: usize = 2;
-/// The bounds of the advice when to come back.
+/// Lower and upper bound of the advised retry delay.
 const RETRY: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(10)];
 
 impl Queue {
-    /// An empty queue; `name` stands in errors and metrics.
+    /// Creates an empty queue; `name` appears in errors and metrics.
     pub(crate) fn new(name: HeadName<'_>, bounds: Bounds, policy: Policy) -> Arc<Self> {
         Arc::new(Self {
             head: format!("{}.{}", name.bundle, name.head).into(),
@@ -92,10 +92,11 @@ impl Queue {
         })
     }
 
-    /// A place for a job of so many items and bytes. A job larger than the whole queue is taken when the queue is empty.
+    /// Admits a job of `items` items and `bytes` bytes. A job that is larger than the whole queue is admitted if
+    /// the queue is empty.
     ///
     /// # Errors
-    /// [`ServeError::Overloaded`], with advice when to come back, or [`ServeError::DeadlineExceeded`].
+    /// [`ServeError::Overloaded`] with the advised retry delay, or [`ServeError::DeadlineExceeded`].
     pub(crate) fn admit(
         self: &Arc<Self>,
         items: usize,
@@ -118,7 +119,8 @@ impl Queue {
         })
     }
 
-    /// Puts a job in. Wakes an engine when there is now something for it to do, unless the caller sees to it.
+    /// Enqueues a job. If `wake` is true, wakes an engine thread when the job is the first in the queue or the
+    /// expected number of items is reached.
     pub(crate) fn push(&self, job: Job, wake: bool) {
         let mut state = self.lock();
         state.jobs.push(job);
@@ -131,12 +133,12 @@ impl Queue {
         }
     }
 
-    /// Wakes an engine.
+    /// Wakes one engine thread.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
     }
 
-    /// The next batch, as soon as there is one; `None` when the queue is closed and empty.
+    /// Waits for the next batch; returns `None` when the queue is closed and empty.
     pub(crate) fn take(&self) -> Option<Batch> {
         loop {
             let mut state = self.lock();
@@ -159,7 +161,8 @@ impl Queue {
         }
     }
 
-    /// The batch that could run now, such that it takes about as long as given at most. `None` when nothing waits.
+    /// Returns the batch that can run now, limited to an expected time of about `longest`; `None` if the queue
+    /// is empty.
     pub(crate) fn take_now(&self, longest: Duration) -> Option<Batch> {
         let mut state = self.lock();
         let now = Instant::now();
@@ -175,7 +178,7 @@ impl Queue {
         batch
     }
 
-    /// So many items took so long.
+    /// Updates the average time per item.
     pub(crate) fn paced(&self, items: usize, time: Duration) {
         let each = time.as_nanos() as u64 / items.max(1) as u64;
         let before = self.pace.load(Relaxed);
@@ -183,22 +186,23 @@ impl Queue {
         self.pace.store(after, Relaxed);
     }
 
-    /// No more jobs come: engines end when the last one has run.
+    /// Closes the queue: engine threads exit after the last job. The caller enqueues no further jobs.
     pub(crate) fn close(&self) {
         self.closed.store(true, Relaxed);
-        // Under the lock, so that an engine between its look and its sleep is not missed.
+        // The lock is required so that an engine thread between its check and its wait does not miss the
+        // notification.
         let state = self.lock();
         self.wake.notify_all();
         drop(state);
     }
 
-    /// Whether no job waits.
+    /// Returns whether the queue is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().jobs.is_empty()
     }
 
     fn batch(&self, state: &mut State, mut places: Vec<usize>, taken: Instant) -> Batch {
-        // From the back, so that the places before stay what they are.
+        // Jobs are removed from the back, so that the indices before them stay valid.
         places.sort_unstable_by(|a, b| b.cmp(a));
         let mut jobs: Vec<Job> = places.into_iter().map(|place| state.jobs.swap_remove(place)).collect();
         jobs.sort_by_key(|job| job.arrived);
@@ -213,7 +217,7 @@ impl Queue {
         state.crowd.expected(self.bounds.instances).min(self.policy.max_items)
     }
 
-    /// Takes a place where there is room.
+    /// Returns a permit if the queue has capacity.
     fn place(self: &Arc<Self>, items: usize, bytes: usize, priority: Priority) -> Option<Permit> {
         let share = if priority == Priority::Low { LOW_SHARE } else { 1 };
         let fits = |taken: usize, more: usize, bound: usize| taken == 0 || taken + more <= bound / share;
@@ -221,33 +225,34 @@ impl Queue {
         let before = self.bytes.fetch_add(bytes, Relaxed);
         self.items.fetch_add(items, Relaxed);
         self.stats.came(bytes);
-        // Made before the check, so that what was added is taken off again.
+        // Created before the check, so that its drop undoes the additions of a refused job.
         let permit = Permit { queue: Arc::clone(self), items, bytes };
         (fits(jobs, 1, self.bounds.jobs) && fits(before, bytes, self.bounds.bytes)).then_some(permit)
     }
 
-    /// Whether what is under way, with so many items that are counted already, will be done by the deadline.
+    /// Returns whether the jobs ahead and `items`, which are already counted, will be done by the deadline. A
+    /// job with nothing ahead of it is always in time.
     fn in_time(&self, items: usize, terms: Terms, now: Instant) -> bool {
         let before = self.items.load(Relaxed).saturating_sub(items);
         before == 0 || now + self.work(before + items) <= terms.deadline
     }
 
-    /// How long so many items take one session.
+    /// Returns the expected time of `items` items in one session.
     pub(crate) fn time_of(&self, items: usize) -> Duration {
         Duration::from_nanos(self.pace.load(Relaxed).saturating_mul(items as u64))
     }
 
-    /// How long so many items take all sessions.
+    /// Returns the expected time of `items` items in all sessions together.
     fn work(&self, items: usize) -> Duration {
         self.time_of(items) / self.bounds.instances.clamp(1, u32::MAX as usize) as u32
     }
 
-    /// When half of what is under way will be done.
+    /// Returns the expected time until half of the queued and running items are done.
     fn retry_after(&self) -> Duration {
         self.work(self.items.load(Relaxed) / 2).clamp(RETRY[0], RETRY[1])
     }
 
-    /// Makes room by what needs none any more.
+    /// Drops expired and abandoned jobs.
     fn discard(&self, now: Instant) {
         let dead = sweep(&mut self.lock().jobs, now);
         self.answer(dead);
@@ -274,7 +279,7 @@ impl Drop for Permit {
     }
 }
 
-/// Takes out the jobs that must not run.
+/// Removes the jobs that must not run, and returns them with the reasons.
 fn sweep(jobs: &mut Vec<Job>, now: Instant) -> Vec<(Job, Discarded)> {
     let mut dead = Vec::new();
     let mut place = 0;
@@ -344,7 +349,7 @@ mod tests {
         let counts = queue.stats.counts();
         assert_eq!((counts.expired, counts.abandoned, counts.refused), (1, 1, 0));
         assert_eq!(expired.try_recv().unwrap().unwrap_err(), ServeError::DeadlineExceeded);
-        // Only the job that was taken still has its place.
+        // Only the job that was taken still holds its permit.
         assert_eq!(
             (queue.jobs.load(Relaxed), queue.items.load(Relaxed), queue.bytes.load(Relaxed)),
             (1, 1, 8)
@@ -363,7 +368,7 @@ mod tests {
         let second = push(&queue, 1, soon());
         let refused = queue.admit(1, 8, soon()).unwrap_err();
         assert!(matches!(refused, ServeError::Overloaded { .. }), "{refused}");
-        // While it runs, a job whose caller has left keeps its place.
+        // A running job holds its permit even if its caller has stopped waiting.
         let batch = queue.take().unwrap();
         drop(first);
         assert!(queue.admit(1, 8, soon()).is_err());
@@ -401,7 +406,7 @@ mod tests {
         let queue = queue(100, 1000);
         queue.paced(1, Duration::from_millis(100));
         let short = terms(Duration::from_millis(50), Priority::Normal);
-        // Nothing is before it, so nobody knows better.
+        // The first job has nothing ahead of it, so it is always admitted.
         let first = queue.admit(4, 8, short).unwrap();
         let ServeError::Overloaded { retry_after, .. } = queue.admit(1, 8, short).unwrap_err() else {
             panic!("it was not refused")

@@ -2,21 +2,22 @@ use std::time::Duration;
 
 use super::{policy::Policy, queue::Bounds};
 
-/// How long a job waits until it counts as one class more urgent.
+/// Waiting time after which a job rises by one class.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How requests become runs of a model; the same for every head.
+/// Batching settings, the same for every head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batching {
-    /// Jobs that may wait for a head or run, 1 or more.
+    /// Maximum number of queued and running jobs per head, 1 or more.
     pub queue: usize,
-    /// Bytes that the tensors of these jobs may have.
+    /// Maximum bytes of the tensors of these jobs.
     pub queue_bytes: usize,
-    /// Items of one run, 1 or more. None: as many, up to 32, as each head is found to be worth it when it is loaded.
+    /// Maximum number of items per run, 1 or more. `None` uses the number that is measured for each head when it
+    /// is loaded, up to 32.
     pub max_batch: Option<usize>,
-    /// How long a job may be held up for others to join it.
+    /// Maximum time that a job may be delayed so that others can join it.
     pub max_delay: Duration,
-    /// Sessions a head, each with its thread, 1 or more.
+    /// Sessions per head, each with its own thread, 1 or more.
     pub instances: usize,
 }
 
@@ -37,7 +38,7 @@ impl Batching {
         Bounds { jobs: self.queue, bytes: self.queue_bytes, instances: self.instances }
     }
 
-    /// The policy of a head of which so many items are worth a run.
+    /// Returns the policy of a head for which `worthwhile` items per run were measured.
     pub(crate) fn policy(&self, worthwhile: usize) -> Policy {
         let max_items = self.max_batch.unwrap_or(worthwhile);
         Policy { max_items, max_delay: self.max_delay, patience: PATIENCE }

@@ -1,24 +1,26 @@
-//! How many items of a model are worth a run.
+//! Measures the worthwhile number of items per run of a model.
 //!
-//! Many items in one run pay where a run costs much whatever it holds: small models, and all on a GPU. A convolution on a
-//! CPU takes twice as long for two items, and whoever came first waits for the second. So each model is asked when it is
-//! loaded: the number of items doubles for as long as an item gets cheaper by a tenth at least.
+//! Many items per run pay off if a run has a high fixed cost: for small models, and for all models on a GPU. A
+//! convolution on a CPU takes twice as long for two items, and the first caller would wait for the second. Each
+//! model is therefore measured when it is loaded: the number of items doubles as long as the time per item drops
+//! by at least a tenth.
 
 use std::time::Duration;
 
-/// The most items of a run, where nobody sets them.
+/// Maximum number of items per run if the configuration does not set one.
 pub(crate) const MOST: usize = 32;
-/// Of so many runs the quickest counts: what disturbs a run only makes it longer.
+/// Runs per measurement. The fastest one counts, because disturbances only make a run longer.
 const RUNS: usize = 3;
-/// A run that takes longer is not tried with twice as many items.
+/// Duration of a run beyond which twice as many items are not tried.
 const LONG: Duration = Duration::from_millis(100);
-/// What twice as many items may cost an item, at most.
+/// Maximum time per item after doubling, relative to the time before.
 const WORTH: f64 = 0.9;
 
-/// The items worth a run, a power of two up to `most`. `time` runs so many.
+/// Returns the worthwhile number of items per run, a power of two up to `most`. `time` measures a run of the
+/// given number of items.
 ///
 /// # Errors
-/// What `time` fails with.
+/// The error of `time`.
 pub(crate) fn worthwhile<E>(
     most: usize,
     mut time: impl FnMut(usize) -> Result<Duration, E>,
@@ -57,7 +59,7 @@ mod tests {
         assert_eq!(of(20, 100, 0), 16);
         assert_eq!(of(32, 0, 100), 1);
         assert_eq!(of(32, 100, 120), 4);
-        // A run of a quarter of a second is long enough.
+        // A run of a quarter of a second is over the limit.
         assert_eq!(of(32, 250_000, 0), 1);
     }
 

@@ -1,4 +1,4 @@
-//! What a head has done since it was started: the figures of the Open Inference Protocol's statistics and of metrics.
+//! Statistics of a head since it was started, for the Open Inference Protocol and for metrics.
 
 use std::{
     collections::BTreeMap,
@@ -14,32 +14,32 @@ use super::{
     metrics::{HeadName, Instruments},
 };
 
-/// How often, and for how long together.
+/// Atomic count and total duration of an event.
 #[derive(Debug, Default)]
 pub(crate) struct Timing {
     count: AtomicU64,
     nanos: AtomicU64,
 }
 
-/// How often, and for how long together, as read at one time.
+/// Count and total duration of an event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Total {
     pub(crate) count: u64,
     pub(crate) nanos: u64,
 }
 
-/// The parts of a run.
+/// Durations of the phases of one run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RunTimes {
-    /// Putting the jobs' inputs together.
+    /// Assembling the inputs of the jobs.
     pub(crate) input: Duration,
-    /// The model.
+    /// Running the model.
     pub(crate) infer: Duration,
-    /// Taking its outputs.
+    /// Extracting the outputs.
     pub(crate) output: Duration,
 }
 
-/// The runs of batches of one size.
+/// Totals of the runs of one batch size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct BatchTotals {
     pub(crate) input: Total,
@@ -47,27 +47,27 @@ pub(crate) struct BatchTotals {
     pub(crate) output: Total,
 }
 
-/// One head's figures; all of them only rise.
+/// Statistics of one head; all values only increase.
 #[derive(Debug)]
 pub(crate) struct Stats {
-    /// Jobs that were answered: from their coming to their answer.
+    /// Successful jobs, from the queue to the result.
     pub(crate) success: Timing,
-    /// Jobs that failed for another reason than those below.
+    /// Jobs whose run failed.
     pub(crate) failure: Timing,
-    /// Jobs in the queue, until their batch was taken.
+    /// Time of successful jobs in the queue, until their batch was taken.
     pub(crate) queue: Timing,
-    /// The parts of the runs, once a job.
+    /// The phases of the runs, counted once per job.
     pub(crate) input: Timing,
     pub(crate) infer: Timing,
     pub(crate) output: Timing,
-    /// Items that ran.
+    /// Number of items that were run.
     items: AtomicU64,
-    /// Runs of the model.
+    /// Number of model runs.
     runs: AtomicU64,
     expired: AtomicU64,
     abandoned: AtomicU64,
     refused: AtomicU64,
-    /// When a batch ran last, in milliseconds since 1970.
+    /// Time of the last run, in Unix milliseconds; 0 before the first run.
     last: AtomicU64,
     batches: Mutex<BTreeMap<usize, BatchTotals>>,
     instruments: Instruments,
@@ -92,7 +92,7 @@ impl Total {
 }
 
 impl Stats {
-    /// Those of a head that has done nothing yet.
+    /// Creates the statistics of a head that was just started.
     pub(crate) fn of(name: HeadName<'_>) -> Self {
         Self {
             success: Timing::default(),
@@ -112,7 +112,7 @@ impl Stats {
         }
     }
 
-    /// A job was answered: it waited for so long, its run took these times, and all of it so long.
+    /// Records a successful job: its time in the queue, the phases of its run and its total time.
     pub(crate) fn answered(&self, waited: Duration, times: RunTimes, all: Duration) {
         self.queue.add(waited);
         self.input.add(times.input);
@@ -122,23 +122,23 @@ impl Stats {
         self.instruments.answered(waited, all);
     }
 
-    /// A job failed in its run, after so long.
+    /// Records a job whose run failed, with its total time.
     pub(crate) fn failed(&self, all: Duration) {
         self.failure.add(all);
         self.instruments.failed();
     }
 
-    /// A job has taken a place, with so many bytes of tensors.
+    /// Records a new permit for a job with `bytes` bytes of tensors.
     pub(crate) fn came(&self, bytes: usize) {
         self.instruments.came(bytes);
     }
 
-    /// A job has given its place back.
+    /// Records a returned permit for a job with `bytes` bytes of tensors.
     pub(crate) fn went(&self, bytes: usize) {
         self.instruments.went(bytes);
     }
 
-    /// A batch of so many items has run.
+    /// Records a run of a batch of `items` items.
     pub(crate) fn ran(&self, items: usize, times: RunTimes) {
         self.items.fetch_add(items as u64, Relaxed);
         self.runs.fetch_add(1, Relaxed);
@@ -153,7 +153,7 @@ impl Stats {
         self.instruments.ran(items, times);
     }
 
-    /// A job left the queue without running.
+    /// Records a job that was dropped without running.
     pub(crate) fn discarded(&self, why: Discarded) {
         let counter = match why {
             Discarded::Expired => &self.expired,
@@ -163,13 +163,13 @@ impl Stats {
         self.instruments.discarded(why);
     }
 
-    /// A request was turned away.
+    /// Records a refused request.
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
         self.instruments.refused();
     }
 
-    /// The counters, as read at one time.
+    /// Returns the current counters.
     pub(crate) fn counts(&self) -> Counts {
         Counts {
             items: self.items.load(Relaxed),
@@ -181,7 +181,7 @@ impl Stats {
         }
     }
 
-    /// The runs by the items of their batches.
+    /// Returns the totals of the runs by batch size, in items.
     pub(crate) fn batches(&self) -> BTreeMap<usize, BatchTotals> {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -190,16 +190,16 @@ impl Stats {
 /// The counters of a head.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Items that ran.
+    /// Number of items that were run.
     pub(crate) items: u64,
-    /// Runs of the model.
+    /// Number of model runs.
     pub(crate) runs: u64,
-    /// Jobs whose deadline passed in the queue.
+    /// Jobs whose deadline passed before they ran.
     pub(crate) expired: u64,
-    /// Jobs whose callers had gone.
+    /// Jobs whose callers had stopped waiting.
     pub(crate) abandoned: u64,
-    /// Requests that were turned away.
+    /// Requests that were refused.
     pub(crate) refused: u64,
-    /// When a batch ran last, in milliseconds since 1970; 0 for never.
+    /// Time of the last run, in Unix milliseconds; 0 before the first run.
     pub(crate) last_millis: u64,
 }

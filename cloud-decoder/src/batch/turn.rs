@@ -1,13 +1,13 @@
-//! Runs that callers do themselves.
+//! Runs of short jobs on the threads of their callers.
 //!
-//! A run that takes less time than handing it over would is not handed over. Its caller puts the job into the queue
-//! without waking anyone, lets the other tasks of its thread go first, and then runs what has gathered: so the requests
-//! that one look at the network brought become one run, and no clock is asked. That is so for jobs that by the lately
-//! measured pace take less than [`QUICK`], on the CPU.
+//! A job that takes less time than handing it over to an engine thread is not handed over. Its caller enqueues
+//! the job without waking an engine thread, yields to the other tasks of its thread, and then runs the queued
+//! jobs. All requests that one poll of the network delivered thus become one run, without a timer. This applies
+//! to jobs on the CPU whose expected time, at the recent time per item, is at most [`QUICK`].
 //!
-//! No job is left behind: a caller that finds no session free goes away, because whoever has the session looks at the
-//! queue again when its run is done; a caller that has run for long enough, or that goes before its turn, wakes an
-//! engine thread.
+//! No job is left behind. A caller that finds all sessions busy returns, because the thread that has a session
+//! checks the queue again after its run. A caller that has run for long enough, or that is dropped before its
+//! turn, wakes an engine thread.
 
 use std::{
     sync::Arc,
@@ -18,12 +18,12 @@ use tokio::task::yield_now;
 
 use super::engine::Sessions;
 
-/// The longest job that its caller's thread runs itself.
+/// Maximum expected time of a job that its caller's thread runs.
 const QUICK: Duration = Duration::from_micros(100);
-/// The longest batch of such jobs.
+/// Maximum expected time of a batch of such jobs.
 const LONGEST: Duration = Duration::from_micros(500);
 
-/// A job in the queue that its caller will see to.
+/// A queued job that its caller will run.
 #[derive(Debug)]
 pub(super) struct Turn {
     sessions: Arc<Sessions>,
@@ -31,13 +31,13 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// The turn of a caller with so many items, when they are quick.
+    /// Returns a turn for a job of `items` items, or `None` if an engine thread has to run it.
     pub(super) fn of(sessions: &Arc<Sessions>, items: usize) -> Option<Self> {
         let quick = sessions.on_cpu && sessions.queue.time_of(items) <= QUICK;
         quick.then(|| Self { sessions: Arc::clone(sessions), taken: false })
     }
 
-    /// Runs what has gathered when the thread's other tasks have had theirs.
+    /// Yields to the other tasks of the thread, and then runs the queued jobs.
     pub(super) async fn take(mut self) {
         yield_now().await;
         self.taken = true;

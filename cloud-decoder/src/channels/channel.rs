@@ -1,9 +1,9 @@
-//! One channel, and what it offers.
+//! One channel and its current offer.
 //!
-//! What is offered is looked at anew for every question: which folder has the bundle's version, and whether length,
-//! time and place on the disk of each file are what they were. Only when one is not, all files are read and compared
-//! with their digests. So a file that was damaged or is half there is never offered, and a question costs a few looks
-//! at the folder.
+//! The offer is determined again for every query: the folder of the bundle's version, and whether the size,
+//! modification time and inode of each file are unchanged. After a change, all files are read and compared with
+//! their digests. A damaged or partly copied file is therefore never offered, and a query costs only a few
+//! file-system lookups.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 
 use crate::{Registry, ServeError, offload::blocking, registry::Version};
 
-/// A channel of the file.
+/// A channel of the channel file.
 #[derive(Debug)]
 pub(crate) struct Channel {
     name: String,
@@ -28,35 +28,35 @@ pub(crate) struct Channel {
     last: Arc<Mutex<Last>>,
 }
 
-/// The edge's part of a bundle, whole.
+/// The complete edge part of a bundle.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Offer {
     pub(crate) bundle: String,
     pub(crate) version: u32,
     pub(crate) latent_space: LatentSpaceId,
-    /// `bundle.json` first.
+    /// The files, `bundle.json` first.
     pub(crate) files: Vec<Offered>,
 }
 
-/// One file of it.
+/// One file of an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Offered {
-    /// As the manifest writes it.
+    /// The path as written in the manifest, relative to the bundle's folder.
     pub(crate) path: String,
     pub(crate) bytes: u64,
     pub(crate) sha256: [u8; 32],
-    /// Where it lies.
+    /// The path of the file on this machine.
     pub(crate) place: PathBuf,
 }
 
-/// What was found the last time.
+/// The result of the last query.
 #[derive(Debug, Default)]
 struct Last {
     checked: Option<Checked>,
     told: Option<Result<Arc<Offer>, String>>,
 }
 
-/// The files of a folder, checked.
+/// The result of checking the files of a folder.
 #[derive(Debug)]
 struct Checked {
     folder: PathBuf,
@@ -64,11 +64,11 @@ struct Checked {
     part: Result<(EdgePart, Vec<Offered>), String>,
 }
 
-/// What tells one state of a file from another.
+/// The metadata of a file, which detects a change.
 #[derive(Debug, PartialEq, Eq)]
 struct Look {
     path: PathBuf,
-    /// Length, time and number on the disk; none where there is no file.
+    /// Size in bytes, modification time and inode; `None` if the file cannot be found.
     state: Option<(u64, Option<SystemTime>, u64)>,
 }
 
@@ -81,17 +81,18 @@ impl Channel {
         &self.name
     }
 
-    /// The bundle's name, and its version where it is not the newest.
+    /// Returns the name of the bundle, and its version unless the channel follows the newest one.
     pub(crate) fn asks_for(&self) -> (&str, Option<u32>) {
         (&self.bundle, self.version)
     }
 
-    /// Whether the file says the same of both.
+    /// Returns whether both channels have the same configuration.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.name == other.name && self.asks_for() == other.asks_for()
     }
 
-    /// What it offers now. Those who ask while files are read wait for each other. What has changed is logged.
+    /// Returns the current offer. Concurrent calls are serialised, so that files are read once. Changes are
+    /// logged.
     ///
     /// # Errors
     /// [`ServeError::NotOffered`] with the reason.
@@ -102,10 +103,10 @@ impl Channel {
         found.map_err(|reason| ServeError::NotOffered { channel: self.name.clone(), reason })
     }
 
-    /// The same, for who asks once. Blocks.
+    /// Returns the current offer without a cache, for a single query. Blocks.
     ///
     /// # Errors
-    /// The reason.
+    /// The reason why nothing is offered.
     pub(crate) fn offer_once(&self, registry: &Registry) -> Result<Offer, String> {
         self.find(registry, &mut None)
     }
@@ -115,7 +116,7 @@ impl Channel {
         if last.told.as_ref() != Some(&found) {
             self.tell(&found);
         }
-        // What is equal is the same, so that nobody keeps two.
+        // An equal result replaces nothing, so that callers share one allocation.
         let told = last.told.take().filter(|told| *told == found).unwrap_or(found);
         last.told.insert(told).clone()
     }
@@ -145,7 +146,7 @@ impl Channel {
         })
     }
 
-    /// Why no version of the bundle that would do is served. Looks through all folders.
+    /// Explains why a suitable version of the bundle is not served. Scans all folders.
     fn why_not_served(&self, registry: &Registry) -> String {
         let wanted = |version| self.version.is_none_or(|wanted| wanted == version);
         let mut index = registry.index().into_iter();
@@ -177,16 +178,16 @@ impl Channel {
 }
 
 impl Offer {
-    /// Bytes of all files together.
+    /// Returns the total size of all files in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 }
 
 impl Checked {
-    /// Reads all files.
+    /// Reads and checks all files.
     fn read(folder: &Path) -> Self {
-        // What changes while it is read will look changed the next time.
+        // Metadata is read before the contents: a file that changes in between differs at the next check.
         let mut looks = vec![Look::at(folder.join("bundle.json"))];
         let mut read = || {
             let part = EdgePart::read(folder)?;
@@ -201,7 +202,7 @@ impl Checked {
         Self { folder: folder.to_owned(), looks, part }
     }
 
-    /// Whether it is of this folder, and nothing has changed there.
+    /// Returns whether this is the result for `folder` and all of its files are unchanged.
     fn holds(&self, folder: &Path) -> bool {
         self.folder == folder && self.looks.iter().all(|look| Look::at(look.path.clone()) == *look)
     }

@@ -1,21 +1,22 @@
-//! Devices that encode with another latent space than their channel offers: a rollout under way, or one that is stuck.
+//! Logs devices that encode with a different latent space than their channel offers: a rollout in progress, or
+//! one that is stuck.
 
 use std::fmt;
 
 use lopside_latent::LatentSpaceId;
 use quick_cache::sync::Cache;
 
-/// So many devices are remembered. Of those forgotten a line is logged twice.
+/// Maximum number of remembered devices. A forgotten device is logged a second time.
 const REMEMBERED: usize = 16 << 10;
 
-/// What was last logged of devices.
+/// The last logged state of each device.
 pub(super) struct Devices(Cache<String, Behind>);
 
-/// The latent space that a device has, if any, and the one it is offered.
+/// The latent space of a device, if it has one, and the latent space that it is offered.
 type Behind = (Option<LatentSpaceId>, LatentSpaceId);
 
 impl Devices {
-    /// Logs that a device has another latent space than is offered to it, once for each two of them.
+    /// Logs a device whose latent space differs from the offered one, once per combination of the two.
     pub(super) fn saw(
         &self,
         device: &str,

@@ -1,8 +1,8 @@
-//! A file on its way to a device.
+//! The download of one file by a device.
 //!
-//! One piece is in memory, read when the one before it has been taken. The file is opened once: one that takes its place
-//! in the folder is another one. What is written into it meanwhile would go along, and the device would refuse it by its
-//! digest.
+//! One chunk is in memory at a time; the next one is read after the client has taken the previous one. The file
+//! is opened once, so a file that replaces it in the folder is not read. If the file is overwritten in place,
+//! the new bytes are sent, and the device rejects the file by its digest.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 
@@ -14,26 +14,27 @@ use tonic::Status;
 use super::Offered;
 use crate::{ServeError, metrics, offload::blocking};
 
-/// Bytes of a piece.
+/// Bytes per chunk.
 const PIECE: u64 = 64 << 10;
 
-/// A download under way.
+/// A download in progress.
 #[derive(Debug)]
 pub(super) struct Download {
     file: Arc<File>,
     offered: Offered,
-    /// Where it began.
+    /// The offset at which the download began.
     from: u64,
-    /// Where the next piece begins.
+    /// The offset of the next chunk.
     at: u64,
     ready: watch::Receiver<bool>,
 }
 
 impl Download {
-    /// Opens a file for its bytes from `offset` on. They end when `ready` turns false.
+    /// Opens a file for a download from `offset` on. The download fails once `ready` turns false.
     ///
     /// # Errors
-    /// [`ServeError::Offset`] beyond its end, [`ServeError::UnknownFile`] when it has gone.
+    /// [`ServeError::Offset`] if `offset` is beyond the end of the file, [`ServeError::UnknownFile`] if it
+    /// cannot be opened.
     pub(super) async fn open(
         offered: Offered,
         offset: u64,
@@ -48,7 +49,7 @@ impl Download {
         Ok(Self { file: Arc::new(file), offered, from: offset, at: offset, ready })
     }
 
-    /// The pieces.
+    /// Returns the chunks as a stream.
     pub(super) fn pieces(self) -> impl Stream<Item = Result<DownloadResponse, Status>> + Send {
         stream::try_unfold(self, |mut download| async move {
             let piece = download.next().await?;
@@ -56,7 +57,7 @@ impl Download {
         })
     }
 
-    /// The next piece; none after the last.
+    /// Reads the next chunk; returns `None` after the last.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, ServeError> {
         let left = self.offered.bytes - self.at;
         if left == 0 {
@@ -83,7 +84,8 @@ impl Drop for Download {
     }
 }
 
-/// It was there when it was checked: what has come in its place is another file, for which the device has to ask.
+/// Logs the failure and returns the error for the device. The file existed when it was checked: a replacement is
+/// another file, for which the device has to query the channel again.
 fn failed(offered: &Offered, error: &io::Error) -> ServeError {
     tracing::warn!(file = %offered.place.display(), %error, "a file that was offered cannot be read any more");
     ServeError::unknown_file(&offered.sha256)

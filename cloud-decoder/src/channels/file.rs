@@ -1,12 +1,12 @@
-//! The file of channels.
+//! The channel file.
 //!
 //! ```toml
 //! [[channel]]
-//! name = "stable"       # what devices are told: 1 to 64 of a–z, 0–9 and -
-//! bundle = "photo"      # the bundle that it offers, by name
-//! version = 2           # left out: the newest one that is served
+//! name = "stable"       # the name that devices use: 1 to 64 characters of a–z, 0–9 and -
+//! bundle = "photo"      # the name of the offered bundle
+//! version = 2           # default: the newest served version
 //! ```
-//! Unknown words are refused, so that a misspelt version is not the newest one.
+//! Unknown fields are rejected: otherwise a misspelt `version` would offer the newest version.
 
 use std::{collections::HashSet, fs, path::Path, sync::Arc};
 
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::Channel;
 use crate::StartError;
 
-/// More than this is no file of channels.
+/// Maximum size of the file in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 const LONGEST_NAME: usize = 64;
 
@@ -39,10 +39,10 @@ struct Entry {
 }
 
 impl ChannelFile {
-    /// Reads the file. A channel that `before` has as well keeps what was found out about its files.
+    /// Reads the channel file. A channel that is the same in `before` keeps the results of its file checks.
     ///
     /// # Errors
-    /// [`StartError::Channels`] naming the channel and what is wrong with it.
+    /// [`StartError::Channels`] naming the channel and the problem.
     pub(crate) fn load(path: &Path, before: Option<&Self>) -> Result<Self, StartError> {
         let refused = |reason: String| StartError::Channels { path: path.to_owned(), reason };
         let length = fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
@@ -58,7 +58,7 @@ impl ChannelFile {
         Ok(Self(channels.into_iter().map(kept).collect()))
     }
 
-    /// All channels, in the file's order.
+    /// Returns all channels, in the order of the file.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Channel>> {
         self.0.iter()
     }

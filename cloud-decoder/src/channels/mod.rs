@@ -1,12 +1,12 @@
-//! Bundles over the air: which encoder devices are to have, and its files.
+//! Over-the-air distribution of bundles: which encoder devices should have, and its files.
 //!
 //! ```text
-//! channel ─► bundle and version (file) ─► folder (what is served) ─► its files, checked ─► offer
-//! digest ─► file of an offer ─► pieces, from an offset on
+//! channel ─► bundle and version (channel file) ─► folder (registry) ─► its files, checked ─► offer
+//! digest ─► file of an offer ─► chunks, from an offset on
 //! ```
-//! The file of channels may change while the server runs, and so may bundles: an offer is what both say at the moment
-//! of the question. Whatever is offered, the server decodes: a bundle that is not served is offered to nobody. Frames
-//! of the encoder before it name their latent space, so that they are decoded for as long as a bundle of it is
+//! The channel file and the bundles may change while the server runs; an offer reflects both at the time of the
+//! query. The server can decode everything that it offers: a bundle that is not served is not offered. Frames of
+//! a previous encoder name their latent space, so they are decoded as long as a bundle of that latent space is
 //! served.
 
 mod channel;
@@ -34,23 +34,24 @@ use crate::{
     metrics,
 };
 
-/// The channels of a server. Clones are one.
+/// The channels of a server. Clones share the same state.
 #[derive(Debug, Clone)]
 pub(crate) struct Channels {
     registry: Arc<Registry>,
-    /// None where none are configured.
+    /// The channel file; `None` if none is configured.
     file: Option<watch::Receiver<Arc<ChannelFile>>>,
 }
 
-/// A channel and what it offers, or why it does not.
+/// A channel with its offer, or with the reason why nothing is offered.
 pub(crate) type Listed = (Arc<Channel>, Result<Arc<Offer>, ServeError>);
 
 impl Channels {
-    /// Reads the file of channels, where there is one, and follows it. Until `ready` turns false, what is wrong with an
-    /// offer is found out and logged when it begins to be wrong, without a device that asks.
+    /// Reads the channel file, if one is configured, and reloads it after changes. Until `ready` turns false,
+    /// offers are also checked after every change of the file or of the served bundles, so that a problem is
+    /// logged before a device queries the channel.
     ///
     /// # Errors
-    /// [`StartError::Channels`] for a file that cannot be used.
+    /// [`StartError::Channels`] for an invalid file.
     pub(crate) fn start(
         settings: &Settings,
         registry: &Arc<Registry>,
@@ -71,7 +72,7 @@ impl Channels {
         Ok(channels)
     }
 
-    /// What a channel offers now.
+    /// Returns the current offer of a channel.
     ///
     /// # Errors
     /// [`ServeError::NoChannels`], [`ServeError::UnknownChannel`], [`ServeError::NotOffered`].
@@ -86,13 +87,13 @@ impl Channels {
         offer
     }
 
-    /// The file of this digest that a channel offers.
+    /// Returns the offered file with this digest.
     ///
     /// # Errors
     /// [`ServeError::NoChannels`], [`ServeError::UnknownFile`].
     pub(crate) async fn find(&self, sha256: &[u8]) -> Result<Offered, ServeError> {
         for channel in self.file()?.all() {
-            // A channel that offers nothing has no file either; why has been logged.
+            // A channel without an offer does not have files; the reason has been logged.
             let Ok(offer) = channel.offer(&self.registry).await else { continue };
             if let Some(file) = offer.files.iter().find(|file| file.sha256 == sha256) {
                 return Ok(file.clone());
@@ -101,7 +102,7 @@ impl Channels {
         Err(ServeError::unknown_file(sha256))
     }
 
-    /// All channels, in the file's order; none where none are configured.
+    /// Returns all channels with their offers, in the order of the file; empty without a channel file.
     pub(crate) async fn all(&self) -> Vec<Listed> {
         let mut listed = Vec::new();
         for channel in self.file().iter().flat_map(|file| file.all()) {
@@ -115,7 +116,7 @@ impl Channels {
         Ok(Arc::clone(&file.borrow()))
     }
 
-    /// Asks every channel whenever the file or what is served has changed.
+    /// Checks all offers whenever the file or the served bundles have changed.
     async fn look(self, mut file: watch::Receiver<Arc<ChannelFile>>, ready: watch::Receiver<bool>) {
         let mut served = self.registry.changes();
         let stopping = stopping(ready);

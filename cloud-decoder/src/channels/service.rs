@@ -1,4 +1,4 @@
-//! `lopside.v1.BundleService`.
+//! The gRPC service `lopside.v1.BundleService`.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 use super::{Channels, Offer, Offered, devices::Devices, download::Download};
 use crate::ServeError;
 
-/// The service over channels.
+/// The service for the channels of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Bundles {
     channels: Channels,
@@ -24,7 +24,7 @@ pub(crate) struct Bundles {
 }
 
 impl Bundles {
-    /// `ready` turns false when the server begins to stop.
+    /// Creates the service. `ready` turns false when the server begins to stop.
     pub(crate) fn new(channels: Channels, ready: watch::Receiver<bool>) -> Self {
         Self { channels, devices: Arc::default(), ready }
     }

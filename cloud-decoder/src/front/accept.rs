@@ -7,7 +7,7 @@ use super::{Event, FrontStats};
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Takes connections, whatever the system says.
+/// Accepts connections and survives errors of the operating system.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     listener: TcpListener,
@@ -20,8 +20,8 @@ impl Acceptor {
         Self { listener, stats, failures: 0 }
     }
 
-    /// The next connection. Where the system has no more to give, waits: mostly file descriptors have run out, and
-    /// asking again at once would only take the time that open connections need to end.
+    /// Returns the next connection. If the system lacks resources, mostly file descriptors, waits before it
+    /// tries again: an immediate retry would only take CPU time from open connections, which have to end first.
     pub(crate) async fn next(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             let error = match self.listener.accept().await {
@@ -45,7 +45,7 @@ impl Acceptor {
     }
 }
 
-/// Errors that say that a client left before it was taken.
+/// Returns whether the error concerns only a client that disconnected before its connection was accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)

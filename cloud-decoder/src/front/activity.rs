@@ -1,6 +1,7 @@
-//! What a connection has done so far, told by what wraps its socket and its requests.
+//! The activity of a connection, recorded by the wrappers of its socket and its requests.
 //!
-//! Flags and counts only, read when a timer fires: a busy connection pays two atomic additions a request.
+//! It consists of flags and counters that are read when a timer fires: a busy connection pays two atomic
+//! additions per request.
 
 use std::{
     io,
@@ -16,7 +17,7 @@ use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a connection has done.
+/// The recorded activity of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     heard: AtomicBool,
@@ -27,37 +28,38 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
-    /// Whether a byte has come.
+    /// Returns whether a byte was received.
     pub(crate) fn heard(&self) -> bool {
         self.heard.load(Ordering::Relaxed)
     }
 
-    /// Whether the protocol is known: a request has come, or this side has written.
+    /// Returns whether the protocol is known: a request was received, or the server has written.
     pub(crate) fn speaks(&self) -> bool {
         self.writes() > 0 || self.begun() > 0
     }
 
-    /// How often this side has written.
+    /// Returns the number of writes by the server.
     pub(crate) fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
     }
 
-    /// Requests begun.
+    /// Returns the number of requests begun.
     pub(crate) fn begun(&self) -> u64 {
         self.begun.load(Ordering::Acquire)
     }
 
-    /// Whether no request is open.
+    /// Returns whether all requests have ended.
     pub(crate) fn is_idle(&self) -> bool {
         self.ended.load(Ordering::Acquire) == self.begun()
     }
 
-    /// Whether nothing is open but streams that only end with their connection.
+    /// Returns whether all open requests are streams that end only with their connection.
     pub(crate) fn is_finished(&self) -> bool {
         self.ended.load(Ordering::Acquire) + self.resting.load(Ordering::Acquire) >= self.begun()
     }
 
-    /// A request has come. `resting`: it ends only with its connection, and a stop does not wait for it.
+    /// Records the start of a request. A `resting` request ends only with its connection, and a shutdown does
+    /// not wait for it.
     pub(crate) fn begin(self: &Arc<Self>, resting: bool) -> OpenRequest {
         self.begun.fetch_add(1, Ordering::AcqRel);
         if resting {
@@ -67,7 +69,7 @@ impl Activity {
     }
 }
 
-/// A request until the last byte of its answer.
+/// An open request, until the last byte of its response.
 #[derive(Debug)]
 pub(crate) struct OpenRequest {
     activity: Arc<Activity>,
@@ -83,7 +85,7 @@ impl Drop for OpenRequest {
     }
 }
 
-/// The body of an answer, which ends its request.
+/// The body of a response; its drop ends the request.
 #[derive(Debug)]
 pub(crate) struct LastBody {
     body: Body,
@@ -116,7 +118,7 @@ impl http_body::Body for LastBody {
     }
 }
 
-/// A socket that tells what comes and goes.
+/// A socket that records reads and writes.
 #[derive(Debug)]
 pub(crate) struct Told<S> {
     socket: S,

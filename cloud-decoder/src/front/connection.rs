@@ -1,4 +1,4 @@
-//! One connection: handshake, version, requests, and one of the ends that [`End`] names.
+//! One connection: TLS handshake, protocol detection, requests, and one of the ends in [`End`].
 
 use std::{convert::Infallible, error::Error, pin::pin, sync::Arc, time::Duration};
 
@@ -26,17 +26,18 @@ use super::{
     cork::{Cork, Turns},
 };
 
-/// What HTTP/2 clients may send before the server has read it: a request, all requests of a connection.
+/// HTTP/2 flow-control windows in bytes: per request, and per connection.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
-/// Of HTTP/2, larger than the protocol's default: a latent is then one frame, which is read in one piece.
+/// Maximum HTTP/2 frame size, larger than the protocol's default, so that a latent fits into one frame and is
+/// read in one piece.
 const FRAME_BYTES: u32 = 64 << 10;
-/// Of an HTTP/1 connection, in each direction; a request's header has to fit in.
+/// Buffer size of an HTTP/1 connection in each direction; the header of a request has to fit.
 const BUFFER_BYTES: usize = 64 << 10;
-/// How long a connection that has nothing left to do may take to close.
+/// Maximum time to close a connection that has nothing left to do.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What all connections of a server have in common.
+/// The state shared by all connections of a server.
 #[derive(Debug)]
 pub(crate) struct Connections {
     pub(crate) router: Router,
@@ -47,16 +48,16 @@ pub(crate) struct Connections {
     pub(crate) builder: Builder<TokioExecutor>,
 }
 
-/// Why this side ends a connection.
+/// The way in which the server ends a connection.
 #[derive(Debug, Clone, Copy)]
 enum End {
     /// At once.
     Cut(Event),
-    /// After the requests that it has: GOAWAY, or `Connection: close`.
+    /// After its open requests, announced by GOAWAY or `Connection: close`.
     Leave(Option<Event>),
 }
 
-/// What reads HTTP/1 and HTTP/2, whichever a client speaks.
+/// Builds the server that detects and handles HTTP/1 and HTTP/2.
 pub(crate) fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -90,7 +91,8 @@ impl Connections {
 
     async fn handshake(&self, socket: TcpStream, config: Arc<ServerConfig>) -> Option<TlsStream<TcpStream>> {
         let handshake = TlsAcceptor::from(config).accept(socket).into_fallible();
-        // Whoever sees the connection closed finds it counted: neither future nor stream goes before that.
+        // The future and the stream are dropped after the event is counted, so that a client that sees the
+        // connection closed finds it counted.
         let mut handshake = pin!(timeout(self.limits.handshake, handshake));
         let shaken = tokio::select! {
             shaken = handshake.as_mut() => shaken,
@@ -140,7 +142,7 @@ impl Connections {
         }
     }
 
-    /// Done when this side has to end the connection.
+    /// Waits until the server has to end the connection.
     async fn overdue(&self, activity: &Activity) -> End {
         let limits = &self.limits;
         let age = limits.max_age.map(|age| Instant::now() + age.mul_f64(rand::random_range(0.9..1.1)));
@@ -148,7 +150,8 @@ impl Connections {
         if !activity.heard() {
             return End::Cut(Event::FirstByteTimeout);
         }
-        // HTTP/1 has its own timer; this one is for those who do not even say which version they speak.
+        // HTTP/1 has its own timer; this one covers clients that have not even sent enough to detect the
+        // version.
         sleep(limits.header).await;
         if !activity.speaks() {
             return End::Cut(Event::HeaderTimeout);
@@ -168,7 +171,7 @@ impl Connections {
     fn note(&self, result: Result<(), Box<dyn Error + Send + Sync>>, activity: &Activity) {
         let Err(error) = result else { return };
         if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout) {
-            // Between two requests the timer of the header runs as well.
+            // The header timer also runs between two requests.
             let served = activity.begun() > 0;
             self.stats.count(if served { Event::IdleTimeout } else { Event::HeaderTimeout });
         }
@@ -176,7 +179,7 @@ impl Connections {
     }
 }
 
-/// Done when no request has been open for some time.
+/// Waits until no request has been open for `time`.
 async fn idle(activity: &Activity, time: Duration) {
     loop {
         let begun = activity.begun();
@@ -187,7 +190,7 @@ async fn idle(activity: &Activity, time: Duration) {
     }
 }
 
-/// Done when nothing is left to do or to send, for a peer that does not close its side.
+/// Waits until everything is done and sent, for a peer that does not close its side.
 async fn finished(activity: &Activity) {
     loop {
         let writes = activity.writes();
@@ -199,7 +202,7 @@ async fn finished(activity: &Activity) {
 }
 
 async fn drained(mut draining: watch::Receiver<bool>) {
-    // An error says that the server has gone, which is the same.
+    // An error means that the server has gone, which has the same effect.
     let _ = draining.wait_for(|draining| *draining).await;
 }
 
@@ -211,7 +214,8 @@ fn with_timeout(request: Request<Incoming>, time: Duration) -> Request<Body> {
     }
 }
 
-/// Such a stream tells changes of health for as long as its connection lives.
+/// Returns whether the request is a health watch: a stream that reports changes for as long as its connection
+/// lives.
 fn is_health_watch<B>(request: &Request<B>) -> bool {
     request.uri().path() == "/grpc.health.v1.Health/Watch"
 }

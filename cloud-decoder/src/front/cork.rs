@@ -1,10 +1,11 @@
-//! Fewer, larger writes.
+//! Combines small writes into fewer, larger ones.
 //!
-//! An answer over HTTP/2 is a head, data and trailers, which the protocol's code writes one by one as they come to be, and
-//! a system call for each costs more than all else that a small answer needs. So what is written gathers here. The first
-//! flush only asks for the task's next turn, in which what other tasks have made ready by then is written as well; the
-//! flush in that turn sends everything. Nothing waits for a clock. A large answer comes as many frames, between which the
-//! protocol's code flushes as well, all in one turn; so [`Turns`] counts turns.
+//! An HTTP/2 response consists of a header, data and trailers. The protocol library writes them one by one as
+//! they become available, and a system call for each would cost more than everything else in a small response.
+//! Writes are therefore buffered. The first flush only schedules the task's next turn, in which the output that
+//! other tasks have produced by then is also written; the flush in that turn sends everything. Timers are not
+//! involved. A large response consists of many frames, between which the library also flushes, all in one turn;
+//! therefore [`Turns`] counts turns.
 
 use std::{
     future::{Future, poll_fn},
@@ -19,12 +20,12 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that gather before they are written without a flush.
+/// Maximum number of bytes that are buffered without a flush.
 const FULL: usize = 256 << 10;
-/// The buffer's size after it was larger.
+/// Capacity to which the buffer shrinks after it was larger.
 const KEPT: usize = 64 << 10;
 
-/// The turns that a connection's task has had.
+/// The number of turns (polls) of a connection's task.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Turns(Arc<AtomicU64>);
 
@@ -40,7 +41,7 @@ impl Turns {
     }
 }
 
-/// A stream whose writes gather.
+/// A stream with buffered writes.
 #[derive(Debug)]
 pub(crate) struct Cork<S> {
     stream: S,
@@ -48,17 +49,17 @@ pub(crate) struct Cork<S> {
     /// Bytes of the buffer that have been written.
     written: usize,
     turns: Turns,
-    /// The turn in which the flush was put off.
+    /// The turn in which the flush was deferred.
     put_off: Option<u64>,
 }
 
 impl<S: AsyncWrite + Unpin> Cork<S> {
-    /// The stream of a connection that has these turns.
+    /// Wraps the stream of a connection that counts these turns.
     pub(crate) fn new(stream: S, turns: Turns) -> Self {
         Self { stream, buffer: Vec::new(), written: 0, turns, put_off: None }
     }
 
-    /// Writes what has gathered.
+    /// Writes the whole buffer to the stream.
     fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.buffer.len() {
             let rest = &self.buffer[self.written..];
@@ -75,7 +76,7 @@ impl<S: AsyncWrite + Unpin> Cork<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether so many bytes more are too many to gather.
+    /// Returns whether the buffer cannot take `bytes` more bytes.
     fn overflows(&self, bytes: usize) -> bool {
         self.buffer.len() + bytes > FULL
     }
@@ -149,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    /// A stream that notes the sizes of what is written to it.
+    /// A stream that records the sizes of the writes.
     #[derive(Debug, Default)]
     struct Writes(Vec<usize>);
 
@@ -159,7 +160,7 @@ mod tests {
             _: &mut Context<'_>,
             bytes: &[u8],
         ) -> Poll<io::Result<usize>> {
-            // No more than some at a time, as a full socket.
+            // Accepts only part of a large write, like a full socket.
             let taken = bytes.len().min(40_000);
             self.0.push(taken);
             Poll::Ready(Ok(taken))
@@ -172,7 +173,7 @@ mod tests {
         }
     }
 
-    /// A connection's turn, in which parts are written and flushed one by one.
+    /// Simulates a turn of a connection, in which parts are written and flushed one by one.
     async fn turn(cork: &mut Cork<Writes>, parts: &[usize]) {
         let turns = cork.turns.clone();
         let write = async {

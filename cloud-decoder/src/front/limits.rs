@@ -2,36 +2,37 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What the server has open beside connections: bundles while they are loaded, the library, logs.
+/// Files that the server has open in addition to connections: bundles while they are loaded, the library, logs.
 const FILES_BESIDE: u64 = 64;
 
-/// What connections may cost, and how long a client may take. All connections of a server share one set.
+/// Limits on connections and on the time that a client may take, shared by all connections of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Open connections in all; further ones are closed at once.
+    /// Maximum number of open connections; further ones are closed at once.
     pub connections: usize,
-    /// Open connections of one peer: an IPv4 address, or the first 64 bits of an IPv6 address.
+    /// Maximum number of open connections per peer: an IPv4 address, or the first 64 bits of an IPv6 address.
     pub connections_per_peer: usize,
-    /// From the connection (with TLS, from the end of the handshake) to the first byte.
+    /// Maximum time from the connection (with TLS, from the end of the handshake) to the first byte.
     pub first_byte: Duration,
-    /// From the first byte to the last of a request's header. A kept-alive HTTP/1 connection waits as long for the
-    /// next request.
+    /// Maximum time from the first byte to the last byte of a request's header. A kept-alive HTTP/1 connection
+    /// waits as long for the next request.
     pub header: Duration,
-    /// The TLS handshake.
+    /// Maximum time of the TLS handshake.
     pub handshake: Duration,
-    /// Between two pieces of a request's body; calls of gRPC have none, for a stream may rest.
+    /// Maximum time between two pieces of a request's body. It does not apply to gRPC calls, because a stream
+    /// may pause.
     pub body: Duration,
-    /// How long an HTTP/2 connection may be open without a request.
+    /// Maximum time that an HTTP/2 connection may be open without a request.
     pub idle: Duration,
-    /// Between two pings of an open HTTP/2 connection.
+    /// Time between two pings of an open HTTP/2 connection.
     pub ping: Duration,
-    /// How long the answer to a ping may take.
+    /// Maximum time to answer a ping.
     pub ping_timeout: Duration,
-    /// After this time, give or take a tenth, a connection ends after the requests that it has. None: never.
+    /// Age, plus or minus a tenth, at which a connection is closed after its open requests. `None` is unlimited.
     pub max_age: Option<Duration>,
-    /// Requests at once in one HTTP/2 connection.
+    /// Maximum number of concurrent requests per HTTP/2 connection.
     pub streams: u32,
-    /// The header of a request in HTTP/2, in bytes.
+    /// Maximum size of a request's header in HTTP/2, in bytes.
     pub header_bytes: u32,
 }
 
@@ -54,8 +55,8 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Raises the number of files and sockets that this process may have open to what the system allows it; says so where
-/// that is too little for these limits.
+/// Raises this process's limit of open files and sockets to the maximum that the system allows, and logs a
+/// warning if that is too low for these limits.
 pub fn make_room(limits: &ConnectionLimits) {
     let allowed = raise_open_files();
     if allowed < limits.connections as u64 + FILES_BESIDE {
@@ -70,7 +71,7 @@ pub fn make_room(limits: &ConnectionLimits) {
 
 fn raise_open_files() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    // None is no limit at all.
+    // `None` means unlimited.
     if current.is_some() && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err() {
         return current.unwrap_or(u64::MAX);
     }

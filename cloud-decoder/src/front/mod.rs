@@ -1,16 +1,16 @@
-//! What stands between the network and the router: connections, their limits, TLS, and an orderly end.
+//! The layer between the network and the router: connections, their limits, TLS, and shutdown.
 //!
 //! ```text
-//! accept ─► place? ─► TLS handshake ─► first byte ─► header ─► router
-//!           no: closed  timeout          timeout       timeout   body timeout
+//! accept ─► permit? ─► TLS handshake ─► first byte ─► header ─► router
+//!           no: closed   timeout          timeout       timeout   body timeout
 //! ```
-//! A connection has a place among all and among its peer's, or is closed at once. HTTP/1 and HTTP/2 (with prior
-//! knowledge, or by ALPN) share the port. Every wait for a client has an end, and every end is counted
-//! ([`FrontStats`]).
+//! A connection needs a permit within the total limit and within its peer's limit, or is closed at once. HTTP/1
+//! and HTTP/2 (with prior knowledge, or by ALPN) share the port. Every wait for a client has a timeout, and
+//! every end is counted ([`FrontStats`]).
 //!
-//! The end: when `stop` is done no further connection is taken, open ones get GOAWAY or `Connection: close` and finish
-//! their requests, for at most the drain time; then they are dropped. `cut_off` drops them at once, at any time. Streams
-//! of health are not waited for.
+//! Shutdown: after `stop` completes, new connections are not accepted; open ones get GOAWAY or
+//! `Connection: close` and finish their requests, for at most the drain time; then they are dropped. `cut_off`
+//! drops them at once, at any time. The shutdown does not wait for health watches.
 
 mod accept;
 mod activity;
@@ -54,7 +54,7 @@ pub(crate) use self::{
 };
 use crate::StartError;
 
-/// A router and what stands before it.
+/// A router with the layer before it.
 #[derive(Debug)]
 pub struct Front {
     listener: TcpListener,
@@ -65,7 +65,7 @@ pub struct Front {
     workers: Workers,
 }
 
-/// The open connections, their tasks among them.
+/// The open connections and their tasks.
 struct Open {
     connections: Arc<Connections>,
     peers: Arc<Peers>,
@@ -74,10 +74,10 @@ struct Open {
 }
 
 impl Front {
-    /// A front for this router. Loads the certificates and follows their files.
+    /// Creates the layer for a router. Loads the certificates and reloads them after changes.
     ///
     /// # Errors
-    /// [`StartError::Tls`] for certificates that cannot be used.
+    /// [`StartError::Tls`] for invalid certificates, [`StartError::Threads`] if the threads cannot be started.
     pub fn new(
         listener: TcpListener,
         router: Router,
@@ -91,8 +91,8 @@ impl Front {
         Ok(Self { listener, router, limits: settings.limits.clone(), tls, stats, workers })
     }
 
-    /// Serves until `stop` is done, then lets connections finish for at most `drain`; ends at once when `cut_off` is
-    /// done.
+    /// Serves until `stop` completes, then lets connections finish for at most `drain`; ends at once when
+    /// `cut_off` completes.
     pub async fn serve(
         self,
         stop: impl Future<Output = ()>,

@@ -6,7 +6,7 @@ use std::{
 
 use super::{ConnectionLimits, Event};
 
-/// Who has how many connections open.
+/// The numbers of open connections, in total and per peer, with their limits.
 #[derive(Debug)]
 pub(crate) struct Peers {
     most: usize,
@@ -20,7 +20,7 @@ struct Open {
     by_peer: HashMap<IpAddr, usize>,
 }
 
-/// A connection's place among the open ones; free again when dropped.
+/// The permit of one open connection; returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     peers: Arc<Peers>,
@@ -33,7 +33,7 @@ impl Peers {
         Arc::new(Self { most, most_per_peer, open: Mutex::default() })
     }
 
-    /// A place for a connection from this address, or why there is none.
+    /// Returns a permit for a connection from this address, or the event of its refusal.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Place, Event> {
         let peer = peer_of(address);
         let mut open = self.lock();
@@ -67,7 +67,8 @@ impl Drop for Place {
     }
 }
 
-/// One host has a whole /64 of IPv6 addresses, and an IPv4 address may come in IPv6 clothes.
+/// Returns the peer of an address. A single host has a whole /64 of IPv6 addresses, and an IPv4 address may
+/// arrive as an IPv4-mapped IPv6 address.
 fn peer_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),

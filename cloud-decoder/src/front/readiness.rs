@@ -1,7 +1,7 @@
 use tokio::sync::watch;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-/// Whether the server wants requests: what `/readyz` and grpc.health.v1 say.
+/// Whether the server accepts requests, as reported by `/readyz` and grpc.health.v1.
 #[derive(Debug)]
 pub struct Readiness {
     ready: watch::Sender<bool>,
@@ -10,20 +10,20 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Ready, in the name of the whole server and of these gRPC services.
+    /// Reports the whole server and these gRPC services as ready.
     pub async fn on(health: HealthReporter, services: Vec<&'static str>) -> Self {
         let readiness = Self { ready: watch::Sender::new(true), health, services };
         readiness.tell(ServingStatus::Serving).await;
         readiness
     }
 
-    /// Follows it.
+    /// Returns a receiver of the readiness.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
     }
 
-    /// Ready no more: load balancers are to look elsewhere.
+    /// Reports the server as not ready, so that load balancers choose another one.
     pub async fn off(&self) {
         self.ready.send_replace(false);
         self.tell(ServingStatus::NotServing).await;
@@ -37,8 +37,8 @@ impl Readiness {
     }
 }
 
-/// Done when the server begins to stop.
+/// Waits until the server begins to stop.
 pub(crate) async fn stopping(mut ready: watch::Receiver<bool>) {
-    // An error says that the server has gone, which is the same.
+    // An error means that the server has gone, which has the same effect.
     let _ = ready.wait_for(|ready| !ready).await;
 }

@@ -1,8 +1,8 @@
 //! Files that may change while the server runs.
 //!
-//! Every few seconds, and at SIGHUP, the contents are compared with what was last seen. (Not the times: Kubernetes
-//! swaps a link, and copies may keep times.) What has changed is loaded; what is broken is logged once, and what was
-//! there before stays in use until the files change again.
+//! Every few seconds, and at SIGHUP, the contents are compared with the last ones. Modification times are not
+//! compared: Kubernetes swaps a link, and copies may keep the times. Changed files are loaded. A failure to load
+//! is logged once, and the previous value stays in use until the files change again.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,22 +16,22 @@ use tokio::{
 use super::FrontStats;
 use crate::StartError;
 
-/// What is followed, and how closely.
+/// The files to follow, and the interval of the checks.
 #[derive(Debug, Clone)]
 pub(crate) struct Followed {
-    /// What the files are, for the log.
+    /// The description of the files in logs.
     pub(crate) what: &'static str,
-    /// The files.
+    /// The paths of the files.
     pub(crate) files: Vec<PathBuf>,
-    /// How often they are looked at.
+    /// Time between two checks.
     pub(crate) every: Duration,
 }
 
-/// Loads the files and does so again whenever they change; `load` gets what it has made before. Ends with the last
-/// receiver.
+/// Loads the files, and reloads them after changes; `load` receives the previous value. The task ends with the
+/// last receiver.
 ///
 /// # Errors
-/// Those of the first `load`.
+/// The error of the first `load`.
 pub(crate) fn follow<T: Send + Sync + 'static>(
     followed: Followed,
     stats: Arc<FrontStats>,
@@ -79,7 +79,7 @@ async fn hung_up(hangups: &mut Option<tokio::signal::unix::Signal>) -> Option<()
     hangups.as_mut()?.recv().await
 }
 
-/// A digest of all contents; a file that cannot be read counts as empty.
+/// Returns a digest of all contents; a file that cannot be read counts as empty.
 fn fingerprint(files: &[PathBuf]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for file in files {

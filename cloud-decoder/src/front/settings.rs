@@ -1,6 +1,6 @@
-//! The front's options: flags and environment, the same in the config file, and what they come to.
+//! Options of the front: flags and environment variables, the same in the config file, and the merged settings.
 
-// Doc comments here are the help text, where backticks would be noise.
+// Doc comments here are the help text, in which backticks would be noise.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, rustdoc::invalid_html_tags)]
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
@@ -13,18 +13,18 @@ use crate::StartError;
 
 const DEFAULT_RELOAD_SECONDS: u32 = 5;
 
-/// What stands before the router, after all merging.
+/// The settings of the layer before the router, after merging.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrontSettings {
-    /// What connections may cost.
+    /// Limits on connections.
     pub limits: ConnectionLimits,
-    /// Certificates; none: no TLS.
+    /// Certificates; `None` disables TLS.
     pub tls: Option<TlsFiles>,
-    /// The file of API keys; none: everybody may do everything.
+    /// The API key file; `None` allows every request.
     pub api_keys: Option<PathBuf>,
-    /// How often certificates, keys and channels are looked at for changes.
+    /// Time between two checks of certificates, keys and channels for changes.
     pub reload: Duration,
-    /// From "not ready" to the end of accepting connections.
+    /// Time from "not ready" to the end of accepting connections.
     pub drain_wait: Duration,
 }
 
@@ -44,25 +44,27 @@ impl Default for FrontSettings {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Access")]
 pub struct FrontArgs {
-    /// The server's certificate chain as PEM: turns TLS on, for gRPC and REST. Read anew when it changes
+    /// Certificate chain of the server as PEM; enables TLS for gRPC and REST. Reloaded after changes
     #[arg(long, env = "LOPSIDE_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
-    /// The certificate's private key as PEM
+    /// Private key of the certificate as PEM
     #[arg(long, env = "LOPSIDE_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// Take only clients with a certificate of one of these authorities (mTLS)
+    /// Certificate authorities as PEM; only clients with a certificate of one of them are accepted (mTLS)
     #[arg(long, env = "LOPSIDE_TLS_CLIENT_CA", value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
-    /// Take only requests with a key of this file; `cloud-decoder key` makes keys. Read anew when it changes
+    /// API key file; only requests with one of its keys are accepted. `cloud-decoder key` generates keys.
+    /// Reloaded after changes
     #[arg(long, env = "LOPSIDE_API_KEYS", value_name = "FILE")]
     pub api_keys: Option<PathBuf>,
-    /// How often certificates, keys and channels are looked at for changes; SIGHUP does so at once [default: 5]
+    /// Seconds between two checks of certificates, keys and channels for changes; SIGHUP checks at once
+    /// [default: 5]
     #[arg(long, env = "LOPSIDE_RELOAD_SECONDS", value_name = "SECONDS")]
     pub reload_seconds: Option<NonZeroU32>,
-    /// How long to serve on as not ready before connections are refused when stopping [default: 0]
+    /// Seconds to keep serving as not ready before connections are refused at shutdown [default: 0]
     ///
-    /// Load balancers take this long to look elsewhere. In Kubernetes give 5 to 15, and the pod a
-    /// terminationGracePeriodSeconds of more than this and --drain-seconds together.
+    /// Load balancers need this time to choose another server. In Kubernetes, set it to 5 to 15, and the pod's
+    /// terminationGracePeriodSeconds to more than the sum of this and --drain-seconds.
     #[arg(long, env = "LOPSIDE_DRAIN_WAIT_SECONDS", value_name = "SECONDS")]
     pub drain_wait_seconds: Option<u32>,
     #[command(flatten)]
@@ -75,39 +77,40 @@ pub struct FrontArgs {
 #[command(next_help_heading = "Connections")]
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectionArgs {
-    /// Connections at once in all; further ones are closed [default: 8192]
+    /// Maximum number of open connections; further ones are closed [default: 8192]
     #[arg(long = "max-connections", env = "LOPSIDE_MAX_CONNECTIONS", value_name = "N")]
     pub max: Option<NonZeroU32>,
-    /// Connections at once of one address, or of one /64 network of IPv6 [default: 4096]
+    /// Maximum number of open connections per address, or per /64 network of IPv6 [default: 4096]
     #[arg(long = "max-connections-per-peer", env = "LOPSIDE_MAX_CONNECTIONS_PER_PEER", value_name = "N")]
     pub max_per_peer: Option<NonZeroU32>,
-    /// Requests at once in one HTTP/2 connection [default: 256]
+    /// Maximum number of concurrent requests per HTTP/2 connection [default: 256]
     #[arg(long, env = "LOPSIDE_MAX_STREAMS", value_name = "N")]
     pub max_streams: Option<NonZeroU32>,
-    /// The longest header of an HTTP/2 request [default: 16384]
+    /// Maximum size of an HTTP/2 request header in bytes [default: 16384]
     #[arg(long, env = "LOPSIDE_MAX_HEADER_BYTES", value_name = "BYTES")]
     pub max_header_bytes: Option<NonZeroU32>,
-    /// How long a new connection may be silent [default: 10]
+    /// Maximum seconds until the first byte of a new connection [default: 10]
     #[arg(long, env = "LOPSIDE_FIRST_BYTE_SECONDS", value_name = "SECONDS")]
     pub first_byte_seconds: Option<NonZeroU32>,
-    /// How long a request's header may take; over HTTP/1 also the wait for the next request [default: 30]
+    /// Maximum seconds to receive a request header; over HTTP/1 also to wait for the next request [default: 30]
     #[arg(long, env = "LOPSIDE_HEADER_SECONDS", value_name = "SECONDS")]
     pub header_seconds: Option<NonZeroU32>,
-    /// How long the TLS handshake may take [default: 10]
+    /// Maximum seconds of the TLS handshake [default: 10]
     #[arg(long, env = "LOPSIDE_HANDSHAKE_SECONDS", value_name = "SECONDS")]
     pub handshake_seconds: Option<NonZeroU32>,
-    /// How long a request's body may pause; calls of gRPC may for ever [default: 30]
+    /// Maximum seconds between two pieces of a request body; gRPC calls are exempt [default: 30]
     #[arg(long, env = "LOPSIDE_BODY_SECONDS", value_name = "SECONDS")]
     pub body_seconds: Option<NonZeroU32>,
-    /// How long an HTTP/2 connection may be without requests [default: 300]
+    /// Maximum seconds without requests on an HTTP/2 connection [default: 300]
     #[arg(long, env = "LOPSIDE_IDLE_SECONDS", value_name = "SECONDS")]
     pub idle_seconds: Option<NonZeroU32>,
-    /// How often HTTP/2 clients are asked whether they are there; they have 20 seconds to answer [default: 30]
+    /// Seconds between two HTTP/2 pings; clients have 20 seconds to answer [default: 30]
     #[arg(long, env = "LOPSIDE_PING_SECONDS", value_name = "SECONDS")]
     pub ping_seconds: Option<NonZeroU32>,
-    /// How old a connection may grow, give or take a tenth, before its client has to connect anew [default: any age]
+    /// Maximum age of a connection in seconds, plus or minus a tenth; its client then has to reconnect [default:
+    /// unlimited]
     ///
-    /// For servers behind a balancer that balances connections: new servers get their share only so.
+    /// Use this behind a balancer that balances connections: otherwise new servers do not get their share.
     #[arg(long, env = "LOPSIDE_MAX_CONNECTION_AGE_SECONDS", value_name = "SECONDS")]
     pub max_connection_age_seconds: Option<NonZeroU32>,
 }
@@ -132,7 +135,7 @@ pub(crate) struct TlsTable {
 }
 
 impl FrontSettings {
-    /// Flags and environment before the file, the file before the defaults.
+    /// Merges flags and environment variables over the config file, and the config file over the defaults.
     pub(crate) fn merge(args: FrontArgs, file: FrontTable) -> Result<Self, StartError> {
         let reload =
             args.reload_seconds.or(file.reload_seconds).map_or(DEFAULT_RELOAD_SECONDS, NonZeroU32::get);

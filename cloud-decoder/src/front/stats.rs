@@ -2,45 +2,45 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-/// Something that happens to connections or requests before a handler sees them.
+/// An event of a connection or a request before it reaches a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Event {
-    /// A connection was taken.
+    /// A connection was accepted.
     Accepted,
-    /// A connection that was taken has ended.
+    /// An accepted connection has ended.
     Ended,
-    /// A connection was closed at once: the server had its full number.
+    /// A connection was closed at once: the server had reached its connection limit.
     RefusedFull,
-    /// A connection was closed at once: its peer had its full number.
+    /// A connection was closed at once: its peer had reached its connection limit.
     RefusedPeer,
-    /// The system gave no connection, mostly because no file descriptor was left.
+    /// The system could not accept a connection, mostly for lack of file descriptors.
     AcceptError,
     /// A TLS handshake took too long.
     HandshakeTimeout,
-    /// A TLS handshake failed, for one because a client had no certificate.
+    /// A TLS handshake failed, for example because a client lacked a certificate.
     HandshakeFailure,
-    /// A client sent nothing.
+    /// A client did not send a byte in time.
     FirstByteTimeout,
-    /// A client did not finish the header of a request.
+    /// A client did not complete the header of a request in time.
     HeaderTimeout,
     /// A connection without requests was closed.
     IdleTimeout,
-    /// A connection reached its greatest age.
+    /// A connection reached its maximum age.
     Aged,
-    /// A connection was cut off because the drain time was over.
+    /// A connection was cut off at shutdown, after the drain time or by a second stop signal.
     CutOff,
-    /// A request had no key, or a wrong one.
+    /// A request came without a valid key.
     Unauthenticated,
-    /// A request's key lacks the scope.
+    /// A request's key lacks the required scope.
     Forbidden,
-    /// A request came too early for its key's rate.
+    /// A request exceeded the rate of its key.
     RateLimited,
-    /// A request's key had used its quota up.
+    /// A request exceeded the daily quota of its key.
     QuotaExceeded,
 }
 
-/// All events, in the order of their numbers.
+/// All events with their names in metrics, in the order of their numbers.
 pub const EVENTS: [(Event, &str); 16] = [
     (Event::Accepted, "accepted"),
     (Event::Ended, "ended"),
@@ -60,27 +60,27 @@ pub const EVENTS: [(Event, &str); 16] = [
     (Event::QuotaExceeded, "quota_exceeded"),
 ];
 
-/// Counts of what the front has done since the server started.
+/// Counts of the front's events since the server started.
 #[derive(Debug)]
 pub struct FrontStats {
     counts: [AtomicU64; EVENTS.len()],
     reloads: watch::Sender<Reloads>,
 }
 
-/// How often files that are followed were read anew.
+/// Counts of reloads of followed files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reloads {
-    /// What was read is in use.
+    /// Reloads whose result is in use.
     pub done: u64,
-    /// What was read is broken, and what was there before stays in use.
+    /// Reloads that failed; the previous value stayed in use.
     pub failed: u64,
 }
 
-/// The counts at one moment.
+/// The counts at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
     counts: [u64; EVENTS.len()],
-    /// Files read anew.
+    /// Reloads of followed files.
     pub reloads: Reloads,
 }
 
@@ -99,19 +99,19 @@ impl FrontStats {
         self.add(event, 1);
     }
 
-    /// Counts an event several times.
+    /// Counts an event `times` times.
     pub(crate) fn add(&self, event: Event, times: u64) {
         self.counts[event as usize].fetch_add(times, Ordering::Relaxed);
     }
 
-    /// The counts now.
+    /// Returns the current counts.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let counts = std::array::from_fn(|event| self.counts[event].load(Ordering::Relaxed));
         Snapshot { counts, reloads: *self.reloads.borrow() }
     }
 
-    /// Follows how often files were read anew.
+    /// Returns a receiver of the reload counts.
     #[must_use]
     pub fn reloads(&self) -> watch::Receiver<Reloads> {
         self.reloads.subscribe()
@@ -123,19 +123,19 @@ impl FrontStats {
 }
 
 impl Snapshot {
-    /// How often an event has happened.
+    /// Returns the count of an event.
     #[must_use]
     pub fn of(&self, event: Event) -> u64 {
         self.counts[event as usize]
     }
 
-    /// Connections open at that moment.
+    /// Returns the number of open connections at that time.
     #[must_use]
     pub fn open(&self) -> u64 {
         self.of(Event::Accepted).saturating_sub(self.of(Event::Ended))
     }
 
-    /// All events by name, for metrics.
+    /// Returns all events by name with their counts, for metrics.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         EVENTS.iter().map(|&(event, name)| (name, self.of(event)))
     }

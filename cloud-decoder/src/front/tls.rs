@@ -19,14 +19,14 @@ use super::{
 };
 use crate::StartError;
 
-/// Where the server's certificate is, and whose clients' certificates it takes. All files are PEM.
+/// Files of the server's certificate and of the accepted client certificates. All are PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate, followed by those between it and the root.
+    /// The certificate, followed by the intermediate certificates.
     pub cert: PathBuf,
-    /// Its private key: PKCS #8, PKCS #1 or SEC 1.
+    /// The private key: PKCS #8, PKCS #1 or SEC 1.
     pub key: PathBuf,
-    /// Certificates of authorities; with them, clients without a certificate of one of these are refused.
+    /// Certificate authorities of clients. If set, clients without a certificate of one of them are refused.
     pub client_ca: Option<PathBuf>,
 }
 
@@ -34,7 +34,7 @@ impl TlsFiles {
     /// Reads and checks the files.
     ///
     /// # Errors
-    /// [`StartError::Tls`] naming the file and what is wrong with it.
+    /// [`StartError::Tls`] naming the file and the problem.
     pub fn load(&self) -> Result<ServerConfig, StartError> {
         let provider = Arc::new(ring::default_provider());
         let (chain, key) = (certificates(&self.cert)?, private_key(&self.key)?);
@@ -54,7 +54,7 @@ impl TlsFiles {
         Ok(config)
     }
 
-    /// Loads the files, and again whenever they change.
+    /// Loads the files, and reloads them after changes.
     pub(crate) fn follow(
         self,
         every: Duration,

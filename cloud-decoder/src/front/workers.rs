@@ -1,8 +1,8 @@
-//! The threads that connections live on.
+//! The threads that serve connections.
 //!
-//! A connection with all its requests stays on one thread, the one that had the fewest connections when it came: a small
-//! request that changed threads would cost more in waking the other one than in all else. What takes long is not done
-//! there but on engine threads and in the blocking pool.
+//! A connection with all its requests stays on one thread, the one that had the fewest connections at that time:
+//! waking another thread for a small request would cost more than everything else. Long work runs on engine
+//! threads and in the blocking pool.
 
 use std::{
     io,
@@ -18,7 +18,7 @@ use tokio::{
     sync::watch,
 };
 
-/// Threads, each with a runtime of its own. They end when this is dropped.
+/// Threads with one runtime each. They end when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Workers {
     workers: Vec<Worker>,
@@ -31,15 +31,15 @@ struct Worker {
     open: Arc<AtomicUsize>,
 }
 
-/// A connection's place on a thread; given back when dropped.
+/// The permit of a connection on a thread; returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat(Arc<AtomicUsize>);
 
 impl Workers {
-    /// Starts so many threads.
+    /// Starts `count` threads, at least 1.
     ///
     /// # Errors
-    /// What the system says when it gives no more.
+    /// The error of the operating system if it cannot provide a runtime or a thread.
     pub(crate) fn start(count: usize) -> io::Result<Self> {
         let running = watch::Sender::new(());
         let start = |number| {
@@ -54,10 +54,10 @@ impl Workers {
         Ok(Self { workers, _running: running })
     }
 
-    /// The thread with the fewest connections, with one more.
+    /// Returns the thread with the fewest connections, and counts one more connection there.
     pub(crate) fn seat(&self) -> (&Handle, Seat) {
         let least = (0..self.workers.len()).min_by_key(|&place| self.workers[place].open.load(Relaxed));
-        // There is at least one.
+        // The list has at least one worker.
         let worker = &self.workers[least.unwrap_or_default()];
         worker.open.fetch_add(1, Relaxed);
         (&worker.runtime, Seat(Arc::clone(&worker.open)))

@@ -1,4 +1,4 @@
-//! The body of a decode request: a frame, or a form of a frame and the input that it was made of.
+//! The body of a decode request: a frame, or a form with a frame and its reference input.
 
 use axum::{
     body::Bytes,
@@ -13,10 +13,11 @@ use crate::{SentInput, error_http::Refusal, extract::WholeBody};
 
 const FORM: &[u8] = b"multipart/form-data";
 
-/// What a client sent.
+/// The parsed body of a decode request.
 pub(super) struct Body {
     pub(super) frame: Bytes,
-    /// The form's `input`: a picture file, or 32-bit little-endian floats of the type `application/octet-stream`.
+    /// The form field `input`: an image file, or 32-bit little-endian floats of the type
+    /// `application/octet-stream`.
     pub(super) input: Option<SentInput>,
 }
 

@@ -1,4 +1,4 @@
-//! What is served, as JSON.
+//! The served bundles, as JSON.
 
 use axum::{Json, extract::State};
 use lopside_bundle::{
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::Api;
 use crate::{ServeError, extract::InPath, openapi, served::Served};
 
-/// The bundles that are served.
+/// Lists the served bundles.
 #[utoipa::path(
     get,
     path = "/v1/bundles",
@@ -30,7 +30,7 @@ pub(super) async fn all(State(api): State<Api>) -> Json<Bundles> {
     })
 }
 
-/// One bundle.
+/// Returns a served bundle.
 #[utoipa::path(
     get,
     path = "/v1/bundles/{name}",
@@ -55,11 +55,12 @@ pub(super) struct Bundles {
 pub(super) struct BundleBody {
     name: String,
     description: String,
-    /// 16 hexadecimal digits: bundles of the same latent space read each other's frames.
+    /// The latent space, as 16 hexadecimal digits. Bundles of the same latent space can decode each other's
+    /// frames.
     latent_space: String,
-    /// Of one latent, all layers together; empty for pictures of any size.
+    /// The shape of one latent with all its layers; empty for images of any size.
     latent_shape: Vec<u32>,
-    /// What the encoder takes; pictures of any size where there is none.
+    /// The input of the encoder; absent for images of any size.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     input: Option<InputSpec>,
@@ -71,9 +72,10 @@ pub(super) struct BundleBody {
 #[serde(untagged)]
 #[schema(as = Layer)]
 enum LayerBody {
-    /// Of one shape.
+    /// A layer of one fixed shape.
     Vector { tensor: String, shape: Vec<u32> },
-    /// Of a picture of any size: `channels` feature maps, a coefficient for `stride` pixels in each direction.
+    /// A layer for images of any size: `channels` feature maps with one coefficient per `stride` pixels in each
+    /// direction.
     Picture { tensor: String, channels: u32, stride: u32 },
 }
 
@@ -83,7 +85,7 @@ struct HeadBody {
     name: String,
     version: u32,
     kind: KindBody,
-    /// A number, or the name of a dimension that the caller chooses.
+    /// The output shape; each dimension is a number, or the name of a dimension that the caller chooses.
     #[schema(value_type = Vec<DimBody>)]
     output_shape: Vec<Dim>,
     parameters: u64,
@@ -91,7 +93,7 @@ struct HeadBody {
     cost: CostBody,
 }
 
-/// A dimension, as the manifest writes it.
+/// A dimension as in the manifest: a number or a name.
 #[derive(ToSchema)]
 #[schema(as = Dim)]
 #[serde(untagged)]
@@ -105,16 +107,16 @@ enum DimBody {
 #[serde(untagged)]
 #[schema(as = HeadKind)]
 enum KindBody {
-    /// `reconstruct`, `series`, `classify` or `tensor`, with what it says of the output.
+    /// `reconstruct`, `series`, `classify` or `tensor`, with the properties of the output.
     #[schema(value_type = Object)]
     Vector(HeadKind),
-    /// How unusual the input is.
+    /// An anomaly score of the input.
     Score { score: ScoreBody },
-    /// A picture, `scale` times as wide and high as the encoded one.
+    /// An image, `scale` times as wide and high as the encoded one.
     Picture { picture: PictureBody },
 }
 
-/// A score without its quantiles, which are for the service alone.
+/// An anomaly score without its quantile tables, which only the server needs.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Score)]
 struct ScoreBody {
@@ -128,7 +130,7 @@ struct ScoreBody {
 struct PartBody {
     name: String,
     weight: f32,
-    /// Whether it counts only where the input is sent along.
+    /// Whether the part counts only if the reference input is sent along.
     needs_input: bool,
 }
 
@@ -138,14 +140,14 @@ struct PictureBody {
     scale: u32,
 }
 
-/// Multiply-accumulates.
+/// The number of multiply-accumulate operations.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = Cost)]
 enum CostBody {
-    /// Of one item.
+    /// Operations per item.
     Item { macs: u64 },
-    /// Of a pixel.
+    /// Operations per pixel.
     Pixel { macs_per_pixel: f64 },
 }
 

@@ -1,4 +1,4 @@
-//! What channels offer, as JSON.
+//! The offers of the channels, as JSON.
 
 use axum::{Json, extract::State};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::{
     channels::{Listed, Offer},
 };
 
-/// The channels by which devices get their encoders.
+/// Lists the channels from which devices get their encoders.
 #[utoipa::path(
     get,
     path = "/v1/channels",
@@ -32,7 +32,7 @@ pub(super) struct Channels {
 #[schema(as = Channel)]
 struct ChannelBody {
     name: String,
-    /// The bundle's name.
+    /// The name of the bundle.
     bundle: String,
     #[serde(flatten)]
     offer: OfferBody,
@@ -42,17 +42,17 @@ struct ChannelBody {
 #[serde(untagged)]
 #[schema(as = Offer)]
 enum OfferBody {
-    /// What devices get.
+    /// The current offer to devices.
     Offered {
         version: u32,
-        /// 16 hexadecimal digits.
+        /// The latent space, as 16 hexadecimal digits.
         latent_space: String,
-        /// Bytes of all files that devices get.
+        /// Total size in bytes of the files that devices download.
         bytes: u64,
     },
-    /// Devices get nothing at the moment.
+    /// Nothing is offered to devices at present.
     Refused {
-        /// Why, and how to put it right.
+        /// The reason, and how to fix it.
         problem: String,
     },
 }

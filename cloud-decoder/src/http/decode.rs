@@ -1,4 +1,4 @@
-//! `POST /v1/bundles/{name}/decode`: a frame in, what one or several heads make of it out.
+//! `POST /v1/bundles/{name}/decode`: decodes a frame with one or several heads.
 
 use std::sync::Arc;
 
@@ -24,29 +24,30 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DecodeQuery {
-    /// The head, with `@VERSION` when not the newest; the bundle's first when it is not given.
+    /// The head, as `NAME` for its newest version or `NAME@VERSION`; the bundle's first head by default.
     #[serde(default)]
     head: String,
-    /// Several heads, with commas between; the answer is JSON.
+    /// Several heads, separated by commas; the response is then JSON.
     #[param(nullable = false)]
     heads: Option<String>,
 }
 
-/// A frame, and the input that it was made of, for heads that score.
+/// A frame and its reference input, for score heads.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "the schema of what `Body` takes apart")]
 struct DecodeForm {
     frame: openapi::Octets,
-    /// A PNG or JPEG file, or 32-bit little-endian floats of the type application/octet-stream.
+    /// The reference input: a PNG or JPEG file, or 32-bit little-endian floats of the type
+    /// application/octet-stream.
     #[schema(nullable = false)]
     input: Option<openapi::Octets>,
 }
 
-/// What heads make of a frame.
+/// Decodes a frame with one or several heads.
 ///
-/// One head answers with PNG or JSON, as the `Accept` header says; without one, a picture is a PNG. Several heads answer
-/// with JSON.
+/// One head responds with PNG or JSON, according to the `Accept` header; without the header, an image is sent as
+/// PNG. Several heads respond with JSON.
 #[utoipa::path(
     post,
     path = "/v1/bundles/{name}/decode",
@@ -75,7 +76,7 @@ pub(super) async fn decode(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    // The name in the path is checked first: a frame for a bundle that is not here is "not found".
+    // The name in the path is checked before the frame, so that an unknown bundle is "not found".
     let served = Arc::clone(api.decoder.registry().catalog().by_name(&name)?);
     let wanted = if let Some(heads) = &query.heads {
         several(&query.head, heads)?
@@ -104,7 +105,7 @@ fn several(head: &str, heads: &str) -> Result<Vec<Wanted>, Refusal> {
     heads.split(',').map(wanted_of).collect()
 }
 
-/// `NAME`, or `NAME@VERSION`.
+/// Parses `NAME` or `NAME@VERSION`.
 fn wanted_of(head: &str) -> Result<Wanted, Refusal> {
     let (name, version) = match head.split_once('@') {
         Some((name, version)) => (name, Some(version)),
@@ -117,10 +118,10 @@ fn wanted_of(head: &str) -> Result<Wanted, Refusal> {
     Ok(Wanted { head: name.to_owned(), version, format: Format::Natural })
 }
 
-/// The format that the `Accept` header asks for.
+/// Returns the format that the `Accept` header requests.
 ///
 /// # Errors
-/// 406 where the head cannot answer so.
+/// 406 if the head cannot respond in such a format.
 pub(super) fn format_of(headers: &HeaderMap, makes: Makes) -> Result<Format, Refusal> {
     let accept = headers.get(header::ACCEPT).map_or(Ok("*/*"), |value| value.to_str()).unwrap_or("*/*");
     let takes = |wanted: &str| {

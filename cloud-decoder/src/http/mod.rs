@@ -22,7 +22,7 @@ use crate::{
     terms::DefaultTerms,
 };
 
-/// What the API's handlers say of themselves.
+/// The OpenAPI description of the handlers.
 #[derive(OpenApi)]
 #[openapi(paths(
     bundles::all,
@@ -41,19 +41,19 @@ use crate::{
 ))]
 pub(crate) struct Document;
 
-/// What the handlers need.
+/// The state of the handlers.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     pub(crate) decoder: Decoder,
-    /// The archive, where one is kept.
+    /// The archive; `None` if none is configured.
     pub(crate) kept: Option<Kept>,
     pub(crate) channels: Channels,
     pub(crate) terms: DefaultTerms,
-    /// Turns false when the server begins to stop.
+    /// Whether the server accepts requests; turns false when it begins to stop.
     pub(crate) ready: watch::Receiver<bool>,
 }
 
-/// The routes. A body has at most `max_body` bytes.
+/// Returns the routes. Request bodies are limited to `max_body` bytes.
 pub(crate) fn router(api: Api, max_body: usize) -> Router {
     Router::new()
         .route("/v1/bundles", get(bundles::all))
@@ -68,7 +68,7 @@ pub(crate) fn router(api: Api, max_body: usize) -> Router {
         .with_state(api)
 }
 
-/// What answers a path that nobody serves: gRPC callers get UNIMPLEMENTED, others 404.
+/// Responds to requests for unknown paths: UNIMPLEMENTED for gRPC clients, 404 for others.
 pub(crate) async fn unknown(request: Request) -> Response {
     if is_grpc(request.headers()) {
         return tonic::Status::unimplemented(format!("no method {}", request.uri().path())).into_http();
@@ -77,12 +77,12 @@ pub(crate) async fn unknown(request: Request) -> Response {
         .into_response()
 }
 
-/// What answers a method that a path does not have; axum adds the ones it has.
+/// Responds to a method that the path does not support with 405; axum adds the supported ones.
 pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Refusal {
     Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, format!("{} takes no {method}", uri.path()))
 }
 
-/// Whether the process lives.
+/// Returns whether the process is alive.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -93,7 +93,7 @@ async fn healthz() -> &'static str {
     "ok"
 }
 
-/// Whether requests are welcome.
+/// Returns whether the server accepts requests.
 #[utoipa::path(
     get,
     path = "/readyz",

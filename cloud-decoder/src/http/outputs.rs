@@ -1,4 +1,4 @@
-//! What heads make, as bodies of answers.
+//! Outputs of heads as response bodies.
 
 use axum::{
     Json,
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::{Anomaly, Output, Value};
 
-/// What several heads make.
+/// The outputs of several heads.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Outputs)]
 pub(super) struct OutputsBody<'a> {
@@ -19,7 +19,7 @@ pub(super) struct OutputsBody<'a> {
     outputs: Vec<OutputBody>,
 }
 
-/// What one head makes.
+/// The output of one head.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SingleOutput)]
 pub(super) struct SingleBody<'a> {
@@ -28,7 +28,7 @@ pub(super) struct SingleBody<'a> {
     output: OutputBody,
 }
 
-/// The answer's body where it is JSON.
+/// A response body in JSON.
 #[derive(ToSchema)]
 #[schema(as = Decoded)]
 #[serde(untagged)]
@@ -55,7 +55,7 @@ enum ValueBody {
         shape: Vec<u32>,
         values: Vec<f32>,
     },
-    /// A PNG file in base64.
+    /// A PNG file, in base64.
     Png {
         png: String,
     },
@@ -81,7 +81,7 @@ struct AnomalyBody {
     quantile: f32,
     anomalous: bool,
     parts: Vec<PartBody>,
-    /// A PNG file in base64.
+    /// A PNG file, in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     heat_map: Option<String>,
 }
@@ -94,7 +94,7 @@ struct PartBody {
     quantile: f32,
 }
 
-/// Values that are to be written, of a picture four bytes as one.
+/// Returns the number of values to serialise; four bytes of a PNG file count as one value.
 pub(super) fn values(output: &Output) -> usize {
     match &output.value {
         Value::Png(png) => png.len() / 4,
@@ -104,7 +104,7 @@ pub(super) fn values(output: &Output) -> usize {
     }
 }
 
-/// The answer of one head: a picture as it is, anything else as JSON.
+/// Builds the response for one head: an image as PNG, any other output as JSON.
 pub(super) fn one(bundle: &str, output: Output) -> Response {
     match output.value {
         Value::Png(png) => ([(header::CONTENT_TYPE, "image/png")], png).into_response(),
@@ -112,7 +112,7 @@ pub(super) fn one(bundle: &str, output: Output) -> Response {
     }
 }
 
-/// The answers of several heads.
+/// Builds the response for several heads.
 pub(super) fn all(bundle: &str, outputs: Vec<Output>) -> Response {
     Json(OutputsBody { bundle, outputs: outputs.into_iter().map(OutputBody::from).collect() }).into_response()
 }

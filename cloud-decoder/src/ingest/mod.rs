@@ -1,18 +1,18 @@
-//! `lopside.v1.IngestService`: frames from devices into the archive.
+//! `lopside.v1.IngestService`: uploads of frames from devices into the archive.
 //!
 //! ```text
-//! hello ─► the device's newest connection ─► what the archive has ─► welcome
+//! hello ─► newest connection of the device ─► records in the archive ─► welcome
 //! frames ─► batch ─► archive: committed ─► acknowledgement, in the order of the messages
 //! ```
-//! A device has one connection. When it comes on a new one, to this server or to another of the same archive, nothing is
-//! committed any more of what came on an older one: so the welcome tells all that the archive has, and nothing is added to
-//! it but by the new connection. An older one to this server is ended.
+//! Each device has one connection. After a device reconnects, to this server or to another server of the same
+//! archive, the archive does not commit further messages of its older connections. The welcome message is
+//! therefore complete, and only the new connection adds to it. An older connection to the same server is closed.
 //!
-//! After a message whose commit has failed none is acknowledged, though later ones may have been committed: an
-//! acknowledgement stands for all before it.
+//! After a message whose commit has failed, further messages are not acknowledged, even if they are committed:
+//! an acknowledgement covers all messages before it.
 //!
-//! What a frame holds is not looked at: a frame that no head can read is archived as it came, because a device that is
-//! told to come again with it would do so for ever.
+//! The contents of frames are not checked: a frame that the heads cannot read is archived as it arrived. If it
+//! were refused, the device would retry it for ever.
 
 mod places;
 mod unpack;
@@ -30,10 +30,10 @@ use tonic::{Request, Response, Status, Streaming};
 use self::{places::Places, upload::Upload};
 use crate::ServeError;
 
-/// Acknowledgements that wait for a device.
+/// Capacity of the response queue of one connection.
 const ANSWERS: usize = 16;
 
-/// The service over an archive.
+/// The ingest service over an archive.
 #[derive(Debug, Clone)]
 pub(crate) struct Ingest {
     archive: Option<Archive>,
@@ -42,7 +42,8 @@ pub(crate) struct Ingest {
 }
 
 impl Ingest {
-    /// `ready` turns false when the server begins to stop.
+    /// Creates the service. Without an archive, uploads are refused. `ready` turns false when the server begins
+    /// to stop.
     pub(crate) fn new(archive: Option<Archive>, ready: watch::Receiver<bool>) -> Self {
         Self { archive, places: Arc::default(), ready }
     }
@@ -68,7 +69,7 @@ impl IngestService for Ingest {
             answers,
             failed: false,
         };
-        // A task of its own: what was taken is brought to its end whatever becomes of the connection.
+        // A separate task, so that received messages are processed to the end even if the connection is lost.
         tokio::spawn(upload.run(request.into_inner()));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }

@@ -5,11 +5,11 @@ use std::{
 
 use tokio::sync::watch;
 
-/// Of each device that is connected, how many connections have come: the newest one stays.
+/// For each connected device, the number of its newest connection. Older connections are displaced.
 #[derive(Debug, Default)]
 pub(super) struct Places(Mutex<HashMap<String, watch::Sender<u64>>>);
 
-/// A connection's place, until it is dropped.
+/// The registration of one connection, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
@@ -19,7 +19,7 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// Takes a device's place: whoever has it is told to leave it.
+    /// Registers a connection as the newest one of a device, which displaces the previous one.
     pub(super) fn take(self: &Arc<Self>, device: &str) -> Place {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = places.entry(device.to_owned()).or_insert_with(|| watch::Sender::new(0));
@@ -31,10 +31,10 @@ impl Places {
 }
 
 impl Place {
-    /// Done when a newer connection has come.
+    /// Waits until a newer connection displaces this one.
     pub(super) async fn wanted(&mut self) {
         let turn = self.turn;
-        // An error would say that nobody can come any more.
+        // An error would mean that further connections are impossible.
         if self.newest.wait_for(|newest| *newest != turn).await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -44,7 +44,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut places = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nobody comes meanwhile: that needs the lock.
+        // A newer connection cannot register meanwhile, because that requires the lock.
         if *self.newest.borrow() == self.turn {
             places.remove(&self.device);
         }

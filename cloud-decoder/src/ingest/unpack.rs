@@ -1,4 +1,4 @@
-//! Messages as batches.
+//! Conversion of upload messages to archive batches.
 
 use lopside_archive::{Batch, Class, LatentSpace, NewRecord};
 use lopside_latent::latent_space_of;
@@ -6,19 +6,19 @@ use lopside_proto::v1::{FrameClass, Frames};
 
 use crate::ServeError;
 
-/// What a frame is archived under that does not say its latent space.
+/// The latent space under which frames are archived that do not name one.
 pub(super) const NO_SPACE: LatentSpace = [0; 8];
 
-/// Whose messages they are.
+/// The device and the connection that sent a message.
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) device: String,
-    /// Its connection, as the archive counts it.
+    /// The number of the connection, as counted by the archive.
     pub(super) turn: u64,
     pub(super) spool: u32,
 }
 
-/// The class that a message names.
+/// Returns the class that a message names.
 pub(super) fn class_of(class: i32) -> Result<Class, ServeError> {
     match FrameClass::try_from(class) {
         Ok(FrameClass::Low) => Ok(Class::Low),
@@ -28,7 +28,7 @@ pub(super) fn class_of(class: i32) -> Result<Class, ServeError> {
     }
 }
 
-/// The batch of a device's message.
+/// Converts a message of a device to a batch, and checks the checksum of each frame.
 pub(super) fn batch_of(sender: &Sender, frames: &Frames) -> Result<Batch, ServeError> {
     let class = class_of(frames.class)?;
     check(frames)?;
@@ -75,7 +75,7 @@ pub(super) fn batch_of(sender: &Sender, frames: &Frames) -> Result<Batch, ServeE
     })
 }
 
-/// Whether the columns fit each other.
+/// Checks that the lengths of the columns are consistent.
 fn check(frames: &Frames) -> Result<(), ServeError> {
     let count = frames.lengths.len();
     let bytes: u64 = frames.lengths.iter().map(|&len| u64::from(len)).sum();

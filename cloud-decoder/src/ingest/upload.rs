@@ -1,4 +1,4 @@
-//! One connection of a device.
+//! One upload connection of a device.
 
 use std::sync::Arc;
 
@@ -17,28 +17,28 @@ use super::{
 };
 use crate::{ServeError, front::stopping};
 
-/// Batches of a device that are on their way into the archive.
+/// Maximum number of batches of a connection that are being committed.
 const BATCHES: usize = 8;
 
-/// What a connection needs.
+/// The state of an upload connection.
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) archive: Archive,
     pub(super) places: Arc<Places>,
     pub(super) ready: watch::Receiver<bool>,
     pub(super) answers: mpsc::Sender<Result<UploadResponse, Status>>,
-    /// Whether a commit has failed: nothing is acknowledged any more.
+    /// Whether a commit has failed, after which nothing is acknowledged.
     pub(super) failed: bool,
 }
 
-/// What the archive said of a message's batch, and how it is acknowledged.
+/// The pending commit of a message's batch, with its acknowledgement.
 type Applying = BoxFuture<'static, (Ack, Result<Applied, ServeError>)>;
 
 impl Upload {
     /// Serves the connection to its end.
     pub(super) async fn run(mut self, mut messages: Streaming<UploadRequest>) {
         if let Err(status) = self.serve(&mut messages).await {
-            // Who has gone need not hear it.
+            // Sending fails if the device has disconnected, which is fine.
             let _ = self.answers.send(Err(status)).await;
         }
     }
@@ -58,13 +58,13 @@ impl Upload {
         let mut applying = FuturesOrdered::new();
         let end = self.take_all(messages, &sender, &mut place, &mut applying).await;
         while let Some(done) = applying.next().await {
-            // Why the connection has ended is told once.
+            // The reason for the end of the connection is sent only once.
             let _ = self.acknowledge(done).await;
         }
         end
     }
 
-    /// What the archive has, after it has been told what is settled.
+    /// Returns the numbers that the archive has after the settled ones of each class.
     async fn welcome(&self, hello: &Hello) -> Result<Welcome, ServeError> {
         let mut known = Vec::new();
         for lane in &hello.lanes {
@@ -78,7 +78,8 @@ impl Upload {
         Ok(Welcome { known })
     }
 
-    /// Takes messages and acknowledges them, until the connection ends or has to.
+    /// Receives messages and acknowledges them until the connection ends, is displaced, or the server begins to
+    /// stop.
     async fn take_all(
         &mut self,
         messages: &mut Streaming<UploadRequest>,
@@ -111,7 +112,7 @@ impl Upload {
         Ok(async move { (ack, archive.apply(batch).await.map_err(ServeError::from)) }.boxed())
     }
 
-    /// Acknowledges a message that is committed, unless one before it is not.
+    /// Acknowledges a committed message, unless an earlier one has failed.
     async fn acknowledge(
         &mut self,
         (ack, applied): (Ack, Result<Applied, ServeError>),

@@ -1,17 +1,18 @@
-//! The file of API keys.
+//! The API key file.
 //!
 //! ```toml
 //! [[key]]
-//! name = "line-3"                  # in logs; letters, digits, "-", "_", "."
-//! sha256 = "9f86…"                 # of the key, 64 hexadecimal digits
-//! allow = ["infer", "metrics"]     # or "admin"; left out: ["infer"]
-//! requests_per_second = 50         # left out: any number
-//! burst = 100                      # at once after a rest; left out: one second's requests, at least 1
-//! requests_per_day = 100_000       # from midnight to midnight UTC; left out: any number
-//! expires = 2027-06-30             # the first day, or moment, when it is no longer taken; left out: never
-//! disabled = true                  # left out: false
+//! name = "line-3"                  # appears in logs; letters, digits, "-", "_" and "."
+//! sha256 = "9f86…"                 # SHA-256 of the key, 64 hexadecimal digits
+//! allow = ["infer", "metrics"]     # scopes: infer, ingest, archive, admin, metrics; default: ["infer"]
+//! requests_per_second = 50         # default: unlimited
+//! burst = 100                      # requests at once after a pause; default: those of one second, at least 1
+//! requests_per_day = 100_000       # from midnight to midnight UTC; default: unlimited
+//! expires = 2027-06-30             # the first day (UTC) or time at which the key is refused; default: never
+//! disabled = true                  # default: false
 //! ```
-//! The keys themselves are in no file. Unknown words are refused, so that a misspelt limit is not no limit.
+//! The file does not contain the keys themselves. Unknown fields are rejected: otherwise a misspelt limit would
+//! be ignored.
 
 use std::{
     collections::HashSet,
@@ -26,7 +27,7 @@ use toml::value::{Datetime, Offset};
 use super::{Key, Keys, Scope, usage::Quota};
 use crate::StartError;
 
-/// More than this is no file of keys.
+/// Maximum size of the file in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 const LONGEST_NAME: usize = 64;
 const SECONDS_A_DAY: i64 = 86_400;
@@ -53,10 +54,10 @@ struct Entry {
 }
 
 impl Keys {
-    /// Reads the file. A key that `before` knows keeps what it has used of its limits.
+    /// Reads the key file. A key with the same digest in `before` keeps its usage of the limits.
     ///
     /// # Errors
-    /// [`StartError::Keys`] naming the key and what is wrong with it.
+    /// [`StartError::Keys`] naming the key and the problem.
     pub fn load(path: &Path, before: Option<&Self>) -> Result<Self, StartError> {
         let refused = |reason: String| StartError::Keys { path: path.to_owned(), reason };
         let length = fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
@@ -132,7 +133,7 @@ fn key_of(entry: Entry) -> Result<Key, String> {
     })
 }
 
-/// Whether this can be a key's name.
+/// Returns whether `name` is valid as the name of a key.
 pub(super) fn is_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(fits)
@@ -149,7 +150,8 @@ fn digest_of(hex: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-/// The moment of a date (midnight UTC), or of a date and a time with its offset. A time without one is ambiguous.
+/// Converts a date (midnight UTC), or a date and a time with an offset, to a system time. Returns `None` for a
+/// time without an offset, which is ambiguous.
 fn moment(date_time: &Datetime) -> Option<SystemTime> {
     let date = date_time.date?;
     let days = days_since_1970(date.year.into(), date.month.into(), date.day.into());
@@ -166,11 +168,12 @@ fn moment(date_time: &Datetime) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar, counting years from March, so that a leap day comes last.
+/// Returns the days from 1970-01-01 to a date of the Gregorian calendar. Years are counted from March, so that a
+/// leap day is the last day of its year.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    // Months from March on have 31, 30, 31, 30, 31 days, and again.
+    // Month lengths from March on repeat the pattern 31, 30, 31, 30, 31.
     year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468
 }
 

@@ -1,4 +1,5 @@
-//! The layer before all routes: which need a key, and how a refusal looks over REST and over gRPC.
+//! The authentication layer before all routes: which paths need a key, and how a refusal is sent over REST and
+//! over gRPC.
 
 use std::sync::Arc;
 
@@ -22,14 +23,15 @@ use crate::{
     grpc::is_grpc,
 };
 
-/// What the layer needs.
+/// State of the layer.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     pub(crate) keys: watch::Receiver<Arc<Keys>>,
     pub(crate) stats: Arc<FrontStats>,
 }
 
-/// Lets requests to open paths through, and others with a key that may. The name of the key goes along.
+/// Passes requests to open paths, and requests with a key that has the required scope. The name of the key is
+/// added to the request's extensions. Other requests are refused and counted.
 pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let Some(scope) = scope_of(request.method(), request.uri().path()) else {
         return next.run(request).await;
@@ -47,8 +49,8 @@ pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next
     }
 }
 
-/// The scope that a path needs; none for those that say whether the server lives. A path that nobody knows needs one
-/// as well, so that a new route is not open by accident.
+/// Returns the scope that a request needs; `None` for liveness and readiness probes. Unknown paths also need a
+/// scope, so that a new route is not open by accident.
 fn scope_of(method: &Method, path: &str) -> Option<Scope> {
     const OPEN: [&str; 6] = [
         "/healthz",

@@ -6,27 +6,28 @@ use tokio_rustls::rustls::crypto::ring;
 use super::{Scope, file::is_name, scope_name};
 use crate::StartError;
 
-/// So that a key that has leaked is recognised.
+/// Prefix of all keys, which makes a leaked key recognisable.
 const PREFIX: &str = "lps_";
 const RANDOM_BYTES: usize = 32;
 
-/// A key that was just made.
+/// A newly generated key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NewKey {
-    /// Its name.
+    /// The name of the key.
     pub name: String,
-    /// What its client sends; it is written down nowhere else.
+    /// The secret that the client sends. The server does not store it.
     pub key: String,
-    /// Its digest, in hexadecimal.
+    /// SHA-256 of the key, in hexadecimal.
     pub sha256: String,
-    /// What belongs into the file of keys.
+    /// The entry for the key file.
     pub toml: String,
 }
 
-/// Makes a key of 256 random bits for these scopes.
+/// Generates a key of 256 random bits with these scopes.
 ///
 /// # Errors
-/// [`StartError::KeyName`] for a name that cannot stand in the file, [`StartError::Random`].
+/// [`StartError::KeyName`] for an invalid name, [`StartError::Random`] if the system does not provide random
+/// bytes.
 pub fn make(name: &str, allow: &[Scope]) -> Result<NewKey, StartError> {
     if !is_name(name) {
         return Err(StartError::KeyName(name.to_owned()));

@@ -1,7 +1,8 @@
-//! API keys: who may do what, and how often.
+//! API keys: which requests a client may send, and at which rate.
 //!
-//! A key comes as `Authorization: Bearer KEY` or as `x-api-key: KEY`, in headers or in gRPC's metadata; the first of the
-//! two wins. The server knows its SHA-256 alone. Keys are long and random, so a plain digest cannot be reversed.
+//! A key is sent as `Authorization: Bearer KEY` or as `x-api-key: KEY`, in HTTP headers or in gRPC metadata;
+//! `Authorization` takes precedence. The server stores only the SHA-256 of a key. Keys are long and random, so a
+//! plain digest cannot be reversed.
 
 mod file;
 mod guard;
@@ -31,27 +32,27 @@ use crate::{
     },
 };
 
-/// What a key may be for.
+/// A permission that a key can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Ask heads, read what is served
+    /// Run heads and list the served bundles
     Infer,
-    /// Send frames into the archive, get encoders
+    /// Upload frames into the archive and download encoders
     Ingest,
     /// Read the archive
     Archive,
-    /// Load and unload bundles, delete what is archived
+    /// Load and unload bundles, delete archived frames
     Admin,
     /// Read metrics
     Metrics,
 }
 
-/// Puts the keys of the settings' file before all routes of a router, and follows the file. Without a file everybody
-/// may do everything.
+/// Adds the authentication layer to all routes of a router, and reloads the key file after changes. Without a
+/// key file, every request is allowed.
 ///
 /// # Errors
-/// [`StartError::Keys`] for a file that cannot be used.
+/// [`StartError::Keys`] for an invalid file.
 pub fn protect(
     router: Router,
     settings: &FrontSettings,
@@ -64,7 +65,7 @@ pub fn protect(
     Ok(router.layer(middleware::from_fn_with_state(guard, guard::guard)))
 }
 
-/// All keys of a server.
+/// All API keys of a server.
 #[derive(Debug)]
 pub struct Keys(Vec<Key>);
 
@@ -79,11 +80,11 @@ struct Key {
     usage: Arc<Usage>,
 }
 
-/// Whose key a request came with, in its extensions.
+/// The name of a request's key, in the request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyName(pub Arc<str>);
 
-/// Why a request was not let through.
+/// Reason why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Denied {
     #[error("an API key is needed: send it as \"Authorization: Bearer KEY\" or \"x-api-key: KEY\"")]
@@ -101,13 +102,14 @@ pub(crate) enum Denied {
 }
 
 impl Keys {
-    /// How many there are.
+    /// Returns the number of keys.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Lets a request through and counts it, or says why not. Says nothing of scope or limits to who has no key.
+    /// Admits a request and counts it, or returns the reason for the refusal. The scope and the limits are
+    /// revealed only to clients with a known key.
     fn admit(&self, presented: Option<&[u8]>, scope: Scope, now: Now) -> Result<KeyName, Denied> {
         let key = self.find(presented.ok_or(Denied::Missing)?).ok_or(Denied::Unknown)?;
         if key.disabled || key.expires.is_some_and(|expires| now.date >= expires) {
@@ -120,7 +122,7 @@ impl Keys {
         Ok(KeyName(Arc::clone(&key.name)))
     }
 
-    /// Compares with every key, in the same time whether and where one agrees.
+    /// Compares the digest with every key; the time does not depend on whether and where one matches.
     fn find(&self, presented: &[u8]) -> Option<&Key> {
         let digest: [u8; 32] = Sha256::digest(presented).into();
         self.0

@@ -1,7 +1,7 @@
-//! How much of its rate and of its day a key has used: a token bucket and a count.
+//! Usage of the limits of a key: a token bucket for the rate, and a counter for the day.
 //!
-//! Both live in memory: each server counts for itself, and a restart begins anew. A request that is refused uses
-//! nothing. A stream counts once, when it begins.
+//! Both are kept in memory: each server counts separately, and a restart resets them. A refused request is not
+//! counted. A stream counts once, at its start.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -12,18 +12,18 @@ use super::Denied;
 
 const SECONDS_A_DAY: u64 = 86_400;
 
-/// What a key may use.
+/// The limits of a key.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Quota {
-    /// Requests a second in the long run.
+    /// Requests per second in the long run; `None` is unlimited.
     pub(crate) per_second: Option<f64>,
-    /// Requests at once after a rest; at least 1.
+    /// Requests at once after a pause; at least 1.
     pub(crate) burst: f64,
-    /// Requests from midnight to midnight UTC.
+    /// Requests from midnight to midnight UTC; `None` is unlimited.
     pub(crate) per_day: Option<u64>,
 }
 
-/// The two clocks: one that only goes forward, and the calendar's.
+/// The current time on two clocks: the monotonic clock and the calendar.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
     pub(crate) instant: Instant,
@@ -35,26 +35,26 @@ impl Now {
         Self { instant: Instant::now(), date: SystemTime::now() }
     }
 
-    /// Seconds since 1970.
+    /// Returns the calendar time in Unix seconds.
     fn seconds(self) -> u64 {
         self.date.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 }
 
-/// What a key has used.
+/// The usage of one key.
 #[derive(Debug, Default)]
 pub(crate) struct Usage(Mutex<Used>);
 
 #[derive(Debug, Default)]
 struct Used {
-    /// Requests left in the bucket at that moment; none before the first request.
+    /// Requests left in the bucket at that time; `None` before the first request.
     bucket: Option<(f64, Instant)>,
-    /// Requests of that day, counted from 1970.
+    /// The day, counted from 1970-01-01, and the number of requests on that day.
     day: (u64, u64),
 }
 
 impl Usage {
-    /// Counts one request, or says when to come again.
+    /// Counts one request, or returns [`Denied::Rate`] or [`Denied::Quota`] with the time to wait.
     pub(crate) fn take(&self, quota: &Quota, now: Now) -> Result<(), Denied> {
         let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let today = now.seconds() / SECONDS_A_DAY;

@@ -1,17 +1,17 @@
-//! What a run made, and each caller's share of it.
+//! The outputs of a run, and the batch slice of each job.
 
 use std::sync::Arc;
 
 use ort::value::Tensor;
 
-/// What a run made. The values stay where ONNX Runtime has put them, because a picture is large.
+/// The outputs of one run. The values stay in the memory of ONNX Runtime, because an image is large.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(super) outputs: Vec<Tensor<f32>>,
     pub(super) items: usize,
 }
 
-/// One caller's items of an answer.
+/// The items of a run's outputs that belong to one job.
 #[derive(Debug, Clone)]
 pub(crate) struct Share {
     answer: Arc<Answer>,
@@ -20,28 +20,28 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// So many items of an answer.
+    /// Creates a slice of `items` items, starting with item `first`.
     pub(crate) fn new(answer: Arc<Answer>, first: usize, items: usize) -> Self {
         Self { answer, first, items }
     }
 
-    /// All of an answer.
+    /// Creates a slice of all items.
     pub(crate) fn all(answer: Answer) -> Self {
         let items = answer.items;
         Self::new(Arc::new(answer), 0, items)
     }
 
-    /// Its items.
+    /// Returns the number of items.
     pub(crate) fn items(&self) -> usize {
         self.items
     }
 
-    /// The values of the first output, row-major.
+    /// Returns the values of the first output, row-major.
     pub(crate) fn values(&self) -> &[f32] {
         self.output(0)
     }
 
-    /// The values of an output, row-major; none when there is no output of this number.
+    /// Returns the values of one output, row-major; empty if there is no output with this number.
     pub(crate) fn output(&self, number: usize) -> &[f32] {
         let Some(output) = self.answer.outputs.get(number) else { return &[] };
         let values = output.extract_tensor().1;
@@ -49,7 +49,7 @@ impl Share {
         values.get(self.first * each..(self.first + self.items) * each).unwrap_or_default()
     }
 
-    /// The values of an output of one item.
+    /// Returns the values of one item in one output.
     pub(crate) fn item(&self, number: usize, item: usize) -> &[f32] {
         let values = self.output(number);
         let each = values.len() / self.items.max(1);
@@ -57,7 +57,7 @@ impl Share {
     }
 }
 
-/// The answers to single items as one of all.
+/// Joins the outputs of single items to the outputs of one batch.
 pub(super) fn joined(answers: &[Answer]) -> Result<Answer, String> {
     let outputs = answers.first().map_or(0, |answer| answer.outputs.len());
     let join = |number: usize| {

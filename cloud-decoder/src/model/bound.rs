@@ -1,7 +1,8 @@
-//! Runs whose tensors are in memory that a GPU reads and writes by itself: inputs are written there once, outputs are read
-//! from there without a copy.
+//! Runs with tensors in memory that a GPU reads and writes directly: inputs are written there once, and
+//! outputs are read from there without a copy.
 //!
-//! Such memory is "pinned": the system does not move it, so that the GPU copies while the CPU does other things.
+//! Such memory is "pinned": the system does not move it, so that the GPU can copy while the CPU does other
+//! work.
 
 use ort::{
     memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType},
@@ -11,7 +12,7 @@ use ort::{
 
 use super::question::Question;
 
-/// Where the tensors of a session's runs are.
+/// The memory of the tensors of a session's runs.
 #[derive(Debug)]
 pub(crate) struct Bound {
     inputs: Allocator,
@@ -19,10 +20,10 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// In memory pinned for a CUDA device.
+    /// Uses memory that is pinned for a CUDA device.
     ///
     /// # Errors
-    /// What ONNX Runtime says.
+    /// The error of ONNX Runtime.
     pub(super) fn pinned(session: &Session, device: i32) -> Result<Self, ort::Error> {
         Self::at(session, &AllocationDevice::CUDA_PINNED, device)
     }
@@ -33,10 +34,10 @@ impl Bound {
         Ok(Self { inputs, outputs: memory(MemoryType::CPUOutput)? })
     }
 
-    /// The outputs of one run, by these names.
+    /// Runs the model once and returns the outputs with these names.
     ///
     /// # Errors
-    /// What ONNX Runtime says, or that an output is missing.
+    /// The error of ONNX Runtime, or the name of a missing output.
     pub(super) fn run(
         &self,
         session: &mut Session,
@@ -44,7 +45,7 @@ impl Bound {
         outputs: &[String],
     ) -> Result<Vec<DynValue>, String> {
         let text = |error: ort::Error| error.to_string();
-        // New for each run: the outputs of a binding are those of its last run, and callers still read them.
+        // A new binding per run: a binding owns the outputs of its last run, which callers still read.
         let mut binding = session.create_binding().map_err(text)?;
         for input in &question.inputs {
             let mut tensor = Tensor::<f32>::new(&self.inputs, input.shape.as_slice()).map_err(text)?;
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
     use crate::{Device, Runtime, model::question::Input};
 
-    /// The same path in a CPU's memory, which every machine has.
+    /// Takes the same code path in CPU memory, which every machine has.
     #[test]
     fn bound_runs_make_what_others_do_and_keep_what_they_made() {
         let library =

@@ -1,10 +1,11 @@
 //! A head's model in ONNX Runtime: tensors in and out by name.
 //!
-//! All items of the questions of a run are one batch. A model that declares the first dimension of an input as 1 takes one item
-//! at a time, whatever its manifest says: its items run one after the other, and the answer is put together.
+//! All items of the inference inputs of a run form one batch. A model whose graph declares the first
+//! dimension of an input as 1 takes one item per run, whatever its manifest declares: its items run one after
+//! the other, and the outputs are joined.
 //!
-//! On a GPU the number of items is filled up to a power of two, because each new shape costs it a search for the quickest
-//! way, and tensors are in pinned memory ([`bound`]).
+//! On a GPU, the batch is padded to a power of two, because each new shape costs the selection of an
+//! algorithm, and the tensors are in pinned memory ([`bound`]).
 
 mod answer;
 mod bound;
@@ -30,38 +31,38 @@ pub(crate) use answer::{Answer, Share};
 use bound::Bound;
 pub(crate) use question::{Input, Question};
 
-/// What a model reads and writes, by name.
+/// The names of a model's inputs and outputs.
 #[derive(Debug, Clone)]
 pub(crate) struct Io {
-    /// The inputs.
+    /// Names of the inputs.
     pub(crate) inputs: Vec<String>,
-    /// The outputs.
+    /// Names of the outputs.
     pub(crate) outputs: Vec<String>,
-    /// The latent space it reads; a model that names another one in its metadata is refused.
+    /// The latent space that the model reads; a model whose metadata name another one is refused.
     pub(crate) latent_space: String,
 }
 
-/// A model that is loaded and has proved its shapes.
+/// A model that is loaded and whose shapes are verified.
 #[derive(Debug)]
 pub(crate) struct Model {
     session: Session,
     outputs: Vec<String>,
-    /// Whether it takes a single item a run.
+    /// Whether the model takes one item per run.
     one_by_one: bool,
-    /// What an item took once the model was warm.
+    /// Time per item, measured after the warm-up.
     pace: Duration,
-    /// Items that are worth a run.
+    /// The worthwhile batch size, in items.
     worthwhile: usize,
-    /// Where its tensors are; on the CPU where callers have them.
+    /// The pinned memory of the tensors; `None` on the CPU, where runs use the callers' memory.
     bound: Option<Bound>,
 }
 
 impl Model {
-    /// Loads a model and runs it a few times: that moves the cost of warming up away from the first client, and tells
-    /// how many items, up to `most`, are worth a run.
+    /// Loads a model and runs it a few times. This moves the cost of the warm-up away from the first client,
+    /// and measures the worthwhile batch size, up to `most` items.
     ///
     /// # Errors
-    /// Why the model cannot be what its manifest says.
+    /// The reason why the model does not match its manifest.
     pub(crate) fn load(
         runtime: &Runtime,
         model: &[u8],
@@ -83,36 +84,37 @@ impl Model {
         Ok(model)
     }
 
-    /// How long a run takes.
+    /// Returns the duration of a run.
     fn time(&mut self, question: &Question) -> Result<Duration, String> {
         let (_, times) = self.run(std::slice::from_ref(question))?;
         Ok(times.input + times.infer + times.output)
     }
 
-    /// Items that are worth a run.
+    /// Returns the worthwhile batch size, in items.
     pub(crate) fn worthwhile(&self) -> usize {
         self.worthwhile
     }
 
-    /// What an item took once the model was warm.
+    /// Returns the time per item, measured after the warm-up.
     pub(crate) fn pace(&self) -> Duration {
         self.pace
     }
 
-    /// Whether it runs on the CPU.
+    /// Returns whether the model runs on the CPU.
     pub(crate) fn is_on_cpu(&self) -> bool {
         self.bound.is_none()
     }
 
-    /// Whether it takes a single item a run.
+    /// Returns whether the model takes one item per run.
     pub(crate) fn takes_one(&self) -> bool {
         self.one_by_one
     }
 
-    /// What the model makes of questions of one shape, their items one after the other, and what it took.
+    /// Runs the model on inference inputs of one shape and returns the outputs of all items in order, with
+    /// the times of the run.
     ///
     /// # Errors
-    /// What ONNX Runtime says, or that an output is not of the expected size.
+    /// The error of ONNX Runtime, or an output of an unexpected size.
     pub(crate) fn run(&mut self, questions: &[Question]) -> Result<(Answer, RunTimes), String> {
         let start = Instant::now();
         let question = Question::joined(questions).ok_or("a batch has no jobs")?;
@@ -137,7 +139,7 @@ impl Model {
         Ok((answer, RunTimes { input: joined_at - start, infer: ran - joined_at, output: ran.elapsed() }))
     }
 
-    /// One run, and when the model was done.
+    /// Runs one batch and returns the outputs and the time at which the model had finished.
     fn batch(&mut self, question: &Question) -> Result<(Answer, Instant), String> {
         let made = match &self.bound {
             Some(bound) => bound.run(&mut self.session, question, &self.outputs)?,
@@ -151,7 +153,7 @@ impl Model {
     }
 }
 
-/// The outputs of one run over tensors where callers have them.
+/// Runs the model once on tensors in the callers' memory and returns the outputs with these names.
 fn run(session: &mut Session, question: &Question, outputs: &[String]) -> Result<Vec<DynValue>, String> {
     let text = |error: ort::Error| error.to_string();
     let inputs = question.inputs.iter().map(view).collect::<Result<Vec<_>, _>>().map_err(text)?;
@@ -160,7 +162,7 @@ fn run(session: &mut Session, question: &Question, outputs: &[String]) -> Result
     outputs.iter().map(take).collect()
 }
 
-/// An output of so many values.
+/// Converts an output to a tensor of floats and checks its number of values.
 fn output(value: DynValue, name: &str, expected: usize) -> Result<Tensor<f32>, String> {
     let text = |error: ort::Error| error.to_string();
     let output: Tensor<f32> = value.downcast().map_err(text)?;
@@ -172,7 +174,7 @@ fn output(value: DynValue, name: &str, expected: usize) -> Result<Tensor<f32>, S
     }
 }
 
-/// Whether an input's first dimension is 1 by the model's own word.
+/// Returns whether the model itself declares the first dimension of an input as 1.
 fn takes_one(session: &Session) -> bool {
     let first = |outlet: &ort::value::Outlet| outlet.dtype().tensor_shape()?.first().copied();
     session.inputs().iter().any(|input| first(input) == Some(1))

@@ -1,48 +1,51 @@
-//! What callers ask a model, alone or together.
+//! Inference inputs of a model, of one request or joined to a batch.
 
 use std::{borrow::Cow, sync::Arc};
 
-/// An input of 32-bit floats, row-major. The values are shared: several heads read the same latent.
+/// An input tensor of 32-bit floats, row-major. The values are shared, because several heads read the same
+/// latent.
 #[derive(Debug, Clone)]
 pub(crate) struct Input {
-    /// Its name in the graph.
+    /// The name of the input in the graph.
     pub(crate) name: String,
-    /// Its shape, the batch first.
+    /// The shape, batch dimension first.
     pub(crate) shape: Vec<usize>,
-    /// Its values.
+    /// The values.
     pub(crate) values: Arc<Vec<f32>>,
 }
 
-/// What one caller asks a model. The first dimension of every input is the batch, and the same.
+/// The inference input of one request. The first dimension of every input tensor is the batch size, which is
+/// the same for all.
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
-    /// All inputs of the model.
+    /// All input tensors of the model.
     pub(crate) inputs: Vec<Input>,
-    /// Values of each output, over all items.
+    /// Number of values of each output, over all items.
     pub(crate) output_lens: Vec<usize>,
 }
 
 impl Question {
-    /// Items of the batch.
+    /// Returns the number of items.
     pub(crate) fn items(&self) -> usize {
         self.inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1)
     }
 
-    /// Whether both could be one question of more items.
+    /// Returns whether both inputs can be joined: their tensors have the same names and the same shapes per
+    /// item.
     pub(crate) fn same_shape(&self, other: &Self) -> bool {
         let item = |input: &Input| input.shape.get(1..).map(<[usize]>::to_vec);
         self.inputs.len() == other.inputs.len()
             && self.inputs.iter().zip(&other.inputs).all(|(a, b)| a.name == b.name && item(a) == item(b))
     }
 
-    /// Bytes of all tensors, of 4 bytes a value.
+    /// Returns the size of all input and output tensors in bytes, at 4 bytes per value.
     pub(crate) fn bytes(&self) -> usize {
         let values =
             self.inputs.iter().map(|input| input.values.len()).chain(self.output_lens.iter().copied());
         values.sum::<usize>() * size_of::<f32>()
     }
 
-    /// The same so many times.
+    /// Returns the input with its items repeated.
     pub(super) fn repeated(&self, times: usize) -> Self {
         let input = |input: &Input| {
             let items = times * input.shape.first().copied().unwrap_or(1);
@@ -55,7 +58,7 @@ impl Question {
         }
     }
 
-    /// The same with items of zeros after it, so that there are so many.
+    /// Returns the input with items of zeros appended, up to `items` items.
     pub(super) fn padded(&self, items: usize) -> Self {
         let own = self.items().max(1);
         let input = |input: &Input| {
@@ -70,7 +73,7 @@ impl Question {
         }
     }
 
-    /// One of so many items.
+    /// Returns one of `items` items.
     pub(super) fn item(&self, item: usize, items: usize) -> Self {
         let input = |input: &Input| {
             let each = input.values.len() / items;
@@ -84,7 +87,7 @@ impl Question {
         }
     }
 
-    /// Questions of one shape as one.
+    /// Joins inputs of one shape; `None` for an empty list.
     pub(super) fn joined(questions: &[Self]) -> Option<Cow<'_, Self>> {
         let [first, rest @ ..] = questions else { return None };
         if rest.is_empty() {

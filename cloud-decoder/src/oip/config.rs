@@ -1,4 +1,4 @@
-//! How a model is served, in Triton's words.
+//! The configuration of a model, in the terms of Triton.
 
 use lopside_proto::inference::{
     DataType as Kind, ModelConfig, ModelDynamicBatching, ModelInput, ModelInstanceGroup, ModelOutput,
@@ -12,19 +12,19 @@ use super::{
 };
 use crate::{Batching, decode::MAX_FRAMES};
 
-/// High, normal, low.
+/// The number of priorities: high, normal and low.
 const PRIORITIES: u64 = 3;
 const NORMAL: u64 = 2;
 
 impl Oip {
-    /// How a model is served.
+    /// Returns the configuration of a model.
     pub(super) fn config(&self, model: &Model) -> ModelConfig {
         let batching = self.registry().batching();
         ModelConfig {
             name: model.name.clone(),
             platform: PLATFORM.to_owned(),
             backend: "onnxruntime".to_owned(),
-            // What a caller may send at once: frames are the narrower bound.
+            // The limit per request; the limit on frames is the narrower one.
             max_batch_size: MAX_FRAMES as i32,
             input: model.inputs().into_iter().map(input_of).collect(),
             output: model.outputs().into_iter().map(output_of).collect(),
@@ -67,7 +67,7 @@ fn output_of(info: TensorInfo) -> ModelOutput {
     ModelOutput { dims: dims_of(&info), name: info.name, data_type, ..ModelOutput::default() }
 }
 
-/// The dimensions without the batch.
+/// Returns the dimensions without the batch dimension.
 fn dims_of(info: &TensorInfo) -> Vec<i64> {
     info.shape[1..].to_vec()
 }

@@ -1,4 +1,4 @@
-//! `inference.GRPCInferenceService`.
+//! The gRPC service `inference.GRPCInferenceService`.
 
 use std::{collections::HashMap, pin::Pin};
 
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{ServeError, Terms};
 
-/// Requests of one stream that are under way at the same time; the next one is read when one is done.
+/// Maximum number of concurrent requests per stream; the next one is read when one is done.
 const STREAM_WIDTH: usize = 64;
 
 type Answers = Pin<Box<dyn Stream<Item = Result<ModelStreamInferResponse, Status>> + Send>>;
@@ -96,7 +96,7 @@ impl GrpcInferenceService for Oip {
         &self,
         request: Request<Streaming<ModelInferRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        // A stream lives as long as it likes: each of its requests has its own time.
+        // A stream may outlive every deadline, so each of its requests has a deadline of its own.
         let (oip, priority) = (self.clone(), self.terms.of(request.metadata().as_ref())?.priority);
         let answer = move |request: Result<ModelInferRequest, Status>| {
             let oip = oip.clone();

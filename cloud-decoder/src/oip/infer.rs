@@ -1,4 +1,4 @@
-//! One inference, whatever it came through.
+//! One inference, independent of the transport.
 
 use std::time::{Duration, Instant};
 
@@ -15,27 +15,27 @@ use super::{
 };
 use crate::{Priority, ServeError, Terms, decode::check_frames, served::Served};
 
-/// What a caller asks.
+/// An inference request.
 #[derive(Debug)]
 pub(super) struct InferRequest {
     pub(super) model: String,
-    /// Empty for the newest.
+    /// The version of the model; empty for the newest.
     pub(super) version: String,
     pub(super) inputs: Vec<InputTensor>,
-    /// None for the model's own.
+    /// The requested outputs; empty for the model's own.
     pub(super) outputs: Vec<WantedOutput>,
     pub(super) terms: Terms,
 }
 
-/// An output asked for.
+/// A requested output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WantedOutput {
     pub(super) name: String,
-    /// The most probable classes instead of the values, so many.
+    /// Number of classes to return instead of the values, the most probable first; `None` for the values.
     pub(super) classes: Option<usize>,
 }
 
-/// What it gets.
+/// The outputs of an inference.
 #[derive(Debug)]
 pub(super) struct InferResponse {
     pub(super) model: String,
@@ -43,17 +43,17 @@ pub(super) struct InferResponse {
     pub(super) outputs: Vec<OutputTensor>,
 }
 
-/// What a request says beside its tensors.
+/// The parameters of a request, besides its tensors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Parameters {
-    /// Microseconds until the answer is of no use; 0 for the server's own.
+    /// Timeout in microseconds; `None` or 0 for the server's default.
     pub(super) timeout: Option<u64>,
-    /// 1 for the highest; 0 for the default.
+    /// Priority, 1 for the highest; `None` or 0 for the default.
     pub(super) priority: Option<u64>,
 }
 
 impl Parameters {
-    /// These terms, where the parameters do not say otherwise.
+    /// Applies the parameters to the request options. A timeout can only shorten the deadline.
     pub(super) fn terms(self, terms: Terms) -> Terms {
         let time = self.timeout.filter(|&micros| micros > 0).map(Duration::from_micros);
         let deadline = time.and_then(|time| Instant::now().checked_add(time));
@@ -73,7 +73,7 @@ impl Oip {
     /// Runs a model.
     ///
     /// # Errors
-    /// [`ServeError`]; of a wrong input with its name.
+    /// [`ServeError`]; for an invalid input, with its name.
     #[tracing::instrument(skip_all, fields(model = request.model))]
     pub(super) async fn infer(&self, request: InferRequest) -> Result<InferResponse, ServeError> {
         let InferRequest { model, version, inputs, outputs, terms } = request;
@@ -85,7 +85,7 @@ impl Oip {
                 vector::infer(service, &model, source, outputs, (limits, terms)).await?
             }
             (Served::Picture(service), source) => {
-                // Apart, because it takes twice the room of the other, which has to be quick.
+                // Boxed, because this future takes twice the memory of the other one, which has to be fast.
                 Box::pin(picture::infer(&self.decoder, service, &model, source, &outputs, terms)).await?
             }
         };
@@ -93,7 +93,7 @@ impl Oip {
     }
 }
 
-/// What a caller sent: frames, or the layers themselves.
+/// The input of a request: frames, or the layers themselves.
 #[derive(Debug)]
 pub(super) enum Source {
     Frames(Vec<Bytes>),
@@ -114,7 +114,7 @@ impl Source {
         Ok(Self::Frames(frames))
     }
 
-    /// The latent space that the first frame names.
+    /// Returns the latent space that the first frame names; `None` for layers and for a frame without an id.
     fn latent_space(&self) -> Result<Option<LatentSpaceId>, ServeError> {
         match self {
             Self::Frames(frames) => {

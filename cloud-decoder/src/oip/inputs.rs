@@ -1,7 +1,7 @@
 use super::tensor::InputTensor;
 use crate::ServeError;
 
-/// A request's inputs that are still to be taken.
+/// The inputs of a request that are still to be read.
 pub(super) struct Inputs(Vec<InputTensor>);
 
 impl Inputs {
@@ -9,32 +9,32 @@ impl Inputs {
         Self(inputs)
     }
 
-    /// An input that may be called by another name as well.
+    /// Renames an input that clients may send under another name.
     pub(super) fn rename(&mut self, from: &str, to: &str) {
         let named = self.0.iter_mut().filter(|input| input.name == from);
         named.for_each(|input| to.clone_into(&mut input.name));
     }
 
-    /// The input of this name, which stays.
+    /// Returns the input with this name and keeps it.
     ///
     /// # Errors
-    /// [`ServeError::Request`] when there is none.
+    /// [`ServeError::Request`] if it is missing.
     pub(super) fn get(&self, name: &str) -> Result<&InputTensor, ServeError> {
         self.find(name).map(|at| &self.0[at])
     }
 
-    /// The input of this name.
+    /// Removes the input with this name and returns it.
     ///
     /// # Errors
-    /// [`ServeError::Request`] when there is none.
+    /// [`ServeError::Request`] if it is missing.
     pub(super) fn take(&mut self, name: &str) -> Result<InputTensor, ServeError> {
         self.find(name).map(|at| self.0.swap_remove(at))
     }
 
-    /// Whether all were taken; of a model that knows these names.
+    /// Checks that all inputs were removed. `known` are the names of the model's inputs.
     ///
     /// # Errors
-    /// [`ServeError::Request`] naming one that was not.
+    /// [`ServeError::Request`] with the name of a remaining input.
     pub(super) fn none_left(&self, known: &[String]) -> Result<(), ServeError> {
         let Some(unknown) = self.0.first() else { return Ok(()) };
         let reason = format!("the model has no input {:?}; it has {}, frame", unknown.name, known.join(", "));

@@ -1,25 +1,27 @@
-//! The Open Inference Protocol, version 2, with what Triton adds to it.
+//! The Open Inference Protocol, version 2, with Triton's extensions.
 //!
-//! A head is a model. Its name is `BUNDLE.HEAD`, or `BUNDLE` for the bundle's first head; its versions are the head's, the
-//! newest answers a request that names none. `BUNDLE.HEAD.frame` is the same model; only that its metadata name `frame` as
-//! its input, for clients that send what the metadata say. The repository's calls know bundles, by the same names.
+//! A head is a model. Its name is `BUNDLE.HEAD`, or `BUNDLE` for the bundle's first head. The versions of the
+//! model are the versions of the head; the newest one serves requests that do not name a version.
+//! `BUNDLE.HEAD.frame` is the same model with `frame` as the input in its metadata, for clients that send
+//! exactly the declared inputs. The repository calls apply to bundles and accept the same names.
 //!
 //! | input | type | shape | |
 //! |---|---|---|---|
-//! | the layers' own names | FP32 | `[n, …]` | dequantised latents; a bundle of one layer takes it as `latent` too |
-//! | the layers' own names, and the quality's | FP32 | `[n, channels, rows, columns]`, `[n, 1]` | feature maps of heads of pictures of any size |
-//! | `frame` | BYTES | `[n, 1]` or `[n]` | frames, entropy coded, instead of the layers |
+//! | the names of the layers | FP32 | `[n, …]` | dequantised latents; a bundle with one layer also accepts it as `latent` |
+//! | the names of the layers, and of the quality | FP32 | `[n, channels, rows, columns]`, `[n, 1]` | feature maps, for heads of image codecs |
+//! | `frame` | BYTES | `[n, 1]` or `[n]` | entropy-coded frames, instead of the layers |
 //!
-//! | output | type | shape | of heads that |
+//! | output | type | shape | heads |
 //! |---|---|---|---|
 //! | the model's own names | FP32 | `[n, …]` | all; the default |
-//! | `png` | BYTES | `[n, 1]` | make pictures |
-//! | `probabilities`, `label` | FP32, BYTES | `[n, classes]`, `[n, 1]` | classify |
-//! | `series` | FP32 | `[n, length, channels]` | make windows, in the units of what was measured |
-//! | `score`, `quantile`, `anomalous` | FP32, FP32, BOOL | `[n, 1]` | score; from frames only |
+//! | `png` | BYTES | `[n, 1]` | heads that make images |
+//! | `probabilities`, `label` | FP32, BYTES | `[n, classes]`, `[n, 1]` | heads that classify |
+//! | `series` | FP32 | `[n, length, channels]` | heads that make windows of a time series, in the units of the measurements |
+//! | `score`, `quantile`, `anomalous` | FP32, FP32, BOOL | `[n, 1]` | heads that score; from frames only |
 //!
-//! Heads of pictures of any size crop their output to the frame's picture; feature maps know of no padding, the output is
-//! as large as they say. Frames of an older encoder of the same bundle are decoded by the newest head that knows their latent space.
+//! Heads of image codecs crop their output to the image of the frame. Feature maps do not describe any
+//! padding, so the output has the full size that they imply. Frames of an older encoder of the same bundle
+//! are decoded by the newest head that reads their latent space.
 
 mod config;
 mod grpc;
@@ -39,7 +41,7 @@ use crate::{Decoder, registry::Registry, terms::DefaultTerms};
 
 pub(crate) use rest::{Document, router};
 
-/// The protocol over a decoder, whatever the transport; cheap to clone.
+/// The protocol over a decoder, independent of the transport; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Oip {
     decoder: Decoder,
@@ -47,10 +49,10 @@ pub(crate) struct Oip {
     ready: tokio::sync::watch::Receiver<bool>,
 }
 
-/// What runs the models.
+/// The platform of all models.
 const PLATFORM: &str = "onnx_onnxv1";
 
-/// The extensions that both transports offer.
+/// The extensions that both transports support.
 const EXTENSIONS: [&str; 5] =
     ["classification", "model_repository", "model_configuration", "statistics", "binary_tensor_data"];
 

@@ -1,4 +1,4 @@
-//! Which head a model's name means, and its tensors.
+//! The head that a model name selects, and the tensors of the model.
 
 use std::sync::Arc;
 
@@ -8,48 +8,48 @@ use lopside_latent::LatentSpaceId;
 use super::{Oip, tensor::DataType};
 use crate::{ServeError, registry::Catalog, served::Served};
 
-/// The input that holds frames.
+/// The name of the input for frames.
 pub(super) const FRAME: &str = "frame";
-/// What ends the name of a head as a model of frames.
+/// The suffix of a head's name as a model with frames as input.
 const FRAMES: &str = ".frame";
-/// The output of PNG files.
+/// The name of the output for PNG files.
 pub(super) const PNG: &str = "png";
-/// What the only layer of a bundle may be called.
+/// The alternative name of a bundle's only layer.
 pub(super) const LATENT: &str = "latent";
 
 /// One head as a model.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
-    /// The name that was asked for.
+    /// The name of the model, as requested.
     pub(super) name: String,
     pub(super) bundle: String,
     pub(super) head: String,
     pub(super) version: u32,
-    /// Whether the name stands for the head as a model of frames.
+    /// Whether the name selects the model with frames as input.
     pub(super) of_frames: bool,
     pub(super) served: Arc<Served>,
 }
 
-/// A tensor of a model.
+/// The description of a model's tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TensorInfo {
     pub(super) name: String,
     pub(super) datatype: DataType,
-    /// −1 for a dimension that the caller chooses; the batch first.
+    /// The shape, batch dimension first; −1 for a dimension that the client chooses.
     pub(super) shape: Vec<i64>,
 }
 
 impl Oip {
-    /// The model of a name, in its newest version when none is named.
+    /// Returns the model with this name; an empty version selects the newest.
     ///
     /// # Errors
-    /// [`ServeError::UnknownBundle`], [`ServeError::UnknownHead`] or [`ServeError::Request`] for a version that is no
-    /// number.
+    /// [`ServeError::UnknownBundle`], [`ServeError::UnknownHead`], or [`ServeError::Request`] for a version
+    /// that is not a number.
     pub(super) fn model(&self, name: &str, version: &str) -> Result<Model, ServeError> {
         self.model_for(name, version, None)
     }
 
-    /// The same, in the version of the bundle that reads frames of this latent space.
+    /// Returns the model with this name, in the version of the bundle that reads frames of this latent space.
     ///
     /// # Errors
     /// See [`model`](Self::model).
@@ -62,7 +62,7 @@ impl Oip {
         find(&self.registry().catalog(), name, version, space)
     }
 
-    /// Every head of every bundle in its newest version.
+    /// Returns every head of every bundle, in its newest version.
     pub(super) fn models(&self) -> Vec<Model> {
         let catalog = self.registry().catalog();
         let of = |(served, (head, version)): (&Arc<Served>, (String, u32))| Model {
@@ -104,19 +104,19 @@ fn find(
 }
 
 impl Model {
-    /// That it has no such output.
+    /// Returns the error for an output that the model does not have.
     pub(super) fn no_output(&self, name: &str) -> ServeError {
         let known: Vec<String> = self.outputs().into_iter().map(|output| output.name).collect();
         let reason = format!("model {:?} has no output {name:?}; it has {}", self.name, known.join(", "));
         ServeError::Request(reason)
     }
 
-    /// The versions of the head, the newest first.
+    /// Returns the versions of the head, newest first.
     pub(super) fn versions(&self) -> Vec<u32> {
         self.served.versions(&self.head)
     }
 
-    /// The inputs that a caller must send: the layers, or the frame in their place.
+    /// Returns the inputs that a client must send: the layers, or the frame instead.
     pub(super) fn inputs(&self) -> Vec<TensorInfo> {
         let frame = || vec![info(FRAME, DataType::Bytes, &[1])];
         if self.of_frames {
@@ -144,7 +144,8 @@ impl Model {
         }
     }
 
-    /// The outputs that a caller may ask for: the model's own, and what the head's kind makes of them.
+    /// Returns the outputs that a client can request: the model's own, and the ones derived from them for the
+    /// head's kind.
     pub(super) fn outputs(&self) -> Vec<TensorInfo> {
         match self.served.as_ref() {
             Served::Vector(service) => {
@@ -187,7 +188,7 @@ fn floats(tensor: &TensorSpec) -> TensorInfo {
     info(&tensor.name, DataType::Fp32, &tensor.item_dims().unwrap_or_default())
 }
 
-/// Feature maps, or a picture, of any size.
+/// Returns the description of feature maps, or of an image, of any size.
 fn maps(name: &str, channels: i64) -> TensorInfo {
     TensorInfo { name: name.to_owned(), datatype: DataType::Fp32, shape: vec![-1, channels, -1, -1] }
 }

@@ -1,6 +1,7 @@
-//! Inference with heads of pictures of any size: out of frames, or of the feature maps themselves.
+//! Inference with heads of image codecs, on frames or on feature maps.
 //!
-//! Feature maps say nothing of a picture's padding: what is made of them is as large as their strides say, in colour.
+//! Feature maps do not describe any padding: their output has the full size that the strides imply, in
+//! colour.
 
 use lopside_latent::picture::Quality;
 
@@ -18,11 +19,11 @@ use crate::{
 
 const NOTHING: Value = Value::Png(Vec::new());
 
-/// Runs the model and makes the wanted outputs, in their order: PNG files, or one tensor when all pictures are of one
-/// size; the tensor when none is named.
+/// Runs the model and returns the requested outputs in order: PNG files, or one tensor if all images have the
+/// same size. Without requested outputs, returns the tensor.
 ///
 /// # Errors
-/// [`ServeError`]; of a wrong input with its name.
+/// [`ServeError`]; for an invalid input, with its name.
 pub(super) async fn infer(
     decoder: &Decoder,
     service: &PictureService,
@@ -57,7 +58,7 @@ pub(super) async fn infer(
     names.iter().enumerate().map(column).collect()
 }
 
-/// What is asked of the head for an output of this name.
+/// Returns the output of the head to request for an output name of the protocol.
 fn wanted(model: &Model, own: &str, name: &str) -> Result<Wanted, ServeError> {
     let format = match name {
         PNG => Format::Png,
@@ -67,7 +68,7 @@ fn wanted(model: &Model, own: &str, name: &str) -> Result<Wanted, ServeError> {
     Ok(Wanted { head: model.head.clone(), version: Some(model.version), format })
 }
 
-/// The feature maps of each item: all layers, of one picture's size, and the quality.
+/// Returns the feature maps of each item: all layers of one image size, and the quality.
 fn maps(
     service: &PictureService,
     model: &Model,
@@ -105,7 +106,7 @@ fn maps(
     Ok(headers.into_iter().zip(maps).map(|(header, maps)| service.codec.named(header, maps)).collect())
 }
 
-/// Qualities of 1 to 100, whole numbers.
+/// Converts values to qualities, which are whole numbers from 1 to 100.
 fn qualities_of(name: &str, values: Vec<f32>) -> Result<Vec<Quality>, ServeError> {
     let quality = |value: f32| {
         let whole = (value.fract() == 0.0).then_some(value as u8);
@@ -122,7 +123,7 @@ fn take(outputs: &mut [Output], at: usize) -> Value {
     outputs.get_mut(at).map_or(NOTHING, |output| std::mem::replace(&mut output.value, NOTHING))
 }
 
-/// The pictures of all items as one tensor.
+/// Joins the values of all items to one output tensor.
 fn tensor(name: &str, values: Vec<Value>) -> Result<OutputTensor, ServeError> {
     let (items, mut shape, mut all, mut files) = (values.len() as i64, None, Vec::new(), Vec::new());
     for value in values {

@@ -1,4 +1,4 @@
-//! The repository's calls: what is there, load, unload.
+//! The repository calls: index, load and unload.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::Oip;
 use crate::{Registry, ServeError, registry::Indexed};
 
 impl Oip {
-    /// Every head of every bundle that is served, and every bundle that is not.
+    /// Returns every head of every served bundle and, unless `ready` is set, every bundle that is not served.
     ///
     /// # Errors
     /// [`ServeError::Internal`].
@@ -25,7 +25,7 @@ impl Oip {
         Ok(heads.chain(rest).collect())
     }
 
-    /// Loads a bundle, or loads it again; a head's name means its bundle.
+    /// Loads or reloads a bundle; the name of a head selects its bundle.
     ///
     /// # Errors
     /// See [`Registry::load_bundle`].
@@ -34,7 +34,7 @@ impl Oip {
         self.change(move |registry| registry.load_bundle(&name)).await
     }
 
-    /// Unloads a bundle; a head's name means its bundle.
+    /// Unloads a bundle; the name of a head selects its bundle.
     ///
     /// # Errors
     /// See [`Registry::unload_bundle`].
@@ -43,7 +43,7 @@ impl Oip {
         self.change(move |registry| registry.unload_bundle(&name)).await
     }
 
-    /// Does what takes its time where it holds up nobody.
+    /// Runs work on the registry on a blocking thread.
     async fn change<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Registry) -> Result<T, ServeError> + Send + 'static,

@@ -1,4 +1,4 @@
-//! What models have done, as Triton's statistics have it.
+//! The statistics of models, in the terms of Triton.
 
 use lopside_proto::inference::{InferBatchStatistics, InferStatistics, ModelStatistics, StatisticDuration};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Oip {
-    /// The statistics of a model; of all, when no name is given.
+    /// Returns the statistics of a model; an empty name selects all models, an empty version all versions.
     ///
     /// # Errors
     /// See [`model`](Self::model).

@@ -1,13 +1,13 @@
-//! Tensors as the protocol carries them: raw little-endian bytes, or elements of their type.
+//! Tensors as the protocol carries them: raw little-endian bytes, or typed elements.
 
 use axum::body::Bytes;
 
 use crate::{ServeError, model::Share};
 
-// Raw tensors are little-endian, and so are all machines that ONNX Runtime is built for here.
+// Raw tensors are little-endian, and so are all supported targets of ONNX Runtime.
 const _: () = assert!(cfg!(target_endian = "little"));
 
-/// The types that heads take and make.
+/// The data types of inputs and outputs of heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DataType {
     Bool,
@@ -25,7 +25,7 @@ impl DataType {
     }
 }
 
-/// A tensor that a caller sent.
+/// A tensor that a client sent.
 #[derive(Debug, Clone)]
 pub(super) struct InputTensor {
     pub(super) name: String,
@@ -37,19 +37,19 @@ pub(super) struct InputTensor {
 /// The elements of an input.
 #[derive(Debug, Clone)]
 pub(super) enum Data {
-    /// Little-endian; an element of BYTES is a 4-byte length and the bytes.
+    /// Little-endian bytes; an element of BYTES is a 4-byte length and the bytes.
     Raw(Bytes),
     Floats(Vec<f32>),
     Texts(Vec<Bytes>),
-    /// Of a type that no head takes.
+    /// Elements of a type that heads do not accept.
     Other,
 }
 
 impl InputTensor {
-    /// The number of items: the first dimension.
+    /// Returns the number of items, which is the first dimension.
     ///
     /// # Errors
-    /// [`ServeError::Request`] when there is none.
+    /// [`ServeError::Request`] if the first dimension is missing or less than 1.
     pub(super) fn items(&self) -> Result<usize, ServeError> {
         let items = self.shape.first().and_then(|&items| usize::try_from(items).ok());
         items.filter(|&items| items > 0).ok_or_else(|| {
@@ -57,10 +57,11 @@ impl InputTensor {
         })
     }
 
-    /// The number of items, rows and columns of a tensor of feature maps, `[n, channels, rows, columns]`.
+    /// Returns the number of items, and the rows and columns, of a tensor of feature maps, `[n, channels,
+    /// rows, columns]`.
     ///
     /// # Errors
-    /// [`ServeError::Request`] when it has not four dimensions of 1 or more.
+    /// [`ServeError::Request`] unless there are four dimensions, with items, rows and columns of 1 or more.
     pub(super) fn extents(&self) -> Result<(usize, [usize; 2]), ServeError> {
         let extent = |dim: i64| usize::try_from(dim).ok().filter(|&extent| extent > 0);
         let found = match self.shape[..] {
@@ -73,10 +74,10 @@ impl InputTensor {
         Ok((items, [rows, columns]))
     }
 
-    /// The values of a tensor of 32-bit floats whose items have these dimensions.
+    /// Returns the values of an FP32 tensor whose items have these dimensions.
     ///
     /// # Errors
-    /// [`ServeError::Request`] when it is not of this type and shape.
+    /// [`ServeError::Request`] for another type or shape.
     pub(super) fn floats(mut self, dims: &[usize]) -> Result<Vec<f32>, ServeError> {
         let items = self.items()?;
         let fits =
@@ -104,10 +105,10 @@ impl InputTensor {
         Err(self.wrong(&format!("it has {} values, its shape {:?} says otherwise", values.len(), self.shape)))
     }
 
-    /// The elements of a tensor of byte strings, one an item.
+    /// Returns the elements of a BYTES tensor, one per item.
     ///
     /// # Errors
-    /// [`ServeError::Request`] when it is not of this type and shape.
+    /// [`ServeError::Request`] for another type or shape.
     pub(super) fn texts(mut self) -> Result<Vec<Bytes>, ServeError> {
         let items = self.items()?;
         if self.datatype != DataType::Bytes.name() || !(self.shape.len() == 1 || self.shape[1..] == [1]) {
@@ -136,7 +137,7 @@ impl InputTensor {
     }
 }
 
-/// The elements of a raw tensor of byte strings.
+/// Splits a raw BYTES tensor into its elements; `None` if the lengths do not match the bytes.
 fn split(bytes: &Bytes) -> Option<Vec<Bytes>> {
     let mut texts = Vec::new();
     let mut rest = bytes.clone();
@@ -152,7 +153,7 @@ fn split(bytes: &Bytes) -> Option<Vec<Bytes>> {
     Some(texts)
 }
 
-/// A tensor that a model made.
+/// An output tensor of a model.
 #[derive(Debug, Clone)]
 pub(super) struct OutputTensor {
     pub(super) name: String,
@@ -163,7 +164,7 @@ pub(super) struct OutputTensor {
 /// The elements of an output.
 #[derive(Debug, Clone)]
 pub(super) enum Values {
-    /// An output of a run, where ONNX Runtime has put it.
+    /// An output of a run, by its number, in the memory of ONNX Runtime.
     Share(Share, usize),
     Floats(Vec<f32>),
     Texts(Vec<Vec<u8>>),
@@ -179,7 +180,7 @@ impl Values {
         }
     }
 
-    /// The values when they are floats.
+    /// Returns the values of a tensor of floats; empty for other types.
     pub(super) fn floats(&self) -> &[f32] {
         match self {
             Self::Share(share, number) => share.output(*number),
@@ -188,7 +189,7 @@ impl Values {
         }
     }
 
-    /// How many there are; of byte strings, four bytes count as one.
+    /// Returns the number of elements; in a byte string, every four bytes count as one element.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Share(..) | Self::Floats(_) => self.floats().len(),
@@ -197,10 +198,10 @@ impl Values {
         }
     }
 
-    /// The elements as the protocol's raw bytes.
+    /// Returns the elements as the protocol's raw bytes.
     pub(super) fn raw(&self) -> Bytes {
         match self {
-            // Not copied: the bytes keep what ONNX Runtime has made.
+            // Without a copy: the bytes keep the outputs of the run alive.
             Self::Share(share, number) => Bytes::from_owner(RawShare(share.clone(), *number)),
             Self::Floats(values) => Bytes::copy_from_slice(bytemuck::cast_slice::<f32, u8>(values)),
             Self::Bools(values) => values.iter().map(|&value| u8::from(value)).collect(),
@@ -216,7 +217,7 @@ impl Values {
     }
 }
 
-/// An output of a run as bytes.
+/// An output of a run, as bytes.
 struct RawShare(Share, usize);
 
 impl AsRef<[u8]> for RawShare {

@@ -1,4 +1,4 @@
-//! Inference with heads of latents of one shape: the layers as they come, or out of frames.
+//! Inference with heads of fixed latents, on layers or on frames.
 
 use std::sync::Arc;
 
@@ -19,19 +19,20 @@ use crate::{
     vector::{Item, VectorHead, VectorService, dims, outputs},
 };
 
-/// What a head made of a request's items.
+/// The outputs of a head for the items of a request.
 struct Made {
     manifest: Arc<Manifest>,
     head: Arc<VectorHead>,
     share: Share,
-    /// What each latent costs, of frames.
+    /// The cost of each latent in bits; `None` for layers.
     bits: Option<Vec<f64>>,
 }
 
-/// Runs the model and makes the wanted outputs, in their order; the model's own when none is named.
+/// Runs the model and returns the requested outputs in order. Without requested outputs, returns the model's
+/// own.
 ///
 /// # Errors
-/// [`ServeError`]; of a wrong input with its name.
+/// [`ServeError`]; for an invalid input, with its name.
 pub(super) async fn infer(
     service: &VectorService,
     model: &Model,
@@ -59,7 +60,7 @@ pub(super) async fn infer(
         .await?
 }
 
-/// Whether a head makes an output, before it runs.
+/// Checks that a head makes an output, before it runs.
 fn check(model: &Model, spec: &HeadSpec, wanted: &WantedOutput, frames: bool) -> Result<(), ServeError> {
     let own = outputs(spec).any(|tensor| tensor.name == wanted.name);
     if !own && !model.outputs().iter().any(|output| output.name == wanted.name) {
@@ -98,7 +99,7 @@ async fn run_layers(
 }
 
 impl Made {
-    /// Values that have to be put into another form.
+    /// Returns the number of values that must be converted to another format.
     fn values_of(&self, wanted: &[WantedOutput]) -> usize {
         let own = |wanted: &&WantedOutput| {
             wanted.classes.is_none() && outputs(&self.head.spec).any(|tensor| tensor.name == wanted.name)
@@ -139,14 +140,15 @@ impl Made {
         item.value(&self.manifest.input, &self.head.spec, format)
     }
 
-    /// A probability a class, in the order of the labels.
+    /// Returns one probability per class, in the order of the labels.
     fn probabilities(&self) -> (Vec<i64>, Values) {
         let items = 0..self.share.items();
         let values: Vec<f32> = items.flat_map(|item| output::softmax(self.share.item(0, item))).collect();
         (vec![(values.len() / self.share.items().max(1)) as i64], Values::Floats(values))
     }
 
-    /// Triton's classification extension: `value:index:label` of the largest values, the largest first.
+    /// Returns the output of Triton's classification extension: `value:index:label` of the largest values,
+    /// largest first.
     fn classification(&self, name: String, own: &Values, classes: usize) -> OutputTensor {
         let items = self.share.items();
         let values = own.floats();

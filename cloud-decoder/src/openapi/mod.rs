@@ -1,7 +1,7 @@
-//! The REST interfaces as an OpenAPI document, and a page that shows it.
+//! The REST interfaces as an OpenAPI document, and a page that displays it.
 //!
-//! Both are made of the handlers' annotations and need nothing from outside: the page is one file, its script asks this
-//! server only.
+//! The document is generated from the annotations of the handlers. The page is a single file without external
+//! resources, whose script sends requests to this server only.
 
 mod parts;
 mod refusals;
@@ -37,7 +37,7 @@ const PAGE: &str = include_str!("page.html");
 )]
 struct Document;
 
-/// The REST interfaces as an OpenAPI 3.1 document.
+/// Returns the REST interfaces as an OpenAPI 3.1 document.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
@@ -47,7 +47,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// `/openapi.json` and `/docs`.
+/// Returns the routes `/openapi.json` and `/docs`.
 pub(crate) fn router() -> Router {
     Router::new()
         .route("/openapi.json", get(document))
@@ -55,7 +55,7 @@ pub(crate) fn router() -> Router {
         .method_not_allowed_fallback(http::wrong_method)
 }
 
-/// This description.
+/// Returns this description as an OpenAPI document.
 #[utoipa::path(
     get,
     path = "/openapi.json",
@@ -66,7 +66,7 @@ async fn document() -> Json<utoipa::openapi::OpenApi> {
     Json(openapi())
 }
 
-/// This description as a page.
+/// Returns this description as an HTML page.
 #[utoipa::path(
     get,
     path = "/docs",

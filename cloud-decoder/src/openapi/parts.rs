@@ -1,14 +1,14 @@
 use utoipa::{IntoParams, ToSchema};
 
-/// The headers that say until when and how urgently a request is to be served.
+/// The headers for the deadline and the priority of a request.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "the parameters of what `DefaultTerms` reads")]
 pub(crate) struct Terms {
-    /// Milliseconds until the answer is of no use.
+    /// Milliseconds from the arrival of the request to its deadline.
     #[param(rename = "lopside-timeout-ms", minimum = 1, nullable = false)]
     timeout: Option<u64>,
-    /// How urgent the request is.
+    /// Priority of the request.
     #[param(rename = "lopside-priority", inline, required = false)]
     priority: Urgency,
 }
@@ -22,13 +22,13 @@ enum Urgency {
     Low,
 }
 
-/// Bytes as they are.
+/// Raw bytes.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
 #[allow(dead_code, reason = "the schema of bodies that are no text")]
 pub(crate) struct Octets(Vec<u8>);
 
-/// RFC 3339, or milliseconds since 1970.
+/// A time in RFC 3339, or in Unix milliseconds.
 #[derive(ToSchema)]
 #[schema(
     value_type = String,

@@ -1,4 +1,4 @@
-//! The refusals that an operation may answer with.
+//! The error responses of operations.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use utoipa::{
     openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, schema::Type},
 };
 
-/// The statuses, and what they mean here.
+/// The statuses and their descriptions.
 const MEANINGS: [(u16, &str); 12] = [
     (400, "The request cannot be right; the answer says what is wrong with it."),
     (401, "No key came, or a wrong one; only where the server asks for keys."),
@@ -23,20 +23,20 @@ const MEANINGS: [(u16, &str); 12] = [
     (504, "The request's time was over before its answer was there."),
 ];
 
-/// The statuses that come with advice when to try again.
+/// The statuses with a `Retry-After` header.
 const RETRIED: [u16; 2] = [429, 503];
 
-/// Of what looks something up.
+/// Errors of operations that look something up.
 pub(crate) struct Lookup;
-/// Of what reads the archive.
+/// Errors of operations that read the archive.
 pub(crate) struct Archive;
-/// Of what makes heads work on archived frames.
+/// Errors of operations that run heads on archived frames.
 pub(crate) struct Decoded;
-/// Of what makes heads work.
+/// Errors of operations that run heads.
 pub(crate) struct Work;
-/// Of the repository.
+/// Errors of operations that change the repository.
 pub(crate) struct Change;
-/// Of the probes.
+/// Errors of the health probes.
 pub(crate) struct Probe;
 
 impl IntoResponses for Lookup {

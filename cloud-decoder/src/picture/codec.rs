@@ -1,4 +1,4 @@
-//! What stands between a frame and a head: entropy decoding, dequantisation, names and shapes.
+//! The steps between a frame and a head: entropy decoding, dequantisation, names and shapes.
 
 use std::sync::Arc;
 
@@ -15,12 +15,13 @@ use crate::{
 
 use super::raster::Raster;
 
-/// Pictures are padded and heads enlarge them: room for so many times the pixels that a frame may have.
+/// The memory budget, as a multiple of the pixels that a frame may have, because images are padded and heads
+/// upscale them.
 const ROOM: u64 = 2;
-/// The quality of the run that warms a head up.
+/// The quality of the warm-up run of a head.
 const MIDDLE: u8 = 50;
 
-/// A latent space of pictures with the names that its heads know its layers by.
+/// The latent space of an image codec, with the names of its layers in the heads' graphs.
 #[derive(Debug)]
 pub(crate) struct PictureCodec {
     space: PictureSpace,
@@ -29,40 +30,41 @@ pub(crate) struct PictureCodec {
     high: f32,
 }
 
-/// A frame's feature maps, as inputs of a head.
+/// The feature maps of a frame, as inputs of a head.
 #[derive(Debug)]
 pub(crate) struct Maps {
-    /// What the frame says of its picture.
+    /// The frame's header, which describes its image.
     pub(crate) header: PictureHeader,
     layers: Vec<Input>,
 }
 
-/// The pixels that all pictures in memory may have together, padded and enlarged.
+/// Returns the number of pixels that all images in memory may have together, padded and upscaled.
 pub(crate) fn pixels_in_memory(limits: &Limits) -> u64 {
     ROOM.saturating_mul(limits.max_pixels)
 }
 
 impl PictureCodec {
-    /// The codec of a bundle.
+    /// Creates the codec of a bundle.
     pub(crate) fn new(manifest: &PictureManifest, space: PictureSpace) -> Self {
         let tensors = manifest.layers.iter().map(|layer| layer.tensor.clone()).collect();
         Self { space, tensors, low: manifest.input.low, high: manifest.input.high }
     }
 
-    /// Checks a frame as far as it can be without decoding it; the pixels of what a head makes of it, padded.
+    /// Checks a frame as far as possible without decoding it, and returns the number of pixels of a head's
+    /// output, padded.
     ///
     /// # Errors
-    /// What [`PictureFrame::parse`] finds, or [`LatentError::Limit`] when the padded picture, enlarged `scale` times
-    /// in each direction, is over [`pixels_in_memory`].
+    /// The error of [`PictureFrame::parse`], or [`LatentError::Limit`] if the padded image, upscaled `scale`
+    /// times in each direction, exceeds [`pixels_in_memory`].
     pub(crate) fn check(&self, frame: &[u8], scale: u32, limits: &Limits) -> Result<u64, LatentError> {
         let header = PictureFrame::parse(frame, limits, Some(self.space.id()))?.header;
         self.pixels(header, scale, limits)
     }
 
-    /// The pixels of what a head makes of a picture, padded.
+    /// Returns the number of pixels of a head's output for an image, padded.
     ///
     /// # Errors
-    /// [`LatentError::Limit`] as of [`check`](Self::check).
+    /// [`LatentError::Limit`], as for [`check`](Self::check).
     pub(crate) fn pixels(
         &self,
         header: PictureHeader,
@@ -77,8 +79,8 @@ impl PictureCodec {
         Err(LatentError::Limit { what: "picture, padded and enlarged, in pixels", found, limit })
     }
 
-    /// The largest picture whose coarsest layer has so many rows and columns, in colour; none when no frame could
-    /// hold it.
+    /// Returns the header of the largest image, in colour, whose coarsest layer has these rows and columns;
+    /// `None` if the image is too large for a frame.
     pub(crate) fn header(&self, layer: [usize; 2], quality: Quality) -> Option<PictureHeader> {
         let side = |extent: usize| u32::try_from(extent).ok()?.checked_mul(self.space.layout().alignment());
         let [height, width] = layer.map(side);
@@ -86,7 +88,7 @@ impl PictureCodec {
         header.check().ok().map(|()| header)
     }
 
-    /// The layers of a picture, coarsest first: names, and `[channels, rows, columns]`.
+    /// Returns the layers of an image, coarsest first: names and shapes, `[channels, rows, columns]`.
     pub(crate) fn shapes(&self, header: PictureHeader) -> impl Iterator<Item = (&str, [usize; 3])> {
         let layout = self.space.layout();
         self.tensors.iter().zip(layout.layers()).enumerate().map(move |(number, (tensor, layer))| {
@@ -95,17 +97,17 @@ impl PictureCodec {
         })
     }
 
-    /// Decodes and dequantises a frame; layers that it lacks are zeros.
+    /// Decodes and dequantises a frame; missing layers are zeros.
     ///
     /// # Errors
-    /// What [`PictureSpace::decode`] finds.
+    /// The error of [`PictureSpace::decode`].
     pub(crate) fn maps(&self, frame: &[u8], limits: &Limits) -> Result<Maps, LatentError> {
         let picture = self.space.decode(frame, limits)?;
         let maps = self.space.dequantise(&picture)?;
         Ok(self.named(picture.header, maps))
     }
 
-    /// What a head is asked about these maps.
+    /// Returns the inference input of a head for these feature maps.
     pub(crate) fn question(&self, maps: &Maps, head: &PictureHeadSpec) -> Question {
         let quality = Input {
             name: head.quality.clone(),
@@ -119,7 +121,7 @@ impl PictureCodec {
         }
     }
 
-    /// The picture in a head's answer.
+    /// Returns the image in a head's output.
     pub(crate) fn raster<'a>(
         &self,
         header: PictureHeader,
@@ -137,10 +139,10 @@ impl PictureCodec {
         }
     }
 
-    /// Loads a head's model; the smallest picture proves its shapes.
+    /// Loads a head's model; the smallest image verifies its shapes.
     ///
     /// # Errors
-    /// Why the model cannot be what its manifest says.
+    /// The reason why the model does not match its manifest.
     pub(crate) fn load(
         &self,
         runtime: &Runtime,
@@ -158,18 +160,18 @@ impl PictureCodec {
         let layers = 0..self.tensors.len();
         let zeros = layers.map(|layer| vec![0.0; self.space.layout().elements(layer, 1, 1)]).collect();
         let maps = self.named(header, zeros);
-        // A picture fills a CPU; on a GPU small ones do not.
+        // One image occupies a whole CPU; a small image does not occupy a whole GPU.
         let most = if runtime.has_cuda() { tries } else { 1 };
         Model::load(runtime, model, &io, (&self.question(&maps, head), most))
     }
 
-    /// Rows and columns of the padded picture.
+    /// Returns rows and columns of the padded image.
     fn padded(&self, header: PictureHeader) -> [usize; 2] {
         let alignment = self.space.layout().alignment();
         [header.height, header.width].map(|side| side.next_multiple_of(alignment) as usize)
     }
 
-    /// Gives maps their names and shapes.
+    /// Adds names and shapes to feature maps.
     pub(crate) fn named(&self, header: PictureHeader, maps: Vec<Vec<f32>>) -> Maps {
         let layer = |(values, (tensor, shape)): (Vec<f32>, (&str, [usize; 3]))| {
             let shape = std::iter::once(1).chain(shape).collect();

@@ -9,7 +9,8 @@ use crate::{
 
 use super::{codec::PictureCodec, service::refused};
 
-/// One head of a photo model, run by its caller's thread on the very path that serves; for measurements and tools.
+/// One head of an image codec, run on the caller's thread with the same code as the server; for measurements
+/// and tools.
 #[derive(Debug)]
 pub struct PictureDecoder {
     bundle: String,
@@ -20,11 +21,11 @@ pub struct PictureDecoder {
 }
 
 impl PictureDecoder {
-    /// Loads a head's newest version, of the bundle's first head when the name is empty. Frames are taken within
-    /// the default [`Limits`].
+    /// Loads the newest version of a head; an empty name selects the bundle's first head. Frames are accepted
+    /// within the default [`Limits`].
     ///
     /// # Errors
-    /// [`StartError::Head`] when there is no such head or its model is refused.
+    /// [`StartError::Head`] if the head does not exist or its model is refused.
     pub fn new(runtime: &Runtime, bundle: &PictureBundle, head: &str) -> Result<Self, StartError> {
         let name = bundle.manifest.name.clone();
         let failed = |reason| StartError::Head { bundle: name.clone(), head: head.to_owned(), reason };
@@ -35,17 +36,17 @@ impl PictureDecoder {
         Ok(Self { bundle: name, codec, head: found.spec.clone(), model, limits: Limits::default() })
     }
 
-    /// The same with other limits.
+    /// Returns the decoder with other limits.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// The picture of a frame, `scale` times the size it was sent in: 8-bit RGB, or 8-bit grey when the frame says
-    /// that the picture was grey.
+    /// Decodes a frame to an image, `scale` times as large as the original: 8-bit RGB, or 8-bit grey if the
+    /// frame marks its image as grey.
     ///
     /// # Errors
-    /// [`ServeError`] as a client of the server gets it, with frame index 0.
+    /// [`ServeError`], as a client of the server receives it, with frame index 0.
     pub fn decode(&mut self, frame: &[u8]) -> Result<DynamicImage, ServeError> {
         let refused = |source| refused(&self.bundle, 0, source);
         self.codec.check(frame, self.head.scale, &self.limits).map_err(refused)?;

@@ -1,10 +1,10 @@
-//! Pictures of any size: a frame of version 2, or the feature maps that it stands for, to a PNG or a tensor.
+//! Images of any size: decodes a frame of version 2, or its feature maps, to a PNG file or a tensor.
 //!
 //! ```text
-//! frame ──PictureCodec──► maps f32, one a layer ──head──► samples, padded ──Raster──► 8 bits or f32, cropped
-//!         (blocking)                            (engine)                  (blocking)
+//! frame ──PictureCodec──► maps f32, one per layer ──head──► samples, padded ──Raster──► 8 bits or f32, cropped
+//!         (blocking)                              (engine)                  (blocking)
 //! ```
-//! [`PictureService`] walks that way for the server, [`PictureDecoder`] for everyone who has a thread to spend.
+//! [`PictureService`] runs these steps for the server, [`PictureDecoder`] on the caller's thread.
 
 mod codec;
 mod decoder;

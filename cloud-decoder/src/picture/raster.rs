@@ -1,34 +1,35 @@
-//! A head's output as a picture: crop, and 8 bits.
+//! The image in a head's output: cropping and conversion to 8 bits.
 
 use image::{DynamicImage, GrayImage, RgbImage};
 
 use crate::{ServeError, Value};
 
-/// Three planes of samples with a picture in their upper left corner.
+/// Three planes of samples with an image in their upper left corner.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Raster<'a> {
-    /// `[3, rows, pitch]`.
+    /// The samples, `[3, rows, pitch]`.
     pub(crate) values: &'a [f32],
-    /// Samples of a padded row.
+    /// Number of samples per padded row.
     pub(crate) pitch: usize,
-    /// Pixels a row of the picture.
+    /// Width of the image in pixels.
     pub(crate) width: usize,
-    /// Rows of the picture.
+    /// Height of the image in pixels.
     pub(crate) height: usize,
-    /// The value of sample 0.
+    /// The value that corresponds to sample 0.
     pub(crate) low: f32,
-    /// The value of sample 255.
+    /// The value that corresponds to sample 255.
     pub(crate) high: f32,
 }
 
 impl Raster<'_> {
-    /// Red, green and blue of 8 bits, or grey of the three's mean; rounded to nearest and clamped.
+    /// Converts the samples to 8 bits, RGB or the grey mean of the three planes; rounds to nearest and
+    /// clamps.
     ///
     /// # Errors
-    /// [`ServeError::Internal`] when the output is smaller than the picture.
+    /// [`ServeError::Internal`] if the output is smaller than the image.
     pub(crate) fn image(&self, grey: bool) -> Result<DynamicImage, ServeError> {
         let scale = 255.0 / (self.high - self.low);
-        // A float to u8 cast saturates, so values outside the range are clamped.
+        // A cast from float to u8 saturates, which clamps values outside the range.
         let sample = |value: f32| ((value - self.low) * scale).round() as u8;
         let (width, height) = (self.width as u32, self.height as u32);
         let image = if grey {
@@ -41,7 +42,7 @@ impl Raster<'_> {
         image.ok_or_else(|| ServeError::Internal("a head's picture has the wrong size".into()))
     }
 
-    /// The samples as they are, `[3, height, width]`.
+    /// Returns the samples without conversion, `[3, height, width]`.
     pub(crate) fn tensor(&self) -> Value {
         let rows = self.planes().into_iter().flat_map(|plane| self.rows(plane));
         let mut values = Vec::with_capacity(3 * self.width * self.height);
@@ -62,7 +63,7 @@ impl Raster<'_> {
         [0, 1, 2].map(|index| &self.values[index * plane..][..plane])
     }
 
-    /// The picture's rows of a plane, without the padding.
+    /// Returns the rows of the image in one plane, without the padding.
     fn rows<'a>(&self, plane: &'a [f32]) -> impl Iterator<Item = &'a [f32]> + use<'a> {
         let width = self.width;
         plane.chunks_exact(self.pitch).take(self.height).map(move |row| &row[..width])
@@ -79,7 +80,7 @@ impl Raster<'_> {
 mod tests {
     use super::*;
 
-    /// 2 × 1 pixels in planes of 2 rows of 3.
+    /// Creates planes of 2 rows of 3 samples with an image of 2 × 1 pixels.
     fn planes(red: [f32; 2], green: [f32; 2], blue: [f32; 2]) -> Vec<f32> {
         [red, green, blue].iter().flat_map(|plane| [plane[0], plane[1], 9.0, 9.0, 9.0, 9.0]).collect()
     }

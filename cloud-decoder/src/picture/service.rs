@@ -1,5 +1,5 @@
-//! A photo model's bundle as it is served: a picture is a job, and all that is not the head's work is done on
-//! threads that may block.
+//! Serves the bundle of an image codec: each image is a job, and all work except the head's is done on
+//! blocking threads.
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ use crate::{
 
 use super::codec::{Maps, PictureCodec};
 
-/// The frame version of pictures.
+/// The frame version of image codecs.
 const FRAME_VERSION: u8 = 2;
 
-/// A head of such a bundle.
+/// A head of an image codec.
 pub(crate) type PictureHeadServed = ServedHead<PictureHeadSpec>;
 
-/// A head, and how it is to answer.
+/// A requested head and its output format.
 type Asked<'a> = (&'a Arc<PictureHeadServed>, Format);
 
-/// The bundle and the engines of its heads.
+/// The bundle of an image codec and the engines of its heads.
 #[derive(Debug)]
 pub(crate) struct PictureService {
     pub(crate) manifest: Arc<PictureManifest>,
@@ -34,16 +34,16 @@ pub(crate) struct PictureService {
     pub(crate) heads: Heads<PictureHeadSpec>,
 }
 
-/// Why a frame was refused by a bundle of pictures.
+/// Returns the error for a frame that an image codec refused.
 pub(crate) fn refused(bundle: &str, index: usize, source: LatentError) -> ServeError {
     ServeError::of_frame(index, source, bundle, FRAME_VERSION)
 }
 
 impl PictureService {
-    /// Starts the engines.
+    /// Starts the engines of the heads.
     ///
     /// # Errors
-    /// [`StartError::Head`] naming the head that was refused.
+    /// [`StartError::Head`] with the name of the head that was refused.
     pub(crate) fn start(bundle: PictureBundle, starter: &Starter) -> Result<Self, StartError> {
         let PictureBundle { manifest, space, heads, .. } = bundle;
         let codec = PictureCodec::new(&manifest, space);
@@ -56,16 +56,16 @@ impl PictureService {
         Ok(Self { manifest: Arc::new(manifest), codec: Arc::new(codec), heads })
     }
 
-    /// The first of several bundles of one latent space, with the heads of all.
+    /// Returns this bundle with the heads of all of these bundles, which have the same latent space.
     pub(crate) fn with_heads_of<'a>(&self, all: impl Iterator<Item = &'a Self>) -> Self {
         let heads = self.heads.union(all.map(|service| &service.heads));
         Self { manifest: Arc::clone(&self.manifest), codec: Arc::clone(&self.codec), heads }
     }
 
-    /// What the wanted heads make of every frame. All frames are checked before the first one is decoded.
+    /// Decodes every frame with the requested heads. All frames are checked before the first one is decoded.
     ///
     /// # Errors
-    /// [`ServeError`]; of a bad frame with its index.
+    /// [`ServeError`]; for an invalid frame, with its index.
     pub(crate) async fn decode<F: AsRef<[u8]> + Clone + Send + 'static>(
         &self,
         ask: &Ask<'_, F>,
@@ -87,7 +87,7 @@ impl PictureService {
         Ok(answers)
     }
 
-    /// What the wanted heads make of feature maps.
+    /// Runs the requested heads on feature maps.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -110,12 +110,12 @@ impl PictureService {
         Ok(answers)
     }
 
-    /// The heads and their formats.
+    /// Returns the requested heads and their output formats.
     fn all_wanted(&self, wanted: &[Wanted]) -> Result<Vec<Asked<'_>>, ServeError> {
         wanted.iter().map(|wanted| self.wanted(wanted)).collect()
     }
 
-    /// A head and the format it will answer in.
+    /// Returns a requested head and its output format.
     fn wanted(&self, wanted: &Wanted) -> Result<Asked<'_>, ServeError> {
         let head = self.heads.version(&wanted.head, wanted.version)?;
         match wanted.format {
@@ -148,7 +148,7 @@ impl PictureService {
         let header = maps.header;
         let questions: Vec<_> =
             heads.iter().map(|(head, _)| self.codec.question(&maps, &head.spec)).collect();
-        // The questions share the maps, so that the last one takes them along.
+        // The inference inputs share the maps, so that the last input frees them.
         drop(maps);
         let mut outputs = Vec::with_capacity(heads.len());
         for ((head, format), question) in heads.iter().zip(questions) {
@@ -162,7 +162,7 @@ impl PictureService {
     }
 }
 
-/// By how much the heads enlarge, at most.
+/// Returns the largest upscaling factor of the heads.
 fn scale(heads: &[Asked<'_>]) -> u32 {
     heads.iter().map(|(head, _)| head.spec.scale).max().unwrap_or(1)
 }

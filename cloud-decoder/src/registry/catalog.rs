@@ -1,4 +1,4 @@
-//! What is served at one time, which never changes: a request looks once and keeps what it found to its end.
+//! An immutable snapshot of the served bundles: a request reads it once and uses it to its end.
 
 use std::{
     cmp::Reverse,
@@ -13,8 +13,9 @@ use crate::{ServeError, served::Served};
 
 /// Bundles by name and by latent space.
 ///
-/// A name means its newest version; a latent space means all heads that read it, of whichever bundle, the newest of
-/// each name first. So frames of an old encoder are decoded by the newest head that knows their latent space.
+/// A name selects the newest version of a bundle. A latent space selects all heads that read it, in any
+/// bundle, the newest version of each name first. Frames of an old encoder are therefore decoded by the
+/// newest head that reads their latent space.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     by_name: BTreeMap<String, Vec<Version>>,
@@ -25,13 +26,14 @@ pub(crate) struct Catalog {
 #[derive(Debug, Clone)]
 pub(crate) struct Version {
     pub(crate) number: u32,
-    /// Where it was loaded from.
+    /// The folder that the bundle was loaded from.
     pub(crate) folder: PathBuf,
     pub(crate) served: Arc<Served>,
 }
 
 impl Catalog {
-    /// What these bundles are together. Of bundles of one latent space, the first one's name counts.
+    /// Creates the snapshot of these bundles. For bundles of one latent space, the name of the first one
+    /// applies.
     pub(super) fn of(bundles: impl Iterator<Item = Version>) -> Self {
         let mut by_name: BTreeMap<String, Vec<Version>> = BTreeMap::new();
         let mut by_space: HashMap<LatentSpaceId, Vec<Arc<Served>>> = HashMap::new();
@@ -47,17 +49,17 @@ impl Catalog {
         Self { by_name, by_space: by_space.into_iter().map(merged).collect() }
     }
 
-    /// The newest version of each bundle, by name.
+    /// Returns the newest version of each bundle, ordered by name.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Served>> {
         self.by_name.values().filter_map(|versions| versions.first()).map(|version| &version.served)
     }
 
-    /// What is served of each latent space, with the heads of all bundles.
+    /// Returns one bundle per latent space, with the heads of all bundles.
     pub(crate) fn spaces(&self) -> impl Iterator<Item = &Arc<Served>> {
         self.by_space.values()
     }
 
-    /// The newest version of a bundle.
+    /// Returns the newest version of a bundle.
     ///
     /// # Errors
     /// [`ServeError::UnknownBundle`].
@@ -66,13 +68,13 @@ impl Catalog {
         newest.map(|version| &version.served).ok_or_else(|| ServeError::UnknownBundle(name.to_owned()))
     }
 
-    /// A version of a bundle; the newest one when none is named.
+    /// Returns one version of a bundle; `None` selects the newest.
     pub(crate) fn version(&self, name: &str, number: Option<u32>) -> Option<&Version> {
         let mut versions = self.by_name.get(name)?.iter();
         versions.find(|version| number.is_none_or(|number| version.number == number))
     }
 
-    /// All heads of a latent space.
+    /// Returns the bundle of a latent space, with the heads of all bundles.
     ///
     /// # Errors
     /// [`ServeError::UnknownLatentSpace`].
@@ -80,7 +82,7 @@ impl Catalog {
         self.by_space.get(&id).ok_or(ServeError::UnknownLatentSpace(id))
     }
 
-    /// The version of a bundle that has this latent space; the newest one when none has.
+    /// Returns the version of a bundle with this latent space, or the newest version if none has it.
     ///
     /// # Errors
     /// [`ServeError::UnknownBundle`].
@@ -95,7 +97,7 @@ impl Catalog {
     }
 }
 
-/// Gives versions of one latent space each other's heads.
+/// Adds to each version the heads of all other versions with the same latent space.
 fn share_heads(versions: &mut [Version]) {
     let all: Vec<Arc<Served>> = versions.iter().map(|version| Arc::clone(&version.served)).collect();
     for version in versions {

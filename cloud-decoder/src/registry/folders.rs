@@ -1,11 +1,11 @@
-//! Where bundles lie.
+//! The layout of bundle folders.
 //!
 //! ```text
 //! FOLDER/bundle.json                   the folder is a bundle
-//! FOLDER/fashion/bundle.json           a repository of bundles, of version 1 each
-//! FOLDER/fashion/2/bundle.json         … or with a folder for each version, named by a number
+//! FOLDER/fashion/bundle.json           a repository of bundles, each of version 1
+//! FOLDER/fashion/2/bundle.json         … or with one folder per version, named by its number
 //! ```
-//! Names of folders find bundles; the name a bundle is served by stands in its manifest.
+//! Folder names only serve to find bundles; the name of a served bundle is in its manifest.
 
 use std::{
     fs::{self, Metadata},
@@ -20,19 +20,19 @@ use crate::StartError;
 
 const MANIFEST: &str = "bundle.json";
 
-/// A bundle's folder.
+/// The folder of one version of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Found {
     pub(super) folder: PathBuf,
     pub(super) version: u32,
 }
 
-/// What tells one state of a bundle's files from another.
+/// The state of a bundle's files, to detect changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fingerprint(Vec<(PathBuf, u64, Option<SystemTime>)>);
 
 impl Found {
-    /// The name in the manifest; the folder's when the manifest cannot be read.
+    /// Returns the name in the manifest, or the folder's name if the manifest cannot be read.
     pub(super) fn name(&self) -> String {
         #[derive(Deserialize)]
         struct Named {
@@ -43,7 +43,7 @@ impl Found {
         named.map_or_else(|_| self.folder_name(), |named| named.name)
     }
 
-    /// Lengths and times of all files in the folder.
+    /// Returns paths, lengths and modification times of the files in the folder and in `heads`.
     pub(super) fn fingerprint(&self) -> Fingerprint {
         let mut files = Vec::new();
         let folders = [self.folder.clone(), self.folder.join("heads")];
@@ -65,7 +65,7 @@ impl Found {
     }
 }
 
-/// The bundles of a source, ordered by folder.
+/// Returns the bundles of a source, ordered by folder.
 ///
 /// # Errors
 /// [`StartError::Bundle`] when the folder cannot be listed.

@@ -1,8 +1,8 @@
-//! The bundles that are served, and how they change while they are.
+//! The registry of the served bundles, which can change while the server runs.
 //!
-//! A change starts the new engines first, each of which runs its model once, and then replaces the [`Catalog`] as a
-//! whole. Requests that found the old one finish on it; its engines end with the last of them. What cannot be started
-//! changes nothing.
+//! A change first starts the new engines, each of which runs its model once, and then replaces the
+//! [`Catalog`] as a whole. Requests that hold the old catalog finish on it; its engines end with the last of
+//! these requests. A bundle that cannot be started does not change anything.
 
 mod catalog;
 mod folders;
@@ -22,7 +22,7 @@ use crate::{Batching, Runtime, ServeError, StartError, heads::Starter, metrics, 
 pub(crate) use catalog::{Catalog, Version};
 use folders::{Fingerprint, Found, bundles_in};
 
-/// The bundles that are served.
+/// The registry of the served bundles.
 #[derive(Debug)]
 pub struct Registry {
     sources: Vec<PathBuf>,
@@ -35,9 +35,9 @@ pub struct Registry {
 #[derive(Debug, Default)]
 struct State {
     loaded: Vec<Loaded>,
-    /// What was refused the last time, so that it is not tried again before it has changed.
+    /// Bundles that were refused at the last attempt; they are not tried again until their files change.
     refused: Vec<Refused>,
-    /// Names that were unloaded on purpose.
+    /// Names of bundles that were unloaded by request.
     unloaded: BTreeSet<String>,
 }
 
@@ -55,28 +55,28 @@ struct Refused {
     reason: String,
 }
 
-/// One bundle of the repository, served or not.
+/// One entry of the repository index, served or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Indexed {
     pub(crate) name: String,
     pub(crate) version: u32,
     pub(crate) ready: bool,
-    /// Why it is not ready.
+    /// The reason why the entry is not ready; empty if it is.
     pub(crate) reason: String,
 }
 
 impl Indexed {
-    /// Its state in the protocol's word.
+    /// Returns the state, as the Open Inference Protocol names it.
     pub(crate) fn state(&self) -> &'static str {
         if self.ready { "READY" } else { "UNAVAILABLE" }
     }
 }
 
 impl Registry {
-    /// Loads the bundles of these folders, or of the folders inside them, and starts the engines of their heads.
+    /// Loads the bundles in these folders, or in their subfolders, and starts the engines of their heads.
     ///
     /// # Errors
-    /// [`StartError`] naming the bundle and head that was refused.
+    /// [`StartError`] with the name of the bundle and head that was refused.
     pub fn load(sources: &[PathBuf], runtime: &Runtime, batching: Batching) -> Result<Self, StartError> {
         let starter = Starter { runtime: runtime.clone(), batching };
         let mut loaded = Vec::new();
@@ -96,27 +96,28 @@ impl Registry {
         Ok(Self { sources: sources.to_vec(), starter, state, catalog, changes: watch::Sender::default() })
     }
 
-    /// What is served now.
+    /// Returns the bundles that are served now.
     pub(crate) fn catalog(&self) -> Arc<Catalog> {
         self.catalog.load_full()
     }
 
-    /// Told whenever something else is served.
+    /// Returns a receiver that is notified of every change.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
-    /// How requests become runs.
+    /// Returns the batching settings.
     #[must_use]
     pub fn batching(&self) -> Batching {
         self.starter.batching
     }
 
-    /// Loads all versions of a bundle, again when it is served already. Blocks for as long as that takes.
+    /// Loads all versions of a bundle, or reloads them if the bundle is served already. Blocks until they are
+    /// loaded.
     ///
     /// # Errors
-    /// [`ServeError::UnknownBundle`] when no folder has it, [`ServeError::Refused`] when it cannot be served; what was
-    /// served before is served on.
+    /// [`ServeError::UnknownBundle`] if no folder contains the bundle, [`ServeError::Refused`] if it cannot
+    /// be served; the versions that were served before remain.
     pub(crate) fn load_bundle(&self, name: &str) -> Result<(), ServeError> {
         let mut state = self.lock();
         let found: Vec<Found> = self.found().into_iter().filter(|found| found.name() == name).collect();
@@ -141,7 +142,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Serves a bundle no longer. Requests that have found it are finished.
+    /// Stops serving a bundle. Requests that already use it are finished.
     ///
     /// # Errors
     /// [`ServeError::UnknownBundle`].
@@ -159,8 +160,9 @@ impl Registry {
         Ok(())
     }
 
-    /// Follows the folders: loads what is new or has changed, unloads what has gone. What is refused is logged, and
-    /// what was served in its place is served on. Blocks for as long as that takes; tells whether anything changed.
+    /// Checks the folders: loads new and changed bundles, and unloads removed ones. A refused bundle is
+    /// logged, and the previous state of its folder remains served. Blocks until all bundles are loaded;
+    /// returns whether anything changed.
     pub fn refresh(&self) -> bool {
         let mut state = self.lock();
         let found = self.found();
@@ -202,7 +204,7 @@ impl Registry {
         !same
     }
 
-    /// Every bundle in the folders, and what is served though its folder has gone.
+    /// Returns every bundle in the folders, and the served bundles whose folders were removed.
     pub(crate) fn index(&self) -> Vec<Indexed> {
         let state = self.lock();
         let mut index: Vec<Indexed> = self.found().iter().map(|found| indexed(&state, found)).collect();
@@ -222,7 +224,7 @@ impl Registry {
     }
 
     fn found(&self) -> Vec<Found> {
-        // A folder that cannot be listed now has none; what was served before tells.
+        // A folder that cannot be listed counts as empty; the index adds the bundles that are still served.
         self.sources.iter().flat_map(|source| bundles_in(source).unwrap_or_default()).collect()
     }
 
@@ -249,7 +251,7 @@ fn indexed(state: &State, found: &Found) -> Indexed {
 }
 
 fn start(starter: &Starter, found: Found) -> Result<Loaded, StartError> {
-    // Taken first: what changes while it is read will look changed the next time.
+    // Computed before loading, so that a change during the load is detected at the next check.
     let fingerprint = found.fingerprint();
     let bundle = load(&found.folder)?;
     let served = Arc::new(Served::start(bundle, starter)?);

@@ -1,4 +1,4 @@
-//! What engines made, as what was asked for.
+//! Converts the outputs of engines to the requested formats.
 
 use std::sync::Arc;
 
@@ -12,46 +12,46 @@ use crate::{
     output,
 };
 
-/// What heads made of a request's frames.
+/// The outputs of heads for the frames of one request.
 pub(super) struct Answers {
     pub(super) manifest: Arc<Manifest>,
     pub(super) wanted: Vec<WantedHead>,
-    /// What each head made, of all frames.
+    /// The outputs of each head, over all frames.
     pub(super) made: Vec<Share>,
-    /// What each frame's latent costs, in bits.
+    /// The cost of each frame's latent, in bits.
     pub(super) bits: Vec<f64>,
-    /// What the frames were made of, where that was sent along.
+    /// The reference inputs of the frames; empty if they were not sent along.
     pub(super) inputs: Vec<Vec<f32>>,
 }
 
-/// A head and how it is to answer.
+/// A requested head and its output format.
 pub(super) struct WantedHead {
     pub(super) head: Arc<VectorHead>,
     pub(super) format: Format,
-    /// Its place among [`Answers::made`].
+    /// Index into [`Answers::made`].
     pub(super) made: usize,
 }
 
-/// One frame and what a head made of it.
+/// One frame and the outputs of a head.
 pub(crate) struct Item<'a> {
-    /// What its latent costs, in bits.
+    /// The cost of the frame's latent, in bits.
     pub(crate) bits: f64,
-    /// Its place among the items of `made`.
+    /// The index of the frame among the items of `made`.
     pub(crate) index: usize,
-    /// What it was made of.
+    /// The reference input of the frame; `None` if it was not sent along.
     pub(crate) input: Option<&'a [f32]>,
     pub(crate) made: &'a Share,
 }
 
 impl Answers {
-    /// Values that have to be put into another form.
+    /// Returns the number of values that must be converted to another format.
     pub(super) fn values(&self) -> usize {
         let values = |wanted: &WantedHead| dims(&wanted.head.spec.output).product::<usize>();
         let formed = self.wanted.iter().filter(|wanted| wanted.format != Format::Tensor);
         self.bits.len() * formed.map(values).sum::<usize>()
     }
 
-    /// What was wanted of every frame.
+    /// Returns the requested outputs of every frame.
     ///
     /// # Errors
     /// [`ServeError::Internal`].
@@ -71,7 +71,8 @@ impl Answers {
 }
 
 impl Item<'_> {
-    /// The answer of a head in a format that it knows. `input` is the bundle's.
+    /// Returns the output of a head in a format that it supports. `input` is the input specification of the
+    /// bundle.
     ///
     /// # Errors
     /// [`ServeError::Internal`].
@@ -95,7 +96,7 @@ impl Item<'_> {
         }
     }
 
-    /// This frame's share of an output.
+    /// Returns the values of this frame in one output.
     fn output(&self, number: usize) -> &[f32] {
         self.made.item(number, self.index)
     }

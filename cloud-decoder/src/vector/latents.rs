@@ -1,4 +1,4 @@
-//! Latents out of frames, as heads read them.
+//! Decodes frames to the latents that heads read.
 
 use std::sync::Arc;
 
@@ -18,17 +18,17 @@ const FRAME_VERSION: u8 = 1;
 /// The latents of a request's frames.
 pub(super) struct Latents {
     count: usize,
-    /// The layers by their tensors, each of all frames one after the other.
+    /// The tensors of the layers, each with the values of all frames one after the other.
     layers: Vec<Input>,
-    /// What each latent costs, in bits.
+    /// The cost of each latent, in bits.
     pub(super) bits: Vec<f64>,
 }
 
 impl Latents {
-    /// The latents of frames.
+    /// Decodes the latents of frames.
     ///
     /// # Errors
-    /// [`ServeError`]; of a bad frame with its index.
+    /// [`ServeError`]; for an invalid frame, with its index.
     pub(super) async fn of<F: AsRef<[u8]> + Clone + Send + 'static>(
         manifest: &Arc<Manifest>,
         space: &Arc<LatentSpace>,
@@ -49,10 +49,10 @@ impl Latents {
         offload(values, decode).await?
     }
 
-    /// The latents of quantised ones.
+    /// Dequantises latents.
     ///
     /// # Errors
-    /// [`LatentError`] when they are not of the space.
+    /// [`LatentError`] if they do not belong to the latent space.
     pub(super) fn new(
         manifest: &Manifest,
         space: &LatentSpace,
@@ -69,20 +69,20 @@ impl Latents {
         Ok(Self { count: rows.len(), layers, bits })
     }
 
-    /// What a head is asked.
+    /// Returns the inference input of a head.
     pub(super) fn question(&self, spec: &HeadSpec) -> Question {
         let read = |layer: &&Input| spec.inputs.contains(&layer.name);
         question(spec, self.layers.iter().filter(read).cloned().collect(), self.count)
     }
 }
 
-/// What a head is asked with these layers of so many items.
+/// Returns the inference input of a head with these layers of `items` items.
 pub(super) fn question(spec: &HeadSpec, inputs: Vec<Input>, items: usize) -> Question {
     let output_lens = outputs(spec).map(|tensor| items * dims(tensor).product::<usize>()).collect();
     Question { inputs, output_lens }
 }
 
-/// A layer of so many items.
+/// Creates the tensor of a layer with `items` items.
 pub(super) fn input(spec: &LatentSpec, items: usize, values: Vec<f32>) -> Input {
     let shape = std::iter::once(items).chain(dims(&spec.tensor)).collect();
     Input { name: spec.tensor.name.clone(), shape, values: Arc::new(values) }

@@ -1,4 +1,4 @@
-//! A bundle of fixed latents as it is served: all frames of a request are one job.
+//! Serves a bundle of fixed latents: all frames of a request form one job.
 
 mod answers;
 mod latents;
@@ -25,7 +25,7 @@ use crate::{
     sent,
 };
 
-/// The bundle and the engines of its heads.
+/// A bundle of fixed latents and the engines of its heads.
 #[derive(Debug)]
 pub(crate) struct VectorService {
     pub(crate) manifest: Arc<Manifest>,
@@ -33,14 +33,14 @@ pub(crate) struct VectorService {
     pub(crate) heads: Heads<HeadSpec>,
 }
 
-/// A head of such a bundle.
+/// A head of a bundle of fixed latents.
 pub(crate) type VectorHead = ServedHead<HeadSpec>;
 
 impl VectorService {
-    /// Starts the engines.
+    /// Starts the engines of the heads.
     ///
     /// # Errors
-    /// [`StartError::Head`] naming the head that was refused.
+    /// [`StartError::Head`] with the name of the head that was refused.
     pub(crate) fn start(bundle: Bundle, starter: &Starter) -> Result<Self, StartError> {
         let Bundle { manifest, space, heads, .. } = bundle;
         let zeros = Latents::new(&manifest, &space, &[vec![0; space.len()]]);
@@ -61,16 +61,16 @@ impl VectorService {
         Ok(Self { manifest: Arc::new(manifest), space: Arc::new(space), heads })
     }
 
-    /// The first of several bundles of one latent space, with the heads of all.
+    /// Returns this bundle with the heads of all of these bundles, which have the same latent space.
     pub(crate) fn with_heads_of<'a>(&self, all: impl Iterator<Item = &'a Self>) -> Self {
         let heads = self.heads.union(all.map(|service| &service.heads));
         Self { manifest: Arc::clone(&self.manifest), space: Arc::clone(&self.space), heads }
     }
 
-    /// What the wanted heads make of every frame.
+    /// Decodes every frame with the requested heads.
     ///
     /// # Errors
-    /// [`ServeError`]; of a bad frame or input with its index.
+    /// [`ServeError`]; for an invalid frame or input, with its index.
     pub(crate) async fn decode<F: AsRef<[u8]> + Clone + Send + 'static>(
         &self,
         ask: &Ask<'_, F>,
@@ -104,10 +104,10 @@ impl VectorService {
         offload(answers.values(), move || answers.all()).await?
     }
 
-    /// What a head makes of frames, and what their latents cost in bits.
+    /// Runs a head on frames and returns its outputs and the costs of the latents in bits.
     ///
     /// # Errors
-    /// [`ServeError`]; of a bad frame with its index.
+    /// [`ServeError`]; for an invalid frame, with its index.
     pub(crate) async fn run_frames<F: AsRef<[u8]> + Clone + Send + 'static>(
         &self,
         head: &VectorHead,
@@ -122,7 +122,7 @@ impl VectorService {
         Ok((pending.answer().await?, bits))
     }
 
-    /// What a head makes of the layers that it reads, in the latent's order, each of so many items.
+    /// Runs a head on the layers that it reads, in the order of the latent, each with `items` items.
     ///
     /// # Errors
     /// [`ServeError::Overloaded`], [`ServeError::DeadlineExceeded`] or [`ServeError::Internal`].
@@ -139,12 +139,12 @@ impl VectorService {
         head.run(question(&head.spec, layers, items), terms).await
     }
 
-    /// A place for frames in a head's queue.
+    /// Acquires a permit for frames in a head's queue.
     fn admit(&self, head: &VectorHead, frames: usize, terms: Terms) -> Result<Permit, ServeError> {
         head.engine.admit(frames, frames * self.item_bytes(&head.spec), terms)
     }
 
-    /// Bytes of all tensors of a head, for one frame.
+    /// Returns the size of all tensors of a head in bytes per frame.
     fn item_bytes(&self, spec: &HeadSpec) -> usize {
         let read = |layer: &&LatentSpec| spec.inputs.contains(&layer.tensor.name);
         let layers = self.manifest.latent.iter().filter(read).map(|layer| &layer.tensor);
@@ -152,7 +152,8 @@ impl VectorService {
         values * size_of::<f32>()
     }
 
-    /// The inputs that were sent along, as the encoder saw them. `head` is named when there is no room for them.
+    /// Converts the reference inputs to the tensors that the encoder read. `head` is the name in the error if
+    /// too many requests wait for the memory budget.
     async fn inputs<F>(
         &self,
         ask: &Ask<'_, F>,
@@ -176,13 +177,14 @@ impl VectorService {
     }
 }
 
-/// What a head's model yields: its output, and what else its kind needs.
+/// Returns the outputs of a head's model: the main output, and the reconstruction if the head's kind needs
+/// one.
 pub(crate) fn outputs(spec: &HeadSpec) -> impl Iterator<Item = &TensorSpec> {
     let more = if let HeadKind::Score(score) = &spec.kind { score.reconstruction.as_ref() } else { None };
     std::iter::once(&spec.output).chain(more)
 }
 
-/// The dimensions of one item, which the manifest's check has found to be fixed.
+/// Returns the dimensions of one item, which are fixed: the manifest was checked for it.
 pub(crate) fn dims(tensor: &TensorSpec) -> impl Iterator<Item = usize> {
     tensor.shape.iter().skip(1).filter_map(|dim| match dim {
         Dim::Fixed(extent) => Some(*extent as usize),

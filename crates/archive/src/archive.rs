@@ -10,31 +10,33 @@ use crate::{
     writer::{self, Job, now_us},
 };
 
-/// How an archive works.
+/// Configuration of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Frames captured longer ago than that are deleted by a sweep.
+    /// Maximum age of a frame since its capture; a sweep deletes older ones. `None` keeps frames of any age.
     pub max_age: Option<Duration>,
-    /// A sweep deletes the oldest frames until the rest have at most so many bytes.
+    /// Maximum bytes of all frames together; a sweep deletes the oldest frames above it. `None` is unlimited.
     pub max_bytes: Option<u64>,
-    /// Connections to the database at most: to PostgreSQL all of them, at least 2; to SQLite those that read.
+    /// Maximum number of database connections: all of them for PostgreSQL, at least 2; only the readers for
+    /// SQLite.
     pub connections: u32,
-    /// How long a lock that another process holds, or a connection, is waited for.
+    /// Maximum wait for a connection, or for a lock that another process holds. With SQLite the wait for a
+    /// connection may be 30 seconds longer.
     pub patience: Duration,
-    /// Frames that a subscriber may be behind, at least 1.
+    /// Number of frames that a subscriber may be behind, at least 1.
     pub feed: usize,
 }
 
-/// What a sweep has deleted.
+/// The result of a sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Frames.
+    /// Number of deleted frames.
     pub frames: u64,
-    /// Their bytes.
+    /// Bytes of the deleted frames.
     pub bytes: u64,
 }
 
-/// The archive: see the [crate's page](crate). Clones are one archive.
+/// The archive: see the [crate documentation](crate). All clones share one archive.
 #[derive(Clone)]
 pub struct Archive {
     backend: Arc<dyn Backend>,
@@ -44,21 +46,22 @@ pub struct Archive {
 }
 
 impl Default for Settings {
-    /// Everything is kept.
+    /// Keeps everything.
     fn default() -> Self {
         Self { max_age: None, max_bytes: None, connections: 8, patience: Duration::from_secs(5), feed: 1024 }
     }
 }
 
 impl Archive {
-    /// Opens the archive, or makes it, and brings its schema up to date. The address is `sqlite:PATH`, the path of a
-    /// file, or `postgres://USER:PASSWORD@HOST/NAME`.
+    /// Opens or creates the archive, and brings its schema up to date. The address is `sqlite:PATH`, the path
+    /// of a file, or `postgres://USER:PASSWORD@HOST/NAME`.
     ///
-    /// It is to be called within a tokio runtime, which then has the task that writes.
+    /// The call must be made within a tokio runtime, which then runs the task that writes.
     ///
     /// # Errors
-    /// [`ArchiveError::Url`], [`Unreachable`](ArchiveError::Unreachable), [`TooNew`](ArchiveError::TooNew),
-    /// [`Corrupt`](ArchiveError::Corrupt), and what else the database says.
+    /// Returns [`ArchiveError::Url`], [`Unreachable`](ArchiveError::Unreachable),
+    /// [`TooNew`](ArchiveError::TooNew), [`Corrupt`](ArchiveError::Corrupt), or another error of the
+    /// database.
     pub async fn open(url: &str, settings: Settings) -> Result<Self, ArchiveError> {
         let backend = backend::open(url, &settings).await?;
         let (feed, _) = broadcast::channel(settings.feed.max(1));
@@ -66,12 +69,12 @@ impl Archive {
         Ok(Self { backend, jobs, feed, settings })
     }
 
-    /// Applies a batch, wholly or not at all, and returns when that is durable. A call that is given up may still
-    /// apply its batch; sending it again is always safe.
+    /// Applies a batch, as a whole or not at all, and returns when it is durable. If the caller drops the
+    /// future, the batch may still be applied; sending it again is always safe.
     ///
     /// # Errors
-    /// [`ArchiveError::Refused`], which is for ever; [`ArchiveError::Displaced`]; anything else the database says, after
-    /// which the batch is to be sent again.
+    /// Returns [`ArchiveError::Refused`], which is permanent; [`ArchiveError::Displaced`]; or any error of
+    /// the database, after which the batch must be sent again.
     pub async fn apply(&self, batch: Batch) -> Result<Applied, ArchiveError> {
         batch.check()?;
         let (answer, outcome) = oneshot::channel();
@@ -79,23 +82,24 @@ impl Archive {
         outcome.await.map_err(|_| ArchiveError::Closed)?
     }
 
-    /// A device has come on a new connection, whose batches name the [turn](Batch::turn) that is returned. Nothing that
-    /// came on an older connection, to whichever server, is applied any more: what is known now is all that there is,
-    /// until this connection sends more.
+    /// Registers a new connection of a device and returns its [turn](Batch::turn), which the batches of this
+    /// connection carry. From then on no batch of an older connection to any server is applied, so the answer of
+    /// [`known`](Self::known) stays complete until this connection sends more.
     ///
     /// # Errors
-    /// [`ArchiveError::Refused`] for a name that no device has, and what the database says.
+    /// Returns [`ArchiveError::Refused`] for an invalid device name, or an error of the database.
     pub async fn arrive(&self, device: &str) -> Result<u64, ArchiveError> {
         check_device(device)?;
         self.backend.arrive(device, now_us()).await
     }
 
-    /// The numbers of a class of a device's spool that need not be sent, from `from` on: ascending ranges with gaps
-    /// between them, of all epochs together. These are the numbers applied, and those up to the highest floor, whether they
-    /// were applied or given up: whoever asks from above the floors is told of nothing but what was applied.
+    /// Returns the numbers of a class of a device's spool, from `from` on, that need not be sent: ascending
+    /// ranges with gaps between them, over all epochs together. These are the applied numbers and all numbers
+    /// up to the highest floor, whether they were applied or dropped. A caller whose `from` is above the
+    /// floors gets applied numbers only.
     ///
     /// # Errors
-    /// What the database says.
+    /// Returns an error of the database.
     pub async fn known(
         &self,
         device: &str,
@@ -106,61 +110,64 @@ impl Archive {
         self.backend.known(device, spool, class, from).await
     }
 
-    /// All devices, by name.
+    /// Returns all devices, by name.
     ///
     /// # Errors
-    /// What the database says.
+    /// Returns an error of the database.
     pub async fn devices(&self) -> Result<Vec<Device>, ArchiveError> {
         self.backend.devices().await
     }
 
-    /// A page of the list of frames, newest captured first; of those captured at the same time, the one archived last.
-    /// Frames that come or go meanwhile move no other from its page to the next.
+    /// Returns one page of the list of frames, ordered by capture time, newest first; of frames captured at
+    /// the same time, the one archived last comes first. Frames that are added or deleted between calls do
+    /// not move others to another page.
     ///
     /// # Errors
-    /// What the database says.
+    /// Returns an error of the database.
     pub async fn frames(&self, query: &Query) -> Result<Page, ArchiveError> {
         Ok(query.page(self.backend.frames(query).await?))
     }
 
-    /// A frame with its bytes; none when there is none of that id, or no longer.
+    /// Returns a frame with its bytes, or `None` if the archive does not contain a frame with that id.
     ///
     /// # Errors
-    /// What the database says.
+    /// Returns an error of the database.
     pub async fn frame(&self, id: i64) -> Result<Option<Frame>, ArchiveError> {
         self.backend.frame(id).await
     }
 
-    /// The bytes of those of these frames that are still there, with their ids, in no order.
+    /// Returns the ids and bytes of those of the given frames that still exist, in any order.
     ///
     /// # Errors
-    /// What the database says.
+    /// Returns an error of the database.
     pub async fn bytes(&self, ids: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, ArchiveError> {
         self.backend.bytes(ids).await
     }
 
-    /// Frames, of one device or of all, that were archived after the frame of this id, which need not be there: the
-    /// first `limit`, in the order of their ids.
+    /// Returns the first `limit` frames, of one device or of all, that were archived after the frame `id`, in
+    /// the order of their ids. The frame `id` itself need not exist.
     ///
     /// # Errors
-    /// What the database says.
+    /// Returns an error of the database.
     pub async fn since(&self, id: i64, device: Option<&str>, limit: u32) -> Result<Since, ArchiveError> {
         self.backend.since(id, device, limit).await
     }
 
-    /// Deletes a frame; whether it was there. That it was applied is not forgotten: a replay does not bring it back.
+    /// Deletes a frame, and returns whether it existed. The archive still remembers that it was applied: a
+    /// replay does not bring it back.
     ///
     /// # Errors
-    /// What the database says.
+    /// Returns an error of the database.
     pub async fn delete(&self, id: i64) -> Result<bool, ArchiveError> {
         self.backend.delete(id).await
     }
 
-    /// Frames of these latent spaces whose newest score is not of this head in this version or a newer one, `limit` at
-    /// most: first those without any score, oldest first. A latent space is to be named once.
+    /// Returns at most `limit` frames of these latent spaces whose newest score is not from this head in this
+    /// version or a newer one. Frames without a score come first, and older frames before newer ones. Each
+    /// latent space must be given once.
     ///
     /// # Errors
-    /// What the database says.
+    /// Returns an error of the database.
     pub async fn unscored(
         &self,
         head: &HeadKey,
@@ -170,28 +177,30 @@ impl Archive {
         self.backend.unscored(head, spaces, limit).await
     }
 
-    /// Keeps scores in place of those the frames had, all or none; of how many frames. Those that are gone, and those
-    /// that a newer version of the head has scored, are passed over.
+    /// Stores scores in place of the earlier scores of the frames, all or none, and returns the number of
+    /// frames updated. Frames that no longer exist, and frames that a newer version of the head has scored,
+    /// are skipped.
     ///
     /// # Errors
-    /// [`ArchiveError::Score`], and what the database says.
+    /// Returns [`ArchiveError::Score`], or an error of the database.
     pub async fn put_scores(&self, head: &HeadKey, scores: &[NewScore]) -> Result<u64, ArchiveError> {
         scores.iter().try_for_each(NewScore::check)?;
         self.backend.put_scores(head, scores).await
     }
 
-    /// What this process commits from now on, in the order of its commits. A subscriber that falls behind by more than
-    /// [`Settings::feed`] frames is told how many it has missed.
+    /// Subscribes to the frames that this process commits from now on, in the order of its commits. A
+    /// subscriber that falls behind by more than [`Settings::feed`] frames learns how many it has missed.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<FrameMeta>> {
         self.feed.subscribe()
     }
 
-    /// Deletes what is too old at `now_us`, microseconds since 1970, and then the oldest until the bytes are within
-    /// their bound; in small transactions, between which batches are applied. Age is by the time of capture.
+    /// Deletes the frames that are too old at `now_us`, in microseconds since 1970, and then the oldest
+    /// frames until the bytes are within their limit. It uses small transactions, between which batches are
+    /// applied. The age counts from the capture.
     ///
     /// # Errors
-    /// What the database says. What was deleted until then stays deleted.
+    /// Returns an error of the database. Frames that were deleted before stay deleted.
     pub async fn sweep(&self, now_us: i64) -> Result<Swept, ArchiveError> {
         let Settings { max_age, max_bytes, .. } = self.settings;
         let age = max_age.map(|age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
@@ -210,15 +219,15 @@ impl Archive {
         }
     }
 
-    /// Whether the database answers, by a query that costs nothing.
+    /// Checks that the database answers, by an inexpensive query.
     ///
     /// # Errors
-    /// What the database says.
+    /// Returns an error of the database.
     pub async fn health(&self) -> Result<(), ArchiveError> {
         self.backend.health().await
     }
 
-    /// Waits for what is being written, and closes the database. All other calls then fail, of clones too.
+    /// Waits for pending writes and closes the database. All later calls fail, also those of clones.
     pub async fn close(&self) {
         self.backend.close().await;
     }

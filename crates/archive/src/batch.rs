@@ -1,90 +1,93 @@
 use crate::{ArchiveError, Class};
 
-/// The most records that a batch may have.
+/// Maximum number of records per batch.
 pub const MAX_RECORDS: usize = 1 << 16;
-/// The most bytes that a frame may have.
+/// Maximum size of a frame in bytes.
 pub const MAX_FRAME: usize = 16 << 20;
 
-/// The longest name of a device, in bytes.
+/// Maximum length of a device name in bytes.
 const MAX_DEVICE: usize = 128;
-/// The longest name of a source, in bytes.
+/// Maximum length of a source name in bytes.
 const MAX_SOURCE: usize = 4096;
-/// The longest trace context, in bytes. W3C's has 55 today.
+/// Maximum length of a trace context in bytes. The W3C format has 55 today.
 const MAX_TRACE: usize = 256;
-/// The largest number: what a signed integer of the database holds.
+/// The largest record number: the maximum of a signed integer of the database.
 const MAX_NUMBER: u64 = i64::MAX as u64;
 
-/// The name of a latent space: the first 8 bytes of its digest.
+/// The identifier of a latent space: the first 8 bytes of its digest.
 pub type LatentSpace = [u8; 8];
 
-/// Records of one device, epoch and class with numbers in a row.
+/// Records of one device, epoch and class with consecutive numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// The device's name: 1 to 128 visible ASCII characters.
+    /// The name of the device: 1 to 128 visible ASCII characters.
     pub device: String,
-    /// The device's connection that it came on, by [`Archive::arrive`](crate::Archive::arrive). None is any.
+    /// The connection of the device on which the batch arrived, from
+    /// [`Archive::arrive`](crate::Archive::arrive). `None` accepts any connection.
     pub turn: Option<u64>,
-    /// The device's spool that numbered them; 0 for one without a name.
+    /// The name of the device's spool that numbered the records; 0 if the spool is unnamed.
     pub spool: u32,
-    /// Which opening of the spool numbered them.
+    /// The opening of the spool that numbered the records.
     pub epoch: u64,
-    /// Their class.
+    /// The class of the records.
     pub class: Class,
-    /// The number up to which the edge has settled all: it will send none of them again.
+    /// The number up to which the device has settled all records: it will not send any of them again.
     pub floor: u64,
     /// The number of the first record, from 1 on.
     pub first: u64,
-    /// The records, numbered `first`, `first + 1` and so on. None at all raises the floor alone.
+    /// The records, numbered `first`, `first + 1` and so on. An empty batch only raises the floor.
     pub records: Vec<NewRecord>,
 }
 
-/// A record as the edge sends it.
+/// A record as the device sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRecord {
-    /// When it was captured by the edge's clock, in microseconds since 1970.
+    /// Time of capture by the device's clock, in microseconds since 1970.
     pub captured_us: i64,
-    /// What it was captured from: up to 4096 bytes without NUL.
+    /// Description of the source that it was captured from: up to 4096 bytes without NUL.
     pub source: String,
-    /// A digest of the record, by which two of the same name are told apart.
+    /// A digest of the record, which distinguishes two records with the same identity.
     pub digest: u32,
     /// The latent space of the frame.
     pub latent_space: LatentSpace,
-    /// The trace that it belongs to, a W3C `traceparent`.
+    /// The trace that the record belongs to, a W3C `traceparent`.
     pub trace: Option<String>,
-    /// The frame.
+    /// The bytes of the frame.
     pub frame: Vec<u8>,
 }
 
-/// What has become of a batch. Its records are `applied + replayed`.
+/// The result of applying a batch. The number of its records is `applied + replayed`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Records that are new in the archive.
+    /// Number of records that are new in the archive.
     pub applied: u64,
-    /// Records that had been applied before, or lay at or below the floor: nothing was done.
+    /// Number of records that had been applied before, or were at or below the floor. They did not change
+    /// anything.
     pub replayed: u64,
-    /// Of those replayed: records that are still archived with another digest. Two records have the same name.
+    /// Number of replayed records that are archived with another digest: two different records have the same
+    /// identity.
     pub conflicting: u64,
 }
 
 impl Batch {
-    /// A batch without records yet, which begins at a number.
+    /// Creates a batch without records that begins at the number `first`.
     #[must_use]
     pub fn new(device: &str, epoch: u64, class: Class, first: u64) -> Self {
         let device = device.to_owned();
         Self { device, turn: None, spool: 0, epoch, class, floor: 0, first, records: Vec::new() }
     }
 
-    /// The number of the last record; of a batch without records, of the one before the first.
+    /// Returns the number of the last record; for an empty batch, the number before `first`.
     pub(crate) fn last(&self) -> u64 {
         (self.first + self.records.len() as u64) - 1
     }
 
-    /// Bytes of all frames.
+    /// Returns the bytes of all frames together.
     pub(crate) fn bytes(&self) -> usize {
         self.records.iter().map(|record| record.frame.len()).sum()
     }
 
-    /// Refuses what no backend can hold.
+    /// Refuses values that no backend can store.
     pub(crate) fn check(&self) -> Result<(), ArchiveError> {
         check_device(&self.device)?;
         let refused = |why: String| Err(ArchiveError::refused(&self.device, why));
@@ -105,7 +108,7 @@ impl Batch {
     }
 }
 
-/// Why a name is no device's; none where it is one.
+/// Returns why a device name is invalid, or `None` if it is valid.
 #[must_use]
 pub fn device_fault(device: &str) -> Option<String> {
     let is_one =
@@ -114,7 +117,7 @@ pub fn device_fault(device: &str) -> Option<String> {
         .then(|| format!("a device's name has 1 to {MAX_DEVICE} visible ASCII characters without spaces"))
 }
 
-/// Refuses what is no device's name.
+/// Refuses an invalid device name.
 pub(crate) fn check_device(device: &str) -> Result<(), ArchiveError> {
     device_fault(device).map_or(Ok(()), |why| Err(ArchiveError::refused(device, why)))
 }

@@ -1,33 +1,33 @@
 use std::fmt;
 
-/// How important a record is; each class of a device is numbered by itself.
+/// The priority class of a record. Each class of a device has its own numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// Given up first when the edge's disk is full.
+    /// Records that are dropped first when the device's disk is full.
     Low,
-    /// What is produced day by day.
+    /// Records of everyday operation.
     Normal,
-    /// What somebody waits for.
+    /// Urgent records that someone is waiting for.
     High,
 }
 
 impl Class {
-    /// All, the least important first: the place is the code.
+    /// All classes, the least important first: the index is the code.
     pub const ALL: [Self; 3] = [Self::Low, Self::Normal, Self::High];
 
-    /// Its code in the database and on the wire: 0, 1 or 2.
+    /// Returns the code of the class in the database and on the wire: 0, 1 or 2.
     #[must_use]
     pub fn code(self) -> u8 {
         self as u8
     }
 
-    /// The class of a code.
+    /// Returns the class with this code, or `None` for an unknown code.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.get(usize::from(code)).copied()
     }
 
-    /// Its name in messages.
+    /// Returns the name of the class, as in messages.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

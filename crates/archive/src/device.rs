@@ -1,16 +1,16 @@
-/// A device that has sent something.
+/// A device that has connected or sent a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Its name.
+    /// The name of the device.
     pub name: String,
-    /// When its first batch came, in microseconds since 1970 by the server's clock.
+    /// Time of the first contact by the server's clock, in microseconds since 1970.
     pub first_seen_us: i64,
-    /// When its last batch came.
+    /// Time of the last contact by the server's clock, in microseconds since 1970.
     pub last_seen_us: i64,
-    /// Frames ever applied, those deleted since included.
+    /// Number of frames ever applied, including those that were deleted since.
     pub applied: u64,
-    /// Frames in the archive.
+    /// Number of frames in the archive.
     pub frames: u64,
-    /// Their bytes.
+    /// Bytes of the frames in the archive.
     pub bytes: u64,
 }

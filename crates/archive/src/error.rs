@@ -1,13 +1,13 @@
-/// Why the archive did not do what it was asked to.
+/// Errors of the archive.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
-    /// An address that names no database.
+    /// The address does not name a database.
     #[error(
         "{url} is no archive's address: use sqlite:PATH, postgres://USER@HOST/NAME, or the path of a file"
     )]
     Url {
-        /// What was given, without what follows its scheme.
+        /// The given address, without the part after its scheme.
         url: String,
     },
     /// The database does not answer, or cannot be opened.
@@ -16,40 +16,40 @@ pub enum ArchiveError {
          and that this process may use it"
     )]
     Unreachable {
-        /// Where it should be.
+        /// Location of the database.
         place: String,
-        /// What was heard.
+        /// The underlying error message.
         cause: String,
     },
-    /// Somebody else holds the database's lock, or all connections are taken.
+    /// Another process holds the database's lock, or all connections are taken.
     #[error(
         "the archive {place} is locked: {cause}; look for another process that has a transaction open, or wait longer"
     )]
     Locked {
-        /// Where it is.
+        /// Location of the database.
         place: String,
-        /// What was heard.
+        /// The underlying error message.
         cause: String,
     },
-    /// There is no room.
+    /// The disk of the database is full.
     #[error(
         "the disk of the archive {place} is full: {cause}; make room there, or keep frames for a shorter time"
     )]
     Full {
-        /// Where it is.
+        /// Location of the database.
         place: String,
-        /// What was heard.
+        /// The underlying error message.
         cause: String,
     },
-    /// What is read is not what was written, or not an archive.
+    /// The stored data is damaged, or the database is not an archive.
     #[error(
         "the archive {place} is damaged, or is no archive: {cause}; restore a backup, or give another path, and keep \
          the old files"
     )]
     Corrupt {
-        /// Where it is.
+        /// Location of the database.
         place: String,
-        /// What was found.
+        /// The underlying error message, or a description of the damage.
         cause: String,
     },
     /// A newer program has changed the schema.
@@ -58,55 +58,55 @@ pub enum ArchiveError {
          it"
     )]
     TooNew {
-        /// Where it is.
+        /// Location of the database.
         place: String,
-        /// The schema found.
+        /// The schema version found.
         found: i64,
-        /// The newest one known.
+        /// The newest known schema version.
         known: i64,
     },
-    /// A batch that no archive takes. Sending it again does not help.
+    /// The batch is invalid for every archive. Sending it again does not help.
     #[error("a batch of the device {device:?} is refused: {why}")]
     Refused {
-        /// Who sent it.
+        /// The name of the device.
         device: String,
-        /// What is wrong with it.
+        /// The reason for the refusal.
         why: String,
     },
-    /// The device has come on a newer connection than the one that a batch came on.
+    /// The device has opened a newer connection than the one on which the batch arrived.
     #[error("the device {device:?} has come on a newer connection")]
     Displaced {
-        /// Who.
+        /// The name of the device.
         device: String,
     },
-    /// A score that no archive takes.
+    /// The score is invalid for every archive.
     #[error("the score of frame {id} is refused: scores and quantiles are finite, labels are without NUL")]
     Score {
-        /// The frame.
+        /// The id of the frame.
         id: i64,
     },
-    /// A text that is no cursor.
+    /// The text is not a valid cursor.
     #[error("{found:?} is no cursor: give back what the page before it named as the next")]
     Cursor {
-        /// What was given, cut short.
+        /// The given text, truncated.
         found: String,
     },
     /// The archive has been closed.
     #[error("the archive is closed: the server is stopping")]
     Closed,
-    /// Anything else that the database says.
+    /// Any other error of the database.
     #[error("the archive {place} cannot {doing}: {cause}")]
     Database {
-        /// Where it is.
+        /// Location of the database.
         place: String,
-        /// What was tried.
+        /// The operation that failed, as in "the archive cannot …".
         doing: &'static str,
-        /// What was heard.
+        /// The underlying error message.
         cause: String,
     },
 }
 
-/// What an error code of a database means.
+/// The meaning of a database's error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Unreachable,
@@ -117,12 +117,12 @@ pub(crate) enum Kind {
 }
 
 impl ArchiveError {
-    /// A batch is refused. Of a long name the beginning is told.
+    /// Creates an [`ArchiveError::Refused`] with the first 128 characters of the device name.
     pub(crate) fn refused(device: &str, why: String) -> Self {
         Self::Refused { device: device.chars().take(128).collect(), why }
     }
 
-    /// What sqlx has told of the database at `place`; `kind_of` knows its codes.
+    /// Converts an error of sqlx for the database at `place`; `kind_of` maps the database's error codes.
     pub(crate) fn told(
         place: &str,
         doing: &'static str,
@@ -147,7 +147,7 @@ impl ArchiveError {
         }
     }
 
-    /// Whether the next transaction would most likely fail in the same way.
+    /// Returns whether the next transaction would most likely fail in the same way.
     pub(crate) fn concerns_all(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Locked { .. } | Self::Full { .. } | Self::Closed)
     }

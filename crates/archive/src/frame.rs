@@ -1,54 +1,54 @@
 use crate::{Class, HeadKey, LatentSpace};
 
-/// What the archive knows of a frame.
+/// The metadata of an archived frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameMeta {
-    /// Its number in the archive, never used again.
+    /// The id of the frame in the archive, which is never reused.
     pub id: i64,
-    /// The device's name.
+    /// The name of the device.
     pub device: String,
-    /// Which opening of the device's spool numbered it.
+    /// The opening of the device's spool that numbered the frame.
     pub epoch: u64,
-    /// Its class.
+    /// The class of the frame.
     pub class: Class,
-    /// Its number there.
+    /// The number of the frame in its class.
     pub number: u64,
-    /// When it was captured by the edge's clock, in microseconds since 1970.
+    /// Time of capture by the device's clock, in microseconds since 1970.
     pub captured_us: i64,
-    /// When it was archived by the server's clock, in microseconds since 1970.
+    /// Time of archiving by the server's clock, in microseconds since 1970.
     pub received_us: i64,
-    /// What it was captured from.
+    /// Description of the source that it was captured from.
     pub source: String,
-    /// The digest that the edge gave.
+    /// The digest that the device sent.
     pub digest: u32,
-    /// Its latent space.
+    /// The latent space of the frame.
     pub latent_space: LatentSpace,
-    /// The trace that it belongs to, a W3C `traceparent`.
+    /// The trace that the frame belongs to, a W3C `traceparent`.
     pub trace: Option<String>,
-    /// Bytes of the frame.
+    /// Size of the frame in bytes.
     pub bytes: u64,
-    /// Its newest score.
+    /// The newest score; `None` if the frame was not scored or the head could not read it.
     pub score: Option<Score>,
 }
 
-/// A frame's newest score.
+/// The newest score of a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
-    /// Which head gave it.
+    /// The head that computed the score.
     pub head: HeadKey,
-    /// The larger, the more unusual.
+    /// The anomaly score; larger is more unusual.
     pub score: f64,
-    /// The share of normal samples that it exceeds, 0 to 1.
+    /// The share of normal samples that the score exceeds, 0 to 1.
     pub quantile: Option<f64>,
-    /// The label of the class that was seen.
+    /// The label of the recognised class.
     pub label: Option<String>,
 }
 
 /// A frame with its bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
-    /// What is known of it.
+    /// The metadata of the frame.
     pub meta: FrameMeta,
-    /// The frame, as the edge sent it.
+    /// The bytes of the frame, as the device sent them.
     pub bytes: Vec<u8>,
 }

@@ -7,26 +7,29 @@
 //! ```
 //!
 //! # Names
-//! A record's name is its device, its epoch, its [`Class`] and its number. Numbers of a device's class ascend over
-//! all epochs, from 1 on, with gaps where the edge had to drop records; an epoch is one opening of the edge's spool.
-//! A later epoch uses a number again only where the edge has lost its first use.
+//! A record is identified by its device, its epoch, its [`Class`] and its number. The numbers of a device's
+//! class ascend over all epochs, from 1 on, with gaps where the device had to drop records. An epoch is one
+//! opening of the device's spool. A later epoch uses a number again only if the device has lost the record
+//! that had it before.
 //!
-//! # What holds
-//! - A batch is answered after its commit is on the disk, and is applied wholly or not at all.
-//! - A record is applied once. Which were applied is kept as a [`Watermark`] for each device, class and epoch, in the
-//!   transaction that inserts the frames, and is never forgotten: also not when the frames are deleted.
-//! - A record that comes again with another digest is not applied, and is counted as conflicting while the first one is
-//!   archived.
-//! - The counters of a device are those of its frames, in every transaction.
-//! - Batches that wait together share a commit. A batch that is refused, or that a database cannot take, fails alone.
-//! - Frames are kept as they came. Scores can be made again at any time; a frame has the newest one.
+//! # Invariants
+//! - A batch is answered after its commit is on disk, and is applied as a whole or not at all.
+//! - A record is applied once. A [`Watermark`] per device, class and epoch stores which records were applied.
+//!   It is updated in the transaction that inserts the frames, and is kept for ever, even if the frames are
+//!   deleted.
+//! - A record that is sent again with another digest is not applied. It is counted as conflicting as long as
+//!   the first one is archived.
+//! - The counters of a device match its frames in every transaction.
+//! - Batches that wait at the same time share a commit. A batch that is refused, or that the database cannot
+//!   store, fails alone.
+//! - Frames are stored unchanged. Scores can be computed again at any time; a frame has the newest one.
 //!
 //! # Backends
 //! | | SQLite | PostgreSQL |
 //! |---|---|---|
 //! | address | `sqlite:PATH`, or a path | `postgres://USER:PASSWORD@HOST/NAME` |
-//! | servers on it | one | several; each one's feed has what that one commits |
-//! | durable by | write-ahead log, `synchronous=FULL` | its `synchronous_commit`, left on |
+//! | servers per database | one | several; the feed of each server has the frames that it commits itself |
+//! | durability | write-ahead log, `synchronous=FULL` | its `synchronous_commit`, left on |
 
 mod archive;
 mod backend;

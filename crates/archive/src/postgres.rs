@@ -1,4 +1,4 @@
-//! PostgreSQL: a pool of connections; several servers may use one database.
+//! The PostgreSQL backend: a pool of connections. Several servers may use one database.
 
 use sqlx::{
     PgConnection, Postgres, Row as _,
@@ -8,7 +8,7 @@ use sqlx::{
 use self::store::{NewRow, Store, migration};
 use crate::{ArchiveError, Settings, error::Kind};
 
-// It is compiled for each of the two, on purpose.
+// The module is compiled once per backend on purpose.
 #[allow(clippy::duplicate_mod)]
 #[path = "store/mod.rs"]
 mod store;
@@ -16,11 +16,11 @@ mod store;
 type Db = Postgres;
 
 const BEGIN: &str = "BEGIN";
-/// The elements of the JSON list `$1`, as the column `value`.
+/// SQL for the elements of the JSON list `$1`, as the column `value`.
 const EACH: &str = "json_array_elements($1::json)";
-/// What is read is kept from other servers until the commit.
+/// SQL that locks the selected rows against other servers until the commit.
 const LOCK: &str = "FOR NO KEY UPDATE";
-/// The same, without what another server has.
+/// SQL that locks the selected rows, and skips rows that another server has locked.
 const LOCK_FREE: &str = "FOR UPDATE SKIP LOCKED";
 
 /// Connects to the database.
@@ -36,7 +36,7 @@ pub(crate) async fn open(url: &str, settings: &Settings) -> Result<Store, Archiv
         .connect_with(options.application_name("lopside"))
         .await
         .map_err(|error| match failed(&place, "connect", &error) {
-            // Nobody else has a connection of a new pool: it was the server that did not answer.
+            // The new pool does not have other users, so a timeout means that the server did not answer.
             ArchiveError::Locked { place, cause } => ArchiveError::Unreachable { place, cause },
             error => error,
         })?;
@@ -49,7 +49,7 @@ pub(crate) async fn open(url: &str, settings: &Settings) -> Result<Store, Archiv
 }
 
 fn failed(place: &str, doing: &'static str, error: &sqlx::Error) -> ArchiveError {
-    // By class, the first two characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
+    // Classes are the first two characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
     ArchiveError::told(place, doing, error, |code| match code {
         "53100" => Kind::Full,
         "53300" | "55P03" => Kind::Locked,
@@ -60,7 +60,7 @@ fn failed(place: &str, doing: &'static str, error: &sqlx::Error) -> ArchiveError
     })
 }
 
-/// Inserts frames; stream, number and id of each.
+/// Inserts frames, and returns the stream, number and id of each.
 async fn insert_frames(
     connection: &mut PgConnection,
     rows: &[NewRow<'_>],

@@ -2,45 +2,45 @@ use std::{fmt, str::FromStr};
 
 use crate::{ArchiveError, FrameMeta};
 
-/// The most frames that one page may have.
+/// Maximum number of frames per page.
 pub const MAX_PAGE: u32 = 1000;
 
-/// Which frames to list, newest captured first.
+/// A filter for the list of frames, which is ordered by capture time, newest first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Query {
-    /// Of this device alone.
+    /// Only frames of this device.
     pub device: Option<String>,
-    /// Captured at this time or later, in microseconds since 1970.
+    /// Only frames captured at this time or later, in microseconds since 1970.
     pub from_us: Option<i64>,
-    /// Captured before this time.
+    /// Only frames captured before this time, in microseconds since 1970.
     pub to_us: Option<i64>,
-    /// With a score, and of this size at least.
+    /// Only frames with at least this score.
     pub min_score: Option<f64>,
-    /// Frames a page, 1 to [`MAX_PAGE`]; what lies outside is taken as the nearest.
+    /// Number of frames per page, 1 to [`MAX_PAGE`]; other values are clamped to this range.
     pub limit: u32,
-    /// Where the page before it ended.
+    /// The end of the previous page; `None` for the first page.
     pub after: Option<Cursor>,
 }
 
-/// A page of a list.
+/// A page of the list of frames.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// The frames, newest captured first.
+    /// The frames, newest capture first.
     pub frames: Vec<FrameMeta>,
-    /// Where the next page begins; none when this is the last.
+    /// The start of the next page; `None` if this is the last page.
     pub next: Option<Cursor>,
 }
 
-/// Frames that came after one.
+/// The frames that were archived after a given frame.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Since {
-    /// The first of them.
+    /// The first of these frames.
     pub frames: Vec<FrameMeta>,
-    /// How many came after these.
+    /// Number of further frames after these.
     pub more: u64,
 }
 
-/// A place in the list. Its text is for giving back, not for reading.
+/// A position in the list. Its text is opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     captured_us: i64,
@@ -52,16 +52,16 @@ impl Query {
         self.limit.clamp(1, MAX_PAGE)
     }
 
-    /// The place that all frames of the page lie before, as time and id.
+    /// Returns the position before which all frames of the page lie, as time and id.
     pub(crate) fn before(&self) -> (i64, i64) {
-        // No id is as small as that: frames captured at `to_us` itself are out.
+        // Every id is larger than this, so frames captured exactly at `to_us` are excluded.
         let end = self.to_us.map(|captured_us| Cursor { captured_us, id: i64::MIN });
         let most = Cursor { captured_us: i64::MAX, id: i64::MAX };
         let before = self.after.into_iter().chain(end).min().unwrap_or(most);
         (before.captured_us, before.id)
     }
 
-    /// The page of frames that were asked for with one more than its size.
+    /// Builds a page from frames that were queried with one more than the page size.
     pub(crate) fn page(&self, mut frames: Vec<FrameMeta>) -> Page {
         let more = frames.len() > self.page_size() as usize;
         frames.truncate(self.page_size() as usize);

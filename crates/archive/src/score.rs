@@ -3,40 +3,41 @@ use crate::{ArchiveError, LatentSpace};
 /// A version of a head.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HeadKey {
-    /// The bundle that it is in.
+    /// The bundle that contains the head.
     pub bundle: String,
-    /// Its name there.
+    /// The name of the head in the bundle.
     pub head: String,
-    /// Its version.
+    /// The version of the head.
     pub version: u32,
 }
 
 /// A frame that a head has not scored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unscored {
-    /// Its id.
+    /// The id of the frame.
     pub id: i64,
-    /// Its latent space.
+    /// The latent space of the frame.
     pub latent_space: LatentSpace,
-    /// The frame.
+    /// The bytes of the frame.
     pub frame: Vec<u8>,
 }
 
-/// What a head says of a frame.
+/// The score that a head computed for a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewScore {
-    /// The frame's id.
+    /// The id of the frame.
     pub id: i64,
-    /// The larger, the more unusual. None when the head cannot read the frame: then it is not asked again.
+    /// The anomaly score; larger is more unusual. `None` means that the head cannot read the frame, so that
+    /// it is not scored again.
     pub score: Option<f64>,
-    /// The share of normal samples that it exceeds, 0 to 1.
+    /// The share of normal samples that the score exceeds, 0 to 1.
     pub quantile: Option<f64>,
-    /// The label of the class that was seen.
+    /// The label of the recognised class.
     pub label: Option<String>,
 }
 
 impl NewScore {
-    /// Refuses what has no order and what no database holds.
+    /// Refuses numbers that are not finite and labels that a database cannot store.
     pub(crate) fn check(&self) -> Result<(), ArchiveError> {
         let finite = [self.score, self.quantile].into_iter().flatten().all(f64::is_finite);
         let label = self.label.as_deref().is_none_or(|label| !label.contains('\0'));

@@ -1,4 +1,5 @@
-//! SQLite: one connection that writes and several that read, on a write-ahead log that is synced at every commit.
+//! The SQLite backend: one connection that writes and several that read, on a write-ahead log that is synced
+//! at every commit.
 
 use std::time::Duration;
 
@@ -11,26 +12,28 @@ use sqlx::{
 use self::store::{NewRow, Store, migration};
 use crate::{ArchiveError, Settings, error::Kind};
 
-// It is compiled for each of the two, on purpose.
+// The module is compiled once per backend on purpose.
 #[allow(clippy::duplicate_mod)]
 #[path = "store/mod.rs"]
 mod store;
 
 type Db = Sqlite;
 
-/// A transaction that will write says so at once: one that has read before it writes can be refused.
+/// A transaction that will write takes the lock at its start: SQLite may refuse one that reads before it
+/// writes.
 const BEGIN: &str = "BEGIN IMMEDIATE";
-/// The elements of the JSON list `$1`, as the column `value`.
+/// SQL for the elements of the JSON list `$1`, as the column `value`.
 const EACH: &str = "json_each($1)";
 const LOCK: &str = "";
 const LOCK_FREE: &str = "";
 
-/// Rows a statement. Each statement goes to the connection's thread and back, which takes longer than to insert a row.
+/// Rows per statement. Each statement is a round trip to the connection's thread, which takes longer than
+/// inserting a row.
 const ROWS: usize = 64;
-/// Prepared statements kept: each number of rows is one of its own.
+/// Capacity of the cache of prepared statements: each number of rows needs its own statement.
 const STATEMENTS: usize = 2 * ROWS;
 
-/// Opens the file, or makes it.
+/// Opens or creates the database file.
 pub(crate) async fn open(path: &str, settings: &Settings) -> Result<Store, ArchiveError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -42,7 +45,8 @@ pub(crate) async fn open(path: &str, settings: &Settings) -> Result<Store, Archi
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full);
-    // A transaction waits for its turn behind all others of this process; the lock's time is for other processes.
+    // A transaction queues behind all others of this process; the time for the lock itself is for other
+    // processes.
     let turn = settings.patience + Duration::from_secs(30);
     let pool = || SqlitePoolOptions::new().acquire_timeout(turn).idle_timeout(None).max_lifetime(None);
     let failed = |error| failed(path, "open its file", &error);
@@ -59,7 +63,7 @@ pub(crate) async fn open(path: &str, settings: &Settings) -> Result<Store, Archi
 
 fn failed(place: &str, doing: &'static str, error: &sqlx::Error) -> ArchiveError {
     ArchiveError::told(place, doing, error, |code| {
-        // The low byte is the kind; what stands above it, the detail.
+        // The low byte is the kind of the error; the higher bits are details.
         match code.parse::<u32>().unwrap_or(0) & 0xff {
             8 | 14 => Kind::Unreachable,
             5 | 6 => Kind::Locked,
@@ -70,7 +74,7 @@ fn failed(place: &str, doing: &'static str, error: &sqlx::Error) -> ArchiveError
     })
 }
 
-/// Inserts frames; stream, number and id of each.
+/// Inserts frames, and returns the stream, number and id of each.
 async fn insert_frames(
     connection: &mut SqliteConnection,
     rows: &[NewRow<'_>],

@@ -1,17 +1,18 @@
-//! Which numbers of a stream were applied, for ever: what makes a replay apply once.
+//! The watermark of a stream: which of its numbers were applied. It is kept for ever, so that a replayed
+//! record is applied only once.
 //!
 //! ```text
 //!           floor
 //! 1 ………………… │ 7 8 9 · · 12 13 · …
 //!   settled  │ ranges above it
 //! ```
-//! Numbers up to the floor are settled: applied, or given up by the edge. None of them is applied any more. Above it
-//! stand the ranges that were applied, ascending, with a gap between each two. The edge raises the floor as it learns
-//! what has arrived, so the ranges stay few.
+//! Numbers up to the floor are settled: they were applied, or the device dropped them. They are not applied any
+//! more. The ranges above the floor were applied; they are ascending, with a gap between neighbours. The device
+//! raises the floor as it learns which records have arrived, so the ranges stay few.
 
 use std::{fmt, ops::RangeInclusive};
 
-/// A floor, and the ranges applied above it.
+/// A floor, and the ranges of numbers applied above it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watermark {
     floor: u64,
@@ -19,19 +20,19 @@ pub struct Watermark {
 }
 
 impl Watermark {
-    /// The number up to which all is settled.
+    /// Returns the number up to which all numbers are settled.
     #[must_use]
     pub fn floor(&self) -> u64 {
         self.floor
     }
 
-    /// What was applied above the floor: ascending, with a gap between each two.
+    /// Returns the ranges applied above the floor: ascending, with a gap between neighbours.
     #[must_use]
     pub fn ranges(&self) -> &[RangeInclusive<u64>] {
         &self.ranges
     }
 
-    /// Settles all numbers up to this one. A floor never sinks.
+    /// Settles all numbers up to `floor`. A lower value than before is ignored.
     pub fn raise(&mut self, floor: u64) {
         self.floor = self.floor.max(floor);
         let below = self.ranges.partition_point(|range| *range.end() <= self.floor);
@@ -43,7 +44,7 @@ impl Watermark {
         }
     }
 
-    /// Applies a run of numbers; which of them are new, ascending.
+    /// Applies a run of numbers, and returns those that are new, ascending.
     pub fn insert(&mut self, run: RangeInclusive<u64>) -> Vec<RangeInclusive<u64>> {
         let Some(run) = above(self.floor, &run) else { return Vec::new() };
         let (start, end) = run.into_inner();
@@ -60,7 +61,7 @@ impl Watermark {
         fresh
     }
 
-    /// The numbers from this one on that are applied or settled, ascending.
+    /// Returns the numbers from `from` on that are applied or settled, ascending.
     #[must_use]
     pub fn covered_from(&self, from: u64) -> Vec<RangeInclusive<u64>> {
         let settled = from.max(1)..=self.floor;
@@ -72,13 +73,14 @@ impl Watermark {
         covered.ranges
     }
 
-    /// The ranges as text, `7-9,12-13`.
+    /// Returns the ranges as text, `7-9,12-13`.
     #[must_use]
     pub fn ranges_text(&self) -> String {
         Ranges(&self.ranges).to_string()
     }
 
-    /// A floor, and ranges as [`ranges_text`](Self::ranges_text) writes them; none when they cannot be.
+    /// Builds a watermark from a floor and the text of [`ranges_text`](Self::ranges_text). Returns `None` if
+    /// the text is invalid.
     #[must_use]
     pub fn parse(floor: u64, ranges: &str) -> Option<Self> {
         let mut parsed = Vec::new();
@@ -86,7 +88,7 @@ impl Watermark {
         for (at, range) in ranges.split(',').filter(|_| !ranges.is_empty()).enumerate() {
             let (start, end) = range.split_once('-')?;
             let (start, end): (u64, u64) = (start.parse().ok()?, end.parse().ok()?);
-            // The first range may begin right behind the floor.
+            // The first range may begin directly above the floor.
             let least = last.checked_add(if at == 0 { 1 } else { 2 })?;
             if start < least || end < start {
                 return None;
@@ -98,13 +100,13 @@ impl Watermark {
     }
 }
 
-/// The part of a range above the floor, if there is one.
+/// Returns the part of a range above the floor, or `None` if the range ends at or below it.
 fn above(floor: u64, range: &RangeInclusive<u64>) -> Option<RangeInclusive<u64>> {
     let start = floor.checked_add(1)?.max(*range.start());
     (start <= *range.end()).then(|| start..=*range.end())
 }
 
-/// What of a run is in none of the ranges, which are ascending.
+/// Returns the parts of a run that are in none of the ranges, which must be ascending.
 fn gaps(run: RangeInclusive<u64>, ranges: &[RangeInclusive<u64>]) -> Vec<RangeInclusive<u64>> {
     let (start, end) = run.into_inner();
     let mut next = Some(start);
@@ -158,7 +160,7 @@ mod tests {
         ranges.iter().cloned().flatten().collect()
     }
 
-    /// The same with a set of numbers.
+    /// The same behaviour, with a set of numbers.
     #[derive(Default)]
     struct Model {
         floor: u64,

@@ -1,5 +1,6 @@
-//! One task applies the batches of all callers, those that wait together in one transaction. While one commit is on
-//! its way to the disk the next group gathers, so the more callers there are the more a commit holds.
+//! The writer: one task that applies the batches of all callers, those that wait at the same time in one
+//! transaction. While one commit is written to disk, the next group gathers, so a commit holds more batches
+//! when there are more callers.
 
 use std::{
     sync::Arc,
@@ -13,22 +14,22 @@ use crate::{
     backend::{Backend, Committed},
 };
 
-/// Batches that wait, at most. A caller waits for a place.
+/// Maximum number of queued batches. Callers wait while the queue is full.
 const WAITING: usize = 256;
-/// Records a transaction, unless one batch alone has more.
+/// Maximum records per transaction, unless a single batch has more.
 const GROUP_RECORDS: usize = 1 << 13;
-/// Bytes of frames a transaction, unless one batch alone has more.
+/// Maximum bytes of frames per transaction, unless a single batch has more.
 const GROUP_BYTES: usize = 8 << 20;
 
 type Answer = oneshot::Sender<Result<Applied, ArchiveError>>;
 
-/// A checked batch, and who waits for it.
+/// A checked batch and the reply channel of its caller.
 pub(crate) struct Job {
     pub(crate) batch: Batch,
     pub(crate) answer: Answer,
 }
 
-/// Starts the task. It ends when all senders are gone.
+/// Starts the task. It ends when all senders are dropped.
 pub(crate) fn start(backend: Arc<dyn Backend>, feed: broadcast::Sender<Arc<FrameMeta>>) -> mpsc::Sender<Job> {
     let (sender, jobs) = mpsc::channel(WAITING);
     tokio::spawn(Writer { backend, feed, jobs, next: None }.run());
@@ -39,7 +40,7 @@ struct Writer {
     backend: Arc<dyn Backend>,
     feed: broadcast::Sender<Arc<FrameMeta>>,
     jobs: mpsc::Receiver<Job>,
-    /// What did not fit into the last group.
+    /// The job that did not fit into the last group.
     next: Option<Job>,
 }
 
@@ -50,18 +51,18 @@ impl Writer {
             for (outcome, answer) in outcomes.into_iter().zip(answers) {
                 let outcome = outcome.map(|committed| {
                     for frame in committed.frames {
-                        // Nobody has to listen.
+                        // Sending fails only if there are no subscribers.
                         let _ = self.feed.send(frame);
                     }
                     committed.applied
                 });
-                // Who has gone away sends it again, and is told that it was applied.
+                // A caller that has gone away sends the batch again, and learns then that it was applied.
                 let _ = answer.send(outcome);
             }
         }
     }
 
-    /// Waits for a batch, and takes with it what waits already.
+    /// Waits for a batch, and adds the batches that are already queued.
     async fn group(&mut self) -> Option<(Vec<Batch>, Vec<Answer>)> {
         let mut job = match self.next.take() {
             Some(job) => job,
@@ -86,7 +87,8 @@ impl Writer {
         Some((batches, answers))
     }
 
-    /// Applies a group; where that fails for a reason that one of them may have brought in, each batch by itself.
+    /// Applies a group. If that fails for a reason that one of the batches may have caused, applies each
+    /// batch separately.
     async fn apply(&self, batches: &[Batch]) -> Vec<Result<Committed, ArchiveError>> {
         let error = match self.backend.apply(batches, now_us()).await {
             Ok(outcomes) => return outcomes,
@@ -105,7 +107,7 @@ impl Writer {
     }
 }
 
-/// The time in microseconds since 1970.
+/// Returns the current time in microseconds since 1970.
 pub(crate) fn now_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)

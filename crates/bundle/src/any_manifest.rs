@@ -8,28 +8,28 @@ use crate::{
     picture::{PICTURE_SCHEMA, PictureManifest},
 };
 
-/// A manifest of either kind, checked as far as no other file is needed.
+/// A manifest of either kind, after all checks that do not need another file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnyManifest {
     /// Schema 1: latents of one fixed shape.
     Vector(Manifest),
-    /// Schema 2: pictures of any size.
+    /// Schema 2: images of any size.
     Picture(PictureManifest),
 }
 
 impl AnyManifest {
-    /// The manifest of the bundle in `folder`.
+    /// Reads and checks the manifest of the bundle in `folder`.
     ///
     /// # Errors
-    /// [`BundleError`] naming the field that is wrong.
+    /// Returns [`BundleError`] naming the field that is wrong.
     pub fn read(folder: &Path) -> Result<Self, BundleError> {
         Self::of(&ManifestFile::read(folder)?)
     }
 
-    /// The manifest in the bytes of a `bundle.json`.
+    /// Parses and checks the contents of a `bundle.json`.
     ///
     /// # Errors
-    /// [`BundleError`] naming the field that is wrong.
+    /// Returns [`BundleError`] naming the field that is wrong.
     pub fn parse(text: Vec<u8>) -> Result<Self, BundleError> {
         Self::of(&ManifestFile::given(text)?)
     }
@@ -58,7 +58,7 @@ impl AnyManifest {
         }
     }
 
-    /// The bundle's name.
+    /// Returns the name of the bundle.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -67,7 +67,7 @@ impl AnyManifest {
         }
     }
 
-    /// The latent space that it names.
+    /// Returns the id of the latent space in the manifest.
     #[must_use]
     pub fn latent_space(&self) -> LatentSpaceId {
         match self {
@@ -76,7 +76,7 @@ impl AnyManifest {
         }
     }
 
-    /// What its encoder can be tried on.
+    /// Returns the golden inputs, with which the encoder can be tested.
     #[must_use]
     pub fn golden(&self) -> &[GoldenSpec] {
         match self {
@@ -92,7 +92,8 @@ impl AnyManifest {
         }
     }
 
-    /// The files that an edge needs, beside `bundle.json`: all but the heads and the model card.
+    /// Returns the files that a device needs in addition to `bundle.json`: all except the heads and the model
+    /// card.
     #[must_use]
     pub fn edge_files(&self) -> Vec<&FileRef> {
         match self {

@@ -1,4 +1,4 @@
-//! Checks of what the manifests of both schemas have.
+//! Checks of the fields that the manifests of both schemas share.
 
 use std::collections::HashSet;
 
@@ -23,7 +23,7 @@ pub(crate) fn check_file(field: &str, file: &FileRef) -> Result<(), BundleError>
     })
 }
 
-/// What low and high value of the samples must be to each other.
+/// Checks that `low` is below `high` and that their difference is finite.
 pub(crate) fn check_range(field: &str, low: f32, high: f32) -> Result<(), BundleError> {
     let span = high - low;
     require(span.is_finite() && span > 0.0, field, || "low must be below high".into())
@@ -33,7 +33,7 @@ pub(crate) fn check_any_head<H>(heads: &[H]) -> Result<(), BundleError> {
     require(!heads.is_empty(), "heads", || "a bundle has at least one head".into())
 }
 
-/// Checks what all heads have; `seen` are the names and versions of those before it.
+/// Checks the fields that all heads have; `seen` holds the names and versions of the heads before this one.
 pub(crate) fn check_head<'a>(
     seen: &mut HashSet<(&'a str, u32)>,
     index: usize,
@@ -48,7 +48,7 @@ pub(crate) fn check_head<'a>(
     check_file(&head_field(index, "model"), model)
 }
 
-/// The path of a head's field.
+/// Returns the path of a head's field.
 pub(crate) fn head_field(index: usize, name: &str) -> String {
     format!("heads[{index}].{name}")
 }

@@ -1,4 +1,5 @@
-//! The edge's part of a bundle as files, for who hands them on: `bundle.json`, and what it names for an edge.
+//! The device's part of a bundle, as files to be distributed: `bundle.json`, and the files in it that a
+//! device needs.
 
 use std::path::{Path, PathBuf};
 
@@ -6,22 +7,22 @@ use lopside_latent::LatentSpaceId;
 
 use crate::{AnyManifest, BundleError, FileRef, files, manifest_file::ManifestFile};
 
-/// What an edge needs of a bundle, of either kind.
+/// The part of a bundle, of either kind, that a device needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EdgePart {
-    /// The bundle's name.
+    /// The name of the bundle.
     pub name: String,
-    /// The name of the latent space; it follows from what the manifest names.
+    /// The id of the latent space, which was checked against the digests in the manifest.
     pub latent_space: LatentSpaceId,
     /// `bundle.json` as it was read, then the files that it names, without the heads.
     pub files: Vec<FileRef>,
 }
 
 impl EdgePart {
-    /// What the manifest in `folder` says. The other files are not looked at.
+    /// Reads the manifest in `folder`. The other files are not opened.
     ///
     /// # Errors
-    /// [`BundleError`] naming the field that is wrong.
+    /// Returns [`BundleError`] naming the field that is wrong.
     pub fn read(folder: &Path) -> Result<Self, BundleError> {
         let file = ManifestFile::read(folder)?;
         let manifest = AnyManifest::of(&file)?;
@@ -34,16 +35,16 @@ impl EdgePart {
         })
     }
 
-    /// Reads one of the files piece by piece, and checks its length and digest. Its real place, which is inside
-    /// `folder`.
+    /// Reads one of the files in pieces, and checks its length and digest. Returns its resolved path, which
+    /// is inside `folder`.
     ///
     /// # Errors
-    /// [`BundleError::Missing`], or what else is wrong with it.
+    /// Returns [`BundleError::Missing`], or another error of the file.
     pub fn check(folder: &Path, file: &FileRef) -> Result<PathBuf, BundleError> {
         files::check(folder, file)
     }
 
-    /// Bytes of all files together.
+    /// Returns the bytes of all files together.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()

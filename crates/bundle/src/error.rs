@@ -2,99 +2,99 @@ use std::path::PathBuf;
 
 use lopside_latent::{LatentError, LatentSpaceId};
 
-/// Why a bundle was refused.
+/// Errors of reading, checking and writing bundles.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BundleError {
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error of the operating system.
         source: std::io::Error,
     },
-    /// The folder has no manifest.
+    /// The folder does not contain a manifest.
     #[error("{} is no bundle: it has no bundle.json", path.display())]
     NoManifest {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
     },
     /// The manifest is not the JSON that this version reads.
     #[error("{}: {source}", path.display())]
     Json {
-        /// The manifest.
+        /// The path of the manifest.
         path: PathBuf,
-        /// Where and what.
+        /// The parser's error, with its position.
         source: serde_json::Error,
     },
     /// The manifest was written by another version.
     #[error("bundle.json has schema {found}, this build reads {expected}: make the bundle again or update")]
     Schema {
-        /// The version found.
+        /// The schema version found.
         found: u32,
-        /// The version read.
+        /// The schema version that this build reads.
         expected: u32,
     },
-    /// A field of the manifest has a value that cannot be right.
+    /// A field of the manifest has an invalid value.
     #[error("bundle.json, {field}: {reason}")]
     Field {
-        /// The field's path, as in `heads[0].model.path`.
+        /// The path of the field, as in `heads[0].model.path`.
         field: String,
-        /// What is wrong.
+        /// The reason why it is invalid.
         reason: String,
     },
     /// A path leaves the bundle's folder.
     #[error("bundle.json names {path:?}, which is not a plain relative path inside the bundle")]
     Outside {
-        /// The path as written.
+        /// The path as written in the manifest.
         path: String,
     },
-    /// A file of the manifest is not there.
+    /// A file of the manifest does not exist.
     #[error("{path} is missing: bundle.json names it, so copy the whole bundle into its folder")]
     Missing {
-        /// The path as written.
+        /// The path as written in the manifest.
         path: String,
     },
-    /// A file is larger or smaller than the manifest says.
+    /// The length of a file does not match the manifest.
     #[error("{path} has {found} bytes, bundle.json says {expected}: the file was changed or cut off")]
     Length {
-        /// The path as written.
+        /// The path as written in the manifest.
         path: String,
-        /// The length found; when over the expected one, only that it is over is known.
+        /// The length found, in bytes. If it exceeds the expected length, the exact value is unknown.
         found: u64,
-        /// The length expected.
+        /// The expected length, in bytes.
         expected: u64,
     },
-    /// A file's digest is not the manifest's.
+    /// The digest of a file does not match the manifest.
     #[error("{path} has SHA-256 {found}, bundle.json says {expected}: the file was changed")]
     DigestMismatch {
-        /// The path as written.
+        /// The path as written in the manifest.
         path: String,
         /// The digest of the file.
         found: String,
         /// The digest in the manifest.
         expected: String,
     },
-    /// The latent-space id does not follow from what the manifest names.
+    /// The latent-space id in the manifest does not match the one computed from its contents.
     #[error(
         "bundle.json says latent space {found}, but its encoder, preprocessing and tables give {computed}"
     )]
     Identity {
         /// The id in the manifest.
         found: LatentSpaceId,
-        /// The id computed.
+        /// The computed id.
         computed: LatentSpaceId,
     },
-    /// The tables or gains do not make a latent space.
+    /// The tables or gains do not form a valid latent space.
     #[error("latent space: {0}")]
     Latent(#[from] LatentError),
-    /// A manifest or file over the limit.
+    /// The manifest or a file exceeds the size limit.
     #[error("{path} has over {limit} bytes, the most that is read")]
     TooLarge {
-        /// The path as written.
+        /// The path as written in the manifest.
         path: String,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
 }

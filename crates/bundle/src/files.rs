@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{BundleError, FileRef};
 
-/// The largest file of a bundle.
+/// Maximum size of a file of a bundle, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 31;
-/// Bytes that are read at once where a file is only looked through.
+/// Bytes per read where a file is only checked.
 const PIECE: usize = 64 << 10;
 
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
@@ -20,22 +20,22 @@ const PIECE: usize = 64 << 10;
 pub struct Digest(String);
 
 impl Digest {
-    /// The digest of these bytes.
+    /// Computes the digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self::new(&Sha256::digest(bytes).into())
     }
 
-    /// A digest that was made elsewhere.
+    /// Creates a digest from its 32 bytes.
     #[must_use]
     pub fn new(digest: &[u8; 32]) -> Self {
         Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// The digest of all that can be read, piece by piece.
+    /// Computes the digest of everything that can be read from `from`, in pieces.
     ///
     /// # Errors
-    /// What the reader says.
+    /// Returns the error of the reader.
     pub fn read(mut from: impl Read) -> io::Result<Self> {
         let (mut digest, mut piece) = (Sha256::new(), vec![0; PIECE]);
         loop {
@@ -48,7 +48,7 @@ impl Digest {
         }
     }
 
-    /// The 32 bytes; none where the digits are not what they should be.
+    /// Returns the 32 bytes, or `None` if the digits are malformed.
     #[must_use]
     pub fn to_bytes(&self) -> Option<[u8; 32]> {
         let digits = self.0.as_bytes();
@@ -59,7 +59,7 @@ impl Digest {
         self.is_well_formed().then_some(bytes)
     }
 
-    /// The 64 digits.
+    /// Returns the 64 digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -85,9 +85,9 @@ pub(crate) fn read(root: &Path, file: &FileRef) -> Result<Vec<u8>, BundleError> 
     Ok(bytes)
 }
 
-/// Checks length and digest of a file named by the manifest, piece by piece. Its real place.
+/// Checks the length and digest of a file named by the manifest, in pieces. Returns its resolved path.
 pub(crate) fn check(root: &Path, file: &FileRef) -> Result<PathBuf, BundleError> {
-    // What is said of it may go to who need not know where it lies.
+    // The error may be shown to clients that must not learn the absolute path.
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => BundleError::Missing { path: file.path.clone() },
         _ => io_error(Path::new(&file.path), source),
@@ -113,7 +113,7 @@ fn compare(found: Digest, file: &FileRef) -> Result<(), BundleError> {
     Err(BundleError::DigestMismatch { path, found: found.0, expected })
 }
 
-/// Reads a file of at most `limit` bytes; of a longer one, `limit + 1` bytes.
+/// Reads a file of at most `limit` bytes; of a longer file, the first `limit + 1` bytes.
 pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
     let mut bytes = Vec::new();
     File::open(path)
@@ -122,7 +122,7 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, BundleErr
     Ok(bytes)
 }
 
-/// Writes a file of the bundle, and the folders that it is in.
+/// Writes a file of the bundle, and creates the folders that contain it.
 pub(crate) fn put(folder: &Path, relative: &str, bytes: &[u8]) -> Result<(), BundleError> {
     let path = folder.join(relative);
     let parent = path.parent().unwrap_or(folder);
@@ -130,7 +130,7 @@ pub(crate) fn put(folder: &Path, relative: &str, bytes: &[u8]) -> Result<(), Bun
     fs::write(&path, bytes).map_err(|source| io_error(&path, source))
 }
 
-/// What the manifest says of a file with these bytes.
+/// Returns the manifest entry of a file with these bytes.
 pub(crate) fn file_ref(path: String, bytes: &[u8]) -> FileRef {
     FileRef { path, bytes: bytes.len() as u64, sha256: Digest::of(bytes) }
 }
@@ -139,7 +139,7 @@ pub(crate) fn io_error(path: &Path, source: io::Error) -> BundleError {
     BundleError::Io { path: path.to_owned(), source }
 }
 
-/// Whether a path has only plain names: not absolute, no `..`, no `.`.
+/// Returns whether a path consists only of plain names: it is not absolute and does not contain `..` or `.`.
 #[must_use]
 pub fn is_plain(path: &str) -> bool {
     !path.is_empty()
@@ -147,7 +147,7 @@ pub fn is_plain(path: &str) -> bool {
         && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// The file's real place, which must be inside the bundle even through symbolic links.
+/// Resolves the path of a file, which must be inside the bundle even through symbolic links.
 fn inside(root: &Path, relative: &str) -> Result<PathBuf, BundleError> {
     let outside = || BundleError::Outside { path: relative.to_owned() };
     if !is_plain(relative) {

@@ -1,7 +1,8 @@
-//! Golden inputs: what an encoder is tried on before another machine trusts it.
+//! Golden inputs, with which a machine tests an encoder before it trusts it.
 //!
-//! Each is a file and the frame, with all layers, that the trainer's own encoder made of the first input in it. They are
-//! part of what an edge gets of a bundle, and no part of its latent space, so they may be added later.
+//! Each one is an input file together with the frame, with all layers, that the trainer's own encoder
+//! produced for the first input in that file. They belong to the device's part of a bundle but not to its
+//! latent space, so they may be added later.
 
 use std::{
     collections::HashSet,
@@ -18,54 +19,54 @@ use crate::{
     manifest_file,
 };
 
-/// How many a bundle has at most.
+/// Maximum number of golden inputs per bundle.
 pub const MAX_GOLDEN: usize = 8;
 
-/// Where they are in the bundle.
+/// The folder of the golden inputs in the bundle.
 const FOLDER: &str = "golden";
 
-/// A golden input. Its frame says how finely it was encoded, where there is such a choice.
+/// A golden input. For models with a quality setting, the frame contains the quality that it was encoded
+/// with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GoldenSpec {
-    /// A file whose first input it is.
+    /// The input file, of which the first input counts.
     pub input: FileRef,
     /// The frame.
     pub frame: FileRef,
 }
 
-/// A golden input that is to be added.
+/// A golden input to be added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GoldenDraft {
-    /// The file's name, whose ending says what is in it.
+    /// The name of the file; its extension determines the format.
     pub name: String,
-    /// Its bytes.
+    /// The bytes of the input file.
     pub input: Vec<u8>,
-    /// The frame.
+    /// The bytes of the frame.
     pub frame: Vec<u8>,
 }
 
 impl GoldenSpec {
-    /// Where the input is, and the frame, when length and digest of both are right.
+    /// Checks the length and digest of both files. Returns the path of the input and the bytes of the frame.
     ///
     /// # Errors
-    /// [`BundleError`] naming the file that is wrong.
+    /// Returns [`BundleError`] naming the file that is wrong.
     pub fn read(&self, folder: &Path) -> Result<(PathBuf, Vec<u8>), BundleError> {
         files::read(folder, &self.input)?;
         Ok((folder.join(&self.input.path), files::read(folder, &self.frame)?))
     }
 
-    /// Its files.
+    /// Returns both files.
     pub(crate) fn files(&self) -> [&FileRef; 2] {
         [&self.input, &self.frame]
     }
 }
 
-/// Gives the bundle in `folder`, of either kind, these golden inputs in place of those that it has. The latent space
-/// stays what it is.
+/// Replaces the golden inputs of the bundle in `folder`, of either kind. The latent space does not change.
 ///
 /// # Errors
-/// [`BundleError`] when there is no whole bundle, two names are the same, or a file cannot be written.
+/// Returns [`BundleError`] if the bundle is incomplete, two names are the same, or a file cannot be written.
 pub fn put_golden(folder: &Path, drafts: &[GoldenDraft]) -> Result<(), BundleError> {
     let mut manifest = AnyManifest::read(folder)?;
     let specs = drafts.iter().map(GoldenDraft::spec).collect();
@@ -86,7 +87,7 @@ pub fn put_golden(folder: &Path, drafts: &[GoldenDraft]) -> Result<(), BundleErr
         .try_for_each(|path| fs::remove_file(&path).map_err(|source| io_error(&path, source)))
 }
 
-/// What manifests of both schemas say of them.
+/// Checks the golden inputs of a manifest of either schema.
 pub(crate) fn check(golden: &[GoldenSpec]) -> Result<(), BundleError> {
     require(golden.len() <= MAX_GOLDEN, "golden", || format!("a bundle has at most {MAX_GOLDEN}"))?;
     let mut seen = HashSet::new();

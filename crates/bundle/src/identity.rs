@@ -3,17 +3,17 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Digest, InputSpec, LatentSpec, TensorSpec};
 
-/// The key under which an ONNX model's `metadata_props` name the latent space it belongs to. Heads carry it; the
-/// encoder does not, because the name is a digest of the encoder.
+/// The key in the `metadata_props` of an ONNX model that holds the id of its latent space. Heads carry it;
+/// the encoder does not, because the id is a digest of the encoder.
 pub const LATENT_SPACE_KEY: &str = "lopside.latent_space";
 
 const DOMAIN: &[u8] = b"lopside latent space 1\0";
 
-/// The name of a latent space: the first 8 bytes of a SHA-256 that `proto/FRAME.md` spells out, over the digests of
-/// `encoder.onnx` and of the table file, over how an input becomes the encoder's tensor, and over the layers with
+/// Computes the id of a latent space: the first 8 bytes of a SHA-256 that `proto/FRAME.md` specifies, over
+/// the digests of `encoder.onnx` and of the table file, over the preprocessing, and over the layers with
 /// their gains.
 ///
-/// Whatever changes a frame's meaning changes the name. Heads are not part of it.
+/// Everything that changes the meaning of a frame changes the id. Heads do not affect it.
 #[must_use]
 pub fn latent_space_id(
     encoder: &Digest,
@@ -56,7 +56,7 @@ fn add_input(hash: &mut Sha256, input: &InputSpec, tensor: &TensorSpec) {
 
 fn add_latent(hash: &mut Sha256, latent: &[LatentSpec]) {
     floats(hash, latent.iter().flat_map(|layer| layer.gains.iter().copied()));
-    // A single layer with a gain a value is said by the gains alone.
+    // A single layer with one gain per value is fully described by its gains.
     let plain = matches!(latent, [only] if only.values() == only.gains.len() as u64);
     if !plain {
         integers(hash, latent.iter().flat_map(|layer| [layer.values() as u32, layer.gains.len() as u32]));

@@ -1,4 +1,5 @@
-//! What an encoder takes, and a head gives back: pictures of one size, windows of numbers, or tensors as they are.
+//! Inputs of an encoder and outputs of a head: images of one size, windows of a time series, or plain
+//! tensors.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,55 +8,56 @@ use crate::{
     check::{check_range, require},
 };
 
-/// How an input becomes the encoder's tensor.
+/// The preprocessing that turns an input into the encoder's tensor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum InputSpec {
-    /// A picture of any size, turned into one of this.
+    /// An image of any size, which is resized to this one.
     Picture(PictureSpec),
-    /// A window of measurements.
+    /// A window of a time series.
     Series(SeriesSpec),
-    /// 32-bit floats in the shape of the encoder's input tensor, as they are.
+    /// 32-bit floats in the shape of the encoder's input tensor, without preprocessing.
     Tensor {},
 }
 
-/// A picture: turned to the wanted channels, resized to exactly `width × height`, and each 8-bit sample mapped
-/// linearly from 0…255 to the channel's `low…high`, planes one after the other. Of a head's output, the way back.
+/// An image: converted to these channels, resized to exactly `width × height`, each 8-bit sample mapped
+/// linearly from 0…255 to the channel's `low…high`, with one plane after the other. For a head's output, the
+/// inverse.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PictureSpec {
-    /// Pixels a row.
+    /// Width in pixels.
     pub width: u32,
-    /// Rows.
+    /// Height in pixels.
     pub height: u32,
-    /// Grey or RGB.
+    /// The colour planes.
     pub channels: Channels,
-    /// The value of sample 0, one a channel.
+    /// The value of sample 0, one per channel.
     pub low: Vec<f32>,
-    /// The value of sample 255, one a channel.
+    /// The value of sample 255, one per channel.
     pub high: Vec<f32>,
 }
 
-/// The colour planes of a picture.
+/// The colour planes of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channels {
-    /// One plane of luma (ITU-R BT.709 weights when it is made from colour).
+    /// One plane of luma (ITU-R BT.709 weights if it is converted from colour).
     Grey,
     /// Red, green and blue.
     Rgb,
 }
 
-/// A window of `length` rows of numbers, `[length, channels]`; a row of a table is a window of length 1. The encoder
-/// sees `(number − mean) / deviation`. Of a head's output, the way back.
+/// A window of `length` rows of numbers, `[length, channels]`; one row of a table is a window of length 1.
+/// The encoder reads `(number − mean) / deviation`. For a head's output, the inverse.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeriesSpec {
-    /// Rows of a window.
+    /// Rows per window.
     pub length: u32,
-    /// Rows from the start of a window to the start of the next.
+    /// Rows from the start of one window to the start of the next.
     pub stride: u32,
-    /// The channels' names, 1 to 4096.
+    /// The names of the channels, 1 to 4096.
     pub channels: Vec<String>,
     /// The mean of each channel.
     pub mean: Vec<f32>,
@@ -64,7 +66,7 @@ pub struct SeriesSpec {
 }
 
 impl Channels {
-    /// 1 or 3.
+    /// Returns the number of planes, 1 or 3.
     #[must_use]
     pub const fn count(self) -> u32 {
         match self {
@@ -75,14 +77,14 @@ impl Channels {
 }
 
 impl PictureSpec {
-    /// A picture whose channels all have samples of `low` to `high`.
+    /// Creates a specification that maps the samples of all channels to `low…high`.
     #[must_use]
     pub fn uniform(width: u32, height: u32, channels: Channels, low: f32, high: f32) -> Self {
         let each = |value| vec![value; channels.count() as usize];
         Self { width, height, channels, low: each(low), high: each(high) }
     }
 
-    /// Samples of one picture.
+    /// Returns the number of samples per image.
     #[must_use]
     pub fn samples(&self) -> u64 {
         u64::from(self.width).saturating_mul(u64::from(self.height) * u64::from(self.channels.count()))
@@ -99,7 +101,7 @@ impl PictureSpec {
 }
 
 impl SeriesSpec {
-    /// Numbers of one window.
+    /// Returns the number of values per window.
     #[must_use]
     pub fn samples(&self) -> u64 {
         u64::from(self.length).saturating_mul(self.channels.len() as u64)
@@ -119,7 +121,7 @@ impl SeriesSpec {
 }
 
 impl InputSpec {
-    /// Values of one input; `None` when only the tensor says.
+    /// Returns the number of values per input; `None` if only the tensor specifies it.
     #[must_use]
     pub fn samples(&self) -> Option<u64> {
         match self {

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! bundle.json       the manifest: names, shapes, preprocessing, quantiser, heads, digests, cost
-//! encoder.onnx      picture or window [n, …] → latent [n, …], in one or more layers
+//! encoder.onnx      image or window [n, …] → latent [n, …], in one or more layers
 //! tables.bin        the entropy tables of the latent space
-//! heads/*.onnx      latent → picture, window, class scores, anomaly scores, …
-//! golden/           inputs and the frames they become, which an edge tries the encoder on
+//! heads/*.onnx      latent → image, window, class scores, anomaly scores, …
+//! golden/           inputs and the frames they become, with which a device tests the encoder
 //! README.md         the model card
 //! ```
-//! A side loads only what the manifest names, and only after the file's length and SHA-256 agree with it.
-//! Nothing outside the folder is ever opened. The edge may ship without `heads/`, the cloud without
-//! `encoder.onnx`: [`Part`] says what is needed.
+//! A host loads only files that the manifest names, and only if the file's length and SHA-256 match it.
+//! Nothing outside the folder is ever opened. A device may ship without `heads/`, the cloud without
+//! `encoder.onnx`: [`Part`] selects the files that are needed.
 
 mod any_manifest;
 mod check;

@@ -6,34 +6,34 @@ use crate::{
     BundleError, HeadSpec, LatentSpec, Manifest, Part, files, latent_space_id, manifest_file::ManifestFile,
 };
 
-/// A bundle whose files have all been checked.
+/// A bundle whose loaded files have all been checked.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     /// The manifest.
     pub manifest: Manifest,
     /// The latent space.
     pub space: LatentSpace,
-    /// `encoder.onnx`; empty when only the heads were asked for.
+    /// The contents of `encoder.onnx`; empty if only the heads were requested.
     pub encoder: Vec<u8>,
-    /// The heads, in the manifest's order; none when only the encoder was asked for.
+    /// The heads, in the manifest's order; empty if only the encoder was requested.
     pub heads: Vec<Head>,
 }
 
 /// A head and its model.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// What the manifest says of it.
+    /// The head's entry in the manifest.
     pub spec: HeadSpec,
-    /// The ONNX file.
+    /// The contents of the ONNX file.
     pub model: Vec<u8>,
 }
 
 impl Bundle {
-    /// Loads the part of the bundle in `folder` that a host needs, and checks the manifest, the latent-space id
-    /// and the length and digest of every file it reads.
+    /// Loads the part of the bundle in `folder` that a host needs, and checks the manifest, the latent-space
+    /// id, and the length and digest of every file that it reads.
     ///
     /// # Errors
-    /// [`BundleError`] naming the file or field that is wrong.
+    /// Returns [`BundleError`] naming the file or field that is wrong.
     pub fn load(folder: &Path, part: Part) -> Result<Self, BundleError> {
         Self::read(folder, &ManifestFile::read(folder)?, part)
     }
@@ -52,7 +52,7 @@ impl Bundle {
 }
 
 impl Manifest {
-    /// Checks that the latent-space id follows from what the manifest names.
+    /// Checks the latent-space id against the one computed from the manifest.
     pub(crate) fn check_identity(&self) -> Result<(), BundleError> {
         let Self { encoder, tables, input, latent, latent_space: found, .. } = self;
         let computed = latent_space_id(&encoder.model.sha256, &tables.sha256, input, &encoder.input, latent);
@@ -66,7 +66,7 @@ fn read_space(folder: &Path, manifest: &Manifest) -> Result<LatentSpace, BundleE
     Ok(LatentSpace::new(manifest.latent_space, layers(&manifest.latent)?, tables)?)
 }
 
-/// The layers as the latent coder knows them.
+/// Converts the layers to the types of the latent coder.
 pub(crate) fn layers(latent: &[LatentSpec]) -> Result<Vec<LatentLayer>, BundleError> {
     let layer = |layer: &LatentSpec| {
         Ok(LatentLayer {

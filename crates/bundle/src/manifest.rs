@@ -1,4 +1,4 @@
-//! `bundle.json`: what it says, and the checks that need no other file.
+//! The contents of `bundle.json`, and the checks that do not need another file.
 
 use std::collections::HashSet;
 
@@ -18,28 +18,28 @@ pub const SCHEMA_VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`SCHEMA_VERSION`].
+    /// The schema version, [`SCHEMA_VERSION`].
     pub schema: u32,
-    /// The bundle's name: 1 to 64 of `a–z 0–9 -`.
+    /// The name of the bundle: 1 to 64 of `a–z 0–9 -`.
     pub name: String,
     /// One line for people.
     pub description: String,
-    /// The name of the latent space, 16 hexadecimal digits.
+    /// The id of the latent space, 16 hexadecimal digits.
     #[serde(with = "id_text")]
     pub latent_space: LatentSpaceId,
-    /// How an input becomes the encoder's tensor.
+    /// The preprocessing that turns an input into the encoder's tensor.
     pub input: InputSpec,
-    /// The encoder half.
+    /// The encoder.
     pub encoder: EncoderSpec,
-    /// The layers of the latent: the encoder's outputs, the base first.
+    /// The layers of the latent: the encoder's outputs, the base layer first.
     pub latent: Vec<LatentSpec>,
-    /// The table file: the tables of the first layer's runs, then those of the second's, and so on.
+    /// The table file: the tables of the runs of the first layer, then those of the second, and so on.
     pub tables: FileRef,
     /// The heads, at least one; the first is the default.
     pub heads: Vec<HeadSpec>,
     /// The model card.
     pub model_card: FileRef,
-    /// What an edge tries the encoder on.
+    /// The golden inputs, with which a device tests the encoder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub golden: Vec<GoldenSpec>,
 }
@@ -48,15 +48,15 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileRef {
-    /// Its path, relative to the folder, with `/` between names.
+    /// The path relative to the folder, with `/` between names.
     pub path: String,
-    /// Its length.
+    /// The length in bytes.
     pub bytes: u64,
-    /// Its SHA-256.
+    /// The SHA-256 digest.
     pub sha256: Digest,
 }
 
-/// The encoder half.
+/// The encoder of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderSpec {
@@ -64,7 +64,7 @@ pub struct EncoderSpec {
     pub model: FileRef,
     /// The input tensor.
     pub input: TensorSpec,
-    /// What it costs.
+    /// The cost of the encoder.
     pub cost: Cost,
 }
 
@@ -72,15 +72,16 @@ pub struct EncoderSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LatentSpec {
-    /// The tensor: an output of the encoder, an input of the heads that read it.
+    /// The tensor: an output of the encoder, and an input of the heads that read it.
     pub tensor: TensorSpec,
-    /// Steps per latent unit, positive: one for every run of consecutive values, all runs of one length. As many as
-    /// values: one each; as many as feature maps: one a map.
+    /// Quantisation steps per latent unit, positive: one gain per run of consecutive values, all runs of
+    /// equal length. With as many gains as values, each value has its own; with as many gains as feature
+    /// maps, each map has one.
     pub gains: Vec<f32>,
 }
 
 impl LatentSpec {
-    /// Values of the layer.
+    /// Returns the number of values in the layer.
     #[must_use]
     pub fn values(&self) -> u64 {
         self.tensor.item_elements().unwrap_or(0)
@@ -91,38 +92,38 @@ impl LatentSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeadSpec {
-    /// The head's name: 1 to 64 of `a–z 0–9 -`.
+    /// The name of the head: 1 to 64 of `a–z 0–9 -`.
     pub name: String,
-    /// Counts up when a head is trained anew; the highest one serves.
+    /// The version, which increases when a head is retrained; the highest one is served.
     pub version: u32,
-    /// What its output means.
+    /// The meaning of the output.
     pub kind: HeadKind,
     /// The ONNX file.
     pub model: FileRef,
-    /// The names of the layers that it reads, in the latent's order.
+    /// The names of the layers that the head reads, in the order of the latent.
     pub inputs: Vec<String>,
     /// The output tensor.
     pub output: TensorSpec,
-    /// What it costs.
+    /// The cost of the head.
     pub cost: Cost,
 }
 
-/// What a head's output means.
+/// The meaning of a head's output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum HeadKind {
-    /// A picture of one size.
+    /// An image of one size.
     Reconstruct(PictureSpec),
-    /// A window of measurements.
+    /// A window of a time series.
     Series(SeriesSpec),
-    /// One logit a class.
+    /// One logit per class.
     Classify {
-        /// The classes' names, in the order of the logits.
+        /// The names of the classes, in the order of the logits.
         labels: Vec<String>,
     },
-    /// How unusual the input is: the columns that [`ScoreSpec`] names.
+    /// The degree to which the input is unusual: the columns that [`ScoreSpec`] names.
     Score(ScoreSpec),
-    /// Numbers that only the caller understands.
+    /// Numbers whose meaning only the caller defines.
     Tensor {},
 }
 
@@ -130,9 +131,9 @@ pub enum HeadKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TensorSpec {
-    /// Its name in the ONNX graph.
+    /// The name in the ONNX graph.
     pub name: String,
-    /// Its shape; the first dimension is the batch and symbolic.
+    /// The shape; the first dimension is the batch and symbolic.
     pub shape: Vec<Dim>,
 }
 
@@ -142,40 +143,40 @@ pub struct TensorSpec {
 pub enum Dim {
     /// A fixed extent.
     Fixed(u32),
-    /// A named one that the caller chooses, as `n` for the batch.
+    /// A named dimension that the caller chooses, such as `n` for the batch.
     Symbol(String),
 }
 
 impl TensorSpec {
-    /// The dimensions after the batch, when all are fixed.
+    /// Returns the dimensions after the batch, or `None` if not all of them are fixed.
     #[must_use]
     pub fn item_dims(&self) -> Option<Vec<u32>> {
         let (Dim::Symbol(_), dims) = self.shape.split_first()? else { return None };
         dims.iter().map(|dim| if let Dim::Fixed(extent) = dim { Some(*extent) } else { None }).collect()
     }
 
-    /// The product of [`item_dims`](Self::item_dims).
+    /// Returns the product of [`item_dims`](Self::item_dims); `None` also on overflow.
     #[must_use]
     pub fn item_elements(&self) -> Option<u64> {
         self.item_dims()?.iter().try_fold(1_u64, |product, &dim| product.checked_mul(u64::from(dim)))
     }
 }
 
-/// What a model costs.
+/// The cost of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
-    /// Trained numbers.
+    /// Number of trained parameters.
     pub parameters: u64,
-    /// Multiply-accumulates for one item.
+    /// Multiply-accumulates per item.
     pub macs: u64,
 }
 
 impl Manifest {
-    /// Checks all that can be checked without another file.
+    /// Checks everything that can be checked without another file.
     ///
     /// # Errors
-    /// [`BundleError`] naming the first field that cannot be right.
+    /// Returns [`BundleError`] naming the first field that is invalid.
     pub fn check(&self) -> Result<(), BundleError> {
         if self.schema != SCHEMA_VERSION {
             return Err(BundleError::Schema { found: self.schema, expected: SCHEMA_VERSION });
@@ -194,7 +195,8 @@ impl Manifest {
         self.check_heads()
     }
 
-    /// The files that an edge needs, beside `bundle.json`: all but the heads and the model card.
+    /// Returns the files that a device needs in addition to `bundle.json`: all except the heads and the model
+    /// card.
     #[must_use]
     pub fn edge_files(&self) -> Vec<&FileRef> {
         let golden = self.golden.iter().flat_map(GoldenSpec::files);
@@ -229,13 +231,14 @@ impl Manifest {
         Ok(())
     }
 
-    /// What a head that scores makes beside is compared with the encoder's input, value by value.
+    /// Checks the shape of a score head's reconstruction, which is compared with the encoder's input value by
+    /// value.
     fn check_reconstruction(&self, field: &str, kind: &HeadKind) -> Result<(), BundleError> {
         let HeadKind::Score(ScoreSpec { reconstruction: Some(tensor), .. }) = kind else { return Ok(()) };
         check_elements(field, tensor, self.encoder.input.item_elements().unwrap_or(0))
     }
 
-    /// Inputs are layers, at least one, in the latent's order.
+    /// Checks that the inputs are layers, at least one, in the order of the latent.
     fn check_inputs(&self, field: &str, inputs: &[String]) -> Result<(), BundleError> {
         let mut layers = self.latent.iter().map(|layer| &layer.tensor.name);
         let in_order = inputs.iter().all(|input| layers.any(|layer| layer == input));
@@ -246,7 +249,7 @@ impl Manifest {
 }
 
 impl HeadKind {
-    /// Values of one output, where the kind says.
+    /// Returns the number of values per output; `None` if the kind does not specify it.
     fn elements(&self) -> Option<u64> {
         match self {
             Self::Reconstruct(picture) => Some(picture.samples()),
@@ -279,12 +282,12 @@ fn check_fixed(field: &str, tensor: &TensorSpec) -> Result<(), BundleError> {
     })
 }
 
-/// A latent-space id as its text.
+/// Serialises a latent-space id as its text.
 pub(crate) mod id_text {
     use lopside_latent::LatentSpaceId;
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    // serde's `with` passes a reference.
+    // The `with` attribute of serde passes a reference.
     #[allow(clippy::trivially_copy_pass_by_ref)]
     pub(crate) fn serialize<S: Serializer>(id: &LatentSpaceId, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(id)

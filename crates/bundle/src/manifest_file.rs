@@ -1,4 +1,4 @@
-//! `bundle.json` as a file, of whichever schema.
+//! `bundle.json` as a file, for any schema.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::{BundleError, FileRef, files};
 const NAME: &str = "bundle.json";
 const MAX_BYTES: u64 = 16 << 20;
 
-/// The text of a manifest, and where it was read.
+/// The text of a manifest, and the path that it was read from.
 pub(crate) struct ManifestFile {
     path: PathBuf,
     text: Vec<u8>,
@@ -33,7 +33,7 @@ impl ManifestFile {
         Ok(Self { path, text })
     }
 
-    /// A manifest that came from elsewhere.
+    /// Creates a manifest file from text that was received, not read from a folder.
     pub(crate) fn given(text: Vec<u8>) -> Result<Self, BundleError> {
         if text.len() as u64 > MAX_BYTES {
             return Err(BundleError::TooLarge { path: NAME.to_owned(), limit: MAX_BYTES });
@@ -41,13 +41,13 @@ impl ManifestFile {
         Ok(Self { path: NAME.into(), text })
     }
 
-    /// Which kind of manifest it is.
+    /// Returns the schema version, which determines the kind of manifest.
     pub(crate) fn schema(&self) -> Result<u32, BundleError> {
         let Schema { schema } = self.parse()?;
         Ok(schema)
     }
 
-    /// What another manifest would say of it.
+    /// Returns the entry that another manifest would have for this file.
     pub(crate) fn as_file(&self) -> FileRef {
         files::file_ref(NAME.to_owned(), &self.text)
     }

@@ -2,19 +2,19 @@ use std::path::Path;
 
 use crate::{BundleError, FileRef, GoldenSpec, files};
 
-/// Which files of a bundle a host needs.
+/// The files of a bundle that a host needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// The encoder and the tables: an edge.
+    /// The encoder and the tables, for a device.
     Encoder,
-    /// The heads and the tables: a cloud.
+    /// The heads and the tables, for the cloud.
     Heads,
-    /// Everything, the model card and the golden inputs included.
+    /// Everything, including the model card and the golden inputs.
     Whole,
 }
 
 impl Part {
-    /// The encoder's model; empty when it is not needed.
+    /// Reads the encoder's model; empty if it is not needed.
     pub(crate) fn read_encoder(self, folder: &Path, model: &FileRef) -> Result<Vec<u8>, BundleError> {
         match self {
             Self::Encoder | Self::Whole => files::read(folder, model),
@@ -22,7 +22,7 @@ impl Part {
         }
     }
 
-    /// The heads of these specifications, made by `read`; none when they are not needed.
+    /// Reads the heads with `read`; empty if they are not needed.
     pub(crate) fn read_heads<S, H>(
         self,
         specs: &[S],
@@ -34,7 +34,7 @@ impl Part {
         }
     }
 
-    /// Checks model card and golden inputs where they are needed.
+    /// Checks the model card and the golden inputs if they are needed.
     pub(crate) fn check_rest(
         self,
         folder: &Path,

@@ -1,28 +1,30 @@
-//! Anomaly scores: what they are made of, and what they mean against normal samples.
+//! Anomaly scores: their parts, and their meaning relative to normal samples.
 //!
-//! A score's **parts** are the bits that a latent costs, columns of a score head's output (such as the distance between
-//! a latent and the one of its own reconstruction), and, when the caller sends the input along, the error of the
-//! reconstruction. Each is standardised by what it is on normal samples, and their weighted sum is the **score**. A part
-//! and a score are as unusual as the share of normal samples that they exceed, their **quantile**.
+//! The **parts** of a score are the bits that a latent costs, columns of a score head's output (such as the
+//! distance between a latent and the latent of its own reconstruction), and, if the caller sends the input
+//! along, the error of the reconstruction. Each part is standardised by its mean and deviation on normal
+//! samples. The weighted sum of the parts is the **score**. The **quantile** of a part or a score is the
+//! share of normal samples that it exceeds.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{BundleError, TensorSpec, check::require};
 
-/// How a score head's output becomes a score, a quantile and a verdict.
+/// The specification that turns a score head's output into a score, a quantile and a verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScoreSpec {
     /// The parts, at least one, each source once.
     pub parts: Vec<PartSpec>,
-    /// Quantiles of the sum of the parts that need no input.
+    /// Quantiles of the sum of the parts that do not need the input.
     pub quantiles: Quantiles,
-    /// Quantiles of the sum of all parts, where some need the input.
+    /// Quantiles of the sum of all parts, if some need the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantiles_with_input: Option<Quantiles>,
-    /// From this quantile on, 0 to 1, the verdict is "anomalous".
+    /// The quantile from which the verdict is "anomalous", 0 to 1.
     pub threshold: f32,
-    /// A second output of the head's model: the input as the decoder makes it. Needed for parts that need the input.
+    /// A second output of the head's model: the input as the decoder reconstructs it. Required for parts that
+    /// need the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconstruction: Option<TensorSpec>,
 }
@@ -31,53 +33,54 @@ pub struct ScoreSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartSpec {
-    /// Its name.
+    /// The name of the part.
     pub name: String,
-    /// Where it comes from.
+    /// The source of the part's values.
     pub source: PartSource,
-    /// Its weight in the score, 0 or more; of weight 0, it only stands beside it.
+    /// Weight in the score, 0 or more; a part of weight 0 is only reported beside the score.
     pub weight: f32,
-    /// Its mean over normal samples.
+    /// Mean over normal samples.
     pub mean: f32,
-    /// Its standard deviation over normal samples, positive.
+    /// Standard deviation over normal samples, positive.
     pub deviation: f32,
-    /// Its quantiles over normal samples.
+    /// Quantiles over normal samples.
     pub quantiles: Quantiles,
 }
 
-/// Where a part comes from. All are 0 or more, larger is more unusual.
+/// The source of a part's values. All values are 0 or more, and larger is more unusual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartSource {
-    /// −log₂ of the probability of the latent's integers under the entropy tables; of the layers that a frame carries,
-    /// so that its quantiles are for frames of as many layers as they were counted on.
+    /// −log₂ of the probability of the latent's integers under the entropy tables. It covers the layers that
+    /// a frame carries, so the quantiles apply only to frames with as many layers as the frames they were
+    /// measured on.
     Bits,
-    /// A column of the head's output, from 0.
+    /// A column of the head's output, counted from 0.
     Column(u32),
     /// The mean squared error of the reconstruction, in the units of the encoder's input. Needs the input.
     Error,
-    /// The squared error of the reconstruction over the squared values of the input. Needs the input.
+    /// The squared error of the reconstruction, divided by the squared values of the input. Needs the input.
     RelativeError,
 }
 
 impl PartSource {
-    /// Whether only who has the input can tell it.
+    /// Returns whether the part can be computed only with the original input.
     #[must_use]
     pub const fn needs_input(self) -> bool {
         matches!(self, Self::Error | Self::RelativeError)
     }
 }
 
-/// A distribution by its quantiles: 2 to 4097 values, ascending; value `i` of `n` is exceeded by the share
-/// `1 − i / (n − 1)` of normal samples.
+/// A distribution by its quantiles: 2 to 4097 values, ascending. Of the normal samples, the share `1 − i / (n
+/// − 1)` exceeds value `i` of `n`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Quantiles(Vec<f32>);
 
 impl Quantiles {
-    /// The quantiles of these samples at `points` even steps from 0 to 1, by linear interpolation of the order
-    /// statistics (Hyndman and Fan 1996, definition 7). `None` for no samples, a sample that is no number, or fewer
-    /// than 2 points.
+    /// Computes the quantiles of these samples at `points` even steps from 0 to 1, by linear interpolation of
+    /// the order statistics (Hyndman and Fan 1996, definition 7). Returns `None` for an empty slice, samples
+    /// that are not finite, or fewer than 2 points.
     #[must_use]
     pub fn of(samples: &[f32], points: usize) -> Option<Self> {
         if samples.is_empty() || points < 2 || samples.iter().any(|sample| !sample.is_finite()) {
@@ -95,7 +98,7 @@ impl Quantiles {
         Some(Self((0..points).map(at).collect()))
     }
 
-    /// The share of normal samples below a value, 0 to 1.
+    /// Returns the share of normal samples below a value, 0 to 1.
     #[must_use]
     pub fn quantile(&self, value: f32) -> f32 {
         let above = self.0.partition_point(|&knot| knot <= value);
@@ -114,8 +117,8 @@ impl Quantiles {
 }
 
 impl PartSpec {
-    /// What a value adds to the score: its distance from the mean in standard deviations, weighted. Rising without an
-    /// end, so that what is far out does not tie.
+    /// Returns the contribution of a value to the score: its distance from the mean in standard deviations,
+    /// times the weight. The term is unbounded, so that extreme values stay distinguishable.
     #[must_use]
     pub fn term(&self, value: f32) -> f32 {
         self.weight * (value - self.mean) / self.deviation
@@ -123,7 +126,7 @@ impl PartSpec {
 }
 
 impl ScoreSpec {
-    /// Columns of the head's output.
+    /// Returns the number of columns of the head's output.
     #[must_use]
     pub fn columns(&self) -> usize {
         self.parts.iter().filter(|part| matches!(part.source, PartSource::Column(_))).count()

@@ -1,4 +1,4 @@
-//! A further version of a head: the same inputs, outputs and meaning, another model.
+//! Further versions of a head: the same inputs, outputs and meaning, with another model.
 
 use std::path::Path;
 
@@ -11,11 +11,13 @@ use crate::{
     picture::{PICTURE_SCHEMA, PictureHeadSpec, PictureManifest},
 };
 
-/// Adds a model to the bundle in `folder`, of either kind, as the next version of a head: in front of its earlier
-/// ones, which stay. What the newest one says of itself holds for it too. Its version.
+/// Adds a model to the bundle in `folder`, of either kind, as the next version of a head, and returns that
+/// version. It is placed before the earlier versions, which stay. The specification of the newest version
+/// applies to it as well.
 ///
 /// # Errors
-/// [`BundleError`] when there is no whole bundle, it has no such head, or a file cannot be written.
+/// Returns [`BundleError`] if the bundle is incomplete, it does not contain the head, or a file cannot be
+/// written.
 pub fn add_version(folder: &Path, head: &str, model: &[u8]) -> Result<u32, BundleError> {
     let file = ManifestFile::read(folder)?;
     if file.schema()? == PICTURE_SCHEMA {
@@ -31,7 +33,7 @@ pub fn add_version(folder: &Path, head: &str, model: &[u8]) -> Result<u32, Bundl
     }
 }
 
-/// What a new version differs in.
+/// Access to the fields in which a new version differs.
 trait Versioned: Clone {
     fn parts(&mut self) -> (&str, &mut u32, &mut FileRef);
 }
@@ -48,7 +50,7 @@ impl Versioned for PictureHeadSpec {
     }
 }
 
-/// Puts the next version in front of those of its name; its number and its file.
+/// Inserts the next version before the others of the same name, and returns its number and its file.
 fn next<H: Versioned>(heads: &mut Vec<H>, name: &str, model: &[u8]) -> Result<(u32, FileRef), BundleError> {
     let mut newest = 0;
     let mut found: Option<(usize, H)> = None;

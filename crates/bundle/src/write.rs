@@ -11,20 +11,20 @@ use crate::{
     manifest_file,
 };
 
-/// All that makes a bundle, in memory.
+/// The complete contents of a bundle, in memory.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// The bundle's name.
+    /// The name of the bundle.
     pub name: String,
     /// One line for people.
     pub description: String,
-    /// How an input becomes the encoder's tensor.
+    /// The preprocessing that turns an input into the encoder's tensor.
     pub input: InputSpec,
-    /// `encoder.onnx`.
+    /// The contents of `encoder.onnx`.
     pub encoder: Vec<u8>,
-    /// The encoder's input tensor.
+    /// The input tensor of the encoder.
     pub input_tensor: TensorSpec,
-    /// What the encoder costs.
+    /// The cost of the encoder.
     pub encoder_cost: Cost,
     /// The layers of the latent.
     pub latent: Vec<LatentSpec>,
@@ -37,43 +37,43 @@ pub struct Draft {
 /// A head of a [`Draft`].
 #[derive(Debug, Clone)]
 pub struct DraftHead {
-    /// The head's name.
+    /// The name of the head.
     pub name: String,
-    /// Its version.
+    /// The version of the head.
     pub version: u32,
-    /// What its output means.
+    /// The meaning of the output.
     pub kind: HeadKind,
-    /// The ONNX file.
+    /// The contents of the ONNX file.
     pub model: Vec<u8>,
-    /// The names of the layers that it reads, in the latent's order.
+    /// The names of the layers that the head reads, in the order of the latent.
     pub inputs: Vec<String>,
     /// The output tensor.
     pub output: TensorSpec,
-    /// What it costs.
+    /// The cost of the head.
     pub cost: Cost,
 }
 
 impl Draft {
-    /// The name of the latent space that this draft defines.
+    /// Returns the id of the latent space that this draft defines.
     #[must_use]
     pub fn latent_space(&self) -> LatentSpaceId {
         let tables = Digest::of(&self.tables.to_bytes());
         latent_space_id(&Digest::of(&self.encoder), &tables, &self.input, &self.input_tensor, &self.latent)
     }
 
-    /// The latent space itself.
+    /// Returns the latent space that this draft defines.
     ///
     /// # Errors
-    /// [`BundleError::Latent`] when layers, gains and tables do not fit together.
+    /// Returns [`BundleError::Latent`] if layers, gains and tables do not fit together.
     pub fn space(&self) -> Result<LatentSpace, BundleError> {
         Ok(LatentSpace::new(self.latent_space(), layers(&self.latent)?, self.tables.clone())?)
     }
 
-    /// Writes the bundle into `folder`, which is made when it is missing; files of the same names are replaced.
-    /// `model_card` becomes `README.md`.
+    /// Writes the bundle into `folder`, which is created if it is missing; files of the same names are
+    /// replaced. `model_card` becomes `README.md`.
     ///
     /// # Errors
-    /// [`BundleError::Io`], or what [`Manifest::check`] finds.
+    /// Returns [`BundleError::Io`], or an error of [`Manifest::check`].
     pub fn write(&self, folder: &Path, model_card: &str) -> Result<Manifest, BundleError> {
         let manifest = self.manifest(model_card);
         manifest.check()?;
@@ -83,7 +83,7 @@ impl Draft {
             put(folder, &spec.model.path, &head.model)?;
         }
         put(folder, &manifest.model_card.path, model_card.as_bytes())?;
-        // Last, so that a folder with a manifest is a whole bundle.
+        // The manifest is written last, so that a folder with a manifest is a complete bundle.
         manifest_file::write(folder, &manifest)?;
         Ok(manifest)
     }

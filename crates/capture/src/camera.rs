@@ -1,8 +1,9 @@
-//! A V4L2 camera, by its device: MJPG where the camera has it, else YUYV.
+//! A V4L2 camera, opened by its device: MJPG if the camera offers it, otherwise YUYV.
 //!
-//! The feature `v4l` brings it in. Building it needs the Linux headers and libclang (Debian: `linux-libc-dev`,
-//! `libclang-dev`), running it nothing. Cameras behind libcamera, as those of a Raspberry Pi, have no such formats: run
-//! `rpicam-vid` as a [`Command`](crate::command::Command) instead.
+//! The feature `v4l` enables this module. Building it needs the Linux headers and libclang (Debian:
+//! `linux-libc-dev`, `libclang-dev`); running it needs neither. Cameras behind libcamera, such as those of a
+//! Raspberry Pi, do not offer these formats: run `rpicam-vid` as a [`Command`](crate::command::Command)
+//! instead.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -22,28 +23,28 @@ use crate::{
 
 const MJPG: [u8; 4] = *b"MJPG";
 const YUYV: [u8; 4] = *b"YUYV";
-/// Buffers that the driver fills while one is read.
+/// Number of buffers that the driver fills while one is read.
 const BUFFERS: u32 = 4;
-/// How often a wait looks whether it was stopped.
+/// Interval at which a wait checks whether it was stopped.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long a camera may take to its first picture.
+/// Time limit for the first image of a camera.
 const START: Duration = Duration::from_secs(10);
 
-/// Which camera, and what it is asked for. A camera that cannot do it gives what is nearest.
+/// The camera and the format that it is asked for. A camera that does not support it uses the nearest one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CameraOptions {
     /// The device: `/dev/video0`, or better a name under `/dev/v4l/by-id`.
     pub device: PathBuf,
-    /// Pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height in pixels.
     pub height: u32,
-    /// Pictures a second.
+    /// Frame rate in images per second.
     pub fps: u32,
 }
 
-/// A camera as a source. It is opened when the first picture is asked for, and anew after an error. A stop is seen within
-/// a fifth of a second, but not before the first picture.
+/// A camera as a source. It is opened at the first call of `next`, and reopened after an error. A stop takes
+/// effect within a fifth of a second, but not before the first image.
 pub struct Camera {
     context: Context,
     options: CameraOptions,
@@ -55,30 +56,30 @@ struct Open {
     device: Device,
     stream: mmap::Stream<'static>,
     layout: Layout,
-    /// Whether there was a picture.
+    /// Whether the camera has delivered an image.
     started: bool,
 }
 
-/// How the camera's pictures lie in its buffers.
+/// Layout of the camera's images in its buffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
     Jpeg,
-    /// With bytes from a row to the next.
+    /// Raw samples, with the number of bytes from one row to the next.
     Rows(Raw, usize),
 }
 
-/// What a driver says that it will do.
+/// The format that the driver has set.
 #[derive(Debug, Clone, Copy)]
 struct Answer {
     fourcc: [u8; 4],
     width: u32,
     height: u32,
-    /// Bytes from a row to the next.
+    /// Bytes from one row to the next.
     stride: u32,
 }
 
 impl Camera {
-    /// A camera to be opened.
+    /// Creates a camera source; the device is opened later.
     #[must_use]
     pub fn new(context: Context, options: CameraOptions) -> Self {
         Self { context, options, open: None, counted: Counted::default() }
@@ -103,7 +104,7 @@ impl Camera {
         let (width, height, stride) = (format.width, format.height, format.stride);
         let layout =
             layout(fourcc, Answer { fourcc: format.fourcc.repr, width, height, stride }).map_err(refused)?;
-        // Some cameras have one rate alone, and say no to every other.
+        // Some cameras have a single frame rate and refuse all others.
         if let Err(error) = device.set_params(&Parameters::with_fps(*fps)) {
             tracing::warn!(source = %self.context.name, fps, %error, "the camera keeps its own rate");
         }
@@ -114,7 +115,7 @@ impl Camera {
         Ok(Open { device, stream, layout, started: false })
     }
 
-    /// Waits for a picture; none when it was stopped, or when the picture is damaged.
+    /// Waits for an image. Returns `None` if the source was stopped or the image is damaged.
     fn read(&mut self, open: &mut Open) -> io::Result<Option<Picture>> {
         while open.started
             && open.device.handle().poll(PollFlags::IN.bits() as i16, LOOK.as_millis() as i32)? == 0
@@ -160,7 +161,7 @@ impl Source for Camera {
 }
 
 impl Layout {
-    /// The picture of a buffer; none when it is not whole.
+    /// Returns the image of a buffer, or `None` if it is incomplete.
     fn picture(self, buffer: &[u8]) -> Option<Picture> {
         match self {
             Self::Jpeg => {
@@ -169,7 +170,7 @@ impl Layout {
             }
             Self::Rows(raw, stride) => {
                 let (row, rows) = (raw.row(), raw.size() / raw.row());
-                // The last row need not be followed by its padding.
+                // The padding of the last row may be missing.
                 let samples: Vec<u8> = buffer
                     .chunks(stride)
                     .take(rows)
@@ -183,7 +184,7 @@ impl Layout {
     }
 }
 
-/// The format to ask for.
+/// Chooses the format to ask for.
 fn choose(offered: &[[u8; 4]]) -> Result<[u8; 4], String> {
     let choice = [MJPG, YUYV].into_iter().find(|format| offered.contains(format));
     choice.ok_or_else(|| {
@@ -193,7 +194,7 @@ fn choose(offered: &[[u8; 4]]) -> Result<[u8; 4], String> {
     })
 }
 
-/// What the driver's answer means.
+/// Returns the buffer layout that the driver's answer describes.
 fn layout(asked: [u8; 4], answer: Answer) -> Result<Layout, String> {
     let Answer { fourcc, width, height, stride } = answer;
     if fourcc != asked {

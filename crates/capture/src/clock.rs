@@ -1,19 +1,19 @@
 use std::time::{Duration, Instant, SystemTime};
 
-/// Time, which a test may own.
+/// Source of time; tests substitute their own.
 pub trait Clock: Send + Sync {
-    /// Time since a fixed moment; it never goes back.
+    /// Returns the time since a fixed moment; it never decreases.
     fn now(&self) -> Duration;
 
-    /// The time of day, by which captures are dated.
+    /// Returns the time of day, which dates captures.
     fn time_of_day(&self) -> SystemTime;
 
-    /// Somebody is about to wait for so long, or until something happens before that: how long it is to be by the
-    /// system's time. A clock that leaps goes ahead by `wait` and says zero.
+    /// Announces a wait of up to `wait`, which an event may end earlier, and returns the time to wait by the
+    /// system's clock. A simulated clock advances by `wait` and returns zero.
     fn waits(&self, wait: Duration) -> Duration;
 }
 
-/// The system's time.
+/// The system's clock.
 #[derive(Debug)]
 pub struct SystemClock(Instant);
 

@@ -1,17 +1,17 @@
 use std::{io, path::PathBuf, process::ExitStatus};
 
-/// Why a source does not go on.
+/// Reason why a source cannot continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureError {
-    /// A folder that cannot be watched.
+    /// A folder cannot be watched.
     #[error("the folder {path} cannot be watched: {source}. {fix}", path = path.display())]
     Watch {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
-        /// How to put it right.
+        /// Advice for the operator.
         fix: &'static str,
     },
     /// The watched folder was moved, removed or unmounted.
@@ -20,97 +20,97 @@ pub enum CaptureError {
         /// The folder.
         path: PathBuf,
     },
-    /// A file or folder that cannot be worked with.
+    /// An operation on a file or folder failed.
     #[error("cannot {doing} {path}: {source}. Look at its permissions and at the room on the disk", path = path.display())]
     File {
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Settings that contradict each other or are out of their range.
+    /// Settings contradict each other or are out of range.
     #[error("{0}")]
     Setting(String),
-    /// A stream whose first bytes are of no known kind.
+    /// The first bytes of a stream match none of the known formats.
     #[error(
         "the stream {name} begins with {first:02x?}, which is neither MJPEG nor binary PNM (P5, P6): \
          say what it is, or let the program write one of these"
     )]
     UnknownStream {
-        /// The source's name.
+        /// The name of the source.
         name: String,
         /// The first bytes.
         first: Vec<u8>,
     },
-    /// A stream that cannot be read.
+    /// A stream cannot be read.
     #[error("the stream {name} cannot be read: {source}")]
     Read {
-        /// The source's name.
+        /// The name of the source.
         name: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A header that names some of the channels and not the others.
+    /// A header names some of the channels and not the others.
     #[error(
         "line {line} of {name} is a header without {missing}: add the columns, or correct the channels' names"
     )]
     Columns {
-        /// The source's name.
+        /// The name of the source.
         name: String,
-        /// The header's line, from 1 on.
+        /// The line number of the header, from 1.
         line: u64,
-        /// The channels that it does not name, with commas between.
+        /// The missing channels, separated by commas.
         missing: String,
     },
-    /// A picture that cannot be decoded.
+    /// An image cannot be decoded.
     #[error("the picture is damaged or too large: {0}")]
     Picture(#[source] image::ImageError),
-    /// A program that cannot be started.
+    /// A program cannot be started.
     #[error("{program} cannot be started: {source}. {fix}")]
     Start {
         /// The program.
         program: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
-        /// How to put it right.
+        /// Advice for the operator.
         fix: &'static str,
     },
-    /// A program that failed and is not to be started again.
+    /// A program failed and is not to be restarted.
     #[error("{program} has ended with {status}: its messages are in the log at level debug")]
     Ended {
         /// The program.
         program: String,
-        /// How it ended.
+        /// The exit status.
         status: ExitStatus,
     },
-    /// A camera that cannot be used.
+    /// A camera cannot be used.
     #[error("the camera {device}: {reason}", device = device.display())]
     Camera {
-        /// Its device.
+        /// The device of the camera.
         device: PathBuf,
-        /// What is wrong, and how to put it right.
+        /// The reason, with advice for the operator.
         reason: String,
     },
-    /// The system refused something small.
+    /// Another system call failed.
     #[error("cannot {doing}: {source}")]
     System {
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl CaptureError {
-    /// What a failed call on a path is told as.
+    /// Returns a function that turns the error of an operation on a path into [`CaptureError::File`].
     pub(crate) fn file(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { doing, path, source }
     }
 
-    /// What a failed call is told as.
+    /// Returns a function that turns the error of an operation into [`CaptureError::System`].
     pub(crate) fn system<E: Into<io::Error>>(doing: &'static str) -> impl FnOnce(E) -> Self {
         move |source| Self::System { doing, source: source.into() }
     }

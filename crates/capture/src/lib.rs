@@ -1,14 +1,14 @@
-//! Where an edge agent that runs all the time gets its inputs from.
+//! Input sources of an edge agent that runs continuously.
 //!
-//! | source | what it gives | where it is from |
+//! | source | yields | inputs |
 //! |---|---|---|
 //! | [`folder::Folder`] | [`What::File`] | finished files of a watched folder |
 //! | [`stream::Stream`] | [`What::Picture`], [`What::Rows`] | a byte stream: standard input, a device, a socket |
 //! | [`command::Command`] | the same | the output of a program that is kept running |
 //!
-//! With the feature `v4l` there is also `camera::Camera`, a V4L2 camera; building it needs libclang.
+//! The feature `v4l` adds `camera::Camera`, a V4L2 camera; building it needs libclang.
 //!
-//! All are a [`Source`], with the same loop:
+//! All of them implement [`Source`], with the same loop:
 //!
 //! ```
 //! use lopside_capture::{CaptureError, Source, What};
@@ -18,24 +18,24 @@
 //!         match captured.what {
 //!             What::Picture(picture) => drop(picture.decode()?),
 //!             What::Rows(window) => drop(window),
-//!             // Once what was made of it is safe on the disk.
+//!             // Once its outputs are safe on the disk.
 //!             What::File(file) => file.done()?,
 //!         }
 //!     }
 //!     Ok(())
 //! }
 //! ```
-//! A source belongs to one thread, which it blocks while there is nothing. A [`Stop`] wakes it from another one. What
-//! passes on of what was captured is for [`pace`] to say.
+//! A source belongs to one thread, which blocks until there is an input. A [`Stop`] wakes it from another
+//! thread. The module [`pace`] decides which captured inputs are passed on.
 //!
-//! # What holds
-//! - Memory is bounded whatever comes in: by the largest picture, line or window that the options allow, and in a folder
-//!   as [`folder`] says.
-//! - No bytes from outside make it panic. What is damaged is passed over and counted: see [`Counted`].
-//! - Nothing is decoded before it is asked for.
-//! - Time is a [`Clock`], which a test may own.
+//! # Invariants
+//! - Memory is bounded for any input: by the largest image, line or window that the options allow, and for
+//!   folders as described in [`folder`].
+//! - External bytes never cause a panic. Damaged inputs are skipped and counted: see [`Counted`].
+//! - Inputs are decoded only on request.
+//! - Time comes from a [`Clock`], which tests can replace.
 //!
-//! It is for Linux: inotify, pidfd and eventfd are its own.
+//! The crate supports Linux only: it uses inotify, pidfd and eventfd.
 
 #[cfg(feature = "v4l")]
 pub mod camera;

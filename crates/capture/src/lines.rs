@@ -1,20 +1,20 @@
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read};
 
-/// Lines of a stream, none of them held beyond a limit.
+/// Lines of a stream, of which at most a limited number of bytes is held.
 #[derive(Debug)]
 pub(crate) struct Lines<R> {
     from: BufReader<R>,
     limit: usize,
     line: Vec<u8>,
-    /// Lines so far.
+    /// Number of lines so far.
     count: u64,
-    /// Whether the line under way is over the limit.
+    /// Whether the current line is over the limit.
     overlong: bool,
-    /// Whether `line` was handed out.
+    /// Whether `line` was returned.
     done: bool,
 }
 
-/// A line and its number, from 1 on; none instead of one over the limit.
+/// A line number, from 1, and the line; `None` for a line over the limit.
 pub(crate) type Numbered<'a> = (u64, Option<&'a [u8]>);
 
 impl<R: Read> Lines<R> {
@@ -22,7 +22,8 @@ impl<R: Read> Lines<R> {
         Self { from: BufReader::new(from), limit, line: Vec::new(), count: 0, overlong: false, done: false }
     }
 
-    /// The next line, without its end. An error loses nothing: a further call goes on.
+    /// Returns the next line without its line feed; `None` at the end of the stream. After an error, a
+    /// further call continues without loss.
     pub(crate) fn next_line(&mut self) -> io::Result<Option<Numbered<'_>>> {
         if std::mem::take(&mut self.done) {
             self.line.clear();

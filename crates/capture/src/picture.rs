@@ -4,12 +4,12 @@ use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
 use crate::{CaptureError, stream::Raw};
 
-/// The largest side of a picture that is decoded.
+/// The largest side of an image that is decoded, in pixels.
 const MAX_SIDE: u32 = 1 << 14;
-/// The most bytes that decoding may take.
+/// Maximum number of bytes that decoding may allocate.
 const MAX_DECODED: u64 = 256 << 20;
 
-/// A picture as it was captured. It is decoded when it is asked for, so that one that is dropped costs nothing.
+/// A captured image. It is decoded on request, so that dropping it costs nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture(Form);
 
@@ -21,17 +21,18 @@ enum Form {
 }
 
 impl Picture {
-    /// The bytes of a whole file of this format.
+    /// Wraps the bytes of a whole file of this format.
     pub(crate) fn encoded(format: ImageFormat, bytes: Vec<u8>) -> Self {
         Self(Form::Encoded(format, bytes))
     }
 
-    /// Samples as they are.
+    /// Wraps raw samples.
     pub(crate) fn raw(layout: Raw, samples: Vec<u8>) -> Self {
         Self(Form::Raw(layout, samples))
     }
 
-    /// The bytes that were captured: a whole JPEG or PNM file, or raw samples; none of a picture that was given decoded.
+    /// Returns the captured bytes: a whole JPEG or PNM file, or raw samples; `None` for an image that was
+    /// supplied decoded.
     #[must_use]
     pub fn bytes(&self) -> Option<&[u8]> {
         match &self.0 {
@@ -40,10 +41,10 @@ impl Picture {
         }
     }
 
-    /// The picture: 8 or 16 bits, grey or RGB.
+    /// Decodes the image: 8 or 16 bits, grey or RGB.
     ///
     /// # Errors
-    /// [`CaptureError::Picture`] when it is damaged, has a side over 16384 or takes over 256 MiB.
+    /// [`CaptureError::Picture`] if it is damaged, has a side over 16384 pixels or takes over 256 MiB.
     pub fn decode(self) -> Result<DynamicImage, CaptureError> {
         match self.0 {
             Form::Encoded(format, bytes) => {

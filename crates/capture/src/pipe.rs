@@ -6,7 +6,7 @@ use std::{
 
 use crate::{CaptureError, Stop, SystemClock, stop::Woken};
 
-/// A file descriptor whose reads a [`Stop`] ends, with an error.
+/// A file descriptor whose reads fail once a [`Stop`] is triggered.
 #[derive(Debug)]
 pub struct Pipe {
     file: File,

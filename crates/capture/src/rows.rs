@@ -1,14 +1,14 @@
-//! Windows of sensor rows out of a CSV stream: a row a line, numbers with commas between, white space and double quotes
-//! around a field ignored, lines that begin with `#` passed over.
+//! Windows of sensor rows from a CSV stream. Each line is a row of numbers separated by commas; white space
+//! and double quotes around a field are ignored, and lines that begin with `#` are skipped.
 //!
-//! The first line that is understood settles where the channels stand. A line that names all of them is a header:
-//! these columns are taken, whatever their order, and another such line later settles it anew. One that names none, and
-//! has as many fields as there are channels, means that they stand in order; it is a header where it is no row of
-//! numbers.
+//! The first understood line determines the columns of the channels. A line that names all channels is a
+//! header: these columns are used, whatever their order, and a later header replaces it. If the first line
+//! names none of them and has as many fields as there are channels, the channels are taken in order; such a
+//! line is a header if none of its fields is a number.
 //!
-//! A line that is not a row of finite numbers is refused: it is counted and logged with its number, and the next row takes
-//! its place in the window. Windows begin at every `stride` rows; where the last of these does not reach the end of the
-//! stream, one more does.
+//! A line that is not a row of finite numbers is refused: it is counted and logged with its number, and the
+//! next row takes its place in the window. Windows begin every `stride` rows; if the last of them does not
+//! reach the end of the stream, one more window ends there.
 
 use std::{collections::VecDeque, io::Read, sync::Arc};
 
@@ -16,26 +16,26 @@ use crate::{CaptureError, Counted, lines::Lines};
 
 /// The longest line, in bytes.
 const MAX_LINE: usize = 64 << 10;
-/// The most numbers of a window.
+/// Maximum number of values per window.
 const MAX_NUMBERS: usize = 1 << 24;
 
-/// What windows are made of.
+/// Shape of the windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowOptions {
-    /// The channels' names, in their order in a window.
+    /// The names of the channels, in their order in a window.
     pub channels: Vec<String>,
-    /// Rows of a window.
+    /// Rows per window.
     pub length: usize,
-    /// Rows from a window's beginning to the next one's.
+    /// Rows from the beginning of one window to that of the next.
     pub stride: usize,
 }
 
 /// A line that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// Its number, from 1 on.
+    /// The line number, from 1.
     pub line: u64,
-    /// What is wrong with it.
+    /// The reason for the refusal.
     pub reason: String,
 }
 
@@ -44,17 +44,17 @@ pub struct Windows<R> {
     name: Arc<str>,
     lines: Lines<R>,
     options: RowOptions,
-    /// Where the channels stand, once that is settled.
+    /// Column index of each channel, once that is known.
     columns: Option<Vec<usize>>,
-    /// The numbers of the last rows, a window at most.
+    /// The values of the last rows, at most one window.
     rows: VecDeque<f32>,
-    /// Rows until the next window is there.
+    /// Number of rows until the next window is complete.
     missing: usize,
     counted: Counted,
     refused: Option<Refused>,
 }
 
-/// What a line is.
+/// The meaning of a line.
 enum Line {
     Header(Vec<usize>),
     Row(Vec<f32>),
@@ -62,10 +62,11 @@ enum Line {
 }
 
 impl<R: Read> Windows<R> {
-    /// The windows that come out of a reader; `name` is what messages call it by.
+    /// Creates the windows of a reader; `name` identifies the stream in messages.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`] without channels, for a length or stride of 0, and for windows over 2^24 numbers.
+    /// [`CaptureError::Setting`] without channels, for a length or stride of 0, and for windows over 2^24
+    /// values.
     pub fn new(name: &Arc<str>, from: R, options: RowOptions) -> Result<Self, CaptureError> {
         let RowOptions { channels, length, stride } = &options;
         let numbers = length.checked_mul(channels.len());
@@ -89,7 +90,7 @@ impl<R: Read> Windows<R> {
         })
     }
 
-    /// Waits for the next window, row-major `[length, channels]`; none at the end of the stream.
+    /// Waits for the next window, row-major `[length, channels]`; returns `None` at the end of the stream.
     ///
     /// # Errors
     /// [`CaptureError::Columns`], or [`CaptureError::Read`].
@@ -123,12 +124,12 @@ impl<R: Read> Windows<R> {
         }
     }
 
-    /// What has gone through it: windows that came out, and lines that were refused.
+    /// Returns the numbers of windows returned and of lines refused.
     pub fn counted(&self) -> Counted {
         self.counted
     }
 
-    /// The last line that was refused.
+    /// Returns the last line that was refused.
     pub fn last_refused(&self) -> Option<&Refused> {
         self.refused.as_ref()
     }
@@ -148,7 +149,7 @@ impl<R: Read> Windows<R> {
         self.rows.iter().copied().collect()
     }
 
-    /// The window that ends with the stream, where there are rows that no other has.
+    /// Returns the window that ends with the stream, if it contains rows that are in no other window.
     fn last_window(&mut self) -> Option<Vec<f32>> {
         let full = self.rows.len() == self.options.length * self.options.channels.len();
         (full && self.missing != self.options.stride).then(|| self.window())
@@ -156,7 +157,7 @@ impl<R: Read> Windows<R> {
 
     fn refuse(&mut self, refused: Refused) {
         self.counted.damaged += 1;
-        // A stream of nothing else must not fill the log.
+        // The log must stay small even if every line of a stream is refused.
         if self.counted.damaged.is_power_of_two() {
             let (name, lines) = (&self.name, self.counted.damaged);
             tracing::warn!(source = %name, line = refused.line, refused = lines, "a line was refused: {}", refused.reason);
@@ -165,11 +166,11 @@ impl<R: Read> Windows<R> {
     }
 }
 
-/// What is wrong with a line.
+/// The reason why a line is refused.
 enum Wrong {
     /// It is a header without these channels.
     Names(String),
-    /// It alone.
+    /// The line itself is malformed, for this reason.
     Line(String),
 }
 
@@ -188,7 +189,7 @@ fn parse(line: &[u8], channels: &[String], columns: Option<&[usize]>) -> Result<
     columns.iter().map(|&column| number(&fields, column)).collect::<Result<_, _>>().map(Line::Row)
 }
 
-/// What a line is before it is settled where the channels stand.
+/// Interprets a line before the columns of the channels are known.
 fn first(fields: &[&str], channels: &[String]) -> Result<Line, Wrong> {
     let missing: Vec<&str> =
         channels.iter().map(String::as_str).filter(|channel| !fields.contains(channel)).collect();

@@ -7,12 +7,13 @@ use std::{
 
 use crate::{CaptureError, Clock, Picture, Stop, SystemClock, folder::Taken, stop::Woken};
 
-/// One input, and where it is from.
+/// One input with its origin.
 #[derive(Debug)]
 pub struct Captured {
-    /// When it was captured: of a file when it was last written, of all else when its last byte was read.
+    /// Capture time: the last modification of a file, and for all other inputs the time at which the last
+    /// byte was read.
     pub at: SystemTime,
-    /// The source's name.
+    /// The name of the source.
     pub source: Arc<str>,
     /// The input.
     pub what: What,
@@ -21,22 +22,22 @@ pub struct Captured {
 /// An input.
 #[derive(Debug)]
 pub enum What {
-    /// A picture, decoded when it is asked for.
+    /// An image, decoded on request.
     Picture(Picture),
     /// A window of sensor rows, row-major `[length, channels]`, in the units of the sensors.
     Rows(Vec<f32>),
-    /// A finished file, to be given back once what was made of it is safe.
+    /// A finished file, to be marked as done once its outputs are safe.
     File(Taken),
 }
 
-/// What has gone through a source.
+/// Counts of a source's inputs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Inputs that came out.
+    /// Number of inputs that were returned.
     pub captured: u64,
-    /// Pictures or lines that were there and could not be read.
+    /// Number of images or lines that could not be read.
     pub damaged: u64,
-    /// Bytes that belonged to no input.
+    /// Number of bytes that belong to none of the inputs.
     pub skipped: u64,
 }
 
@@ -48,48 +49,48 @@ impl AddAssign for Counted {
     }
 }
 
-/// Where inputs come from, one after the other.
+/// A source of inputs, which are returned one after the other.
 pub trait Source: Send {
-    /// Waits for the next input; none when there will be no more, or when the source was stopped.
+    /// Waits for the next input; returns `None` after the last input, or if the source was stopped.
     ///
     /// # Errors
-    /// What stands in the way. A further call tries again.
+    /// The problem that prevents the next input. A further call tries again.
     fn next(&mut self) -> Result<Option<Captured>, CaptureError>;
 
-    /// What has gone through it so far.
+    /// Returns the counts so far.
     fn counted(&self) -> Counted;
 }
 
-/// What every source is given: a name, what stops it, and the time.
+/// The context of a source: its name, its stop handle and its clock.
 #[derive(Clone)]
 pub struct Context {
-    /// What inputs, messages and errors call the source by.
+    /// The name of the source in inputs, messages and errors.
     pub name: Arc<str>,
-    /// Stops it.
+    /// The handle that stops the source.
     pub stop: Stop,
-    /// Its time.
+    /// The clock of the source.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Context {
-    /// A source of this name, in the system's time.
+    /// Creates a context with this name and the system's clock.
     #[must_use]
     pub fn new(name: &str, stop: &Stop) -> Self {
         Self { name: name.into(), stop: stop.clone(), clock: Arc::new(SystemClock::default()) }
     }
 
-    /// The same in another time.
+    /// Replaces the clock.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
     }
 
-    /// An input of this moment.
+    /// Wraps an input that was captured now.
     pub(crate) fn captured(&self, what: What) -> Captured {
         Captured { at: self.clock.time_of_day(), source: self.name.clone(), what }
     }
 
-    /// Waits; whether it was stopped meanwhile.
+    /// Waits, and returns whether the source was stopped meanwhile.
     ///
     /// # Errors
     /// [`CaptureError::System`].

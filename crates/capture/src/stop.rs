@@ -12,45 +12,47 @@ use rustix::{
 
 use crate::{CaptureError, Clock};
 
-/// Stops the sources that were given a clone of it: those that wait are woken, and say that there is nothing more.
+/// Handle that stops the sources that hold a clone of it: waiting sources are woken, and return no further
+/// inputs.
 #[derive(Debug, Clone)]
 pub struct Stop(Arc<OwnedFd>);
 
-/// What a wait has ended with.
+/// The reason why a wait has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Woken {
-    /// By [`Stop::stop`].
+    /// [`Stop::stop`] was called.
     Stopped,
-    /// There is something to read.
+    /// The file descriptor is readable.
     Ready,
-    /// The time is over.
+    /// The time limit was reached.
     TimedOut,
 }
 
 impl Stop {
-    /// A handle that has not stopped anything.
+    /// Creates a handle that is not stopped.
     ///
     /// # Errors
-    /// [`CaptureError::System`] when the process has too many open files.
+    /// [`CaptureError::System`] if the process has too many open files.
     pub fn new() -> Result<Self, CaptureError> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         Ok(Self(Arc::new(fd.map_err(CaptureError::system("make a handle to stop by"))?)))
     }
 
-    /// Stops, for ever.
+    /// Stops the sources permanently.
     pub fn stop(&self) {
-        // It fails only when 2^64 - 2 calls have gone before: it has stopped then.
+        // The write fails only after 2^64 - 2 earlier calls, so the handle is stopped in any case.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
-    /// Whether it has stopped.
+    /// Returns whether it was stopped.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
         poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
-    /// Waits until `fd` can be read, the time is over, or it is stopped. A signal may end it early.
+    /// Waits until `fd` is readable, the time is over, or the handle is stopped. A signal may end the wait
+    /// early.
     pub(crate) fn wait(
         &self,
         fd: Option<BorrowedFd<'_>>,
@@ -66,14 +68,15 @@ impl Stop {
     }
 }
 
-/// Waits until one of these can be read, or the time is over; which of them can. A signal may end it early.
+/// Waits until one of these is readable or the time is over, and returns which of them are. A signal may end
+/// the wait early.
 pub(crate) fn wait_for(
     fds: [Option<BorrowedFd<'_>>; 2],
     clock: &dyn Clock,
     time: Option<Duration>,
 ) -> io::Result<[bool; 2]> {
     let timeout = time.map(|time| clock.waits(time));
-    // What no clock can count to is as good as for ever.
+    // A time that overflows the system's type is treated as unlimited.
     let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
     let mut polled: Vec<PollFd<'_>> =
         fds.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();

@@ -1,7 +1,7 @@
-//! Pictures and windows of measurements as the tensors that models see, and back.
+//! Images and windows of time series as the tensors that models read, and back.
 //!
-//! Both hosts need it: the edge for what it encodes, the cloud for what its heads make and for inputs that are sent
-//! along to be compared.
+//! Both hosts need this crate: the device for the inputs that it encodes, the cloud for the outputs of its
+//! heads and for reference inputs.
 
 mod picture;
 mod series;

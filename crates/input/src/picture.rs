@@ -1,8 +1,9 @@
 use image::{DynamicImage, GrayImage, RgbImage, imageops::FilterType};
 use lopside_bundle::{Channels, PictureSpec};
 
-/// The 8-bit picture that a model sees: in the wanted channels, resized to exactly the wanted size (triangle filter).
-/// A picture that has them already is not touched. An alpha channel is dropped.
+/// Converts an image to the 8-bit image that a model reads: in the channels of the specification, resized to
+/// exactly its size (triangle filter). An image that already matches is returned unchanged. An alpha channel
+/// is dropped.
 #[must_use]
 pub fn picture_of(picture: &DynamicImage, spec: &PictureSpec) -> DynamicImage {
     let coloured: DynamicImage = match spec.channels {
@@ -15,8 +16,8 @@ pub fn picture_of(picture: &DynamicImage, spec: &PictureSpec) -> DynamicImage {
     coloured.resize_exact(spec.width, spec.height, FilterType::Triangle)
 }
 
-/// The tensor of a picture from [`picture_of`]: planes one after the other, rows top to bottom, samples mapped from
-/// 0…255 to their channel's `low…high`.
+/// Returns the tensor of an image from [`picture_of`]: one plane after the other, rows from top to bottom,
+/// samples mapped from 0…255 to their channel's `low…high`.
 #[must_use]
 pub fn samples_of(picture: &DynamicImage, spec: &PictureSpec) -> Vec<f32> {
     let bytes = picture.as_bytes();
@@ -28,8 +29,9 @@ pub fn samples_of(picture: &DynamicImage, spec: &PictureSpec) -> Vec<f32> {
     spec.low.iter().zip(&spec.high).enumerate().flat_map(plane).collect()
 }
 
-/// The 8-bit picture of a tensor: samples in their channel's `low…high` to 0…255, rounded to nearest and clamped.
-/// `None` when there are more or fewer values than the picture has samples.
+/// Returns the 8-bit image of a tensor: samples in their channel's `low…high` are mapped to 0…255, rounded to
+/// nearest and clamped. Returns `None` if the number of values differs from the number of samples in the
+/// image.
 #[must_use]
 pub fn picture_of_samples(values: &[f32], spec: &PictureSpec) -> Option<DynamicImage> {
     if values.len() as u64 != spec.samples() {
@@ -37,7 +39,7 @@ pub fn picture_of_samples(values: &[f32], spec: &PictureSpec) -> Option<DynamicI
     }
     let pixels = spec.width as usize * spec.height as usize;
     let channels = spec.channels.count() as usize;
-    // A float to u8 cast saturates, so values outside the range are clamped.
+    // A cast from float to u8 saturates, so values outside the range are clamped.
     let sample = |pixel: usize, channel: usize| {
         let (low, high) = (spec.low[channel], spec.high[channel]);
         ((values[channel * pixels + pixel] - low) * (255.0 / (high - low))).round() as u8

@@ -1,12 +1,13 @@
 use lopside_bundle::SeriesSpec;
 
-/// The tensor of a window `[length, channels]`, row-major: `(number − mean) / deviation`, channel by channel.
+/// Returns the tensor of a window `[length, channels]`, row-major: `(number − mean) / deviation`, channel by
+/// channel.
 #[must_use]
 pub fn normalised(window: &[f32], spec: &SeriesSpec) -> Vec<f32> {
     by_channel(window, spec, |number, mean, deviation| (number - mean) / deviation)
 }
 
-/// The window of a tensor: [`normalised`] undone.
+/// Returns the window of a tensor: the inverse of [`normalised`].
 #[must_use]
 pub fn restored(values: &[f32], spec: &SeriesSpec) -> Vec<f32> {
     by_channel(values, spec, |value, mean, deviation| value * deviation + mean)

@@ -1,8 +1,8 @@
-//! Integers to payload bytes and back, each with its value's table.
+//! The entropy coder: integers to payload bytes and back, each with the table of its value.
 //!
-//! A value that its table lists is one symbol. Any other is the escape symbol, then through the same range coder
-//! in bits of probability one half: its side (0 above the table, 1 below) and how far beyond the table's end it
-//! lies, as an Exp-Golomb code of order 0.
+//! A value that its table lists is one symbol. Any other value is the escape symbol, followed by bits of
+//! probability one half in the same range coder: its side (0 above the table, 1 below) and its distance
+//! beyond the table's end, as an Exp-Golomb code of order 0.
 
 use std::{borrow::Borrow, num::NonZeroU16};
 
@@ -22,10 +22,10 @@ use crate::{
     tables::Model,
 };
 
-/// An excess has at most 33 bits once 1 is added.
+/// Maximum number of bits of an excess after 1 is added.
 const MAX_EXCESS_BITS: u32 = 33;
 
-/// The payload for these integers, with the table of each.
+/// Encodes integers to a payload, with the table of each.
 pub(crate) fn encode<'a>(
     integers: &[i32],
     tables: impl Iterator<Item = &'a Table>,
@@ -37,8 +37,8 @@ pub(crate) fn encode<'a>(
     Ok(coder.finish())
 }
 
-/// The `count` integers of a payload. Exactly what [`encode`] writes is accepted: a payload with a different spelling or
-/// with bytes to spare is an error.
+/// Decodes the `count` integers of a payload. Accepts exactly the payloads that [`encode`] writes: a
+/// different encoding of the same integers or surplus bytes are an error.
 pub(crate) fn decode<'a>(
     payload: &[u8],
     count: usize,
@@ -52,16 +52,16 @@ pub(crate) fn decode<'a>(
     if encode(&integers, tables)? == payload { Ok(integers) } else { Err(LatentError::Payload) }
 }
 
-/// One direction of the coder. What is coded is read by the encoder and written by the decoder, so that both
-/// walk through a latent by the same lines of code.
+/// One direction of the coder. The encoder reads the coded values and the decoder writes them, so that both
+/// walk through a latent with the same code.
 pub(crate) trait Coder {
     /// Codes an integer with its table.
     fn code(&mut self, value: &mut i32, table: &Table) -> Result<(), LatentError>;
-    /// Codes a flag that is set with these odds of 65536, which are not 0.
+    /// Codes a flag that is set with probability `odds` / 65536; `odds` must not be 0.
     fn flag(&mut self, flag: &mut bool, odds: u16) -> Result<(), LatentError>;
 }
 
-/// Integers to bytes.
+/// The encoder: integers to bytes.
 pub(crate) struct BitEncoder {
     coder: Encoder,
 }
@@ -100,7 +100,7 @@ impl Coder for BitEncoder {
         let below = value < table.min();
         let edge = if below { table.min() } else { table.max() };
         self.bit(below)?;
-        // The distance to the edge is excess + 1, the number that Exp-Golomb spells.
+        // The distance to the edge is excess + 1, the number that Exp-Golomb encodes.
         self.exp_golomb(u64::from(value.abs_diff(edge)))
     }
 
@@ -109,7 +109,7 @@ impl Coder for BitEncoder {
     }
 }
 
-/// Bytes to integers.
+/// The decoder: bytes to integers.
 pub(crate) struct BitDecoder {
     coder: RangeDecoder<u16, u64, Cursor<u16, Vec<u16>>>,
 }
@@ -121,8 +121,8 @@ impl BitDecoder {
         Ok(Self { coder })
     }
 
-    /// Whether all of the payload was read. The decoder reads a few words ahead, so this finds what is much too
-    /// long, not another spelling of the same integers.
+    /// Returns whether the whole payload was read. The decoder reads a few words ahead, so this detects a
+    /// payload that is much too long, but not another encoding of the same integers.
     pub(crate) fn has_taken_all(self) -> bool {
         let (words, ..) = self.coder.into_raw_parts();
         ReadWords::<u16, Queue>::maybe_exhausted(&words)
@@ -164,7 +164,7 @@ impl Coder for BitDecoder {
     }
 }
 
-/// The odds, of 65536, that a flag is set: 1 to 65535. A clear flag's share comes first.
+/// The odds, out of 65536, that a flag is set: 1 to 65535. The interval of a clear flag comes first.
 #[derive(Debug, Clone, Copy)]
 struct Odds(u16);
 

@@ -1,24 +1,24 @@
 use crate::{LatentSpaceId, Shape};
 
-/// Why a latent, a table or a frame was refused.
+/// Errors of latents, tables, context models and frames.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LatentError {
-    /// The bytes end before the frame or table does.
+    /// The bytes end before the frame, table file or context file does.
     #[error("the {what} ends early, in its {field}: the data was cut off on the way")]
     Truncated {
-        /// `frame` or `table file`.
+        /// The kind of data: `frame`, `table file` or `context file`.
         what: &'static str,
-        /// The field that could not be read whole.
+        /// The field that could not be read completely.
         field: &'static str,
     },
-    /// The first byte is not a frame's.
+    /// The first byte is not the magic of a frame.
     #[error("not a frame: it starts with byte {found:#04x} instead of 0x4c ('L')")]
     Magic {
         /// The byte found.
         found: u8,
     },
-    /// A frame version that this build does not know.
+    /// The frame version is unknown to this build.
     #[error("frame version {found} is not supported (this build reads versions 1 and 2): update the decoder")]
     Version {
         /// The version found.
@@ -30,7 +30,7 @@ pub enum LatentError {
         /// The reserved bits found.
         found: u8,
     },
-    /// The frame carries no latent-space id and the session has fixed none.
+    /// The frame does not carry a latent-space id and the session has not fixed one.
     #[error("the frame names no latent space and the session has fixed none: name the bundle or send the id")]
     NoLatentSpace,
     /// The frame belongs to another latent space.
@@ -38,10 +38,10 @@ pub enum LatentError {
     OtherLatentSpace {
         /// The id in the frame.
         found: LatentSpaceId,
-        /// The id of the latent space that was asked to decode it.
+        /// The id of the latent space that was to decode it.
         expected: LatentSpaceId,
     },
-    /// The frame's shape is not the latent space's.
+    /// The frame's shape does not match the latent space.
     #[error("the frame's latent has shape {found}, the latent space has {expected}")]
     OtherShape {
         /// The shape in the frame.
@@ -49,18 +49,18 @@ pub enum LatentError {
         /// The shape of the latent space.
         expected: Shape,
     },
-    /// A shape with no dimension, too many, or an empty or too large one.
+    /// The shape is empty, has too many dimensions, or has an extent that is 0 or too large.
     #[error("a latent has 1 to 4 dimensions of 1 to 16777216, not {found:?}")]
     BadShape {
-        /// The dimensions as given.
+        /// The given dimensions, at most the first five.
         found: Vec<u32>,
     },
     /// A declared limit was exceeded.
     #[error("the {what} is {found}, over the limit of {limit}")]
     Limit {
-        /// What was measured.
+        /// The measured quantity.
         what: &'static str,
-        /// Its size.
+        /// The measured size.
         found: u64,
         /// The limit in force.
         limit: u64,
@@ -72,99 +72,99 @@ pub enum LatentError {
     Checksum {
         /// The checksum in the frame.
         found: u32,
-        /// The checksum of the bytes received.
+        /// The checksum of the received bytes.
         computed: u32,
     },
     /// Bytes follow the end of the frame or table file.
     #[error("{count} bytes follow the end of the {what}")]
     Trailing {
-        /// `frame` or `table file`.
+        /// The kind of data: `frame` or `table file`.
         what: &'static str,
-        /// How many.
+        /// Number of surplus bytes.
         count: usize,
     },
-    /// A number in the header is not in its shortest form or too large.
+    /// A number in the header is too large or not in its shortest form.
     #[error("the {field} is not a well-formed number")]
     Varint {
-        /// The field.
+        /// The name of the field.
         field: &'static str,
     },
-    /// The payload is no output of the encoder for these tables.
+    /// The payload cannot have been encoded with these tables.
     #[error("the frame's payload does not decode with the tables of its latent space")]
     Payload,
-    /// A table file does not start with its magic and version.
+    /// A table file or context file does not start with its magic and version.
     #[error("not a table file of version 1")]
     TableMagic,
-    /// A table that cannot drive the entropy coder.
+    /// A table is unsuitable for the entropy coder.
     #[error("table {index}: {reason}")]
     BadTable {
-        /// Which table, from 0.
+        /// The index of the table, from 0.
         index: usize,
-        /// What is wrong with it.
+        /// The reason why it is invalid.
         reason: &'static str,
     },
-    /// Gains, tables and shape disagree about the number of values.
+    /// The number of entries does not match the latent space or the input.
     #[error("the {what} has {found} entries, the latent has {expected} values")]
     Count {
-        /// What was counted.
+        /// The counted entries.
         what: &'static str,
-        /// Its count.
+        /// The number found.
         found: usize,
-        /// The number of values of the latent.
+        /// The number expected.
         expected: usize,
     },
-    /// A layer's gains do not share its values evenly.
+    /// A layer's gains do not divide its values evenly.
     #[error("layer {index} has {values} values and {gains} gains: the gains must divide the values evenly")]
     Runs {
-        /// Which layer, from 0.
+        /// The index of the layer, from 0.
         index: usize,
-        /// Its values.
+        /// The number of its values.
         values: usize,
-        /// Its gains.
+        /// The number of its gains.
         gains: usize,
     },
-    /// A gain that is not a positive, finite number.
+    /// A gain or step is not positive and finite, or a rounding is out of range.
     #[error("gain {index} is {value}, it must be positive and finite")]
     BadGain {
-        /// Which gain, from 0.
+        /// The index of the value in its list, from 0.
         index: usize,
-        /// The gain, printed.
+        /// The value as text.
         value: String,
     },
     /// The encoder produced a value that cannot be quantised.
     #[error("latent value {index} is {value}: the encoder's output is not finite")]
     NotFinite {
-        /// Which value, from 0.
+        /// The index of the value, from 0.
         index: usize,
-        /// The value, printed.
+        /// The value as text.
         value: String,
     },
-    /// Layers that no picture can have.
+    /// The layers are not valid for any image.
     #[error("a picture's layout: {reason}")]
     BadLayout {
-        /// What is wrong with it.
+        /// The reason why they are invalid.
         reason: &'static str,
     },
-    /// A context model that cannot drive the entropy coder.
+    /// A context model is unsuitable for the entropy coder.
     #[error("context of channel {channel}: {reason}")]
     BadContext {
-        /// Which channel, from 0.
+        /// The index of the channel, from 0, over all layers.
         channel: usize,
-        /// What is wrong with it.
+        /// The reason why it is invalid.
         reason: &'static str,
     },
-    /// A picture's header says something impossible.
+    /// The header of an image's frame contains an invalid value.
     #[error("the frame's {field} is {found}")]
     BadHeader {
-        /// The field.
+        /// The name of the field.
         field: &'static str,
-        /// What it says.
+        /// The value of the field.
         found: u64,
     },
-    /// A latent-space id that is not 16 hexadecimal digits.
+    /// A text is not a latent-space id, which has 16 hexadecimal digits.
     #[error("a latent-space id is 16 hexadecimal digits, not {found:?}")]
     BadId {
-        /// The text given.
+        /// The given text, truncated.
         found: String,
     },
 }

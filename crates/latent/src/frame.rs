@@ -20,19 +20,19 @@ const VERSION: u8 = 1;
 const FLAG_RESERVED: u8 = 1 << 3;
 const RANK_SHIFT: u8 = 1;
 
-/// A frame taken apart and checked, its payload still coded.
+/// A parsed and checked frame, whose payload is still coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// The latent space that decodes it.
+    /// The latent space that decodes the frame.
     pub latent_space: LatentSpaceId,
-    /// The latent's shape, without the batch.
+    /// The shape of the latent, without the batch.
     pub shape: Shape,
     /// The range-coded integers.
     pub payload: &'a [u8],
 }
 
 impl<'a> Frame<'a> {
-    /// The frame's bytes.
+    /// Returns the bytes of the frame.
     #[must_use]
     pub fn to_bytes(&self, id: IdOnWire) -> Vec<u8> {
         let rank = self.shape.dims().len() as u8;
@@ -43,11 +43,12 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// Takes a frame apart and checks all but its payload. `session` is the latent space that both ends have
-    /// agreed on, if they have; a frame without an id belongs to it.
+    /// Parses a frame and checks all of it except the payload. `session` is the latent space that both ends
+    /// have agreed on, if any; a frame without an id belongs to it.
     ///
     /// # Errors
-    /// A variant of [`LatentError`] for every way in which the bytes are not exactly one frame within `limits`.
+    /// Returns a separate variant of [`LatentError`] for every way in which the bytes are not exactly one
+    /// frame within `limits`.
     pub fn parse(
         bytes: &'a [u8],
         limits: &Limits,
@@ -67,7 +68,8 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// One byte at a time, so that a lone byte is judged as the magic before the version is missed.
+/// Reads one byte at a time, so that a single byte is checked as the magic before the missing version is
+/// reported.
 fn read_start(bytes: &mut &[u8]) -> Result<Start, LatentError> {
     let [magic] = take(bytes, "magic")?;
     check_magic(magic)?;

@@ -1,61 +1,62 @@
-//! What frames of every version have in common.
+//! The parts that frames of all versions share.
 //!
 //! ```text
 //! magic            1 byte    0x4c, 'L'
-//! version, flags   1 byte    high nibble: the version; bit 0: an id follows; the rest is the version's own
+//! version, flags   1 byte    high nibble: the version; bit 0: an id follows; the other bits depend on the version
 //! latent-space id  8 or 0    0 when the session has fixed the latent space
-//! body                       the version's own
+//! body                       depends on the version
 //! CRC32C           4 bytes   little-endian, over all of the above with the id always in its place
 //! ```
-//! The checksum covers the id even when it is not sent, so a frame that meets the wrong latent space is caught.
-//! The frame delimits itself; bytes after it are an error.
+//! The checksum covers the id even when it is not sent, so a frame that reaches the wrong latent space is
+//! detected. The frame is self-delimiting; bytes after it are an error.
 
 use crate::{LatentError, LatentSpaceId};
 
-/// What errors call it.
+/// The name of a frame in errors.
 pub(crate) const FRAME: &str = "frame";
 const MAGIC: u8 = 0x4c;
 const FLAG_ID: u8 = 1;
 const VERSIONS: std::ops::RangeInclusive<u8> = 1..=2;
 
-/// Whether a frame carries its latent-space id.
+/// The presence of the latent-space id in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdOnWire {
-    /// 8 bytes: the frame can be decoded without knowing where it came from.
+    /// 8 bytes: the frame can be decoded without knowledge of its origin.
     Present,
     /// 0 bytes: both ends have agreed on the latent space beforehand.
     Session,
 }
 
 impl IdOnWire {
-    /// What a frame's second byte says.
+    /// Reads the presence of the id from the second byte of a frame.
     pub(crate) fn of(flags: u8) -> Self {
         if flags & FLAG_ID == 0 { Self::Session } else { Self::Present }
     }
 }
 
-/// What a reader of frames is willing to take.
+/// Limits on the frames that a reader accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest frame, in bytes.
+    /// Maximum size of a frame in bytes.
     pub max_frame_bytes: usize,
-    /// The largest latent, in values of 4 bytes.
+    /// Maximum size of a fixed latent, in values of 4 bytes.
     pub max_elements: usize,
-    /// The largest picture, in pixels; its latent takes about 12 bytes a pixel.
+    /// Maximum size of an image in pixels; its latent takes about 12 bytes per pixel.
     pub max_pixels: u64,
 }
 
 impl Default for Limits {
-    /// 16 MiB frames of 2²² values or 40 megapixels.
+    /// Returns limits for frames of 16 MiB with 2²² values or 40 megapixels.
     fn default() -> Self {
         Self { max_frame_bytes: 16 << 20, max_elements: 1 << 22, max_pixels: 40_000_000 }
     }
 }
 
-/// The latent-space id at the front of a frame of any version, `None` when it carries none. Nothing else is checked.
+/// Returns the latent-space id at the front of a frame of any version, or `None` if the frame does not carry
+/// one. Nothing else is checked.
 ///
 /// # Errors
-/// [`LatentError::Truncated`], [`LatentError::Magic`] or [`LatentError::Version`].
+/// Returns [`LatentError::Truncated`], [`LatentError::Magic`] or [`LatentError::Version`].
 pub fn latent_space_of(bytes: &[u8]) -> Result<Option<LatentSpaceId>, LatentError> {
     let mut rest = bytes;
     let [magic, flags] = take(&mut rest, "magic")?;
@@ -74,13 +75,13 @@ pub fn latent_space_of(bytes: &[u8]) -> Result<Option<LatentSpaceId>, LatentErro
 pub(crate) struct Start([u8; 2]);
 
 impl Start {
-    /// `flags` are the version's own.
+    /// Creates the first two bytes; `flags` are those that depend on the version.
     pub(crate) fn new(version: u8, flags: u8, id: IdOnWire) -> Self {
         let id = if id == IdOnWire::Present { FLAG_ID } else { 0 };
         Self([MAGIC, version << 4 | flags | id])
     }
 
-    /// The two bytes as found: of this version, none of the `reserved` flags set.
+    /// Checks the two bytes: they must be of this version, without any of the `reserved` flags.
     pub(crate) fn check([magic, flags]: [u8; 2], version: u8, reserved: u8) -> Result<Self, LatentError> {
         check_magic(magic)?;
         if flags >> 4 != version {
@@ -92,12 +93,12 @@ impl Start {
         Ok(Self([magic, flags]))
     }
 
-    /// The second byte.
+    /// Returns the second byte.
     pub(crate) fn flags(self) -> u8 {
         self.0[1]
     }
 
-    /// A whole frame; `body` appends the version's own part.
+    /// Returns the complete frame; `body` appends the part that depends on the version.
     pub(crate) fn frame(self, latent_space: LatentSpaceId, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
         let mut out = self.0.to_vec();
         if IdOnWire::of(self.flags()) == IdOnWire::Present {
@@ -110,7 +111,8 @@ impl Start {
         out
     }
 
-    /// Takes the latent-space id off the front of what follows, or else the `session`'s.
+    /// Reads the latent-space id from the front of `bytes`, or returns that of the `session` if the frame
+    /// does not carry one.
     pub(crate) fn latent_space(
         self,
         bytes: &mut &[u8],
@@ -122,7 +124,8 @@ impl Start {
         }
     }
 
-    /// Checks the end of a frame: `body` is all that follows the id, and `rest` what of it has not been read.
+    /// Checks the end of a frame: `body` is everything after the id, and `rest` is the part of it that has
+    /// not been read.
     pub(crate) fn check_end(
         self,
         latent_space: LatentSpaceId,
@@ -144,19 +147,19 @@ impl Start {
     }
 }
 
-/// Whether a frame can start with this byte.
+/// Checks the first byte of a frame.
 pub(crate) fn check_magic(found: u8) -> Result<(), LatentError> {
     if found == MAGIC { Ok(()) } else { Err(LatentError::Magic { found }) }
 }
 
-/// Takes a field of fixed length off the front.
+/// Reads a field of fixed length and removes it from the front.
 pub(crate) fn take<const N: usize>(bytes: &mut &[u8], field: &'static str) -> Result<[u8; N], LatentError> {
     let (head, rest) = bytes.split_first_chunk().ok_or(LatentError::Truncated { what: FRAME, field })?;
     *bytes = rest;
     Ok(*head)
 }
 
-/// Takes a payload of `len` bytes off the front.
+/// Reads a payload of `len` bytes and removes it from the front.
 pub(crate) fn take_payload<'a>(bytes: &mut &'a [u8], len: u32) -> Result<&'a [u8], LatentError> {
     let cut = LatentError::Truncated { what: FRAME, field: "payload" };
     let (head, rest) = bytes.split_at_checked(len as usize).ok_or(cut)?;
@@ -164,7 +167,7 @@ pub(crate) fn take_payload<'a>(bytes: &mut &'a [u8], len: u32) -> Result<&'a [u8
     Ok(head)
 }
 
-/// Whether what was `found` is no more than what is granted.
+/// Checks that `found` does not exceed `limit`.
 pub(crate) fn check_limit(what: &'static str, found: u128, limit: u64) -> Result<(), LatentError> {
     if found <= u128::from(limit) {
         return Ok(());

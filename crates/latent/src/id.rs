@@ -2,19 +2,19 @@ use std::{fmt, str::FromStr};
 
 use crate::LatentError;
 
-/// The name of a latent space: the first 8 bytes of a SHA-256 digest of the encoder, the preprocessing, the
-/// quantiser and the tables. Printed as 16 lower-case hexadecimal digits.
+/// The id of a latent space: the first 8 bytes of a SHA-256 digest of the encoder, the preprocessing, the
+/// quantiser and the tables. It is printed as 16 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LatentSpaceId([u8; 8]);
 
 impl LatentSpaceId {
-    /// An id of the given bytes.
+    /// Creates an id from its bytes.
     #[must_use]
     pub const fn new(bytes: [u8; 8]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, in the order they are on the wire.
+    /// Returns the bytes in wire order.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 8] {
         &self.0

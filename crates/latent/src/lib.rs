@@ -1,14 +1,14 @@
 //! Latents as bytes: quantiser, integer entropy coder and frame format.
 //!
-//! This crate is pure: slices in, vectors out, no IO, no clock, no float on the decoding side that could
-//! decide a bit. The bytes of a frame depend on the latent's integers and on integer tables alone, so an ARM
+//! This crate is pure: slices in, vectors out, without IO, clocks, or floats that could decide a bit on the
+//! decoding side. The bytes of a frame depend only on the latent's integers and on integer tables, so an ARM
 //! encoder and an x86 decoder agree bit for bit.
 //!
 //! ```text
 //! latent f32 ──Quantiser──► integers i32 ──Tables + range coder──► payload ──Frame──► bytes
 //! ```
 //!
-//! [`LatentSpace`] ties the parts together and is what both hosts use.
+//! [`LatentSpace`] combines the parts. Both hosts use it.
 //!
 //! ```
 //! use lopside_latent::{

@@ -3,21 +3,22 @@ use crate::LatentError;
 /// Fractional bits of the fixed-point product that is rounded.
 const FRACTION_BITS: u32 = 16;
 
-/// A uniform quantiser: `ŷ = round(z · gain)`, step `1 / gain`. The values it is given are as many runs as there are
-/// gains, all of one length, and each run has a gain of its own; runs of one value have a gain each.
+/// A uniform quantiser: `ŷ = round(z · gain)`, step `1 / gain`. The values are divided into as many runs as
+/// there are gains, all of equal length. Each run has its own gain; runs of one value mean one gain per
+/// value.
 ///
-/// The product of two `f32` is exact in `f64`; it is cut to 16 fractional bits and rounded half up on integers,
-/// so equal latents give equal integers on every host.
+/// The product of two `f32` is exact in `f64`; it is cut to 16 fractional bits and rounded half up on
+/// integers, so equal latents result in equal integers on every host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quantiser {
     gains: Vec<f32>,
 }
 
 impl Quantiser {
-    /// A quantiser with these gains, in steps per latent unit.
+    /// Creates a quantiser with these gains, in steps per latent unit.
     ///
     /// # Errors
-    /// [`LatentError::BadGain`] for a gain that is not positive and finite.
+    /// Returns [`LatentError::BadGain`] for a gain that is not positive and finite.
     pub fn new(gains: Vec<f32>) -> Result<Self, LatentError> {
         match gains.iter().position(|gain| !(gain.is_finite() && *gain > 0.0)) {
             Some(index) => Err(LatentError::BadGain { index, value: gains[index].to_string() }),
@@ -25,17 +26,17 @@ impl Quantiser {
         }
     }
 
-    /// The gains, one a run.
+    /// Returns the gains, one per run.
     #[must_use]
     pub fn gains(&self) -> &[f32] {
         &self.gains
     }
 
-    /// Integers of a latent `z`. Values beyond `i32` saturate.
+    /// Quantises a latent `z` to integers. Values beyond `i32` saturate.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when the values are no runs of one length, [`LatentError::NotFinite`] for NaN or
-    /// infinity.
+    /// Returns [`LatentError::Count`] if the values cannot be divided into runs of equal length,
+    /// [`LatentError::NotFinite`] for NaN or infinity.
     pub fn quantise(&self, z: &[f32]) -> Result<Vec<i32>, LatentError> {
         let run = self.run("latent", z.len())?;
         if let Some(index) = z.iter().position(|value| !value.is_finite()) {
@@ -44,22 +45,22 @@ impl Quantiser {
         Ok(z.iter().zip(self.each(run)).map(|(&value, gain)| round(value, gain)).collect())
     }
 
-    /// The latent that stands for these integers: `z ≈ ŷ / gain`.
+    /// Returns the latent that these integers represent: `z ≈ ŷ / gain`.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when the values are no runs of one length.
+    /// Returns [`LatentError::Count`] if the values cannot be divided into runs of equal length.
     pub fn dequantise(&self, integers: &[i32]) -> Result<Vec<f32>, LatentError> {
         let run = self.run("list of integers", integers.len())?;
         let values = integers.iter().zip(self.each(run));
         Ok(values.map(|(&integer, gain)| (f64::from(integer) / f64::from(gain)) as f32).collect())
     }
 
-    /// The gain of every value.
+    /// Returns the gain of every value.
     fn each(&self, run: usize) -> impl Iterator<Item = f32> {
         self.gains.iter().flat_map(move |&gain| std::iter::repeat_n(gain, run))
     }
 
-    /// Values of a run.
+    /// Returns the number of values per run.
     fn run(&self, what: &'static str, found: usize) -> Result<usize, LatentError> {
         let expected = self.gains.len();
         let even = expected > 0 && found > 0 && found.is_multiple_of(expected);
@@ -69,7 +70,7 @@ impl Quantiser {
 
 fn round(value: f32, gain: f32) -> i32 {
     let one = 1_i64 << FRACTION_BITS;
-    // A float to integer cast saturates; halving the range keeps the addition below from overflowing.
+    // A cast from float to integer saturates; halving the range keeps the addition below from overflowing.
     let fixed = ((f64::from(value) * f64::from(gain) * one as f64) as i64).clamp(i64::MIN / 2, i64::MAX / 2);
     let rounded = (fixed + one / 2) >> FRACTION_BITS;
     rounded.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32

@@ -1,15 +1,17 @@
 //! The end of a range-coded stream in as few bytes as possible.
 //!
-//! When the last symbol is coded, any number in `[lower, lower + range)` names the message. The stock ending
-//! writes one or two whole words; a latent of a dozen bytes notices. Here the number with the most trailing zero
-//! bytes is written, and zero bytes at the end of the stream are left out: the decoder reads zeros past the end.
+//! After the last symbol, any number in `[lower, lower + range)` identifies the message. The standard ending
+//! writes one or two whole words, which is noticeable for a latent of a dozen bytes. Here the number with the
+//! most trailing zero bytes is written, and zero bytes at the end of the stream are omitted: the decoder
+//! reads zeros past the end.
 
 use constriction::stream::queue::{EncoderSituation, RangeEncoder};
 
-/// The range coder: 16-bit words keep the state's slack small, a 64-bit state makes 16-bit frequencies exact.
+/// The range coder: 16-bit words keep the state's slack small, and a 64-bit state makes 16-bit frequencies
+/// exact.
 pub(crate) type Encoder = RangeEncoder<u16, u64, Vec<u16>>;
 
-/// The finished stream, most significant byte of each word first.
+/// Returns the finished stream, with the most significant byte of each word first.
 pub(crate) fn finish(encoder: Encoder) -> Vec<u8> {
     let (words, state, situation) = encoder.into_raw_parts();
     let mut bytes = match situation {
@@ -18,7 +20,7 @@ pub(crate) fn finish(encoder: Encoder) -> Vec<u8> {
             bytes.extend(shortest(state.lower(), state.range().get()));
             bytes
         }
-        // A carry may still run into words held back, which only the coder's own ending knows.
+        // A carry may still propagate into words held back; only the coder's own ending handles this.
         EncoderSituation::Inverted(..) => {
             let sealed = Encoder::from_raw_parts(words, state, situation).into_compressed();
             sealed.map_or_else(|never| match never {}, |words| to_bytes(&words))
@@ -29,7 +31,7 @@ pub(crate) fn finish(encoder: Encoder) -> Vec<u8> {
     bytes
 }
 
-/// The words of a stream as [`finish`] wrote it.
+/// Returns the words of a stream that [`finish`] wrote.
 pub(crate) fn words(bytes: &[u8]) -> impl Iterator<Item = u16> + '_ {
     bytes.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]))
 }
@@ -38,7 +40,8 @@ fn to_bytes(words: &[u16]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
-/// The leading bytes of the number in `[lower, lower + range)` that needs the fewest. The interval does not wrap.
+/// Returns the leading bytes of the number in `[lower, lower + range)` that needs the fewest. The interval
+/// does not wrap.
 fn shortest(lower: u64, range: u64) -> Vec<u8> {
     for count in 0..8_u32 {
         let free = 64 - 8 * count;

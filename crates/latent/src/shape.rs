@@ -2,9 +2,9 @@ use std::fmt;
 
 use crate::LatentError;
 
-/// The largest number of dimensions of a latent.
+/// Maximum number of dimensions of a latent.
 const MAX_RANK: usize = 4;
-/// The largest extent of one dimension.
+/// Maximum extent of one dimension.
 const MAX_EXTENT: u32 = 1 << 24;
 
 /// The shape of one latent, without the batch: 1 to 4 dimensions, each 1 to 2²⁴.
@@ -15,10 +15,11 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A shape of these dimensions, slowest first.
+    /// Creates a shape with these dimensions, slowest first.
     ///
     /// # Errors
-    /// [`LatentError::BadShape`] for no dimension, more than 4, or an extent outside 1..=2²⁴.
+    /// Returns [`LatentError::BadShape`] for an empty list, more than 4 dimensions, or an extent
+    /// outside 1..=2²⁴.
     pub fn new(dims: &[u32]) -> Result<Self, LatentError> {
         let fits = (1..=MAX_RANK).contains(&dims.len()) && dims.iter().all(|d| (1..=MAX_EXTENT).contains(d));
         if !fits {
@@ -29,13 +30,13 @@ impl Shape {
         Ok(Self { rank: dims.len() as u8, extents })
     }
 
-    /// The dimensions, slowest first.
+    /// Returns the dimensions, slowest first.
     #[must_use]
     pub fn dims(&self) -> &[u32] {
         &self.extents[..usize::from(self.rank)]
     }
 
-    /// The number of values; it cannot overflow, as four extents have 96 bits at most.
+    /// Returns the number of values. The product cannot overflow, because four extents have 96 bits at most.
     #[must_use]
     pub fn elements(&self) -> u128 {
         self.dims().iter().map(|&d| u128::from(d)).product()

@@ -1,18 +1,18 @@
 use crate::{Frame, IdOnWire, LatentError, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables, coder};
 
-/// The most layers of a latent.
+/// Maximum number of layers of a latent.
 const MAX_LAYERS: usize = 16;
 
-/// What an encoder and its quantiser define: the layers of a latent, their quantisers and their entropy tables. Two
-/// hosts with the same latent space read each other's frames.
+/// A latent space, as defined by an encoder and its quantiser: the layers of a latent, their quantisers and
+/// their entropy tables. Two hosts with the same latent space can read each other's frames.
 ///
-/// The first layer is the base, the others enhance it. Everywhere here a latent is its layers' values one after the
-/// other; a frame may leave the last layers out, but never the base.
+/// The first layer is the base layer, the others are enhancement layers. In this crate a latent is the
+/// concatenation of its layers' values. A frame may omit the last layers, but never the base layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LatentSpace {
     id: LatentSpaceId,
     layers: Vec<LatentLayer>,
-    /// The shape on the wire of the first layer, of the first two, and so on.
+    /// The wire shapes of the first layer, of the first two layers, and so on.
     shapes: Vec<Shape>,
     tables: Tables,
 }
@@ -20,40 +20,40 @@ pub struct LatentSpace {
 /// One tensor of a latent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LatentLayer {
-    /// Its shape, without the batch; values are row-major.
+    /// The shape without the batch; values are row-major.
     pub shape: Shape,
-    /// One gain and one table for every run of consecutive values: as many runs as gains, all of one length. A layer
-    /// of feature maps `[c, h, w]` with `c` gains has one a map.
+    /// One gain and one table per run of consecutive values: as many runs as gains, all of equal length. A
+    /// layer of feature maps `[c, h, w]` with `c` gains has one run per map.
     pub quantiser: Quantiser,
 }
 
 impl LatentLayer {
-    /// The number of values.
+    /// Returns the number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         usize::try_from(self.shape.elements()).unwrap_or(usize::MAX)
     }
 
-    /// Never: a shape has at least one value.
+    /// Returns `false`, because a shape has at least one value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Values of a run.
+    /// Returns the number of values per run.
     fn run(&self) -> usize {
         self.len() / self.quantiser.gains().len().max(1)
     }
 }
 
 impl LatentSpace {
-    /// Puts a latent space together. The tables are those of the first layer's runs, then those of the second's, and
-    /// so on.
+    /// Creates a latent space. The tables are those of the runs of the first layer, then those of the second,
+    /// and so on.
     ///
     /// # Errors
-    /// [`LatentError::Limit`] for no or more than 16 layers, [`LatentError::Runs`] when a layer's gains do not divide
-    /// its values evenly, [`LatentError::Count`] when there are more or fewer tables than gains,
-    /// [`LatentError::BadShape`] for more than 2²⁴ values in several layers.
+    /// Returns [`LatentError::Limit`] for zero or more than 16 layers, [`LatentError::Runs`] if a layer's
+    /// gains do not divide its values evenly, [`LatentError::Count`] if the numbers of tables and gains
+    /// differ, [`LatentError::BadShape`] for more than 2²⁴ values in several layers.
     pub fn new(id: LatentSpaceId, layers: Vec<LatentLayer>, tables: Tables) -> Result<Self, LatentError> {
         if !(1..=MAX_LAYERS).contains(&layers.len()) {
             let (found, limit) = (layers.len() as u64, MAX_LAYERS as u64);
@@ -74,70 +74,72 @@ impl LatentSpace {
         Ok(Self { id, layers, shapes, tables })
     }
 
-    /// Its name.
+    /// Returns the id of the latent space.
     #[must_use]
     pub fn id(&self) -> LatentSpaceId {
         self.id
     }
 
-    /// The layers, the base first.
+    /// Returns the layers, the base layer first.
     #[must_use]
     pub fn layers(&self) -> &[LatentLayer] {
         &self.layers
     }
 
-    /// The shape that a frame of all layers has: of a single layer its own, of several the number of their values.
+    /// Returns the shape in a frame of all layers: for a single layer its own shape, for several the number
+    /// of their values.
     #[must_use]
     pub fn shape(&self) -> Shape {
         self.shapes[self.shapes.len() - 1]
     }
 
-    /// The number of values of all layers.
+    /// Returns the number of values of all layers.
     #[must_use]
     pub fn len(&self) -> usize {
         self.prefix(self.layers.len())
     }
 
-    /// Never: a layer has at least one value.
+    /// Returns `false`, because a layer has at least one value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The number of values of the first `layers` layers.
+    /// Returns the number of values of the first `layers` layers.
     #[must_use]
     pub fn prefix(&self, layers: usize) -> usize {
         self.layers.iter().take(layers).map(LatentLayer::len).sum()
     }
 
-    /// How many layers so many values are; `None` when they are no values of the first layers.
+    /// Returns the number of layers whose values add up to `values`; `None` if they are not exactly the first
+    /// layers.
     #[must_use]
     pub fn layers_of(&self, values: usize) -> Option<usize> {
         (1..=self.layers.len()).find(|&layers| self.prefix(layers) == values)
     }
 
-    /// The frame of a latent `z` of one or more layers.
+    /// Encodes a latent `z` of one or more layers to a frame.
     ///
     /// # Errors
-    /// [`LatentError::Count`] or [`LatentError::NotFinite`] when `z` is no latent of this space.
+    /// Returns [`LatentError::Count`] or [`LatentError::NotFinite`] if `z` is not a latent of this space.
     pub fn encode(&self, z: &[f32], id: IdOnWire) -> Result<Vec<u8>, LatentError> {
         self.encode_integers(&self.quantise(z)?, id)
     }
 
-    /// The frame of a latent that is already quantised.
+    /// Encodes a quantised latent to a frame.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when these are no values of the first layers.
+    /// Returns [`LatentError::Count`] if the integers are not exactly those of the first layers.
     pub fn encode_integers(&self, integers: &[i32], id: IdOnWire) -> Result<Vec<u8>, LatentError> {
         let layers = self.check_len("list of integers", integers.len())?;
         let payload = coder::encode(integers, self.tables_of(layers))?;
         Ok(Frame { latent_space: self.id, shape: self.shapes[layers - 1], payload: &payload }.to_bytes(id))
     }
 
-    /// The integers of a frame of this latent space, those of the layers that it carries.
+    /// Decodes a frame of this latent space to the integers of the layers that it carries.
     ///
     /// # Errors
-    /// Any of the frame's [errors](Frame::parse), [`LatentError::OtherLatentSpace`],
+    /// Returns any of the frame's [errors](Frame::parse), [`LatentError::OtherLatentSpace`],
     /// [`LatentError::OtherShape`], or [`LatentError::Payload`].
     pub fn decode(&self, frame: &[u8], limits: &Limits) -> Result<Vec<i32>, LatentError> {
         let frame = Frame::parse(frame, limits, Some(self.id))?;
@@ -148,10 +150,10 @@ impl LatentSpace {
         coder::decode(frame.payload, self.prefix(layers), self.tables_of(layers))
     }
 
-    /// The integers of a latent of one or more layers.
+    /// Quantises a latent of one or more layers to integers.
     ///
     /// # Errors
-    /// As [`encode`](Self::encode).
+    /// Returns the same errors as [`encode`](Self::encode).
     pub fn quantise(&self, z: &[f32]) -> Result<Vec<i32>, LatentError> {
         let layers = self.check_len("latent", z.len())?;
         let mut integers = Vec::with_capacity(z.len());
@@ -162,10 +164,10 @@ impl LatentSpace {
         Ok(integers)
     }
 
-    /// The latent that stands for these integers, all layers of it: those that are missing are zeros.
+    /// Returns the latent that these integers represent, with all its layers: missing layers are zeros.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when these are no values of the first layers.
+    /// Returns [`LatentError::Count`] if the integers are not exactly those of the first layers.
     pub fn dequantise(&self, integers: &[i32]) -> Result<Vec<f32>, LatentError> {
         let layers = self.check_len("list of integers", integers.len())?;
         let mut latent = Vec::with_capacity(self.len());
@@ -176,23 +178,23 @@ impl LatentSpace {
         Ok(latent)
     }
 
-    /// What these integers cost, −log₂ of their probability under the tables, in bits: how unusual they are. A frame
-    /// has its header beside, and ends at a whole byte.
+    /// Returns the cost of these integers in bits: −log₂ of their probability under the tables, which
+    /// measures how unusual they are. A frame also contains a header, and ends at a whole byte.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when these are no values of the first layers.
+    /// Returns [`LatentError::Count`] if the integers are not exactly those of the first layers.
     pub fn bits(&self, integers: &[i32]) -> Result<f64, LatentError> {
         let layers = self.check_len("list of integers", integers.len())?;
         Ok(integers.iter().zip(self.tables_of(layers)).map(|(&integer, table)| table.cost(integer)).sum())
     }
 
-    /// The entropy tables.
+    /// Returns the entropy tables.
     #[must_use]
     pub fn tables(&self) -> &Tables {
         &self.tables
     }
 
-    /// The layers and where their values begin.
+    /// Returns the layers and the index of each one's first value.
     fn starts(&self) -> impl Iterator<Item = (&LatentLayer, usize)> {
         self.layers.iter().scan(0, |start, layer| {
             let here = *start;
@@ -201,7 +203,7 @@ impl LatentSpace {
         })
     }
 
-    /// The table of every value of the first `layers` layers.
+    /// Returns the table of every value of the first `layers` layers.
     fn tables_of(&self, layers: usize) -> impl Iterator<Item = &Table> + Clone {
         let runs = self.layers.iter().take(layers).flat_map(|layer| {
             let run = layer.run();
@@ -210,19 +212,19 @@ impl LatentSpace {
         runs.zip(self.tables.as_slice()).flat_map(|(run, table)| std::iter::repeat_n(table, run))
     }
 
-    /// How many layers so many values are.
+    /// Returns the number of layers whose values add up to `found`.
     fn check_len(&self, what: &'static str, found: usize) -> Result<usize, LatentError> {
         self.layers_of(found).ok_or(LatentError::Count { what, found, expected: self.len() })
     }
 
-    /// How many layers a frame of this shape carries.
+    /// Returns the number of layers that a frame of this shape carries.
     fn check_shape(&self, found: Shape) -> Result<usize, LatentError> {
         let layers = self.shapes.iter().position(|&shape| shape == found);
         layers.map(|index| index + 1).ok_or(LatentError::OtherShape { found, expected: self.shape() })
     }
 }
 
-/// The shapes on the wire: the layer's own where there is only one, else the number of values.
+/// Returns the wire shapes: a single layer's own shape, otherwise the number of values.
 fn shapes(layers: &[LatentLayer]) -> Result<Vec<Shape>, LatentError> {
     if let [only] = layers {
         return Ok(vec![only.shape]);
@@ -234,7 +236,7 @@ fn shapes(layers: &[LatentLayer]) -> Result<Vec<Shape>, LatentError> {
     sums.map(|sum| Shape::new(&[sum])).collect()
 }
 
-/// An error of a layer whose values begin at `start`.
+/// Adjusts the index in an error of a layer whose values begin at `start`.
 fn moved(error: LatentError, start: usize) -> LatentError {
     match error {
         LatentError::NotFinite { index, value } => LatentError::NotFinite { index: index + start, value },

@@ -1,10 +1,10 @@
 //! Integer frequency tables and their file.
 //!
-//! A table gives every integer `min ..= min + n − 1` and one escape symbol a frequency of at least 1; the
-//! frequencies add up to 2¹⁶. They are counted over a calibration set and shipped as data: nothing is ever
+//! A table assigns a frequency of at least 1 to every integer `min ..= min + n − 1` and to one escape symbol;
+//! the frequencies add up to 2¹⁶. They are counted over a calibration set and shipped as data, and are never
 //! recomputed from floats.
 //!
-//! The file, little-endian, numbers as LEB128 unless said otherwise:
+//! The file is little-endian; numbers are LEB128 unless stated otherwise:
 //! ```text
 //! "LPT" 0x01                       magic and version
 //! number of tables                 1 ..= 2²⁴
@@ -22,7 +22,7 @@ const MAGIC: [u8; 4] = *b"LPT\x01";
 const FILE: &str = "table file";
 /// The sum of a table's frequencies.
 const TOTAL: u64 = 1 << 16;
-/// The largest number of integers that a table lists; the rest are escaped.
+/// Maximum number of integers that a table lists; all others are escaped.
 pub const MAX_TABLE_SYMBOLS: usize = 4096;
 
 /// The integer entropy model: 16-bit frequencies.
@@ -37,12 +37,13 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table of `counts[i]` sightings of the integer `min + i`. Every integer listed, and the escape, gets at
-    /// least one part in 65536, so that nothing is impossible.
+    /// Creates a table from counts, where `counts[i]` is the number of occurrences of the integer `min + i`.
+    /// Every listed integer and the escape get a frequency of at least 1 in 65536, so that every integer can
+    /// be coded.
     ///
     /// # Errors
-    /// [`LatentError::BadTable`] for no or more than [`MAX_TABLE_SYMBOLS`] counts, counts above 2⁴⁰, or a range
-    /// beyond `i32`.
+    /// Returns [`LatentError::BadTable`] for an empty list, more than [`MAX_TABLE_SYMBOLS`] counts, counts
+    /// above 2⁴⁰, or a range beyond `i32`.
     pub fn from_counts(min: i32, counts: &[u64]) -> Result<Self, LatentError> {
         if counts.is_empty() || counts.len() > MAX_TABLE_SYMBOLS {
             return Err(bad("it must list 1 to 4096 integers"));
@@ -53,7 +54,7 @@ impl Table {
         Self::new(min, apportion(counts))
     }
 
-    /// A table of these frequencies, the escape's last.
+    /// Creates a table from its frequencies, the escape's last.
     fn new(min: i32, frequencies: Vec<u16>) -> Result<Self, LatentError> {
         if frequencies.len() < 2 || frequencies.len() > MAX_TABLE_SYMBOLS + 1 {
             return Err(bad("it must list 1 to 4096 integers"));
@@ -72,19 +73,19 @@ impl Table {
         Ok(Self { min, frequencies, model })
     }
 
-    /// The smallest integer listed.
+    /// Returns the smallest listed integer.
     #[must_use]
     pub fn min(&self) -> i32 {
         self.min
     }
 
-    /// The largest integer listed.
+    /// Returns the largest listed integer.
     #[must_use]
     pub fn max(&self) -> i32 {
         self.min + (self.frequencies.len() as i32 - 2)
     }
 
-    /// What an integer costs, in bits; one that is not listed, what the escape costs.
+    /// Returns the cost of an integer in bits; for an unlisted integer, the cost of the escape symbol alone.
     #[must_use]
     pub fn bits(&self, integer: i32) -> f32 {
         let listed = (self.min..=self.max()).contains(&integer);
@@ -92,11 +93,11 @@ impl Table {
         16.0 - f32::from(self.frequencies[symbol]).log2()
     }
 
-    /// What an integer costs, in bits, with all that the coder writes for one that is not listed.
+    /// Returns the cost of an integer in bits, including all that the coder writes for an unlisted integer.
     pub(crate) fn cost(&self, integer: i32) -> f64 {
         let distance =
             (i64::from(integer) - i64::from(self.max())).max(i64::from(self.min()) - i64::from(integer));
-        // A side, and the Exp-Golomb code of the distance.
+        // One bit for the side, and the Exp-Golomb code of the distance.
         let excess = if distance > 0 { 1 + 2 * distance.ilog2() + 1 } else { 0 };
         f64::from(self.bits(integer)) + f64::from(excess)
     }
@@ -105,7 +106,7 @@ impl Table {
         &self.model
     }
 
-    /// The escape's symbol, one past the listed integers'.
+    /// Returns the symbol of the escape, which follows those of the listed integers.
     pub(crate) fn escape(&self) -> usize {
         self.frequencies.len() - 1
     }
@@ -135,27 +136,27 @@ impl PartialEq for Table {
     }
 }
 
-/// The tables of a latent space, one a run of values.
+/// The tables of a latent space, one per run of values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tables(Vec<Table>);
 
 impl Tables {
-    /// These tables, in the order of the latent's runs.
+    /// Creates a list of tables, in the order of the latent's runs.
     ///
     /// # Errors
-    /// [`LatentError::Limit`] for none or more than 2²⁴.
+    /// Returns [`LatentError::Limit`] for an empty list or more than 2²⁴ tables.
     pub fn new(tables: Vec<Table>) -> Result<Self, LatentError> {
         check_count(tables.len() as u64)?;
         Ok(Self(tables))
     }
 
-    /// The tables, in the order of the latent's runs.
+    /// Returns the tables, in the order of the latent's runs.
     #[must_use]
     pub fn as_slice(&self) -> &[Table] {
         &self.0
     }
 
-    /// The table file.
+    /// Returns the bytes of the table file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
@@ -164,10 +165,11 @@ impl Tables {
         out
     }
 
-    /// Reads a table file and checks all of it.
+    /// Parses a table file and checks all of it.
     ///
     /// # Errors
-    /// [`LatentError::TableMagic`], [`LatentError::Truncated`], [`LatentError::BadTable`] with the table's number,
+    /// Returns [`LatentError::TableMagic`], [`LatentError::Truncated`], [`LatentError::Varint`],
+    /// [`LatentError::Limit`], [`LatentError::BadTable`] with the index of the table, or
     /// [`LatentError::Trailing`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LatentError> {
         let mut rest = bytes.strip_prefix(&MAGIC).ok_or(LatentError::TableMagic)?;
@@ -204,8 +206,9 @@ fn numbered(error: LatentError, index: usize) -> LatentError {
     }
 }
 
-/// Splits 65536 among the counts and an escape of count 0: everyone gets 1, the rest goes by share (largest
-/// remainder method), in integers, ties to the smaller index.
+/// Distributes 65536 among the counts and an escape of count 0: each entry gets 1, and the rest is
+/// distributed in proportion to the counts (largest remainder method), in integers, with ties to the smaller
+/// index.
 fn apportion(counts: &[u64]) -> Vec<u16> {
     let entries = counts.len() + 1;
     let spare = TOTAL - entries as u64;
@@ -218,7 +221,7 @@ fn apportion(counts: &[u64]) -> Vec<u16> {
     by_remainder.sort_by_key(|&i| (std::cmp::Reverse(share(counts[i]) % divisor), i));
     let left = TOTAL - parts.iter().sum::<u64>();
     if sum == 0 {
-        // Nothing was seen: all integers are alike.
+        // Without any occurrences, all integers are equally likely.
         let (each, extra) = (left / counts.len() as u64, left % counts.len() as u64);
         for (i, part) in parts.iter_mut().take(counts.len()).enumerate() {
             *part += each + u64::from((i as u64) < extra);
@@ -226,7 +229,7 @@ fn apportion(counts: &[u64]) -> Vec<u16> {
     } else {
         by_remainder.iter().take(left as usize).for_each(|&i| parts[i] += 1);
     }
-    // Two entries at least, each at least 1, so that none reaches 65536.
+    // There are at least two entries, each at least 1, so that none reaches 65536.
     parts.iter().map(|&part| part as u16).collect()
 }
 

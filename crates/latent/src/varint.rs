@@ -1,9 +1,9 @@
-//! LEB128 numbers of at most 32 bits: seven bits a byte, least significant first, the top bit says "more
-//! follows". Only the shortest form is accepted, so that a number has one spelling.
+//! LEB128 numbers of at most 32 bits: seven bits per byte, least significant first; a set top bit means that
+//! more bytes follow. Only the shortest form is accepted, so that a number has a unique encoding.
 
 use crate::LatentError;
 
-/// Appends `value`.
+/// Appends `value` to `out`.
 pub(crate) fn write(out: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -12,7 +12,7 @@ pub(crate) fn write(out: &mut Vec<u8>, mut value: u32) {
     out.push(value as u8);
 }
 
-/// Takes a number off the front of `bytes`.
+/// Reads a number and removes it from the front of `bytes`.
 pub(crate) fn read(bytes: &mut &[u8], what: &'static str, field: &'static str) -> Result<u32, LatentError> {
     let mut value = 0_u64;
     for shift in (0..35).step_by(7) {
@@ -32,7 +32,7 @@ pub(crate) const fn zigzag(value: i32) -> u32 {
     ((value << 1) ^ (value >> 31)) as u32
 }
 
-/// The inverse of [`zigzag`].
+/// Inverts [`zigzag`].
 pub(crate) const fn unzigzag(value: u32) -> i32 {
     (value >> 1) as i32 ^ -((value & 1) as i32)
 }

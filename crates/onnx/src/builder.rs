@@ -10,9 +10,9 @@ use crate::{
     },
 };
 
-/// The version of the standard operator set that built models speak.
+/// The version of the standard operator set that built models use.
 pub const OPSET: i64 = 17;
-/// The version of the file format of built models, the one that came with [`OPSET`].
+/// The version of the file format of built models, which was released together with [`OPSET`].
 pub const IR_VERSION: i64 = 8;
 
 const PRODUCER: &str = "lopside";
@@ -20,9 +20,9 @@ const PRODUCER: &str = "lopside";
 /// One dimension of an input or output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dim {
-    /// Any number at run time, the same wherever the symbol stands.
+    /// Any extent at run time, the same for every dimension with this symbol.
     Symbol(String),
-    /// Always this number.
+    /// A constant extent.
     Fixed(i64),
 }
 
@@ -47,21 +47,21 @@ pub enum Attribute {
     Int(i64),
     /// A list of integers.
     Ints(Vec<i64>),
-    /// A text.
+    /// A string.
     Text(String),
 }
 
-/// Builds a model of `f32` inputs and outputs, node by node.
+/// Builds a model with `f32` inputs and outputs, node by node.
 ///
-/// Nodes are written in the order they are added, so a node's inputs come before it; names are the caller's to keep
-/// unique. The same calls give the same model, byte for byte.
+/// Nodes are written in the order in which they are added, so the inputs of a node must be added before it.
+/// The caller must keep names unique. The same calls produce the same model, byte for byte.
 #[derive(Debug, Clone)]
 pub struct GraphBuilder {
     graph: GraphProto,
 }
 
 impl GraphBuilder {
-    /// An empty graph of this name.
+    /// Creates an empty graph with this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self { graph: GraphProto { name: Some(name.to_owned()), ..GraphProto::default() } }
@@ -73,28 +73,29 @@ impl GraphBuilder {
         name.to_owned()
     }
 
-    /// Declares a tensor that a node computes an output of the model. Outputs keep the order of the calls.
+    /// Declares the output of a node as an output of the model. Outputs keep the order of the calls.
     pub fn output(&mut self, name: &str, dims: &[Dim]) {
         self.graph.output.push(float_value(name, Some(dims)));
     }
 
-    /// Records the shape of a tensor between inputs and outputs, for a later [`split`](fn@crate::split) at it.
+    /// Records the shape of an intermediate tensor, for a later [`split`](fn@crate::split) at it.
     pub fn value_info(&mut self, name: &str, dims: &[Dim]) {
         self.graph.value_info.push(float_value(name, Some(dims)));
     }
 
-    /// Adds a constant of these dimensions, values row-major, and returns its name.
+    /// Adds a constant with these dimensions and row-major values, and returns its name.
     ///
     /// # Errors
-    /// [`OnnxError::InitializerSize`] when there are more or fewer values than the dimensions hold.
+    /// [`OnnxError::InitializerSize`] when the number of values does not match the dimensions.
     pub fn initializer(&mut self, name: &str, dims: &[i64], data: &[f32]) -> Result<String, OnnxError> {
         check_size(name, dims, data)?;
         let bytes = data.iter().flat_map(|value| value.to_le_bytes()).collect();
         Ok(self.tensor(name, dims, DataType::Float, bytes))
     }
 
-    /// The same, kept as 16-bit floats (11 bits of precision, magnitudes to 65,504) in half the bytes. A `Cast` makes it
-    /// the tensor of `f32` that nodes read, so they compute as ever; engines run it once, when they load the model.
+    /// Adds a constant that is stored as 16-bit floats (11 bits of precision, magnitudes up to 65,504), in
+    /// half the bytes. A `Cast` node converts it to the `f32` tensor that other nodes read, so they compute
+    /// in `f32` as before; runtimes run the cast once, when they load the model.
     ///
     /// # Errors
     /// [`OnnxError::InitializerSize`] as for [`initializer`](Self::initializer).
@@ -111,8 +112,8 @@ impl GraphBuilder {
         self.tensor(name, &[data.len() as i64], DataType::Int64, bytes)
     }
 
-    /// Adds a node with one output and returns the output's name, which is also the node's. An empty input name
-    /// leaves an optional input out.
+    /// Adds a node with one output and returns the output's name, which is also the node's name. An empty
+    /// input name leaves an optional input out.
     pub fn node(
         &mut self,
         op_type: &str,
@@ -124,7 +125,7 @@ impl GraphBuilder {
         name.to_owned()
     }
 
-    /// Adds a node of several outputs. An empty output name leaves an optional output out.
+    /// Adds a node with several outputs. An empty output name leaves an optional output out.
     pub fn node_of(
         &mut self,
         op_type: &str,
@@ -144,7 +145,7 @@ impl GraphBuilder {
         });
     }
 
-    /// A dense layer: `x [n, in] · weight [in, out] + bias [out]`, giving `[n, out]`.
+    /// Adds a dense layer: `x [n, in] · weight [in, out] + bias [out]`, with output `[n, out]`.
     pub fn gemm(&mut self, x: &str, weight: &str, bias: &str, name: &str) -> String {
         let attributes = [
             ("alpha", Attribute::Float(1.0)),
@@ -154,50 +155,50 @@ impl GraphBuilder {
         self.node("Gemm", &[x, weight, bias], name, &attributes)
     }
 
-    /// `max(x, 0)`, elementwise.
+    /// Adds `max(x, 0)`, elementwise.
     pub fn relu(&mut self, x: &str, name: &str) -> String {
         self.node("Relu", &[x], name, &[])
     }
 
-    /// `1 / (1 + exp(-x))`, elementwise.
+    /// Adds `1 / (1 + exp(-x))`, elementwise.
     pub fn sigmoid(&mut self, x: &str, name: &str) -> String {
         self.node("Sigmoid", &[x], name, &[])
     }
 
-    /// Softmax over the last dimension.
+    /// Adds a softmax over the last dimension.
     pub fn softmax(&mut self, x: &str, name: &str) -> String {
         self.node("Softmax", &[x], name, &[("axis", Attribute::Int(-1))])
     }
 
-    /// A convolution of `x [n, in, h, w]` with `weight [out, in, k, k]`, `pad` zeros on every side; no bias when
-    /// its name is empty.
+    /// Adds a convolution of `x [n, in, h, w]` with `weight [out, in, k, k]` and `pad` zeros on every side.
+    /// An empty `bias` name leaves the bias out.
     pub fn conv(&mut self, x: &str, weight: &str, bias: &str, stride: i64, pad: i64, name: &str) -> String {
         self.node("Conv", &with_bias(x, weight, bias), name, &window(stride, pad))
     }
 
-    /// A transposed convolution of `x [n, in, h, w]` with `weight [in, out, k, k]`, `crop` samples cut off on every
-    /// side.
+    /// Adds a transposed convolution of `x [n, in, h, w]` with `weight [in, out, k, k]`, which crops `crop`
+    /// samples on every side.
     pub fn conv_transpose(&mut self, x: &str, weight: &str, stride: i64, crop: i64, name: &str) -> String {
         self.node("ConvTranspose", &[x, weight], name, &window(stride, crop))
     }
 
-    /// `x [n, …]` to `[n, values]`, row-major.
+    /// Reshapes `x [n, …]` to `[n, values]`, row-major.
     pub fn flatten(&mut self, x: &str, name: &str) -> String {
         self.node("Flatten", &[x], name, &[("axis", Attribute::Int(1))])
     }
 
-    /// The elements of `x` in these dimensions, row-major; −1 is what is left.
+    /// Reshapes `x` to these dimensions, row-major; the dimension −1 is inferred from the others.
     pub fn reshape(&mut self, x: &str, dims: &[i64], name: &str) -> String {
         let shape = self.integers(&format!("{name}.shape"), dims);
         self.node("Reshape", &[x, &shape], name, &[("allowzero", Attribute::Int(0))])
     }
 
-    /// The axes of `x` in another order: axis `i` of the result is axis `order[i]` of `x`.
+    /// Permutes the axes of `x`: axis `i` of the result is axis `order[i]` of `x`.
     pub fn transpose(&mut self, x: &str, order: &[i64], name: &str) -> String {
         self.node("Transpose", &[x], name, &[("perm", Attribute::Ints(order.to_vec()))])
     }
 
-    /// `x` without an axis of extent 1.
+    /// Removes an axis of extent 1 from `x`.
     pub fn squeeze(&mut self, x: &str, axis: i64, name: &str) -> String {
         let axes = self.integers(&format!("{name}.axes"), &[axis]);
         self.node("Squeeze", &[x, &axes], name, &[])
@@ -208,7 +209,8 @@ impl GraphBuilder {
         self.node("Concat", parts, name, &[("axis", Attribute::Int(axis))])
     }
 
-    /// The elements `start..end` of an axis; negative ones count from the end, `i64::MAX` is the end.
+    /// Takes the elements `start..end` along an axis. Negative indices count from the end; `i64::MAX` is the
+    /// end.
     pub fn slice(&mut self, x: &str, axis: i64, start: i64, end: i64, name: &str) -> String {
         let constant = |part: &str| format!("{name}.{part}");
         let starts = self.integers(&constant("start"), &[start]);
@@ -217,13 +219,14 @@ impl GraphBuilder {
         self.node("Slice", &[x, &starts, &ends, &axes], name, &[])
     }
 
-    /// `[n, c·b², h, w]` to `[n, c, b·h, b·w]`: channel `c·b² + b·y + x` is pixel `(y, x)` of its block.
+    /// Rearranges `[n, c·b², h, w]` to `[n, c, b·h, b·w]`: channel `c·b² + b·y + x` is pixel `(y, x)` of its
+    /// block.
     pub fn depth_to_space(&mut self, x: &str, block: i64, name: &str) -> String {
         let mode = Attribute::Text("CRD".into());
         self.node("DepthToSpace", &[x], name, &[("blocksize", Attribute::Int(block)), ("mode", mode)])
     }
 
-    /// The model, of [`IR_VERSION`] and [`OPSET`].
+    /// Returns the model, with the versions [`IR_VERSION`] and [`OPSET`].
     #[must_use]
     pub fn build(self) -> ModelProto {
         ModelProto {
@@ -263,7 +266,7 @@ fn window(stride: i64, pad: i64) -> [(&'static str, Attribute); 2] {
     [("strides", Attribute::Ints(vec![stride; 2])), ("pads", Attribute::Ints(vec![pad; 4]))]
 }
 
-/// A tensor of `f32` of these dimensions, or of any shape.
+/// Returns the description of an `f32` tensor with these dimensions; `None` leaves the shape undeclared.
 pub(crate) fn float_value(name: &str, dims: Option<&[Dim]>) -> ValueInfoProto {
     let shape = dims.map(|dims| TensorShapeProto { dim: dims.iter().map(dimension).collect() });
     let tensor = type_proto::Tensor { elem_type: Some(DataType::Float.into()), shape };

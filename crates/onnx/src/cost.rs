@@ -1,4 +1,4 @@
-//! What a model costs to keep and to run.
+//! The cost of storing and running a model.
 
 use std::collections::HashSet;
 
@@ -10,38 +10,39 @@ use crate::{
     shapes::{Shapes, clipped},
 };
 
-/// Operators that are counted.
+/// Operators whose multiplications are counted.
 const COUNTED: [&str; 7] = ["Conv", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul", "RNN"];
 
 /// The cost of a model.
 ///
-/// A MAC is one multiply-accumulate: one use of one weight for one element of an output. Counted are `Gemm`,
-/// `MatMul`, `Conv`, `ConvTranspose`, `GRU`, `LSTM` and `RNN`; biases, activations, normalisation and all other
-/// operators are not. A convolution counts as if its padding were data, a transposed one as if nothing were cropped:
-/// each element of its input meets each weight of its channel. A recurrent layer uses each weight of its two matrices
-/// once a step. The count is of one run, so with the batch symbol bound to 1 it is the
-/// count for one item.
+/// A MAC is one multiply-accumulate: one use of one weight for one element of an output. `Gemm`, `MatMul`,
+/// `Conv`, `ConvTranspose`, `GRU`, `LSTM` and `RNN` are counted; biases, activations, normalisation and all
+/// other operators are not. A convolution counts as if its padding were data, and a transposed convolution as
+/// if nothing were cropped: each element of its input meets each weight of its channel. A recurrent layer
+/// uses each weight of its two matrices once per step. The count covers one run, so with the batch symbol
+/// bound to 1 it is the count for one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
-    /// Elements of the main graph's float initializers, those of a sparse one without its zeros, and of float
-    /// tensors that `Constant` nodes hold.
+    /// Number of elements of the main graph's float initializers and of the float tensors that `Constant`
+    /// nodes hold. Zeros that a sparse initializer omits are not counted.
     pub parameters: u64,
     /// Multiply-accumulates of one run.
     pub macs: u64,
 }
 
-/// The cost of a model whose symbolic dimensions have these values, for example `[("batch", 1)]`.
+/// Computes the cost of a model with values for its symbolic dimensions, for example `[("batch", 1)]`.
 ///
-/// Shapes are derived from the inputs' and the initializers' through the operators of common vision and speech
-/// networks, also where a shape is itself computed from shapes;
-/// those of other operators are taken from `value_info`.
+/// Shapes are derived from those of the inputs and initializers through the operators of common vision and
+/// speech networks, even if a shape is itself computed from shapes. The shapes after other operators are
+/// taken from `value_info`.
 ///
 /// # Errors
-/// [`OnnxError::UnknownShape`], [`OnnxError::UnboundSymbol`] or [`OnnxError::InputShape`] naming the node or input
-/// at fault when the shapes at a counted operator cannot be derived; [`OnnxError::UndefinedTensor`] when it reads
-/// what nothing defines; [`OnnxError::Nested`] for control flow around counted operators and for calls of functions
-/// that the model defines; [`OnnxError::BadSize`] for negative or more than 64 dimensions and for counts beyond 64
-/// bits; [`OnnxError::NoGraph`].
+/// [`OnnxError::UnknownShape`], [`OnnxError::UnboundSymbol`] or [`OnnxError::InputShape`] with the name of
+/// the node or input at fault when the shapes at a counted operator cannot be derived;
+/// [`OnnxError::UndefinedTensor`] when the operator reads an undefined tensor; [`OnnxError::Nested`] for
+/// control flow around counted operators and for calls of functions that the model defines;
+/// [`OnnxError::BadSize`] for negative or more than 64 dimensions and for counts beyond 64 bits;
+/// [`OnnxError::NoGraph`] for a model without a graph.
 pub fn cost(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Cost, OnnxError> {
     let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
     let functions = functions(model);
@@ -56,7 +57,7 @@ pub fn cost(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Cost, OnnxErr
     Ok(Cost { parameters, macs: sum })
 }
 
-/// The multiply-accumulates of one node, its shapes inferred.
+/// Returns the multiply-accumulates of one node, whose shapes have been inferred.
 pub(crate) fn macs(
     node: &NodeProto,
     shapes: &Shapes<'_>,
@@ -71,7 +72,7 @@ pub(crate) fn macs(
     node_macs(node, shapes)?.ok_or_else(|| OnnxError::BadSize { name: clipped(label(node)) })
 }
 
-/// Float elements that a `Constant` node holds.
+/// Returns the number of float elements that a `Constant` node holds; 0 for any other node.
 pub(crate) fn stored_parameters(node: &NodeProto) -> Result<u64, OnnxError> {
     let stored = attribute(node, "value").and_then(|value| value.t.as_ref());
     let is_constant = is_standard(node) && node.op_type() == "Constant";
@@ -83,7 +84,7 @@ pub(crate) fn stored_parameters(node: &NodeProto) -> Result<u64, OnnxError> {
     }
 }
 
-/// The float initializers by name and their elements.
+/// Returns the float initializers, each with its name and number of elements.
 pub(crate) fn parameters_of(graph: &GraphProto) -> Result<Vec<(&str, u64)>, OnnxError> {
     let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
     let floats = graph.initializer.iter().chain(sparse).filter(|tensor| is_float(tensor.data_type()));
@@ -133,7 +134,7 @@ fn hides_counted(node: &NodeProto, functions: &Functions<'_>) -> bool {
         || bodies(node).any(|body| body.node.iter().any(inside))
 }
 
-/// The node's count, `None` beyond 64 bits.
+/// Returns the multiply-accumulates of a counted node; `None` beyond 64 bits.
 fn node_macs(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<u64>, OnnxError> {
     if matches!(node.op_type(), "GRU" | "LSTM" | "RNN") {
         let steps = shapes.input(node, 0)?.get(..2).and_then(product);
@@ -225,7 +226,7 @@ mod tests {
         assert_eq!(found, Cost { parameters: 120, macs: 2 * (7 * 105 + 15) });
     }
 
-    /// `x [n, 2]` through `op` and a dense layer.
+    /// Returns a model in which `x [n, 2]` passes through `op` and a dense layer.
     fn before_gemm(op: &str) -> GraphBuilder {
         let mut graph = GraphBuilder::new("g");
         graph.input("x", &["n".into(), 2.into()]);

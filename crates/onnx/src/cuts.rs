@@ -1,10 +1,10 @@
-//! Where a model can be cut, and what each half would cost.
+//! Finds the tensors at which a model can be cut, and the cost of each half.
 //!
-//! Nodes stand in topological order. A tensor crosses the place after node `i` when it is made at or before `i` and
-//! read after it; outputs are read after everything. Constants never cross, each half has its own. The place after
-//! `i` is a cut at one tensor exactly when one tensor crosses it: an edge past it would be a path around the cut.
-//! One sweep counts what crosses each place, and running sums give both halves' costs, so the work grows with the
-//! number of nodes and edges.
+//! Nodes stand in topological order. A tensor crosses the place after node `i` if it is produced at or before
+//! `i` and read after it; outputs are read after all nodes. Constants never cross, because each half has its
+//! own copies. The place after `i` is a cut at one tensor exactly if one tensor crosses it: an edge past it
+//! would be a path around the cut. One sweep counts the tensors that cross each place, and running sums yield
+//! the costs of both halves, so the work is proportional to the number of nodes and edges.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -18,52 +18,56 @@ use crate::{
     symbolic::{Extent, Extents},
 };
 
-/// How many names an error lists.
+/// Maximum number of names that an error lists.
 const LISTED: usize = 10;
 
-/// What one half of a model costs.
+/// The cost of one half of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HalfCost {
-    /// Elements of the stored float tensors that the half uses; what both halves use counts in both.
+    /// Number of elements of the stored float tensors that the half uses. A tensor that both halves use
+    /// counts in both.
     pub parameters: u64,
-    /// Multiply-accumulates of one run, as [`cost`](fn@crate::cost) counts them, or what hinders the count.
+    /// Multiply-accumulates of one run, as [`cost`](fn@crate::cost) counts them, or the error that prevents
+    /// the count.
     pub macs: Result<u64, OnnxError>,
 }
 
-/// A tensor that separates a model's inputs from its outputs: [`split`](fn@crate::split) takes it.
+/// A tensor that separates a model's inputs from its outputs, and at which [`split`](fn@crate::split) can cut
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
     /// The tensor's name.
     pub tensor: String,
-    /// The operator that computes it.
+    /// The operator that computes the tensor.
     pub op: String,
-    /// Its dimensions, slowest first; `None` when not even their number is known.
+    /// Dimensions, slowest first; `None` if not even their number is known.
     pub shape: Option<Vec<Extent>>,
-    /// The elements of one latent, when all dimensions are known.
+    /// Number of elements of one latent; `None` if a dimension is unknown.
     pub values: Option<u64>,
-    /// What stays before the cut.
+    /// The cost of the part before the cut.
     pub encoder: HalfCost,
-    /// What comes after it.
+    /// The cost of the part after the cut.
     pub decoder: HalfCost,
 }
 
 impl Cut {
-    /// The bytes of one latent as `f32`.
+    /// Returns the size of one latent as `f32`, in bytes.
     #[must_use]
     pub fn bytes(&self) -> Option<u64> {
         self.values?.checked_mul(4)
     }
 }
 
-/// Every tensor at which a model can be cut, from the inputs on, symbolic dimensions having these values, for example
-/// `[("batch", 1)]`. A dimension without a symbol, such as -1 or `?`, is bound by its input's name and its axis:
-/// `("x.2", 48)`.
+/// Returns every tensor at which a model can be cut, in topological order. `symbols` holds the values of
+/// symbolic dimensions, for example `[("batch", 1)]`. A dimension without a symbol, such as -1 or `?`, is
+/// bound by its input's name and its axis: `("x.2", 48)`.
 ///
 /// # Errors
 /// [`OnnxError::NoCut`] when no single tensor separates the inputs from the outputs;
-/// [`OnnxError::IndependentOutput`] when an output is computed from constants alone; [`OnnxError::BadSize`] for
-/// stored tensors of negative size or beyond 64 bits; [`OnnxError::OldOperators`], [`OnnxError::NoGraph`], [`OnnxError::NoOutput`],
-/// [`OnnxError::DuplicateTensor`] or [`OnnxError::UndefinedTensor`] for a malformed model.
+/// [`OnnxError::IndependentOutput`] when an output is computed from constants alone; [`OnnxError::BadSize`]
+/// for stored tensors of negative size or beyond 64 bits; [`OnnxError::OldOperators`],
+/// [`OnnxError::NoGraph`], [`OnnxError::NoOutput`], [`OnnxError::DuplicateTensor`] or
+/// [`OnnxError::UndefinedTensor`] for a malformed model.
 pub fn cuts(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Cut>, OnnxError> {
     let proto = folded(graph_of(model)?);
     let graph = Graph::new(&proto)?;
@@ -94,26 +98,29 @@ pub fn cuts(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Cut>, Onn
     Ok(places.into_iter().map(cut).collect())
 }
 
-/// Where something is used: from the place after the node `first` on, until node `last`.
+/// The first and the last node that use a node's result or a tensor. It belongs to the encoder of every cut
+/// after node `first` or a later one, and to the decoder of every cut before node `last`.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     first: usize,
     last: usize,
 }
 
-/// Which node needs what, in the order of the nodes.
+/// The uses of nodes and tensors, in the order of the nodes.
 struct Sweep<'g, 'a> {
     graph: &'g Graph<'a>,
-    /// For each node that the outputs need: where it must run. A node that reads inputs, or what is made of them,
-    /// runs at its own place; others, which any half could run, where their first reader does.
+    /// The place at which each node must run; `None` for a node that the outputs do not need. A node that
+    /// depends on the inputs runs at its own position; any other node could run in either half and runs at
+    /// the position of its first reader.
     nodes: Vec<Option<Span>>,
-    /// Whether the node reads inputs, or what is made of them.
+    /// Whether each node depends on the inputs, directly or through other nodes.
     fed: Vec<bool>,
     /// The initializers in use.
     initializers: HashMap<&'a str, Span>,
-    /// What must cross, from where it is made, inputs before node 0. Places count from 1, 0 being before all nodes.
+    /// The non-constant tensors in use, each with its first and last reader. The number of nodes stands for
+    /// the outputs.
     tensors: BTreeMap<&'a str, Span>,
-    /// How many tensors cross the place after each node.
+    /// The number of tensors that cross the place after each node.
     crossing: Vec<i64>,
 }
 
@@ -142,7 +149,8 @@ impl<'g, 'a> Sweep<'g, 'a> {
         }
         for node in (0..count).rev() {
             if let Some(span) = sweep.nodes[node] {
-                // What is not constant exists once, so its inputs are needed where it runs.
+                // A node that is not constant exists once, so its inputs are needed at the place at which it
+                // runs.
                 let last = if graph.is_constant(node) { span.last } else { span.first };
                 for &tensor in graph.reads(node) {
                     sweep.read(tensor, span.first, last);
@@ -165,7 +173,7 @@ impl<'g, 'a> Sweep<'g, 'a> {
         fed
     }
 
-    /// Notes that a tensor is needed at the node `first` and for the last time at `last`.
+    /// Records that a tensor is first needed at the node `first` and last needed at `last`.
     fn read(&mut self, tensor: &'a str, first: usize, last: usize) {
         let widen =
             |span: &mut Span| *span = Span { first: span.first.min(first), last: span.last.max(last) };
@@ -205,7 +213,7 @@ impl<'g, 'a> Sweep<'g, 'a> {
         }
     }
 
-    /// The first node after which the tensor is there.
+    /// Returns the first node after which the tensor exists; 0 for an input.
     fn made(&self, tensor: &str) -> usize {
         match self.graph.origin(tensor) {
             Some(Origin::Node(node)) => self.nodes[node].map_or(node, |span| span.first),
@@ -213,7 +221,7 @@ impl<'g, 'a> Sweep<'g, 'a> {
         }
     }
 
-    /// The cuts: nodes and the one tensor that crosses after them.
+    /// Returns the cuts: each is a node and the one tensor that crosses the place after it.
     fn places(&self) -> Vec<(usize, &'a str)> {
         let results: HashSet<&str> = self.graph.proto.output.iter().map(ValueInfoProto::name).collect();
         let mut places = Vec::new();
@@ -231,7 +239,7 @@ impl<'g, 'a> Sweep<'g, 'a> {
         places
     }
 
-    /// What crosses where the fewest tensors cross.
+    /// Returns the error that lists the tensors at the place that the fewest tensors cross.
     fn no_cut(&self) -> OnnxError {
         let nodes = &self.graph.proto.node;
         let used = |node: &usize| self.fed[*node] && self.nodes[*node].is_some();
@@ -258,7 +266,7 @@ impl<'g, 'a> Sweep<'g, 'a> {
     }
 }
 
-/// Running sums over the places.
+/// Running sums of the costs; index `i` is the cut after node `i`.
 struct Costs {
     encoder: Vec<HalfCost>,
     decoder: Vec<HalfCost>,
@@ -301,7 +309,7 @@ impl Costs {
     }
 }
 
-/// Sums that cannot overflow: there are fewer than 2^64 terms of 64 bits.
+/// Sums that cannot overflow, because there are fewer than 2^64 terms of 64 bits.
 #[derive(Debug, Clone)]
 struct Tally {
     parameters: u128,

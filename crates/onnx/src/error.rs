@@ -1,20 +1,20 @@
-/// Why a model was refused.
+/// The error type of this crate. Each variant is one reason to refuse a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OnnxError {
-    /// The bytes are no ONNX protobuf.
+    /// The bytes are not an ONNX protobuf.
     #[error("not an ONNX model ({reason}): check that the file is a complete .onnx file")]
     Decode {
-        /// What the parser says.
+        /// The parser's error.
         reason: prost::DecodeError,
     },
-    /// The model holds no graph.
+    /// The model does not contain a graph.
     #[error("the model has no graph: check that the file is a complete .onnx file")]
     NoGraph,
     /// The graph declares no output.
     #[error("the model's graph declares no output: declare at least one")]
     NoOutput,
-    /// The model's operators are older than those known here.
+    /// The model's operator set is older than version 7, the oldest that is supported here.
     #[error(
         "the model speaks operator set {version}: convert it to 7 or newer, as `onnx.version_converter` does"
     )]
@@ -22,14 +22,14 @@ pub enum OnnxError {
         /// The version of the standard operator set.
         version: i64,
     },
-    /// An initializer's values do not fill its dimensions.
+    /// The number of an initializer's values does not match its dimensions.
     #[error("initializer `{tensor}` has dimensions {dims:?} but {found} values: make them agree")]
     InitializerSize {
         /// The initializer.
         tensor: String,
-        /// Its dimensions.
+        /// The dimensions of the initializer.
         dims: Vec<i64>,
-        /// How many values were given.
+        /// The number of values that were given.
         found: usize,
     },
     /// Two definitions share one name.
@@ -38,7 +38,7 @@ pub enum OnnxError {
         /// The name.
         tensor: String,
     },
-    /// A node reads what nothing before it defines.
+    /// A node reads a tensor that no earlier node, input or initializer defines.
     #[error(
         "node `{node}` reads tensor `{tensor}`, which nothing before it defines: sort the nodes topologically and \
          check the name"
@@ -52,28 +52,28 @@ pub enum OnnxError {
     /// The tensor to cut at does not exist.
     #[error("the graph has no tensor `{tensor}` to cut at: name an output of one of its nodes")]
     UnknownTensor {
-        /// The name asked for.
+        /// The requested name.
         tensor: String,
     },
     /// The tensor to cut at is an input of the model.
     #[error("cannot cut at `{tensor}`, an input of the model: the encoder would be empty, cut further down")]
     CutAtInput {
-        /// The name asked for.
+        /// The requested name.
         tensor: String,
     },
-    /// The tensor to cut at is an initializer or computed from initializers and constants alone.
+    /// The tensor to cut at is an initializer, or is computed from initializers and constants alone.
     #[error("cannot cut at `{tensor}`: it is a constant and does not depend on the model's inputs")]
     CutAtConstant {
-        /// The name asked for.
+        /// The requested name.
         tensor: String,
     },
     /// The tensor to cut at is an output of the model.
     #[error("cannot cut at `{tensor}`: it is already an output of the model, cut further up")]
     CutAtOutput {
-        /// The name asked for.
+        /// The requested name.
         tensor: String,
     },
-    /// The decoder half would need more than the tensor of the cut.
+    /// The decoder half would need more tensors than those of the cut.
     #[error(
         "a cut at `{tensor}` does not separate the model: beyond it {} also needed{}; cut where one tensor carries \
          everything, or at all tensors that cross",
@@ -81,23 +81,23 @@ pub enum OnnxError {
         named_inputs(inputs)
     )]
     CrossedCut {
-        /// The name asked for.
+        /// The requested name.
         tensor: String,
         /// The other tensors that cross the cut, in alphabetical order.
         crossing: Vec<String>,
-        /// Those of them that are inputs of the model, which the decoder has no way to get.
+        /// The crossing tensors that are inputs of the model, which the decoder cannot receive.
         inputs: Vec<String>,
     },
     /// A tensor is named twice.
     #[error("the cut names `{tensor}` twice: name each tensor once")]
     RepeatedCut {
-        /// The name asked for.
+        /// The requested name.
         tensor: String,
     },
-    /// A tensor of the cut that the others make superfluous.
+    /// A tensor of the cut is superfluous: the other tensors suffice.
     #[error("beyond the cut nothing reads `{tensor}`: leave it out, the other tensors suffice")]
     UnusedCut {
-        /// The name asked for.
+        /// The requested name.
         tensor: String,
     },
     /// No single tensor separates the inputs from the outputs.
@@ -110,43 +110,43 @@ pub enum OnnxError {
         whole_bodies(bodies)
     )]
     NoCut {
-        /// The node after which the fewest tensors cross, or its first output if it has no name.
+        /// The node after which the fewest tensors cross, or its first output if it is unnamed.
         node: String,
-        /// Its operator.
+        /// The operator of the node.
         op: String,
-        /// How many tensors cross there.
+        /// The number of tensors that cross there.
         count: usize,
-        /// Their names, at most ten.
+        /// The names of the crossing tensors, at most ten.
         crossing: Vec<String>,
-        /// Nodes with graphs of their own, which stay whole, at most ten.
+        /// Nodes with subgraphs, which are never cut, at most ten.
         bodies: Vec<String>,
     },
-    /// No cut keeps a budget.
+    /// No cut keeps within the budget.
     #[error("none of the {candidates} cuts has {limit}: raise the limit{hint}")]
     NoCutWithin {
-        /// What was asked for.
+        /// The requested limit, in words.
         limit: String,
-        /// How many cuts there are.
+        /// The number of cuts of the model.
         candidates: usize,
-        /// What else may help.
+        /// A hint that ends the message; may be empty.
         hint: String,
     },
-    /// A tensor's values in another file cannot be had.
+    /// The values of a tensor in an external file cannot be loaded.
     #[error("the values of tensor `{tensor}` are in another file, {location:?}: {reason}")]
     ExternalData {
         /// The tensor.
         tensor: String,
-        /// The file that it names.
+        /// The file that the tensor names.
         location: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A node or a tensor has no form of 16-bit floats.
+    /// A node or a tensor cannot be converted to 16-bit floats.
     #[error("`{name}` cannot be in 16-bit floats: {reason}")]
     NoFp16 {
         /// The node or tensor.
         name: String,
-        /// Why.
+        /// The reason.
         reason: &'static str,
     },
     /// An output of the model is not computed from the tensor of the cut.
@@ -155,7 +155,7 @@ pub enum OnnxError {
          from the outputs"
     )]
     IndependentOutput {
-        /// The name asked for.
+        /// The requested name.
         tensor: String,
         /// The output.
         output: String,
@@ -168,7 +168,7 @@ pub enum OnnxError {
         /// The symbol.
         symbol: String,
     },
-    /// An input declares no shape, or one with unknown dimensions or more than 64.
+    /// An input declares no shape, or a shape with unknown dimensions or more than 64 dimensions.
     #[error(
         "input `{tensor}` declares no complete tensor shape of at most 64 dimensions: write it into the model"
     )]
@@ -184,10 +184,10 @@ pub enum OnnxError {
     UnknownShape {
         /// The operator.
         op: String,
-        /// The node, or its first output if it has no name.
+        /// The node, or its first output if it is unnamed.
         node: String,
     },
-    /// Multiplications hidden where they are not counted.
+    /// A node contains multiplications that are not counted, because they are in a subgraph or in a function.
     #[error(
         "node `{node}` ({op}) runs a graph of its own, whose multiplications are not counted: inline it into the \
          main graph"
@@ -195,10 +195,10 @@ pub enum OnnxError {
     Nested {
         /// The operator.
         op: String,
-        /// The node, or its first output if it has no name.
+        /// The node, or its first output if it is unnamed.
         node: String,
     },
-    /// Dimensions that are negative or more than 64, or a count beyond 64 bits.
+    /// Dimensions are negative or more than 64, or a count exceeds 64 bits.
     #[error(
         "the dimensions at `{name}` are negative, more than 64, or multiply beyond 64 bits: export the model again"
     )]

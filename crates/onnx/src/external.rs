@@ -1,8 +1,9 @@
-//! Tensors whose values stand in another file.
+//! Tensors whose values are stored in another file.
 //!
-//! `data_location` is EXTERNAL and `external_data` says where: `location`, a path below the model's folder, `offset`,
-//! 0 by default, and `length`, by default up to the end of the file. The bytes are those of `raw_data`. Here they are
-//! brought into the model. Opening files is the caller's: this module decides what may be asked for.
+//! For such a tensor, `data_location` is EXTERNAL and `external_data` names the bytes: `location`, a path
+//! below the model's folder; `offset`, 0 by default; and `length`, by default up to the end of the file. The
+//! format of the bytes is that of `raw_data`. This module loads them into the model. The caller opens the
+//! files; this module decides which paths and ranges may be read.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -19,18 +20,18 @@ use crate::{
 /// The largest protobuf message that runtimes read, in bytes.
 const MAX_BYTES: u64 = i32::MAX as u64;
 
-/// Reads part of a file: a path below the model's folder, an offset and a length in bytes.
+/// Reads part of a file. The arguments are a path below the model's folder, an offset and a length in bytes.
 pub type Read<'r> = &'r mut dyn FnMut(&Path, u64, usize) -> Result<Vec<u8>, String>;
 
-/// Brings every external tensor into the model, in subgraphs too, through `read`, which is given a path below the
-/// model's folder, an offset and a length in bytes, and must answer with that many bytes. It must refuse lengths
-/// beyond the file before it allocates them, and paths that leave the folder through symbolic links. How many tensors
-/// there were.
+/// Loads every external tensor into the model, subgraphs included, and returns the number of these tensors.
+/// `read` receives a path below the model's folder, an offset and a length in bytes, and must return that
+/// many bytes. It must refuse lengths beyond the file before it allocates memory for them, and paths that
+/// leave the folder through symbolic links.
 ///
 /// # Errors
-/// [`OnnxError::ExternalData`] when a path is absolute or leaves the folder, numbers are no numbers, the length is
-/// not that of the tensor's type and dimensions, all values together are beyond the 2 GiB of a protobuf file, or
-/// `read` fails.
+/// [`OnnxError::ExternalData`] when a path is absolute or leaves the folder, an offset or length is not a
+/// number, the length is not that of the tensor's type and dimensions, all values together exceed the 2 GiB
+/// of a protobuf file, or `read` fails.
 pub fn internalise(model: &mut ModelProto, read: Read<'_>) -> Result<usize, OnnxError> {
     let mut loader = Loader { read, total: 0, count: 0 };
     if let Some(graph) = &mut model.graph {
@@ -108,7 +109,7 @@ fn number(tensor: &TensorProto, key: &str) -> Result<Option<u64>, String> {
         .transpose()
 }
 
-/// The path, if it stays below the folder that it is relative to, on any system.
+/// Returns the path if it stays below the folder that it is relative to, on any operating system.
 fn below(location: &str) -> Result<PathBuf, String> {
     let path = Path::new(location);
     let parts = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
@@ -120,7 +121,7 @@ fn below(location: &str) -> Result<PathBuf, String> {
     Ok(path.to_owned())
 }
 
-/// Bytes of the tensor's values, `None` for texts and unknown types.
+/// Returns the number of bytes of the tensor's values; `None` for strings and unknown types.
 fn size(tensor: &TensorProto) -> Option<u64> {
     use DataType as T;
     let bits: u64 = match DataType::try_from(tensor.data_type()).ok()? {

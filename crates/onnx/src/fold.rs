@@ -1,4 +1,4 @@
-//! `Shape` nodes that the model's declared dimensions decide, written as constants.
+//! Replaces `Shape` nodes whose result the model's declared dimensions determine by constants.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,8 @@ use crate::{
     shapes::Shapes,
 };
 
-/// The graph with a `Constant` in place of each `Shape` of a tensor whose shape no caller can change.
+/// Returns the graph with a `Constant` in place of each `Shape` of a tensor whose shape does not depend on
+/// the caller.
 pub(crate) fn folded(graph: &GraphProto) -> Cow<'_, GraphProto> {
     let known = known(graph);
     if known.is_empty() {
@@ -25,7 +26,7 @@ pub(crate) fn folded(graph: &GraphProto) -> Cow<'_, GraphProto> {
     Cow::Owned(graph)
 }
 
-/// The nodes and what they give.
+/// Returns the index of each such node and the dimensions that it outputs.
 fn known(graph: &GraphProto) -> Vec<(usize, Vec<i64>)> {
     let is_shape = |node: &NodeProto| is_standard(node) && node.op_type() == "Shape";
     if !graph.node.iter().any(is_shape) {

@@ -1,15 +1,15 @@
-//! A model that computes in 16-bit floats.
+//! Converts a model to 16-bit floats.
 //!
 //! ```text
 //! inputs f32 ──Cast──► the model's nodes, in f16 ──Cast──► outputs f32
 //! ```
-//! Invariants: names, types and shapes of inputs and outputs stay, and so does every tensor that is not of `f32`.
-//! Operands that the standard wants in `f32` whatever the others are, the scales of a `Resize`, stay `f32`: where they
-//! are initializers, exactly.
+//! Invariants: names, types and shapes of inputs and outputs stay the same, and so does every tensor that is
+//! not `f32`. Operands that the standard requires to be `f32` whatever the type of the others, which are the
+//! scales of a `Resize`, stay `f32`. If such an operand is an initializer, its values stay exact.
 //!
-//! A value beyond ±65,504 becomes that, and one that is not 0 does not become 0 (the smallest is 2⁻²⁴), so that a
-//! `Clip` to the largest `f32` and a small divisor mean what they meant. What precision is lost is for the caller to
-//! measure.
+//! Values are saturated at ±65,504, and a nonzero value is never rounded to 0 (the smallest magnitude is
+//! 2⁻²⁴), so that a `Clip` to the largest `f32` and a small divisor keep their meaning. The caller must
+//! measure the loss of precision.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,12 +28,13 @@ use crate::{
 const FLOAT: i32 = DataType::Float as i32;
 const FLOAT16: i32 = DataType::Float16 as i32;
 
-/// The same model in 16-bit floats; inputs and outputs stay `f32`.
+/// Returns the same model in 16-bit floats; inputs and outputs stay `f32`.
 ///
 /// # Errors
-/// [`OnnxError::NoFp16`] naming a node or tensor that has no such form: operators of other vendors, graphs within
-/// nodes, quantised operators, values in another file. [`OnnxError::NoGraph`], [`OnnxError::OldOperators`],
-/// [`OnnxError::DuplicateTensor`] or [`OnnxError::UndefinedTensor`] for a malformed model.
+/// [`OnnxError::NoFp16`] with the name of a node or tensor that cannot be converted: operators of other
+/// vendors, graphs within nodes, quantised operators, values in another file. [`OnnxError::NoGraph`],
+/// [`OnnxError::OldOperators`], [`OnnxError::DuplicateTensor`] or [`OnnxError::UndefinedTensor`] for a
+/// malformed model.
 pub fn fp16(model: &ModelProto) -> Result<ModelProto, OnnxError> {
     let proto = graph_of(model)?;
     let graph = Graph::new(proto)?;
@@ -45,7 +46,7 @@ pub fn fp16(model: &ModelProto) -> Result<ModelProto, OnnxError> {
     Ok(ModelProto { graph: Some(converted), ..model.clone() })
 }
 
-/// Operators that compute in integers by scales of `f32`.
+/// Operators that compute in integers with `f32` scales.
 const QUANTISED: [&str; 7] = [
     "QuantizeLinear",
     "DequantizeLinear",
@@ -73,16 +74,16 @@ fn refused(name: &str, reason: &'static str) -> OnnxError {
     OnnxError::NoFp16 { name: name.to_owned(), reason }
 }
 
-/// The operands that are `f32` whatever the others are.
+/// Returns whether an operand must be `f32` whatever the type of the others.
 fn is_pinned(node: &NodeProto, operand: usize) -> bool {
     matches!((node.op_type(), operand), ("Resize", 1 | 2) | ("Upsample", 1))
 }
 
-/// A graph on its way.
+/// The state of the conversion of one graph.
 struct Converter<'a> {
-    /// What stays `f32`: inputs, outputs, and constants of pinned operands.
+    /// Names that keep `f32` tensors: inputs, outputs, and initializers of pinned operands.
     kept: HashSet<&'a str>,
-    /// The 16-bit twins of what is kept and of `f32`.
+    /// The names of the 16-bit counterparts of the `f32` tensors in `kept`.
     twins: HashMap<&'a str, String>,
     graph: &'a Graph<'a>,
     types: Types<'a>,
@@ -109,7 +110,7 @@ impl<'a> Converter<'a> {
         converter
     }
 
-    /// A name that the graph does not have.
+    /// Returns a name that does not occur in the graph.
     fn fresh(&self, name: &str, suffix: &str) -> String {
         let mut fresh = format!("{name}.{suffix}");
         while self.graph.origin(&fresh).is_some() {
@@ -181,7 +182,8 @@ impl<'a> Converter<'a> {
         Ok(())
     }
 
-    /// The name under which a node reads a tensor.
+    /// Returns the name under which the converted node reads a tensor, and adds a cast to `f32` if the
+    /// operand needs one.
     fn read(&mut self, node: &NodeProto, operand: usize, name: &str) -> String {
         let twin = self.twins.get(name).cloned().unwrap_or_else(|| name.to_owned());
         if !is_pinned(node, operand) || self.types.of(name) != Some(FLOAT) {
@@ -197,7 +199,7 @@ impl<'a> Converter<'a> {
     }
 }
 
-/// Constants, and casts to `f32`.
+/// Converts the values of constants, and turns casts to `f32` into casts to `f16`.
 fn convert_attributes(node: &mut NodeProto) -> Result<(), OnnxError> {
     let name = label(node).to_owned();
     match node.op_type() {
@@ -210,7 +212,7 @@ fn convert_attributes(node: &mut NodeProto) -> Result<(), OnnxError> {
         "Constant" => node.attribute.iter_mut().try_for_each(|value| constant(value, &name))?,
         "ConstantOfShape" => match node.attribute.first_mut() {
             Some(value) => constant(value, &name)?,
-            // Without a value it is 0 of `f32`.
+            // The default value is 0 as `f32`.
             None => node.attribute.push(tensor_attribute(narrow(&[1], &[0.0]))),
         },
         _ => {}
@@ -218,7 +220,7 @@ fn convert_attributes(node: &mut NodeProto) -> Result<(), OnnxError> {
     Ok(())
 }
 
-/// The value of a `Constant`.
+/// Converts the value of a `Constant`.
 fn constant(value: &mut AttributeProto, node: &str) -> Result<(), OnnxError> {
     let narrowed = match value.name() {
         "value" => value.t.as_ref().map(narrowed).transpose()?,
@@ -242,7 +244,7 @@ fn tensor_attribute(tensor: TensorProto) -> AttributeProto {
     }
 }
 
-/// A stored tensor in 16 bits; one that is not of `f32` as it is.
+/// Returns a stored tensor in 16-bit floats; a tensor that is not `f32` is returned unchanged.
 fn narrowed(tensor: &TensorProto) -> Result<TensorProto, OnnxError> {
     if tensor.data_type() != FLOAT {
         return Ok(tensor.clone());
@@ -267,7 +269,7 @@ fn narrow(dims: &[i64], values: &[f32]) -> TensorProto {
     }
 }
 
-/// The nearest number of 16 bits that is finite and, unless the value is, not 0.
+/// Returns the nearest 16-bit float that is finite and not 0. Zeros, infinities and NaN are kept.
 fn nearest(value: f32) -> f16 {
     let rounded = f16::from_f32(value);
     if value == 0.0 || !value.is_finite() {
@@ -281,7 +283,7 @@ fn nearest(value: f32) -> f16 {
     }
 }
 
-/// What is known of a tensor, in 16 bits if it is of `f32`.
+/// Returns the type and shape of a tensor, with `f32` replaced by `f16`.
 fn narrowed_info(info: &ValueInfoProto) -> ValueInfoProto {
     let mut info = info.clone();
     if let Some(type_proto::Value::TensorType(tensor)) =
@@ -322,7 +324,7 @@ mod tests {
             testing::graph(model).initializer.iter().map(|tensor| tensor.raw_data().len()).sum::<usize>()
         };
         assert_eq!(2 * weights(&small), weights(&model));
-        // Twice is once, but for the casts.
+        // A second conversion changes nothing, except that it adds casts.
         assert!(split(&fp16(&small).unwrap(), "latent").is_ok());
     }
 

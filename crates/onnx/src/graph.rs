@@ -1,4 +1,4 @@
-//! What reads what in a graph.
+//! The dependencies between the nodes and tensors of a graph.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -7,30 +7,30 @@ use crate::{
     proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto},
 };
 
-/// Standard operators that give other values on every run, so that two copies of one disagree.
+/// Standard operators that return different values on every run, so that two copies of one node disagree.
 const RANDOM_OPS: [&str; 6] =
     ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
 
-/// Where a tensor comes from.
+/// The origin of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// The caller.
     Input,
-    /// An initializer, also one that the caller may override.
+    /// An initializer, including one that the caller may override.
     Initializer,
-    /// The node of this index.
+    /// The node with this index.
     Node(usize),
 }
 
 /// The nodes and tensors that some tensors are computed from.
 pub(crate) struct Needs<'a> {
-    /// One flag a node.
+    /// One flag per node.
     pub(crate) nodes: Vec<bool>,
-    /// The tensors asked for and all that the nodes read.
+    /// The requested tensors and all tensors that the nodes read.
     pub(crate) tensors: BTreeSet<&'a str>,
 }
 
-/// A graph whose names are checked: each defined once, before it is read.
+/// A graph with checked names: each is defined once, before it is read.
 pub(crate) struct Graph<'a> {
     pub(crate) proto: &'a GraphProto,
     origins: HashMap<&'a str, Origin>,
@@ -59,12 +59,13 @@ impl<'a> Graph<'a> {
         self.origins.get(tensor).copied()
     }
 
-    /// Whether every run gives this node the same inputs and it makes the same of them.
+    /// Returns whether the node computes the same outputs on every run.
     pub(crate) fn is_constant(&self, node: usize) -> bool {
         self.constant[node]
     }
 
-    /// What `wanted` is computed from, nodes that `available` flags left out with all before them.
+    /// Returns the nodes and tensors that `wanted` is computed from. Nodes flagged in `available` are left
+    /// out, together with the nodes that only they need.
     pub(crate) fn needs(&self, wanted: impl Iterator<Item = &'a str>, available: &[bool]) -> Needs<'a> {
         let mut needs = Needs { nodes: vec![false; self.reads.len()], tensors: wanted.collect() };
         for (index, node) in self.proto.node.iter().enumerate().rev() {
@@ -77,12 +78,12 @@ impl<'a> Graph<'a> {
         needs
     }
 
-    /// What the node reads: its inputs and what its bodies capture.
+    /// Returns the tensors that the node reads: its inputs and the tensors that its bodies capture.
     pub(crate) fn reads(&self, node: usize) -> &[&'a str] {
         &self.reads[node]
     }
 
-    /// The tensors and all that are computed from them.
+    /// Returns these tensors and all tensors that are computed from them.
     pub(crate) fn downstream(&self, tensors: &[&'a str]) -> HashSet<&'a str> {
         let mut found: HashSet<&str> = tensors.iter().copied().collect();
         for (node, reads) in self.proto.node.iter().zip(&self.reads) {
@@ -120,7 +121,8 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// The graph of a model whose operators mean what they mean since version 7, where broadcasting became implicit.
+/// Returns the graph of a model with operator set 7 or newer: that version made broadcasting implicit, and
+/// operators have kept their meaning since.
 pub(crate) fn graph_of(model: &ModelProto) -> Result<&GraphProto, OnnxError> {
     let standard = model.opset_import.iter().find(|set| matches!(set.domain(), "" | "ai.onnx"));
     match standard.and_then(|set| set.version) {
@@ -129,43 +131,44 @@ pub(crate) fn graph_of(model: &ModelProto) -> Result<&GraphProto, OnnxError> {
     }
 }
 
-/// The node's name, or its first output's if it has none.
+/// Returns the node's name, or the name of its first output if it is unnamed.
 pub(crate) fn label(node: &NodeProto) -> &str {
     if node.name().is_empty() { node.output.first().map_or("", String::as_str) } else { node.name() }
 }
 
-/// The names of what the node computes, outputs that are left out excepted.
+/// Returns the names of the node's outputs, except outputs that are left out.
 pub(crate) fn outputs(node: &NodeProto) -> impl Iterator<Item = &str> {
     node.output.iter().map(String::as_str).filter(|name| !name.is_empty())
 }
 
-/// The graphs in the node's attributes: the branches of an `If`, the body of a `Loop`.
+/// Returns the graphs in the node's attributes: the branches of an `If`, the body of a `Loop`.
 pub(crate) fn bodies(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
     node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs))
 }
 
-/// The node's attribute of this name.
+/// Returns the node's attribute with this name.
 pub(crate) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
     node.attribute.iter().find(|attribute| attribute.name() == name)
 }
 
-/// Whether the node's operator is ONNX's own.
+/// Returns whether the node's operator is one of ONNX's standard operators.
 pub(crate) fn is_standard(node: &NodeProto) -> bool {
     matches!(node.domain(), "" | "ai.onnx")
 }
 
-/// The number of elements, if no dimension is negative and it fits.
+/// Returns the number of elements; `None` if a dimension is negative or the product exceeds 64 bits.
 pub(crate) fn elements(dims: &[i64]) -> Option<u64> {
     dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(u64::try_from(dim).ok()?))
 }
 
-/// What the node reads from its graph: its inputs and what its bodies capture.
+/// Returns the tensors that the node reads from its graph: its inputs and the tensors that its bodies
+/// capture.
 fn reads(node: &NodeProto) -> Vec<&str> {
     let inputs = node.input.iter().map(String::as_str).filter(|name| !name.is_empty());
     inputs.chain(bodies(node).flat_map(captures)).collect()
 }
 
-/// Names that a body uses and does not define.
+/// Returns the names that a body uses without defining them.
 fn captures(body: &GraphProto) -> Vec<&str> {
     let local: HashSet<&str> = initializer_names(body)
         .chain(body.input.iter().map(ValueInfoProto::name))

@@ -1,4 +1,4 @@
-//! What a model reads.
+//! The inputs of a model.
 
 use std::collections::HashSet;
 
@@ -11,23 +11,23 @@ use crate::{
     types::element_type,
 };
 
-/// An input that a caller must give.
+/// An input that the caller must supply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
-    /// Its name.
+    /// The name of the input.
     pub name: String,
-    /// Its element type, a number of ONNX's `TensorProto.DataType`: 1 for `f32`.
+    /// Element type, as a number of ONNX's `TensorProto.DataType`: 1 for `f32`.
     pub element: i32,
-    /// Its dimensions, slowest first; `None` when the model does not even declare their number.
+    /// Dimensions, slowest first; `None` if the model does not declare even their number.
     pub dims: Option<Vec<Extent>>,
 }
 
-/// The inputs of a model, symbolic dimensions having these values where they are listed. A dimension without a symbol
-/// is called by its input's name and its axis, `x.2`. Inputs that are initializers too need not be given and are left
-/// out.
+/// Returns the inputs of a model, with the listed values substituted for symbolic dimensions. A dimension
+/// without a symbol is called by its input's name and its axis, `x.2`. Inputs that are also initializers are
+/// optional and are left out.
 ///
 /// # Errors
-/// [`OnnxError::NoGraph`].
+/// [`OnnxError::NoGraph`] for a model without a graph.
 pub fn inputs(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Input>, OnnxError> {
     let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
     let stored: HashSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
@@ -51,8 +51,8 @@ pub fn inputs(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Input>,
         .collect())
 }
 
-/// Declares the dimensions of an input or output, whatever they were; its element type stays. Nothing happens to a model
-/// without it.
+/// Replaces the declared dimensions of an input or output and keeps its element type. A model without an
+/// input or output of this name is left unchanged.
 pub fn set_dims(model: &mut ModelProto, name: &str, dims: &[Dim]) {
     let ends = model.graph.iter_mut().flat_map(|graph| graph.input.iter_mut().chain(&mut graph.output));
     for end in ends.filter(|end| end.name() == name) {

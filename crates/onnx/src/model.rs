@@ -5,29 +5,29 @@ use crate::{
     proto::{ModelProto, StringStringEntryProto},
 };
 
-/// The model in the bytes of an `.onnx` file.
+/// Decodes the bytes of an `.onnx` file.
 ///
 /// # Errors
-/// [`OnnxError::Decode`] for bytes that are no ONNX protobuf, messages nested more than 100 deep included;
-/// [`OnnxError::NoGraph`] for a model without a graph.
+/// [`OnnxError::Decode`] for bytes that are not an ONNX protobuf, including messages nested more than 100
+/// deep; [`OnnxError::NoGraph`] for a model without a graph.
 pub fn decode(bytes: &[u8]) -> Result<ModelProto, OnnxError> {
     let model = ModelProto::decode(bytes).map_err(|reason| OnnxError::Decode { reason })?;
     if model.graph.is_some() { Ok(model) } else { Err(OnnxError::NoGraph) }
 }
 
-/// The bytes of an `.onnx` file. Equal models give equal bytes.
+/// Encodes a model as the bytes of an `.onnx` file. Equal models have equal bytes.
 #[must_use]
 pub fn encode(model: &ModelProto) -> Vec<u8> {
     model.encode_to_vec()
 }
 
-/// The value of a key of the model's metadata; the first, should there be several.
+/// Returns the value of a key of the model's metadata; the first value if the key occurs several times.
 #[must_use]
 pub fn metadata<'a>(model: &'a ModelProto, key: &str) -> Option<&'a str> {
     model.metadata_props.iter().find(|entry| entry.key() == key).map(StringStringEntryProto::value)
 }
 
-/// Sets a key of the model's metadata: the value that [`metadata`] gives is replaced, a new key is appended.
+/// Sets a key of the model's metadata: replaces the value that [`metadata`] returns, or appends a new key.
 pub fn set_metadata(model: &mut ModelProto, key: &str, value: &str) {
     let entry = StringStringEntryProto { key: Some(key.to_owned()), value: Some(value.to_owned()) };
     match model.metadata_props.iter_mut().find(|entry| entry.key() == key) {
@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn nesting_is_bounded() {
-        // From inside out, around and around: an attribute's graph, a node's attribute, a graph's node.
+        // Built from the innermost message outwards, in a cycle: an attribute's graph, a node's attribute, a
+        // graph's node.
         let mut graph = Vec::new();
         for depth in 0..399 {
             let tag = [0x32, 0x2a, 0x0a][depth % 3];

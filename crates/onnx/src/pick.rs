@@ -1,19 +1,23 @@
-//! Which cut: the best ones, and the best within a budget.
+//! Ranks cuts and selects the best cut within a budget.
 
 use crate::{Cut, OnnxError};
 
-/// What a cut must keep to.
+/// The limit that a cut must satisfy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Budget {
-    /// Multiply-accumulates of the encoder, at most: the smallest latent wins, then the cheapest encoder.
+    /// Maximum number of multiply-accumulates of the encoder. The smallest latent is preferred, then the
+    /// cheapest encoder.
     Macs(u64),
-    /// Bytes of the latent as `f32`, at most: the cheapest encoder wins, then the smallest latent.
+    /// Maximum size of the latent as `f32`, in bytes. The cheapest encoder is preferred, then the smallest
+    /// latent.
     Bytes(u64),
 }
 
-/// The cuts in the order of a table, and whether each is Pareto-optimal: no other cut has a smaller latent without a
-/// dearer encoder, or a cheaper encoder without a larger latent. Those come first, from the cheapest encoder on; the
-/// others follow by the latent's bytes and then the encoder's MACs, unknown ones last. Equals keep their order.
+/// Returns the cuts in the order of a table, each with a flag that is `true` if the cut is Pareto-optimal: no
+/// other cut has a smaller latent without a more expensive encoder, or a cheaper encoder without a larger
+/// latent. Pareto-optimal cuts come first, in ascending order of the encoder's MACs; the others follow in
+/// ascending order of the latent's bytes and then the encoder's MACs, unknown ones last. Equal cuts keep
+/// their order.
 #[must_use]
 pub fn ranked(cuts: &[Cut]) -> Vec<(&Cut, bool)> {
     let mut order: Vec<&Cut> = cuts.iter().collect();
@@ -33,10 +37,10 @@ pub fn ranked(cuts: &[Cut]) -> Vec<(&Cut, bool)> {
     ranked
 }
 
-/// The best cut within a budget.
+/// Returns the best cut within a budget.
 ///
 /// # Errors
-/// [`OnnxError::NoCutWithin`] when none keeps to it; cuts of unknown size or cost do not.
+/// [`OnnxError::NoCutWithin`] when no cut keeps within it; cuts of unknown size or cost do not count.
 pub fn pick(cuts: &[Cut], budget: Budget) -> Result<&Cut, OnnxError> {
     let known = cuts.iter().filter_map(|cut| Some((cut, cut.bytes()?, cut.encoder.macs.clone().ok()?)));
     let best = match budget {

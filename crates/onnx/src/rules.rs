@@ -1,6 +1,7 @@
-//! The output shape of one node from the shapes of its inputs.
+//! Derives the output shape of one node from the shapes of its inputs.
 //!
-//! Extents, strides and pads come from files, so all arithmetic is checked: what does not fit has no shape.
+//! Extents, strides and pads come from files, so all arithmetic is checked. If a result does not fit, the
+//! shape is unknown.
 
 pub(crate) mod layout;
 mod recurrent;
@@ -15,7 +16,7 @@ use crate::{
     shapes::{MAX_RANK, Shape, Shapes},
 };
 
-/// The shape of the node's first output, `None` when no rule gives it.
+/// Returns the shape of the node's first output; `None` if no rule determines it.
 pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Shape>, OnnxError> {
     let input = |index| shapes.input(node, index);
     Ok(match node.op_type() {
@@ -45,7 +46,7 @@ pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Sha
     })
 }
 
-/// The shape of what an operator without arithmetic of its own makes.
+/// Returns the output shape of an operator that rearranges, pools or resamples elements.
 fn rearranged(op: &str, node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Shape>, OnnxError> {
     let input = |index| shapes.input(node, index);
     Ok(match op {
@@ -71,7 +72,7 @@ fn rearranged(op: &str, node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<
     })
 }
 
-/// The shape of a later output of the node, of index 1 or more.
+/// Returns the shape of one of the node's further outputs, those with index 1 or more.
 pub(crate) fn later_output(
     node: &NodeProto,
     index: usize,
@@ -90,12 +91,12 @@ pub(crate) fn later_output(
     Ok(recurrence.filter(|_| last_states.contains(&index)).map(|found| found.last()))
 }
 
-/// The number of elements of a shape, if it fits.
+/// Returns the number of elements of a shape; `None` beyond 64 bits.
 pub(crate) fn product(dims: &[u64]) -> Option<u64> {
     dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim))
 }
 
-/// Whether the output has the shape of the first input.
+/// Returns whether the output has the shape of the first input.
 fn keeps_shape(op: &str) -> bool {
     #[rustfmt::skip]
     let elementwise = matches!(
@@ -124,7 +125,8 @@ fn gemm(node: &NodeProto, a: &[u64], b: &[u64]) -> Option<Shape> {
     (inner_a == inner_b).then(|| vec![m, n])
 }
 
-/// A vector stands for a matrix of one row or one column, which the result then lacks.
+/// Returns the output shape of `MatMul`. A vector is treated as a matrix with one row or one column, and the
+/// result does not have that axis.
 fn matmul(a: &[u64], b: &[u64]) -> Option<Shape> {
     let (&inner_a, outer_a) = a.split_last()?;
     let (batch_a, rows) = outer_a.split_at(outer_a.len().saturating_sub(1));
@@ -175,7 +177,7 @@ fn reshape(from: &[u64], target: &[i64], allow_zero: bool) -> Option<Shape> {
 }
 
 fn flatten(from: &[u64], axis: i64) -> Option<Shape> {
-    // The rank itself is an axis here: everything goes into the first dimension.
+    // The rank itself is a valid axis here: everything goes into the first dimension.
     let axis = if axis < 0 { axis.checked_add(from.len() as i64)? } else { axis };
     let (rows, columns) = from.split_at_checked(usize::try_from(axis).ok()?)?;
     Some(vec![product(rows)?, product(columns)?])
@@ -210,7 +212,8 @@ fn depth_to_space(from: &[u64], block: i64) -> Option<Shape> {
     Some(vec![batch, channels / area, height.checked_mul(block)?, width.checked_mul(block)?])
 }
 
-/// A convolution's window: input and weight with one entry an axis of space.
+/// A convolution's window. `x` and `weight` are the shapes of the input and the weight, with one entry per
+/// spatial axis after the first two.
 struct Window<'a> {
     node: &'a NodeProto,
     x: &'a [u64],
@@ -224,7 +227,7 @@ impl<'a> Window<'a> {
         (x.len() >= 3 && x.len() == weight.len()).then_some(Self { node, x, weight, groups })
     }
 
-    /// `x [n, c, …]`, weight `[m, c / groups, …]`.
+    /// Returns the output shape of `Conv` for `x [n, c, …]` and weight `[m, c / groups, …]`.
     fn conv(&self) -> Option<Shape> {
         if self.weight[1].checked_mul(self.groups)? != self.x[1]
             || !self.weight[0].is_multiple_of(self.groups)
@@ -242,7 +245,8 @@ impl<'a> Window<'a> {
         self.shape(self.weight[0], extents)
     }
 
-    /// [`conv`](Self::conv) with a last window that may reach beyond the end, but not start there.
+    /// Returns the output shape with `ceil_mode`: as for [`conv`](Self::conv), but the last window may reach
+    /// beyond the end as long as it does not start there.
     fn rounded_up(&self) -> Option<Shape> {
         let mut out = self.conv()?;
         for axis in 0..self.x.len() - 2 {
@@ -257,7 +261,7 @@ impl<'a> Window<'a> {
         Some(out)
     }
 
-    /// `x [n, c, …]`, weight `[c, m / groups, …]`.
+    /// Returns the output shape of `ConvTranspose` for `x [n, c, …]` and weight `[c, m / groups, …]`.
     fn transposed(&self) -> Option<Shape> {
         if self.weight[0] != self.x[1] || !self.weight[0].is_multiple_of(self.groups) {
             return None;
@@ -290,14 +294,14 @@ impl<'a> Window<'a> {
         self.list("strides", axis, 1).filter(|&stride| stride > 0)
     }
 
-    /// How far one window stretches.
+    /// Returns the extent of one window, dilation included.
     fn reach(&self, axis: usize) -> Option<i64> {
         let gaps = i64::try_from(self.weight[axis + 2].checked_sub(1)?).ok()?;
         let dilation = self.list("dilations", axis, 1).filter(|&dilation| dilation > 0)?;
         gaps.checked_mul(dilation)?.checked_add(1)
     }
 
-    /// Padding on both sides together; starts of all axes come before the ends.
+    /// Returns the padding on both sides together; the list holds the starts of all axes before the ends.
     fn pads(&self, axis: usize) -> Option<i64> {
         if self.auto_pad() == b"VALID" {
             return Some(0);

@@ -1,4 +1,4 @@
-//! The shape of each tensor of a graph, or why it is not known.
+//! The shape of each tensor of a graph, or the reason why it is unknown.
 
 use std::collections::HashMap;
 
@@ -9,28 +9,29 @@ use crate::{
     rules,
 };
 
-/// More dimensions than any real tensor has. Shapes are copied from node to node, so a file must not set their size.
+/// Maximum number of dimensions, more than any real tensor has. Shapes are copied between nodes, so a file
+/// must not determine their size.
 pub(crate) const MAX_RANK: usize = 64;
 
-/// The longest list of values that is followed: shapes, axes and scales are short.
+/// Maximum length of a list of values that is tracked: shapes, axes and scales are short.
 pub(crate) const MAX_VALUES: usize = 1024;
 
 /// Dimensions, slowest first.
 pub(crate) type Shape = Vec<u64>;
 
-/// Shapes of the tensors seen so far. What is not known is kept as the error that a use of it is answered with.
+/// Shapes of the tensors seen so far. An unknown shape is stored as the error that a use of it returns.
 pub(crate) struct Shapes<'a> {
     found: HashMap<&'a str, Result<Shape, OnnxError>>,
-    /// The shapes that the graph declares for tensors between inputs and outputs.
+    /// The shapes that the graph declares for intermediate tensors and outputs.
     declared: HashMap<&'a str, Shape>,
-    /// The values of few integers, which are other nodes' shapes.
+    /// The values of short integer tensors, which other nodes use as shapes.
     integers: HashMap<&'a str, Vec<i64>>,
-    /// The values of few constant floats, which are other nodes' scales.
+    /// The values of short constant float tensors, which other nodes use as scales.
     floats: HashMap<&'a str, Vec<f32>>,
 }
 
 impl<'a> Shapes<'a> {
-    /// The shapes of inputs and initializers, symbols having these values.
+    /// Collects the shapes of inputs and initializers, with these values for symbolic dimensions.
     pub(crate) fn new(graph: &'a GraphProto, symbols: &[(&str, i64)]) -> Self {
         let known = graph.value_info.iter().chain(&graph.output);
         let declared = known.filter_map(|info| Some((info.name(), declared(info, symbols).ok()?))).collect();
@@ -49,7 +50,8 @@ impl<'a> Shapes<'a> {
         shapes
     }
 
-    /// Finds the shapes of the node's outputs from its inputs', or failing that from those the graph declares.
+    /// Derives the shapes of the node's outputs from its inputs' shapes, or failing that uses the declared
+    /// shapes.
     pub(crate) fn infer(&mut self, node: &'a NodeProto) {
         let named = node.output.iter().map(String::as_str).enumerate().filter(|(_, name)| !name.is_empty());
         for (index, output) in named {
@@ -67,29 +69,31 @@ impl<'a> Shapes<'a> {
         }
     }
 
-    /// The shape of the node's input of this index.
+    /// Returns the shape of the node's input with this index.
     pub(crate) fn input(&self, node: &NodeProto, index: usize) -> Result<&[u64], OnnxError> {
         let name = node.input.get(index).filter(|name| !name.is_empty()).ok_or_else(|| unknown(node))?;
         self.get(node, name)
     }
 
-    /// The shape of the node's first output, once inferred.
+    /// Returns the shape of the node's first output; [`infer`](Self::infer) must have run.
     pub(crate) fn output(&self, node: &NodeProto) -> Result<&[u64], OnnxError> {
         let name = node.output.first().filter(|name| !name.is_empty()).ok_or_else(|| unknown(node))?;
         self.get(node, name)
     }
 
-    /// The shape of a tensor, or why it is not known; `None` for one that nothing has defined so far.
+    /// Returns the shape of a tensor or the reason why it is unknown; `None` for a tensor that has not been
+    /// defined so far.
     pub(crate) fn of(&self, tensor: &str) -> Option<&Result<Shape, OnnxError>> {
         self.found.get(tensor)
     }
 
-    /// The values of the node's input of this index, if they are few constant floats.
+    /// Returns the values of the node's input with this index if it is a short constant float tensor.
     pub(crate) fn floats(&self, node: &NodeProto, index: usize) -> Option<&[f32]> {
         self.floats.get(node.input.get(index)?.as_str()).map(Vec::as_slice)
     }
 
-    /// The values of the node's input of this index, if they are few and known integers.
+    /// Returns the values of the node's input with this index if they are known and it is a short integer
+    /// tensor.
     pub(crate) fn integers(&self, node: &NodeProto, index: usize) -> Option<&[i64]> {
         self.integers.get(node.input.get(index)?.as_str()).map(Vec::as_slice)
     }
@@ -115,7 +119,7 @@ impl<'a> Shapes<'a> {
         rules::output(node, self)?.ok_or_else(|| unknown(node))
     }
 
-    /// Notes a constant tensor's shape, and its values if they may be a shape.
+    /// Records a constant tensor's shape, and its values if they may serve as a shape or as scales.
     fn constant(&mut self, name: &'a str, tensor: &TensorProto) {
         self.found.insert(name, dims(name, &tensor.dims));
         if let Some(values) = rules::values::stored(tensor) {
@@ -173,13 +177,14 @@ fn declared(info: &ValueInfoProto, symbols: &[(&str, i64)]) -> Result<Shape, Onn
 
 /// One dimension as a model declares it.
 pub(crate) enum DeclaredDim {
-    /// Always this number.
+    /// A constant extent.
     Fixed(u64),
-    /// Any number. Its symbol, or `INPUT.AXIS` for one without a symbol of its own.
+    /// Any extent. Holds the dimension's symbol, or `INPUT.AXIS` for a dimension without a symbol.
     Open(String),
 }
 
-/// The declared dimensions of a tensor; `None` where there are none, more than 64, or it is no tensor.
+/// Returns the declared dimensions of a tensor; `None` if it declares no shape or more than 64 dimensions, or
+/// is not a tensor.
 pub(crate) fn declared_dims(info: &ValueInfoProto) -> Option<Vec<DeclaredDim>> {
     let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref()?.value.as_ref() else {
         return None;
@@ -190,13 +195,14 @@ pub(crate) fn declared_dims(info: &ValueInfoProto) -> Option<Vec<DeclaredDim>> {
         Some(dimension::Value::DimParam(symbol)) if !matches!(symbol.as_str(), "" | "?") => {
             DeclaredDim::Open(symbol.clone())
         }
-        // Some exporters write -1 or "?" for "any", and mean another one each time.
+        // Some exporters write -1 or "?" for any extent and mean a different extent each time.
         _ => DeclaredDim::Open(format!("{}.{axis}", info.name())),
     });
     Some(dims.collect())
 }
 
-/// A name for a message. A file may hold one of any length, and an error goes with every tensor it concerns.
+/// Returns a name for a message, shortened to 200 characters. Names in a file may have any length, and an
+/// error is stored for every tensor that it concerns.
 pub(crate) fn clipped(name: &str) -> String {
     match name.char_indices().nth(200) {
         Some((end, _)) => format!("{}…", &name[..end]),

@@ -1,14 +1,15 @@
-//! One model cut in two, at one tensor or at several.
+//! Cuts one model in two, at one tensor or at several.
 //!
 //! ```text
 //! inputs ──encoder──► at        at ──decoder──► outputs
 //! ```
-//! The encoder holds the nodes that `at` is computed from, the decoder those that the outputs are computed from
-//! once `at` is given. Constants, that is initializers and nodes that read nothing but constants, belong to no half:
-//! each half gets a copy of those it uses. Nodes that neither half needs are left out.
+//! The encoder holds the nodes that `at` is computed from; the decoder holds the nodes that the outputs are
+//! computed from once `at` is given. Constants, which are initializers and nodes that read nothing but
+//! constants, belong to neither half: each half receives a copy of the constants that it uses. Nodes that
+//! neither half needs are left out.
 //!
-//! Invariants: the halves keep the nodes' order; only constant nodes are in both; the encoder and then the decoder
-//! compute what the model computes.
+//! Invariants: the halves keep the nodes' order; only constant nodes are in both halves; the encoder followed
+//! by the decoder computes the same function as the model.
 
 use std::collections::BTreeSet;
 
@@ -26,35 +27,37 @@ use crate::{
     types::Types,
 };
 
-/// Cuts a model at the tensor `at` into an encoder with `at` as its only output and a decoder with `at` as its only
-/// data input and the model's outputs: [`split_at`] with one tensor.
+/// Cuts a model at the tensor `at` into an encoder with `at` as its only output and a decoder with `at` as
+/// its only data input and the model's outputs. Equivalent to [`split_at`] with one tensor.
 ///
 /// # Errors
-/// Those of [`split_at`].
+/// The errors of [`split_at`].
 pub fn split(model: &ModelProto, at: &str) -> Result<(ModelProto, ModelProto), OnnxError> {
     split_at(model, &[at])
 }
 
-/// Cuts a model at several tensors, which together must be all that its second half needs. They become the encoder's
-/// outputs and the decoder's data inputs, in this order: the first is the base layer, the others enhance it.
+/// Cuts a model at several tensors, which together must be all that its second half needs. They become the
+/// encoder's outputs and the decoder's data inputs, in this order: the first is the base layer, the others
+/// are enhancement layers.
 ///
-/// The type and shape of a tensor are taken from the graph's `value_info`; without one they are derived from the
-/// operators before it: `f32` where they do not tell, and of any shape, which runtimes take but ONNX's own checker
-/// does not.
+/// The type and shape of a tensor are taken from the graph's `value_info`; without an entry there they are
+/// derived from the preceding operators. An element type that cannot be derived is taken to be `f32`. A shape
+/// that cannot be derived is left undeclared, which runtimes accept but ONNX's own checker does not.
 ///
-/// Versions, operator sets, functions, metadata and what is known of the tensors kept go to both halves; training
-/// information, which refers to the whole graph, to none. Bodies of `If`, `Loop` and `Scan` stay whole, and what
-/// they capture counts as their node's input. Inputs that are initializers too, as before IR version 4, count as
-/// initializers. A `Shape` that the model's declared dimensions decide becomes a constant.
+/// Versions, operator sets, functions, metadata and the known types and shapes of the retained tensors go to
+/// both halves; training information, which refers to the whole graph, goes to neither. Bodies of `If`,
+/// `Loop` and `Scan` stay whole, and the tensors that they capture count as their node's inputs. Inputs that
+/// are also initializers, as before IR version 4, count as initializers. A `Shape` node whose result the
+/// model's declared dimensions determine becomes a constant.
 ///
 /// # Errors
 /// [`OnnxError::UnknownTensor`], [`OnnxError::CutAtInput`], [`OnnxError::CutAtConstant`] or
-/// [`OnnxError::CutAtOutput`] when one of `at` is no tensor between the inputs and the outputs, or there is none;
-/// [`OnnxError::RepeatedCut`] for one given twice; [`OnnxError::IndependentOutput`] when an output is computed from
-/// none of them; [`OnnxError::CrossedCut`] when the outputs need anything else that is computed before the cut or is
-/// an input of the model; [`OnnxError::UnusedCut`] for one that the others make superfluous;
-/// [`OnnxError::OldOperators`], [`OnnxError::NoGraph`], [`OnnxError::NoOutput`], [`OnnxError::DuplicateTensor`] or
-/// [`OnnxError::UndefinedTensor`] for a malformed model.
+/// [`OnnxError::CutAtOutput`] when `at` is empty or one of its names is not a tensor between the inputs and
+/// the outputs; [`OnnxError::RepeatedCut`] for a tensor given twice; [`OnnxError::IndependentOutput`] when an
+/// output is computed from none of the tensors; [`OnnxError::CrossedCut`] when the outputs need anything else
+/// that is computed before the cut or is an input of the model; [`OnnxError::UnusedCut`] for a tensor that
+/// the others make superfluous; [`OnnxError::OldOperators`], [`OnnxError::NoGraph`], [`OnnxError::NoOutput`],
+/// [`OnnxError::DuplicateTensor`] or [`OnnxError::UndefinedTensor`] for a malformed model.
 pub fn split_at(model: &ModelProto, at: &[&str]) -> Result<(ModelProto, ModelProto), OnnxError> {
     let proto = folded(graph_of(model)?);
     let graph = Graph::new(&proto)?;
@@ -118,7 +121,8 @@ fn check_outputs(graph: &Graph<'_>, at: &[&str]) -> Result<(), OnnxError> {
     }
 }
 
-/// Whether `at` is all that the decoder needs besides constants, and it needs all of it.
+/// Checks that the decoder needs no tensor besides `at` and constants, and that it needs every tensor of
+/// `at`.
 fn check_crossing(
     graph: &Graph<'_>,
     at: &[&str],
@@ -147,8 +151,8 @@ fn joined(at: &[&str]) -> String {
     at.join("`, `")
 }
 
-/// What is known of a tensor of the cut. Only symbols that the model has itself are written: runtimes take a symbol as
-/// the promise that all extents with it are equal.
+/// Returns the declared or derived type and shape of a tensor of the cut. Only symbols that the model itself
+/// declares are written, because runtimes take a symbol as the promise that all extents with it are equal.
 fn latent_info(graph: &GraphProto, at: &str, types: &Types<'_>, extents: &Extents<'_>) -> ValueInfoProto {
     if let Some(known) = graph.value_info.iter().find(|info| info.name() == at) {
         return known.clone();
@@ -173,7 +177,7 @@ fn latent_info(graph: &GraphProto, at: &str, types: &Types<'_>, extents: &Extent
     info
 }
 
-/// Whether an input has a dimension of this symbol.
+/// Returns whether an input has a dimension with this symbol.
 fn declares(graph: &GraphProto, symbol: &str) -> bool {
     let dims = graph.input.iter().filter_map(|input| match input.r#type.as_ref()?.value.as_ref()? {
         type_proto::Value::TensorType(tensor) => tensor.shape.as_ref(),
@@ -184,7 +188,7 @@ fn declares(graph: &GraphProto, symbol: &str) -> bool {
     dims.flat_map(|shape| &shape.dim).any(is_it)
 }
 
-/// The graph of the needed nodes and tensors.
+/// Returns the graph of the needed nodes and tensors.
 fn half(
     graph: &GraphProto,
     needs: &Needs<'_>,
@@ -223,7 +227,8 @@ fn kept<T: Clone>(all: &[T], keep: impl Fn(&T) -> bool) -> Vec<T> {
     all.iter().filter(|item| keep(item)).cloned().collect()
 }
 
-/// The model around another graph; spelt out because cloning the whole would copy every weight.
+/// Returns the model with another graph. The fields are listed because cloning the whole model would copy
+/// every weight.
 fn with_graph(model: &ModelProto, graph: GraphProto) -> ModelProto {
     ModelProto {
         ir_version: model.ir_version,

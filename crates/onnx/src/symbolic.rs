@@ -1,9 +1,10 @@
-//! Shapes with symbols in them.
+//! Shapes with symbolic dimensions.
 //!
-//! Shape rules speak of numbers. So the shapes are derived for several values of each open symbol, and the numbers
-//! tell what depends on it and how: an extent that follows one symbol along a straight line is written as that line,
-//! `h/4 + 1`. The values are multiples of 192, so that layers that halve or third an extent divide it without a rest;
-//! for other values the quotient is rounded as the layers round.
+//! Shape rules compute with numbers. Shapes are therefore derived for several values of each open symbol, and
+//! the results show how each extent depends on the symbols: an extent that is a linear function of one symbol
+//! is written as that function, for example `h/4 + 1`. The values are multiples of 192, so that layers that
+//! halve an extent or divide it by three do so without a remainder; for other values of the symbol the
+//! quotient is rounded as the layers round.
 
 use std::{collections::HashMap, fmt};
 
@@ -12,17 +13,18 @@ use crate::{
     shapes::{DeclaredDim, Shape, Shapes, declared_dims},
 };
 
-/// The smallest value that a symbol is tried with.
+/// The smallest value that is substituted for a symbol.
 const PROBE: u64 = 1920;
-/// More open symbols than this are not told apart, since each takes two more derivations.
+/// Maximum number of open symbols that are analysed: each of them requires two more derivations. Further
+/// symbols stay without a value.
 const MAX_SYMBOLS: usize = 16;
 
 /// One dimension of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extent {
-    /// Always this number.
+    /// A constant extent.
     Fixed(u64),
-    /// `symbol · times / over + plus`, rounded where `over` does not divide it.
+    /// `symbol · times / over + plus`, rounded if `over` does not divide it.
     Open {
         /// The symbol of an input's dimension, or `INPUT.AXIS`.
         symbol: String,
@@ -30,15 +32,15 @@ pub enum Extent {
         times: u64,
         /// The denominator, without a common factor with the numerator.
         over: u64,
-        /// The constant.
+        /// The constant term.
         plus: i64,
     },
-    /// It depends on the inputs in another way.
+    /// The extent depends on the inputs in another way.
     Unknown,
 }
 
 impl Extent {
-    /// The number, if it is one.
+    /// Returns the extent if it is constant.
     #[must_use]
     pub fn fixed(&self) -> Option<u64> {
         match self {
@@ -71,13 +73,13 @@ impl fmt::Display for Extent {
     }
 }
 
-/// The shapes of some tensors.
+/// The symbolic shapes of some tensors.
 pub(crate) struct Extents<'a>(HashMap<&'a str, Vec<Extent>>);
 
 impl<'a> Extents<'a> {
     pub(crate) fn new(graph: &GraphProto, symbols: &[(&str, i64)], tensors: &[&'a str]) -> Self {
         let open = open_symbols(graph, symbols);
-        // Different values, so that two extents are not equal by accident.
+        // Different values, so that two extents are not equal by coincidence.
         let base: Vec<u64> = (0..open.len() as u64).map(|index| PROBE + 384 * index).collect();
         let derive = |values: &[u64]| {
             let probes = open.iter().zip(values).map(|(symbol, &value)| (symbol.as_str(), value as i64));
@@ -121,7 +123,7 @@ fn derived<'a>(graph: &GraphProto, symbols: &[(&str, i64)], tensors: &[&'a str])
     known.collect()
 }
 
-/// The symbols of the inputs that have no value, initializers' excepted.
+/// Returns the symbols of the inputs' dimensions without a value in `symbols`, at most [`MAX_SYMBOLS`].
 fn open_symbols(graph: &GraphProto, symbols: &[(&str, i64)]) -> Vec<String> {
     let mut open = Vec::new();
     for dim in graph.input.iter().filter_map(declared_dims).flatten() {
@@ -136,7 +138,8 @@ fn open_symbols(graph: &GraphProto, symbols: &[(&str, i64)]) -> Vec<String> {
     open
 }
 
-/// An extent by what it is at the base, and at two and three times the base of each symbol.
+/// Returns an extent as a function of at most one symbol, given its value at the base point (`at_base`) and
+/// at two and three times the base value of each symbol (`varied`).
 fn line(at_base: u64, open: &[String], base: &[u64], varied: &[Option<(u64, u64)>]) -> Extent {
     let mut found = Extent::Fixed(at_base);
     for ((symbol, &step), varied) in open.iter().zip(base).zip(varied) {

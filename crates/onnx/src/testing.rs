@@ -5,13 +5,13 @@ use crate::{
     proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto},
 };
 
-/// An autoencoder 784-256-32-128-256-784. The first Gemm below 784 inputs is `h1`, the 32 values are `latent`, the
-/// others are `h3`, `h4` and `h5`; `a1`, `a3` and `a4` are their activations, `y` is the output.
+/// Returns an autoencoder 784-256-32-128-256-784. The outputs of its five Gemm nodes are `h1`, `latent` (32
+/// values), `h3`, `h4` and `h5`; `a1`, `a3` and `a4` are activations, and `y` is the output.
 pub(crate) fn mlp() -> ModelProto {
     sized([784, 256, 32, 128, 256, 784]).build()
 }
 
-/// The same graph with layers small enough to damage byte by byte.
+/// Returns the same graph with layers small enough to damage byte by byte.
 pub(crate) fn small_mlp() -> ModelProto {
     sized([4, 3, 2, 2, 3, 4]).build()
 }
@@ -44,7 +44,7 @@ pub(crate) fn graph(model: &ModelProto) -> &GraphProto {
     model.graph.as_ref().unwrap()
 }
 
-/// The names of the nodes, which the builder takes from their outputs.
+/// Returns the names of the nodes, which the builder takes from their outputs.
 pub(crate) fn nodes(model: &ModelProto) -> Vec<&str> {
     graph(model).node.iter().map(NodeProto::name).collect()
 }

@@ -1,4 +1,4 @@
-//! The element type of each tensor of a graph, as far as the standard operators tell.
+//! The element type of each tensor of a graph, as far as it can be derived from the standard operators.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::{
     proto::{GraphProto, NodeProto, ValueInfoProto, tensor_proto::DataType, type_proto},
 };
 
-/// Element types by tensor, as the numbers of ONNX's `TensorProto.DataType`.
+/// Element types by tensor name, as the numbers of ONNX's `TensorProto.DataType`.
 pub(crate) struct Types<'a>(HashMap<&'a str, i32>);
 
 impl<'a> Types<'a> {
@@ -62,7 +62,7 @@ impl<'a> Types<'a> {
     }
 }
 
-/// The declared element type of a tensor.
+/// Returns the declared element type of a tensor.
 pub(crate) fn element_type(info: &ValueInfoProto) -> Option<i32> {
     match info.r#type.as_ref()?.value.as_ref()? {
         type_proto::Value::TensorType(tensor) => tensor.elem_type,

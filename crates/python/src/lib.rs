@@ -1,7 +1,9 @@
-//! Python environments of pinned packages, in the cache: what tests and benches run beside our own programs.
+//! Python environments with pinned packages, in the cache: tests and benches run programs in them beside our
+//! own.
 //!
-//! An environment is made once. Its last file says that it is whole; one without that file, or with other words in it, is
-//! made anew. Whoever asks says how commands are run, because an interrupt must reach them.
+//! An environment is created once. The last file that is written marks it as complete; an environment without
+//! that file, or with different contents in it, is created again. The caller supplies the function that runs
+//! commands, because an interrupt must reach them.
 
 pub mod triton;
 
@@ -13,16 +15,16 @@ use std::{
     process::Command,
 };
 
-/// Runs a command to its end; says why when it fails.
+/// Runs a command to its end; returns the reason if it fails.
 pub type Run<'a> = &'a dyn Fn(&mut Command) -> Result<(), String>;
 
-/// Written last: the environment is whole.
+/// The file that is written last; it marks the environment as complete.
 const READY: &str = "lopside-ready";
 
-/// `LOPSIDE_CACHE`, or `lopside` in the user's cache folder.
+/// Returns the cache folder: `LOPSIDE_CACHE`, or `lopside` in the user's cache folder.
 ///
 /// # Errors
-/// When the user has none.
+/// A message when none of the environment variables is set.
 pub fn cache() -> Result<PathBuf, String> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("LOPSIDE_CACHE")
@@ -31,10 +33,10 @@ pub fn cache() -> Result<PathBuf, String> {
         .ok_or_else(|| "no cache folder: set LOPSIDE_CACHE to one".to_owned())
 }
 
-/// The version that a requirements file pins of a package.
+/// Returns the version that a requirements file pins for a package.
 ///
 /// # Errors
-/// When the file cannot be read or does not pin it.
+/// A message when the file cannot be read or does not pin the package.
 pub fn version(pin: &Path, package: &str) -> Result<String, String> {
     let text = fs::read_to_string(pin).map_err(|error| format!("{}: {error}", pin.display()))?;
     let prefix = format!("{package}==");
@@ -43,11 +45,12 @@ pub fn version(pin: &Path, package: &str) -> Result<String, String> {
     version.map(str::to_owned).ok_or_else(|| format!("{} pins no {package}", pin.display()))
 }
 
-/// The Python of an environment with what a requirements file names; made in the cache when it is not there yet. The
-/// file pins `package`, whose version tells one environment from the next.
+/// Returns the Python interpreter of an environment with the packages of a requirements file, which is
+/// created in the cache unless it exists. The version of `package`, which the file must pin, is part of the
+/// environment's name.
 ///
 /// # Errors
-/// When a command fails.
+/// A message when a command fails.
 pub fn pinned(pin: &Path, package: &str, run: Run<'_>) -> Result<PathBuf, String> {
     let name = pin.file_stem().unwrap_or_default().to_string_lossy();
     let folder = cache()?.join(format!("{name}-{}", version(pin, package)?));
@@ -55,11 +58,11 @@ pub fn pinned(pin: &Path, package: &str, run: Run<'_>) -> Result<PathBuf, String
     Ok(folder.join("bin/python"))
 }
 
-/// Makes an environment in a folder, with what pip is told to install. `mark` tells it from one that had to have
-/// something else.
+/// Creates an environment in a folder, with `install` as the arguments of `pip install`. An environment whose
+/// `mark` differs is created again.
 ///
 /// # Errors
-/// When a command fails.
+/// A message when a command fails.
 pub fn environment(
     folder: &Path,
     install: &[impl AsRef<OsStr>],
@@ -78,10 +81,10 @@ pub fn environment(
     fs::write(&ready, mark).map_err(|error| format!("{}: {error}", ready.display()))
 }
 
-/// An environment's `lib/pythonX.Y/site-packages`, and the `X.Y`.
+/// Returns an environment's `lib/pythonX.Y/site-packages`, and the `X.Y`.
 ///
 /// # Errors
-/// When there is none.
+/// A message when the environment does not contain this folder.
 pub fn site_packages(environment: &Path) -> Result<(PathBuf, String), String> {
     let lib = environment.join("lib");
     let entries = fs::read_dir(&lib).map_err(|error| format!("{}: {error}", lib.display()))?;

@@ -10,25 +10,26 @@ use std::{
 
 use crate::{Run, pinned, site_packages};
 
-/// Versions of the packages, from the root of the clone.
+/// The requirements file with the pinned versions, relative to the root of the repository.
 const PIN: &str = "xtask/tritonclient.txt";
-/// A library of Debian's that `perf_analyzer` needs.
+/// A Debian library that `perf_analyzer` needs.
 const LIBB64: &str = "libb64.so.0d";
 
-/// Where they are.
+/// The paths of the installed client.
 #[derive(Debug, Clone)]
 pub struct Client {
-    /// The client's Python, beside which `perf_analyzer` lies.
+    /// The client's Python interpreter; `perf_analyzer` lies beside it.
     pub python: PathBuf,
-    /// The folders of the libraries that `perf_analyzer` needs, as `LD_LIBRARY_PATH` has them.
+    /// The folders of the libraries that `perf_analyzer` needs, in the format of `LD_LIBRARY_PATH`.
     pub libraries: OsString,
 }
 
 impl Client {
-    /// Installs them into the cache when they are not there yet. `root` is the clone's.
+    /// Installs the client into the cache unless it is installed already. `root` is the root of the
+    /// repository.
     ///
     /// # Errors
-    /// When a command fails.
+    /// A message when a command fails.
     pub fn install(root: &Path, run: Run<'_>) -> Result<Self, String> {
         let python = pinned(&root.join(PIN), "tritonclient[grpc,http]", run)?;
         let folder = python.ancestors().nth(2).unwrap_or(&python);
@@ -39,7 +40,7 @@ impl Client {
         Ok(Self { python, libraries })
     }
 
-    /// `perf_analyzer`, as it is to be started.
+    /// Returns the command that starts `perf_analyzer`.
     #[must_use]
     pub fn perf_analyzer(&self) -> Command {
         let mut command = Command::new(self.python.with_file_name("perf_analyzer"));
@@ -48,7 +49,8 @@ impl Client {
     }
 }
 
-/// The folder of libb64, fetched when the system has none; that needs no root.
+/// Returns the folder of libb64, which is downloaded if the system does not have the library; this does not
+/// need root. `None` if the system has it.
 fn libb64(folder: &Path, run: Run<'_>) -> Result<Option<PathBuf>, String> {
     let lib = format!("lib/{}-linux-gnu", env::consts::ARCH);
     if ["/", "/usr"].iter().any(|root| Path::new(root).join(&lib).join(LIBB64).is_file()) {

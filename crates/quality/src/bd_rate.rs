@@ -1,32 +1,34 @@
-//! The Bjøntegaard delta rate: how many more bits one codec needs than another for the same quality.
+//! The Bjøntegaard delta rate: the difference in bit rate between two codecs at the same quality.
 //!
-//! G. Bjøntegaard, "Calculation of average PSNR differences between RD-curves", ITU-T VCEG-M33, 2001, with the
-//! piecewise cubic of the later VCEG-AI11 in its monotone form (PCHIP): log10 of the rate is a curve over quality, and
-//! the answer is ten to the mean distance of the two curves, over the qualities that both reach.
+//! G. Bjøntegaard, "Calculation of average PSNR differences between RD-curves", ITU-T VCEG-M33, 2001, with
+//! the piecewise cubic of the later VCEG-AI11 in its monotone form (PCHIP): log10 of the rate is a curve over
+//! quality, and the result is ten to the mean distance of the two curves, over the qualities that both reach.
 //!
-//! A point is left out when another one has a quality at least as high for no more bits (it is dominated): nobody
-//! would send it, and a rate as a curve over quality needs both to rise. What remains rises strictly.
+//! A point is dominated if another one has a quality at least as high for no more bits. Dominated points are
+//! left out: they are never the best choice, and the rate is a function of quality only if both rise
+//! together. The remaining points rise strictly.
 
 use std::{cmp::Ordering, ops::Range};
 
 use crate::{QualityError, pchip::Pchip};
 
-/// Points that a curve needs: a cubic is a guess with fewer.
+/// Minimum number of points of a curve; with fewer, a cubic fit is not reliable.
 const MIN_POINTS: usize = 4;
 
-/// One setting of a codec: what it costs and what it gives.
+/// Bit rate and quality of a codec at one setting.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RatePoint {
     /// Bits per pixel, more than 0.
     pub bpp: f64,
-    /// Quality, higher is better: PSNR or MS-SSIM in dB, for both codecs the same.
+    /// Quality, higher is better: PSNR or MS-SSIM in dB, the same measure for both codecs.
     pub quality: f64,
 }
 
-/// How two codecs compare over the qualities that both reach.
+/// The comparison of two codecs over the qualities that both reach.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BdRate {
-    /// The tested codec's bits against the anchor's at the same quality, in percent: −30 means 30 % fewer.
+    /// Bit rate of the tested codec relative to the anchor at the same quality, in percent: −30 means 30 %
+    /// fewer bits.
     pub percent: f64,
     /// The lowest quality compared.
     pub low: f64,
@@ -34,27 +36,28 @@ pub struct BdRate {
     pub high: f64,
 }
 
-/// The rate that `test` needs against `anchor`, over all qualities that both curves reach: ten to the mean distance of
-/// log10 of the two rates, each a monotone cubic (PCHIP) over quality, as a change in percent.
+/// Returns the change in bit rate of `test` against `anchor` in percent, over all qualities that both curves
+/// reach: ten to the mean distance of log10 of the two rates, each a monotone cubic (PCHIP) over quality.
 ///
-/// The points may stand in any order. Those that another point of the curve dominates, by a quality at least as
-/// high for no more bits, are left out.
+/// The points may be in any order. Points that another point of the curve dominates, with a quality at least
+/// as high for no more bits, are left out.
 ///
 /// # Errors
 /// [`QualityError::RatePoint`] for a rate that is not positive or a number that is not finite,
-/// [`QualityError::FewPoints`] when fewer than four points of a curve remain, [`QualityError::NoOverlap`] when there is
-/// no quality that both curves reach.
+/// [`QualityError::FewPoints`] when fewer than four points of a curve remain, [`QualityError::NoOverlap`]
+/// when the curves do not reach a common quality.
 pub fn bd_rate(anchor: &[RatePoint], test: &[RatePoint]) -> Result<BdRate, QualityError> {
     let (anchor, test) = (log_rate("anchor", anchor)?, log_rate("test", test)?);
     let reached = anchor.first()..anchor.last();
     compare(&anchor, &test, reached)
 }
 
-/// As [`bd_rate`], over the qualities that the anchor's curve has between `low_bpp` and `high_bpp` bits per pixel.
-/// Where the anchor's points do not reach so far, its outermost ones count.
+/// Like [`bd_rate`], but over the qualities that the anchor's curve reaches between `low_bpp` and `high_bpp`
+/// bits per pixel. If the anchor's points do not cover this interval, its outermost points limit the range.
 ///
 /// # Errors
-/// As [`bd_rate`], and [`QualityError::RateInterval`] when the two rates are not finite, positive and rising.
+/// The errors of [`bd_rate`], and [`QualityError::RateInterval`] when the two rates are not finite, positive
+/// and rising.
 pub fn bd_rate_within(
     anchor: &[RatePoint],
     test: &[RatePoint],
@@ -81,7 +84,7 @@ fn compare(anchor: &Pchip, test: &Pchip, reached: Range<f64>) -> Result<BdRate, 
     Ok(BdRate { percent: (10_f64.powf(distance) - 1.0) * 100.0, low, high })
 }
 
-/// The logarithm of the rate as a curve over quality.
+/// Returns the logarithm of the rate as a curve over quality.
 fn log_rate(curve: &'static str, points: &[RatePoint]) -> Result<Pchip, QualityError> {
     let bad = |point: &&RatePoint| !(point.bpp > 0.0 && point.bpp.is_finite() && point.quality.is_finite());
     if let Some(&RatePoint { bpp, quality }) = points.iter().find(bad) {
@@ -95,7 +98,7 @@ fn log_rate(curve: &'static str, points: &[RatePoint]) -> Result<Pchip, QualityE
     Ok(Pchip::new(rising.iter().map(|point| (point.quality, point.bpp.log10()))))
 }
 
-/// The points that no other one dominates, by rising rate and quality.
+/// Returns the points that no other point dominates, in ascending order of rate and quality.
 fn rising(points: &[RatePoint]) -> Vec<RatePoint> {
     let cheapest_first = |a: &RatePoint, b: &RatePoint| -> Ordering {
         a.bpp.total_cmp(&b.bpp).then(b.quality.total_cmp(&a.quality))
@@ -115,7 +118,7 @@ fn rising(points: &[RatePoint]) -> Vec<RatePoint> {
 mod tests {
     use super::*;
 
-    // Means over Kodak's 24 pictures of CompressAI's result files: bits per pixel, dB.
+    // Means over the 24 images of Kodak, taken from CompressAI's result files: bits per pixel, dB.
     const JPEG: [(f64, f64); 19] = [
         (0.2212, 23.780),
         (0.3266, 26.577),
@@ -243,7 +246,7 @@ mod tests {
         let (anchor, mut test) = (points(&JPEG), points(&BPG));
         let expected = bd_rate(&anchor, &test).unwrap();
         test.reverse();
-        // More bits for less, for the same, and the same bits for less.
+        // Lower quality for more bits, equal quality for more bits, and lower quality for equal bits.
         test.extend(points(&[(0.7, 34.0), (1.3, 38.260), (0.3516, 31.0)]));
         assert_eq!(bd_rate(&anchor, &test).unwrap(), expected);
     }

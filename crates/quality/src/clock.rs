@@ -10,12 +10,14 @@ use nix::{
 
 use crate::QualityError;
 
-/// The time that encoding a picture of `pixels` pixels takes, in milliseconds of CPU time per million pixels: the
-/// median of `runs` calls of `encode`, after one call that is not counted, in which caches and tables are filled.
+/// Measures the time to encode an image of `pixels` pixels, in milliseconds of CPU time per megapixel. The
+/// result is the median over `runs` calls of `encode`, after one call that is not counted, which fills caches
+/// and tables.
 ///
-/// Counted is the CPU time, user and system, of the calling thread and of the child processes that ended in the
-/// meantime; waiting is not. Threads that `encode` starts are not counted either, so let it encode on one. Child
-/// processes belong to the whole process: measure AVIF while no other thread waits for children.
+/// The CPU time is the user and system time of the calling thread and of the child processes that ended
+/// during the call; waiting is not counted. Threads that `encode` starts are not counted either, so it should
+/// encode on one thread. Child processes belong to the whole process: measure AVIF while no other thread
+/// waits for children.
 ///
 /// ```
 /// # use std::num::NonZeroUsize;
@@ -28,8 +30,8 @@ use crate::QualityError;
 /// ```
 ///
 /// # Errors
-/// What `encode` fails with; [`QualityError::Clock`] when the system does not tell the time, [`QualityError::Empty`]
-/// for no pixels.
+/// Any error of `encode`; [`QualityError::Clock`] when the system does not report CPU time,
+/// [`QualityError::Empty`] for 0 pixels.
 pub fn encode_ms_per_megapixel<E: From<QualityError>>(
     pixels: u64,
     runs: NonZeroUsize,
@@ -43,14 +45,14 @@ pub fn encode_ms_per_megapixel<E: From<QualityError>>(
     Ok(ms_per_megapixel(seconds, pixels)?)
 }
 
-/// What `work` answers, and the seconds of CPU time that it took.
+/// Returns the result of `work` and its CPU time in seconds.
 pub(crate) fn timed<T, E: From<QualityError>>(work: impl FnOnce() -> Result<T, E>) -> Result<(T, f64), E> {
     let start = cpu_time()?;
     let answer = work()?;
     Ok((answer, cpu_time()?.saturating_sub(start).as_secs_f64()))
 }
 
-/// The median of some times in seconds, in milliseconds per million pixels.
+/// Converts the median of some times in seconds to milliseconds per megapixel.
 pub(crate) fn ms_per_megapixel(seconds: Vec<f64>, pixels: u64) -> Result<f64, QualityError> {
     if pixels == 0 {
         return Err(QualityError::Empty { width: 0, height: 0 });
@@ -58,7 +60,7 @@ pub(crate) fn ms_per_megapixel(seconds: Vec<f64>, pixels: u64) -> Result<f64, Qu
     Ok(1e3 * median(seconds) / (pixels as f64 / 1e6))
 }
 
-/// The CPU time of this thread so far, and of the process's children that have ended.
+/// Returns the CPU time that this thread and the process's terminated children have used so far.
 fn cpu_time() -> Result<Duration, QualityError> {
     let failed = |error: nix::Error| QualityError::Clock { reason: error.to_string() };
     let thread = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_err(failed)?;
@@ -85,7 +87,7 @@ mod tests {
         NonZeroUsize::new(count).unwrap()
     }
 
-    /// Does `work` until this thread has spent so much time on it.
+    /// Computes until this thread has used the given CPU time.
     fn spend(time: Duration) {
         let start = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap();
         while Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap() - start) < time {
@@ -97,7 +99,7 @@ mod tests {
     fn the_median_of_the_runs_after_the_first_is_told_a_megapixel() {
         let calls = Cell::new(0);
         let encode = || {
-            // The uncounted call and one of the three are slow.
+            // The uncounted call and one of the three counted calls are slow.
             let slow = calls.get() == 0 || calls.get() == 2;
             calls.set(calls.get() + 1);
             spend(Duration::from_millis(if slow { 60 } else { 4 }));

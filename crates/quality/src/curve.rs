@@ -1,4 +1,4 @@
-//! Rate-distortion curves: what a codec costs and gives at each of its settings, over one picture or many.
+//! Rate–distortion curves: bit rate and quality of a codec at each of its settings, for one image or several.
 
 use image::DynamicImage;
 
@@ -10,26 +10,27 @@ use crate::{
 /// The first line of [`rd_csv`].
 const HEADER: &str = "codec,setting,bpp,psnr_db,ms_ssim,ms_ssim_db\n";
 
-/// One setting of a codec, on one picture or as the mean over several.
+/// One setting of a codec, on one image or as the mean over several.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RdPoint {
-    /// The codec's own scale.
+    /// The setting, on the codec's own scale.
     pub quality_setting: u32,
     /// Bits per pixel of the whole file, headers included.
     pub bpp: f64,
-    /// Over all channels, in dB; infinity when every sample is right.
+    /// PSNR over all channels, in dB; infinity when every sample is equal.
     pub psnr: f64,
-    /// 0 to 1; none when a picture is too small for it (see [`MS_SSIM_MIN_SIDE`](crate::MS_SSIM_MIN_SIDE)).
+    /// MS-SSIM, 0 to 1; `None` if an image is too small for it (see
+    /// [`MS_SSIM_MIN_SIDE`](crate::MS_SSIM_MIN_SIDE)).
     pub ms_ssim: Option<f64>,
 }
 
 impl RdPoint {
-    /// Measures a file of `bytes` bytes, which any codec made of `original` and read back as `decoded`. A grey
-    /// original is compared with the luma of an RGB picture.
+    /// Measures a file of `bytes` bytes that a codec encoded with `original` as input and decoded as
+    /// `decoded`. A grey original is compared with the luma of an RGB image.
     ///
     /// # Errors
-    /// [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not supported,
-    /// [`QualityError::Differ`] when the two have different sizes or channels.
+    /// [`QualityError::Colour`] or [`QualityError::Empty`] for an unsupported image, [`QualityError::Differ`]
+    /// when the two images have different sizes or channels.
     pub fn measure(
         quality_setting: u32,
         bytes: usize,
@@ -47,20 +48,20 @@ impl RdPoint {
     }
 }
 
-/// A codec's points, one a setting.
+/// The rate–distortion points of a codec, one per setting.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RdCurve {
-    /// The codec's name in tables and legends.
+    /// The name of the codec in tables and legends.
     pub codec: String,
-    /// By the order in which the settings were given.
+    /// The points, in the order of the settings.
     pub points: Vec<RdPoint>,
 }
 
 impl RdCurve {
-    /// The peer at each of the settings, on one picture.
+    /// Measures a baseline codec at each of the settings on one image.
     ///
     /// # Errors
-    /// As [`Peer::encode`], [`Peer::decode`] and [`RdPoint::measure`].
+    /// The errors of [`Peer::encode`], [`Peer::decode`] and [`RdPoint::measure`].
     pub fn of_peer(peer: &dyn Peer, image: &DynamicImage, settings: &[u8]) -> Result<Self, QualityError> {
         let point = |&quality: &u8| {
             let file = peer.encode(image, quality)?;
@@ -70,12 +71,13 @@ impl RdCurve {
         Ok(Self { codec: peer.name(), points })
     }
 
-    /// The mean over pictures of one codec's curves, setting by setting: of the bits per pixel, of the PSNR in dB, and of
-    /// MS-SSIM before it is turned into dB, every picture counting the same. It has MS-SSIM where all curves have it,
-    /// and the first curve's name.
+    /// Returns the mean over several images of one codec's curves, setting by setting: of the bits per pixel,
+    /// of the PSNR in dB, and of MS-SSIM before its conversion to dB. Every image has the same weight. A
+    /// point has MS-SSIM only if all curves have it there. The name is that of the first curve.
     ///
     /// # Errors
-    /// [`QualityError::NoPoints`] for no curve, [`QualityError::Settings`] when two have different settings.
+    /// [`QualityError::NoPoints`] without a curve, [`QualityError::Settings`] when two curves have different
+    /// settings.
     pub fn mean(curves: &[Self]) -> Result<Self, QualityError> {
         let first = curves.first().ok_or(QualityError::NoPoints)?;
         let expected = first.settings();
@@ -90,13 +92,14 @@ impl RdCurve {
         Ok(Self { codec: first.codec.clone(), points })
     }
 
-    /// The curve with PSNR in dB as quality, for [`bd_rate`](crate::bd_rate()).
+    /// Returns the curve with PSNR in dB as quality, for [`bd_rate`](crate::bd_rate()).
     #[must_use]
     pub fn psnr_points(&self) -> Vec<RatePoint> {
         self.points.iter().map(|point| RatePoint { bpp: point.bpp, quality: point.psnr }).collect()
     }
 
-    /// The curve with MS-SSIM in dB as quality, for [`bd_rate`](crate::bd_rate()); without the points that have none.
+    /// Returns the curve with MS-SSIM in dB as quality, for [`bd_rate`](crate::bd_rate()). Points without
+    /// MS-SSIM are left out.
     #[must_use]
     pub fn ms_ssim_points(&self) -> Vec<RatePoint> {
         let point = |point: &RdPoint| {
@@ -110,8 +113,9 @@ impl RdCurve {
     }
 }
 
-/// Curves as a CSV file (RFC 4180): `codec,setting,bpp,psnr_db,ms_ssim,ms_ssim_db`, a line a point, the last two columns
-/// empty without MS-SSIM. An infinite value is `inf`.
+/// Formats curves as a CSV file (RFC 4180) with the columns `codec,setting,bpp,psnr_db,ms_ssim,ms_ssim_db`
+/// and one line per point. The last two columns are empty without MS-SSIM. An infinite value is written as
+/// `inf`.
 #[must_use]
 pub fn rd_csv(curves: &[RdCurve]) -> String {
     let lines =
@@ -159,7 +163,8 @@ mod tests {
         RdCurve { codec: codec.to_owned(), points: points.iter().map(point).collect() }
     }
 
-    /// Keeps the upper bits of every sample, as many as the quality says: a file of that many bits a sample.
+    /// Keeps the upper `quality` bits of every sample. The file still stores 8 bits per sample, after one
+    /// byte for the quality.
     struct UpperBits;
 
     impl Peer for UpperBits {

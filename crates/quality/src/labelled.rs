@@ -1,10 +1,10 @@
-//! Pictures side by side, each under a line that says what it is.
+//! Sheets of images side by side, each below a label.
 //!
 //! ```text
 //! margin 8
-//! original          JPEG, 9,310 bytes      a label is cut off where its cell ends
+//! original          JPEG, 9,310 bytes      a label is cut off at the right edge of its cell
 //! ┌─────────┐       ┌─────────┐
-//! │         │ margin│         │            every cell: as wide and as high as the largest picture
+//! │         │ margin│         │            every cell has the width and height of the largest image
 //! └─────────┘   8   └─────────┘
 //! margin 8
 //! ```
@@ -25,20 +25,20 @@ const BACKGROUND: Rgb<u8> = Rgb([255; 3]);
 const HEIGHT: RasterHeight = RasterHeight::Size24;
 const LABEL: u32 = HEIGHT as u32 + MARGIN / 2;
 
-/// Pictures in their own size, filled row by row.
+/// Images at their original size, filled row by row.
 #[derive(Debug, Clone)]
 pub struct LabelledSheet {
     columns: u32,
-    /// Of the largest picture so far, or more.
+    /// Width and height of the cells in pixels: at least those of the largest image so far.
     cell: (u32, u32),
     cells: Vec<(String, RgbImage)>,
 }
 
 impl LabelledSheet {
-    /// An empty sheet of `columns` pictures a row.
+    /// Creates an empty sheet with `columns` images per row.
     ///
     /// # Errors
-    /// [`QualityError::Grid`] when it is 0.
+    /// [`QualityError::Grid`] when `columns` is 0.
     pub fn new(columns: u32) -> Result<Self, QualityError> {
         if columns == 0 {
             return Err(QualityError::Grid { columns, scale: 1 });
@@ -46,12 +46,12 @@ impl LabelledSheet {
         Ok(Self { columns, cell: (0, 0), cells: Vec::new() })
     }
 
-    /// Adds a picture. Of its label Latin-1 is written, and a question mark for any other letter.
+    /// Adds an image. Characters of the label outside Latin-1 are drawn as question marks.
     ///
     /// # Errors
-    /// [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not supported,
+    /// [`QualityError::Colour`] or [`QualityError::Empty`] for an unsupported image,
     /// [`QualityError::SheetTooLarge`] when the sheet would have more than
-    /// [`MAX_SHEET_PIXELS`](crate::MAX_SHEET_PIXELS). The sheet is then as it was.
+    /// [`MAX_SHEET_PIXELS`](crate::MAX_SHEET_PIXELS) pixels. The sheet is unchanged after an error.
     pub fn push(&mut self, label: &str, picture: &DynamicImage) -> Result<(), QualityError> {
         let shape = Picture::new(picture)?.shape;
         let cell = (self.cell.0.max(shape.width), self.cell.1.max(shape.height));
@@ -61,7 +61,7 @@ impl LabelledSheet {
         Ok(())
     }
 
-    /// The sheet as one picture; a sheet without pictures is a square of margin.
+    /// Renders the sheet; without images it is a square of margin.
     #[must_use]
     pub fn render(&self) -> RgbImage {
         let (width, height) = self.size(self.cell, self.cells.len() as u64);
@@ -76,15 +76,16 @@ impl LabelledSheet {
         sheet
     }
 
-    /// Writes the sheet as a PNG file, in place of any file of that name.
+    /// Writes the sheet as a PNG file and replaces any file at that path.
     ///
     /// # Errors
-    /// [`QualityError::Save`] when the file cannot be written, [`QualityError::Codec`] when PNG fails.
+    /// [`QualityError::Save`] when the file cannot be written, [`QualityError::Codec`] when the PNG encoder
+    /// fails.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<(), QualityError> {
         sheet::save(path.as_ref(), self.render())
     }
 
-    /// Width and height of a sheet in pixels.
+    /// Returns the width and height of a sheet in pixels.
     fn size(&self, cell: (u32, u32), cells: u64) -> (u64, u64) {
         let (columns, margin) = (u64::from(self.columns), u64::from(MARGIN));
         let across = u64::from(cell.0) + margin;
@@ -93,7 +94,7 @@ impl LabelledSheet {
     }
 }
 
-/// Writes a line in black, as many letters as fit into `width`.
+/// Draws a line of text in black, with as many characters as fit into `width` pixels.
 fn write(sheet: &mut RgbImage, text: &str, (left, top): (u32, u32), width: u32) {
     let advance = advance(HEIGHT) as u32;
     let fitting = text.chars().take((width / advance) as usize);
@@ -115,7 +116,7 @@ mod tests {
         RgbImage::from_pixel(width, height, Rgb([level; 3])).into()
     }
 
-    /// Dark pixels in a rectangle.
+    /// Returns the number of dark pixels in a rectangle.
     fn ink(sheet: &RgbImage, (left, top): (u32, u32), (width, height): (u32, u32)) -> usize {
         let part = imageops::crop_imm(sheet, left, top, width, height).to_image();
         part.pixels().filter(|pixel| pixel.0[0] < 128).count()

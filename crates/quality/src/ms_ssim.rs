@@ -1,40 +1,41 @@
 //! Multi-scale structural similarity.
 //!
 //! Z. Wang, E. P. Simoncelli, A. C. Bovik, "Multi-scale structural similarity for image quality assessment",
-//! Asilomar Conference on Signals, Systems and Computers, 2003: equation 7, with the exponents of section 3.2. What the
-//! paper leaves open is decided as in the Python package `pytorch-msssim` 1.0.0, by which learned codecs are
-//! commonly measured:
+//! Asilomar Conference on Signals, Systems and Computers, 2003: equation 7, with the exponents of section
+//! 3.2. Details that the paper leaves open follow the Python package `pytorch-msssim` 1.0.0, with which
+//! learned codecs are commonly measured:
 //!
-//! - every channel is measured by itself, the answer is the mean over the channels;
-//! - the window only stands where it fits whole, so a plane of w × h gives a map of (w − 10) × (h − 10);
-//! - scales are halved by the mean of 2 × 2 samples. An odd side first gets a line of zeros in front, so that its
-//!   first mean is too dark by half;
+//! - every channel is measured separately, and the result is the mean over the channels;
+//! - the window is placed only at positions at which it fits completely, so a plane of w × h has a map of
+//!   (w − 10) × (h − 10);
+//! - scales are halved by the mean of 2 × 2 samples. A line of zeros is inserted before the first line of
+//!   an odd side, so that the first mean is too dark by half;
 //! - a negative mean of a scale counts as 0.
 
 use image::DynamicImage;
 
 use crate::{PictureShape, QualityError, picture::Picture};
 
-/// The shortest side that [`ms_ssim`] takes, in pixels: the window's 11 at the fifth scale.
+/// Minimum side length for [`ms_ssim`] in pixels: the window's 11 samples at the fifth scale.
 pub const MS_SSIM_MIN_SIDE: u32 = (TAPS as u32) << (SCALES - 1);
 
 const SCALES: usize = 5;
 /// The paper's exponents β₁ to β₅ (γ the same, α₅ = β₅), section 3.2, finest scale first.
 pub const MS_SSIM_EXPONENTS: [f64; SCALES] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
-/// The window's side in samples, and its standard deviation.
+/// Side length of the window in samples, followed by its standard deviation.
 const TAPS: usize = 11;
 const SIGMA: f32 = 1.5;
 /// (K₁ L)² and (K₂ L)² of equation 4, for K₁ = 0.01, K₂ = 0.03 and L = 255.
 const C1: f32 = 0.01 * 255.0 * 0.01 * 255.0;
 const C2: f32 = 0.03 * 255.0 * 0.03 * 255.0;
 
-/// The multi-scale structural similarity of two pictures: 0 to 1, and 1 for equal pictures. The order of the two
-/// does not matter. Arithmetic is in f32, which keeps about six digits.
+/// Returns the multi-scale structural similarity of two images: 0 to 1, and 1 for equal images. The order of
+/// the two does not matter. The arithmetic uses `f32`, which retains about six digits.
 ///
 /// # Errors
-/// [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not supported,
-/// [`QualityError::Differ`] when the two have different sizes or channels, [`QualityError::TooSmall`] when a side
-/// is shorter than [`MS_SSIM_MIN_SIDE`].
+/// [`QualityError::Colour`] or [`QualityError::Empty`] for an unsupported image, [`QualityError::Differ`]
+/// when the two images have different sizes or channels, [`QualityError::TooSmall`] when a side is shorter
+/// than [`MS_SSIM_MIN_SIDE`].
 pub fn ms_ssim(a: &DynamicImage, b: &DynamicImage) -> Result<f64, QualityError> {
     let (a, b) = (Picture::new(a)?, Picture::new(b)?);
     a.check_same_shape(&b)?;
@@ -45,8 +46,8 @@ pub fn ms_ssim(a: &DynamicImage, b: &DynamicImage) -> Result<f64, QualityError> 
     Ok((0..channels).map(similarity).sum::<f64>() / channels as f64)
 }
 
-/// [`ms_ssim`] in dB, `−10 · log10(1 − x)`, which spreads the values near 1 where codecs differ: 10 dB for 0.9, 20 dB
-/// for 0.99, infinity for 1.
+/// Converts [`ms_ssim`] to dB, `−10 · log10(1 − x)`, which spreads the values near 1, in which codecs differ:
+/// 10 dB for 0.9, 20 dB for 0.99, infinity for 1.
 #[must_use]
 pub fn ms_ssim_db(ms_ssim: f64) -> f64 {
     -10.0 * (1.0 - ms_ssim).log10()
@@ -62,7 +63,7 @@ fn of_planes(window: &[f32; TAPS], mut a: Plane, mut b: Plane) -> f64 {
     for (scale, exponent) in MS_SSIM_EXPONENTS.into_iter().enumerate() {
         let means = scale_means(window, &a, &b);
         let last = scale == SCALES - 1;
-        // Luminance is compared at the coarsest scale alone.
+        // Luminance is compared at the coarsest scale only.
         let mean = if last { means.ssim } else { means.contrast_structure };
         product *= mean.max(0.0).powf(exponent);
         if !last {
@@ -94,7 +95,7 @@ impl Plane {
         &self.samples[y * self.width..][..self.width]
     }
 
-    /// The mean of every 2 × 2 samples, an odd side's first line alone with zeros.
+    /// Returns the means of 2 × 2 samples; the first line of an odd side is averaged with zeros.
     fn halved(&self) -> Self {
         let (width, height) = (self.width.div_ceil(2), self.height.div_ceil(2));
         let zeros = vec![0.0; self.width];
@@ -123,8 +124,8 @@ struct ScaleMeans {
     ssim: f64,
 }
 
-/// What the formulas need of every window, a row of each: the two means, the sum of the two mean squares (only the
-/// sum of the variances is asked for) and the mean product.
+/// Filtered moments of a row of windows: the two means, the sum of the two mean squares (only the sum of the
+/// variances is needed) and the mean product.
 struct Moments {
     mean_a: Vec<f32>,
     mean_b: Vec<f32>,
@@ -138,7 +139,7 @@ impl Moments {
         Self { mean_a: row(), mean_b: row(), squares: row(), product: row() }
     }
 
-    /// Filters downwards: the windows of `width` columns whose first row is `y`.
+    /// Filters vertically: computes the moments of the windows whose first row is `y`, for every column.
     fn fill_down(&mut self, window: &[f32; TAPS], a: &Plane, b: &Plane, y: usize) {
         for row in [&mut self.mean_a, &mut self.mean_b, &mut self.squares, &mut self.product] {
             row.fill(0.0);
@@ -156,7 +157,7 @@ impl Moments {
         }
     }
 
-    /// Filters `from` along its rows.
+    /// Filters `from` horizontally.
     fn fill_along(&mut self, window: &[f32; TAPS], from: &Self) {
         filter_row(window, &from.mean_a, &mut self.mean_a);
         filter_row(window, &from.mean_b, &mut self.mean_b);
@@ -164,7 +165,8 @@ impl Moments {
         filter_row(window, &from.product, &mut self.product);
     }
 
-    /// The sums of the contrast-structure map and of the SSIM map over the row (equations 1 to 3, with C₃ = C₂ / 2).
+    /// Returns the sums of the contrast-structure map and of the SSIM map over the row (equations 1 to 3,
+    /// with C₃ = C₂ / 2).
     fn sums(&self) -> (f32, f32) {
         let means = self.mean_a.iter().zip(&self.mean_b);
         let moments = means.zip(self.squares.iter().zip(&self.product));
@@ -201,7 +203,7 @@ fn filter_row(window: &[f32; TAPS], from: &[f32], to: &mut [f32]) {
     }
 }
 
-/// The window along one side: a Gaussian of 1.5 samples, its sum 1.
+/// Returns the window along one side: a Gaussian with a standard deviation of 1.5 samples and the sum 1.
 #[must_use]
 pub fn ms_ssim_window() -> [f32; TAPS] {
     let weight = |tap: usize| {
@@ -218,7 +220,7 @@ mod tests {
     use super::*;
     use crate::samples;
 
-    /// A copy as a coarse quantiser would leave it, brighter from left to right.
+    /// Returns a copy with the error of a coarse quantiser, which also becomes brighter towards the right.
     fn coarse(image: &DynamicImage, step: u8) -> DynamicImage {
         let width = image.width() as usize * usize::from(image.color().channel_count());
         let damage = |(index, &sample): (usize, &u8)| {

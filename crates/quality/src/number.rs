@@ -1,6 +1,6 @@
-//! Numbers for people.
+//! Numbers formatted for people.
 
-/// A number with a comma before every third digit from the end.
+/// Formats a number with a comma before every group of three digits.
 ///
 /// ```
 /// assert_eq!([7, 999, 1000, 1_234_567].map(lopside_quality::grouped), ["7", "999", "1,000", "1,234,567"]);

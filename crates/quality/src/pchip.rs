@@ -1,24 +1,25 @@
 //! A monotone cubic curve through points: PCHIP.
 //!
-//! F. N. Fritsch, R. E. Carlson, "Monotone piecewise cubic interpolation", SIAM Journal on Numerical Analysis 17, 1980,
-//! with the slopes of F. N. Fritsch, J. Butland, "A method for constructing local monotone piecewise cubic
-//! interpolants", SIAM Journal on Scientific and Statistical Computing 5, 1984, and one-sided three-point slopes at the
-//! two ends (C. Moler, "Numerical Computing with MATLAB", chapter 3.6), as in scipy's `PchipInterpolator`. Between two
-//! points the curve never leaves their values' range.
+//! F. N. Fritsch, R. E. Carlson, "Monotone piecewise cubic interpolation", SIAM Journal on Numerical Analysis
+//! 17, 1980, with the slopes of F. N. Fritsch, J. Butland, "A method for constructing local monotone
+//! piecewise cubic interpolants", SIAM Journal on Scientific and Statistical Computing 5, 1984, and one-sided
+//! three-point slopes at the two ends (C. Moler, "Numerical Computing with MATLAB", chapter 3.6), as in
+//! scipy's `PchipInterpolator`. Between two points the curve stays within the range of their values.
 
-/// Steps of a bisection: enough for every bit of an f64.
+/// Number of bisection steps: enough for every bit of an `f64`.
 const BISECTIONS: usize = 100;
 
-/// A curve that rises strictly through at least three points.
+/// A strictly rising curve through at least three points.
 pub(crate) struct Pchip {
     x: Vec<f64>,
     y: Vec<f64>,
-    /// The curve's slope at every point.
+    /// The slope of the curve at every point.
     slopes: Vec<f64>,
 }
 
 impl Pchip {
-    /// The curve through `(x, y)`; both rise strictly, and there are at least three points.
+    /// Creates the curve through `(x, y)`. Both coordinates must rise strictly, and there must be at least
+    /// three points.
     pub(crate) fn new(points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let (x, y): (Vec<f64>, Vec<f64>) = points.into_iter().unzip();
         let slopes = slopes(&x, &y);
@@ -33,7 +34,7 @@ impl Pchip {
         self.x[self.x.len() - 1]
     }
 
-    /// The curve at `x`, which lies between the first and the last point.
+    /// Returns the value of the curve at `x`, which must lie between the first and the last point.
     pub(crate) fn at(&self, x: f64) -> f64 {
         let piece = self.piece_at(x);
         let [c0, c1, c2, c3] = self.coefficients(piece);
@@ -41,7 +42,8 @@ impl Pchip {
         c0 + t * (c1 + t * (c2 + t * c3))
     }
 
-    /// Where the curve reaches `y`: the first or the last point's x when it does so nowhere.
+    /// Returns the x at which the curve reaches `y`, or the x of the nearer end point if `y` is outside the
+    /// curve's range.
     pub(crate) fn reaches(&self, y: f64) -> f64 {
         let (mut low, mut high) = (self.first(), self.last());
         if y <= self.at(low) {
@@ -61,7 +63,7 @@ impl Pchip {
         f64::midpoint(low, high)
     }
 
-    /// The integral from `low` to `high`, both between the first and the last point.
+    /// Returns the integral between `low` and `high`, both within the range of the points.
     pub(crate) fn integral(&self, low: f64, high: f64) -> f64 {
         let pieces = self.piece_at(low)..=self.piece_at(high);
         let part = |piece: usize| {
@@ -77,13 +79,14 @@ impl Pchip {
         t * (c0 + t * (c1 / 2.0 + t * (c2 / 3.0 + t * c3 / 4.0)))
     }
 
-    /// The last piece that begins at or before `x`.
+    /// Returns the last piece that begins at or before `x`.
     fn piece_at(&self, x: f64) -> usize {
         let begun = self.x.partition_point(|&start| start <= x);
         begun.saturating_sub(1).min(self.x.len() - 2)
     }
 
-    /// The piece's powers of the distance to its start, from its two values and slopes (cubic Hermite).
+    /// Returns the piece's polynomial coefficients in powers of the distance to its start, computed as a
+    /// cubic Hermite spline with the piece's end values and slopes.
     fn coefficients(&self, piece: usize) -> [f64; 4] {
         let width = self.x[piece + 1] - self.x[piece];
         let secant = (self.y[piece + 1] - self.y[piece]) / width;
@@ -107,14 +110,15 @@ fn slopes(x: &[f64], y: &[f64]) -> Vec<f64> {
     slopes
 }
 
-/// The weighted harmonic mean of the secants on both sides.
+/// Returns the weighted harmonic mean of the secants on both sides.
 fn inner_slope([before, after]: [f64; 2], secants: [f64; 2]) -> f64 {
     let weights = [2.0 * after + before, after + 2.0 * before];
     (weights[0] + weights[1]) / (weights[0] / secants[0] + weights[1] / secants[1])
 }
 
-/// The slope at an end of the parabola through the three points nearest to it, the nearest first. A parabola that
-/// falls there would leave the values' range. (One that rises too fast would need secants of two signs.)
+/// Returns the slope at an end of the parabola through the three points nearest to it; the nearest point
+/// comes first. A negative slope is replaced by 0, because the curve would leave the range of the values. A
+/// slope that is too steep would require secants of opposite signs, which do not occur here.
 fn end_slope(widths: [f64; 2], secants: [f64; 2]) -> f64 {
     let slope =
         ((2.0 * widths[0] + widths[1]) * secants[0] - widths[0] * secants[1]) / (widths[0] + widths[1]);

@@ -4,19 +4,19 @@ use image::{DynamicImage, ExtendedColorType};
 
 use crate::QualityError;
 
-/// A picture's size in pixels and its channels. Printed as `28×28 grey` or `32×32 RGB`.
+/// The size in pixels and the channels of an image. Printed as `28×28 grey` or `32×32 RGB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PictureShape {
-    /// Pixels across, at least 1.
+    /// Width in pixels, at least 1.
     pub width: u32,
-    /// Pixels down, at least 1.
+    /// Height in pixels, at least 1.
     pub height: u32,
     /// 1 for grey, 3 for RGB.
     pub channels: u8,
 }
 
 impl PictureShape {
-    /// The number of pixels.
+    /// Returns the number of pixels.
     #[must_use]
     pub fn pixels(&self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
@@ -30,11 +30,11 @@ impl fmt::Display for PictureShape {
     }
 }
 
-/// A picture of the supported kinds, with at least one pixel.
+/// An image of a supported kind, with at least one pixel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Picture<'a> {
     pub(crate) shape: PictureShape,
-    /// Row by row, the channels of a pixel side by side.
+    /// Samples row by row; the channels of a pixel are adjacent.
     pub(crate) samples: &'a [u8],
 }
 
@@ -50,7 +50,7 @@ impl<'a> Picture<'a> {
             return Err(QualityError::Empty { width, height });
         }
         let shape = PictureShape { width, height, channels };
-        // The image crate lets a buffer be longer than its pixels.
+        // The image crate permits a buffer that is longer than its pixels.
         let samples = &samples[..shape.pixels() as usize * usize::from(channels)];
         Ok(Self { shape, samples })
     }
@@ -59,13 +59,13 @@ impl<'a> Picture<'a> {
         if self.shape.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 }
     }
 
-    /// Refuses two pictures that cannot be compared sample by sample.
+    /// Refuses two images that cannot be compared sample by sample.
     pub(crate) fn check_same_shape(&self, other: &Self) -> Result<(), QualityError> {
         let (a, b) = (self.shape, other.shape);
         if a == b { Ok(()) } else { Err(QualityError::Differ { a, b }) }
     }
 
-    /// Refuses a picture with a side of more than `limit` pixels.
+    /// Refuses an image with a side of more than `limit` pixels.
     pub(crate) fn check_sides(&self, codec: &'static str, limit: u32) -> Result<(), QualityError> {
         let found = self.shape;
         let fits = found.width.max(found.height) <= limit;

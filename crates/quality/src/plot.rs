@@ -1,5 +1,5 @@
-//! Rate-distortion curves as a picture: SVG, whose text is set in the reader's own sans-serif, and PNG, whose text comes
-//! from glyphs inside this crate, so that no system font is asked for.
+//! Rate–distortion curves as an image: SVG, with text in the reader's own sans-serif font, and PNG, with text
+//! drawn by glyphs inside this crate, so that no system font is needed.
 
 mod chart;
 mod pixels;
@@ -12,50 +12,53 @@ use plotters::prelude::{IntoDrawingArea as _, SVGBackend};
 use crate::{QualityError, RatePoint, RdCurve, peers, picture::Picture};
 use pixels::PixelBackend;
 
-/// What a plot is drawn from. A point that is not finite is left out, as is a curve without points.
+/// The description of a plot. Points with a value that is not finite are left out, and so are curves without
+/// points.
 #[derive(Debug, Clone)]
 pub struct RdPlot<'a> {
-    /// The line above the plot.
+    /// The title above the plot.
     pub title: &'a str,
-    /// The curves, drawn and named in the legend in this order. Points are joined by rising rate.
+    /// The curves, drawn and listed in the legend in this order. Points are joined in ascending order of the
+    /// rate.
     pub curves: &'a [RdCurve],
-    /// What goes upwards.
+    /// The measure on the vertical axis.
     pub quality: QualityAxis,
-    /// How bits per pixel go to the right.
+    /// The scale of the horizontal axis, which shows bits per pixel.
     pub rate: RateAxis,
     /// Width and height, in pixels.
     pub size: (u32, u32),
 }
 
-/// The axis of quality.
+/// The quality axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QualityAxis {
     /// PSNR in dB.
     Psnr,
-    /// MS-SSIM in dB, as [`ms_ssim_db`](crate::ms_ssim_db).
+    /// MS-SSIM in dB, as [`ms_ssim_db`](crate::ms_ssim_db) computes it.
     MsSsim,
 }
 
-/// The axis of bits per pixel.
+/// The scale of the axis of bits per pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateAxis {
-    /// Equal distances are equal bits.
+    /// Linear: equal distances are equal differences of bits.
     Linear,
-    /// Equal distances are equal ratios, as BD-rate weighs them.
+    /// Logarithmic: equal distances are equal ratios, as BD-rate weights them.
     Log,
 }
 
 impl<'a> RdPlot<'a> {
-    /// PSNR over a linear rate, 960 × 640 pixels.
+    /// Creates a plot of PSNR over a linear rate axis, 960 × 640 pixels.
     #[must_use]
     pub fn new(title: &'a str, curves: &'a [RdCurve]) -> Self {
         Self { title, curves, quality: QualityAxis::Psnr, rate: RateAxis::Linear, size: (960, 640) }
     }
 
-    /// The plot as an SVG document.
+    /// Renders the plot as an SVG document.
     ///
     /// # Errors
-    /// [`QualityError::NoPoints`] when no curve has a finite point, [`QualityError::Draw`] when it does not fit the size.
+    /// [`QualityError::NoPoints`] when no curve has a finite point, [`QualityError::Draw`] when the plot does
+    /// not fit its size.
     pub fn svg(&self) -> Result<String, QualityError> {
         let lines = self.lines()?;
         let mut svg = String::new();
@@ -65,10 +68,10 @@ impl<'a> RdPlot<'a> {
         Ok(svg)
     }
 
-    /// The plot as pixels.
+    /// Renders the plot as pixels.
     ///
     /// # Errors
-    /// As [`svg`](Self::svg).
+    /// The errors of [`svg`](Self::svg).
     pub fn render(&self) -> Result<RgbImage, QualityError> {
         let lines = self.lines()?;
         let mut pixels = RgbImage::new(self.size.0, self.size.1);
@@ -78,25 +81,25 @@ impl<'a> RdPlot<'a> {
         Ok(pixels)
     }
 
-    /// Writes the SVG document, in place of any file of that name.
+    /// Writes the SVG document and replaces any file at that path.
     ///
     /// # Errors
-    /// As [`svg`](Self::svg), and [`QualityError::Save`] when the file cannot be written.
+    /// The errors of [`svg`](Self::svg), and [`QualityError::Save`] when the file cannot be written.
     pub fn save_svg(&self, path: impl AsRef<Path>) -> Result<(), QualityError> {
         save(path.as_ref(), self.svg()?.as_bytes())
     }
 
-    /// Writes the pixels as a PNG file, in place of any file of that name.
+    /// Writes the pixels as a PNG file and replaces any file at that path.
     ///
     /// # Errors
-    /// As [`svg`](Self::svg), [`QualityError::Save`] when the file cannot be written, [`QualityError::Codec`] when PNG
-    /// fails.
+    /// The errors of [`svg`](Self::svg), [`QualityError::Save`] when the file cannot be written,
+    /// [`QualityError::Codec`] when the PNG encoder fails.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<(), QualityError> {
         let pixels = DynamicImage::ImageRgb8(self.render()?);
         save(path.as_ref(), &peers::png_encode(&Picture::new(&pixels)?)?)
     }
 
-    /// The curves that have something to draw.
+    /// Returns the curves that have at least one point to draw.
     fn lines(&self) -> Result<Vec<Line<'a>>, QualityError> {
         let lines = self.curves.iter().map(|curve| Line { name: &curve.codec, points: self.points(curve) });
         let lines: Vec<_> = lines.filter(|line| !line.points.is_empty()).collect();
@@ -117,7 +120,7 @@ impl<'a> RdPlot<'a> {
 /// A curve as it is drawn.
 struct Line<'a> {
     name: &'a str,
-    /// By rising rate, at least one.
+    /// At least one point, in ascending order of the rate.
     points: Vec<RatePoint>,
 }
 
@@ -126,7 +129,7 @@ fn save(path: &Path, bytes: &[u8]) -> Result<(), QualityError> {
         .map_err(|error| QualityError::Save { path: path.to_owned(), reason: error.to_string() })
 }
 
-// By value, as `map_err` hands it over.
+// `map_err` passes the error by value.
 #[allow(clippy::needless_pass_by_value)]
 fn draw_failed(error: Box<dyn std::error::Error>) -> QualityError {
     QualityError::Draw { reason: error.to_string() }
@@ -182,7 +185,7 @@ mod tests {
             let count = pixels.pixels().filter(|pixel| pixel.0 == [red, green, blue]).count();
             assert!(count > 500, "{count} pixels of curve {index}");
         }
-        // The title stands in the middle above the chart.
+        // The title is centred above the chart.
         let title = image::imageops::crop_imm(&pixels, 380, 0, 200, 40).to_image();
         assert!(title.pixels().any(|pixel| pixel.0.iter().all(|&sample| sample < 64)));
         assert_eq!(pixels.get_pixel(2, 2).0, [255; 3]);

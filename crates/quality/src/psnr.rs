@@ -5,12 +5,12 @@ use crate::{QualityError, picture::Picture};
 /// The largest 8-bit sample.
 const PEAK: f64 = 255.0;
 
-/// The mean squared error of two pictures over the 8-bit samples of all their channels, in squared levels:
-/// 0 for equal pictures, at most 255² = 65,025.
+/// Returns the mean squared error of two images over the 8-bit samples of all their channels, in squared
+/// levels: 0 for equal images, at most 255² = 65,025.
 ///
 /// # Errors
-/// [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not supported,
-/// [`QualityError::Differ`] when the two have different sizes or channels.
+/// [`QualityError::Colour`] or [`QualityError::Empty`] for an unsupported image, [`QualityError::Differ`]
+/// when the two images have different sizes or channels.
 pub fn mse(a: &DynamicImage, b: &DynamicImage) -> Result<f64, QualityError> {
     let (a, b) = (Picture::new(a)?, Picture::new(b)?);
     a.check_same_shape(&b)?;
@@ -18,21 +18,22 @@ pub fn mse(a: &DynamicImage, b: &DynamicImage) -> Result<f64, QualityError> {
     Ok(squares.sum::<u64>() as f64 / a.samples.len() as f64)
 }
 
-/// The peak signal-to-noise ratio of two pictures, in dB: [`psnr_of_mse`] of their [`mse`], 0 or more, infinity
-/// for equal pictures. An RGB picture has one error over its three channels, not the mean of three ratios.
+/// Returns the peak signal-to-noise ratio of two images in dB: [`psnr_of_mse`] of their [`mse`], 0 or more,
+/// infinity for equal images. An RGB image has one error over its three channels, not the mean of three
+/// ratios.
 ///
 /// # Errors
-/// As [`mse`].
+/// The errors of [`mse`].
 pub fn psnr(a: &DynamicImage, b: &DynamicImage) -> Result<f64, QualityError> {
     mse(a, b).map(psnr_of_mse)
 }
 
-/// The peak signal-to-noise ratio for a mean squared error in squared 8-bit levels:
-/// `10 · log10(255² / MSE)` dB (ITU-T J.340). Infinity for an error of 0, NaN for a negative one.
+/// Returns the peak signal-to-noise ratio for a mean squared error in squared 8-bit levels: `10 · log10(255²
+/// / MSE)` dB (ITU-T J.340). Infinity for an error of 0, NaN for a negative one.
 #[must_use]
 pub fn psnr_of_mse(mse_in_squared_levels: f64) -> f64 {
     if mse_in_squared_levels == 0.0 {
-        // A division by −0 would turn the sign.
+        // A division by −0 would change the sign.
         return f64::INFINITY;
     }
     10.0 * (PEAK * PEAK / mse_in_squared_levels).log10()

@@ -1,15 +1,15 @@
-//! Made-up pictures for the tests.
+//! Synthetic images for the tests.
 
 use std::f32::consts::TAU;
 
 use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
 
-/// Smooth shading, one hard edge and a little noise, which is what a codec meets in a photograph.
+/// Returns an image with smooth shading, one hard edge and a little noise, similar to a photograph.
 pub(crate) fn natural_grey(width: u32, height: u32) -> DynamicImage {
     DynamicImage::ImageLuma8(GrayImage::from_fn(width, height, |x, y| Luma([level(x, y, 0)])))
 }
 
-/// As [`natural_grey`], with channels that differ.
+/// Returns an RGB image like [`natural_grey`], with channels that differ.
 pub(crate) fn natural_rgb(width: u32, height: u32) -> DynamicImage {
     let pixel = |x, y| Rgb([0, 1, 2].map(|channel| level(x, y, channel)));
     DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, pixel))
@@ -18,7 +18,7 @@ pub(crate) fn natural_rgb(width: u32, height: u32) -> DynamicImage {
 fn level(x: u32, y: u32, channel: u32) -> u8 {
     let wave = |period: f32, at: u32| (TAU * (at + 9 * channel) as f32 / period).sin();
     let edge = if (x + 2 * y) % 53 < 20 { 45.0 } else { 0.0 };
-    // Knuth's multiplicative hash; its high bits look random.
+    // Knuth's multiplicative hash, whose high bits look random.
     let noise = (x * 7919 + y * 104_729).wrapping_mul(2_654_435_761) >> 28;
     (110.0 + 40.0 * wave(41.0, x) + 25.0 * wave(23.0, y) + edge + noise as f32).clamp(0.0, 255.0) as u8
 }

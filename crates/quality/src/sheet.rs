@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! margin 8
-//! ┌─────────┐        ┌─────────┐   every cell: the input above its reconstruction, 2 pixels between
-//! │ top     │ margin │ top     │   every picture: enlarged, in the upper left corner of its half cell
-//! ├─────────┤   8    ├─────────┤   half a cell: as wide as the widest and as high as the highest picture
+//! ┌─────────┐        ┌─────────┐   every cell: the input above its reconstruction, with a gap of 2 pixels
+//! │ top     │ margin │ top     │   every image: enlarged, in the upper left corner of its half cell
+//! ├─────────┤   8    ├─────────┤   half a cell: as wide as the widest and as high as the highest image
 //! │ bottom  │        │ bottom  │
 //! └─────────┘        └─────────┘
 //! margin 8
@@ -16,28 +16,29 @@ use image::{DynamicImage, Rgb, RgbImage};
 
 use crate::{QualityError, peers, picture::Picture};
 
-/// The largest sheet, in pixels: 64 megapixels, 192 MB once rendered.
+/// Maximum size of a sheet in pixels: 64 megapixels, 192 MB when rendered.
 pub const MAX_SHEET_PIXELS: u64 = 64_000_000;
 
 const MARGIN: u32 = 8;
 const GAP: u32 = 2;
 const BACKGROUND: Rgb<u8> = Rgb([224; 3]);
 
-/// Pairs of pictures side by side, inputs above reconstructions, filled row by row.
+/// Pairs of images side by side, inputs above reconstructions, filled row by row.
 #[derive(Debug, Clone)]
 pub struct ContactSheet {
     columns: u32,
     scale: u32,
-    /// The largest picture so far, before scaling.
+    /// Width and height of the largest image so far, before scaling.
     largest: (u32, u32),
     pairs: Vec<[RgbImage; 2]>,
 }
 
 impl ContactSheet {
-    /// An empty sheet of `columns` pairs a row, each picture pixel a square of `scale` × `scale` sheet pixels.
+    /// Creates an empty sheet with `columns` pairs per row; each image pixel becomes a square of `scale` ×
+    /// `scale` sheet pixels.
     ///
     /// # Errors
-    /// [`QualityError::Grid`] when either is 0.
+    /// [`QualityError::Grid`] when either argument is 0.
     pub fn new(columns: u32, scale: u32) -> Result<Self, QualityError> {
         if columns == 0 || scale == 0 {
             return Err(QualityError::Grid { columns, scale });
@@ -45,13 +46,13 @@ impl ContactSheet {
         Ok(Self { columns, scale, largest: (0, 0), pairs: Vec::new() })
     }
 
-    /// Adds a cell with `top`, the input, above `bottom`, its reconstruction. Their sizes may differ from each
-    /// other and from those of other cells.
+    /// Adds a cell with `top`, the input, above `bottom`, its reconstruction. Images may differ in size,
+    /// within a cell and between cells.
     ///
     /// # Errors
-    /// [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not supported,
-    /// [`QualityError::SheetTooLarge`] when the sheet would have more than [`MAX_SHEET_PIXELS`]. The sheet is then
-    /// as it was.
+    /// [`QualityError::Colour`] or [`QualityError::Empty`] for an unsupported image,
+    /// [`QualityError::SheetTooLarge`] when the sheet would have more than [`MAX_SHEET_PIXELS`] pixels. The
+    /// sheet is unchanged after an error.
     pub fn push_pair(&mut self, top: &DynamicImage, bottom: &DynamicImage) -> Result<(), QualityError> {
         let shapes = [Picture::new(top)?.shape, Picture::new(bottom)?.shape];
         let largest = shapes
@@ -63,13 +64,13 @@ impl ContactSheet {
         Ok(())
     }
 
-    /// Whether it has no pair.
+    /// Returns whether the sheet is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
     }
 
-    /// The sheet as one picture; a sheet without cells is a square of margin.
+    /// Renders the sheet; without cells it is a square of margin.
     #[must_use]
     pub fn render(&self) -> RgbImage {
         let (width, height) = self.size(self.largest, self.pairs.len() as u64);
@@ -82,15 +83,17 @@ impl ContactSheet {
         sheet
     }
 
-    /// Writes the sheet as a PNG file, in place of any file of that name.
+    /// Writes the sheet as a PNG file and replaces any file at that path.
     ///
     /// # Errors
-    /// [`QualityError::Save`] when the file cannot be written, [`QualityError::Codec`] when PNG fails.
+    /// [`QualityError::Save`] when the file cannot be written, [`QualityError::Codec`] when the PNG encoder
+    /// fails.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<(), QualityError> {
         save(path.as_ref(), self.render())
     }
 
-    /// Width and height of a sheet in pixels. They saturate, for they are asked before the limit is known to hold.
+    /// Returns the width and height of a sheet in pixels. Both saturate, because they are computed before the
+    /// size limit is checked.
     fn size(&self, (width, height): (u32, u32), pairs: u64) -> (u64, u64) {
         let (columns, scale) = (u64::from(self.columns), u64::from(self.scale));
         let side = |half: u64, cells: u64| half.saturating_mul(cells).saturating_add(u64::from(MARGIN));
@@ -99,7 +102,7 @@ impl ContactSheet {
         (side(across, pairs.min(columns)), side(down, pairs.div_ceil(columns)))
     }
 
-    /// The upper left corner of a cell, in sheet pixels.
+    /// Returns the upper left corner of a cell, in sheet pixels.
     fn corner(&self, index: u32) -> (u32, u32) {
         let (width, height) = (self.largest.0 * self.scale, self.largest.1 * self.scale);
         let x = MARGIN + index % self.columns * (width + MARGIN);
@@ -117,14 +120,14 @@ impl ContactSheet {
     }
 }
 
-/// Whether a sheet of this width and height is small enough to be drawn.
+/// Checks that a sheet of this width and height is within [`MAX_SHEET_PIXELS`].
 pub(crate) fn check_size((width, height): (u64, u64)) -> Result<(), QualityError> {
     let limit = MAX_SHEET_PIXELS;
     let fits = width.saturating_mul(height) <= limit;
     if fits { Ok(()) } else { Err(QualityError::SheetTooLarge { width, height, limit }) }
 }
 
-/// Writes a sheet as a PNG file, in place of any file of that name.
+/// Writes a sheet as a PNG file and replaces any file at that path.
 pub(crate) fn save(path: &Path, sheet: RgbImage) -> Result<(), QualityError> {
     let png = peers::png_encode(&Picture::new(&DynamicImage::ImageRgb8(sheet))?)?;
     fs::write(path, png)

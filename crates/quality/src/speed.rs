@@ -1,4 +1,4 @@
-//! The CPU time of several encoders side by side.
+//! The CPU time of several encoders, measured side by side.
 
 use std::{fmt, num::NonZeroUsize};
 
@@ -9,30 +9,30 @@ use crate::{
     clock::{ms_per_megapixel, timed},
 };
 
-/// A codec at one setting on one picture, to be timed beside others.
+/// A codec with one setting and one image, to be timed beside other jobs.
 pub struct EncodeJob<'a, E> {
     name: String,
     encode: Box<dyn FnMut() -> Result<usize, E> + 'a>,
 }
 
-/// What a job took.
+/// The measured cost of one job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncodeTime {
-    /// The job's name.
+    /// The name of the job.
     pub name: String,
-    /// Its file, in bytes.
+    /// Size of the encoded file, in bytes.
     pub bytes: usize,
-    /// Milliseconds of CPU time per million pixels.
+    /// CPU time in milliseconds per megapixel.
     pub ms_per_megapixel: f64,
 }
 
 impl<'a, E: From<QualityError>> EncodeJob<'a, E> {
-    /// A job by any codec; `encode` answers with the bytes of its file.
+    /// Creates a job for any codec; `encode` must return the size of the encoded file in bytes.
     pub fn new(name: impl Into<String>, encode: impl FnMut() -> Result<usize, E> + 'a) -> Self {
         Self { name: name.into(), encode: Box::new(encode) }
     }
 
-    /// A job by a peer.
+    /// Creates a job for a baseline codec.
     pub fn of_peer(
         name: impl Into<String>,
         peer: impl Peer + 'a,
@@ -49,13 +49,13 @@ impl<E> fmt::Debug for EncodeJob<'_, E> {
     }
 }
 
-/// The CPU time of every job, counted as [`encode_ms_per_megapixel`](crate::encode_ms_per_megapixel) does, on a picture
-/// of `pixels` pixels: medians of `runs` rounds after one that is not counted. A round runs every job once, so that
-/// what slows the machine down for a while slows all of them.
+/// Measures the CPU time of every job, as [`encode_ms_per_megapixel`](crate::encode_ms_per_megapixel) does,
+/// on an image of `pixels` pixels. Each time is the median over `runs` rounds, after one round that is not
+/// counted. A round runs every job once, so that a temporary slowdown of the machine affects all jobs.
 ///
 /// # Errors
-/// What a job fails with; [`QualityError::Clock`] when the system does not tell the time, [`QualityError::Empty`] for no
-/// pixels.
+/// Any error of a job; [`QualityError::Clock`] when the system does not report CPU time,
+/// [`QualityError::Empty`] for 0 pixels.
 pub fn encode_times<E: From<QualityError>>(
     pixels: u64,
     runs: NonZeroUsize,

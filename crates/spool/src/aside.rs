@@ -1,20 +1,21 @@
-//! Damage, kept for a look: what stands in a segment where a block should be is copied into a file of its own, before the
-//! segment is removed.
+//! Damage, kept for inspection: bytes in a segment where a block should be are copied into a file of their
+//! own before the segment is removed.
 //!
-//! `damaged-CLASS-FIRST-OFFSET.bin` is of the segment `CLASS-FIRST.log`, from `OFFSET` on, numbers in hexadecimal. These
-//! files count for the budget, never have more than a small share of it, and nothing reads or removes them: that is for
-//! whoever looks. Of damage that finds no room the records are counted all the same.
+//! The file `damaged-CLASS-FIRST-OFFSET.bin` holds bytes of the segment `CLASS-FIRST.log` from `OFFSET` on;
+//! the numbers are hexadecimal. These files count towards the budget and never use more than a small share of
+//! it. The spool never reads or removes them; that is up to the operator. Damaged records are counted even if
+//! their bytes do not fit.
 
 use std::{io, ops::Range};
 
 use crate::{Class, File, Storage};
 
-/// What the files' names begin with.
+/// The prefix of the file names.
 const PREFIX: &str = "damaged-";
-/// Their share of the budget.
+/// The files may use at most the budget divided by this number.
 const SHARE: u64 = 64;
 
-/// The files.
+/// The files of damaged bytes.
 #[derive(Debug)]
 pub(crate) struct Aside {
     names: Vec<String>,
@@ -23,7 +24,7 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
-    /// Those that are there, in a spool of this budget.
+    /// Finds the existing files of a spool with this budget, in bytes.
     pub(crate) fn open<S: Storage>(storage: &S, names: &[String], budget: u64) -> io::Result<Self> {
         let names: Vec<String> = names.iter().filter(|name| name.starts_with(PREFIX)).cloned().collect();
         let sizes = names.iter().map(|name| storage.open(name)?.size());
@@ -31,13 +32,13 @@ impl Aside {
         Ok(Self { names, bytes, most: budget / SHARE })
     }
 
-    /// Their bytes.
+    /// Returns the size of all files in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Copies what is between in a segment's file, as much as there is room for: `room` is what all of these files may
-    /// have. A disk that does not take it changes nothing else.
+    /// Copies the bytes `damage` of a segment's file, as far as space allows: `room` limits the bytes of all
+    /// these files together. A failure to write them does not affect anything else.
     pub(crate) fn keep<S: Storage>(
         &mut self,
         storage: &S,
@@ -51,7 +52,7 @@ impl Aside {
         if len == 0 || self.names.contains(&name) {
             return;
         }
-        // Where the disk does not take it, what is there of the file stays, and counts as if it were whole.
+        // If writing fails, the partial file stays and counts as if it were whole.
         let _ = copy(storage, &name, file, damage.start, len);
         self.bytes += len;
         self.names.push(name);
@@ -61,7 +62,7 @@ impl Aside {
 fn copy<S: Storage>(storage: &S, name: &str, from: &S::File, at: u64, len: u64) -> io::Result<()> {
     let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
     let read = from.read_at(at, &mut bytes)?;
-    // Segments that were removed have made room once they cannot come back.
+    // The space of removed segments is free only after their removal is durable.
     storage.sync()?;
     let mut to = storage.create(name, len)?;
     to.write_at(0, &bytes[..read])?;

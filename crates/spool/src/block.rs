@@ -1,45 +1,45 @@
-//! A block: the records of one commit, which are there together or not at all.
+//! A block: the records of one commit, which are written together or not at all.
 //!
-//! | at | bytes | |
+//! | at | bytes | contents |
 //! |---|---|---|
 //! | 0 | 4 | `LSpB` |
 //! | 4 | 4 | CRC-32C of bytes 8 to 39 |
 //! | 8 | 4 | CRC-32C of the body |
 //! | 12 | 4 | bytes of the body, without the padding |
 //! | 16 | 8 | the number of the first record |
-//! | 24 | 4 | records, at least one |
+//! | 24 | 4 | number of records, at least one |
 //! | 28 | 4 | 0 |
 //! | 32 | 8 | the epoch of the process that wrote it |
 //! | 40 | … | the body: each record as its length (LEB128) and its bytes |
 //! | | 0 to 7 | zeros, up to a multiple of 8 |
 //!
-//! Numbers are little-endian. Blocks begin at multiples of 8, so that the next one can be found behind damage. A header
-//! that is whole says how long its block is, whatever has become of the body.
+//! Numbers are little-endian. Blocks begin at multiples of 8, so that the next one can be found after damage.
+//! An intact header contains the length of its block, whatever the condition of the body.
 
-/// Bytes of a header.
+/// Size of a header in bytes.
 pub const HEADER: usize = 40;
-/// What blocks begin at multiples of.
+/// Blocks begin at multiples of this many bytes.
 pub const ALIGNMENT: u64 = 8;
 
 const MAGIC: [u8; 4] = *b"LSpB";
 
-/// What a header says.
+/// The header of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// The number of the first record.
     pub first: u64,
-    /// Records, at least one.
+    /// Number of records, at least one.
     pub records: u32,
-    /// Bytes of the body.
+    /// Size of the body in bytes, without the padding.
     pub body: u32,
     /// The CRC-32C of the body.
     pub checksum: u32,
-    /// The epoch of the process that wrote it.
+    /// The epoch of the process that wrote the block.
     pub epoch: u64,
 }
 
 impl Header {
-    /// Takes a header apart; none when it is not whole.
+    /// Parses a header. Returns `None` if it is damaged.
     #[must_use]
     pub fn parse(bytes: &[u8; HEADER]) -> Option<Self> {
         let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
@@ -65,19 +65,19 @@ impl Header {
         bytes
     }
 
-    /// The number of the last record.
+    /// Returns the number of the last record.
     #[must_use]
     pub fn last(&self) -> u64 {
         self.first + u64::from(self.records) - 1
     }
 
-    /// Bytes of the block, header and padding included.
+    /// Returns the size of the block in bytes, including header and padding.
     #[must_use]
     pub fn block_len(&self) -> u64 {
         padded(HEADER as u64 + u64::from(self.body))
     }
 
-    /// The records of a body, if it is whole.
+    /// Returns the records of a body, or `None` if the body is damaged.
     #[must_use]
     pub fn records<'a>(&self, body: &'a [u8]) -> Option<Vec<&'a [u8]>> {
         if body.len() != self.body as usize || crc32c::crc32c(body) != self.checksum {
@@ -93,49 +93,49 @@ impl Header {
     }
 }
 
-/// A block that records are put into.
+/// A block under construction, to which records are added.
 #[derive(Debug)]
 pub struct Builder {
     first: u64,
     epoch: u64,
     records: u32,
-    /// The header's place, and the body.
+    /// Space for the header, followed by the body.
     bytes: Vec<u8>,
 }
 
 impl Builder {
-    /// An empty block whose first record has this number.
+    /// Creates an empty block whose first record will have the number `first`.
     #[must_use]
     pub fn new(first: u64, epoch: u64) -> Self {
         Self { first, epoch, records: 0, bytes: vec![0; HEADER] }
     }
 
-    /// The number of the last record; of an empty block, of the one before it.
+    /// Returns the number of the last record; for an empty block, the number before its first record.
     #[must_use]
     pub fn last(&self) -> u64 {
         (self.first + u64::from(self.records)).saturating_sub(1)
     }
 
-    /// Whether it has no records.
+    /// Returns whether the block is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records == 0
     }
 
-    /// Bytes of the block with a further record of so many bytes.
+    /// Returns the size of the block in bytes if a further record of `record` bytes is added.
     #[must_use]
     pub fn len_with(&self, record: usize) -> u64 {
         padded((self.bytes.len() + varint_len(record) + record) as u64)
     }
 
-    /// Puts a record in.
+    /// Adds a record.
     pub fn push(&mut self, record: &[u8]) {
         write_varint(&mut self.bytes, record.len() as u64);
         self.bytes.extend_from_slice(record);
         self.records += 1;
     }
 
-    /// The bytes of the block.
+    /// Completes the header and the padding, and returns the bytes of the block.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         let body = &self.bytes[HEADER..];

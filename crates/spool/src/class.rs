@@ -1,21 +1,22 @@
 use std::fmt;
 
-/// How important a record is. When the disk is full, the least important go first.
+/// The priority class of a record. When the disk is full, records of the least important class are dropped
+/// first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// Given up first.
+    /// Records that are dropped first.
     Low,
-    /// What is produced day by day.
+    /// Records of everyday operation.
     Normal,
-    /// What somebody waits for.
+    /// Urgent records that someone is waiting for.
     High,
 }
 
 impl Class {
-    /// All, the least important first.
+    /// All classes, the least important first.
     pub const ALL: [Self; 3] = [Self::Low, Self::Normal, Self::High];
 
-    /// Its name in files and messages.
+    /// Returns the name of the class, as in file names and messages.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -25,7 +26,7 @@ impl Class {
         }
     }
 
-    /// Its place in [`ALL`](Self::ALL).
+    /// Returns the index of the class in [`ALL`](Self::ALL).
     pub(crate) fn index(self) -> usize {
         self as usize
     }

@@ -11,23 +11,23 @@ use rustix::{
 
 use crate::{File, Storage};
 
-/// A folder of a real file system.
+/// A folder in a real file system.
 #[derive(Debug)]
 pub struct Disk {
     folder: PathBuf,
-    /// For its own sync.
+    /// The open folder, kept for syncing it.
     handle: fs::File,
 }
 
-/// A file of it.
+/// A file in a [`Disk`].
 #[derive(Debug)]
 pub struct DiskFile(fs::File);
 
 impl Disk {
-    /// The folder, made when it is missing.
+    /// Opens the folder, and creates it if it is missing.
     ///
     /// # Errors
-    /// What the system says.
+    /// Returns the I/O error of the operating system.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         Ok(Self { folder: folder.to_owned(), handle: fs::File::open(folder)? })
@@ -40,7 +40,7 @@ impl Storage for Disk {
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
-            // What has another kind of name is not ours.
+            // Files of the spool have names in UTF-8; all others belong to someone else.
             names.extend(entry?.file_name().into_string());
         }
         Ok(names)
@@ -50,7 +50,7 @@ impl Storage for Disk {
         let path = self.folder.join(name);
         let file = fs::File::options().read(true).write(true).create_new(true).open(path)?;
         match fallocate(&file, FallocateFlags::empty(), 0, len) {
-            // Some file systems cannot promise room; then a write may find none.
+            // Some file systems cannot reserve space. A later write may then fail because the disk is full.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(len)?,
             promised => promised?,
         }

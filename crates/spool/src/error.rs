@@ -2,49 +2,50 @@ use std::io;
 
 use crate::Class;
 
-/// Why the spool does not go on.
+/// Errors of the spool.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpoolError {
-    /// The disk failed. Nothing is known of what was not acknowledged; open the spool again.
+    /// The disk failed. The fate of everything that was not acknowledged is unknown; open the spool again.
     #[error("the spool cannot {doing}: {source}")]
     Disk {
-        /// What was tried.
+        /// The operation that failed, as in "the spool cannot …".
         doing: &'static str,
-        /// What the system said.
+        /// The I/O error of the operating system.
         source: io::Error,
     },
-    /// An earlier call failed.
+    /// An earlier call failed, so the spool must be opened again.
     #[error("the spool's disk has failed before: open the spool again")]
     Poisoned,
-    /// The budget is too small to work with.
+    /// The budget is below the minimum.
     #[error("a spool of {budget} bytes cannot be: give it {least} at least")]
     Budget {
-        /// What was given.
+        /// The given budget in bytes.
         budget: u64,
-        /// What is needed.
+        /// The minimum in bytes.
         least: u64,
     },
-    /// Records were sent, had to make room, and nobody has said what the receiver has of them.
+    /// Records were sent and then evicted, and the receiver has not yet reported which of them it has.
     #[error(
         "records of the class {class} are in doubt: ask the receiver which of them it has before more are sent"
     )]
     InDoubt {
-        /// Their class.
+        /// The class of the records.
         class: Class,
     },
-    /// A record that no segment can hold.
+    /// The record is too large for the spool or for its receiver.
     #[error("a record of {len} bytes is over the {most} that a spool of this budget takes")]
     TooLarge {
-        /// Its bytes.
+        /// Size of the record in bytes.
         len: usize,
-        /// The most.
+        /// Maximum size in bytes.
         most: usize,
     },
 }
 
 impl SpoolError {
-    /// What a failed call is told as: "the spool cannot …".
+    /// Returns a function that wraps an I/O error in [`SpoolError::Disk`]. `doing` completes the message "the
+    /// spool cannot …".
     pub fn disk(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Disk { doing, source }
     }

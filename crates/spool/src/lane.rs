@@ -1,4 +1,4 @@
-//! One class: its segments, what is being written and what is being read.
+//! The log of one class: its segments, the block to be written and the reading position.
 
 use std::{collections::VecDeque, io};
 
@@ -12,72 +12,72 @@ use crate::{
     state::Counters,
 };
 
-/// A segment of a class, oldest first in its lane.
+/// A segment of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
-    /// The number of its first record.
+    /// The number of the first record.
     pub(crate) first: u64,
-    /// Bytes of its file.
+    /// Size of the file in bytes.
     pub(crate) bytes: u64,
 }
 
-/// The last segment, open to be written.
+/// The last segment of a lane, open for writing.
 #[derive(Debug)]
 pub(crate) struct Active<F> {
     file: F,
-    /// Where the next block goes.
+    /// Offset at which the next block is written.
     end: u64,
 }
 
-/// Where reading is.
+/// The reading position of a lane.
 #[derive(Debug)]
 struct Reader<F> {
-    /// The number of the next record to be read.
+    /// The number of the next record to read.
     next: u64,
-    /// The segment that is open, by its first number, and where its next block begins.
+    /// The open segment: the number of its first record, its file, and the offset of its next block.
     open: Option<(u64, F, u64)>,
-    /// Records that are not read, after those that are done.
+    /// The gaps after the cursor, in ascending order.
     gaps: VecDeque<Gap>,
 }
 
-/// Records that are not read.
+/// A range of records that are not read, because the receiver has them or they are missing on disk.
 #[derive(Debug, Clone, Copy)]
 struct Gap {
     first: u64,
     last: u64,
-    /// Of them, those that the receiver has. The others are not there.
+    /// Number of these records that the receiver has. The others are missing.
     received: u64,
 }
 
-/// What became of records that are done now.
+/// The result of [`Lane::settle`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Settled {
-    /// The last of them.
+    /// The last record that is done now.
     pub(crate) done: u64,
-    /// Those that were not there.
+    /// Number of records that were missing.
     pub(crate) lost: u64,
 }
 
-/// A class's log.
+/// The log of one class.
 #[derive(Debug)]
 pub(crate) struct Lane<F> {
     class: Class,
     epoch: u64,
     segments: VecDeque<Segment>,
     active: Option<Active<F>>,
-    /// The last record that is on the disk.
+    /// The last record that is on disk.
     committed: u64,
-    /// Records to be committed together.
+    /// The records that the next commit writes as one block.
     pending: Builder,
     reader: Reader<F>,
-    /// No record after this one has been sent, or what was sent of them is settled.
+    /// No record after this one has been sent, except for records that are settled.
     sent: u64,
-    /// What the receiver has after those that are done.
+    /// The records after the cursor that the receiver has.
     received: Received,
 }
 
 impl<F: File> Lane<F> {
-    /// A lane as it was left, of whose records this is known.
+    /// Creates a lane as recovery found it, with the known cursor and counters of its class.
     pub(crate) fn new(left: LeftClass, epoch: u64, known: Counters) -> Self {
         let LeftClass { class, committed, segments, .. } = left;
         Self {
@@ -93,39 +93,39 @@ impl<F: File> Lane<F> {
         }
     }
 
-    /// Bytes of all files.
+    /// Returns the size of all files in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// The last record that is on the disk.
+    /// Returns the last record that is on disk.
     pub(crate) fn committed(&self) -> u64 {
         self.committed
     }
 
-    /// Whether there are records to be committed.
+    /// Returns whether there are appended records that are not committed.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.pending.is_empty()
     }
 
-    /// The block to be committed, in bytes, with a further record.
+    /// Returns the size in bytes of the pending block with a further record of `record` bytes.
     pub(crate) fn len_with(&self, record: usize) -> u64 {
         self.pending.len_with(record)
     }
 
-    /// Whether the segment that is being written has room for a block of so many bytes.
+    /// Returns whether the active segment has space for a block of `block` bytes.
     pub(crate) fn fits(&self, block: u64) -> bool {
         let last = self.segments.back().map_or(0, |segment| segment.bytes);
         self.active.as_ref().is_some_and(|active| active.end + block <= last)
     }
 
-    /// Takes a record that fits; its number.
+    /// Adds a record that fits to the pending block, and returns the number of the record.
     pub(crate) fn push(&mut self, record: &[u8]) -> u64 {
         self.pending.push(record);
         self.pending.last()
     }
 
-    /// Brings the waiting records to the disk.
+    /// Writes the pending block to disk and syncs it.
     pub(crate) fn commit(&mut self) -> io::Result<()> {
         let Some(active) = self.active.as_mut().filter(|_| !self.pending.is_empty()) else { return Ok(()) };
         let last = self.pending.last();
@@ -138,7 +138,8 @@ impl<F: File> Lane<F> {
         Ok(())
     }
 
-    /// Ends the segment that is being written, whose records are committed.
+    /// Truncates the active segment after its last block and closes it. The pending block must have been
+    /// committed.
     pub(crate) fn seal(&mut self) -> io::Result<()> {
         let Some(mut active) = self.active.take() else { return Ok(()) };
         active.file.truncate(active.end)?;
@@ -149,18 +150,19 @@ impl<F: File> Lane<F> {
         Ok(())
     }
 
-    /// A file of so many bytes becomes the segment that is written.
+    /// Makes a file of `bytes` bytes the active segment.
     pub(crate) fn begin(&mut self, file: F, bytes: u64) {
         self.segments.push_back(Segment { first: self.committed + 1, bytes });
         self.active = Some(Active { file, end: 0 });
     }
 
-    /// The number of the last record of a segment, by its place.
+    /// Returns the number of the last record of the segment at the index `place`.
     pub(crate) fn last_of(&self, place: usize) -> u64 {
         self.segments.get(place + 1).map_or(self.committed, |after| after.first - 1)
     }
 
-    /// The oldest segment, and the number of its last record, unless records of it are under way.
+    /// Returns the oldest segment and the number of its last record, unless some of its records are in flight
+    /// or not committed.
     pub(crate) fn victim(&self, done: u64) -> Option<(Segment, u64)> {
         let oldest = *self.segments.front()?;
         let is_read = self.reader.next > oldest.first.max(done + 1);
@@ -168,7 +170,7 @@ impl<F: File> Lane<F> {
         (!is_read && !is_written).then(|| (oldest, self.last_of(0)))
     }
 
-    /// Takes the oldest segment off.
+    /// Removes the oldest segment from the lane and returns it. The file stays.
     pub(crate) fn forget_oldest(&mut self) -> Option<Segment> {
         let oldest = self.segments.pop_front()?;
         if self.segments.is_empty() {
@@ -179,14 +181,15 @@ impl<F: File> Lane<F> {
         Some(oldest)
     }
 
-    /// The oldest segment, when it is not written any more and all its records are done.
+    /// Returns the oldest segment if it is sealed and all its records are done.
     pub(crate) fn finished(&self, done: u64) -> Option<Segment> {
         let sealed = self.segments.len() > 1 || self.active.is_none();
         self.segments.front().copied().filter(|_| sealed && self.last_of(0) <= done)
     }
 
-    /// The next records, with their first number and epoch; none when all that are committed have been read. Damage on the
-    /// way is set aside, which may have so many bytes in all.
+    /// Returns the next records as one block, without the leading records that were read before or that the
+    /// receiver has; `None` when all committed records have been read. Damage on the way is set aside; `room`
+    /// limits the bytes of all damage together.
     pub(crate) fn read<S: Storage<File = F>>(
         &mut self,
         storage: &S,
@@ -197,7 +200,7 @@ impl<F: File> Lane<F> {
             let next = self.reader.next;
             let place = self.segments.partition_point(|segment| segment.first <= next);
             let Some(place) = place.checked_sub(1) else {
-                // What is before the oldest segment is gone.
+                // Records before the oldest segment are gone.
                 let first = self.segments.front().map_or(self.committed + 1, |segment| segment.first);
                 self.reader.gap_to(first, &self.received);
                 continue;
@@ -230,7 +233,7 @@ impl<F: File> Lane<F> {
         Ok(None)
     }
 
-    /// Where the blocks of a segment end.
+    /// Returns the offset at which the blocks of a segment end.
     fn limit(&self, place: usize) -> u64 {
         match &self.active {
             Some(active) if place + 1 == self.segments.len() => active.end,
@@ -238,39 +241,40 @@ impl<F: File> Lane<F> {
         }
     }
 
-    /// Reads again from the first record that is not done.
+    /// Moves the reading position back to the first record that is not done.
     pub(crate) fn rewind(&mut self, done: u64) {
         self.reader = Reader { next: done + 1, open: None, gaps: VecDeque::new() };
     }
 
-    /// Records up to this one may have been sent.
+    /// Marks the records up to `number` as possibly sent.
     pub(crate) fn sending(&mut self, number: u64) {
         self.sent = self.sent.max(number);
     }
 
-    /// The receiver has these of the records after those that are done, and no others are under way to it.
+    /// Stores which records after `done` the receiver has. No other records may be in flight.
     pub(crate) fn resolve(&mut self, mut received: Received, done: u64) {
         received.forget_to(done);
         self.sent = received.last().max(done);
         self.received = received;
     }
 
-    /// The last record so that the receiver has all from the first that is not done to it.
+    /// Returns the last record of the unbroken run after `done` that the receiver has; `done` if it does not
+    /// have the next record.
     pub(crate) fn received_after(&self, done: u64) -> u64 {
         self.received.run_from(done + 1)
     }
 
-    /// No record after this one may have been sent.
+    /// Returns the last record that may have been sent.
     pub(crate) fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// The number of the last record that was read.
+    /// Returns the number of the last record that was read.
     pub(crate) fn read_up_to(&self) -> u64 {
         self.reader.next - 1
     }
 
-    /// Records up to this one are done now. What follows and is not read is done with them.
+    /// Marks records up to `number` as done, together with the gaps that directly follow them.
     pub(crate) fn settle(&mut self, number: u64) -> Settled {
         let mut settled = Settled { done: number, lost: 0 };
         while let Some(&Gap { first, last, received }) = self.reader.gaps.front() {
@@ -287,7 +291,8 @@ impl<F: File> Lane<F> {
 }
 
 impl<F: File> Reader<F> {
-    /// The segment of this first number, and where reading is in it.
+    /// Opens the segment that begins with record `first`, and returns its file and the offset of the next
+    /// block.
     fn open<S: Storage<File = F>>(
         &mut self,
         storage: &S,
@@ -302,7 +307,7 @@ impl<F: File> Reader<F> {
         Ok((file, at))
     }
 
-    /// The records before this one are not there, or with the receiver.
+    /// Adds a gap that ends before `number`: these records are missing, or the receiver has them.
     fn gap_to(&mut self, number: u64, received: &Received) {
         if number > self.next {
             let (first, last) = (self.next, number - 1);
@@ -311,7 +316,8 @@ impl<F: File> Reader<F> {
         }
     }
 
-    /// Reading goes on at this record, when it is not past it.
+    /// Moves the reading position forward to `number`, unless it is already past it, and drops the gaps
+    /// before `number`.
     fn skip_to(&mut self, number: u64) {
         if number > self.next {
             self.next = number;
@@ -320,7 +326,8 @@ impl<F: File> Reader<F> {
         self.gaps.retain(|gap| gap.first >= number);
     }
 
-    /// The records of a block that have not been read.
+    /// Removes the records that were read before from a block, and moves the reading position behind the
+    /// block.
     fn take(&mut self, mut block: Block) -> Block {
         let read = self.next - block.header.first;
         block.records.drain(..read as usize);

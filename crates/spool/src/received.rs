@@ -1,13 +1,13 @@
-//! What the receiver says that it has.
+//! The record numbers that the receiver reports.
 
 use std::ops::RangeInclusive;
 
-/// Numbers of a class that the receiver has, as ranges in ascending order that do not overlap.
+/// Record numbers of a class that the receiver has, as ranges in ascending order that do not overlap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Received(Vec<RangeInclusive<u64>>);
 
 impl Received {
-    /// Of ranges in any order, which may overlap.
+    /// Merges ranges that may overlap and be in any order.
     pub(crate) fn new(ranges: &[RangeInclusive<u64>]) -> Self {
         let mut sorted: Vec<RangeInclusive<u64>> =
             ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
@@ -24,7 +24,7 @@ impl Received {
         Self(merged)
     }
 
-    /// How many of these numbers the receiver has.
+    /// Returns the number of records in the range `of` that the receiver has.
     pub(crate) fn count(&self, of: &RangeInclusive<u64>) -> u64 {
         let within = |range: &RangeInclusive<u64>| {
             let (first, last) = (*range.start().max(of.start()), *range.end().min(of.end()));
@@ -33,17 +33,18 @@ impl Received {
         self.0.iter().map(within).sum()
     }
 
-    /// The last number so that the receiver has all from `first` to it; `first - 1` when it has not even that.
+    /// Returns the last number of the unbroken run that begins at `first` and that the receiver has; `first -
+    /// 1` if it does not have `first`.
     pub(crate) fn run_from(&self, first: u64) -> u64 {
         self.0.iter().find(|range| range.contains(&first)).map_or(first - 1, |range| *range.end())
     }
 
-    /// The last number that the receiver has; 0 for none.
+    /// Returns the highest number that the receiver has; 0 for none.
     pub(crate) fn last(&self) -> u64 {
         self.0.last().map_or(0, |range| *range.end())
     }
 
-    /// Nobody asks about numbers up to this one any more.
+    /// Drops the ranges that end at or before `number`.
     pub(crate) fn forget_to(&mut self, number: u64) {
         self.0.retain(|range| *range.end() > number);
     }

@@ -1,65 +1,67 @@
-//! What a stop or a crash has left.
+//! Recovery of a spool after a stop or a crash.
 //!
-//! Of each class only the last segment can have been written when the end came: it is read through, and is to be cut off
-//! behind its last whole block. Segments whose records are all done are to be removed, which a crash may have undone.
+//! Only the last segment of a class can have been open for writing: it is read from beginning to end and
+//! truncated after its last intact block. Segments whose records are all done are removed; a crash may have
+//! undone their earlier removal.
 
 use std::{collections::VecDeque, io, ops::Range};
 
 use crate::{Class, File, Storage, lane::Segment, segment, state::State};
 
-/// Segments of a class that are shown: one that was just begun has little in it.
+/// Number of segments per class whose records are shown. There are two, because a new segment contains few
+/// records.
 const NEWEST: usize = 2;
 
-/// The end of a segment that may have been written.
+/// The last segment of a class, which may have been open for writing.
 #[derive(Debug)]
 struct Tail {
     /// The number of the segment's first record.
     first: u64,
-    /// Where its last whole block begins and ends.
+    /// The byte range of its last intact block.
     block: Range<u64>,
 }
 
 impl Tail {
-    /// Cuts the segment off behind its last whole block. The block may be in the system's cache alone, after a sync that
-    /// failed: it is written again, and is on the disk before anybody is sent it.
+    /// Truncates the segment after its last intact block. After a failed sync that block may be only in the
+    /// system's cache; it is written again, so that it is on disk before it is sent to the receiver.
     fn tidy<S: Storage>(&self, storage: &S, class: Class) -> io::Result<()> {
         let mut file = storage.open(&segment::name(class, self.first))?;
         let Range { start, end } = self.block;
         let mut block = vec![0; usize::try_from(end - start).unwrap_or_default()];
         file.read_at(start, &mut block)?;
         file.write_at(start, &block)?;
-        // Also where it looks cut off already: a sync that failed may have lost that.
+        // Truncate even if the length already fits: a failed sync may have lost an earlier truncation.
         file.truncate(end)?;
         file.sync()
     }
 }
 
-/// All classes, as they were left.
+/// All classes as recovery found them.
 #[derive(Debug)]
 pub(crate) struct Left {
-    /// The next state: what was known, and what was found.
+    /// The next state: the known state, updated with the findings.
     pub(crate) state: State,
     pub(crate) classes: [LeftClass; Class::ALL.len()],
 }
 
-/// A class as it was left.
+/// One class as recovery found it.
 #[derive(Debug)]
 pub(crate) struct LeftClass {
     pub(crate) class: Class,
-    /// The last record that is on the disk, or was.
+    /// The highest record number that is or was on disk.
     pub(crate) committed: u64,
-    /// Those that stay, as they will be.
+    /// The segments that stay, with their future sizes.
     pub(crate) segments: VecDeque<Segment>,
-    /// The end of the last one.
+    /// The last of the segments that stay, if it may have been open for writing.
     tail: Option<Tail>,
-    /// Those that go, by their first numbers.
+    /// First record numbers of the segments to be removed.
     finished: Vec<u64>,
-    /// Whether something but zeros is cut off.
+    /// Whether bytes other than zeros are cut off.
     torn: bool,
 }
 
 impl Left {
-    /// Looks at all segments, and changes nothing. A spool that knows nothing of itself is called `name` from now on.
+    /// Inspects all segments without changing them. A spool without a state gets the name `name`.
     pub(crate) fn of<S: Storage>(
         storage: &S,
         names: &[String],
@@ -74,7 +76,7 @@ impl Left {
             if known.is_none()
                 && let Some(&first) = firsts.first()
             {
-                // The state is lost: what went before the oldest segment is taken for delivered.
+                // The state is lost. All records before the oldest segment count as delivered.
                 counters.done = first.saturating_sub(1);
                 counters.delivered = counters.done;
             }
@@ -87,7 +89,7 @@ impl Left {
         Ok(Self { state, classes })
     }
 
-    /// Removes and cuts off what is to go.
+    /// Removes the segments that are done and truncates the last segment of each class.
     pub(crate) fn tidy<S: Storage>(&self, storage: &S) -> io::Result<()> {
         for left in &self.classes {
             for &first in &left.finished {
@@ -101,8 +103,8 @@ impl Left {
     }
 }
 
-/// Shows the records of the last segments of each class, also of those that are done: what was committed last before the
-/// end is among them.
+/// Passes the records of the last segments of each class to `show`, including those that are done. The
+/// records that were committed last before the stop are among them.
 pub(crate) fn show_newest<S: Storage>(
     storage: &S,
     names: &[String],
@@ -122,7 +124,7 @@ pub(crate) fn show_newest<S: Storage>(
     Ok(())
 }
 
-/// The first numbers of a class's segments, ascending.
+/// Returns the first record numbers of a class's segments, in ascending order.
 fn firsts(names: &[String], class: Class) -> Vec<u64> {
     let named = names.iter().filter_map(|name| segment::parse(name)).filter(|(of, _)| *of == class);
     let mut firsts: Vec<u64> = named.map(|(_, first)| first).collect();
@@ -135,7 +137,7 @@ impl LeftClass {
         let (segments, finished) = (VecDeque::new(), Vec::new());
         let mut left = Self { class, committed: done, segments, tail: None, finished, torn: false };
         for (place, &first) in firsts.iter().enumerate() {
-            // A segment begins where all before it are committed.
+            // A segment begins only after all records before it are committed.
             left.committed = left.committed.max(first.saturating_sub(1));
             match firsts.get(place + 1) {
                 Some(after) if after - 1 <= done => left.finished.push(first),
@@ -149,7 +151,7 @@ impl LeftClass {
         Ok(left)
     }
 
-    /// The segment that may have been written.
+    /// Inspects the last segment, which may have been open for writing.
     fn last<S: Storage>(&mut self, storage: &S, first: u64, done: u64) -> io::Result<()> {
         let file = storage.open(&segment::name(self.class, first))?;
         let len = file.size()?;
@@ -167,7 +169,8 @@ impl LeftClass {
     }
 }
 
-/// Where the last whole block is, and the number of its last record.
+/// Returns the byte range of the last intact block and the number of its last record; an empty range and
+/// `None` if the segment does not contain any.
 fn end_of<F: File>(file: &F, len: u64) -> io::Result<(Range<u64>, Option<u64>)> {
     let (mut range, mut last) = (0..0, None);
     while let Some(block) = segment::next(file, range.end, len)? {

@@ -1,8 +1,9 @@
-//! A segment: a file of blocks of one class, one after the other, from the record on that its name says.
+//! A segment: a file of consecutive blocks of one class. Its name contains the number of its first record.
 //!
-//! The last segment of a class is being written: its file is longer than what is in it, and zeros follow. When it is
-//! full it is cut off behind its last block, and never written again; so is one that a crash has left, whose blocks
-//! count up to the last one that is whole. Bytes in between that are no block are damage.
+//! The last segment of a class is open for writing: the file is longer than its blocks, and zeros follow
+//! them. When it is full, it is truncated after its last block and never written again. The same applies to a
+//! segment that a crash has left: it ends after its last intact block. Bytes between blocks that do not form
+//! a block are damage.
 
 use std::io;
 
@@ -11,29 +12,29 @@ use crate::{
     block::{ALIGNMENT, HEADER, Header},
 };
 
-/// Bytes that are read at once while a block is looked for.
+/// Bytes per read while the code searches for a block.
 const WINDOW: usize = 64 << 10;
-// So that windows which overlap by a header begin where blocks do.
+// Consecutive windows overlap by one header, and must begin where blocks can begin.
 const _: () = assert!((WINDOW - HEADER).is_multiple_of(ALIGNMENT as usize));
 
-/// A block in a segment, read and checked.
+/// A block that was read from a segment and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// Its header.
+    /// The header of the block.
     pub header: Header,
-    /// Its records.
+    /// The records of the block.
     pub records: Vec<Vec<u8>>,
-    /// Where the next one begins.
+    /// Offset in the file at which the next block begins.
     pub end: u64,
 }
 
-/// The name of a segment.
+/// Returns the file name of a segment.
 #[must_use]
 pub fn name(class: Class, first: u64) -> String {
     format!("{class}-{first:016x}.log")
 }
 
-/// Class and first number of a segment's name; none of another name.
+/// Parses the class and the first record number of a segment's file name. Returns `None` for any other name.
 #[must_use]
 pub fn parse(name: &str) -> Option<(Class, u64)> {
     let (class, first) = name.strip_suffix(".log")?.split_once('-')?;
@@ -42,14 +43,15 @@ pub fn parse(name: &str) -> Option<(Class, u64)> {
     Some((class, first))
 }
 
-/// The first whole block from `offset` on that ends by `limit`; what is before it is no block.
+/// Returns the first intact block at or after `offset` that ends by `limit`, or `None`. Bytes that are
+/// skipped before it are damage.
 ///
 /// # Errors
-/// What the system says.
+/// Returns the I/O error of the operating system.
 pub fn next<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<Block>> {
     let mut at = offset;
     loop {
-        // Nearly always it is right there.
+        // The block nearly always begins exactly here.
         let found = match header(file, at, limit)? {
             Some(header) => Some((at, header)),
             None => next_header(file, at, limit)?,
@@ -63,10 +65,10 @@ pub fn next<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<Blo
     }
 }
 
-/// Whether there is anything but zeros between.
+/// Returns whether any byte from `from` up to `to` is not zero.
 ///
 /// # Errors
-/// What the system says.
+/// Returns the I/O error of the operating system.
 pub fn has_bytes<F: File>(file: &F, from: u64, to: u64) -> io::Result<bool> {
     let mut window = vec![0; WINDOW];
     let mut at = from;
@@ -84,7 +86,7 @@ pub fn has_bytes<F: File>(file: &F, from: u64, to: u64) -> io::Result<bool> {
     Ok(false)
 }
 
-/// The header that is there.
+/// Reads the header at `offset`. Returns `None` if it is damaged or does not end by `limit`.
 fn header<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<Header>> {
     let mut bytes = [0; HEADER];
     if offset.checked_add(HEADER as u64).is_none_or(|end| end > limit) {
@@ -94,7 +96,7 @@ fn header<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<Heade
     Ok((read == HEADER).then(|| Header::parse(&bytes)).flatten())
 }
 
-/// The first whole header at a multiple of 8.
+/// Searches for the first intact header in steps of [`ALIGNMENT`], beginning at `offset`.
 fn next_header<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<(u64, Header)>> {
     let mut window = vec![0; WINDOW];
     let mut start = offset;
@@ -110,7 +112,7 @@ fn next_header<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<
         if read < wanted || start + read as u64 >= limit {
             break;
         }
-        // Again from where a header may begin that the window cuts.
+        // A header may straddle the end of the window, so the next window overlaps by one header.
         start += (WINDOW - HEADER) as u64;
     }
     Ok(None)

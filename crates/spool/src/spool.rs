@@ -10,60 +10,64 @@ use crate::{
     state::{self, State, StateFile},
 };
 
-/// What a spool may cost.
+/// Options for opening a spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Bytes of all files together, never exceeded.
+    /// Upper bound on the bytes of all files together.
     pub budget: u64,
-    /// Bytes of the largest record that the receiver takes: one that is larger would stay for ever, and is refused.
+    /// Bytes of the largest record that the receiver accepts. A larger record could never leave the spool and
+    /// is refused.
     pub largest: usize,
-    /// What no other process's records are called by, of this device or of another that takes its place: drawn at
-    /// random for each time that the spool is opened.
+    /// The random identifier of the records that this process writes. A new one is drawn each time the spool
+    /// is opened, so that no other process of this device, or of a device that replaces it, uses the same
+    /// one.
     pub epoch: u64,
 }
 
 impl Options {
-    /// With records of any size.
+    /// Creates options that accept every record that a block can hold.
     #[must_use]
     pub fn new(budget: u64, epoch: u64) -> Self {
         Self { budget, largest: LARGEST, epoch }
     }
 }
 
-/// The largest record of all, in bytes: what a block can say.
+/// Bytes of the largest record that a block can hold.
 const LARGEST: usize = 1 << 30;
-/// The largest block that gathers before it is written, in bytes.
+/// Bytes up to which records are gathered into one block before it is written. A larger record gets a block
+/// of its own.
 const BLOCK: u64 = 256 << 10;
-/// Segments that the budget is for, at least.
+/// Minimum number of segments of the regular size that the budget has space for.
 const SEGMENTS: u64 = 16;
-/// The smallest and the largest segment, in bytes.
+/// Minimum and maximum of the regular size of a segment, in bytes.
 const SEGMENT: [u64; 2] = [16 << 10, 4 << 20];
-/// What segments are multiples of.
+/// Segment sizes are multiples of this many bytes.
 const PAGE: u64 = 4096;
-/// How many records ahead the disk is told that they may be sent, so that it is not told of each.
+/// Number of records by which the state on disk runs ahead of the last record sent, so that it is not written
+/// for every record.
 const AHEAD: u64 = 4096;
 
-/// What became of a record.
+/// The result of [`Spool::append`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
-    /// It will be on the disk with the next commit, under this number.
+    /// The record has this number, and the next commit writes it to disk.
     Number(u64),
-    /// There was no room for it.
+    /// The spool did not have space for the record.
     Refused,
 }
 
-/// A record as it is read.
+/// A record that was read from the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The epoch of the process that wrote it.
+    /// The epoch of the process that wrote the record.
     pub epoch: u64,
-    /// Its number in its class, from 1 on.
+    /// The number of the record in its class, from 1 on.
     pub number: u64,
-    /// What was given.
+    /// The bytes that the producer appended.
     pub bytes: Vec<u8>,
 }
 
-/// The spool: see the [crate's page](crate).
+/// The spool: see the [crate documentation](crate).
 #[derive(Debug)]
 pub struct Spool<S: Storage> {
     storage: S,
@@ -72,31 +76,32 @@ pub struct Spool<S: Storage> {
     segment: u64,
     state: State,
     file: StateFile<S::File>,
-    /// The state as the disk has it.
+    /// The state as it is on disk.
     saved: State,
-    /// Whether counters have changed that the disk has to know.
+    /// Whether counters changed that the next commit must write to disk.
     changed: bool,
     lanes: [Lane<S::File>; Class::ALL.len()],
     aside: Aside,
-    /// Whether segments were removed that a crash could bring back.
+    /// Whether segments were removed since the last sync of the folder; a crash could bring them back.
     removed: bool,
     poisoned: bool,
 }
 
 impl<S: Storage> Spool<S> {
-    /// Opens the spool in a folder, as a crash may have left it, or makes one.
+    /// Opens the spool in a folder, in whatever state a crash may have left it, or creates a new one.
     ///
     /// # Errors
-    /// [`SpoolError::Budget`], or [`SpoolError::Disk`].
+    /// Returns [`SpoolError::Budget`] or [`SpoolError::Disk`].
     pub fn open(storage: S, options: Options) -> Result<Self, SpoolError> {
         Self::open_showing(storage, options, &mut |_| {})
     }
 
-    /// As [`open`](Self::open), and shows the records that were committed last, at least those of the last segment of each
-    /// class, whether or not they are done: so that whoever was not told that they are on the disk can look for them.
+    /// Opens the spool like [`open`](Self::open), and passes the records that were committed last to `show`:
+    /// at least those of the last segment of each class, whether or not they are done. A producer that did
+    /// not learn whether its records are on disk can look for them there.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// Returns the same errors as [`open`](Self::open).
     pub fn open_showing(
         storage: S,
         options: Options,
@@ -118,11 +123,12 @@ impl<S: Storage> Spool<S> {
         let aside =
             Aside::open(&storage, &names, options.budget).map_err(failed("look at what was set aside"))?;
         if let Some(found) = found {
-            // It may be in the system's cache alone, after a sync that failed. The same bytes at the same place: whatever
-            // a crash makes of that, they are there.
+            // After a failed sync the state may be only in the system's cache. Writing the same bytes at the
+            // same place again is safe: whatever a crash makes of this write, the state remains intact.
             file.write(found).map_err(failed("write its state"))?;
         }
-        // What is cut off and removed is told first: a crash in between must not make it unseen.
+        // The state on disk counts the torn ends before they are cut off, so that a crash in between cannot
+        // hide them.
         file.write(state).map_err(failed("write its state"))?;
         left.tidy(&storage).map_err(failed("tidy its segments"))?;
         let lanes = left.classes.map(|class| {
@@ -148,11 +154,11 @@ impl<S: Storage> Spool<S> {
         Ok(spool)
     }
 
-    /// Takes a record. It is safe once [`commit`](Self::commit) has returned.
+    /// Appends a record. It is durable once [`commit`](Self::commit) has returned.
     ///
     /// # Errors
-    /// [`SpoolError::TooLarge`], which counts as refused; [`SpoolError::Disk`] and [`SpoolError::Poisoned`], after which the spool is to be
-    /// opened again.
+    /// Returns [`SpoolError::TooLarge`], and counts the record as refused; or [`SpoolError::Disk`] or
+    /// [`SpoolError::Poisoned`], after which the spool must be opened again.
     pub fn append(&mut self, class: Class, record: &[u8]) -> Result<Appended, SpoolError> {
         self.check()?;
         let most = self.largest_record();
@@ -176,12 +182,13 @@ impl<S: Storage> Spool<S> {
         Ok(Appended::Number(self.lane(class).push(record)))
     }
 
-    /// Brings all records to the disk, and the counts of those that were dropped. What was acknowledged may be told by
-    /// [`checkpoint`](Self::checkpoint) later: after a crash the receiver says once more that it has it.
+    /// Writes all appended records and the counts of dropped records to disk. Acknowledgements may follow
+    /// later with [`checkpoint`](Self::checkpoint): after a crash, the receiver reports again which records
+    /// it has.
     ///
     /// # Errors
-    /// [`SpoolError::Disk`] and [`SpoolError::Poisoned`]: nothing is known of what was appended since the last time;
-    /// the spool is to be opened again.
+    /// Returns [`SpoolError::Disk`] or [`SpoolError::Poisoned`]. The fate of everything that was appended
+    /// since the last commit is then unknown, and the spool must be opened again.
     pub fn commit(&mut self) -> Result<(), SpoolError> {
         self.check()?;
         for class in Class::ALL {
@@ -190,40 +197,43 @@ impl<S: Storage> Spool<S> {
         if self.changed { self.persist() } else { Ok(()) }
     }
 
-    /// Brings what was acknowledged to the disk.
+    /// Writes the acknowledgements to disk.
     ///
     /// # Errors
-    /// [`SpoolError::Disk`] and [`SpoolError::Poisoned`].
+    /// Returns [`SpoolError::Disk`] or [`SpoolError::Poisoned`].
     pub fn checkpoint(&mut self) -> Result<(), SpoolError> {
         self.check()?;
         if self.is_ahead() { self.persist() } else { Ok(()) }
     }
 
-    /// Whether the disk does not know of all that was acknowledged.
+    /// Returns whether there are acknowledgements that are not yet on disk.
     #[must_use]
     pub fn is_ahead(&self) -> bool {
         let is_ahead = |class: Class| self.counted(class).done > self.saved.classes[class.index()].done;
         Class::ALL.into_iter().any(is_ahead)
     }
 
-    /// The last record of a class so that nobody asks for it or those before it any more, by what the disk knows.
+    /// Returns the highest record number of a class that is settled on disk. The spool no longer asks the
+    /// receiver about this record or any record before it.
     #[must_use]
     pub fn settled(&self, class: Class) -> u64 {
         let saved = self.saved.classes[class.index()];
         saved.in_doubt().map_or(saved.done, |doubt| doubt.start() - 1)
     }
 
-    /// The next committed records of a class, some at a time; none when all have been read.
+    /// Returns the next committed records of a class, one block at a time; an empty vector when all have been
+    /// read.
     ///
     /// # Errors
-    /// [`SpoolError::Disk`] and [`SpoolError::Poisoned`].
+    /// Returns [`SpoolError::Disk`] or [`SpoolError::Poisoned`].
     pub fn read(&mut self, class: Class) -> Result<Vec<Record>, SpoolError> {
         self.check()?;
         let room = self.budget.saturating_sub(self.bytes() - self.aside());
         let block = self.lanes[class.index()].read(&self.storage, &mut self.aside, room);
         let block = block.map_err(|error| self.fail("read its records", error))?;
         let Some(block) = block else {
-            // What is missing at the end is not followed by anything that could be acknowledged.
+            // Records that are missing at the end are done now: no later record exists whose acknowledgement
+            // would cover them.
             self.done(class, self.state.classes[class.index()].done)?;
             return Ok(Vec::new());
         };
@@ -232,12 +242,13 @@ impl<S: Storage> Spool<S> {
         Ok((first..).zip(block.records).map(record).collect())
     }
 
-    /// Records of a class up to this one, which have been read, are about to be sent. From then on they are not counted
-    /// as dropped when they have to make room for others after a [`rewind`](Self::rewind): they are
-    /// [in doubt](Counters::in_doubt) until [`resolve`](Self::resolve) says what the receiver has.
+    /// Declares that the records of a class up to `number`, which have been read, are about to be sent. If
+    /// they are evicted after a [`rewind`](Self::rewind), they do not count as dropped. They are [in
+    /// doubt](Counters::in_doubt) until [`resolve`](Self::resolve) reports which of them the receiver has.
     ///
     /// # Errors
-    /// [`SpoolError::InDoubt`] while records are in doubt; [`SpoolError::Disk`] and [`SpoolError::Poisoned`].
+    /// Returns [`SpoolError::InDoubt`] while records are in doubt; [`SpoolError::Disk`] or
+    /// [`SpoolError::Poisoned`].
     pub fn sending(&mut self, class: Class, number: u64) -> Result<(), SpoolError> {
         self.check()?;
         if self.counters(class).in_doubt().is_some() {
@@ -251,12 +262,13 @@ impl<S: Storage> Spool<S> {
         Ok(())
     }
 
-    /// The receiver has these numbers of a class, of those in doubt and of those that are not done, and takes nothing any
-    /// more that came to it on an earlier way. It is said before the first record is sent on a new way; what the receiver
-    /// has is not read again.
+    /// Applies the receiver's report of the record numbers that it has, among those in doubt and those that
+    /// are not done. The receiver must no longer accept records that were sent on an earlier connection. The
+    /// caller resolves each class before it sends the first record on a new connection. Records that the
+    /// receiver has are not read again.
     ///
     /// # Errors
-    /// [`SpoolError::Poisoned`].
+    /// Returns [`SpoolError::Poisoned`].
     pub fn resolve(&mut self, class: Class, received: &[RangeInclusive<u64>]) -> Result<(), SpoolError> {
         self.check()?;
         let received = Received::new(received);
@@ -274,11 +286,12 @@ impl<S: Storage> Spool<S> {
         Ok(())
     }
 
-    /// All records of a class up to this one have been delivered. Records that were not read are not acknowledged; nor is
-    /// anything while records are in doubt, because [`resolve`](Self::resolve) will tell of it once more.
+    /// Acknowledges that all records of a class up to `number` have been delivered. Records that were not
+    /// read are not acknowledged. The call does nothing while records are in doubt, because
+    /// [`resolve`](Self::resolve) reports these records again.
     ///
     /// # Errors
-    /// [`SpoolError::Disk`] and [`SpoolError::Poisoned`].
+    /// Returns [`SpoolError::Disk`] or [`SpoolError::Poisoned`].
     pub fn acknowledge(&mut self, class: Class, number: u64) -> Result<(), SpoolError> {
         self.check()?;
         let number = number.min(self.lane(class).read_up_to());
@@ -288,52 +301,53 @@ impl<S: Storage> Spool<S> {
         self.done(class, number)
     }
 
-    /// Reads a class again from the first record that is not done.
+    /// Moves the reading position of a class back to the first record that is not done.
     pub fn rewind(&mut self, class: Class) {
         let done = self.counters(class).done;
         self.lane(class).rewind(done);
     }
 
-    /// What has become of the records of a class.
+    /// Returns the cursor and the counters of a class.
     #[must_use]
     pub fn counted(&self, class: Class) -> Counters {
         self.state.classes[class.index()]
     }
 
-    /// Records of a class that are committed and not done.
+    /// Returns the number of committed records of a class that are not done.
     #[must_use]
     pub fn pending(&self, class: Class) -> u64 {
         self.lanes[class.index()].committed() - self.state.classes[class.index()].done
     }
 
-    /// What tells its numbers from those of a spool that had its place before: it stays for as long as the folder does.
+    /// Returns the name of the spool, which distinguishes its numbers from those of an earlier spool at the
+    /// same place. It stays the same for as long as the folder exists.
     #[must_use]
     pub fn name(&self) -> u32 {
         self.state.name
     }
 
-    /// Ends of logs that crashes had torn.
+    /// Returns the number of log ends that crashes had torn.
     #[must_use]
     pub fn torn(&self) -> u64 {
         self.state.torn
     }
 
-    /// Bytes of all files.
+    /// Returns the size of all files in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         state::LEN + self.aside() + self.lanes.iter().map(Lane::bytes).sum::<u64>()
     }
 
-    /// Bytes of damage that are kept for a look.
+    /// Returns the bytes of damage that are kept for inspection.
     #[must_use]
     pub fn aside(&self) -> u64 {
         self.aside.bytes()
     }
 
-    /// The largest record that it takes, in bytes.
+    /// Returns the size of the largest record that the spool accepts, in bytes.
     #[must_use]
     pub fn largest_record(&self) -> usize {
-        // A header, a length and padding are less than a page.
+        // A header, a record length and padding together are smaller than a page.
         let most = ((self.budget - state::LEN) / 4).saturating_sub(PAGE);
         usize::try_from(most).unwrap_or(usize::MAX).min(self.largest).min(LARGEST)
     }
@@ -360,7 +374,7 @@ impl<S: Storage> Spool<S> {
         committed.map_err(|error| self.fail("write its records", error))
     }
 
-    /// Writes cursors and counters.
+    /// Writes the cursors and counters to disk.
     fn persist(&mut self) -> Result<(), SpoolError> {
         let state = State { generation: self.state.generation + 1, ..self.state };
         self.file.write(state).map_err(|error| self.fail("write its state", error))?;
@@ -369,7 +383,8 @@ impl<S: Storage> Spool<S> {
         Ok(())
     }
 
-    /// Ends a class's segment and begins another that holds a block of so many bytes. False when there is no room.
+    /// Seals the current segment of a class and begins a new one that can hold a block of `block` bytes.
+    /// Returns `false` if there is not enough space.
     fn rotate(&mut self, class: Class, block: u64) -> Result<bool, SpoolError> {
         self.commit_class(class)?;
         let sealed = self.lane(class).seal();
@@ -380,7 +395,7 @@ impl<S: Storage> Spool<S> {
             return Ok(false);
         }
         if self.removed {
-            // Their bytes are free once they cannot come back.
+            // The space of the removed segments is free only after their removal is durable.
             self.storage.sync().map_err(|error| self.fail("remove a segment", error))?;
             self.removed = false;
         }
@@ -391,7 +406,7 @@ impl<S: Storage> Spool<S> {
                 self.lane(class).begin(file, len);
                 Ok(true)
             }
-            // Others have filled the disk: nothing of ours is at risk.
+            // Other programs have filled the disk. The spool's own data is not at risk.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                 let _ = self.storage.remove(&name);
                 Ok(false)
@@ -400,8 +415,9 @@ impl<S: Storage> Spool<S> {
         }
     }
 
-    /// Makes room for so many bytes of a class, or of nobody in particular: the oldest segments of less important
-    /// classes go, the least important first. False when that is not enough.
+    /// Frees space for `bytes` more bytes of a class by evicting the oldest segments of less important
+    /// classes, the least important first. `None` evicts from every class. Returns `false` if the space is
+    /// still not enough.
     fn make_room(&mut self, class: Option<Class>, bytes: u64) -> Result<bool, SpoolError> {
         while self.bytes() + bytes > self.budget {
             let less = Class::ALL.into_iter().filter(|&other| class.is_none_or(|class| other < class));
@@ -415,7 +431,7 @@ impl<S: Storage> Spool<S> {
         Ok(true)
     }
 
-    /// Gives up a segment.
+    /// Evicts a segment, whose last record has the number `last`.
     fn evict(&mut self, class: Class, segment: Segment, last: u64) -> Result<(), SpoolError> {
         self.deliver_received(class, last);
         let sent = self.lane(class).sent();
@@ -425,7 +441,8 @@ impl<S: Storage> Spool<S> {
         self.remove(class, segment)
     }
 
-    /// Of the records up to this one, those that come next and that the receiver has are delivered.
+    /// Counts the records that directly follow the cursor, up to `last`, as delivered if the receiver has
+    /// them.
     fn deliver_received(&mut self, class: Class, last: u64) {
         if self.counters(class).in_doubt().is_some() {
             return;
@@ -437,9 +454,10 @@ impl<S: Storage> Spool<S> {
         counters.done = received.max(done);
     }
 
-    /// Records up to this one are delivered, or were not there.
+    /// Marks records up to `number` as done. They are delivered, or missing on disk and counted as damaged.
     fn done(&mut self, class: Class, number: u64) -> Result<(), SpoolError> {
-        // What is in doubt is one range, which may grow over these records: they would be counted twice.
+        // The records in doubt form one range, which may grow over these records: they would be counted
+        // twice.
         if self.counters(class).in_doubt().is_some() {
             return Ok(());
         }
@@ -455,7 +473,7 @@ impl<S: Storage> Spool<S> {
         self.remove_finished(class)
     }
 
-    /// Removes the segments whose records are all done, once the disk knows that they are.
+    /// Removes the oldest segments whose records are all done, after the state on disk covers them.
     fn remove_finished(&mut self, class: Class) -> Result<(), SpoolError> {
         let done = self.counters(class).done;
         while let Some(segment) = self.lane(class).finished(done) {

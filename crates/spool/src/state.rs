@@ -1,28 +1,29 @@
 //! Cursors and counters, which outlive every segment.
 //!
-//! The file `state` has two slots, at 0 and at 4096. A new state goes to the slot that does not hold the last one, and is
-//! then synced: whatever a crash tears, one slot is whole. Of two whole slots the one with the larger generation counts.
+//! The file `state` has two slots, at 0 and at 4096. A new state is written to the slot that does not hold
+//! the last one, and is then synced: whatever a crash tears, one slot is intact. If both slots are intact,
+//! the larger generation counts.
 //!
-//! | at | bytes | |
+//! | at | bytes | contents |
 //! |---|---|---|
 //! | 0 | 4 | `LSpS` |
-//! | 4 | 4 | CRC-32C of what follows, 212 bytes |
+//! | 4 | 4 | CRC-32C of the following 212 bytes |
 //! | 8 | 8 | the generation, counting up from 1 |
-//! | 16 | 8 | ends of logs that a crash had torn |
-//! | 24 | 64 | of the class `low`: the last record that is done; records delivered; records dropped: evicted, refused, damaged; the last record that may have been sent; the first and the last record in doubt, 0 for none |
-//! | 88 | 64 | of `normal` |
-//! | 152 | 64 | of `high` |
-//! | 216 | 4 | the spool's name: drawn when the state was made, never 0 |
+//! | 16 | 8 | number of log ends that a crash had torn |
+//! | 24 | 64 | class `low`: the last record that is done; records delivered; records dropped: evicted, refused, damaged; the last record that may have been sent; the first and the last record in doubt, 0 for none |
+//! | 88 | 64 | class `normal` |
+//! | 152 | 64 | class `high` |
+//! | 216 | 4 | the spool's name: drawn when the state was created, never 0 |
 //!
-//! Numbers are little-endian, of 8 bytes each where nothing else is said.
+//! Numbers are little-endian, with 8 bytes each unless stated otherwise.
 
 use std::{io, ops::RangeInclusive};
 
 use crate::{Class, File, Storage};
 
-/// The file's name.
+/// The name of the file.
 pub const NAME: &str = "state";
-/// Its bytes.
+/// Size of the file in bytes.
 pub const LEN: u64 = 2 * SLOT;
 
 const SLOT: u64 = 4096;
@@ -30,53 +31,54 @@ const USED: usize = 220;
 const MAGIC: [u8; 4] = *b"LSpS";
 const CLASSES: usize = Class::ALL.len();
 
-/// Why a record was not delivered.
+/// The reason why a record was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// It had to make room for another.
+    /// The record was evicted to make space for another one.
     Evicted,
-    /// There was no room for it.
+    /// The spool did not have space for the record, or the record was too large.
     Refused,
-    /// The disk has not kept it.
+    /// The record is missing on disk or damaged.
     Damaged,
 }
 
 impl Reason {
-    /// All.
+    /// All reasons.
     pub const ALL: [Self; 3] = [Self::Evicted, Self::Refused, Self::Damaged];
 }
 
-/// What has become of a class's records.
+/// The cursor and the counters of a class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// The last record that is done: it and all before it are delivered, dropped or in doubt.
+    /// The cursor: the last record that is done. This record and all before it are delivered, dropped or in
+    /// doubt.
     pub done: u64,
-    /// Records that were acknowledged.
+    /// Number of records that the receiver acknowledged.
     pub delivered: u64,
-    /// Records that were dropped, in the order of [`Reason::ALL`].
+    /// Number of records that were dropped, in the order of [`Reason::ALL`].
     pub dropped: [u64; 3],
-    /// No record after this one has been sent.
+    /// Upper bound on the records that were sent: no record after this one has been sent.
     pub sent: u64,
-    /// The first and the last record in doubt; 0 for none.
+    /// The first and the last record in doubt; 0 if there are none.
     pub doubt: [u64; 2],
 }
 
 impl Counters {
-    /// Records that had to make room for others after they were sent and before an acknowledgement came: whether they
-    /// are delivered or dropped, only the receiver knows.
+    /// Returns the range of records that were evicted after they were sent and before they were acknowledged,
+    /// or `None`. Only the receiver knows whether they are delivered.
     #[must_use]
     pub fn in_doubt(&self) -> Option<RangeInclusive<u64>> {
         let [first, last] = self.doubt;
         (first > 0).then_some(first..=last)
     }
 
-    /// How many these are.
+    /// Returns the number of records in doubt.
     #[must_use]
     pub fn doubtful(&self) -> u64 {
         self.in_doubt().map_or(0, |range| range.end() - range.start() + 1)
     }
 
-    /// Records dropped for this reason.
+    /// Returns the number of records dropped for this reason.
     #[must_use]
     pub fn dropped(&self, reason: Reason) -> u64 {
         self.dropped[reason as usize]
@@ -86,11 +88,11 @@ impl Counters {
         self.dropped[reason as usize] += records;
     }
 
-    /// Gives up all records to `last`, of which those to `sent` may have been sent.
+    /// Evicts all records up to `last`. Those up to `sent` may have been sent and are in doubt.
     pub(crate) fn evict(&mut self, last: u64, sent: u64) {
         let doubtful = last.min(sent);
-        // Nothing is sent while records are in doubt: behind some that were given up unsent, the others were not sent
-        // either, though a spool that was opened again cannot tell.
+        // Nothing is sent while records are in doubt. Records after some that were evicted unsent were
+        // therefore not sent either, although a spool that was opened again cannot tell.
         let is_behind_unsent = self.doubt[0] > 0 && self.doubt[1] < self.done;
         if doubtful > self.done && !is_behind_unsent {
             let first = if self.doubt[0] > 0 { self.doubt[0] } else { self.done + 1 };
@@ -102,16 +104,17 @@ impl Counters {
     }
 }
 
-/// All cursors and counters.
+/// The cursors and counters of all classes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct State {
-    /// How often it was written.
+    /// Number of times that the state was written.
     pub generation: u64,
-    /// The spool's name, by which the receiver tells its numbers from those of a spool that had its place before.
+    /// The name of the spool, by which the receiver distinguishes its numbers from those of an earlier spool
+    /// at the same place.
     pub name: u32,
-    /// Ends of logs that a crash had torn.
+    /// Number of log ends that a crash had torn.
     pub torn: u64,
-    /// By class, in the order of [`Class::ALL`].
+    /// Cursor and counters per class, in the order of [`Class::ALL`].
     pub classes: [Counters; CLASSES],
 }
 
@@ -153,14 +156,14 @@ impl State {
     }
 }
 
-/// The file.
+/// The open state file.
 #[derive(Debug)]
 pub(crate) struct StateFile<F> {
     file: F,
 }
 
 impl<F: File> StateFile<F> {
-    /// Opens or makes the file; with what it says, if it says anything.
+    /// Opens or creates the file. Also returns the newest intact state, or `None` if there is none.
     pub(crate) fn open<S: Storage<File = F>>(
         storage: &S,
         names: &[String],
@@ -181,7 +184,7 @@ impl<F: File> StateFile<F> {
         Ok((Self { file }, newest))
     }
 
-    /// Writes a state where the last one is not, and brings it to the disk.
+    /// Writes a state to the slot that does not hold the last one, and syncs the file.
     pub(crate) fn write(&mut self, state: State) -> io::Result<()> {
         let slot = if state.generation.is_multiple_of(2) { 0 } else { SLOT };
         self.file.write_at(slot, &state.to_bytes())?;

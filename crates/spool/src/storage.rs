@@ -1,76 +1,78 @@
-//! What the spool needs of a disk: one folder, and files in it.
+//! The storage interface of the spool: one folder and the files in it.
 //!
-//! Guarantees are those of POSIX and no more. Bytes that were written are on the disk after [`File::sync`]; until then
-//! any part of them may be there after a crash, in pieces of a sector. A name is in the folder after
-//! [`Storage::sync`]; until then a file that was made may be gone after a crash, and one that was removed may be back.
+//! The guarantees are those of POSIX and no more. Bytes that were written are on disk after [`File::sync`];
+//! until then a crash may keep any part of them, down to pieces of a sector. A name is in the folder after
+//! [`Storage::sync`]; until then a crash may undo the creation or the removal of a file.
 
 use std::io;
 
-/// A folder.
+/// A folder of files.
 pub trait Storage {
-    /// A file of it.
+    /// A file in the folder.
     type File: File;
 
-    /// The names of all files.
+    /// Returns the names of all files.
     ///
     /// # Errors
-    /// What the system says.
+    /// Returns the I/O error of the operating system.
     fn names(&self) -> io::Result<Vec<String>>;
 
-    /// Makes a file of so many zeros, for which the disk has room from then on.
+    /// Creates a file of `len` zero bytes and reserves the disk space for it.
     ///
     /// # Errors
-    /// What the system says; there may be a file then, or none.
+    /// Returns the I/O error of the operating system. The file may or may not exist afterwards.
     fn create(&self, name: &str, len: u64) -> io::Result<Self::File>;
 
-    /// Opens a file to be read and written.
+    /// Opens a file for reading and writing.
     ///
     /// # Errors
-    /// What the system says.
+    /// Returns the I/O error of the operating system.
     fn open(&self, name: &str) -> io::Result<Self::File>;
 
     /// Removes a file.
     ///
     /// # Errors
-    /// What the system says.
+    /// Returns the I/O error of the operating system.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Brings the names to the disk.
+    /// Syncs the folder, so that its file names are on disk.
     ///
     /// # Errors
-    /// What the system says.
+    /// Returns the I/O error of the operating system.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// A file.
+/// An open file.
 pub trait File {
-    /// Its bytes.
+    /// Returns the size of the file in bytes.
     ///
     /// # Errors
-    /// What the system says.
+    /// Returns the I/O error of the operating system.
     fn size(&self) -> io::Result<u64>;
 
-    /// Fills the buffer from `offset` on, as far as the file goes; how far.
+    /// Fills the buffer with the bytes from `offset` on, up to the end of the file. Returns the number of
+    /// bytes read.
     ///
     /// # Errors
-    /// What the system says.
+    /// Returns the I/O error of the operating system.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes all bytes at `offset`.
     ///
     /// # Errors
-    /// What the system says; some of the bytes may be written then.
+    /// Returns the I/O error of the operating system. Some of the bytes may be written in that case.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Cuts the file off.
+    /// Sets the length of the file.
     ///
     /// # Errors
-    /// What the system says.
+    /// Returns the I/O error of the operating system.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
 
-    /// Brings bytes and length to the disk.
+    /// Syncs the bytes and the length of the file to disk.
     ///
     /// # Errors
-    /// What the system says. What was written since the last time may be lost then, also when a later call succeeds.
+    /// Returns the I/O error of the operating system. Bytes that were written since the last sync may then be
+    /// lost, even if a later call succeeds.
     fn sync(&mut self) -> io::Result<()>;
 }

@@ -1,15 +1,15 @@
-//! Which trace something belongs to, across processes: W3C's `traceparent` and `tracestate`.
+//! Trace context across processes: `traceparent` and `tracestate` of the W3C.
 
 use tracing::Span;
 
-/// The header, or the gRPC metadata, that names a trace and a span.
+/// The HTTP header, or gRPC metadata key, that identifies a trace and a span.
 pub const TRACEPARENT: &str = "traceparent";
-/// The header of what tracing systems add to it.
+/// The HTTP header with additional data of tracing systems.
 pub const TRACESTATE: &str = "tracestate";
-/// The variable of a process that is part of a trace.
+/// The environment variable with the `traceparent` of a process that is part of a trace.
 const VARIABLE: &str = "TRACEPARENT";
 
-/// Makes a span a part of the trace that a caller names. `header` gives the caller's headers.
+/// Makes a span part of the trace that a caller names. `header` returns a header of the caller by its name.
 #[cfg(feature = "otlp")]
 pub fn incoming<'a>(span: &Span, header: impl Fn(&str) -> Option<&'a str>) {
     use opentelemetry::{propagation::TextMapPropagator as _, trace::TraceContextExt as _};
@@ -24,22 +24,23 @@ pub fn incoming<'a>(span: &Span, header: impl Fn(&str) -> Option<&'a str>) {
     let headers: std::collections::HashMap<String, String> = headers.collect();
     let context = TraceContextPropagator::new().extract(&headers);
     if context.span().span_context().is_valid() {
-        // A span that has begun its own trace stays in it; ours has only just been made.
+        // A span that has already started its own trace would stay in it; this span is new.
         let _ = span.set_parent(context);
     }
 }
 
-/// Does nothing: spans are sent nowhere.
+/// Does nothing, because spans are not exported.
 #[cfg(not(feature = "otlp"))]
 pub fn incoming<'a>(_span: &Span, _header: impl Fn(&str) -> Option<&'a str>) {}
 
-/// Makes a span a part of the trace that the environment variable `TRACEPARENT` names.
+/// Makes a span part of the trace in the environment variable `TRACEPARENT`.
 pub fn from_environment(span: &Span) {
     let parent = std::env::var(VARIABLE).ok();
     incoming(span, |name| parent.as_deref().filter(|_| name == TRACEPARENT));
 }
 
-/// The `traceparent` to send along from inside a span; of a span that nobody takes, the environment's.
+/// Returns the `traceparent` to send along from inside a span. For a span that is not exported, returns that
+/// of the environment.
 #[cfg(feature = "otlp")]
 #[must_use]
 pub fn outgoing(span: &Span) -> Option<String> {
@@ -52,7 +53,7 @@ pub fn outgoing(span: &Span) -> Option<String> {
     headers.remove(TRACEPARENT).or_else(|| std::env::var(VARIABLE).ok())
 }
 
-/// The environment's `traceparent`, to send along.
+/// Returns the `traceparent` of the environment, to send along.
 #[cfg(not(feature = "otlp"))]
 #[must_use]
 pub fn outgoing(_span: &Span) -> Option<String> {

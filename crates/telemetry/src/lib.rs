@@ -1,14 +1,15 @@
 //! Logs, traces and metrics of a process.
 //!
-//! stdout belongs to data, so events go to stderr; `RUST_LOG` picks what is shown. With the `otlp` feature,
+//! stdout is reserved for data, so events are written to stderr; `RUST_LOG` selects the events to show. With
+//! the `otlp` feature,
 //!
-//! - metrics are kept, and read by [`metrics::exposition`];
-//! - spans go to a collector by OTLP over gRPC when `OTEL_EXPORTER_OTLP_ENDPOINT` (or `…_TRACES_ENDPOINT`) is set, and
-//!   metrics when it (or `…_METRICS_ENDPOINT`) is; the other `OTEL_…` variables mean what the OpenTelemetry
-//!   specification says.
+//! - metrics are collected, and read with [`metrics::exposition`];
+//! - spans are sent to a collector by OTLP over gRPC if `OTEL_EXPORTER_OTLP_ENDPOINT` (or
+//!   `…_TRACES_ENDPOINT`) is set, and metrics if it (or `…_METRICS_ENDPOINT`) is set; the other `OTEL_…`
+//!   variables have the meaning of the OpenTelemetry specification.
 //!
-//! A span that nobody looks at costs time all the same. So there are spans only where a collector takes them, or where
-//! `RUST_LOG` is set: then lines name the spans that they stand in.
+//! Spans cost time even if nothing reads them. They are therefore created only if a collector receives them,
+//! or if `RUST_LOG` is set: then log lines name the spans that they belong to.
 
 pub mod context;
 #[cfg(feature = "otlp")]
@@ -26,11 +27,11 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-/// Why telemetry could not be set up.
+/// Errors of setting up telemetry.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TelemetryError {
-    /// `RUST_LOG` is not a filter.
+    /// `RUST_LOG` is not a valid filter.
     #[error("RUST_LOG is not a list of filters such as info or cloud_decoder=debug: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// A subscriber is already set.
@@ -41,16 +42,16 @@ pub enum TelemetryError {
     Otlp(String),
 }
 
-/// How events look.
+/// The format of log events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Lines for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Keeps telemetry alive; flushes what was not yet sent when it is dropped. Hold it until the end of `main`.
+/// Keeps telemetry alive, and flushes unsent data when it is dropped. Hold it until the end of `main`.
 #[must_use = "telemetry ends when the guard is dropped"]
 #[derive(Debug, Default)]
 pub struct Guard {
@@ -58,11 +59,11 @@ pub struct Guard {
     otlp: Option<otlp::Otlp>,
 }
 
-/// Sets up telemetry for this process. With OTLP it must be called inside a tokio runtime. `service` names the process
-/// in traces and metrics, `default_filter` applies when `RUST_LOG` is not set.
+/// Sets up telemetry for this process. With OTLP it must be called inside a tokio runtime. `service` names
+/// the process in traces and metrics; `default_filter` applies if `RUST_LOG` is not set.
 ///
 /// # Errors
-/// [`TelemetryError`] for a bad filter, a second call, or a collector that cannot be used.
+/// Returns [`TelemetryError`] for an invalid filter, a second call, or a collector that cannot be used.
 pub fn init(service: &'static str, default_filter: &str, format: Format) -> Result<Guard, TelemetryError> {
     let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     let filter = EnvFilter::try_new(wanted.as_deref().unwrap_or(default_filter))?;

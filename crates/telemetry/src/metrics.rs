@@ -1,4 +1,4 @@
-//! Metrics: OpenTelemetry's instruments, read as Prometheus' text and sent by OTLP.
+//! Metrics: OpenTelemetry instruments, exposed as Prometheus text and sent by OTLP.
 //!
 //! Before [`init`](crate::init) instruments do nothing.
 
@@ -22,7 +22,7 @@ use crate::TelemetryError;
 /// The media type of [`exposition`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// Bounds of durations from a tenth of a millisecond to half a minute, in seconds.
+/// Histogram boundaries for durations from 0.1 milliseconds to 30 seconds, in seconds.
 pub const SECONDS: [f64; 17] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
     30.0,
@@ -30,13 +30,13 @@ pub const SECONDS: [f64; 17] = [
 
 static REGISTRY: OnceLock<Registry> = OnceLock::new();
 
-/// Where instruments come from.
+/// Returns the meter that creates instruments.
 #[must_use]
 pub fn meter() -> Meter {
     global::meter("lopside")
 }
 
-/// A histogram of durations in seconds.
+/// Creates a histogram of durations in seconds.
 #[must_use]
 pub fn durations(name: &'static str, description: &'static str) -> Histogram<f64> {
     let meter = meter();
@@ -44,14 +44,14 @@ pub fn durations(name: &'static str, description: &'static str) -> Histogram<f64
     histogram.with_boundaries(SECONDS.to_vec()).build()
 }
 
-/// All metrics in Prometheus' text format; empty before [`init`](crate::init).
+/// Returns all metrics in the text format of Prometheus; empty before [`init`](crate::init).
 #[must_use]
 pub fn exposition() -> String {
     let families = REGISTRY.get().map(Registry::gather).unwrap_or_default();
     TextEncoder::new().encode_to_string(&families).unwrap_or_default()
 }
 
-/// A provider whose metrics can be read, and are sent where there is an exporter.
+/// Creates a provider whose metrics can be read, and are also sent if there is an exporter.
 pub(crate) fn provider(
     resource: Resource,
     exporter: Option<MetricExporter>,

@@ -18,12 +18,13 @@ const PROTOCOLS: [&str; 3] = [
     "OTEL_EXPORTER_OTLP_PROTOCOL",
 ];
 
-/// What collects spans and metrics, and sends them when a collector is named.
+/// The OpenTelemetry providers of spans and metrics, which send data if a collector is configured.
 #[derive(Debug)]
 pub(crate) struct Otlp {
     spans: Option<SdkTracerProvider>,
     metrics: SdkMeterProvider,
-    /// Where exporters work when the process has one thread, which waits for them in the end.
+    /// The runtime of the exporters in a process without a multi-threaded runtime, whose own thread waits for
+    /// them at the end.
     runtime: Option<Runtime>,
 }
 
@@ -50,13 +51,14 @@ impl Otlp {
         Ok(Self { spans, metrics, runtime })
     }
 
-    /// The layer that turns tracing's spans into OpenTelemetry's, whatever is logged.
+    /// Returns the layer that turns tracing's spans into OpenTelemetry spans, independent of the log filter;
+    /// `None` if spans are not exported.
     pub(crate) fn spans(&self, service: &'static str) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
         let tracer = self.spans.as_ref()?.tracer(service);
         Some(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(LevelFilter::INFO).boxed())
     }
 
-    /// Sends what was not sent yet.
+    /// Sends all unsent data and stops the exporters.
     pub(crate) fn stop(self) -> Result<(), String> {
         let sent = self.spans.map_or(Ok(()), |spans| spans.shutdown());
         let sent = sent.and(self.metrics.shutdown());
@@ -85,7 +87,7 @@ fn check_protocol() -> Result<(), TelemetryError> {
 }
 
 fn resource(service: &'static str) -> Resource {
-    // OTEL_SERVICE_NAME, when set, is read by the builder's detectors and wins.
+    // If `OTEL_SERVICE_NAME` is set, the builder's detectors read it, and it takes precedence.
     let named = env::var_os("OTEL_SERVICE_NAME").is_some();
     let resource = Resource::builder();
     if named { resource.build() } else { resource.with_service_name(service).build() }

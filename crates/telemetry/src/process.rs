@@ -5,7 +5,8 @@ use opentelemetry::KeyValue;
 
 use crate::metrics::meter;
 
-/// Tells what the process uses, whenever metrics are read. The names are those of OpenTelemetry.
+/// Registers observable instruments for the resource use of the process. Their names are those of
+/// OpenTelemetry.
 pub(crate) fn observe() {
     let _ = meter()
         .f64_observable_counter("process.cpu.time")

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 
-/// The longest pause that is drawn after the first failure.
+/// Upper limit of the pause after the first failure.
 const FIRST: Duration = Duration::from_millis(500);
 
-/// How long to wait before the next try: at random up to a limit that doubles with each failure ("full jitter"), so that
-/// devices which lost the cloud together do not come back together.
+/// Random waiting time before the next attempt, up to a limit that doubles with each failure ("full jitter").
+/// The randomness keeps devices that lost the cloud together from reconnecting together.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     limit: Duration,
@@ -14,19 +14,19 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// At most so long.
+    /// Creates a backoff whose pauses are at most `most`.
     pub(crate) fn new(most: Duration) -> Self {
         Self { limit: FIRST.min(most), most }
     }
 
-    /// The next pause, or what the other side has asked for when that is longer.
+    /// Returns the next pause, or the pause that the server asked for if that is longer.
     pub(crate) fn next(&mut self, asked: Option<Duration>) -> Duration {
         let pause = self.limit.mul_f64(rand::rng().random());
         self.limit = (2 * self.limit).min(self.most);
         pause.max(asked.unwrap_or_default())
     }
 
-    /// The next failure is a first one again.
+    /// Resets the limit to that of a first failure.
     pub(crate) fn reset(&mut self) {
         *self = Self::new(self.most);
     }

@@ -2,46 +2,46 @@ use std::time::Duration;
 
 use lopside_spool::SpoolError;
 
-/// Why a connection has ended, or the store cannot go on.
+/// Reason why a connection ended or the store cannot continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UplinkError {
-    /// Nobody answers, or the two do not trust each other.
+    /// The server did not answer, or the TLS handshake failed.
     #[error("no connection: {0}")]
     Connect(String),
-    /// The cloud has refused, or the connection broke.
+    /// The cloud refused the request, or the connection broke.
     #[error("{} (gRPC {:?})", .0.message(), .0.code())]
     Status(#[from] Box<tonic::Status>),
-    /// The cloud has ended the call.
+    /// The cloud ended the stream.
     #[error("the cloud has ended the connection")]
     Ended,
-    /// The cloud sent something else than it should.
+    /// The cloud sent an unexpected message.
     #[error("the cloud sent {0}: is it a cloud-decoder with an archive, of a version that fits?")]
     Answer(&'static str),
-    /// Nothing was acknowledged for too long.
+    /// The cloud did not acknowledge anything for this time.
     #[error("no acknowledgement for {} s", .0.as_secs())]
     Stalled(Duration),
-    /// A stored record cannot be read.
+    /// A stored record cannot be parsed.
     #[error("record {number} of the spool is not one of this program's: {reason}")]
     Record {
-        /// Its number.
+        /// The number of the record.
         number: u64,
-        /// What is wrong.
+        /// The reason, as a message of the parser.
         reason: String,
     },
-    /// The spool does not go on.
+    /// The spool failed.
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    /// The spool was opened again meanwhile.
+    /// The spool was reopened in the meantime.
     #[error("the spool was opened again")]
     Interrupted,
-    /// The store's thread has gone.
+    /// The store's thread has ended.
     #[error("the store has stopped")]
     Stopped,
 }
 
 impl UplinkError {
-    /// How long the cloud asks to wait.
+    /// Returns the pause that the cloud asks for in `grpc-retry-pushback-ms`.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let Self::Status(status) = self else { return None };
         let pushback = status.metadata().get("grpc-retry-pushback-ms")?;

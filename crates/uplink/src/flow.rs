@@ -1,14 +1,16 @@
-//! How much may be under way.
+//! Flow control: the bound on bytes in flight.
 //!
-//! What is under way delays everything behind it, however important; too little of it leaves the link idle between a
-//! message and its acknowledgement. So the window is one and a half times the link's bandwidth-delay product: the largest
-//! rate at which acknowledgements came lately, times the shortest time that one took (as in BBR, Cardwell and others, "BBR:
-//! Congestion-Based Congestion Control", 2016). A full window makes every message wait, so from time to time it is let run
-//! empty, and the time is measured anew.
+//! Bytes in flight delay everything behind them, whatever its priority; too few of them leave the link idle
+//! between a message and its acknowledgement. The window is therefore one and a half times the
+//! bandwidth-delay product of the link: the highest recent acknowledgement rate times the shortest recent
+//! round-trip time (as in BBR, Cardwell and others, "BBR: Congestion-Based Congestion Control", 2016). A full
+//! window delays every message, so the window is drained from time to time to measure the round-trip time
+//! again.
 //!
-//! Small messages wait for each other, as in Nagle's algorithm (RFC 896): one goes at once when nothing is under way,
-//! further ones when a whole message has gathered. So a quick link is used at once, and on a slow one many frames share a
-//! message. What is important does not wait, and nothing waits for what is less important to go before it.
+//! Small messages are coalesced, as in Nagle's algorithm (RFC 896): a message is sent at once if nothing is
+//! in flight, and further ones as soon as a full message has gathered. A fast link is therefore used
+//! immediately, and on a slow link many frames share a message. Urgent messages do not wait, and no message
+//! waits for less important records that would be sent before it.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -16,50 +18,50 @@ use tokio::time::Instant;
 
 /// The smallest and the largest window, in bytes.
 const WINDOW: [u64; 2] = [8 << 10, 1 << 20];
-/// The window before anything is known.
+/// The window before the first measurement, in bytes.
 const FIRST_WINDOW: u64 = 16 << 10;
-/// Messages that share a window.
+/// Number of messages that share a window.
 const SHARES: u64 = 4;
 /// The largest message, in bytes.
 const MESSAGE: u64 = 32 << 10;
-/// How many messages may be under way, however small.
+/// Maximum number of messages in flight, whatever their size.
 const MOST: usize = 64;
-/// How much may be under way while the time is measured.
+/// The window while the round-trip time is being measured, in bytes.
 const PROBE: u64 = WINDOW[0] / 2;
 /// The window as a multiple of the bandwidth-delay product.
 const GAIN: f64 = 1.5;
-/// How long a measured rate and time are believed.
+/// Lifetime of a measured rate and of a measured round-trip time.
 const MEMORY: Duration = Duration::from_secs(10);
 
-/// A message under way.
+/// A message in flight.
 #[derive(Debug)]
 struct Sent {
     bytes: u64,
     at: Instant,
-    /// Bytes acknowledged when it went, and since when.
+    /// Bytes acknowledged when it was sent, and the time of the last progress before that.
     acknowledged: u64,
     since: Instant,
-    /// Whether it tells how long the link is: hardly anything was before it.
+    /// Whether it measures the round-trip time of the link: hardly anything was in flight before it.
     is_probe: bool,
 }
 
-/// What is under way on one connection, and how much may be.
+/// The messages in flight on one connection, and the bound on them.
 #[derive(Debug)]
 pub struct Flow {
     sent: VecDeque<Sent>,
     bytes: u64,
     acknowledged: u64,
-    /// When the last acknowledgement came.
+    /// Time of the last progress: an acknowledgement, or the first message after an idle time.
     since: Instant,
     rates: Rates,
-    /// The shortest time from a message to its acknowledgement, and when it was measured.
+    /// The shortest time between a message and its acknowledgement, and the time of that measurement.
     time: Option<(Duration, Instant)>,
-    /// Whether it is to be measured anew.
+    /// Whether the round-trip time is to be measured again.
     probes: bool,
 }
 
 impl Flow {
-    /// Nothing is under way or known.
+    /// Creates a flow with nothing in flight and nothing measured.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {
@@ -73,38 +75,39 @@ impl Flow {
         }
     }
 
-    /// How large a message is at most, in bytes, if its first frame is not larger.
+    /// Returns the maximum size of a message in bytes, unless its first frame is larger.
     #[must_use]
     pub fn message(&self) -> u64 {
         (self.window() / SHARES).min(MESSAGE)
     }
 
-    /// Whether any message goes now.
+    /// Returns whether any message may be sent now.
     #[must_use]
     pub fn has_room(&self, urgent: bool) -> bool {
         let bytes = if urgent { 1 } else { self.whole() };
         self.admits(bytes, bytes, urgent)
     }
 
-    /// Whether a message of so many bytes goes now; `gathered` are those that wait with it and behind it.
+    /// Returns whether a message of `bytes` bytes may be sent now; `gathered` counts the bytes that wait with
+    /// it and behind it.
     #[must_use]
     pub fn admits(&self, bytes: u64, gathered: u64, urgent: bool) -> bool {
-        // What is important has a place of its own.
+        // Urgent messages have an allowance of one more message.
         let room = self.window() + if urgent { self.message() } else { 0 };
         let is_due = urgent || self.is_whole(gathered);
         self.sent.is_empty() || self.sent.len() < MOST && self.bytes + bytes <= room && is_due
     }
 
-    /// Whether so many bytes do not wait for more.
+    /// Returns whether this many bytes are sent without waiting for more.
     #[must_use]
     pub fn is_whole(&self, bytes: u64) -> bool {
         bytes >= self.whole()
     }
 
-    /// A message of so many bytes goes.
+    /// Records that a message of this many bytes is sent.
     pub fn send(&mut self, bytes: u64, now: Instant) {
         if self.sent.is_empty() {
-            // The time in which there was nothing to send says nothing of the link.
+            // Time without anything to send must not count in the rate of the link.
             self.since = now;
         }
         self.bytes += bytes;
@@ -114,7 +117,7 @@ impl Flow {
         self.sent.push_back(Sent { bytes, at: now, acknowledged, since, is_probe });
     }
 
-    /// The oldest message under way is acknowledged. False when there is none.
+    /// Records that the oldest message in flight is acknowledged. Returns false if nothing is in flight.
     pub fn acknowledge(&mut self, now: Instant) -> bool {
         let Some(oldest) = self.sent.pop_front() else { return false };
         self.bytes -= oldest.bytes;
@@ -126,20 +129,23 @@ impl Flow {
         true
     }
 
-    /// When the oldest message under way went.
+    /// Returns the time since which the oldest message in flight has been waiting for progress; `None` if
+    /// nothing is in flight.
     #[must_use]
     pub fn waiting_since(&self) -> Option<Instant> {
-        // Acknowledgements that come at all are progress.
+        // Any acknowledgement is progress.
         self.sent.front().map(|sent| sent.at.max(self.since))
     }
 
-    /// Bytes a second that were acknowledged lately, at best; 0 when nothing was.
+    /// Returns the highest recent acknowledgement rate in bytes per second; 0 before the first
+    /// acknowledgement.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.rates.largest()
     }
 
-    /// The shortest time lately from a message to its acknowledgement.
+    /// Returns the shortest recent time between a message and its acknowledgement; `None` before the first
+    /// one.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.time.map(|(time, _)| time)
@@ -152,7 +158,7 @@ impl Flow {
         }
     }
 
-    /// From how many bytes on a message does not wait for more.
+    /// Returns the number of bytes from which on a message does not wait for more.
     fn whole(&self) -> u64 {
         3 * self.message() / 4
     }
@@ -166,13 +172,13 @@ impl Flow {
     }
 }
 
-/// Rates of late, of which the largest counts.
+/// Recent rates, as a queue whose front is the largest.
 #[derive(Debug, Default)]
 struct Rates(VecDeque<(Instant, f64)>);
 
 impl Rates {
     fn push(&mut self, now: Instant, rate: f64) {
-        // What is smaller and older never counts again.
+        // An older and smaller rate can never become the largest again.
         while self.0.back().is_some_and(|&(_, last)| last <= rate) {
             self.0.pop_back();
         }
@@ -191,8 +197,8 @@ impl Rates {
 mod tests {
     use super::*;
 
-    /// A link of so many bytes a second and so long a way, with all there is to send: the share of the link that is
-    /// used, and the longest that anything waits behind what is under way.
+    /// Simulates a link of `rate` bytes per second and of the one-way delay `way` that always has data to
+    /// send. Returns the used share of the link, and the longest wait behind the bytes in flight.
     fn saturate(rate: f64, way: Duration, seconds: u64) -> (f64, Duration) {
         let start = Instant::now();
         let (mut flow, mut now, mut free) = (Flow::new(start), start, start);

@@ -2,38 +2,39 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::{Captured, Item};
 
-/// The inputs of files that were stored last before the store was opened. A file whose inputs are all among them was
-/// stored as a whole, though the end may have come before it could be put away.
+/// The inputs of files that were stored last before the store was opened. A file whose inputs are all among
+/// them is stored completely, even if the agent stopped before it could settle the file.
 #[derive(Debug, Default)]
 pub struct StoredItems(HashMap<u64, Stored>);
 
 #[derive(Debug, Default)]
 struct Stored {
     indices: BTreeSet<usize>,
-    /// How many inputs the file has, where its last one is among them.
+    /// Number of inputs of the file, if its last input is among them.
     inputs: Option<usize>,
 }
 
 impl StoredItems {
-    /// Whether all inputs of a file are stored.
+    /// Returns whether all inputs of a file are stored.
     #[must_use]
     pub fn has_all_of(&self, file: u64) -> bool {
         self.0.get(&file).is_some_and(|stored| stored.inputs == Some(stored.indices.len()))
     }
 
-    /// What is known of these files alone. Nobody asks for the others.
+    /// Takes the entries of these files out; the other files are not asked for.
     #[must_use]
     pub fn of(&mut self, files: &[u64]) -> Self {
         Self(files.iter().filter_map(|file| self.0.remove_entry(file)).collect())
     }
 
-    /// The places of those inputs of a file that are stored. It is told once: if the file comes again it is another one.
+    /// Takes the indices of those inputs of a file that are stored. They are returned once only: if the same
+    /// file is captured again, it is a different one.
     #[must_use]
     pub fn take(&mut self, file: u64) -> BTreeSet<usize> {
         self.0.remove(&file).unwrap_or_default().indices
     }
 
-    /// Takes note of a record, if it has been an input of a file.
+    /// Adds a record, if it is an input of a file.
     pub(crate) fn add(&mut self, record: &[u8]) {
         let Some(Item { file, index, is_last }) =
             Captured::parse(record).ok().and_then(|captured| captured.item)

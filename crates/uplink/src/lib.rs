@@ -1,19 +1,20 @@
-//! From the edge's spool to the cloud's archive.
+//! The upload path between the edge's spool and the cloud's archive.
 //!
 //! ```text
 //! append ─► store (a thread: the spool, group commits) ─read─► message ─► window ═gRPC═► archive
 //!    ◄── on the disk                  ◄──────────────── acknowledgements ◄════════════════┘
 //! ```
-//! [`Store`] owns the spool: whoever appends is answered when the disk has the record. [`Uplink`] sends what the store
-//! has over `lopside.v1.IngestService.Upload`, and starts again whenever a connection ends.
+//! [`Store`] owns the spool and answers each append once the record is on the disk. [`Uplink`] sends the
+//! stored records over `lopside.v1.IngestService.Upload`, and reconnects whenever a connection ends.
 //!
-//! # What holds
-//! - A record is taken off the store when the cloud has acknowledged it, and not before.
-//! - Of what waits, the most important goes first; what is under way takes no longer than the [window](flow::Flow) lets
-//!   it.
-//! - On a new connection the cloud says first what it has. That is not sent again, and what had to make room in the
-//!   meantime is counted as what it is: delivered or dropped.
-//! - What is sent twice has the same name (device, epoch, class, number), by which the cloud applies it once.
+//! # Invariants
+//! - A record is removed from the store only after the cloud has acknowledged it.
+//! - Waiting records of the highest class are sent first; the time that messages in flight take is bounded by
+//!   the [window](flow::Flow).
+//! - On a new connection the cloud first reports the records that it has. They are not sent again, and
+//!   records that were evicted in the meantime are counted correctly, as delivered or as dropped.
+//! - A record that is sent twice has the same identity (device, epoch, class, number), so the cloud applies
+//!   it once.
 
 mod backoff;
 mod error;

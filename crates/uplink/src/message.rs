@@ -1,4 +1,4 @@
-//! Records as messages.
+//! Conversion of records into upload messages.
 
 use std::collections::VecDeque;
 
@@ -7,22 +7,22 @@ use lopside_spool::{Class, Record};
 
 use crate::{Captured, UplinkError};
 
-/// Bytes of a message for each frame, beside the frame: its length, its time and its digest.
+/// Overhead per frame in a message, in bytes: its length, its time and its checksum.
 const EACH: usize = 8;
-/// Bytes of a message that are there once.
+/// Fixed overhead per message, in bytes.
 const ONCE: usize = 48;
 
-/// A message, and what it is to the window.
+/// An upload message with the figures that flow control needs.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) frames: Frames,
     /// The number of its last frame.
     pub(crate) last: u64,
-    /// About its bytes.
+    /// Estimated size in bytes, at least the encoded size.
     pub(crate) bytes: u64,
 }
 
-/// The class as the protocol calls it.
+/// Converts a class of the spool into the class of the protocol.
 pub(crate) fn class_of(class: Class) -> FrameClass {
     match class {
         Class::Low => FrameClass::Low,
@@ -31,7 +31,7 @@ pub(crate) fn class_of(class: Class) -> FrameClass {
     }
 }
 
-/// A class of the protocol.
+/// Converts a class of the protocol into the class of the spool.
 pub(crate) fn spool_class(class: FrameClass) -> Class {
     match class {
         FrameClass::Low => Class::Low,
@@ -40,8 +40,8 @@ pub(crate) fn spool_class(class: FrameClass) -> Class {
     }
 }
 
-/// Takes records off the front that make a message of about so many bytes, at least one: of one epoch, with numbers that
-/// follow each other. None when there are no records.
+/// Takes records from the front that make a message of at most `bytes` bytes, but at least one record. All
+/// are of one epoch and have consecutive numbers. Returns `None` if `records` is empty.
 pub(crate) fn take(
     class: Class,
     records: &mut VecDeque<Record>,
@@ -67,7 +67,7 @@ pub(crate) fn take(
     Ok(Some(message))
 }
 
-/// Appends a record; `before` is when the one before it was captured.
+/// Appends a record; `before` is the capture time of the previous record.
 fn push(
     frames: &mut Frames,
     payload: &mut Vec<u8>,
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(take(Class::Low, &mut large, 2000).unwrap().unwrap().last, 1);
     }
 
-    /// What a message says of its frames: epoch, number, time, source, trace and bytes.
+    /// Decodes the frames of a message: epoch, number, time, source, trace and bytes.
     fn told(frames: &Frames) -> Vec<(u64, u64, Captured)> {
         let (mut captured_ms, mut source, mut rest) = (frames.captured_ms, "", &frames.frames[..]);
         let mut told = Vec::new();
@@ -197,7 +197,7 @@ mod tests {
         ) {
             let (mut epoch, mut number, mut expected) = (1, 0, Vec::new());
             for (jump, captured) in given {
-                // Now and then another epoch begins, or numbers are missing.
+                // Now and then a new epoch begins, or numbers are missing.
                 epoch += u64::from(jump == 0);
                 number += if jump == 1 { 5 } else { 1 };
                 expected.push((epoch, number, captured));

@@ -25,39 +25,39 @@ use crate::{
     store::Received,
 };
 
-/// Messages that wait for HTTP/2; as many as may be under way.
+/// Capacity of the queue to HTTP/2, in messages: the maximum number in flight.
 const MESSAGES: usize = 64;
 
-/// What a connection is begun with.
+/// Parameters of a connection.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     pub(crate) store: &'a Store,
     pub(crate) device: &'a str,
     pub(crate) bearer: Option<&'a MetadataValue<Ascii>>,
-    /// How long an acknowledgement may take.
+    /// Time limit for an acknowledgement.
     pub(crate) patience: Duration,
     pub(crate) link: &'a watch::Sender<Link>,
 }
 
-/// A connection that is welcome.
+/// A connection after the cloud's welcome.
 struct Open<'a> {
     store: &'a Store,
     state: watch::Receiver<Snapshot>,
-    /// The spool that the cloud was told of.
+    /// The name of the spool that the hello carried.
     spool: u32,
     messages: mpsc::Sender<UploadRequest>,
     flow: Flow,
-    /// Under way, in order: the class, and the number of the last frame.
+    /// Messages in flight, in order: the class, and the number of the last frame.
     sent: VecDeque<(Class, u64)>,
-    /// Read and not sent, by class.
+    /// Records that were read and not sent, by class.
     records: [VecDeque<Record>; Class::ALL.len()],
-    /// What the cloud was last told to be settled.
+    /// The settled numbers that the cloud was last told, by class.
     settled: [u64; Class::ALL.len()],
     link: &'a watch::Sender<Link>,
 }
 
 impl Session<'_> {
-    /// Sends until the connection ends.
+    /// Sends until the connection ends, and returns the reason.
     pub(crate) async fn run(&self, channel: Channel) -> UplinkError {
         let opened = timeout(self.patience, self.open(channel)).await;
         let (mut open, mut answers) = match opened {
@@ -112,7 +112,8 @@ impl Open<'_> {
         loop {
             self.state.mark_unchanged();
             if self.state.borrow().spool != self.spool {
-                // Its folder was emptied: numbers begin anew, and what the cloud has is of others.
+                // The folder was emptied: numbers restart, and the cloud's acknowledgements are about other
+                // records.
                 return Err(UplinkError::Interrupted);
             }
             self.send().await?;
@@ -131,10 +132,11 @@ impl Open<'_> {
         }
     }
 
-    /// Sends what may be sent, the most important first.
+    /// Sends all messages that the window admits, the highest class first.
     async fn send(&mut self) -> Result<(), UplinkError> {
         for class in Class::ALL.into_iter().rev() {
-            // What is read cannot make room for what is more important, so nothing is read that has to wait.
+            // A record that was read cannot be evicted for a more important one, so nothing is read that has
+            // to wait.
             while self.flow.has_room(class == Class::High) {
                 self.refill(class).await?;
                 if class < Class::High && !self.flow.is_whole(self.ready(class)) {
@@ -148,7 +150,7 @@ impl Open<'_> {
         Ok(())
     }
 
-    /// Reads more of a class, until there is a message's worth.
+    /// Reads more records of a class until they fill a message.
     async fn refill(&mut self, class: Class) -> Result<(), UplinkError> {
         while self.ready(class) < self.flow.message() && self.state.borrow().classes[class as usize].1 > 0 {
             let records = self.store.read(class).await?;
@@ -160,7 +162,7 @@ impl Open<'_> {
         Ok(())
     }
 
-    /// Reads of the less important classes, which go behind what there is of this one.
+    /// Reads records of the less important classes, which follow those of this class.
     async fn refill_below(&mut self, class: Class) -> Result<(), UplinkError> {
         for less in Class::ALL.into_iter().filter(|less| *less < class) {
             self.refill(less).await?;
@@ -168,15 +170,15 @@ impl Open<'_> {
         Ok(())
     }
 
-    /// Bytes of a class that were read and not sent.
+    /// Returns the number of bytes of a class that were read and not sent.
     fn ready(&self, class: Class) -> u64 {
         self.records[class as usize].iter().map(|record| record.bytes.len() as u64).sum()
     }
 
-    /// Sends one message of a class. False when there is nothing to send, or it has to wait.
+    /// Sends one message of a class. Returns false if there is nothing to send, or if it has to wait.
     fn send_of(&mut self, class: Class) -> Result<bool, UplinkError> {
         let most = self.flow.message();
-        // A small message need not wait for more where less important ones would go before it.
+        // A small message need not wait for more if less important ones would otherwise be sent before it.
         let gathered =
             Class::ALL.into_iter().filter(|less| *less <= class).map(|less| self.ready(less)).sum();
         if !self.flow.admits(self.ready(class).min(most), gathered, class == Class::High) {
@@ -202,7 +204,8 @@ impl Open<'_> {
         };
         let class = FrameClass::try_from(class).map_err(|_| UplinkError::Answer("an unknown class"))?;
         let class = spool_class(class);
-        // It stands for all that went before in its class, so a message that it passes over would be lost.
+        // An acknowledgement covers everything sent before it in its class, so a message that it skips would
+        // be lost.
         if self.sent.pop_front() != Some((class, number)) || !self.flow.acknowledge(Instant::now()) {
             return Err(UplinkError::Answer("an acknowledgement of what is not next"));
         }

@@ -1,9 +1,9 @@
 //! The thread that owns the spool.
 //!
-//! Commands come over a bounded channel. Records that are appended wait for each other for a moment and are committed
-//! together; then whoever appended them is answered, also whoever was refused: the disk has the count then. When the disk
-//! fails the spool is opened again, and what was waiting is looked for: what the disk knows of is left as it is, the rest
-//! is appended again.
+//! Commands arrive over a bounded channel. Appended records wait a short time for others and are committed
+//! together; the caller is answered after the commit, also if the record was refused, because the disk then
+//! has the count. If the disk fails, the spool is opened again, and each waiting record is looked up: those
+//! that the disk has are left as they are, and the rest are appended again.
 
 use std::{
     ops::RangeInclusive,
@@ -20,55 +20,56 @@ use tokio::{
 
 use crate::{StoredItems, UplinkError};
 
-/// Commands that wait.
+/// Capacity of the command queue.
 const COMMANDS: usize = 256;
-/// Bytes that wait to be committed together, at most.
+/// Maximum number of bytes that wait to be committed together.
 const GATHERED: usize = 256 << 10;
-/// The largest record: the largest frame that the cloud takes, and what is said of it.
+/// The largest record in bytes: the largest frame that the cloud accepts, and its metadata.
 const LARGEST: usize = lopside_proto::MAX_FRAME + 1024;
-/// How long what was acknowledged may be unknown to the disk.
+/// Maximum age of an acknowledgement that is not on the disk.
 const CHECKPOINT: Duration = Duration::from_secs(1);
-/// How long a disk that failed is left alone.
+/// Pause before a failed disk is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a store may cost.
+/// Limits of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreSettings {
-    /// Bytes of all its files.
+    /// Total size of the spool's files, in bytes.
     pub budget: u64,
-    /// How long a record waits for others to be committed with.
+    /// Time that a record waits for others to be committed with.
     pub commit_delay: Duration,
 }
 
-/// What became of a record that was appended.
+/// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The disk has it.
+    /// The record is on the disk.
     Stored,
-    /// There was no room for it, which is counted on the disk.
+    /// The record was refused, because the spool is full or the record too large; the refusal is counted on
+    /// the disk.
     Refused,
 }
 
-/// What a store has.
+/// The state of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Of each class, in the order of [`Class::ALL`], what became of its records and how many wait.
+    /// Counters and number of pending records per class, in the order of [`Class::ALL`].
     pub classes: [(Counters, u64); Class::ALL.len()],
-    /// Of each class, the last record so that nobody asks for it or those before it any more, by what the disk knows.
+    /// The number per class, in the order of [`Class::ALL`], up to which all records are settled on the disk.
     pub settled: [u64; Class::ALL.len()],
-    /// What the spool is called; another one when its folder was emptied.
+    /// The name of the spool; a different one after its folder was emptied.
     pub spool: u32,
-    /// Ends of logs that crashes had torn.
+    /// Number of log ends that were torn by crashes.
     pub torn: u64,
-    /// Bytes of all files.
+    /// Size of all files, in bytes.
     pub bytes: u64,
-    /// Of them, bytes of damage that are kept for a look.
+    /// Bytes of damaged data that are kept for inspection, included in `bytes`.
     pub aside: u64,
-    /// Why the disk does not take anything at the moment.
+    /// The reason why the disk currently accepts no writes; `None` if it does.
     pub failure: Option<String>,
 }
 
-/// Numbers of each class, in the order of [`Class::ALL`].
+/// Ranges of record numbers per class, in the order of [`Class::ALL`].
 pub(crate) type Received = [Vec<RangeInclusive<u64>>; Class::ALL.len()];
 
 enum Command {
@@ -80,8 +81,8 @@ enum Command {
     Flush(oneshot::Sender<()>),
 }
 
-/// A handle of the thread, which ends with the last handle, after a last commit. Where the disk fails at that time the
-/// thread tries once to open the spool again, and then ends all the same.
+/// A handle of the thread, which ends after a last commit once the last handle is dropped. If the disk fails
+/// at that time, the thread tries once to reopen the spool and then ends in any case.
 #[derive(Debug, Clone)]
 pub struct Store {
     commands: mpsc::Sender<Command>,
@@ -89,12 +90,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the spool and starts the thread; `open` is called again when the disk has failed, with a new epoch.
+    /// Opens the spool and starts the thread; `open` is called again after a disk failure and then begins a
+    /// new epoch.
     ///
-    /// It comes with the inputs of files that were stored last.
+    /// Also returns the inputs of files that were stored last.
     ///
     /// # Errors
-    /// Those of [`Spool::open`], and [`UplinkError::Stopped`] when there is no thread to be had.
+    /// The errors of [`Spool::open`], and [`UplinkError::Stopped`] if the thread cannot be started.
     pub fn start<S: Storage + Send + 'static>(
         storage: impl Fn() -> Result<S, SpoolError> + Send + 'static,
         settings: StoreSettings,
@@ -123,7 +125,8 @@ impl Store {
         Ok((Self { commands, state }, items, thread))
     }
 
-    /// Appends a record, and waits only for its place in the queue. The answer comes when the disk has it.
+    /// Appends a record, waiting only for space in the queue. The answer arrives when the record is on the
+    /// disk.
     ///
     /// # Errors
     /// [`UplinkError::Stopped`].
@@ -137,7 +140,7 @@ impl Store {
         Ok(outcome)
     }
 
-    /// As [`append`](Self::append), for threads outside of a runtime.
+    /// Like [`append`](Self::append), for threads outside a runtime.
     ///
     /// # Errors
     /// [`UplinkError::Stopped`].
@@ -152,7 +155,7 @@ impl Store {
         Ok(outcome)
     }
 
-    /// Brings all that was appended before to the disk.
+    /// Commits all records that were appended before.
     ///
     /// # Errors
     /// [`UplinkError::Stopped`].
@@ -160,13 +163,13 @@ impl Store {
         self.ask(Command::Flush).await
     }
 
-    /// What it has now, and each time that this changes.
+    /// Returns the current state, and notifies of each change.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<Snapshot> {
         self.state.clone()
     }
 
-    /// The next records of a class, which are to be sent at once.
+    /// Reads the next records of a class, which the caller sends at once.
     pub(crate) async fn read(&self, class: Class) -> Result<Vec<Record>, UplinkError> {
         self.ask(|answer| Command::Read(class, answer)).await
     }
@@ -175,12 +178,13 @@ impl Store {
         self.send(Command::Acknowledge(class, number)).await
     }
 
-    /// A new connection begins, and these the cloud has.
+    /// Tells the spool at the start of a connection which records the cloud has.
     pub(crate) async fn resolve(&self, received: Received) -> Result<(), UplinkError> {
         self.ask(|answer| Command::Resolve(received, answer)).await
     }
 
-    /// The connection has ended: what was read is to be read again, and may make room until then.
+    /// Rewinds the spool after a connection has ended: records that were read are read again, and may be
+    /// evicted until then.
     pub(crate) async fn rewind(&self) -> Result<(), UplinkError> {
         self.send(Command::Rewind).await
     }
@@ -196,7 +200,7 @@ impl Store {
     }
 }
 
-/// A record whose fate is not on the disk yet.
+/// A record whose result is not on the disk yet.
 struct Waiting {
     class: Class,
     fate: Option<Fate>,
@@ -204,17 +208,18 @@ struct Waiting {
     answer: oneshot::Sender<Outcome>,
 }
 
-/// What has become of a record, by a count that the disk keeps: so a disk that failed can be asked whether it knows.
+/// The result of an append as a count that the disk keeps, so that a reopened spool can tell whether it has
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// It has this number in its class.
     Numbered(u64),
-    /// It is the class's refused record of this count.
+    /// The class's count of refused records, this one included.
     Refused(u64),
 }
 
 impl Fate {
-    /// Gives a record to the spool.
+    /// Appends a record to the spool.
     fn of<S: Storage>(spool: &mut Spool<S>, class: Class, record: &[u8]) -> Result<Self, SpoolError> {
         match spool.append(class, record) {
             Ok(Appended::Number(number)) => return Ok(Self::Numbered(number)),
@@ -225,7 +230,7 @@ impl Fate {
         Ok(Self::Refused(spool.counted(class).dropped(Reason::Refused)))
     }
 
-    /// Whether the disk knows, of a spool that was just opened.
+    /// Returns whether a spool that was just opened has this record or count.
     fn is_kept<S: Storage>(self, spool: &Spool<S>, class: Class) -> bool {
         let counters = spool.counted(class);
         match self {
@@ -242,16 +247,16 @@ impl Fate {
     }
 }
 
-/// What the thread has.
+/// The state of the thread.
 struct Keeper<S: Storage, O> {
     spool: Spool<S>,
     open: O,
     delay: Duration,
     queue: mpsc::Receiver<Command>,
     waiting: Vec<Waiting>,
-    /// Since when the disk does not know of all that was acknowledged.
+    /// Time since which some acknowledgement is not on the disk; `None` if all are.
     ahead: Option<Instant>,
-    /// Whether the disk had failed when the last handle went.
+    /// Whether the disk had failed when the last handle was dropped.
     given_up: bool,
     told: watch::Sender<Snapshot>,
 }
@@ -276,7 +281,7 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
         self.checkpoint().await;
     }
 
-    /// The next command. What was acknowledged is brought to the disk when it has waited long enough.
+    /// Receives the next command. Acknowledgements are written to the disk once they are old enough.
     async fn next(&mut self) -> Option<Command> {
         match self.ahead {
             Some(since) if since.elapsed() >= CHECKPOINT => self.checkpoint().await,
@@ -289,7 +294,7 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
         self.queue.recv().await
     }
 
-    /// Tells what there is, if that is new: a read alone wakes nobody.
+    /// Publishes the state if it has changed: a read alone must not wake the subscribers.
     fn tell(&self) {
         let now = snapshot(&self.spool);
         self.told.send_if_modified(|told| {
@@ -303,7 +308,7 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
         self.waiting.iter().map(|waiting| waiting.record.len()).sum()
     }
 
-    /// Does what is asked. Whoever asked for all to be brought to the disk comes back.
+    /// Executes a command. For a flush, returns the channel to answer after the commit.
     async fn take(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
         let done = match command {
             Command::Append(class, record, answer) => {
@@ -311,7 +316,7 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
                 Ok(())
             }
             Command::Read(class, answer) => self.read(class).map(|records| {
-                // Nobody waits for the records of a connection that has ended; the next one begins again.
+                // After the connection has ended the receiver is gone; the next connection reads again.
                 let _ = answer.send(records);
             }),
             Command::Acknowledge(class, number) => self.spool.acknowledge(class, number),
@@ -331,7 +336,7 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
             Command::Flush(answer) => return Some(answer),
         };
         match done {
-            // Whoever has asked gets no answer, and asks again on a new connection.
+            // The caller's channel closes without an answer, and the call is made again on a new connection.
             Ok(()) | Err(SpoolError::InDoubt { .. }) => {}
             Err(error) => {
                 self.recover(&error).await;
@@ -357,8 +362,8 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
         }
     }
 
-    /// Brings all that waits to the disk, and says so to those who wait, who find it in the state then. Whoever waits for
-    /// a disk that has failed for good is not answered.
+    /// Commits all waiting records, publishes the state and then answers the callers. They are not answered
+    /// if the disk has failed for good.
     async fn commit(&mut self) {
         while let Err(error) = self.spool.commit() {
             if !self.recover(&error).await {
@@ -386,8 +391,9 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
         self.tell();
     }
 
-    /// Opens the spool again, as often as it takes; what was waiting and is not on the disk is appended again. False when
-    /// all handles have gone meanwhile: there is nobody left to wait for the disk.
+    /// Reopens the spool, as often as it takes, and appends waiting records again that are not on the disk.
+    /// Returns false if all handles were dropped meanwhile, because then no caller waits for the disk any
+    /// longer.
     async fn recover(&mut self, error: &SpoolError) -> bool {
         tracing::error!(%error, "the spool is opened again");
         let mut failure = error.to_string();
@@ -407,7 +413,7 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
     }
 
     fn again(&mut self, mut spool: Spool<S>) -> Result<(), SpoolError> {
-        // First all are looked for: those that are appended have numbers which others had before.
+        // All waiting records are looked up first, because records appended now reuse the numbers of others.
         for Waiting { class, fate, .. } in &mut self.waiting {
             fate.take_if(|fate| !fate.is_kept(&spool, *class));
         }

@@ -1,4 +1,4 @@
-//! Connections, one after the other.
+//! The loop that connects, sends and reconnects.
 
 use std::{future::Future, time::Duration};
 
@@ -13,33 +13,34 @@ use tonic::{
 
 use crate::{Store, UplinkError, backoff::Backoff, session::Session};
 
-/// How the uplink goes about it.
+/// Settings of an uplink.
 #[derive(Debug, Clone)]
 pub struct UplinkSettings {
     /// The device's name: 1 to 128 visible ASCII characters.
     pub device: String,
-    /// What goes along as `authorization`.
+    /// The value of the `authorization` metadata; `None` sends none.
     pub bearer: Option<MetadataValue<Ascii>>,
-    /// How long an acknowledgement may take before the connection counts as broken.
+    /// Time without an acknowledgement after which the connection counts as broken.
     pub patience: Duration,
-    /// The longest pause between two tries.
+    /// The longest pause between two attempts.
     pub longest_pause: Duration,
 }
 
-/// How the connection is.
+/// The state of the connection.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Link {
-    /// Since when there is one.
+    /// Start of the current connection; `None` while there is none.
     pub connected: Option<Instant>,
-    /// Connections so far.
+    /// Number of connections so far.
     pub connections: u64,
-    /// Why the last one ended, or there is none.
+    /// Reason why the last connection ended or could not be made; `None` while connected and before the first
+    /// failure.
     pub last_error: Option<String>,
-    /// When the last acknowledgement came.
+    /// Time of the last acknowledgement.
     pub acknowledged: Option<Instant>,
-    /// Bytes a second that were acknowledged lately, at best; 0 when nothing was.
+    /// The highest recent acknowledgement rate in bytes per second; 0 before the first acknowledgement.
     pub rate: f64,
-    /// The shortest time lately from a message to its acknowledgement.
+    /// The shortest recent time between a message and its acknowledgement.
     pub round_trip: Option<Duration>,
 }
 
@@ -62,7 +63,7 @@ impl Link {
     }
 }
 
-/// Sends what a store has, over one connection after the other.
+/// Sends the records of a store, over one connection after the other.
 #[derive(Debug)]
 pub struct Uplink {
     store: Store,
@@ -71,19 +72,19 @@ pub struct Uplink {
 }
 
 impl Uplink {
-    /// An uplink that has not connected yet.
+    /// Creates an uplink that has not connected yet.
     #[must_use]
     pub fn new(store: Store, settings: UplinkSettings) -> Self {
         Self { store, settings, link: watch::Sender::new(Link::default()) }
     }
 
-    /// How the connection is, and each time that this changes.
+    /// Returns the state of the connection, and notifies of each change.
     #[must_use]
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.subscribe()
     }
 
-    /// Connects, sends until the connection ends, and connects again; until the store has stopped.
+    /// Connects, sends until the connection ends, and reconnects, until the store has stopped.
     pub async fn run<C, F>(&self, connect: C)
     where
         C: Fn() -> F,
@@ -113,7 +114,7 @@ impl Uplink {
         Session { store: &self.store, device, bearer, patience: *patience, link: &self.link }
     }
 
-    /// Once for each new reason: an outage of a week is one line.
+    /// Logs each new reason once, so that an outage of a week is one line.
     fn tell(&self, error: &UplinkError) {
         let is_new = self.link.borrow().last_error.as_deref() != Some(&error.to_string());
         if is_new {

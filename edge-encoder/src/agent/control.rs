@@ -1,28 +1,28 @@
-//! How finely is encoded, by how the link keeps up.
+//! Rate control: chooses quality and layers by the backlog and the speed of the link.
 
 use std::time::Duration;
 
 use lopside_uplink::{Link, Snapshot};
 
-/// A backlog that is sent within this time is none.
+/// A backlog that is sent within this time causes no pressure.
 const SHORT: Duration = Duration::from_secs(5);
-/// A backlog that takes this long calls for the fewest bytes.
+/// A backlog that takes this long causes full pressure.
 const LONG: Duration = Duration::from_mins(2);
-/// Without a link: the share of the spool's budget from which on bytes are saved, and from which on as many as possible.
+/// Without a link: the shares of the spool's budget at which the pressure begins and at which it is full.
 const FILLED: [f64; 2] = [0.1, 0.8];
 
-/// Between what quality and layers may be.
+/// Bounds of quality and layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Of photo models: the coarsest and the finest quality, 1 to 100.
+    /// For image codecs: the lowest and the highest quality, 1 to 100.
     pub quality: [u8; 2],
-    /// The fewest and the most layers of a frame; `None` for all there are.
+    /// The smallest and the largest number of layers per frame; `None` for all layers.
     pub layers: [Option<u8>; 2],
-    /// Bytes that the spool may have.
+    /// Budget of the spool, in bytes.
     pub budget: u64,
 }
 
-/// How much has to be saved, from 0 for nothing to 1 for as much as possible.
+/// Returns the pressure to save bytes, from 0 for none to 1 for the maximum.
 pub(super) fn pressure(store: &Snapshot, link: &Link, budget: u64) -> f64 {
     let between = |value: f64, [low, high]: [f64; 2]| ((value - low) / (high - low)).clamp(0.0, 1.0);
     let filled = between(store.bytes as f64 / budget as f64, FILLED);
@@ -34,13 +34,13 @@ pub(super) fn pressure(store: &Snapshot, link: &Link, budget: u64) -> f64 {
 }
 
 impl Bounds {
-    /// The quality at a pressure.
+    /// Returns the quality at a pressure.
     pub(super) fn quality(&self, pressure: f64) -> u8 {
         let [coarse, fine] = self.quality.map(f64::from);
         (fine - pressure * (fine - coarse)).round() as u8
     }
 
-    /// The layers at a pressure, of a model that has so many.
+    /// Returns the number of layers at a pressure, for a model with `all` layers.
     pub(super) fn layers(&self, pressure: f64, all: usize) -> usize {
         let [few, many] = self.layers.map(|layers| layers.map_or(all, usize::from).clamp(1, all) as f64);
         (many - pressure * (many - few)).round() as usize

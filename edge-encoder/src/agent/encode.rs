@@ -24,18 +24,18 @@ use super::{
 };
 use crate::{EdgeError, source::Input};
 
-/// What the thread has.
+/// The state of the encoding thread.
 pub(super) struct Encoding {
     pub(super) encoders: Encoders,
     pub(super) store: Store,
     pub(super) link: watch::Receiver<Link>,
-    /// Takes files whose frames are on their way to the disk.
+    /// Receives files whose frames are being stored.
     pub(super) finishing: mpsc::Sender<Encoded>,
     pub(super) tally: Arc<Tally>,
     pub(super) bounds: Bounds,
 }
 
-/// Starts the thread: it ends when there are no inputs any more.
+/// Starts the thread, which ends when the input channel is closed.
 pub(super) fn start(
     encoding: Encoding,
     inputs: mpsc::Receiver<Job>,
@@ -47,12 +47,12 @@ pub(super) fn start(
     thread.spawn(move || encoding.run(waiting)).map_err(EdgeError::Thread)
 }
 
-/// What the thread waits for.
+/// Queues that the thread waits on.
 struct Waiting {
     inputs: mpsc::Receiver<Job>,
-    /// Encoders that come over the air.
+    /// Encoders that were installed over the air.
     swaps: mpsc::Receiver<Swap>,
-    /// The thread's own, to wait for both.
+    /// The thread's own runtime, to wait on both queues.
     runtime: Runtime,
 }
 
@@ -62,7 +62,7 @@ enum Next {
 }
 
 impl Waiting {
-    /// Nothing when there are no inputs any more.
+    /// Waits for the next encoder or input; returns `None` when the input channel is closed.
     fn next(&mut self) -> Option<Next> {
         let Self { inputs, swaps, runtime } = self;
         runtime.block_on(async {
@@ -76,7 +76,7 @@ impl Waiting {
 }
 
 impl Encoding {
-    /// Encodes until there are no inputs any more.
+    /// Encodes until the input channel is closed.
     fn run(mut self, mut waiting: Waiting) {
         while let Some(next) = waiting.next() {
             let Job { what, at, source } = match next {
@@ -104,7 +104,7 @@ impl Encoding {
         }
     }
 
-    /// Encodes as finely as the link keeps up with.
+    /// Adapts quality and layers to the backlog and the link.
     fn follow(&mut self) {
         let pressure = pressure(&self.store.state().borrow(), &self.link.borrow(), self.bounds.budget);
         let (bounds, quality) = (self.bounds, self.bounds.quality(pressure));
@@ -113,7 +113,7 @@ impl Encoding {
         self.tally.quality.store(quality.map_or(0, u64::from), Ordering::Relaxed);
     }
 
-    /// The frame of an input is on its way to the disk.
+    /// Encodes an input and sends its frame to the store. The result arrives over the returned channel.
     fn store(
         &mut self,
         input: &Input,
@@ -138,14 +138,14 @@ impl Encoding {
         Ok(self.store.blocking_append(class, captured.to_record())?)
     }
 
-    /// All inputs of a file that are not stored yet.
+    /// Encodes all inputs of a file that are not stored yet.
     fn file(&mut self, file: File, at: SystemTime, source: &Arc<SourceOf>) {
         let File { taken, stored } = file;
         match self.inputs(&taken, &stored, at, source) {
             Ok(outcomes) => {
                 let encoded =
                     Encoded { file: File { taken, stored }, outcomes, at, source: Arc::clone(source) };
-                // Nobody takes it when the agent ends: then it comes again.
+                // If the agent ends, the receiver is gone, and the file is captured again at the next start.
                 let _ = self.finishing.blocking_send(encoded);
             }
             Err(EdgeError::Uplink(_)) => {}

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{AnyEncoder, EdgeError, Encoded, source::Input};
 
-/// The encoder that is used and, while it is on probation, the one before it. What the new one does not encode, the one
-/// before does, so nothing is lost by trying.
+/// The current encoder and, while it is on probation, the previous one. Inputs that the new encoder fails on
+/// are encoded by the previous one, so the probation does not lose any.
 #[derive(Debug)]
 pub(super) struct Encoders {
     current: AnyEncoder,
@@ -17,14 +17,14 @@ pub(super) struct Encoders {
     tally: Arc<Tally>,
 }
 
-/// An encoder that came over the air.
+/// An encoder that was installed over the air.
 #[derive(Debug)]
 pub(super) struct Swap {
     pub(super) encoder: AnyEncoder,
     pub(super) book: Arc<Book>,
 }
 
-/// While a bundle has encoded no real input.
+/// The state while a new bundle has not encoded a real input yet.
 #[derive(Debug)]
 pub(super) struct Probation {
     pub(super) before: AnyEncoder,
@@ -36,12 +36,13 @@ impl Encoders {
         Self { current, probation, tally }
     }
 
-    /// The one that is used.
+    /// Returns the current encoder.
     pub(super) fn current(&self) -> &AnyEncoder {
         &self.current
     }
 
-    /// From now on frames have this quality and so many layers at most, as [`AnyEncoder::set`].
+    /// Sets the quality and the maximum number of layers of further frames, as [`AnyEncoder::set`]. Returns
+    /// the quality, if the encoder has that setting, and the number of layers.
     pub(super) fn set(&mut self, quality: u8, layers: impl Fn(usize) -> usize) -> (Option<u8>, usize) {
         if let Some(Probation { before, .. }) = &mut self.probation {
             before.set(quality, layers(before.all_layers()));
@@ -50,7 +51,7 @@ impl Encoders {
         (self.current.set(quality, layers), layers)
     }
 
-    /// From now on another one is used, on probation.
+    /// Replaces the current encoder; the new one is on probation.
     pub(super) fn swap(&mut self, Swap { encoder, book }: Swap) {
         tracing::warn!(bundle = encoder.name(), latent_space = %encoder.latent_space(), "a bundle came over the air");
         self.tally.use_bundle(&encoder);
@@ -58,10 +59,10 @@ impl Encoders {
         self.probation = Some(Probation { before, book });
     }
 
-    /// The frame of an input.
+    /// Encodes an input.
     ///
     /// # Errors
-    /// As [`AnyEncoder::encode`], where neither encodes it.
+    /// As [`AnyEncoder::encode`], if neither encoder can encode the input.
     pub(super) fn encode(&mut self, input: &Input) -> Result<Encoded, EdgeError> {
         let encoded = self.current.encode(input, IdOnWire::Present);
         let Some(Probation { before, book }) = &self.probation else { return encoded };
@@ -73,7 +74,7 @@ impl Encoders {
                 Ok(encoded)
             }
             Err(error @ (EdgeError::Model(_) | EdgeError::Latent(_))) => {
-                // What neither encodes says nothing of the new one.
+                // An input on which both encoders fail is not counted against the new one.
                 let encoded = before.encode(input, IdOnWire::Present)?;
                 tracing::error!(%error, latent_space = %id, "a bundle on probation failed; the one before encodes");
                 let is_back = book.note(Event::Failed(id, error.to_string())).latent_space() != Some(id);

@@ -1,5 +1,5 @@
-//! Files whose frames are on their way to the disk. When it has them all, the file is done; when the spool is full, the
-//! file waits until something of it has been sent.
+//! Files whose frames are being stored. A file is done once all of its frames are on the disk; if the spool
+//! is full, the file waits until some records have been delivered.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -12,20 +12,20 @@ use tokio::{
 
 use super::input::{File, Job, SourceOf, Work};
 
-/// Files that are on their way.
+/// Capacity of the queue of encoded files.
 const FILES: usize = 64;
 
 /// A file whose inputs are all encoded.
 #[derive(Debug)]
 pub(super) struct Encoded {
     pub(super) file: File,
-    /// What becomes of each input's frame.
+    /// The index of each input in the file, and the pending result of its append.
     pub(super) outcomes: Vec<(usize, oneshot::Receiver<Outcome>)>,
     pub(super) at: SystemTime,
     pub(super) source: Arc<SourceOf>,
 }
 
-/// Where the encoder leaves files, and the task that waits for them; it ends with the encoder.
+/// Starts the task that waits for files to be stored, and returns its queue. The task ends with the encoder.
 pub(super) fn start(
     store: watch::Receiver<Snapshot>,
     inputs: mpsc::WeakSender<Job>,
@@ -42,7 +42,8 @@ pub(super) fn start(
     (files, task)
 }
 
-/// The file is done, or comes back with what the store has of it.
+/// Waits for the results of a file: marks it as done, or returns it with the inputs stored so far if some
+/// were refused.
 async fn finish(encoded: Encoded) -> (Option<File>, Arc<SourceOf>, SystemTime) {
     let Encoded { mut file, outcomes, at, source } = encoded;
     let mut refused = false;
@@ -52,7 +53,7 @@ async fn finish(encoded: Encoded) -> (Option<File>, Arc<SourceOf>, SystemTime) {
                 file.stored.insert(index);
             }
             Ok(Outcome::Refused) => refused = true,
-            // The store has stopped: the file comes again after the next start.
+            // The store has stopped: the file is captured again after the next start.
             Err(_) => return (None, source, at),
         }
     }
@@ -66,7 +67,7 @@ async fn finish(encoded: Encoded) -> (Option<File>, Arc<SourceOf>, SystemTime) {
     (None, source, at)
 }
 
-/// Gives a file to the encoder again, when something has left the spool.
+/// Returns a file to the encoder once records have been delivered from the spool.
 async fn again(job: Job, mut store: watch::Receiver<Snapshot>, inputs: mpsc::WeakSender<Job>) {
     tracing::warn!(source = job.source.name, "the spool is full: a file waits");
     let delivered =

@@ -10,7 +10,7 @@ use lopside_spool::Class;
 
 use super::{SourceSettings, tally::SourceTally};
 
-/// What a source gives to the encoder.
+/// An input from a source for the encoder.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) what: Work,
@@ -18,7 +18,7 @@ pub(super) struct Job {
     pub(super) source: Arc<SourceOf>,
 }
 
-/// What is to be encoded.
+/// The data to encode.
 #[derive(Debug)]
 pub(super) enum Work {
     Picture(Picture),
@@ -26,19 +26,19 @@ pub(super) enum Work {
     File(File),
 }
 
-/// A file, and which of its inputs the store has already.
+/// A file, and the indices of those of its inputs that are stored already.
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) taken: Taken,
     pub(super) stored: BTreeSet<usize>,
 }
 
-/// What is known of a source by all that it gives.
+/// The name, class and counters of a source, shared by all of its inputs.
 #[derive(Debug)]
 pub(super) struct SourceOf {
     pub(super) name: String,
     pub(super) class: Class,
-    /// Frames of so many bits are of the class `high`.
+    /// Frames of at least this many bits are of the class `high`; `None` disables the rule.
     pub(super) high_bits: Option<u64>,
     pub(super) tally: SourceTally,
 }
@@ -53,19 +53,19 @@ impl SourceOf {
         }
     }
 
-    /// The class of a frame: what costs many bits is unusual.
+    /// Returns the class of a frame: one with many bits is unusual.
     pub(super) fn class_of(&self, frame: &[u8]) -> Class {
         let bits = 8 * frame.len() as u64;
         if self.high_bits.is_some_and(|high| bits >= high) { Class::High } else { self.class }
     }
 
-    /// Something could not be read or encoded.
+    /// Counts and reports an input that could not be read or encoded.
     pub(super) fn fail(&self, error: &dyn Error) {
         self.tally.failed.fetch_add(1, Ordering::Relaxed);
         self.say(error);
     }
 
-    /// Something is in the way, told once for each reason.
+    /// Reports a problem, once per reason.
     pub(super) fn say(&self, error: &dyn Error) {
         let told = error.to_string();
         let mut last = self.tally.last_error.lock().unwrap_or_else(PoisonError::into_inner);

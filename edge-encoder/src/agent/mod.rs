@@ -1,4 +1,4 @@
-//! The agent: from its sources to the cloud, for as long as it runs.
+//! The agent: the long-running path between its sources and the cloud.
 //!
 //! ```text
 //! source (a thread each) ─► inputs ─► encoder (a thread) ─► store (a thread, the spool) ─► uplink ═► cloud
@@ -8,14 +8,19 @@
 //!                                              ├────────────── backlog, rate of the link ◄───┘
 //!                                              └── update (a task): another bundle ◄═ its channel
 //! ```
-//! Each stage waits for the one after it; what a source cannot wait for is dropped at the source, and counted.
+//! Each stage waits for the next one; inputs of a source that cannot wait are dropped at the source and
+//! counted.
 //!
-//! # What holds
-//! - A frame is stored before anybody is told that it is, and leaves the store when the cloud has acknowledged it.
-//! - A file of a watched folder is done when the disk has all of its frames; until then it stays where it is. The store
-//!   knows which inputs of which file it has, so a file that was stored and not yet put away is not encoded again.
-//! - Whatever is dropped is counted: in a source (too fast, nothing new, damaged) since the start, in the store for ever.
-//! - A stop loses nothing: sources end, what they gave is encoded and stored, and the rest is sent after the next start.
+//! # Invariants
+//! - A frame counts as stored only when it is on the disk, and leaves the store only when the cloud has
+//!   acknowledged it.
+//! - A file of a watched folder is done when all of its frames are on the disk; until then it stays in the
+//!   folder. The store records which inputs of which file it has, so a file that was stored but not marked as
+//!   done is not encoded again.
+//! - Every dropped input or frame is counted: at a source (too fast, unchanged, damaged) since the start, in
+//!   the store permanently.
+//! - A stop loses nothing: sources end, captured inputs are encoded and stored, and the remaining frames are
+//!   sent after the next start.
 
 mod control;
 mod encode;
@@ -57,14 +62,14 @@ use crate::{
     client::{Counters, Target},
 };
 
-/// Inputs that wait for the encoder.
+/// Capacity of the encoder's input queue.
 const INPUTS: usize = 2;
 
-/// Runs until `stop` is done, then until what was captured is stored. `encoder` is the configured one: where bundles come
-/// over the air, another one may be used.
+/// Runs until `stop` completes, and then until all captured inputs are stored. `encoder` is the configured
+/// one; with an update channel, another encoder may be used.
 ///
 /// # Errors
-/// [`EdgeError`] when it cannot start; what goes wrong later is told in the log and by [`Status`].
+/// [`EdgeError`] if the agent cannot start; later failures are logged and reported by [`Status`].
 pub async fn run(
     encoder: AnyEncoder,
     settings: AgentSettings,
@@ -142,6 +147,6 @@ async fn send(uplink: Arc<Uplink>, target: Target) {
 }
 
 async fn join(thread: thread::JoinHandle<()>) {
-    // A thread that panicked has said so on stderr.
+    // The message of a panic is already on stderr.
     let _ = tokio::task::spawn_blocking(|| thread.join()).await;
 }

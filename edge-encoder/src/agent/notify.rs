@@ -1,4 +1,4 @@
-//! What a service manager is told: ready, alive, stopping.
+//! Notifications to the service manager: ready, watchdog, stopping.
 
 use std::time::Duration;
 
@@ -9,14 +9,15 @@ use tokio::{
     time::{interval, timeout},
 };
 
-/// The agent is ready; from now on the service manager hears that it lives, for as long as its store works.
+/// Reports that the agent is ready. If the service manager has a watchdog, starts a task that notifies it as
+/// long as the store works.
 pub(super) fn ready(store: &Store) -> Option<JoinHandle<()>> {
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     let limit = sd_notify::watchdog_enabled()?;
     Some(tokio::spawn(watch(store.clone(), limit)))
 }
 
-/// The agent stores what it has captured, and ends then.
+/// Reports that the agent is stopping; it still stores the captured inputs.
 pub(super) fn stopping() {
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
 }

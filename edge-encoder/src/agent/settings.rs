@@ -1,4 +1,5 @@
-//! What the agent is told: the config file, with flags and variables before it.
+//! Settings of the agent, merged from flags, environment variables and the config file, in this order of
+//! precedence.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,49 +29,49 @@ const DEFAULT_SETTLE_SECONDS: f64 = 2.0;
 const DEFAULT_SILENCE_SECONDS: f64 = 60.0;
 const MAX_NAME: usize = 128;
 
-/// What the agent does, all merged.
+/// Merged and checked settings of the agent.
 #[derive(Debug, Clone)]
 pub struct AgentSettings {
     /// The device's name: 1 to 128 visible ASCII characters.
     pub device: String,
-    /// The cloud-decoder's address.
+    /// Address of the cloud-decoder.
     pub endpoint: String,
-    /// Whom to trust, and who this is.
+    /// TLS and authentication settings.
     pub security: Security,
-    /// The spool's folder.
+    /// The folder of the spool.
     pub spool: PathBuf,
-    /// Bytes that it may have.
+    /// Budget of the spool, in bytes.
     pub budget: u64,
-    /// How long a frame waits for others to be committed with.
+    /// Time that a frame waits for others to be committed with.
     pub commit_delay: Duration,
-    /// How long an acknowledgement may take.
+    /// Time limit for an acknowledgement.
     pub patience: Duration,
-    /// The longest pause between two tries to connect.
+    /// The longest pause between two attempts to connect.
     pub longest_pause: Duration,
-    /// Where the status can be asked for.
+    /// Path of the Unix socket that serves the status; `None` for no socket.
     pub socket: Option<PathBuf>,
-    /// Between what quality and layers may be.
+    /// Bounds of quality and layers.
     pub bounds: Bounds,
-    /// Where bundles come from over the air, if they do.
+    /// Settings of updates over the air; `None` disables them.
     pub update: Option<UpdateSettings>,
-    /// Where inputs come from; at least one.
+    /// The sources; at least one.
     pub sources: Vec<SourceSettings>,
 }
 
-/// A source.
+/// Settings of a source.
 #[derive(Debug, Clone)]
 pub struct SourceSettings {
-    /// What frames, logs and the status call it by.
+    /// The name of the source in frames, logs and the status.
     pub name: String,
     pub(super) kind: Kind,
     pub(super) pace: Pace,
     /// The class of its frames.
     pub class: Class,
-    /// Frames of so many bits are of the class `high`.
+    /// Frames of at least this many bits are of the class `high`; `None` disables the rule.
     pub high_bits: Option<u64>,
 }
 
-/// Where its inputs come from.
+/// The kind of a source, with its parameters.
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     Folder {
@@ -90,16 +91,17 @@ pub(crate) enum Kind {
     Camera(lopside_capture::camera::CameraOptions),
 }
 
-/// Which of its inputs pass on.
+/// Filters that decide which inputs are passed on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    /// Inputs a second.
+    /// Maximum number of inputs per second; `None` for no limit.
     pub(super) max_rate: Option<f64>,
-    /// By how many grey levels a picture has to differ from the last one, and after which time one passes anyway.
+    /// Settings of the scene gate: the threshold in grey levels, and the time after which an image passes in
+    /// any case. `None` disables the gate.
     pub(super) scene: Option<(f32, Duration)>,
 }
 
-/// The config file's part for the agent.
+/// The table `spool` of the config file.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SpoolTable {
@@ -108,7 +110,7 @@ pub(crate) struct SpoolTable {
     commit_ms: Option<u64>,
 }
 
-/// The table `uplink`.
+/// The table `uplink` of the config file.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct UplinkTable {
@@ -116,7 +118,7 @@ pub(crate) struct UplinkTable {
     longest_pause_seconds: Option<u64>,
 }
 
-/// The table `rate`: quality and layers follow the link between these.
+/// The table `rate` of the config file: bounds between which quality and layers follow the link.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RateTable {
@@ -126,7 +128,7 @@ pub(crate) struct RateTable {
     max_layers: Option<u8>,
 }
 
-/// One of the tables `source`.
+/// One table `source` of the config file.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SourceTable {
@@ -151,7 +153,7 @@ pub(crate) struct SourceTable {
     high_bits: Option<u64>,
 }
 
-/// What flags and the file have said together.
+/// The settings of flags, environment and config file, before they are checked.
 #[derive(Debug)]
 pub(crate) struct Merged<'a> {
     pub(crate) device: Option<String>,
@@ -160,10 +162,10 @@ pub(crate) struct Merged<'a> {
     pub(crate) spool_folder: Option<PathBuf>,
     pub(crate) socket: Option<PathBuf>,
     pub(crate) channel: Option<String>,
-    /// The quality without a table `rate`.
+    /// The quality that applies without a table `rate`.
     pub(crate) quality: u8,
     pub(crate) layers: Option<u8>,
-    /// How bundles that come over the air encode.
+    /// Encode options of bundles that are installed over the air.
     pub(crate) encode: EncodeOptions,
     pub(crate) spool: &'a SpoolTable,
     pub(crate) uplink: &'a UplinkTable,
@@ -173,17 +175,17 @@ pub(crate) struct Merged<'a> {
 }
 
 impl SourceSettings {
-    /// Where its inputs come from.
+    /// Returns the kind of the source.
     pub(crate) fn kind(&self) -> &Kind {
         &self.kind
     }
 }
 
 impl AgentSettings {
-    /// Checks what was said.
+    /// Checks the merged settings.
     ///
     /// # Errors
-    /// [`EdgeError::Agent`] naming what is wrong.
+    /// [`EdgeError::Agent`], which names the invalid setting.
     pub(crate) fn new(merged: Merged<'_>) -> Result<Self, EdgeError> {
         let Merged { spool, uplink, rate, update, .. } = merged;
         let budget = spool.megabytes.unwrap_or(DEFAULT_MEGABYTES).saturating_mul(1_000_000);
@@ -334,7 +336,7 @@ fn camera(_: &SourceTable, device: &Path) -> Result<(String, Kind), EdgeError> {
     )))
 }
 
-/// The device's name, or the host's.
+/// Returns the device's name, by default the host name.
 fn device(name: Option<String>) -> Result<String, EdgeError> {
     let name = name.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
     if (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic()) {

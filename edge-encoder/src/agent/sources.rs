@@ -1,4 +1,5 @@
-//! A thread a source: it captures, passes on what is wanted, and waits where it can.
+//! One thread per source: it captures inputs, filters them and passes them on, and waits while the encoder is
+//! busy.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -26,23 +27,23 @@ use super::{
 };
 use crate::{AnyEncoder, EdgeError, source};
 
-/// How long a source that fails is left alone.
+/// Pause after an error of a source.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The sources' threads.
+/// The threads of the sources.
 pub(super) struct Sources {
     running: watch::Receiver<usize>,
 }
 
 impl Sources {
-    /// Done when all have ended by themselves.
+    /// Waits until all sources have ended by themselves.
     pub(super) async fn ended(&self) {
         let mut running = self.running.clone();
         let _ = running.wait_for(|running| *running == 0).await;
     }
 }
 
-/// Starts them all.
+/// Starts a thread for each source.
 pub(super) fn start(
     settings: &AgentSettings,
     encoder: &AnyEncoder,
@@ -69,7 +70,7 @@ pub(super) fn start(
     Ok(Sources { running: watched })
 }
 
-/// Opens a source, with what of its files is stored already.
+/// Opens a source; returns it with the inputs of its files that are stored already.
 fn open(
     settings: &SourceSettings,
     encoder: &AnyEncoder,
@@ -101,7 +102,7 @@ fn open(
     Ok((source, StoredItems::default()))
 }
 
-/// What a stream carries: what the encoder takes.
+/// Returns the stream content that the encoder accepts.
 fn content(encoder: &AnyEncoder, format: PictureFormat) -> Result<Content, EdgeError> {
     match encoder.input() {
         None | Some(InputSpec::Picture(_)) => {
@@ -116,7 +117,7 @@ fn content(encoder: &AnyEncoder, format: PictureFormat) -> Result<Content, EdgeE
     }
 }
 
-/// What a source's inputs go through.
+/// The filters between a source and the encoder.
 struct Passing {
     context: Context,
     cap: Option<RateCap<Job>>,
@@ -139,7 +140,7 @@ impl Passing {
         Ok(Self { context, cap, gate, source, inputs, stored })
     }
 
-    /// Until there is nothing more, or it is stopped.
+    /// Passes on inputs until the source ends or is stopped.
     fn run(mut self, mut capture: Box<dyn Source>) {
         loop {
             let next = capture.next();
@@ -159,12 +160,12 @@ impl Passing {
                 }
             }
         }
-        // The last input has nobody after it that it would have to make room for.
+        // The last input cannot be replaced by a newer one, so it passes without waiting for a token.
         let held = self.cap.as_mut().and_then(|cap| cap.due().and_then(|due| cap.take(due)));
         held.map(|held| self.pass(held));
     }
 
-    /// Passes an input on, unless there are too many. False when nobody takes any more.
+    /// Passes an input on unless the rate cap holds it back. Returns false if the encoder has ended.
     fn take(&mut self, captured: Captured) -> bool {
         let Captured { at, what, .. } = captured;
         let what = match what {
@@ -176,7 +177,7 @@ impl Passing {
             }
         };
         let job = Job { what, at, source: Arc::clone(&self.source) };
-        // A file can wait: it is not dropped because another one came.
+        // A file can wait, so it is never dropped in favour of a newer input.
         let Some(cap) = self.cap.as_mut().filter(|_| !matches!(job.what, Work::File(_))) else {
             return self.pass(job);
         };
@@ -185,7 +186,7 @@ impl Passing {
         passed.is_none_or(|job| self.pass(job))
     }
 
-    /// Passes an input on, unless it shows nothing new. False when nobody takes any more.
+    /// Passes an input on unless the scene gate drops it. Returns false if the encoder has ended.
     fn pass(&mut self, mut job: Job) -> bool {
         if let Work::Picture(picture) = job.what {
             match self.gated(job.at, picture) {

@@ -1,4 +1,4 @@
-//! What the agent says of itself, as JSON over a Unix socket: one object for each connection.
+//! The agent's status, served as JSON over a Unix socket: one object per connection.
 
 use std::{
     fmt::Write as _,
@@ -20,12 +20,12 @@ use super::{
 };
 use crate::{EdgeError, error::io};
 
-/// How long an agent may take to answer.
+/// Time limit for the transfer of a status report.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest answer, in bytes.
+/// The longest report, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
 
-/// Where what is told comes from.
+/// The sources of a status report.
 #[derive(Debug, Clone)]
 pub struct Status {
     pub(super) tally: Arc<Tally>,
@@ -35,118 +35,121 @@ pub struct Status {
     pub(super) since: Instant,
 }
 
-/// What is told.
+/// A status report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The device's name.
     pub device: String,
-    /// Of this program.
+    /// The version of the agent.
     pub version: String,
     /// Seconds since the start.
     pub uptime_seconds: f64,
-    /// The bundle's name.
+    /// The name of the bundle.
     pub bundle: Option<String>,
-    /// Its latent space.
+    /// The identifier of the latent space.
     pub latent_space: Option<String>,
-    /// How finely the last input was encoded, where there is such a choice.
+    /// The quality of the last frame, 1 to 100; `null` without that setting.
     pub quality: Option<u64>,
-    /// How many layers its frame has at most.
+    /// Maximum number of layers of the last frame.
     pub layers: u64,
     /// The connection to the cloud.
     pub uplink: UplinkReport,
-    /// What comes over the air, where there is a channel.
+    /// Updates over the air; `null` without a channel.
     #[serde(default)]
     pub update: Option<UpdateReport>,
-    /// What is on the disk.
+    /// The spool.
     pub spool: SpoolReport,
-    /// Where inputs come from.
+    /// The sources.
     pub sources: Vec<SourceReport>,
 }
 
 /// The connection to the cloud.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UplinkReport {
-    /// The cloud-decoder's address.
+    /// Address of the cloud-decoder.
     pub endpoint: String,
-    /// Whether there is a connection.
+    /// Whether the agent is connected.
     pub connected: bool,
-    /// Since when, in seconds.
+    /// Seconds since the connection was established; `null` while disconnected.
     pub connected_seconds: Option<f64>,
-    /// Connections since the start.
+    /// Number of connections since the start.
     pub connections: u64,
-    /// Why there is none.
+    /// Reason why the last connection ended or could not be made; `null` while connected and before the first
+    /// failure.
     pub last_error: Option<String>,
-    /// Seconds since the last acknowledgement.
+    /// Seconds since the last acknowledgement; `null` before the first one.
     pub acknowledged_seconds: Option<f64>,
-    /// Bytes a second that were acknowledged lately, at best.
+    /// The highest recent acknowledgement rate, in bytes per second; 0 while disconnected.
     pub bytes_per_second: f64,
-    /// The shortest time lately from a message to its acknowledgement, in milliseconds.
+    /// The shortest recent time between a message and its acknowledgement, in milliseconds; `null` before the
+    /// first one.
     pub round_trip_ms: Option<f64>,
 }
 
-/// What is on the disk.
+/// The state of the spool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpoolReport {
-    /// Bytes of all files.
+    /// Size of all files, in bytes.
     pub bytes: u64,
-    /// What they may have.
+    /// Budget of the files, in bytes.
     pub budget: u64,
-    /// Why the disk takes nothing at the moment.
+    /// Reason why the disk currently accepts no writes; `null` if it does.
     pub failure: Option<String>,
-    /// Ends of logs that crashes had torn.
+    /// Number of log ends that were torn by crashes.
     pub torn: u64,
-    /// Bytes of damage, kept in the spool's folder as `damaged-…` for a look.
+    /// Bytes of damaged data, kept for inspection in the spool's folder as `damaged-…`.
     pub damaged_bytes: u64,
-    /// By class, the least important first.
+    /// Counters per class, in ascending order of importance.
     pub classes: Vec<ClassReport>,
 }
 
-/// What has become of a class's frames: `produced = delivered + evicted + refused + damaged + in_doubt + pending`.
+/// Counters of a class's frames: `produced = delivered + evicted + refused + damaged + in_doubt + pending`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassReport {
-    /// Its name.
+    /// The name of the class: `low`, `normal` or `high`.
     pub class: String,
-    /// Frames that were to be stored.
+    /// Number of frames that were to be stored.
     pub produced: u64,
-    /// Acknowledged by the cloud.
+    /// Number of frames that the cloud acknowledged.
     pub delivered: u64,
-    /// Waiting.
+    /// Number of frames that wait in the spool.
     pub pending: u64,
-    /// Dropped to make room for more important ones.
+    /// Number of frames that were dropped in favour of more important ones.
     pub evicted: u64,
-    /// Dropped for want of room.
+    /// Number of frames that were refused, because the spool was full or the frame too large.
     pub refused: u64,
-    /// Lost by the disk.
+    /// Number of frames that were lost through damage on the disk.
     pub damaged: u64,
-    /// Sent, and given up before the cloud said whether it has them; it says so when it is there again.
+    /// Number of frames that were sent, and evicted before the cloud acknowledged them; resolved on the next
+    /// connection.
     pub in_doubt: u64,
 }
 
-/// What has gone through a source since the start.
+/// Counters of a source since the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceReport {
-    /// Its name.
+    /// The name of the source.
     pub name: String,
-    /// Inputs captured.
+    /// Number of inputs captured.
     pub captured: u64,
-    /// Frames made.
+    /// Number of frames encoded.
     pub encoded: u64,
-    /// Their bytes.
+    /// Size of these frames, in bytes.
     pub bytes: u64,
-    /// Inputs that came faster than they may.
+    /// Number of inputs that the rate cap dropped.
     pub too_fast: u64,
-    /// Pictures that showed nothing new.
+    /// Number of images that the scene gate dropped.
     pub unchanged: u64,
-    /// Inputs that were damaged.
+    /// Number of damaged inputs.
     pub damaged: u64,
-    /// Inputs that could not be read or encoded.
+    /// Number of inputs that could not be read or encoded.
     pub failed: u64,
-    /// What was in the way last.
+    /// The most recent problem; `null` if there was none.
     pub last_error: Option<String>,
 }
 
 impl Status {
-    /// All of it, now.
+    /// Returns the current status.
     #[must_use]
     pub fn report(&self) -> Report {
         let [bundle, latent_space] = self.tally.bundle().map(Some);
@@ -227,7 +230,7 @@ impl super::input::SourceOf {
     }
 }
 
-/// Answers at this path for as long as the task lives.
+/// Serves the status at this path for as long as the task runs.
 pub(super) fn serve(path: &Path, status: Status) -> Result<JoinHandle<()>, EdgeError> {
     if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
         if UnixStream::connect(path).is_ok() {
@@ -235,23 +238,23 @@ pub(super) fn serve(path: &Path, status: Status) -> Result<JoinHandle<()>, EdgeE
                 format!("another agent answers at {}: stop it, or give another socket", path.display());
             return Err(EdgeError::Agent(told));
         }
-        // One that was killed has left it.
+        // An agent that was killed leaves its socket behind.
         std::fs::remove_file(path).map_err(io(path))?;
     }
     let listener = UnixListener::bind(path).map_err(io(path))?;
     Ok(tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let Ok(text) = serde_json::to_vec(&status.report()) else { continue };
-            // Whoever does not read it goes without.
+            // A client that does not read in time gets no report.
             let _ = tokio::time::timeout(PATIENCE, stream.write_all(&text)).await;
         }
     }))
 }
 
-/// Asks the agent that answers at this path.
+/// Requests the status of the agent that listens at this path.
 ///
 /// # Errors
-/// [`EdgeError::NoAgent`] when none does, [`EdgeError::Json`] when something else does.
+/// [`EdgeError::NoAgent`] if no agent listens there, [`EdgeError::Json`] if the answer is not a report.
 pub fn ask(path: &Path) -> Result<Report, EdgeError> {
     let nobody = |source| EdgeError::NoAgent { path: path.to_owned(), source };
     let stream = UnixStream::connect(path).map_err(nobody)?;
@@ -262,7 +265,7 @@ pub fn ask(path: &Path) -> Result<Report, EdgeError> {
 }
 
 impl Report {
-    /// What does not change by time alone.
+    /// Returns a copy without the values that change with time alone.
     #[must_use]
     pub fn lasting(&self) -> Self {
         let uplink = UplinkReport {
@@ -276,7 +279,7 @@ impl Report {
         Self { uptime_seconds: 0.0, uplink, update, ..self.clone() }
     }
 
-    /// For people.
+    /// Formats the report for people.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();

@@ -5,39 +5,39 @@ use lopside_capture::Counted;
 use super::{AgentSettings, input::SourceOf};
 use crate::AnyEncoder;
 
-/// What the agent has done since it was started.
+/// Counters and labels of the agent since the start.
 #[derive(Debug)]
 pub(super) struct Tally {
     pub(super) device: String,
     pub(super) endpoint: String,
     pub(super) budget: u64,
-    /// The bundle's name and its latent space.
+    /// The name of the bundle and its latent space.
     bundle: Mutex<[String; 2]>,
     pub(super) sources: Vec<Arc<SourceOf>>,
-    /// How finely the last frame was encoded, 1 to 100; 0 where there is no such choice.
+    /// Quality of the last frame, 1 to 100; 0 for encoders without that setting.
     pub(super) quality: AtomicU64,
     pub(super) layers: AtomicU64,
 }
 
-/// What has gone through a source since the start.
+/// Counters of a source since the start.
 #[derive(Debug, Default)]
 pub(super) struct SourceTally {
     captured: Mutex<Counted>,
-    /// Inputs that came too fast.
+    /// Number of inputs that the rate cap dropped.
     pub(super) too_fast: AtomicU64,
-    /// Pictures that showed nothing new.
+    /// Number of images that the scene gate dropped.
     pub(super) unchanged: AtomicU64,
-    /// Inputs that could not be read or encoded.
+    /// Number of inputs that could not be read or encoded.
     pub(super) failed: AtomicU64,
-    /// Frames made.
+    /// Number of frames encoded.
     pub(super) encoded: AtomicU64,
-    /// Their bytes.
+    /// Size of these frames, in bytes.
     pub(super) bytes: AtomicU64,
     pub(super) last_error: Mutex<Option<String>>,
 }
 
 impl Tally {
-    /// Nothing has been done yet.
+    /// Creates counters at zero.
     pub(super) fn new(settings: &AgentSettings, encoder: &AnyEncoder) -> Self {
         Self {
             device: settings.device.clone(),
@@ -50,12 +50,12 @@ impl Tally {
         }
     }
 
-    /// Another bundle encodes.
+    /// Records the bundle of a new encoder.
     pub(super) fn use_bundle(&self, encoder: &AnyEncoder) {
         *self.bundle.lock().unwrap_or_else(PoisonError::into_inner) = named(encoder);
     }
 
-    /// The bundle's name and its latent space.
+    /// Returns the name of the bundle and its latent space.
     pub(super) fn bundle(&self) -> [String; 2] {
         self.bundle.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

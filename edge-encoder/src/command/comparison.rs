@@ -1,4 +1,4 @@
-//! What came back beside what was sent.
+//! Comparison of the outputs with the inputs.
 
 use std::borrow::Cow;
 
@@ -14,10 +14,10 @@ use crate::{
     source::Input,
 };
 
-/// Bytes of a number.
+/// Bytes per number.
 const NUMBER: u64 = 4;
 
-/// The encoder's input as it would be sent without a codec.
+/// Returns the size of the encoder's input without a codec, in bytes.
 pub(super) fn raw_bytes(encoder: &AnyEncoder, input: &Input) -> u64 {
     match (input, encoder) {
         (Input::Numbers(numbers), _) => NUMBER * numbers.len() as u64,
@@ -30,7 +30,7 @@ pub(super) fn raw_bytes(encoder: &AnyEncoder, input: &Input) -> u64 {
     }
 }
 
-/// The input as it goes along with its frame: a PNG of what the encoder sees, or the numbers.
+/// Returns the reference input of a frame: a PNG of the encoder's input image, or the numbers.
 pub(super) fn sent_along(encoder: &AnyEncoder, input: &Input) -> Result<v1::Input, EdgeError> {
     let value = match input {
         Input::Numbers(numbers) => Sent::Tensor(v1::Tensor { shape: Vec::new(), values: numbers.clone() }),
@@ -56,7 +56,7 @@ fn png(picture: &DynamicImage) -> Result<Vec<u8>, EdgeError> {
     Ok(out.into_inner())
 }
 
-/// The picture that a PNG stands for, and the PNG's, in the same colours.
+/// Returns the input that a PNG is compared with, and the decoded PNG, in the same colour type.
 pub(super) fn pair<'a>(
     encoder: &AnyEncoder,
     picture: &'a DynamicImage,
@@ -64,7 +64,7 @@ pub(super) fn pair<'a>(
 ) -> Result<(Cow<'a, DynamicImage>, DynamicImage), EdgeError> {
     let output = image::load_from_memory(png).map_err(|error| EdgeError::Answer(format!("PNG: {error}")))?;
     let input = encoder.original(picture);
-    // A head may answer in RGB whatever went in, or in grey.
+    // A head may answer in RGB or in grey, whatever the input was.
     let output = match *input {
         DynamicImage::ImageLuma8(_) => output.into_luma8().into(),
         _ => output.into_rgb8().into(),
@@ -72,7 +72,7 @@ pub(super) fn pair<'a>(
     Ok((input, output))
 }
 
-/// A picture beside its reconstruction and the other codecs.
+/// Compares an image with its reconstruction and the other codecs.
 pub(super) fn picture(input: &DynamicImage, output: &DynamicImage) -> Result<Picture, EdgeError> {
     let psnr_db = psnr(input, output)?;
     let jpeg = jpeg_at_psnr(input, psnr_db)?;
@@ -84,7 +84,7 @@ pub(super) fn picture(input: &DynamicImage, output: &DynamicImage) -> Result<Pic
     })
 }
 
-/// What only pictures of any size have.
+/// Returns the figures that only image codecs have.
 pub(super) fn photo(encoder: &AnyEncoder, input: &Input, frame_bytes: u64) -> Option<Photo> {
     let (AnyEncoder::Picture(..), Input::Picture(picture)) = (encoder, input) else { return None };
     let (width, height) = (picture.width(), picture.height());
@@ -92,14 +92,14 @@ pub(super) fn photo(encoder: &AnyEncoder, input: &Input, frame_bytes: u64) -> Op
     Some(Photo { width, height, bits_per_pixel: 8.0 * frame_bytes as f64 / pixels })
 }
 
-/// The error of numbers that stand for as many.
+/// Returns the error of an output with as many numbers as the input; `None` for another length.
 pub(super) fn numbers(input: &[f32], output: &[f32]) -> Option<Numbers> {
     let squares: f64 = input.iter().zip(output).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     (input.len() == output.len()).then(|| Numbers { rmse: (squares / input.len() as f64).sqrt() })
 }
 
-/// The numbers that came back as a CSV file: a line a row of the last dimension. Where they stand for the input, its
-/// columns come first, and the channels' names stand above both.
+/// Formats an output tensor as CSV: one line per row of the last dimension. If the output has as many numbers
+/// as the input, the input's columns come first, with a header of the channel names.
 pub(super) fn csv(channels: &[String], input: &[f32], output: &v1::Tensor) -> Result<Vec<u8>, EdgeError> {
     let columns = output.shape.last().map_or(1, |&extent| extent.max(1) as usize);
     let beside = if input.len() == output.values.len() { input } else { &[] };
@@ -118,7 +118,7 @@ pub(super) fn csv(channels: &[String], input: &[f32], output: &v1::Tensor) -> Re
     lines.into_inner().map_err(|error| failed(&error))
 }
 
-/// The channels of the windows that an encoder takes; none of what is no window.
+/// Returns the channel names of an encoder that takes windows; none for other encoders.
 pub(super) fn channels(encoder: &AnyEncoder) -> &[String] {
     match encoder {
         AnyEncoder::Vector(vector, _) => match vector.input() {

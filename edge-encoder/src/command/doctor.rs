@@ -1,6 +1,6 @@
 use crate::{EdgeError, cli::DoctorArgs, config::FileConfig, doctor};
 
-/// `edge-encoder doctor`.
+/// Runs `edge-encoder doctor`.
 pub(super) async fn run(args: DoctorArgs, file: &FileConfig) -> Result<(), EdgeError> {
     let bundle = file.bundle(args.run.bundle.bundle.clone())?;
     let diagnosis = doctor::examine(&bundle, &file.agent(args.run)?).await;

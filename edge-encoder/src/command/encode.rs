@@ -12,7 +12,7 @@ struct Summary {
     out: String,
 }
 
-/// `edge-encoder encode`.
+/// Runs `edge-encoder encode`.
 pub(super) fn run(args: EncodeArgs, file: &FileConfig) -> Result<(), EdgeError> {
     let encoder = load(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
     let out = file.out(args.out);

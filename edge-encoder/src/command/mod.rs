@@ -1,4 +1,4 @@
-//! One file a subcommand.
+//! The subcommands, one per file.
 
 mod bench;
 mod comparison;
@@ -22,10 +22,10 @@ use crate::{
     error::io,
 };
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 ///
 /// # Errors
-/// [`EdgeError`] with the cause and, where there is one, the fix.
+/// [`EdgeError`] with the cause and, if there is one, the fix.
 pub async fn run(cli: Cli) -> Result<(), EdgeError> {
     let file = FileConfig::read(cli.config.as_deref())?;
     match cli.command {
@@ -39,7 +39,7 @@ pub async fn run(cli: Cli) -> Result<(), EdgeError> {
     }
 }
 
-/// The encoder of the bundle in `folder`, with the options that its kind has.
+/// Loads the encoder of the bundle in `folder`, with the options that its model kind supports.
 fn load(folder: &Path, args: PictureArgs, file: &FileConfig) -> Result<AnyEncoder, EdgeError> {
     let bundle = AnyBundle::load(folder, Part::Encoder)?;
     if let AnyBundle::Vector(bundle) = &bundle {
@@ -48,7 +48,8 @@ fn load(folder: &Path, args: PictureArgs, file: &FileConfig) -> Result<AnyEncode
     AnyEncoder::new(&bundle, &file.encode_options(args)?)
 }
 
-/// A config file may serve bundles of both kinds; what was given for this run must mean something.
+/// Refuses flags that the bundle does not support. The config file may serve bundles of both kinds, so its
+/// values are not refused.
 fn refuse(args: PictureArgs, bundle: &str) -> Result<(), EdgeError> {
     let PictureArgs { quality, fast, threads, layers: _ } = args;
     let given = [
@@ -68,7 +69,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), EdgeError> {
     fs::write(path, bytes).map_err(io(path))
 }
 
-/// A counter on stderr; nothing when stderr is no terminal.
+/// Returns a counter on stderr; it is invisible if stderr is not a terminal.
 fn progress(what: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {msg}: {pos} ({per_sec})");
     let bar = ProgressBar::new_spinner().with_message(what);

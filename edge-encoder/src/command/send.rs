@@ -14,7 +14,7 @@ use crate::{
     source::{Input, Named},
 };
 
-/// `edge-encoder send`.
+/// Runs `edge-encoder send`.
 pub(super) async fn run(args: SendArgs, file: &FileConfig) -> Result<(), EdgeError> {
     let encoder = load(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
     if args.with_input && !scores(&encoder) {
@@ -39,8 +39,8 @@ pub(super) async fn run(args: SendArgs, file: &FileConfig) -> Result<(), EdgeErr
     finish(&report, &run.sheet, &run.out, args.json)
 }
 
-/// The heads to ask: the first, and every one that classifies or scores; each by its name, once. None of a photo
-/// model, for the first alone.
+/// Returns the heads to request: the first one, and every one that classifies or scores, without duplicate
+/// names. The list is empty for an image codec, which requests the first head.
 fn heads(encoder: &AnyEncoder) -> Vec<String> {
     let mut heads: Vec<String> = Vec::new();
     for (index, head) in encoder.heads().iter().enumerate() {
@@ -56,7 +56,7 @@ fn scores(encoder: &AnyEncoder) -> bool {
     encoder.heads().iter().any(|head| matches!(head.kind, HeadKind::Score(_)))
 }
 
-/// What sending takes.
+/// The state of a run.
 struct Run {
     encoder: AnyEncoder,
     client: Client,
@@ -67,7 +67,7 @@ struct Run {
 }
 
 impl Run {
-    /// One input through the path: its row, and for pictures their pair on the sheet.
+    /// Sends one input, and returns its row; for images also adds the pair to the sheet.
     async fn send(&mut self, named: &Named) -> Result<Row, EdgeError> {
         let encoded = self.encoder.encode(&named.input, IdOnWire::Present)?;
         let frame_bytes = encoded.frame.len() as u64;
@@ -93,20 +93,20 @@ impl Run {
         Ok(row)
     }
 
-    /// What one head says, into the row and the folder.
+    /// Records the output of one head in the row and the folder.
     fn take(&mut self, named: &Named, output: Value, row: &mut Row) -> Result<(), EdgeError> {
         let path = |ending: &str| self.out.join(format!("{}{ending}", named.name));
         match (output, &named.input) {
             (Value::Png(png), Input::Picture(picture)) => {
                 write(&path(".png"), &png)?;
                 let (input, output) = comparison::pair(&self.encoder, picture, &png)?;
-                // A head that enlarges has nothing to be compared with.
+                // The output of a head that upscales cannot be compared with the input.
                 if (input.width(), input.height()) == (output.width(), output.height()) {
                     row.picture = Some(comparison::picture(&input, &output)?);
                     self.sheet.push_pair(&input, &output)?;
                 }
             }
-            // A picture that is made of numbers, which there is nothing to compare with.
+            // An image that is computed from numbers cannot be compared with the input.
             (Value::Png(png), Input::Numbers(_)) => write(&path(".png"), &png)?,
             (Value::Tensor(tensor), input) => {
                 let numbers = if let Input::Numbers(numbers) = input { &numbers[..] } else { &[] };

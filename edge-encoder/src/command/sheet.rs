@@ -5,25 +5,26 @@ use lopside_quality::ContactSheet;
 
 use crate::{AnyEncoder, EdgeError};
 
-/// Columns of a sheet of thumbnails, and how wide these become by enlarging.
+/// Columns of a sheet of thumbnails, and the width in pixels that thumbnails are enlarged to.
 const THUMBNAIL_COLUMNS: u32 = 8;
 const THUMBNAIL_WIDTH: u32 = 112;
-/// Columns of a sheet of photographs, the longest side of one, and how many pairs a sheet holds at most.
+/// Columns of a sheet of photographs, the longest side of a photograph in pixels, and the maximum number of
+/// pairs.
 const PHOTO_COLUMNS: u32 = 2;
 const PHOTO_SIDE: u32 = 768;
 const PHOTO_PAIRS: usize = 48;
 
-/// The contact sheet of a run: of thumbnails, enlarged, or of photographs, shrunk.
+/// The contact sheet of a run: enlarged thumbnails, or reduced photographs.
 pub(super) struct Sheet {
     pairs: ContactSheet,
-    /// The longest side of a picture; `None` leaves them as they are.
+    /// The longest side of an image in pixels; `None` keeps the original size.
     side: Option<u32>,
-    /// How many more pairs it takes.
+    /// Number of pairs that can still be added.
     left: usize,
 }
 
 impl Sheet {
-    /// An empty sheet for the pictures of an encoder.
+    /// Creates an empty sheet for the images of an encoder.
     pub(super) fn new(encoder: &AnyEncoder) -> Result<Self, EdgeError> {
         match encoder {
             AnyEncoder::Vector(..) => {
@@ -39,7 +40,7 @@ impl Sheet {
         }
     }
 
-    /// Adds an input above its reconstruction; nothing when the sheet of photographs is full.
+    /// Adds an input above its reconstruction, unless the sheet is full.
     pub(super) fn push_pair(&mut self, top: &DynamicImage, bottom: &DynamicImage) -> Result<(), EdgeError> {
         if self.left == 0 {
             return Ok(());
@@ -52,18 +53,18 @@ impl Sheet {
         Ok(())
     }
 
-    /// Whether it has no pair.
+    /// Returns whether the sheet is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.pairs.is_empty()
     }
 
-    /// Writes it as PNG.
+    /// Writes the sheet as PNG.
     pub(super) fn save_png(&self, path: &Path) -> Result<(), EdgeError> {
         Ok(self.pairs.save_png(path)?)
     }
 }
 
-/// The picture, no side longer than `side`.
+/// Returns the image with its longest side reduced to at most `side` pixels.
 fn shrunk(picture: &DynamicImage, side: u32) -> DynamicImage {
     if picture.width().max(picture.height()) <= side {
         picture.clone()

@@ -10,10 +10,10 @@ use crate::{
 };
 
 const DEFAULT_SOCKET: &str = "/run/lopside/edge.sock";
-/// How often an agent that is followed is asked.
+/// Interval between requests with `--follow`.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// `edge-encoder status`.
+/// Runs `edge-encoder status`.
 pub(super) async fn run(args: StatusArgs, file: &FileConfig) -> Result<(), EdgeError> {
     let socket = file.socket(args.socket).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
     if !args.follow {
@@ -23,7 +23,7 @@ pub(super) async fn run(args: StatusArgs, file: &FileConfig) -> Result<(), EdgeE
     let (mut ticks, mut last) = (interval(EVERY), None);
     loop {
         ticks.tick().await;
-        // One that is being started again answers soon.
+        // An agent that is being restarted will answer soon.
         let Ok(report) = agent::ask(&socket) else { continue };
         let lasting = report.lasting();
         if last.as_ref() != Some(&lasting) {
@@ -36,6 +36,6 @@ pub(super) async fn run(args: StatusArgs, file: &FileConfig) -> Result<(), EdgeE
 fn say(report: &Report, as_json: bool, json: String) -> Result<(), EdgeError> {
     use std::io::Write as _;
     let text = if as_json { json } else { report.text().trim_end().to_owned() };
-    // Whoever reads it may go.
+    // The reader of a pipe may close it.
     writeln!(std::io::stdout(), "{text}").map_err(EdgeError::Stdout)
 }

@@ -10,12 +10,12 @@ use crate::{
     client::{Counters, Target},
 };
 
-/// How long the cloud may take.
+/// Time limit for the cloud's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// By how much the clocks may differ: frames are archived by the edge's clock.
+/// Maximum difference of the clocks: frames are archived by the edge's clock.
 const SKEW: Duration = Duration::from_secs(5);
 
-/// Whether the cloud can be reached, takes frames, and agrees on the time.
+/// Checks whether the cloud can be reached, accepts frames, and agrees on the time.
 pub(super) async fn examine(settings: &AgentSettings) -> Vec<Finding> {
     match probe(settings).await {
         Ok(status) => {
@@ -29,7 +29,7 @@ pub(super) async fn examine(settings: &AgentSettings) -> Vec<Finding> {
     }
 }
 
-/// Begins an upload without a hello: what the cloud says to that tells whether it would take one.
+/// Starts an upload without a hello: the cloud's answer shows whether it would accept frames.
 async fn probe(settings: &AgentSettings) -> Result<Status, EdgeError> {
     let target = Target::new(&settings.endpoint, &settings.security)?;
     let channel = target.connect(&Counters::default(), Some(PATIENCE)).await?;
@@ -52,7 +52,7 @@ async fn probe(settings: &AgentSettings) -> Result<Status, EdgeError> {
 fn answer(settings: &AgentSettings, status: &Status) -> Finding {
     let (what, said) = ("cloud", format!("{}: {}", settings.endpoint, status.message()));
     match status.code() {
-        // It has an archive, and misses the hello.
+        // The cloud has an archive and expected a hello.
         Code::InvalidArgument | Code::Ok => {
             Finding::good(what, format!("{} takes frames", settings.endpoint))
         }
@@ -67,7 +67,7 @@ fn answer(settings: &AgentSettings, status: &Status) -> Finding {
     }
 }
 
-/// How far the clock is from the cloud's, which tells whole seconds.
+/// Compares the clock with the cloud's, which has a resolution of one second.
 fn clock(date: &str) -> Finding {
     let Ok(theirs) = httpdate::parse_http_date(date) else {
         return Finding::poor(

@@ -9,13 +9,13 @@ use rustix::fs::statvfs;
 
 use super::Finding;
 
-/// How often a page is written to see how long that takes.
+/// Number of pages that are written to measure the latency.
 const WRITES: usize = 9;
 const PAGE: [u8; 4096] = [0; 4096];
-/// A disk that is slower than this holds commits up.
+/// A disk with a higher latency delays commits.
 const SLOW: Duration = Duration::from_millis(200);
 
-/// The spool's folder: whether it can be written, how much room there is, how long a page takes to be safe.
+/// Checks the folder of the spool: whether it is writable, its free space, and the time to sync a page.
 pub(super) fn examine(folder: &Path, budget: u64) -> Vec<Finding> {
     if let Err(error) = fs::create_dir_all(folder) {
         let found = format!("{}: {error}", folder.display());
@@ -72,7 +72,7 @@ fn latency(folder: &Path) -> Finding {
     }
 }
 
-/// The median time that a page takes to be on the disk.
+/// Returns the median time to write and sync a page.
 fn measure(folder: &Path) -> io::Result<Duration> {
     let path = folder.join(".doctor");
     let mut file = File::create(&path)?;

@@ -1,4 +1,4 @@
-//! `edge-encoder doctor`: everything that an agent needs, looked at once, and for each thing that is wrong its fix.
+//! The checks of `edge-encoder doctor`: everything that an agent needs, with a fix for each problem.
 
 mod cloud;
 mod disk;
@@ -13,41 +13,41 @@ use serde::Serialize;
 
 use crate::{EdgeError, agent::AgentSettings};
 
-/// What was found.
+/// The result of all checks.
 #[derive(Debug, Serialize)]
 pub struct Diagnosis {
-    /// Whether nothing keeps the agent from its work.
+    /// Whether the agent can work.
     pub ok: bool,
-    /// What was looked at, in turn.
+    /// The findings, in the order of the checks.
     pub findings: Vec<Finding>,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is.
+    /// The subject of the check.
     pub what: String,
-    /// How it is.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What was found.
+    /// The observation.
     pub found: String,
-    /// What to do about it.
+    /// Advice for the operator; `null` if the verdict is good.
     pub fix: Option<String>,
 }
 
-/// How a thing is.
+/// The verdict of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// As it should be.
+    /// There is nothing to fix.
     Good,
-    /// The agent works, and not as well as it could.
+    /// The agent works, but not as well as it could.
     Poor,
-    /// The agent does not work.
+    /// The agent cannot work.
     Bad,
 }
 
-/// Looks at everything that these settings name.
+/// Runs all checks for these settings.
 pub async fn examine(bundle: &std::path::Path, settings: &AgentSettings) -> Diagnosis {
     let mut findings = vec![bundle_of(bundle)];
     findings.extend(disk::examine(&settings.spool, settings.budget));
@@ -59,7 +59,7 @@ pub async fn examine(bundle: &std::path::Path, settings: &AgentSettings) -> Diag
     Diagnosis { ok, findings }
 }
 
-/// Loading a bundle checks every digest.
+/// Checks the bundle by loading it, which verifies every digest.
 fn bundle_of(folder: &std::path::Path) -> Finding {
     match AnyBundle::load(folder, Part::Encoder) {
         Ok(_) => Finding::good("bundle", format!("{}: every digest is right", folder.display())),
@@ -91,7 +91,7 @@ impl Finding {
 }
 
 impl Diagnosis {
-    /// An error when something is bad.
+    /// Returns an error if any finding is bad.
     ///
     /// # Errors
     /// [`EdgeError::Unfit`].

@@ -8,7 +8,7 @@ use rustix::fs::{Access, access};
 use super::Finding;
 use crate::agent::{Kind, SourceSettings};
 
-/// Whether there is what a source is taken from.
+/// Checks whether the folder, program or device of a source is available.
 pub(super) fn examine(source: &SourceSettings) -> Finding {
     let what = format!("source {}", source.name);
     match source.kind() {
@@ -47,7 +47,7 @@ fn folder(what: &str, path: &Path) -> Finding {
     }
 }
 
-/// Where a program is, as a shell would find it.
+/// Returns the path of a program, found as a shell would find it.
 fn program(name: &str) -> Option<PathBuf> {
     let runs = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
     if name.contains('/') {

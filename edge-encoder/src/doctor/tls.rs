@@ -9,10 +9,10 @@ use x509_parser::pem::Pem;
 use super::Finding;
 use crate::Security;
 
-/// A certificate that ends sooner is to be renewed.
+/// Remaining validity below which a certificate should be renewed.
 const SOON: Duration = Duration::from_hours(14 * 24);
 
-/// The certificates that the agent was given: until when they hold.
+/// Checks until when the configured certificates are valid.
 pub(super) fn files(security: &Security) -> Vec<Finding> {
     let client = security.client.as_ref().map(|(cert, _)| cert);
     let named = [("authorities", security.ca.as_ref()), ("client's certificate", client)];

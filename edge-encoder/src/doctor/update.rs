@@ -11,10 +11,10 @@ use crate::{
     error::io,
 };
 
-/// How long the cloud may take.
+/// Time limit for the cloud's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Whether bundles can come over the air: a folder for them, and a channel that answers.
+/// Checks whether bundles can be installed over the air: a writable folder, and a channel that answers.
 pub(super) async fn examine(bundle: &Path, settings: &AgentSettings) -> Vec<Finding> {
     let Some(update) = &settings.update else { return Vec::new() };
     let channel = match ask(bundle, settings, update).await {
@@ -40,7 +40,7 @@ fn folder(path: &Path) -> Finding {
     }
 }
 
-/// What the channel offers.
+/// Requests the channel's offer, and describes it.
 async fn ask(bundle: &Path, settings: &AgentSettings, update: &UpdateSettings) -> Result<String, EdgeError> {
     let target = Target::new(&settings.endpoint, &settings.security)?;
     let latent_space = AnyManifest::read(bundle)?.latent_space();

@@ -2,17 +2,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{EdgeError, Plan};
 
-/// A camera has one size, upright and lying: two plans of each kind.
+/// Capacity of a cache: a camera has one size in two orientations, which need two plans of each kind.
 const PLANS: usize = 4;
 
-/// The plans of the last few shapes, the latest last.
+/// The plans of the last few shapes, the most recently used last.
 #[derive(Debug, Default)]
 pub(super) struct PlanCache {
     plans: Mutex<Vec<([usize; 2], Arc<Plan>)>>,
 }
 
 impl PlanCache {
-    /// The plan for `[rows, columns]`, made when it is not there.
+    /// Returns the plan for `[rows, columns]`, made by `make` if it is not cached.
     pub(super) fn get(
         &self,
         shape: [usize; 2],

@@ -15,14 +15,14 @@ use super::{
 };
 use crate::{EdgeError, Encoded, Timing};
 
-/// The longest side of a picture that a frame can tell.
+/// The longest side of an image that a frame can represent, in pixels.
 const MAX_SIDE: u32 = 1 << 24;
 
-/// The encoder half of a photo model's bundle, ready to run on pictures of any size: mirrored samples, tract strip by
-/// strip with a plan of fixed shape a picture width, latent coder.
+/// The encoder of an image codec's bundle, ready to run on images of any size: mirrored samples, tract strip
+/// by strip with one plan of fixed shape per image width, latent coder.
 ///
-/// Working memory is about 4 bytes a pixel at 96 bands, beside the picture itself. Plans of the latest sizes are
-/// kept, so the first picture of a size takes a few milliseconds longer.
+/// Working memory is about 4 bytes per pixel at 96 bands, in addition to the image itself. Plans of the
+/// latest sizes are cached, so the first image of a size takes a few milliseconds longer.
 #[derive(Debug)]
 pub struct PictureEncoder {
     name: String,
@@ -31,32 +31,33 @@ pub struct PictureEncoder {
     space: PictureSpace,
 }
 
-/// How a picture is encoded.
+/// Options for the encoding of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PictureOptions {
-    /// How finely.
+    /// The quality.
     pub quality: Quality,
-    /// How many layers the frame has, coarsest first; `None` for all.
+    /// Number of layers in the frame, coarsest first; `None` for all.
     pub layers: Option<usize>,
-    /// How many threads run the model; 0 counts as 1.
+    /// Number of threads that run the model; 0 counts as 1.
     pub threads: usize,
-    /// Whether the frame carries its latent space's id.
+    /// Whether the frame carries the identifier of its latent space.
     pub id: IdOnWire,
 }
 
 impl PictureOptions {
-    /// All layers, one thread, the id in the frame.
+    /// Creates options with all layers, one thread, and the latent-space identifier in the frame.
     #[must_use]
     pub fn new(quality: Quality) -> Self {
         Self { quality, layers: None, threads: 1, id: IdOnWire::Present }
     }
 }
 
-/// What the model makes of a picture.
+/// The outputs of the model for an image.
 struct Analysed<T> {
-    /// Layers `[channels, rows, columns]`, coarsest first; without the finest when it is bands.
+    /// Layers `[channels, rows, columns]`, coarsest first; without the finest layer if that consists of
+    /// bands.
     layers: Vec<Vec<f32>>,
-    /// The finest layer when it is bands, made into what was asked for.
+    /// The converted finest layer, if it consists of bands and was requested.
     finest: Option<Vec<T>>,
     timing: Timing,
 }
@@ -65,16 +66,16 @@ impl PictureEncoder {
     /// Loads the encoder of a bundle.
     ///
     /// # Errors
-    /// [`EdgeError::Model`] when tract cannot run it or its tensors are not what the manifest says.
+    /// [`EdgeError::Model`] if tract cannot run it or its tensors do not match the manifest.
     pub fn new(bundle: &PictureBundle) -> Result<Self, EdgeError> {
         Ok(Self::with(bundle, Halves::new(bundle)?))
     }
 
-    /// Loads the fast encoder of a bundle, which makes the lowest bands of a picture that it halves first: a fraction of
-    /// the work, for low qualities.
+    /// Loads the fast encoder of a bundle, which halves an image first and computes only its lowest bands: a
+    /// fraction of the work, for low qualities.
     ///
     /// # Errors
-    /// [`EdgeError::NotFast`] when the bundle has none, otherwise as [`PictureEncoder::new`].
+    /// [`EdgeError::NotFast`] if the bundle does not have one, otherwise as [`PictureEncoder::new`].
     pub fn fast(bundle: &PictureBundle) -> Result<Self, EdgeError> {
         Ok(Self::with(bundle, Halves::fast(bundle)?))
     }
@@ -88,23 +89,24 @@ impl PictureEncoder {
         }
     }
 
-    /// The bundle's name.
+    /// Returns the name of the bundle.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The latent space of its frames.
+    /// Returns the latent space of its frames.
     #[must_use]
     pub fn space(&self) -> &PictureSpace {
         &self.space
     }
 
-    /// The frame of a picture of any size. Pictures without colour are marked as grey.
+    /// Encodes an image of any size. Images without colour are marked as grey.
     ///
     /// # Errors
-    /// [`EdgeError::Sides`] for a picture that no frame can tell the size of, [`EdgeError::Layers`] when the model
-    /// has not as many layers, [`EdgeError::Model`] or [`EdgeError::Latent`] when it yields none of its latent space.
+    /// [`EdgeError::Sides`] if a frame cannot represent the size of the image, [`EdgeError::Layers`] if the
+    /// model does not have that many layers, [`EdgeError::Model`] or [`EdgeError::Latent`] if it does not
+    /// yield a latent of its latent space.
     pub fn encode(&self, picture: &DynamicImage, options: &PictureOptions) -> Result<Encoded, EdgeError> {
         let all = self.space.layout().layers().len();
         let wanted = options.layers.unwrap_or(all);
@@ -140,8 +142,9 @@ impl PictureEncoder {
         Ok(Encoded { frame, timing })
     }
 
-    /// The layers of a picture before quantisation, coarsest first, each `[channels, rows, columns]` of the
-    /// [layout's dimensions](lopside_latent::picture::Layout::dims); of the finest only the channels that are made.
+    /// Computes the layers of an image before quantisation, coarsest first, each `[channels, rows, columns]`
+    /// with the [layout's dimensions](lopside_latent::picture::Layout::dims); the finest layer has only the
+    /// channels that are computed.
     ///
     /// # Errors
     /// [`EdgeError::Sides`] or [`EdgeError::Model`], as [`PictureEncoder::encode`].
@@ -152,7 +155,7 @@ impl PictureEncoder {
         Ok(layers)
     }
 
-    /// Runs the model on a picture from [`eight_bit`].
+    /// Runs the model on an image from [`eight_bit`].
     fn analyse<T, F>(
         &self,
         picture: &DynamicImage,

@@ -10,31 +10,31 @@ use crate::{
     plan::{Outputs, failed, parse},
 };
 
-/// The encoder's graph, cut at the bands.
+/// The encoder's graph, cut in two at the bands.
 #[derive(Debug)]
 pub(super) struct Halves {
-    /// Picture to bands.
+    /// The part between the image and the bands.
     first: InferenceModel,
-    /// Bands to layers, without the finest when it is bands already.
+    /// The part between the bands and the layers, without the finest layer if that consists of bands.
     second: InferenceModel,
     first_plans: PlanCache,
     second_plans: PlanCache,
-    /// Channels that the first half yields.
+    /// Number of channels that the first half yields.
     pub(super) bands: usize,
-    /// How many of them, from the first on, the second half needs.
+    /// Number of these channels, from the first on, that the second half needs.
     pub(super) low: usize,
-    /// How many times smaller the first half sees the picture, in each direction.
+    /// Factor by which the first half's input is smaller than the image, in each direction.
     pub(super) shrink: usize,
 }
 
-/// How many times smaller a fast encoder sees the picture.
+/// Factor by which a fast encoder's input is smaller than the image.
 const HALF: usize = 2;
 
 impl Halves {
-    /// Cuts the encoder of a bundle and tries both halves on a small picture.
+    /// Cuts the encoder of a bundle and tries both halves on a small image.
     ///
     /// # Errors
-    /// [`EdgeError::Model`] when tract cannot run it or it is not what the manifest says.
+    /// [`EdgeError::Model`] if tract cannot run it or it does not match the manifest.
     pub(super) fn new(bundle: &PictureBundle) -> Result<Self, EdgeError> {
         let manifest = &bundle.manifest;
         let model = parse(&bundle.encoder)?;
@@ -56,11 +56,11 @@ impl Halves {
         })
     }
 
-    /// The bundle's fast encoder in the place of the first half.
+    /// Replaces the first half by the bundle's fast encoder.
     ///
     /// # Errors
-    /// [`EdgeError::NotFast`] when the bundle has none, [`EdgeError::Model`] as [`Halves::new`], or when it does not
-    /// yield the first bands.
+    /// [`EdgeError::NotFast`] if the bundle does not have one, [`EdgeError::Model`] as [`Halves::new`], or if
+    /// the fast encoder does not yield the first bands.
     pub(super) fn fast(bundle: &PictureBundle) -> Result<Self, EdgeError> {
         let manifest = &bundle.manifest;
         let (Some(spec), Some(model)) = (&manifest.encoder.fast, &bundle.fast_encoder) else {
@@ -77,18 +77,18 @@ impl Halves {
         Ok(Self { first, bands, shrink: HALF, ..whole })
     }
 
-    /// Whether the finest layer is the bands that the second half does not need.
+    /// Returns whether the finest layer consists of the bands that the second half does not need.
     pub(super) fn finest_is_bands(&self) -> bool {
         self.low < self.bands
     }
 
-    /// Picture `[1, 3, rows, columns]` to bands.
+    /// Returns the plan that computes the bands of an input `[1, 3, rows, columns]`.
     pub(super) fn first(&self, [rows, columns]: [usize; 2]) -> Result<Arc<Plan>, EdgeError> {
         let make = || Plan::of(self.first.clone(), vec![1, 3, rows, columns]);
         self.first_plans.get([rows, columns], make)
     }
 
-    /// The layers of low bands `[low, rows, columns]`, coarsest first.
+    /// Computes the layers of low bands `[low, rows, columns]`, coarsest first.
     pub(super) fn layers(
         &self,
         low: Vec<f32>,
@@ -106,7 +106,7 @@ impl Halves {
     }
 }
 
-/// A small picture's bands, to find out how the second half uses them.
+/// The bands of a small image, for finding out how the second half uses them.
 struct Trial {
     bands: usize,
     rows: usize,
@@ -115,11 +115,11 @@ struct Trial {
 }
 
 impl Trial {
-    /// Blocks of the coarsest layer a side.
+    /// Side of the image, in blocks of the coarsest layer.
     const BLOCKS: usize = 2;
 
-    /// Checks that the first half, which sees the picture `shrink` times smaller, yields bands of the finest layer's
-    /// stride, and makes some.
+    /// Checks that the first half, whose input is `shrink` times smaller than the image, yields bands with
+    /// the stride of the finest layer, and creates test values for them.
     fn new(
         manifest: &PictureManifest,
         layout: &Layout,
@@ -136,7 +136,7 @@ impl Trial {
         let rows = side / stride;
         match *dims {
             [1, bands, found_rows, found_columns] if [found_rows, found_columns] == [rows; 2] => {
-                // Values that no two places share, so that a copy is known for one.
+                // Distinct values, so that a copy can be recognised.
                 let values = (0..bands * rows * rows).map(|i| i as f32 / 1024.0).collect();
                 Ok(Self { bands, rows, finest, values })
             }
@@ -147,8 +147,8 @@ impl Trial {
         }
     }
 
-    /// The second half and how many bands it needs. When the finest layer is a copy of the last bands and the
-    /// others do not depend on these, they need not pass through it.
+    /// Returns the second half and the number of bands that it needs. If the finest layer is a copy of the
+    /// last bands and the other layers do not depend on these, they bypass the second half.
     fn second_half(
         &self,
         model: &InferenceModel,
@@ -165,7 +165,7 @@ impl Trial {
                 return Ok((whole, low));
             }
             let second = cut(model, bands, coarser)?;
-            // A half that needs the missing bands does not compile, or yields something else.
+            // A half that needs the missing bands does not compile, or yields other values.
             let found = self.run(&second, low).and_then(|outputs| maps(&outputs));
             if found.is_ok_and(|found| found == expected[..coarser.len()]) {
                 return Ok((second, low));
@@ -184,7 +184,7 @@ fn maps(outputs: &Outputs) -> Result<Vec<Vec<f32>>, EdgeError> {
     (0..outputs.len()).map(|number| Ok(outputs.values(number)?.to_vec())).collect()
 }
 
-/// The part of a model between a tensor and others.
+/// Returns the part of a model between one tensor and others.
 fn cut(model: &InferenceModel, from: OutletId, to: &[OutletId]) -> Result<InferenceModel, EdgeError> {
     let cut = || model.clone().with_input_outlets(&[from])?.with_output_outlets(to)?.into_compact();
     cut().map_err(|error| failed(&error))

@@ -1,12 +1,12 @@
-//! Photo models at the edge: pictures of any size, in bounded memory.
+//! Image codecs at the edge: images of any size, in bounded memory.
 //!
 //! ```text
 //! picture u8 ─► strip f32 ─first half─► bands ┬─ low bands f32 ──second half──► coarser layers f32 ─► i16 ┐
 //!  (mirrored)   a few rows of blocks          └─ the rest: the finest layer, strip by strip ────────► i16 ┴► frame
 //! ```
-//! The first half is most of the work and its maps would be as large as the picture as floats, so it runs strip by
-//! strip, in as many threads as wanted, and the finest layer is quantised before the next strip. The second half
-//! sees the whole height, but only the few bands that it needs.
+//! The first half is most of the work, and its feature maps would be as large as the image in floats. It
+//! therefore runs strip by strip in any number of threads, and the finest layer of a strip is quantised
+//! before the next strip. The second half sees the whole height, but only the few bands that it needs.
 
 mod cache;
 mod encoder;

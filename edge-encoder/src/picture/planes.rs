@@ -1,4 +1,4 @@
-/// Feature maps `[channels, rows, columns]`, put together from pieces of a few rows.
+/// Feature maps `[channels, rows, columns]`, assembled from pieces of a few rows.
 #[derive(Debug)]
 pub(super) struct Planes<T> {
     rows: usize,
@@ -7,13 +7,13 @@ pub(super) struct Planes<T> {
 }
 
 impl<T: Copy + Default> Planes<T> {
-    /// Maps of zeros.
+    /// Creates maps of zeros.
     pub(super) fn new([channels, rows, columns]: [usize; 3]) -> Self {
         Self { rows, columns, values: vec![T::default(); channels * rows * columns] }
     }
 
-    /// Puts the rows from `skip` on of a piece `[channels, …, columns]`, whose row 0 is row `first` of the maps, in
-    /// their place.
+    /// Copies the rows from `skip` on of a piece `[channels, …, columns]` into the maps; row 0 of the piece
+    /// is row `first` of the maps.
     pub(super) fn paste(&mut self, piece: &[T], first: usize, skip: usize) {
         let plane = self.rows * self.columns;
         let channels = self.values.len() / plane;
@@ -28,7 +28,7 @@ impl<T: Copy + Default> Planes<T> {
         }
     }
 
-    /// The values, row-major.
+    /// Returns the values, row-major.
     pub(super) fn into_values(self) -> Vec<T> {
         self.values
     }

@@ -3,8 +3,8 @@ use std::{borrow::Cow, ops::Range};
 use image::{DynamicImage, GrayImage, RgbImage};
 use lopside_bundle::picture::PictureInput;
 
-/// The picture as photo models see it: 8-bit grey or RGB. Deeper samples are scaled, an alpha channel is dropped;
-/// a picture that is 8-bit grey or RGB already is not copied.
+/// Converts an image to the input type of image codecs: 8-bit grey or RGB. Deeper samples are scaled, and an
+/// alpha channel is dropped; an image that is 8-bit grey or RGB already is not copied.
 #[must_use]
 pub fn eight_bit(picture: &DynamicImage) -> Cow<'_, DynamicImage> {
     match picture {
@@ -14,7 +14,8 @@ pub fn eight_bit(picture: &DynamicImage) -> Cow<'_, DynamicImage> {
     }
 }
 
-/// A picture from [`eight_bit`] at half its size: the mean of every 2×2 samples, an odd last row or column taken twice.
+/// Halves an image from [`eight_bit`]: each sample is the mean of 2×2 samples, with an odd last row or column
+/// repeated.
 #[must_use]
 pub(super) fn halved(picture: &DynamicImage) -> DynamicImage {
     let (width, height) = (picture.width(), picture.height());
@@ -46,26 +47,27 @@ fn halved_samples<const CHANNELS: usize>(samples: &[u8], width: usize) -> Vec<u8
     halved
 }
 
-/// A picture's samples as the encoder's input: three planes (of grey the same), mapped from 0…255 to the bundle's
-/// `low…high`, continued by its mirror image.
+/// Samples of an image as the encoder's input: three planes (identical for grey), mapped from 0…255 to the
+/// bundle's `low…high`, and extended by mirroring.
 #[derive(Debug)]
 pub(super) struct Samples<'a> {
     bytes: &'a [u8],
-    /// Bytes a pixel, 1 or 3.
+    /// Bytes per pixel, 1 or 3.
     channels: usize,
     width: usize,
     height: usize,
-    /// Rows of the picture and its continuation, without `reach`.
+    /// Rows of the image extended to the alignment, without `reach`.
     aligned_height: usize,
     reach: usize,
-    /// For every column of the input, where the pixel's bytes are in a row.
+    /// For each column of the input, the byte offset of its pixel within a row of the image.
     columns: Vec<usize>,
-    /// What a sample becomes.
+    /// The input value of each sample value.
     values: [f32; 256],
 }
 
 impl<'a> Samples<'a> {
-    /// Of a picture from [`eight_bit`] of at least one pixel, its sides continued to multiples of `alignment`.
+    /// Prepares an image from [`eight_bit`] with at least one pixel, extended to multiples of `alignment` in
+    /// both directions.
     pub(super) fn new(picture: &'a DynamicImage, input: &PictureInput, alignment: usize) -> Self {
         let channels = usize::from(picture.color().channel_count());
         let [width, height] = [picture.width() as usize, picture.height() as usize];
@@ -85,7 +87,7 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// Writes rows of the input (row 0 is `reach` rows above the picture) into `out`, `[3, rows, columns]`.
+    /// Writes rows of the input (row 0 is `reach` rows above the image) into `out`, `[3, rows, columns]`.
     pub(super) fn fill(&self, rows: Range<usize>, out: &mut [f32]) {
         let columns = self.columns.len();
         let plane = rows.len() * columns;
@@ -103,13 +105,13 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// The row or column of the picture that stands at `index` of the input: mirrored at the aligned border, as the
-/// models assume, then at the picture's own.
+/// Returns the row or column of the image at `index` of the input: mirrored at the aligned border, as the
+/// models assume, then at the border of the image.
 fn source(index: usize, aligned: usize, side: usize, reach: usize) -> usize {
     mirror(mirror(index as isize - reach as isize, aligned) as isize, side)
 }
 
-/// Where the mirror image shows `index` of `0..side`, the border samples repeated.
+/// Returns the position in `0..side` that mirroring maps `index` to, with border samples repeated.
 fn mirror(index: isize, side: usize) -> usize {
     let index = index.rem_euclid(2 * side as isize) as usize;
     index.min(2 * side - 1 - index)

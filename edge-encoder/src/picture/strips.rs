@@ -1,4 +1,4 @@
-//! The first half of the model, strip by strip.
+//! Runs the first half of the model strip by strip.
 
 use std::{
     ops::AddAssign,
@@ -14,29 +14,30 @@ use std::{
 use super::{planes::Planes, samples::Samples};
 use crate::{EdgeError, Plan, Timing};
 
-/// Blocks of a strip, about: enough to keep the matrix product busy, few enough to stay in the cache.
+/// Approximate number of blocks per strip: enough to keep the matrix product busy, few enough to stay in the
+/// cache.
 const STRIP_BLOCKS: usize = 2048;
 
-/// Where the blocks of a picture are.
+/// The grid of an image's blocks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grid {
-    /// Rows of blocks.
+    /// Number of rows of blocks.
     pub(super) rows: usize,
-    /// Blocks a row.
+    /// Number of blocks per row.
     pub(super) columns: usize,
-    /// Pixels of a block in each direction.
+    /// Side of a block, in pixels.
     pub(super) stride: usize,
-    /// Samples beyond a strip on every side.
+    /// Number of samples beyond a strip on every side.
     pub(super) reach: usize,
 }
 
 impl Grid {
-    /// Rows of blocks of every strip.
+    /// Returns the number of rows of blocks per strip.
     fn strip_rows(&self) -> usize {
         (STRIP_BLOCKS / self.columns).clamp(1, self.rows)
     }
 
-    /// Rows and columns of a strip's input.
+    /// Returns the rows and columns of a strip's input.
     pub(super) fn strip_input(&self) -> [usize; 2] {
         [self.strip_rows(), self.columns].map(|blocks| blocks * self.stride + 2 * self.reach)
     }
@@ -46,25 +47,25 @@ impl Grid {
     }
 }
 
-/// What is done with the first half's bands.
+/// The strips of an image, and the treatment of their bands.
 pub(super) struct Strips<'a, F> {
     pub(super) samples: &'a Samples<'a>,
     pub(super) plan: &'a Plan,
     pub(super) grid: Grid,
-    /// Bands that are kept as they are, from the first on.
+    /// Number of bands that are kept unchanged, from the first on.
     pub(super) low: usize,
-    /// The others, and what becomes of them; `None` drops them.
+    /// Number of the other bands, and their conversion; `None` drops them.
     pub(super) high: Option<(usize, F)>,
 }
 
-/// The bands of a whole picture.
+/// The bands of a whole image.
 #[derive(Debug)]
 pub(super) struct Bands<T> {
     /// `[low, rows, columns]`.
     pub(super) low: Vec<f32>,
-    /// `[high, rows, columns]`, if wanted.
+    /// `[high, rows, columns]`, if requested.
     pub(super) high: Option<Vec<T>>,
-    /// How long each stage took: with several threads, the mean over them.
+    /// Durations of the stages, as means over the threads.
     pub(super) timing: Timing,
 }
 
@@ -78,7 +79,7 @@ where
     T: Copy + Default + Send,
     F: Fn(&[f32]) -> Result<Vec<T>, EdgeError> + Sync,
 {
-    /// Runs all strips in up to `threads` threads, this one included.
+    /// Runs all strips in up to `threads` threads, including the calling one.
     pub(super) fn run(&self, threads: usize) -> Result<Bands<T>, EdgeError> {
         let Grid { rows, columns, .. } = self.grid;
         let planes = Mutex::new(Halves {
@@ -101,7 +102,7 @@ where
         Ok(Bands { low: low.into_values(), high: high.map(Planes::into_values), timing })
     }
 
-    /// Takes strips as long as there are any.
+    /// Takes and runs strips until none is left.
     fn work(&self, next: &AtomicUsize, planes: &Mutex<Halves<T>>) -> Result<Timing, EdgeError> {
         let mut timing = Timing::default();
         loop {
@@ -116,7 +117,7 @@ where
     fn strip(&self, strip: usize, planes: &Mutex<Halves<T>>) -> Result<Timing, EdgeError> {
         let Grid { rows, columns, stride, reach } = self.grid;
         let strip_rows = self.grid.strip_rows();
-        // The plan's shape is fixed, so the last strip goes back over rows that are there already.
+        // The shape of the plan is fixed, so the last strip overlaps rows that are computed already.
         let first = (strip * strip_rows).min(rows - strip_rows);
         let skip = strip * strip_rows - first;
         let start = Instant::now();

@@ -11,10 +11,10 @@ use image::GrayImage;
 use super::{Item, Items, numbered, reader, wrong};
 use crate::EdgeError;
 
-/// The largest picture side.
+/// The largest side of an image, in pixels.
 const MAX_SIDE: u32 = 1 << 14;
 
-/// The pictures of an IDX file of rank 3.
+/// Reads the images of an IDX file of rank 3.
 pub(super) fn read(path: &Path, mut from: Box<dyn Read>) -> Result<Items, EdgeError> {
     let [count, height, width] = extents(path, &mut from)?;
     if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
@@ -30,10 +30,10 @@ pub(super) fn read(path: &Path, mut from: Box<dyn Read>) -> Result<Items, EdgeEr
     })))
 }
 
-/// The labels of an IDX file of rank 1, plain or `.gz`.
+/// Reads the labels of an IDX file of rank 1, plain or `.gz`.
 ///
 /// # Errors
-/// [`EdgeError::Io`] or [`EdgeError::File`] naming the file.
+/// [`EdgeError::Io`] or [`EdgeError::File`], which name the file.
 pub fn labels(path: &Path) -> Result<Vec<u8>, EdgeError> {
     let mut from = reader(path)?;
     let [count] = extents(path, &mut from)?;

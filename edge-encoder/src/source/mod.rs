@@ -1,7 +1,8 @@
-//! Pictures and numbers from files and folders, one after the other.
+//! Images and numbers from files and folders, one after the other.
 //!
-//! A folder stands for its files in the order of their names, not for its subfolders. PNG, JPEG, WebP and PGM/PPM
-//! hold one picture; `.npy` one or many; IDX (`…-idx3-ubyte`) many. The last two are read lazily.
+//! A folder stands for its files in the order of their names, without its subfolders. PNG, JPEG, WebP and
+//! PGM/PPM files contain one image, `.npy` files one or many, and IDX files (`…-idx3-ubyte`) many. Files are
+//! opened only when their first image is requested, and the images of an IDX file are read one by one.
 
 pub mod idx;
 mod npy;
@@ -18,40 +19,40 @@ use image::{DynamicImage, ImageReader};
 
 use crate::{EdgeError, error::io};
 
-/// One picture and a name for what is made from it.
+/// An image with a name for its outputs.
 #[derive(Debug, Clone)]
 pub struct Item {
-    /// The file's stem; with the picture's number when the file holds many.
+    /// The stem of the file name, with the number of the image if the file contains many.
     pub name: String,
-    /// The picture as read.
+    /// The image as read.
     pub picture: DynamicImage,
 }
 
-/// Pictures of one file.
+/// The images of files, one after the other.
 pub type Items = Box<dyn Iterator<Item = Result<Item, EdgeError>>>;
 
-/// What an encoder takes.
+/// The input of an encoder.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// A picture as read.
+    /// An image as read.
     Picture(DynamicImage),
     /// A window or tensor, row-major, in its own units.
     Numbers(Vec<f32>),
 }
 
-/// An input and a name for what is made from it.
+/// An input with a name for its outputs.
 #[derive(Debug, Clone)]
 pub struct Named {
-    /// The file's stem; with a number when the file holds many.
+    /// The stem of the file name, with a number if the file contains many inputs.
     pub name: String,
     /// The input.
     pub input: Input,
 }
 
-/// Inputs, one after the other.
+/// The inputs of files, one after the other.
 pub type Inputs = Box<dyn Iterator<Item = Result<Named, EdgeError>>>;
 
-/// The pictures of these files and folders, as inputs.
+/// Returns the images of these files and folders as inputs.
 ///
 /// # Errors
 /// As [`open`].
@@ -60,11 +61,11 @@ pub fn inputs(inputs: &[PathBuf]) -> Result<Inputs, EdgeError> {
     Ok(Box::new(open(inputs)?.map(move |item| item.map(named))))
 }
 
-/// The pictures of these files and folders.
+/// Returns the images of these files and folders.
 ///
 /// # Errors
-/// [`EdgeError::Io`] for a path that cannot be listed, [`EdgeError::NoPictures`] when there is nothing to read.
-/// What is wrong with one file comes with that file's item.
+/// [`EdgeError::Io`] for a path that cannot be listed, [`EdgeError::NoPictures`] if there are no files to
+/// read. The error of a single file is returned as an item of that file.
 pub fn open(inputs: &[PathBuf]) -> Result<Items, EdgeError> {
     let files = files(inputs, is_picture)?;
     if files.is_empty() {
@@ -83,12 +84,12 @@ enum Kind {
     Idx,
 }
 
-/// Whether a file holds pictures, by its name.
+/// Returns whether a file contains images, judged by its name.
 pub(crate) fn is_picture(path: &Path) -> bool {
     kind_of(path).is_some()
 }
 
-/// What a file is, by its name.
+/// Returns the kind of a file, judged by its name.
 fn kind_of(path: &Path) -> Option<Kind> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
@@ -104,7 +105,7 @@ fn kind_of(path: &Path) -> Option<Kind> {
     }
 }
 
-/// The files named, and those in the folders named that `fit`.
+/// Returns the given files, and those files in the given folders that `fit`.
 fn files(inputs: &[PathBuf], fit: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, EdgeError> {
     let mut files = Vec::new();
     for input in inputs {
@@ -151,7 +152,7 @@ fn read_picture(path: &Path) -> Result<Item, EdgeError> {
     Ok(Item { name: stem(path), picture })
 }
 
-/// The file's bytes, decompressed when its name ends in `.gz`.
+/// Opens a file; decompresses it if its name ends in `.gz`.
 pub(crate) fn reader(path: &Path) -> Result<Box<dyn Read>, EdgeError> {
     let file = BufReader::new(File::open(path).map_err(io(path))?);
     let packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
@@ -162,7 +163,7 @@ fn wrong(path: &Path, reason: &str) -> EdgeError {
     EdgeError::File { path: path.to_owned(), reason: reason.to_owned() }
 }
 
-/// The file's name without its endings.
+/// Returns the file name without its extensions.
 fn stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".gz").unwrap_or(&name);

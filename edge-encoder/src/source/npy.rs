@@ -6,10 +6,11 @@ use npyz::{DType, NpyFile, Order, TypeChar};
 use super::{Item, Items, numbered, stem, wrong};
 use crate::EdgeError;
 
-/// The largest array, in bytes of 8-bit samples.
+/// The largest array, in samples.
 const MAX_SAMPLES: u64 = 1 << 30;
 
-/// The pictures of an array of shape `[h, w]`, `[h, w, 3]`, `[n, h, w]` or `[n, h, w, 3]`, `u1`, or `f4` of 0 to 1.
+/// Reads the images of an array of shape `[h, w]`, `[h, w, 3]`, `[n, h, w]` or `[n, h, w, 3]`, of `u1`, or of
+/// `f4` with values of 0 to 1.
 pub(super) fn read(path: &Path, from: Box<dyn Read>) -> Result<Items, EdgeError> {
     let bad = |error: std::io::Error| wrong(path, &format!("not a readable .npy file: {error}"));
     let file = NpyFile::new(from).map_err(bad)?;

@@ -1,12 +1,13 @@
-//! Numbers from CSV and `.npy` files: windows of a series, or tensors as they are.
+//! Numbers from CSV and `.npy` files: windows of a time series, or tensors.
 //!
-//! A CSV file holds one series, a row a line, numbers with commas between. A first line that is no row of numbers is a
-//! header; where it names the bundle's channels, these columns are taken, whatever their order, and where it names none
-//! of them, a column a channel is taken as they stand. A `.npy` file holds `[rows, channels]`, of a single channel also
-//! `[rows]`, or ready windows `[n, length, channels]`; `f4` or `f8`.
+//! A CSV file contains one series, with one row per line and commas between the numbers. A first line that is
+//! not a row of numbers is a header. If it names the bundle's channels, these columns are used, whatever
+//! their order; if it names none of them, the file must have one column per channel, in order. A `.npy` file
+//! contains `[rows, channels]`, for a single channel also `[rows]`, or complete windows
+//! `[n, length, channels]`, of `f4` or `f8`.
 //!
-//! Windows begin at every `stride` rows; where the last of these does not reach the end, one more does. So every row
-//! is in a window.
+//! Windows begin every `stride` rows; if the last of them does not reach the end, one more window ends there.
+//! Every row is therefore in a window.
 
 use std::{
     io::Read,
@@ -19,16 +20,16 @@ use npyz::{DType, NpyFile, Order, TypeChar};
 use super::{Input, Inputs, Named, files, joined, numbered, reader, stem, wrong};
 use crate::EdgeError;
 
-/// The most numbers of one file.
+/// Maximum number of values per file.
 const MAX_NUMBERS: u64 = 1 << 28;
-/// The most bytes of one CSV file.
+/// Maximum size of a CSV file, in bytes.
 const MAX_CSV_BYTES: u64 = 16 * MAX_NUMBERS;
 
-/// The windows of these files and folders, in the units of the files.
+/// Returns the windows of these files and folders, in the units of the files.
 ///
 /// # Errors
-/// [`EdgeError::Io`] for a path that cannot be listed, [`EdgeError::NoNumbers`] when there is nothing to read. What is
-/// wrong with one file comes with that file's first item.
+/// [`EdgeError::Io`] for a path that cannot be listed, [`EdgeError::NoNumbers`] if there are no files to
+/// read. The error of a single file is returned as the first item of that file.
 pub fn windows(inputs: &[PathBuf], spec: &SeriesSpec) -> Result<Inputs, EdgeError> {
     let spec = spec.clone();
     each(inputs, move |path| {
@@ -58,7 +59,7 @@ pub fn windows(inputs: &[PathBuf], spec: &SeriesSpec) -> Result<Inputs, EdgeErro
     })
 }
 
-/// The tensors of these files and folders: `.npy` files of `dims`, or of many, `[n, dims…]`.
+/// Returns the tensors of these files and folders: `.npy` files of shape `dims`, or `[n, dims…]` for many.
 ///
 /// # Errors
 /// As [`windows`].
@@ -72,11 +73,11 @@ pub fn tensors(inputs: &[PathBuf], dims: &[u32]) -> Result<Inputs, EdgeError> {
     })
 }
 
-/// The tensors of an array in the `.npy` format, of `dims` or of many, `[n, dims…]`, that is read from elsewhere; `path`
-/// is what they and errors are called by.
+/// Returns the tensors of an array in the `.npy` format, of shape `dims`, or `[n, dims…]` for many, that is
+/// read from another source; `path` names them and their errors.
 ///
 /// # Errors
-/// [`EdgeError::File`] for an array that is not of these dimensions or not of `f4` or `f8`.
+/// [`EdgeError::File`] for an array of other dimensions or of a type other than `f4` and `f8`.
 pub fn tensors_of(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<Inputs, EdgeError> {
     Ok(Box::new(items(path, from, dims)?.named(path)))
 }
@@ -91,7 +92,7 @@ fn items(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<Pieces, EdgeE
     Ok(Pieces::one_after_the_other(numbers, each))
 }
 
-/// What is encoded of a file: pieces of `each` numbers, which may overlap.
+/// The inputs of a file: pieces of `each` numbers, which may overlap.
 struct Pieces {
     numbers: Vec<f32>,
     starts: Vec<usize>,
@@ -104,7 +105,7 @@ impl Pieces {
         Self { numbers, starts, each }
     }
 
-    /// The pieces, copied one by one, with their names.
+    /// Returns the pieces, copied one by one, with their names.
     fn named(self, path: &Path) -> impl Iterator<Item = Result<Named, EdgeError>> + use<> {
         let Self { numbers, starts, each } = self;
         let (single, path) = (starts.len() == 1, path.to_owned());
@@ -115,13 +116,13 @@ impl Pieces {
     }
 }
 
-/// Where windows begin.
+/// Returns the first rows of the windows.
 fn starts(rows: usize, length: usize, stride: usize) -> impl Iterator<Item = usize> {
     let last = rows - length;
     (0..=last).step_by(stride).chain((!last.is_multiple_of(stride)).then_some(last))
 }
 
-/// The numbers that `read` finds in each file, with their names.
+/// Returns the pieces that `read` finds in each file, with their names.
 fn each(
     inputs: &[PathBuf],
     read: impl Fn(&Path) -> Result<Pieces, EdgeError> + 'static,
@@ -143,7 +144,7 @@ fn ends(path: &Path, ending: &str) -> bool {
     name.strip_suffix(".gz").unwrap_or(&name).ends_with(ending)
 }
 
-/// Whether a file holds numbers, by its name.
+/// Returns whether a file contains numbers, judged by its name.
 pub(crate) fn is_numbers(path: &Path) -> bool {
     is_npy(path) || is_csv(path)
 }
@@ -186,7 +187,7 @@ fn npy(path: &Path, from: Box<dyn Read>) -> Result<Array, EdgeError> {
     }
 }
 
-/// The rows of a CSV file, the wanted channels of each.
+/// Reads the rows of a CSV file, the selected channels of each.
 fn csv_rows(path: &Path, channels: &[String]) -> Result<Vec<f32>, EdgeError> {
     let from = reader(path)?.take(MAX_CSV_BYTES);
     let mut lines = csv::ReaderBuilder::new()
@@ -218,13 +219,13 @@ fn csv_rows(path: &Path, channels: &[String]) -> Result<Vec<f32>, EdgeError> {
     Ok(rows)
 }
 
-/// Where the channels stand, by the first line.
+/// Returns the column index of each channel, determined by the first line.
 fn columns_of(path: &Path, first: &csv::StringRecord, channels: &[String]) -> Result<Vec<usize>, EdgeError> {
     let place = |channel: &String| first.iter().position(|field| field == channel);
     if let Some(columns) = channels.iter().map(place).collect() {
         return Ok(columns);
     }
-    // Some of the names mean that the columns are named, and that the others are missing.
+    // A line that names only some channels is a header in which the others are missing.
     let named = channels.iter().any(|channel| place(channel).is_some());
     if !named && first.len() == channels.len() {
         return Ok((0..channels.len()).collect());

@@ -1,6 +1,7 @@
-//! The classic methods side by side: what a learnt model has to beat.
+//! Classic anomaly detectors as baselines: the scores that a trained model has to beat.
 //!
-//! [`scores`] fits them to normal rows and scores others; [`one_class_rows`] and [`series_rows`] make table rows of it.
+//! [`scores`] fits the detectors to normal rows and scores other rows; [`one_class_rows`] and [`series_rows`]
+//! turn the scores into table rows.
 
 use std::{fmt, time::Instant};
 
@@ -12,23 +13,23 @@ use crate::{
     data::{OneClass, Series},
 };
 
-/// A method.
+/// An anomaly detection method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Baseline {
     /// Squared error of the projection onto this many principal components.
     Pca(usize),
-    /// Mahalanobis distance among this many principal components.
+    /// Mahalanobis distance in the space of this many principal components.
     Mahalanobis(usize),
-    /// Mean distance to the 5 nearest training rows, among at most 64 principal components.
+    /// Mean distance to the 5 nearest training rows, in the space of at most 64 principal components.
     Neighbours,
-    /// Isolation forest on the rows as they are.
+    /// Isolation forest on the raw rows.
     Forest,
-    /// One-class SVM on at most 3,000 of the rows as they are.
+    /// One-class SVM on at most 3,000 of the raw rows.
     Svm,
 }
 
 impl Baseline {
-    /// What is measured unless something else is asked for.
+    /// The default set of methods.
     pub const ALL: [Self; 9] = [
         Self::Pca(4),
         Self::Pca(16),
@@ -54,37 +55,38 @@ impl fmt::Display for Baseline {
     }
 }
 
-/// One method on one data set.
+/// The results of one method on one data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BaselineRow {
-    /// The data set.
+    /// The name of the data set.
     pub data: String,
-    /// The method.
+    /// The name of the method.
     pub baseline: String,
-    /// By samples: pictures or windows. Over several classes the mean.
+    /// AUROC per sample (image or window); with several classes, the mean over the classes.
     pub auroc: f64,
-    /// As `auroc`.
+    /// Average precision per sample; with several classes, the mean over the classes.
     pub average_precision: f64,
-    /// Of a series: the AUROC by points, each with the mean score of the windows that cover it.
+    /// AUROC per point of a time series, where a point has the mean score of the windows that cover it.
+    /// `None` for images.
     pub point_auroc: Option<f64>,
-    /// The AUROC of every class as the normal one, if there are classes.
+    /// One AUROC per class, with that class as the normal one. Empty for data without classes.
     pub classes: Vec<f64>,
-    /// Wall time of fitting and scoring, without the principal components, which the methods share.
+    /// Wall time of fitting and scoring in seconds, without the shared principal component analysis.
     pub seconds: f64,
 }
 
-/// Normal rows to fit and rows to score, `dims` numbers each.
+/// Normal rows to fit and rows to score, row-major with `dims` values per row.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {
-    /// Normal rows.
+    /// The normal rows to fit.
     pub train: &'a [f32],
-    /// Rows to score.
+    /// The rows to score.
     pub test: &'a [f32],
-    /// Numbers of a row.
+    /// Number of values per row.
     pub dims: usize,
 }
 
-/// The scores of one method, one a row, and the seconds they took.
+/// The scores of one method, one per row, and the seconds that fitting and scoring took.
 type Scored = (Vec<f64>, f64);
 
 const NEIGHBOURS: usize = 5;
@@ -93,7 +95,7 @@ const COMPONENTS: usize = 64;
 /// Fits every method to the training rows and scores the test rows.
 ///
 /// # Errors
-/// [`TrainingError::NoNormalRows`] when there is nothing to fit.
+/// [`TrainingError::NoNormalRows`] when there are fewer than two training rows or `dims` is 0.
 pub fn scores(rows: Rows<'_>, baselines: &[Baseline], seed: u64) -> Result<Vec<Scored>, TrainingError> {
     if rows.dims == 0 || rows.train.len() < 2 * rows.dims {
         return Err(TrainingError::NoNormalRows);
@@ -107,7 +109,8 @@ pub fn scores(rows: Rows<'_>, baselines: &[Baseline], seed: u64) -> Result<Vec<S
     Ok(baselines.iter().map(timed).collect())
 }
 
-/// Every class in turn as the normal one: a row a method, with the means over the classes.
+/// Evaluates every method with each class in turn as the normal one. Returns one row per method, with the
+/// means over the classes.
 ///
 /// # Errors
 /// As [`scores`].
@@ -137,8 +140,8 @@ pub fn one_class_rows(
     Ok(table)
 }
 
-/// A series in windows of `length` points, one every point; with `length` 1, rows without an order. The training part's
-/// windows with a flagged point are not learnt from.
+/// Evaluates every method on a time series, in windows of `length` points at a stride of 1. A `length` of 1
+/// treats the rows as unordered. Training windows with a flagged point are left out.
 ///
 /// # Errors
 /// As [`scores`], and [`TrainingError::Window`] when a part is shorter than a window.
@@ -183,11 +186,11 @@ fn empty(data: &str, baseline: Baseline) -> BaselineRow {
     }
 }
 
-/// What the methods share.
+/// The state that the methods share.
 struct Fitted<'a> {
     rows: Rows<'a>,
     pca: Pca,
-    /// Training and test rows along the first principal components.
+    /// Training and test rows projected onto the first principal components, `dims` values per row.
     train: Vec<f32>,
     test: Vec<f32>,
     dims: usize,
@@ -221,7 +224,7 @@ impl<'a> Fitted<'a> {
 mod tests {
     use super::*;
 
-    /// Class c is a bright pixel at place c, of a brightness that varies.
+    /// Makes images in which class c is a bright pixel of varying brightness at position c.
     fn spots(count: usize) -> Dataset {
         let labels: Vec<u8> = (0..count).map(|index| (index % 4) as u8).collect();
         let samples = (0..count)

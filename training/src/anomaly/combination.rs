@@ -1,42 +1,44 @@
-//! Several scores as one, calibrated on normal samples alone.
+//! Combines several scores into one, calibrated on normal samples only.
 //!
-//! Scores differ in unit and spread: each is standardised by its mean and deviation over normal samples, and all are
-//! added. This is strictly rising in every score, so nothing ties however far out it is. Transforms that tame long tails
-//! first, asinh and the logarithm, ranked no better on digits with principal components, mostly a little worse.
+//! Scores differ in unit and spread. Each is standardised by its mean and standard deviation over normal
+//! samples, and the results are added. The sum rises strictly with every score, so extreme samples do not
+//! tie. Transforms that compress long tails first (asinh, logarithm) ranked no better on digits with
+//! principal components, mostly a little worse.
 
 use serde::{Deserialize, Serialize};
 
-/// How each score is brought to a common scale.
+/// Calibration that brings several scores to a common scale.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Combination {
     terms: Vec<Term>,
 }
 
-/// One score's scale over the normal samples.
+/// The scale of one score over the normal samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Term {
     mean: f64,
-    /// Positive.
+    /// Standard deviation, positive.
     deviation: f64,
 }
 
 impl Combination {
-    /// Calibrates on the scores of normal samples, one list a kind of score. Samples that nothing was fitted to give a
-    /// fairer scale than training samples. `None` when a list is empty or has a score that is not finite.
+    /// Calibrates on the scores of normal samples, one slice per kind of score. Held-out samples give a
+    /// fairer scale than training samples. Returns `None` when a slice is empty or contains a non-finite
+    /// score.
     #[must_use]
     pub fn fit(normal: &[&[f64]]) -> Option<Self> {
         normal.iter().map(|scores| Term::fit(scores)).collect::<Option<_>>().map(|terms| Self { terms })
     }
 
-    /// The combined score of one sample, from its scores in the order of [`fit`](Self::fit): their sum, each in
-    /// standard deviations from the mean of normal samples.
+    /// Returns the combined score of one sample: the sum of its scores, in the order of [`fit`](Self::fit),
+    /// each in standard deviations from the mean of normal samples.
     #[must_use]
     pub fn score(&self, scores: &[f64]) -> f64 {
         self.terms.iter().zip(scores).map(|(term, &score)| term.standardised(score)).sum()
     }
 
-    /// The combined scores of many samples, one list a kind of score.
+    /// Returns the combined scores of many samples, from one slice per kind of score.
     #[must_use]
     pub fn scores(&self, kinds: &[&[f64]]) -> Vec<f64> {
         let samples = kinds.iter().map(|scores| scores.len()).min().unwrap_or(0);
@@ -56,7 +58,7 @@ impl Term {
         let count = scores.len() as f64;
         let mean = scores.iter().sum::<f64>() / count;
         let deviation = (scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / count).sqrt();
-        // Scores that do not vary keep their unit.
+        // Constant scores keep their unit.
         Some(Self { mean, deviation: if deviation > 0.0 { deviation } else { 1.0 } })
     }
 
@@ -71,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    /// A long tail: exp of a triangle wave.
+    /// Makes a long-tailed distribution: exp of a triangle wave.
     fn skewed(scale: f64) -> Vec<f64> {
         (0..500).map(|i| scale * (f64::from((i * 7919) % 500) / 60.0).exp()).collect()
     }

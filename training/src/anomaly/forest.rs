@@ -1,4 +1,4 @@
-//! Isolation forest (Liu, Ting and Zhou, Isolation Forest, ICDM 2008): random cuts separate what is rare sooner.
+//! Isolation forest (Liu, Ting and Zhou, Isolation Forest, ICDM 2008): random cuts isolate rare rows sooner.
 
 use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng, seq::index};
 
@@ -18,14 +18,14 @@ const EULER: f64 = 0.577_215_664_901_532_9;
 
 #[derive(Debug, Clone)]
 enum Node {
-    /// Rows whose value is below the cut go to the next node, others to `above`.
+    /// Rows with a value below the cut go to the next node, the others to node `above`.
     Cut { channel: usize, at: f32, above: usize },
-    /// The depth, and what the rows left uncut would add to it.
+    /// The depth of the leaf, plus the expected path length among the rows left in it.
     Leaf { depth: f64 },
 }
 
 impl IsolationForest {
-    /// Grows 100 trees of 256 rows each, or of all if there are fewer. At least one row is needed.
+    /// Grows 100 trees of 256 rows each, or of all rows if there are fewer. Requires at least one row.
     #[must_use]
     pub fn fit(rows: &[f32], dims: usize, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -43,7 +43,7 @@ impl IsolationForest {
         Self { trees, dims, usual: path(sample) }
     }
 
-    /// `2^(-mean depth / usual depth)`, 0 to 1; equation 2 of the paper.
+    /// Returns one score per row, `2^(-mean depth / usual depth)`, from 0 to 1; equation 2 of the paper.
     #[must_use]
     pub fn scores(&self, rows: &[f32]) -> Vec<f64> {
         let depth = |row: &[f32]| self.trees.iter().map(|tree| descend(tree, row)).sum::<f64>();
@@ -76,8 +76,8 @@ impl<R: Rng> Grower<'_, R> {
         self.grow(above, depth + 1);
     }
 
-    /// A channel in which the members differ, and a value between theirs. Pictures have many constant channels, so that
-    /// a channel is drawn among those that are not.
+    /// Draws a channel in which the members differ and a cut between their values. Images have many constant
+    /// channels, so only channels that vary are drawn.
     fn cut(&mut self, members: &[usize]) -> Option<(usize, f32)> {
         let ranges: Vec<_> = (0..self.dims)
             .filter_map(|channel| {
@@ -107,7 +107,8 @@ fn descend(tree: &[Node], row: &[f32]) -> f64 {
     }
 }
 
-/// The mean path length of an unsuccessful search in a binary tree of `count` rows; equation 1 of the paper.
+/// Returns the mean path length of an unsuccessful search in a binary tree of `count` rows; equation 1 of the
+/// paper.
 fn path(count: usize) -> f64 {
     match count {
         0 | 1 => 0.0,
@@ -123,7 +124,7 @@ fn path(count: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// A square of 400 points, a third channel constant.
+    /// Makes a square of 400 points with a constant third channel.
     fn square() -> Vec<f32> {
         (0..400).flat_map(|i| [(i % 20) as f32, (i / 20) as f32, 7.0]).collect()
     }

@@ -1,8 +1,8 @@
-//! Anomaly detection: scores, how well they rank, what they mean, and the classic methods that ours are printed beside.
+//! Anomaly detection: scores, their ranking, their calibration, and classic methods as baselines.
 //!
-//! A score is a number that is higher the less a sample looks like what was learnt. [`auroc`] and
-//! [`average_precision`] say how well it ranks; a [`QuantileTable`] of normal samples says how rare it is; a
-//! [`Combination`] adds several.
+//! A higher score means that a sample is less like the training data. [`auroc`] and [`average_precision`]
+//! measure how well a score ranks; a [`QuantileTable`] of normal samples gives its rank among normal samples;
+//! a [`Combination`] adds several scores.
 
 mod baselines;
 mod combination;

@@ -1,7 +1,7 @@
-//! Distance to the nearest neighbours (Ramaswamy, Rastogi and Shim, Efficient algorithms for mining outliers from large
-//! data sets, SIGMOD 2000; the mean over k as in Angiulli and Pizzuti, PKDD 2002).
+//! Distance to the nearest neighbours (Ramaswamy, Rastogi and Shim, Efficient algorithms for mining outliers
+//! from large data sets, SIGMOD 2000; the mean over k as in Angiulli and Pizzuti, PKDD 2002).
 
-/// The training rows, all of them.
+/// A k-nearest-neighbour detector that keeps all training rows.
 #[derive(Debug, Clone)]
 pub struct Neighbours {
     rows: Vec<f32>,
@@ -10,13 +10,13 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// Keeps the rows; a score looks at the `count` nearest, at least 1.
+    /// Keeps the rows. A score uses the `count` nearest of them, at least 1.
     #[must_use]
     pub fn fit(rows: &[f32], dims: usize, count: usize) -> Self {
         Self { rows: rows.to_vec(), dims, count: count.clamp(1, (rows.len() / dims).max(1)) }
     }
 
-    /// The mean Euclidean distance to the nearest training rows.
+    /// Returns the mean Euclidean distance to the nearest training rows, one value per row.
     #[must_use]
     pub fn scores(&self, rows: &[f32]) -> Vec<f64> {
         let mut distances = Vec::new();
@@ -32,7 +32,8 @@ impl Neighbours {
     }
 }
 
-/// The squared Euclidean distance. Sums in eight lanes, which the compiler keeps in a register.
+/// Returns the squared Euclidean distance. The sum runs in eight lanes, which the compiler keeps in a
+/// register.
 pub(super) fn squared(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 8];
     let (whole_a, whole_b) = (a.chunks_exact(8), b.chunks_exact(8));

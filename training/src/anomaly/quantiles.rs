@@ -1,8 +1,8 @@
-//! What a score means: the share of normal samples below it.
+//! Ranks scores among normal samples by quantile.
 
 use serde::{Deserialize, Serialize};
 
-/// Scores of normal samples at evenly spaced quantiles from 0 to 1, never falling.
+/// Scores of normal samples at evenly spaced quantiles from 0 to 1, in non-decreasing order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct QuantileTable {
@@ -10,12 +10,12 @@ pub struct QuantileTable {
 }
 
 impl QuantileTable {
-    /// Points of a usual table: steps of 1/128.
+    /// Number of points of a default table, at steps of 1/128.
     pub const POINTS: usize = 129;
 
-    /// Reads `points` quantiles off the scores of normal samples, interpolating linearly between neighbours (Hyndman
-    /// and Fan, Sample quantiles in statistical packages, 1996, definition 7). `None` with fewer than 2 points, without a
-    /// score, or with one that is not finite.
+    /// Computes `points` quantiles of the scores of normal samples with linear interpolation (Hyndman and
+    /// Fan, Sample quantiles in statistical packages, 1996, definition 7). Returns `None` with fewer than 2
+    /// points, without a score, or with a non-finite score.
     #[must_use]
     pub fn new(scores: &[f64], points: usize) -> Option<Self> {
         if points < 2 || scores.is_empty() || scores.iter().any(|score| !score.is_finite()) {
@@ -27,13 +27,14 @@ impl QuantileTable {
         Some(Self { values: (0..points).map(|point| at(&sorted, point as f64 / last)).collect() })
     }
 
-    /// The values, lowest first.
+    /// Returns the quantile values, lowest first.
     #[must_use]
     pub fn values(&self) -> &[f64] {
         &self.values
     }
 
-    /// The share of normal samples with a lower score: 0 at the lowest value and below, 1 at the highest and above.
+    /// Returns the share of normal samples with a lower score: 0 at the lowest value and below, 1 at the
+    /// highest and above.
     #[must_use]
     pub fn quantile(&self, score: f64) -> f64 {
         let above = self.values.partition_point(|&value| value <= score);
@@ -47,14 +48,14 @@ impl QuantileTable {
         }
     }
 
-    /// The score that a share `quantile` of normal samples stays below.
+    /// Returns the score at a quantile: the share `quantile` of normal samples lies below it.
     #[must_use]
     pub fn threshold(&self, quantile: f64) -> f64 {
         at(&self.values, quantile)
     }
 }
 
-/// A quantile of sorted values, at least one.
+/// Returns a quantile of sorted values. Requires at least one value.
 fn at(sorted: &[f64], quantile: f64) -> f64 {
     let place = quantile.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
     let (lower, upper) = (sorted[place as usize], sorted[place.ceil() as usize]);
@@ -62,7 +63,7 @@ fn at(sorted: &[f64], quantile: f64) -> f64 {
 }
 
 #[cfg(test)]
-// What is compared are sums and products of small powers of two, which are exact.
+// The compared values are sums and products of small powers of two, which are exact.
 #[allow(clippy::float_cmp)]
 mod tests {
     use proptest::prelude::*;

@@ -1,10 +1,10 @@
-//! How well scores rank anomalies above normal samples.
+//! Measures of how well scores rank anomalies above normal samples.
 
 use std::cmp::Ordering;
 
-/// The area under the receiver operating characteristic: the probability that an anomaly scores higher than a normal
-/// sample, ties counted half, which is Mann and Whitney's U over the number of pairs (Hanley and `McNeil`, Radiology 143,
-/// 1982). `None` without both kinds, or with a NaN.
+/// Returns the area under the receiver operating characteristic: the probability that an anomaly scores
+/// higher than a normal sample, with ties counted half. This is Mann and Whitney's U divided by the number of
+/// pairs (Hanley and `McNeil`, Radiology 143, 1982). Returns `None` without both kinds, or with a NaN.
 #[must_use]
 pub fn auroc(scores: &[f64], anomalies: &[bool]) -> Option<f64> {
     let (mut below, mut won) = (0.0, 0.0);
@@ -16,9 +16,9 @@ pub fn auroc(scores: &[f64], anomalies: &[bool]) -> Option<f64> {
     (positives > 0.0 && below > 0.0 && ranked(scores)).then(|| won / positives / below)
 }
 
-/// The area under precision over recall: the sum over thresholds of precision times the recall gained, tied scores
-/// being one threshold (Manning, Raghavan and Schütze, Introduction to Information Retrieval, 2008, section 8.4).
-/// `None` without an anomaly, or with a NaN.
+/// Returns the area under the precision–recall curve: the sum over thresholds of precision times gained
+/// recall, with tied scores as one threshold (Manning, Raghavan and Schütze, Introduction to Information
+/// Retrieval, 2008, section 8.4). Returns `None` without an anomaly, or with a NaN.
 #[must_use]
 pub fn average_precision(scores: &[f64], anomalies: &[bool]) -> Option<f64> {
     let positives = anomalies.iter().filter(|&&anomaly| anomaly).count() as f64;
@@ -31,15 +31,15 @@ pub fn average_precision(scores: &[f64], anomalies: &[bool]) -> Option<f64> {
     (positives > 0.0 && ranked(scores)).then_some(area)
 }
 
-/// Whether scores have an order: a NaN has no place in it.
+/// Returns whether the scores can be ordered, that is, contain no NaN.
 fn ranked(scores: &[f64]) -> bool {
     !scores.iter().any(|score| score.is_nan())
 }
 
-/// How many normal samples and anomalies have each score, highest score first.
+/// Counts the normal samples and anomalies at each distinct score, highest score first.
 fn descending(scores: &[f64], anomalies: &[bool]) -> Vec<(f64, f64)> {
     let mut order: Vec<(f64, bool)> = scores.iter().copied().zip(anomalies.iter().copied()).collect();
-    // Adding 0 makes -0 a 0, which total_cmp would tell apart.
+    // Adding 0 turns -0 into 0; `total_cmp` would order them differently.
     order.sort_unstable_by(|a, b| (b.0 + 0.0).total_cmp(&(a.0 + 0.0)));
     order
         .chunk_by(|a, b| a.0.partial_cmp(&b.0) == Some(Ordering::Equal))

@@ -1,40 +1,41 @@
 //! One-class support vector machine with a Gaussian kernel (Schölkopf et al., Estimating the support of a
 //! high-dimensional distribution, Neural Computation 13, 2001).
 //!
-//! The dual is solved two coefficients at a time (Platt's SMO), the pair that violates the optimality conditions most
-//! first (Keerthi et al., Neural Computation 13, 2001). The kernel matrix is held whole: 3,000 rows make 36 MB.
+//! The dual is solved two coefficients at a time (Platt's SMO), starting with the pair that violates the
+//! optimality conditions most (Keerthi et al., Neural Computation 13, 2001). The whole kernel matrix is kept
+//! in memory: 3,000 rows take 36 MB.
 
 use rand::{SeedableRng as _, rngs::StdRng, seq::index};
 
 use super::neighbours::squared;
 
-/// A half-space in the kernel's space that holds most of the training rows.
+/// A half-space in the kernel's feature space that contains most of the training rows.
 #[derive(Debug, Clone)]
 pub struct OneClassSvm {
-    /// The support vectors, `dims` numbers each, and their coefficients.
+    /// The support vectors, `dims` values each, and their coefficients.
     vectors: Vec<f32>,
     coefficients: Vec<f64>,
     offset: f64,
-    /// The kernel is exp(-|x - y|² / width).
+    /// Width of the kernel exp(-|x - y|² / width).
     width: f32,
     dims: usize,
 }
 
-/// The largest share of training rows outside, the paper's ν.
+/// Upper bound on the share of training rows outside, the paper's ν.
 const OUTSIDE: f64 = 0.1;
-/// Rows that are learnt from: the kernel matrix has the square of it.
+/// Maximum number of training rows. The size of the kernel matrix is its square.
 const ROWS: usize = 3000;
-/// Against a kernel as wide as the rows are apart, which hardly tells digits from each other (AUROC 0.88 to 0.91 when
-/// one is normal, on four of them).
+/// Factor by which the kernel is narrower than the spread of the rows. A kernel as wide as the spread hardly
+/// distinguishes digits (AUROC 0.88 to 0.91 with one digit as normal, on four of them).
 const NARROWER: f32 = 10.0;
-/// How far from optimal a pair may stay, where coefficients go from 0 to 1.
+/// Tolerance on the optimality violation of a pair, for coefficients from 0 to 1.
 const TOLERANCE: f64 = 1e-3;
-/// A bound on the pairs, never met where the kernel is positive definite.
+/// Upper bound on the number of pair updates, never reached with a positive definite kernel.
 const PAIRS: usize = 1_000_000;
 
 impl OneClassSvm {
-    /// Fits ν = 0.1 and a kernel exp(-10 |x - y|² / (dims · variance)), the variance being that of all numbers, to at
-    /// most 3,000 rows, drawn by `seed`.
+    /// Fits with ν = 0.1 and the kernel exp(-10 |x - y|² / (dims · variance)), where the variance is that of
+    /// all values, on at most 3,000 rows drawn with `seed`.
     #[must_use]
     pub fn fit(rows: &[f32], dims: usize, seed: u64) -> Self {
         let count = rows.len() / dims;
@@ -53,7 +54,8 @@ impl OneClassSvm {
         svm
     }
 
-    /// How far outside: the offset less the weighted sum of kernels, positive outside.
+    /// Returns the decision value of each row: the offset minus the weighted sum of kernels, positive
+    /// outside.
     #[must_use]
     pub fn scores(&self, rows: &[f32]) -> Vec<f64> {
         let inside = |row: &[f32]| {
@@ -64,7 +66,7 @@ impl OneClassSvm {
     }
 }
 
-/// The kernel of every pair of rows.
+/// The kernel values of every pair of rows.
 struct Kernel {
     values: Vec<f32>,
     count: usize,
@@ -89,7 +91,7 @@ impl Kernel {
     }
 }
 
-/// Minimises αᵀKα / 2 with 0 ≤ α ≤ 1 and Σα = νn; α and the offset.
+/// Minimises αᵀKα / 2 subject to 0 ≤ α ≤ 1 and Σα = νn. Returns α and the offset.
 fn solve(kernel: &Kernel, outside: f64) -> (Vec<f64>, f64) {
     let total = outside * kernel.count as f64;
     let mut alphas: Vec<f64> =
@@ -116,7 +118,7 @@ fn solve(kernel: &Kernel, outside: f64) -> (Vec<f64>, f64) {
     (alphas, offset)
 }
 
-/// The coefficient that gains most from falling, and the one that gains most from rising.
+/// Returns the coefficient that gains most from a decrease and the one that gains most from an increase.
 fn worst(alphas: &[f64], gradient: &[f64]) -> Option<(usize, usize)> {
     let by_gradient = |&a: &usize, &b: &usize| gradient[a].total_cmp(&gradient[b]);
     let down = (0..alphas.len()).filter(|&index| alphas[index] > 0.0).max_by(by_gradient)?;
@@ -144,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// 400 points around a circle of radius 1.
+    /// Draws 400 points around a circle of radius 1.
     fn ring(seed: u64) -> Vec<f32> {
         let mut rng = StdRng::seed_from_u64(seed);
         (0..400)
@@ -173,7 +175,7 @@ mod tests {
         assert!((alphas.iter().sum::<f64>() - 40.0).abs() < 1e-9);
         for (index, alpha) in alphas.iter().enumerate() {
             let inside: f64 = kernel.row(index).iter().zip(&alphas).map(|(&k, a)| f64::from(k) * a).sum();
-            // Karush, Kuhn and Tucker: on the border in between, inside at 0, outside at 1.
+            // Karush–Kuhn–Tucker conditions: on the boundary for 0 < α < 1, inside at 0, outside at 1.
             let slack = inside - offset;
             assert!((0.0..=1.0).contains(alpha));
             assert!(*alpha >= 1.0 || slack > -2.0 * TOLERANCE, "{alpha}: {slack}");

@@ -1,15 +1,18 @@
-//! From latents to a latent space: quantiser steps and entropy tables.
+//! Calibrates a latent space: quantiser gains and entropy tables from a set of latents.
 //!
-//! A latent is a list of layers, and the values of a layer are runs of one length. Every run has a step and a table of
-//! its own, so a flat latent has one each a value, feature maps `[c, h, w]` one each a map ([`runs`]).
+//! A latent is a list of layers, and the values of a layer form runs of equal length. Each run has its own
+//! quantisation step and its own table: a flat latent has one run per value, feature maps `[c, h, w]` have
+//! one run per map ([`runs`]).
 //!
-//! Uniform noise of step Δᵣ in a value of run r costs about sᵣ·Δᵣ²/12 in squared error, where sᵣ is how much squared
-//! error the decoder makes of one squared unit of change in it ([`sensitivities`]). At a given rate the sum is smallest
-//! when all values cost the same (reverse water-filling; Cover and Thomas, Elements of Information Theory, 10.3.3, at
-//! high rate), so Δᵣ = c/√sᵣ, and c is the coarsest-to-finest search that meets the budget.
+//! Uniform noise of step Δᵣ in a value of run r costs about sᵣ·Δᵣ²/12 in squared error, where the sensitivity
+//! sᵣ is the squared error in the decoder's output per squared unit of change in that value
+//! ([`sensitivities`]). At a given rate the sum is smallest when all values cost the same (reverse
+//! water-filling; Cover and Thomas, Elements of Information Theory, 10.3.3, at high rate). So Δᵣ = c/√sᵣ, and
+//! a search finds the smallest c that meets the budget.
 //!
-//! A table counted over few values knows them too well: other latents cost more. Where a run has fewer than [`FEW`], the
-//! search counts on four fifths of the latents and measures on the others, and tables are smoothed ([`table`]).
+//! A table counted over few values overfits: other latents cost more. If a run has fewer than [`FEW`] values,
+//! the search counts on four fifths of the latents and measures on the others, and the tables are smoothed
+//! ([`table`]).
 
 mod sensitivity;
 mod table;
@@ -19,70 +22,74 @@ use lopside_latent::{IdOnWire, LatentLayer, LatentSpace, LatentSpaceId, Quantise
 pub(crate) use self::sensitivity::sensitivities;
 use crate::TrainingError;
 
-/// Gains are powers of 2^(1/16): a last bit that differs between two machines' floats cannot move one.
+/// Number of gain steps per octave. Gains are powers of 2^(1/16), so that a difference in the last bit of a
+/// float between two machines does not change them.
 const GRID: f64 = 16.0;
-/// Where the search for c begins, in powers of 2^(1/16): twelve octaves to either side.
+/// Half of the initial search interval for c, in powers of 2^(1/16): twelve octaves to either side.
 const HALF_RANGE: i32 = 12 * 16;
-/// How often the search may go on by as much again, where the answer is beyond.
+/// Maximum extent of the search on either side, in multiples of [`HALF_RANGE`].
 const RANGES: i32 = 4;
-/// Latents on which a frame's mean size is measured.
+/// Maximum number of latents on which the mean frame size is measured.
 const SEARCH_LATENTS: usize = 2000;
-/// Values that these latents have at most, but for a single one.
+/// Maximum number of values in these latents; at least one latent is always used.
 const SEARCH_VALUES: usize = 1 << 23;
-/// The most runs of a layer.
+/// Maximum number of runs per layer.
 const MAX_RUNS: usize = 4096;
-/// Values of a run from which on its table is what was counted.
+/// Number of values per run from which on a table holds plain counts, without smoothing.
 const FEW: usize = 4096;
-/// One latent of so many is kept for measuring where values are few.
+/// If runs have few values, one latent in this many is held out for measuring.
 const HELD_OUT: usize = 5;
 
-/// Latents of one layer over a calibration set.
+/// The latents of one layer over a calibration set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerLatents {
-    /// Rows of `len` values, one a calibration input.
+    /// Rows of `len` values, one per calibration input.
     pub values: Vec<f32>,
-    /// Values of one latent's layer.
+    /// Number of values of this layer per latent.
     pub len: usize,
-    /// Runs of consecutive values, all of one length, each with a gain and a table: 1 to 4096, see [`runs`].
+    /// Number of runs of consecutive values, all of equal length, each with a gain and a table: 1 to 4096,
+    /// see [`runs`].
     pub runs: usize,
 }
 
 impl LayerLatents {
-    /// The values of one latent.
+    /// Returns the values of one latent.
     pub(crate) fn row(&self, number: usize) -> &[f32] {
         &self.values[number * self.len..][..self.len]
     }
 }
 
-/// Gains and tables.
+/// The result of a calibration: gains, tables and measured rates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
-    /// The gains of each layer, one a run.
+    /// The gains of each layer, one per run.
     pub gains: Vec<Vec<f32>>,
-    /// The tables of the first layer's runs, then those of the second's, and so on, counted over all latents given.
+    /// The tables of all runs, layer by layer, counted over all latents of the calibration set.
     pub tables: Tables,
-    /// The mean frame of the latents given (of the first 2000, or the first 2²³ values; where a run has fewer than 4096
-    /// values, of every fifth latent by tables of the others), header and id included, in bytes. A single layer is written in the frame's header as flat; other shapes take up to three bytes more.
+    /// Mean frame size in bytes, including header and latent-space id. It is measured on the first 2000
+    /// latents or 2²³ values. If a run has fewer than 4096 values, it is measured on every fifth latent with
+    /// tables counted on the others. The header declares each layer as flat; other shapes take up to three
+    /// bytes more.
     pub mean_frame_bytes: f64,
-    /// Bits of a value of the same latents, −log₂ of its probability under the tables, without the header.
+    /// Bits per value over the same latents: −log₂ of the probability under the tables, without the header.
     pub bits_a_value: f64,
 }
 
-/// How many runs a layer of these dimensions, without the batch, has: of a flat one as many as values; of maps
-/// `[c, h, w]` or rows `[t, f]` as many as the first dimension, unless that is 1; the largest divisor of that number up
-/// to 4096.
+/// Returns the number of runs of a layer with these dimensions (without the batch): one per value for a flat
+/// layer, one per entry of the first dimension for maps `[c, h, w]` or rows `[t, f]`. Leading dimensions of 1
+/// are skipped, and the result is the largest divisor of that number up to 4096.
 #[must_use]
 pub fn runs(dims: &[u32]) -> usize {
     let lead = dims.iter().find(|&&dim| dim > 1).map_or(1, |&dim| dim as usize);
     (1..=lead.min(MAX_RUNS)).rev().find(|runs| lead.is_multiple_of(*runs)).unwrap_or(1)
 }
 
-/// The finest quantiser whose frames have at most `frame_bytes` on average. `sensitivities` has one number a run of
-/// every layer.
+/// Returns the finest quantiser with a mean frame size of at most `frame_bytes`. `sensitivities` has one
+/// value per run of every layer.
 ///
 /// # Errors
-/// [`TrainingError::Budget`] when even the coarsest is too large, [`TrainingError::Latents`] for layers that do not fit
-/// together.
+/// [`TrainingError::Budget`] when even the coarsest quantiser is too large, [`TrainingError::Latents`] for
+/// layers that do not fit together.
 pub fn calibrate(
     layers: &[LayerLatents],
     sensitivities: &[Vec<f64>],
@@ -92,10 +99,10 @@ pub fn calibrate(
         .map_err(|error| error.of_budget(|target, smallest| TrainingError::Budget { target, smallest }))
 }
 
-/// The finest quantiser whose values cost at most `bits` on average, the frame's header not counted.
+/// Returns the finest quantiser with at most `bits` per value on average, not counting the frame header.
 ///
 /// # Errors
-/// As [`calibrate`], but [`TrainingError::Bits`] when even the coarsest costs more.
+/// As [`calibrate`], but [`TrainingError::Bits`] when even the coarsest quantiser costs more.
 pub fn calibrate_bits(
     layers: &[LayerLatents],
     sensitivities: &[Vec<f64>],
@@ -105,7 +112,7 @@ pub fn calibrate_bits(
         .map_err(|error| error.of_budget(|target, smallest| TrainingError::Bits { target, smallest }))
 }
 
-/// Why a search found nothing.
+/// Reason for a failed search.
 enum Refused {
     Budget { target: f64, smallest: f64 },
     Other(TrainingError),
@@ -126,7 +133,7 @@ impl<E: Into<TrainingError>> From<E> for Refused {
     }
 }
 
-/// The finest quantiser whose `rate` is at most `target`.
+/// Searches for the finest quantiser with a `rate` of at most `target`.
 fn search(
     layers: &[LayerLatents],
     sensitivities: &[Vec<f64>],
@@ -159,11 +166,11 @@ fn search(
         }
     }
     if plan.held_out {
-        // The size is that of latents which the tables have not seen.
+        // The rate is measured on latents that the tables were not counted on.
         let Calibration { mean_frame_bytes, bits_a_value, .. } = at(fits, &plan.search)?;
         return Ok(Calibration { mean_frame_bytes, bits_a_value, ..at(fits, &plan.result)? });
     }
-    // Tables counted over everything are a little less sharp than those of the sample.
+    // Tables counted over all latents fit the sample a little less well than tables of the sample.
     loop {
         let all = at(fits, &plan.result)?;
         if rate(&all) <= target || fits <= -RANGES * HALF_RANGE {
@@ -173,7 +180,7 @@ fn search(
     }
 }
 
-/// The number of latents, the same in all layers.
+/// Validates the layers and returns the number of latents, which is the same in all layers.
 fn check(layers: &[LayerLatents], sensitivities: &[Vec<f64>]) -> Result<usize, TrainingError> {
     let refused = |reason: String| Err(TrainingError::Latents { reason });
     if layers.is_empty() || layers.len() != sensitivities.len() {
@@ -197,18 +204,18 @@ fn check(layers: &[LayerLatents], sensitivities: &[Vec<f64>]) -> Result<usize, T
     Ok(count)
 }
 
-/// Which latents are counted, and which are measured.
+/// Rows of latents to count and rows to measure.
 #[derive(Debug, Clone)]
 struct Rows {
     counted: Vec<usize>,
     measured: Vec<usize>,
 }
 
-/// The rows of a search and those of its result.
+/// The rows used by the search and by its result.
 struct Plan {
     search: Rows,
     result: Rows,
-    /// Whether the search measures latents that it does not count.
+    /// Whether the search measures on latents that it does not count.
     held_out: bool,
 }
 
@@ -229,7 +236,7 @@ impl Plan {
     }
 }
 
-/// The calibration of a scale.
+/// Quantises and counts with the gains of one scale.
 fn calibration(
     layers: &[LayerLatents],
     sensitivities: &[Vec<f64>],
@@ -278,7 +285,7 @@ mod tests {
         LayerLatents { values, len, runs }
     }
 
-    /// One layer of four values, each with its own sensitivity.
+    /// Calibrates one layer of four values, each with its own sensitivity.
     fn one(count: usize, sensitivities: [f64; 4], frame_bytes: f64) -> Result<Calibration, TrainingError> {
         calibrate(&[latents(count, 4, 4)], &[sensitivities.to_vec()], frame_bytes)
     }
@@ -310,7 +317,7 @@ mod tests {
         assert_eq!(found.tables.as_slice().len(), 6);
         assert!((found.gains[1][0] / found.gains[0][0] - 4.0).abs() < 1e-3, "{:?}", found.gains);
         assert!((found.gains[1][1] / found.gains[0][0] - 1.0).abs() < 1e-3, "{:?}", found.gains);
-        // 16 values of 4 bits, and what a frame has beside its payload.
+        // 16 values of 4 bits, plus the frame's overhead beside the payload.
         assert!((8.0..40.0).contains(&found.mean_frame_bytes), "{}", found.mean_frame_bytes);
     }
 

@@ -1,35 +1,38 @@
-//! How much a decoder's output moves when a latent does.
+//! Measures how much a decoder's output changes with its latent.
 //!
-//! The sensitivity of a run is the squared error, summed over all outputs, that one squared unit of change in one of its
-//! values makes, averaged over its values and over real latents: central differences over a tenth of the run's own
-//! spread. All values of a run move at once, each to a random side. As the sides are independent, what two of them do
-//! together cancels on average, and what remains is the sum over the values (Hutchinson's estimator of the trace of
-//! `JᵀJ`; Communications in Statistics 19(2), 1990).
+//! The sensitivity of a run is the squared error, summed over all outputs, per squared unit of change in one
+//! of its values, averaged over its values and over real latents. It is measured by central differences over
+//! a tenth of the run's own standard deviation. All values of a run are perturbed at once, each in a random
+//! direction. The directions are independent, so the cross terms cancel on average and the sum over the
+//! values remains (Hutchinson's estimator of the trace of `JᵀJ`; Communications in Statistics 19(2), 1990).
 //!
-//! Cost: two runs of the decoder for every run and latent. A layer of more than [`GROUPS`] runs has its runs moved in as
-//! many groups of similar spread, and a group's mean is that of all its runs; large latents are measured on fewer of
-//! them, 4 at least. So a layer of 480 maps takes at most 256 · 2 · 500 runs of a small decoder, and 1,920 of a large
-//! one.
+//! The cost is two decoder passes per run and latent. The runs of a layer with more than [`GROUPS`] runs are
+//! perturbed in that many groups of similar spread, and every run of a group gets the group's mean. Large
+//! latents are measured on fewer samples, at least 4. So a layer of 480 maps takes at most 256 · 2 · 500
+//! passes of a small decoder, and 1,920 of a large one.
 //!
-//! Of several outputs each counts relative to its own mean square, so that scores are not drowned by pixels.
+//! If the decoder has several outputs, each is weighted by its inverse mean square, so that scores are not
+//! outweighed by pixels.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::LayerLatents;
 use crate::{TrainingError, engines::OrtModel};
 
-/// Latents that are moved, at most and at least.
+/// Bounds on the number of latents to perturb.
 const LATENTS: std::ops::RangeInclusive<usize> = 4..=500;
-/// Groups of runs that are moved one after the other, a layer.
+/// Maximum number of groups of runs per layer that are perturbed one after the other.
 const GROUPS: usize = 256;
-/// Values of latents and outputs that all runs of the decoder together may have, before fewer latents are moved.
+/// Budget for the latent and output values of all decoder passes together; beyond it, fewer latents are
+/// perturbed.
 const VALUES: usize = 1 << 28;
-/// The least sensitivity, of the largest.
+/// Lower bound on a sensitivity, relative to the largest one.
 const LEAST: f64 = 1e-9;
-/// Values of a batch.
+/// Maximum number of values per batch.
 const BATCH_VALUES: usize = 1 << 22;
 
-/// The sensitivity of every run of every layer. `decoder` has one input a layer, in their order.
+/// Returns the sensitivity of every run of every layer. `decoder` has one input per layer, in the order of
+/// the layers.
 pub(crate) fn sensitivities(
     decoder: &mut OrtModel,
     layers: &[LayerLatents],
@@ -79,7 +82,7 @@ fn slices(layers: &[Vec<f32>]) -> Vec<&[f32]> {
     layers.iter().map(Vec::as_slice).collect()
 }
 
-/// The runs of a layer with how far they move, in groups of similar spread.
+/// Splits the runs of a layer, with their perturbations, into groups of similar spread.
 fn groups(layer: &LayerLatents, values: &[f32]) -> Vec<Vec<(usize, f64)>> {
     let mut runs: Vec<(usize, f64)> =
         (0..layer.runs).map(|number| (number, 0.1 * spread(layer, values, number).max(1e-3))).collect();
@@ -90,7 +93,7 @@ fn groups(layer: &LayerLatents, values: &[f32]) -> Vec<Vec<(usize, f64)>> {
     runs.chunks(size).map(<[(usize, f64)]>::to_vec).collect()
 }
 
-/// The places of a group's values in rows of the layer, and by how much each moves.
+/// Returns the positions of a group's values in the rows of the layer, and the perturbation of each.
 fn shifts(layer: &LayerLatents, group: &[(usize, f64)], count: usize) -> Vec<(usize, f32)> {
     let mut rng = StdRng::seed_from_u64(0);
     let run = layer.len / layer.runs;
@@ -108,7 +111,7 @@ fn shifts(layer: &LayerLatents, group: &[(usize, f64)], count: usize) -> Vec<(us
     shifts
 }
 
-/// The standard deviation of a run's values.
+/// Returns the standard deviation of the values of a run.
 fn spread(layer: &LayerLatents, values: &[f32], number: usize) -> f64 {
     let run = layer.len / layer.runs;
     let of_run = values.chunks_exact(layer.len).flat_map(|row| &row[number * run..(number + 1) * run]);
@@ -118,7 +121,8 @@ fn spread(layer: &LayerLatents, values: &[f32], number: usize) -> f64 {
     (values().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
 }
 
-/// What a squared change of each output counts.
+/// Returns the weight of a squared change in each output: 1 for a single output, otherwise the inverse mean
+/// square.
 fn weights(outputs: &[Vec<f32>]) -> Vec<f64> {
     let weight = |output: &Vec<f32>| {
         let squares: f64 = output.iter().map(|&value| f64::from(value).powi(2)).sum();
@@ -152,7 +156,7 @@ mod tests {
         LayerLatents { values: (0..count * len).map(|_| rng.random_range(-2.0..2.0)).collect(), len, runs }
     }
 
-    /// A weight of `rows` rows whose row r has one number, `diagonal[r]`.
+    /// Makes a weight of `rows` rows in which row r has one non-zero value, `diagonal[r]`.
     fn diagonal(graph: &mut GraphBuilder, name: &str, diagonal: &[f32]) -> String {
         let n = diagonal.len();
         let weight: Vec<f32> =

@@ -1,8 +1,9 @@
-//! A run's table.
+//! Builds the entropy table of a run.
 //!
-//! Of many values it is what was counted. Of few, integers that were not seen get a share too, by Witten and Bell's method
-//! C (IEEE Transactions on Information Theory 37(4), 1991): as many sightings as there are different integers go to a
-//! prior, here a two-sided geometric distribution of the run's mean and deviation over a little more than its range.
+//! With many values, the table holds plain counts. With few values, unseen integers get a share too, by
+//! Witten and Bell's method C (IEEE Transactions on Information Theory 37(4), 1991): as many observations as
+//! there are distinct integers go to a prior. The prior is a two-sided geometric distribution with the run's
+//! mean and deviation, over slightly more than its range.
 
 use std::ops::Range;
 
@@ -11,10 +12,11 @@ use lopside_latent::{MAX_TABLE_SYMBOLS, Table};
 use super::FEW;
 use crate::TrainingError;
 
-/// What a sighting counts where the prior has a part of one.
+/// Weight of one observation, so that the prior can have fractions of one.
 const SIGHTING: f64 = 65536.0;
 
-/// The table of the values `run` of these rows: all integers seen, or the middle ones where that is too many.
+/// Builds the table of the values `run` of these rows. It covers all integers seen, or the middle ones if
+/// there are too many.
 pub(super) fn of(rows: &[Vec<i32>], run: Range<usize>) -> Result<Table, TrainingError> {
     let mut seen: Vec<i32> = rows.iter().flat_map(|row| row[run.clone()].iter().copied()).collect();
     seen.sort_unstable();
@@ -45,16 +47,16 @@ impl Prior {
         let count = seen.len().max(1) as f64;
         let mean = seen.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
         let variance = seen.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
-        // Half a step, for runs of a single integer.
+        // At least half a step, for runs of a single integer.
         Self { mean, deviation: variance.sqrt().max(0.5) }
     }
 
-    /// How far beyond the smallest and the largest integer seen the table goes.
+    /// Returns the margin of the table beyond the smallest and the largest integer seen.
     fn beyond(&self) -> i32 {
         self.deviation.ceil() as i32
     }
 
-    /// Adds the prior's sightings to counts of the integers from `low` on.
+    /// Adds the prior's observations to the counts of the integers from `low` on.
     fn add(&self, low: i32, counts: &mut [u64]) {
         let different = counts.iter().filter(|&&count| count > 0).count() as f64;
         let weight = |index: usize| {
@@ -97,7 +99,7 @@ mod tests {
     fn of_few_values_the_neighbours_are_possible() {
         let table = of(&rows((0..20).map(|i| 3 * i)), 0..1).unwrap();
         assert!(table.min() < 0 && table.max() > 57);
-        // Seen integers share half of the probability, those between have more than the least.
+        // Seen integers share half of the probability; integers between them have more than the minimum.
         assert!((4.5..5.4).contains(&table.bits(30)), "{}", table.bits(30));
         assert!((5.4..9.0).contains(&table.bits(31)), "{}", table.bits(31));
         let single = of(&rows((0..50).map(|_| 7)), 0..1).unwrap();

@@ -1,4 +1,4 @@
-//! The command line: the subcommands here, the options of a family of them in a file each.
+//! The command line: the subcommands here, the options of related subcommands in one file each.
 
 // Doc comments here are the help text, where backticks would be noise.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, rustdoc::invalid_html_tags)]
@@ -47,47 +47,50 @@ pub use self::{
   training golden --bundle bundles/fashion samples/fashion/00-ankle-boot.png"
 )]
 pub struct Cli {
-    /// What to do
+    /// The subcommand to run
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The subcommands.
+/// The subcommands of `training`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train a preset: weights, metrics.json and loss.svg go to the run's folder
+    /// Train a preset: weights, metrics.json and loss.svg are written to the run's folder
     Train(TrainArgs),
     /// Write the trained model as one ONNX file, whole.onnx
     Export(ExportArgs),
-    /// Cut a model in two and check that the halves compute the same: a run's whole.onnx at the latent, or any ONNX
-    /// model where you choose
+    /// Cut a model in two and check that the halves compute the same: a run's whole.onnx at the latent, or
+    /// any ONNX model at tensors of your choice
     #[command(after_help = split::EXAMPLES)]
     Split(SplitArgs),
-    /// Choose quantiser steps, count the entropy tables and write the bundle
+    /// Choose quantisation steps, count the entropy tables and write the bundle
     Calibrate(CalibrateArgs),
-    /// Measure a bundle on the test pictures, through real frames, beside PCA, JPEG and WebP
+    /// Measure a bundle on the test images, through real frames, against PCA, JPEG and WebP
     Evaluate(EvaluateArgs),
-    /// All of the above
+    /// Run all of the steps above
     Bundle(BundleArgs),
     /// Print a model's layers, costs and asymmetry
     Describe(DescribeArgs),
     /// Get data sets
     #[command(subcommand)]
     Data(DataCommand),
-    /// Train the decoder of a photo run further against its encoder, and add it to the bundle as a new head version
+    /// Continue to train the decoder of a photo run against its frozen encoder, and add it to the bundle as a
+    /// new head version
     FinetuneDecoder(FinetuneArgs),
-    /// Train a second decoder for the latents of a photo bundle, which makes pictures of twice the size, and add it to
-    /// the bundle as head upscale, with its figures in the card; the encoder and other heads stay as they are
+    /// Train a second decoder for the latents of a photo bundle, which makes images of twice the size, and
+    /// add it to the bundle as head upscale, with its figures in the card; the encoder and the other heads
+    /// stay the same
     #[command(after_help = photos::UPSCALE_EXAMPLES)]
     Upscale(UpscaleArgs),
-    /// Add the heads of a bundle in 16-bit floats, for servers with a GPU: each becomes the next version of itself, and
-    /// the one before stays. On a CPU, which computes in 32 bits, it saves nothing
+    /// Add 16-bit versions of a bundle's heads, for servers with a GPU: each head gets a new version, and the
+    /// previous one stays. CPUs compute in 32 bits and gain nothing from them
     #[command(after_help = steps::FP16_EXAMPLES)]
     Fp16(Fp16Args),
-    /// Give a bundle the inputs that an edge tries its encoder on before it takes it over the air; the latent space stays
+    /// Set the golden inputs of a bundle, on which an edge device tests an over-the-air encoder before it
+    /// uses it; the latent space stays the same
     ///
-    /// The files are copied into the bundle's folder golden, in place of those that it has, with the frame that the encoder
-    /// makes here of the first input in each. They go to every device that gets the bundle.
+    /// The files replace those in the bundle's folder golden. Each gets the frame that the encoder produces
+    /// here for the first input in it. All devices that receive the bundle receive these files.
     #[command(after_help = steps::GOLDEN_EXAMPLES)]
     Golden(GoldenArgs),
 }
@@ -95,8 +98,9 @@ pub enum Command {
 /// Options of `describe`.
 #[derive(Debug, Clone, Args)]
 pub struct DescribeArgs {
-    /// A preset (fashion-dense, fashion-conv, fashion-sr, fashion-skip, fashion-vae, fashion-multitask, fashion-semi,
-    /// fashion-anomaly, digits-anomaly, shuttle, series-gru) or the path of a definition (.toml)
+    /// A preset (fashion-dense, fashion-conv, fashion-sr, fashion-skip, fashion-vae, fashion-multitask,
+    /// fashion-semi, fashion-anomaly, digits-anomaly, shuttle, series-gru) or the path of a definition
+    /// (.toml)
     #[arg(value_name = "MODEL")]
     pub model: String,
     /// Print JSON instead of the tables

@@ -1,4 +1,4 @@
-//! Options of what learns from photographs.
+//! Command-line options of the commands that learn from photographs.
 
 use std::path::PathBuf;
 
@@ -13,49 +13,49 @@ Examples:
   training upscale --bundle bundles/photo --run runs/photo --steps 8000 --until 1000
   training upscale --bundle bundles/photo --run runs/photo --steps 8000 --resume";
 
-/// Photographs.
+/// Options for the photographs and their tile cache.
 #[derive(Debug, Clone, Args)]
 pub struct PicturesArgs {
-    /// Photographs, searched recursively; a folder that `data photos` made is known by its train and test [preset
-    /// photo]
+    /// Folder of photographs, searched recursively; its subfolders train and test are used if they exist, as
+    /// `data photos` creates them [preset photo]
     #[arg(long, env = "LOPSIDE_PHOTOS", default_value = "data/photos", value_name = "DIR")]
     pub photos: PathBuf,
-    /// Where their tiles are kept [default: tiles in the run's folder]
+    /// Folder of the tile cache [default: tiles in the run's folder]
     #[arg(long, value_name = "DIR")]
     pub tiles: Option<PathBuf>,
 }
 
-/// Photographs and what is made of them.
+/// Options for the photographs and for a photo training.
 #[derive(Debug, Clone, Args)]
 pub struct PhotoArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub pictures: PicturesArgs,
-    /// Training steps [preset photo]
+    /// Number of training steps [preset photo]
     #[arg(long, default_value_t = 40_000, value_name = "N")]
     pub steps: usize,
-    /// The side of the pictures of a step in pixels, a multiple of 32 [preset photo]
+    /// Side of the training crops in pixels, a multiple of 32 up to 256 [preset photo]
     #[arg(long, default_value_t = 128, value_name = "PIXELS")]
     pub crop: usize,
     /// Channels of the decoder's residual network [preset photo]
     #[arg(long, default_value_t = 96, value_name = "N")]
     pub width: usize,
-    /// Its residual blocks [preset photo]
+    /// Residual blocks of the decoder [preset photo]
     #[arg(long, default_value_t = 8, value_name = "N")]
     pub blocks: usize,
-    /// What counts as distortion [preset photo]
+    /// Distortion measure of the loss [preset photo]
     #[arg(long, value_enum, default_value_t = Distortion::Mse)]
     pub distortion: Distortion,
 }
 
 impl PicturesArgs {
-    /// The folder of photographs to learn from.
+    /// Returns the folder of photographs for training: `photos/train`, or `photos` if that does not exist.
     #[must_use]
     pub fn train(&self) -> PathBuf {
         self.part("train")
     }
 
-    /// The folder of photographs to measure on.
+    /// Returns the folder of photographs for evaluation: `photos/test`, or `photos` if that does not exist.
     #[must_use]
     pub fn test(&self) -> PathBuf {
         self.part("test")
@@ -73,28 +73,28 @@ pub struct FinetuneArgs {
     /// The bundle that gets the new head version
     #[arg(long, default_value = "bundles/photo", value_name = "DIR")]
     pub bundle: PathBuf,
-    /// The run to go on from
+    /// The run to start from
     #[arg(long, default_value = "runs/photo", value_name = "DIR")]
     pub run: PathBuf,
-    /// The folder of the new run
+    /// Folder of the new run
     #[arg(long, default_value = "runs/photo-finetuned", value_name = "DIR")]
     pub out: PathBuf,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub photo: PhotoArgs,
-    /// Pictures a step
+    /// Images per step
     #[arg(long, default_value_t = 6, value_name = "N")]
     pub batch: usize,
-    /// The first learning rate
+    /// Highest learning rate
     #[arg(long, default_value_t = 2e-4, value_name = "RATE")]
     pub learning_rate: f64,
-    /// Decides pictures and qualities
+    /// Seed of the random choice of images and qualities
     #[arg(long, default_value_t = 2)]
     pub seed: u64,
-    /// Go on from the new run's folder
+    /// Resume the run in the output folder
     #[arg(long)]
     pub resume: bool,
-    /// Where to train
+    /// Device to train on
     #[arg(long, value_enum, default_value_t = TrainDevice::Flex)]
     pub device: TrainDevice,
 }
@@ -105,46 +105,48 @@ pub struct UpscaleArgs {
     /// The bundle that gets the head
     #[arg(long, default_value = "bundles/photo", value_name = "DIR")]
     pub bundle: PathBuf,
-    /// The run that the bundle was made of: its encoder counts, its decoder is what the new one starts from
+    /// The run that the bundle was made from; its encoder must match the bundle's, and the new decoder starts
+    /// from its decoder
     #[arg(long, default_value = "runs/photo", value_name = "DIR")]
     pub run: PathBuf,
-    /// The folder of the new run
+    /// Folder of the new run
     #[arg(long, default_value = "runs/photo-upscale", value_name = "DIR")]
     pub out: PathBuf,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub pictures: PicturesArgs,
-    /// Training steps
+    /// Number of training steps
     #[arg(long, default_value_t = 4000, value_name = "N")]
     pub steps: usize,
-    /// Pictures a step
+    /// Images per step
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub batch: usize,
-    /// The side of a step's pictures in pixels, a multiple of 64; the encoder sees them at half the size
+    /// Side of the training crops in pixels, a multiple of 64 up to 256; the encoder sees them at half the
+    /// size
     #[arg(long, default_value_t = 192, value_name = "PIXELS")]
     pub crop: usize,
-    /// The highest learning rate
+    /// Highest learning rate
     #[arg(long, default_value_t = 5e-4, value_name = "RATE")]
     pub learning_rate: f64,
-    /// Decides pictures, qualities and the initial weights of what does not come from the run
+    /// Seed of the random choice of images and qualities, and of the weights that do not come from the run
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Channels of the residual network [default: the run's]
     #[arg(long, value_name = "N")]
     pub width: Option<usize>,
-    /// Its residual blocks; of the run's width, the first ones start from the run's
+    /// Residual blocks; if the width is the run's, the first ones start from the run's blocks
     #[arg(long, default_value_t = 6, value_name = "N")]
     pub blocks: usize,
-    /// What counts as distortion
+    /// Distortion measure of the loss
     #[arg(long, value_enum, default_value_t = Distortion::Mse)]
     pub distortion: Distortion,
-    /// Stop after step N, to go on later with --resume; the bundle gets the head as it is then
+    /// Stop after step N, to continue later with --resume; the bundle gets the head in its state at that step
     #[arg(long, value_name = "N")]
     pub until: Option<usize>,
-    /// Go on from the new run's folder
+    /// Resume the run in the output folder
     #[arg(long)]
     pub resume: bool,
-    /// Where to train
+    /// Device to train on
     #[arg(long, value_enum, default_value_t = TrainDevice::Flex)]
     pub device: TrainDevice,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Options of cutting.
+//! Command-line options of `split`.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ Examples:
 /// Options of `split`.
 #[derive(Debug, Clone, Args)]
 pub struct SplitArgs {
-    /// An ONNX model from anywhere; its external data is read from its folder
+    /// An ONNX model from any source; its external data is read from its folder
     #[arg(value_name = "MODEL", conflicts_with = "run")]
     pub model: Option<PathBuf>,
     #[command(flatten)]
@@ -38,11 +38,11 @@ pub struct SplitArgs {
 /// Options of `split MODEL`.
 #[derive(Debug, Clone, Args)]
 pub struct OwnArgs {
-    /// A number for an open dimension, by its symbol, by its input and axis as in x.2=48, or all dimensions of an
-    /// input, as in x=1,3,48,192; an open first dimension is 1 by default
+    /// Number for an open dimension, by its symbol, by its input and axis as in x.2=48, or all dimensions of
+    /// an input as in x=1,3,48,192; an open first dimension is 1 by default
     #[arg(long, value_name = "NAME=N", requires = "model")]
     pub bind: Vec<String>,
-    /// Cut at this tensor; given several times, at all of them, the first being the base layer
+    /// Tensor to cut at; given several times, cut at all of them, the first being the base layer
     #[arg(long, value_name = "TENSOR", requires = "model", conflicts_with_all = ["budget_mac", "max_bytes"])]
     pub at: Vec<String>,
     /// Cut where the latent is smallest and the encoder has at most N multiply-accumulates
@@ -51,7 +51,7 @@ pub struct OwnArgs {
     /// Cut where the encoder is cheapest and the latent has at most N bytes as f32
     #[arg(long, value_name = "N", requires = "model")]
     pub max_bytes: Option<u64>,
-    /// Where encoder.onnx and decoder.onnx go, or the bundle
+    /// Output folder for encoder.onnx and decoder.onnx, or for the bundle
     #[arg(long, default_value = "out/split", value_name = "DIR", requires = "model")]
     pub out: PathBuf,
     #[command(flatten)]
@@ -63,7 +63,7 @@ pub struct OwnArgs {
     /// Print JSON
     #[arg(long, requires = "model")]
     pub json: bool,
-    /// Keep the halves even if tract cannot run the encoder, for an encoder that is not for the edge
+    /// Keep the halves even if tract cannot run the encoder, for an encoder that does not run on edge devices
     #[arg(long, requires = "model")]
     pub allow_no_tract: bool,
 }
@@ -71,18 +71,19 @@ pub struct OwnArgs {
 /// Options of `split MODEL` that make a bundle.
 #[derive(Debug, Clone, Args)]
 pub struct BundleOfOwn {
-    /// Make a whole bundle, for edge-encoder and cloud-decoder, with steps and tables counted on these inputs: a folder
-    /// of pictures, which become those of the model's input [n, 1 or 3, h, w], or a folder or file of .npy, or an .npz
-    /// of one array, [n, …] of f4 or f8 as the model reads them
+    /// Make a complete bundle for edge-encoder and cloud-decoder, with gains and tables counted on these
+    /// inputs: a folder of images, which are converted to the model's input [n, 1 or 3, h, w], or a folder or
+    /// file of .npy, or an .npz of one array, [n, …] of f4 or f8 as the model reads them
     #[arg(long, value_name = "INPUTS", requires = "model", conflicts_with = "allow_no_tract")]
     pub calibrate: Option<PathBuf>,
-    /// The mean frame, header and id included, in bytes [default: 4 bits a value]
+    /// Mean size of a frame, header and id included, in bytes [default: 4 bits per value]
     #[arg(long, value_name = "BYTES", requires = "calibrate", conflicts_with = "bits")]
     pub frame_bytes: Option<f64>,
-    /// What a value of the latent may cost on average, in bits
+    /// Mean size of a latent value, in bits
     #[arg(long, value_name = "BITS", requires = "calibrate")]
     pub bits: Option<f64>,
-    /// Of pictures: what is taken from the samples, 0 to 1, one number or one a channel (red, green, blue)
+    /// For image inputs: mean that is subtracted from the samples (0 to 1), one number or one per channel
+    /// (red, green, blue)
     #[arg(
         long,
         value_name = "MEAN",
@@ -91,16 +92,18 @@ pub struct BundleOfOwn {
         allow_negative_numbers = true
     )]
     pub mean: Vec<f32>,
-    /// Of pictures: what the samples are divided by then, as PyTorch's Normalize does
+    /// For image inputs: standard deviation that the samples are divided by afterwards, as in PyTorch's
+    /// Normalize
     #[arg(long, value_name = "STD", default_value = "1", value_delimiter = ',')]
     pub std: Vec<f32>,
-    /// Outputs in the channels of an input picture are pictures, in its range
+    /// Treat outputs with the channels of an image input as images in the same range
     #[arg(long, requires = "calibrate")]
     pub reconstruct: bool,
-    /// A file of class names, one a line: outputs with one number a class are its logits; of a softmax, what it reads
+    /// File of class names, one per line: outputs with one number per class are its logits; for a softmax
+    /// output, the logits are the input of the softmax
     #[arg(long, value_name = "FILE", requires = "calibrate")]
     pub labels: Option<PathBuf>,
-    /// The bundle's name, 1 to 64 of a–z 0–9 - [default: the model's file]
+    /// Name of the bundle, 1 to 64 of a–z 0–9 - [default: the model's file]
     #[arg(long, value_name = "NAME", requires = "calibrate")]
     pub name: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Options of the steps behind training.
+//! Command-line options of the steps after training.
 
 use std::path::PathBuf;
 
@@ -17,18 +17,18 @@ Examples:
   training golden --bundle bundles/fashion samples/fashion/00-ankle-boot.png samples/fashion/01-pullover.png
   training golden --bundle bundles/pump window.csv";
 
-/// A run's folder.
+/// Option for the folder of a run.
 #[derive(Debug, Clone, Args)]
 pub struct RunArg {
-    /// The run's folder
+    /// Folder of the run
     #[arg(long, default_value = "runs/fashion-dense", value_name = "DIR")]
     pub run: PathBuf,
 }
 
-/// Which ONNX Runtime.
+/// Option for the ONNX Runtime library.
 #[derive(Debug, Clone, Args)]
 pub struct RuntimeArg {
-    /// The ONNX Runtime library
+    /// Path of the ONNX Runtime library
     #[arg(long, env = "ORT_DYLIB_PATH", default_value = "libonnxruntime.so", value_name = "FILE")]
     pub onnxruntime: PathBuf,
 }
@@ -56,24 +56,24 @@ pub struct CalibrateArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub budget: BudgetArg,
-    /// The photographs to count on, searched recursively [runs of preset photo]
+    /// Folder of photographs to count the tables on, searched recursively [runs of preset photo]
     #[arg(long, default_value = "data/photos/train", value_name = "DIR")]
     pub photos: PathBuf,
-    /// Where the bundle goes
+    /// Output folder for the bundle
     #[arg(long, default_value = "bundles/fashion", value_name = "DIR")]
     pub out: PathBuf,
 }
 
-/// How large frames may be.
+/// Option for the size of frames.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct BudgetArg {
-    /// The mean frame of the training samples, header and id included, in bytes [default: the definition's]
+    /// Mean size of a training sample's frame, header and id included, in bytes [default: the definition's]
     #[arg(long, value_name = "BYTES")]
     pub frame_bytes: Option<f64>,
 }
 
 impl BudgetArg {
-    /// What is trained, with this budget where there is one.
+    /// Returns the blueprint with this frame budget, or unchanged if the option was not given.
     #[must_use]
     pub fn of(self, mut blueprint: Blueprint) -> Blueprint {
         let frame = &mut blueprint.definition.frame;
@@ -85,7 +85,7 @@ impl BudgetArg {
 /// Options of `evaluate`.
 #[derive(Debug, Clone, Args)]
 pub struct EvaluateArgs {
-    /// The bundle's folder
+    /// Folder of the bundle
     #[arg(long, default_value = "bundles/fashion", value_name = "DIR")]
     pub bundle: PathBuf,
     #[command(flatten)]
@@ -94,16 +94,16 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub data: DataArgs,
-    /// The preset or definition (.toml) that says what the data is [default: pictures as they are]
+    /// The preset or definition (.toml) that describes the data [default: fashion-dense]
     #[arg(long, value_name = "MODEL")]
     pub preset: Option<String>,
     /// The one class that counts as normal
     #[arg(long, value_name = "CLASS")]
     pub normal: Option<u8>,
-    /// The photographs to measure a photo bundle on, searched recursively
+    /// Folder of photographs to measure a photo bundle on, searched recursively
     #[arg(long, default_value = "data/photos/test", value_name = "DIR")]
     pub photos: PathBuf,
-    /// Where the figures and pictures go
+    /// Output folder for figures and images
     #[arg(long, default_value = "out/evaluation", value_name = "DIR")]
     pub out: PathBuf,
     /// Print JSON instead of the table
@@ -123,7 +123,7 @@ pub struct BundleArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub budget: BudgetArg,
-    /// Where the bundle goes
+    /// Output folder for the bundle
     #[arg(long, default_value = "bundles/fashion", value_name = "DIR")]
     pub out: PathBuf,
 }
@@ -134,7 +134,7 @@ pub struct Fp16Args {
     /// The bundle that gets the new head versions
     #[arg(long, value_name = "DIR")]
     pub bundle: PathBuf,
-    /// Only this head [default: all]
+    /// Convert only this head [default: all]
     #[arg(long, value_name = "NAME")]
     pub head: Option<String>,
     #[command(flatten)]
@@ -145,10 +145,10 @@ pub struct Fp16Args {
 /// Options of `golden`.
 #[derive(Debug, Clone, Args)]
 pub struct GoldenArgs {
-    /// The bundle that gets them
+    /// The bundle that gets the golden inputs
     #[arg(long, value_name = "DIR")]
     pub bundle: PathBuf,
-    /// 1 to 8 files as edge-encoder reads them, small ones
+    /// 1 to 8 small files in a format that edge-encoder reads
     #[arg(required = true, num_args = 1..=8, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Options of training.
+//! Command-line options of training.
 
 use std::path::{Path, PathBuf};
 
@@ -12,13 +12,13 @@ use crate::{
     photo::{PhotoOptions, Trained},
 };
 
-/// The codec for photographs, which has no definition.
+/// Name of the image codec's preset, which does not have a definition.
 const PHOTO: &str = "photo";
 
-/// How to train.
+/// Options of `train`.
 #[derive(Debug, Clone, Args)]
 pub struct TrainArgs {
-    /// The run's folder [default: runs/PRESET]
+    /// Folder of the run [default: runs/PRESET]
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
     #[command(flatten)]
@@ -27,69 +27,70 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub photo: PhotoArgs,
-    /// What to train: a preset (fashion-dense, fashion-conv, fashion-sr, fashion-skip, fashion-vae,
-    /// fashion-multitask, fashion-semi, fashion-anomaly, digits-anomaly, shuttle, series-gru, photo) or the path of a
-    /// definition (.toml)
+    /// The model to train: a preset (fashion-dense, fashion-conv, fashion-sr, fashion-skip, fashion-vae,
+    /// fashion-multitask, fashion-semi, fashion-anomaly, digits-anomaly, shuttle, series-gru, photo) or the
+    /// path of a definition (.toml)
     #[arg(long, default_value = "fashion-dense", value_name = "MODEL")]
     pub preset: String,
-    /// How many samples keep their label, drawn evenly from the classes [default: the definition's]
+    /// Number of samples that keep their label, drawn evenly from the classes [default: the definition's]
     #[arg(long, value_name = "N")]
     pub labels: Option<usize>,
     /// The one class to learn, which counts as normal [default: the definition's]
     #[arg(long, value_name = "CLASS")]
     pub normal: Option<u8>,
-    /// How far the reconstruction is from the original [default: the definition's]
+    /// Reconstruction loss [default: the definition's]
     #[arg(long, value_enum)]
     pub loss: Option<Loss>,
-    /// Passes over the data [default: the definition's]
+    /// Number of passes over the data [default: the definition's]
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
-    /// Samples a step [default: the definition's, preset photo: 6]
+    /// Samples per step [default: the definition's, preset photo: 6]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
-    /// The highest learning rate of both halves; it falls to 0 along half a cosine [default: the definition's,
+    /// Highest learning rate of both halves; it falls to 0 along half a cosine [default: the definition's,
     /// preset photo: 0.0006]
     #[arg(long, value_name = "RATE")]
     pub learning_rate: Option<f64>,
-    /// The encoder's highest learning rate [default: --learning-rate]
+    /// Highest learning rate of the encoder [default: --learning-rate]
     #[arg(long, value_name = "RATE")]
     pub encoder_rate: Option<f64>,
-    /// The decoder's highest learning rate [default: --learning-rate]
+    /// Highest learning rate of the decoder [default: --learning-rate]
     #[arg(long, value_name = "RATE")]
     pub decoder_rate: Option<f64>,
-    /// Decides the initial weights, the order of the samples and their qualities [default: the definition's, preset
-    /// photo: 1]
+    /// Seed of the initial weights, the order of the samples and their qualities [default: the definition's,
+    /// preset photo: 1]
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Go on from the run's folder
+    /// Resume the run in the run's folder
     #[arg(long)]
     pub resume: bool,
-    /// Leave the encoder as it is: the lapped transform, or that of --from [preset photo]
+    /// Keep the encoder frozen: the lapped transform, or the encoder of --from [preset photo]
     #[arg(long)]
     pub decoder_only: bool,
     /// Start from the weights of another run [preset photo]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub from: Option<PathBuf>,
-    /// Stop after step N, to go on later with --resume [preset photo]
+    /// Stop after step N, to continue later with --resume [preset photo]
     #[arg(long, value_name = "N")]
     pub until: Option<usize>,
-    /// Where to train
+    /// Device to train on
     #[arg(long, value_enum, default_value_t = TrainDevice::Flex)]
     pub device: TrainDevice,
 }
 
 impl TrainArgs {
-    /// The run's folder.
+    /// Returns the run's folder.
     #[must_use]
     pub fn run(&self) -> PathBuf {
         let name = Path::new(&self.preset).file_stem().unwrap_or_default();
         self.run.clone().unwrap_or_else(|| Path::new("runs").join(name))
     }
 
-    /// What to train, with what the command line says otherwise; nothing for the photo preset.
+    /// Returns the blueprint of the model to train, with the overrides of the command line; `None` for the
+    /// photo preset.
     ///
     /// # Errors
-    /// [`TrainingError`] for a model that is not there or breaks a rule.
+    /// [`TrainingError`] for a model that does not exist or violates a rule.
     pub fn blueprint(&self) -> Result<Option<Blueprint>, TrainingError> {
         if self.preset == PHOTO {
             return Ok(None);
@@ -109,7 +110,7 @@ impl TrainArgs {
         definition.check(&self.preset).map(Some)
     }
 
-    /// The options that decide the result of the photo preset.
+    /// Returns the options that determine the result of the photo preset.
     #[must_use]
     pub fn photo(&self) -> PhotoOptions {
         PhotoOptions {
@@ -127,7 +128,7 @@ impl TrainArgs {
     }
 }
 
-/// Where to train.
+/// The device to train on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TrainDevice {
     /// The CPU
@@ -137,10 +138,10 @@ pub enum TrainDevice {
 }
 
 impl TrainDevice {
-    /// burn's device.
+    /// Returns burn's device.
     ///
     /// # Errors
-    /// [`TrainingError::NoWgpu`] when it was not built in.
+    /// [`TrainingError::NoWgpu`] when the wgpu backend was not compiled in.
     pub fn open(self) -> Result<Device, TrainingError> {
         match self {
             Self::Flex => Ok(Device::flex()),

@@ -1,4 +1,4 @@
-//! PyPI's `aeon`, which several series come from.
+//! The PyPI package `aeon`, the source of several time series.
 
 use std::{fs::File, path::Path};
 
@@ -18,10 +18,10 @@ pub(super) const PACKAGE: Package = Package {
     licence: "BSD-3-Clause",
 };
 
-/// How it names the columns.
+/// The column names of its CSV files.
 pub(super) const COLUMNS: Columns = Columns { label: "is_anomaly", skipped: &["timestamp"] };
 
-/// One file of the package.
+/// Reads one file of the package.
 pub(super) fn read(unpacked: &Path, file: &str) -> Result<Series, TrainingError> {
     let path = unpacked.join(file);
     Series::parse(File::open(&path).map_err(io(&path))?, &path, &COLUMNS)

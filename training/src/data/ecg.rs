@@ -1,6 +1,6 @@
-//! `ecg-diff-count-3`, a made electrocardiogram of 10,000 points (`GutenTAG`; Wenig, Schmidl and Papenbrock, 2022), from
-//! PyPI's `aeon`: `TRAIN_NA`, without an anomaly, is for training; `TEST` has three events of 100 points each.
-//! `TRAIN_A`, with anomalies, is not used.
+//! `ecg-diff-count-3`, a synthetic electrocardiogram of 10,000 points (`GutenTAG`; Wenig, Schmidl and
+//! Papenbrock, 2022), from PyPI's `aeon`: `TRAIN_NA`, without an anomaly, is for training; `TEST` has three
+//! anomalies of 100 points each. `TRAIN_A`, with anomalies, is not used.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::TrainingError;
 const TRAIN: &str = "aeon/datasets/data/UnitTest/ecg-diff-count-3_TRAIN_NA.csv";
 const TEST: &str = "aeon/datasets/data/UnitTest/ecg-diff-count-3_TEST.csv";
 
-/// `train.csv` and `test.csv`.
+/// Returns `train.csv` and `test.csv`.
 pub(super) fn convert(unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
     [("train.csv", TRAIN), ("test.csv", TEST)]
         .into_iter()

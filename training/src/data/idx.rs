@@ -1,4 +1,4 @@
-//! Writes IDX files, the format of MNIST: `00 00 08 rank`, rank extents as big-endian `u32`, then bytes.
+//! Writes IDX files, the format of MNIST: `00 00 08 rank`, `rank` extents as big-endian `u32`, then bytes.
 
 use std::io::Write as _;
 
@@ -6,7 +6,8 @@ use flate2::{Compression, write::GzEncoder};
 
 use super::Dataset;
 
-/// The two gzipped files of a half: its pictures, `side` × `side` each, and its labels, with their names.
+/// Returns the two gzipped files of a half with their names: its images, `side` × `side` each, and its
+/// labels.
 pub(super) fn files(prefix: &str, half: &Dataset, side: u32) -> std::io::Result<[(String, Vec<u8>); 2]> {
     let count = half.len() as u32;
     let images = pack(&[count, side, side], &half.samples)?;

@@ -1,8 +1,9 @@
-//! `InternalBleeding16` of the UCR anomaly archive (Wu and Keogh, 2021, arXiv:2009.13807): arterial blood pressure of a
-//! pig, 1,200 normal points for training, then one event of 12 points, from PyPI's `aeon` (`KDD-TSAD_135`).
+//! `InternalBleeding16` of the UCR anomaly archive (Wu and Keogh, 2021, arXiv:2009.13807): arterial blood
+//! pressure of a pig, 1,200 normal points for training, then one anomaly of 12 points, from PyPI's `aeon`
+//! (`KDD-TSAD_135`).
 //!
-//! The package's test file is the whole series, training part included; here the test part begins where training ends,
-//! which leaves 6,301 of its 7,501 points.
+//! The package's test file is the whole series, training part included; here the test part begins after the
+//! training part, which leaves 6,301 of its 7,501 points.
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use crate::TrainingError;
 const TRAIN: &str = "aeon/datasets/data/KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16_TRAIN.csv";
 const TEST: &str = "aeon/datasets/data/KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16_TEST.csv";
 
-/// `train.csv` and `test.csv`.
+/// Returns `train.csv` and `test.csv`.
 pub(super) fn convert(unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
     let (train, whole) = (read(unpacked, TRAIN)?, read(unpacked, TEST)?);
     if !whole.values.starts_with(&train.values) {

@@ -1,24 +1,24 @@
-//! A few labels, drawn evenly from the classes, for semi-supervised learning.
+//! A small number of labels, drawn evenly from the classes, for semi-supervised learning.
 
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
 use crate::TrainingError;
 
-/// Which samples keep their label; both lists rise.
+/// The samples that keep their label and those that do not; both lists are in ascending order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labelled {
     /// Indices of samples whose label may be used.
     pub labelled: Vec<usize>,
-    /// Indices of all others.
+    /// Indices of all other samples.
     pub unlabelled: Vec<usize>,
 }
 
 impl Labelled {
-    /// Draws `count` labels. The classes get equally many; what does not divide goes to the lowest classes. With the
-    /// same seed a larger draw holds every sample of a smaller one.
+    /// Draws `count` labels, equally many per class; the remainder goes to the lowest classes. With the same
+    /// seed, a larger draw contains every sample of a smaller one.
     ///
     /// # Errors
-    /// [`TrainingError::TooFewOfClass`] when a class has less than its share.
+    /// [`TrainingError::TooFewOfClass`] when a class has fewer samples than its share.
     pub fn draw(labels: &[u8], count: usize, seed: u64) -> Result<Self, TrainingError> {
         let mut of_class = vec![Vec::new(); 256];
         for (index, &label) in labels.iter().enumerate() {

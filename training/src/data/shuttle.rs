@@ -1,8 +1,8 @@
-//! Rows of nine sensor readings of a space shuttle: UCI's Statlog (Shuttle) as ODDS made an anomaly detection problem of
-//! it, 49,097 rows, 3,511 of them anomalies, from PyPI's `river`.
+//! Rows of nine sensor readings of a space shuttle: UCI's Statlog (Shuttle) in the version of ODDS for
+//! anomaly detection, 49,097 rows, 3,511 of them anomalies, from PyPI's `river`.
 //!
-//! The package has no split. Ours: the normal rows of the first half are for training, the second half with all its
-//! rows for testing.
+//! The package does not define a split. Here, the normal rows of the first half are for training, and all
+//! rows of the second half for testing.
 
 use std::{fs::File, path::Path};
 
@@ -27,7 +27,7 @@ pub(super) const PACKAGE: Package = Package {
 
 const FILE: &str = "river/datasets/shuttle.csv.gz";
 
-/// `train.csv` and `test.csv`.
+/// Returns `train.csv` and `test.csv`.
 pub(super) fn convert(unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
     let path = unpacked.join(FILE);
     let file = File::open(&path).map_err(io(&path))?;

@@ -1,28 +1,29 @@
-//! Windows of a series: what a model of fixed input size sees of it, and the way back from their scores to points.
+//! Windows of a time series, the inputs of a model of fixed size, and the mapping of their scores back to
+//! points.
 
 use super::{Scaling, Series};
 use crate::TrainingError;
 
-/// Windows, scaled: `[n, length, channels]`.
+/// Scaled windows, `[n, length, channels]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Windows {
-    /// Window after window, in each point after point.
+    /// The values, window after window, each point after point.
     pub values: Vec<f32>,
-    /// Where each begins, rising.
+    /// The first point of each window, in ascending order.
     pub starts: Vec<usize>,
-    /// Points of a window.
+    /// Length of a window, in points.
     pub length: usize,
-    /// Numbers of a point.
+    /// Numbers per point.
     pub channels: usize,
 }
 
 impl Series {
-    /// Windows of `length` points, one every `stride` points, and one at the very end, so that every point is covered
-    /// when the stride is at most the length.
+    /// Returns windows of `length` points, one every `stride` points, and one that ends with the series, so
+    /// that every point is covered.
     ///
     /// # Errors
-    /// [`TrainingError::Window`] when length or stride is 0, the stride is above the length, or the series is shorter
-    /// than a window.
+    /// [`TrainingError::Window`] when length or stride is 0, the stride exceeds the length, or the series is
+    /// shorter than a window.
     pub fn windows(&self, length: usize, stride: usize, scaling: &Scaling) -> Result<Windows, TrainingError> {
         if !(1..=length).contains(&stride) || self.len() < length {
             return Err(TrainingError::Window { length, stride, points: self.len() });
@@ -43,37 +44,37 @@ impl Series {
 }
 
 impl Windows {
-    /// How many windows.
+    /// Returns the number of windows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.starts.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.starts.is_empty()
     }
 
-    /// One window.
+    /// Returns the values of one window, `[length, channels]`.
     #[must_use]
     pub fn window(&self, index: usize) -> &[f32] {
         &self.values[index * self.dims()..][..self.dims()]
     }
 
-    /// Numbers of a window.
+    /// Returns the number of values per window.
     #[must_use]
     pub fn dims(&self) -> usize {
         self.length * self.channels
     }
 
-    /// Which windows hold a flagged point.
+    /// Returns whether each window contains a flagged point.
     #[must_use]
     pub fn flags(&self, points: &[bool]) -> Vec<bool> {
         self.starts.iter().map(|&start| points[start..start + self.length].contains(&true)).collect()
     }
 
-    /// The score of every point: the mean over the windows that cover it.
+    /// Returns the score of every point: the mean over the windows that cover it.
     #[must_use]
     pub fn point_scores(&self, scores: &[f64]) -> Vec<f64> {
         let points = self.starts.last().map_or(0, |last| last + self.length);

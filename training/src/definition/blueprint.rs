@@ -1,108 +1,109 @@
-//! A checked definition: every layer with the shapes that go in and come out.
+//! The checked form of a definition: every layer with its input and output shapes.
 
 use super::{Activation, Definition, Shape};
 
-/// A definition whose shapes are all known.
+/// A definition with all shapes resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Blueprint {
-    /// What it was made from.
+    /// The definition that the blueprint was made from.
     pub definition: Definition,
-    /// What the encoder takes: the input's shape, or its values in one row where the encoder begins with `flatten`.
+    /// The encoder's input: the shape of the input signal, or its values in one row if the encoder begins
+    /// with `flatten`.
     pub input: Shape,
-    /// What the encoder gives.
+    /// The encoder's output, without taps.
     pub latent: Shape,
-    /// What the decoder gives: the output's shape, or its values in one row.
+    /// The decoder's output: the shape of the output signal, or its values in one row.
     pub output: Shape,
     /// The enhancement layers, in the encoder's order.
     pub taps: Vec<Tap>,
-    /// The encoder, a leading `flatten` left out.
+    /// The encoder, without a leading `flatten`.
     pub encoder: Vec<Stage>,
     /// The decoder.
     pub decoder: Vec<Stage>,
-    /// The classifier; empty where there is none.
+    /// The classifier; empty if the model does not have one.
     pub classifier: Vec<Stage>,
 }
 
 /// An enhancement layer of the latent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tap {
-    /// Its name.
+    /// The name of the layer.
     pub name: String,
-    /// Its shape, a map.
+    /// The shape of the layer, a feature map.
     pub shape: Shape,
 }
 
-/// A layer in its place.
+/// A layer of a blueprint, with its shapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
-    /// Where it stands in the definition, such as `encoder.layers[2]`.
+    /// Path of the layer in the definition, such as `encoder.layers[2]`.
     pub place: String,
-    /// What it does.
+    /// The operation that the layer performs.
     pub operation: Operation,
-    /// What follows.
+    /// The activation after the operation; `None` is linear.
     pub activation: Option<Activation>,
-    /// What goes in.
+    /// The input shape.
     pub input: Shape,
-    /// What comes out; of a tap, what is sent.
+    /// The output shape; for a tap, the shape of the transmitted layer.
     pub output: Shape,
 }
 
-/// What a layer does. Channels and units are those of the stage's shapes.
+/// The operation of a layer. Channels and units are those of the stage's shapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// Every value to every unit.
+    /// A fully connected layer.
     Dense,
     /// A convolution.
     Conv {
-        /// The side of its filters.
+        /// Side of the filters, in pixels.
         kernel: usize,
-        /// Its step.
+        /// Stride, in pixels.
         stride: usize,
     },
     /// A transposed convolution.
     ConvTranspose {
-        /// The side of its filters.
+        /// Side of the filters, in pixels.
         kernel: usize,
-        /// Its step.
+        /// Stride, in pixels.
         stride: usize,
     },
-    /// A convolution whose values become blocks of pixels.
+    /// A convolution followed by a rearrangement of channels into blocks of pixels.
     SubPixel {
-        /// The side of its filters.
+        /// Side of the filters, in pixels.
         kernel: usize,
-        /// The side of a block.
+        /// Side of a block, in pixels.
         factor: usize,
     },
-    /// x + f(x), block after block.
+    /// Residual blocks x + f(x), one after the other.
     Residual(Vec<Vec<Stage>>),
-    /// Everything in one row.
+    /// Flattens a map or series into one row.
     Flatten,
-    /// A row as a map.
+    /// Reshapes a row into a map.
     Reshape,
-    /// The last state of recurrent layers.
+    /// Recurrent layers; the output is the last state of the last layer.
     Recurrent {
-        /// Of which kind.
+        /// Kind of the recurrent layers.
         cell: Cell,
-        /// How many on top of each other.
+        /// Number of stacked layers.
         layers: usize,
     },
-    /// An enhancement layer off the main path.
+    /// Sends an enhancement layer of this name, off the main path.
     Tap(String),
-    /// An enhancement layer behind the main path's channels.
+    /// Appends the channels of the enhancement layer of this name to those of the main path.
     Join(String),
 }
 
-/// Kinds of recurrent layers.
+/// Kind of a recurrent layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cell {
-    /// Gated recurrent units.
+    /// Gated recurrent unit.
     Gru,
     /// Long short-term memory.
     Lstm,
 }
 
 impl Cell {
-    /// Matrices a layer has of each sort.
+    /// Returns the number of gates per layer; each has an input matrix and a hidden matrix.
     #[must_use]
     pub const fn gates(self) -> usize {
         match self {
@@ -111,7 +112,7 @@ impl Cell {
         }
     }
 
-    /// Its name in a definition.
+    /// Returns the name used in definitions.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -122,13 +123,13 @@ impl Cell {
 }
 
 impl Blueprint {
-    /// Whether a tap is sent beside the latent.
+    /// Returns whether enhancement layers are sent along with the latent.
     #[must_use]
     pub fn has_taps(&self) -> bool {
         !self.taps.is_empty()
     }
 
-    /// The stage whose result is the latent: the last on the encoder's main path.
+    /// Returns the index of the stage that computes the latent: the last one on the encoder's main path.
     #[must_use]
     pub fn latent_stage(&self) -> usize {
         self.encoder.iter().rposition(|stage| !stage.is_tap()).unwrap_or(0)
@@ -136,19 +137,19 @@ impl Blueprint {
 }
 
 impl Stage {
-    /// What the next stage sees.
+    /// Returns the input shape of the next stage.
     #[must_use]
     pub const fn next(&self) -> Shape {
         if self.is_tap() { self.input } else { self.output }
     }
 
-    /// Whether it is off the main path.
+    /// Returns whether the stage is a tap, off the main path.
     #[must_use]
     pub const fn is_tap(&self) -> bool {
         matches!(self.operation, Operation::Tap(_))
     }
 
-    /// Layers with weights, one after the other.
+    /// Returns the number of layers with weights on the main path.
     #[must_use]
     pub fn depth(&self) -> usize {
         match &self.operation {
@@ -159,7 +160,7 @@ impl Stage {
         }
     }
 
-    /// The most units or channels that come out of one of its layers.
+    /// Returns the largest number of units or channels that one of its layers computes; 0 without weights.
     #[must_use]
     pub fn widest(&self) -> usize {
         match &self.operation {
@@ -169,7 +170,7 @@ impl Stage {
         }
     }
 
-    /// Weights and biases.
+    /// Returns the number of weights and biases.
     #[must_use]
     pub fn parameters(&self) -> u64 {
         let (from, to) = (self.input.width() as u64, self.output.width() as u64);
@@ -188,7 +189,7 @@ impl Stage {
         }
     }
 
-    /// Multiply-accumulates of one sample, counted as [`lopside_onnx::cost`] does.
+    /// Returns the multiply-accumulates per sample, counted as in [`lopside_onnx::cost`].
     #[must_use]
     pub fn macs(&self) -> u64 {
         let (from, to) = (self.input.width() as u64, self.output.width() as u64);
@@ -214,7 +215,7 @@ impl Stage {
         cell.gates() as u64 * units * (from + units + above)
     }
 
-    /// What it is, in the words of a definition, such as `conv 3×3, stride 2, relu`.
+    /// Describes the stage in the terms of a definition, such as `conv 3×3, stride 2, relu`.
     #[must_use]
     pub fn label(&self) -> String {
         let strided = |name: &str, kernel: usize, stride: usize| match stride {

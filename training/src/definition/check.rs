@@ -1,4 +1,4 @@
-//! From a definition to its blueprint: rules that span layers and parts.
+//! Checks a definition and builds its blueprint: the rules that span layers and parts.
 
 use super::{
     AnomalyPart, Blueprint, Consistency, Contrastive, ContrastiveKind, Definition, Operation,
@@ -7,15 +7,15 @@ use super::{
 };
 use crate::Loss;
 
-/// Weights and biases of a whole model.
+/// Maximum number of weights and biases per model.
 const MAX_PARAMETERS: u64 = 1 << 28;
-/// Pixels along a side, or steps.
+/// Maximum width or height in pixels, or length in time steps.
 const MAX_SIDE: usize = 1 << 16;
 const MAX_EPOCHS: usize = 100_000;
 const MAX_BATCH: usize = 1 << 16;
 const MAX_LABELS: usize = 1000;
 
-/// What is wrong with a definition.
+/// A violated rule: the path in the definition, the problem and the fix.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) place: String,
@@ -29,7 +29,7 @@ impl Fault {
     }
 }
 
-/// The blueprint of a definition that breaks no rule.
+/// Checks all rules and returns the blueprint of the definition.
 pub(super) fn check(definition: Definition) -> Result<Blueprint, Fault> {
     name("name", &definition.name)?;
     name("bundle", definition.bundle_name())?;
@@ -48,7 +48,7 @@ pub(super) fn check(definition: Definition) -> Result<Blueprint, Fault> {
     Ok(blueprint)
 }
 
-/// Whether a text is 1 to 64 of a–z, 0–9 and -.
+/// Checks that a text has 1 to 64 of the characters a–z, 0–9 and -.
 pub(super) fn name(place: &str, text: &str) -> Result<(), Fault> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
@@ -102,7 +102,7 @@ fn shapes(definition: Definition) -> Result<Blueprint, Fault> {
     Ok(Blueprint { definition, input, latent, output, taps, encoder, decoder, classifier })
 }
 
-/// What the last stage of a part gives.
+/// Returns the output shape of a part's last stage. Fails if the part does not have weights.
 fn end(stages: &[Stage], place: &str) -> Result<Shape, Fault> {
     match stages.last() {
         Some(last) if stages.iter().any(|stage| stage.depth() > 0) => Ok(last.next()),
@@ -110,7 +110,7 @@ fn end(stages: &[Stage], place: &str) -> Result<Shape, Fault> {
     }
 }
 
-/// The decoder must end at the output, or at its values in one row.
+/// Checks that the decoder ends with the output shape, or with its values in one row.
 fn reaches(definition: &Definition, found: Shape) -> Result<(), Fault> {
     let wanted = definition.output().shape();
     if found == wanted || found == Shape::Flat(wanted.values()) {
@@ -239,7 +239,7 @@ fn anomaly(blueprint: &Blueprint) -> Result<(), Fault> {
     Err(Fault::new("anomaly", "the output cannot be compared with the input, it has another shape", fix))
 }
 
-/// A sigmoid makes values of 0 to 1, and cross-entropy needs them.
+/// Checks that cross-entropy is used with a sigmoid, and a sigmoid with image samples from 0 to 1.
 fn range(definition: &Definition) -> Result<(), Fault> {
     let sigmoid = definition.decoder.activation == OutputActivation::Sigmoid;
     if definition.objective.reconstruction.loss == Loss::Bce && !sigmoid {
@@ -312,7 +312,7 @@ fn size(blueprint: &Blueprint) -> Result<(), Fault> {
     Err(Fault::new("encoder, decoder, classifier", what, "use fewer or narrower layers"))
 }
 
-/// Whether a number is within limits, both included.
+/// Checks that a number is between two limits, both included.
 pub(super) fn within(place: &str, found: usize, least: usize, most: usize) -> Result<(), Fault> {
     if (least..=most).contains(&found) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Where two definitions differ.
+//! Lists the differences between two definitions.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::Definition;
 
-/// The keys that differ, with their values in the first and in the second definition, such as `training.epochs = 3`.
-/// Equal definitions have none.
+/// Returns the keys that differ, with their values in the first and in the second definition, such as
+/// `training.epochs = 3`. Returns `None` for equal definitions.
 #[must_use]
 pub fn differences(a: &Definition, b: &Definition) -> Option<[String; 2]> {
     let [a, b] = [a, b].map(leaves);

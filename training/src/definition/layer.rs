@@ -1,112 +1,115 @@
 use serde::{Deserialize, Serialize};
 
-/// One layer of a definition. Maps are `[channels, height, width]`, series `[length, channels]`.
+/// One layer of a definition. Maps have the shape `[channels, height, width]`, time series
+/// `[length, channels]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "layer", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Layer {
-    /// Every value to every unit.
+    /// A fully connected layer.
     Dense {
-        /// Values out.
+        /// Number of output values.
         units: usize,
-        /// What follows.
+        /// Activation; linear by default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         activation: Option<Activation>,
     },
     /// A convolution, padded so that each side of the map is divided by the stride and rounded up.
     Conv {
-        /// Channels out.
+        /// Number of output channels.
         channels: usize,
-        /// The side of its filters.
+        /// Side of the filters, in pixels.
         kernel: usize,
-        /// Its step.
+        /// Stride in pixels, 1 by default.
         #[serde(default = "one")]
         stride: usize,
-        /// What follows.
+        /// Activation; linear by default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         activation: Option<Activation>,
     },
     /// A transposed convolution, cropped so that each side of the map is multiplied by the stride.
     ConvTranspose {
-        /// Channels out.
+        /// Number of output channels.
         channels: usize,
-        /// The side of its filters.
+        /// Side of the filters, in pixels.
         kernel: usize,
-        /// Its step.
+        /// Stride, in pixels.
         stride: usize,
-        /// What follows.
+        /// Activation; linear by default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         activation: Option<Activation>,
     },
-    /// A convolution to `channels · factor²`, whose values become blocks of pixels (W. Shi et al., "Real-time single
-    /// image and video super-resolution using an efficient sub-pixel convolutional neural network", CVPR 2016, eq. 4).
+    /// A convolution to `channels · factor²` channels, which are rearranged into blocks of pixels (W. Shi et
+    /// al., "Real-time single image and video super-resolution using an efficient sub-pixel convolutional
+    /// neural network", CVPR 2016, eq. 4).
     SubPixel {
-        /// Channels out.
+        /// Number of output channels.
         channels: usize,
-        /// How many times as high and wide the map becomes.
+        /// Factor by which width and height of the map grow.
         factor: usize,
-        /// The side of the filters.
+        /// Side of the filters, in pixels.
         kernel: usize,
-        /// What follows.
+        /// Activation; linear by default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         activation: Option<Activation>,
     },
-    /// x + f(x) (K. He et al., "Deep residual learning for image recognition", CVPR 2016, eq. 1).
+    /// Residual blocks x + f(x) (K. He et al., "Deep residual learning for image recognition", CVPR 2016, eq.
+    /// 1).
     Residual {
-        /// Blocks, one after the other.
+        /// Number of blocks in sequence, 1 by default.
         #[serde(default = "one")]
         repeat: usize,
-        /// f.
+        /// The layers of f.
         layers: Vec<Layer>,
     },
-    /// Everything in one row.
+    /// Flattens a map or series into one row.
     Flatten {},
-    /// A row as a map.
+    /// Reshapes a row into a map.
     Reshape {
         /// Channels of the map.
         channels: usize,
-        /// Its height.
+        /// Height of the map.
         height: usize,
-        /// Its width.
+        /// Width of the map.
         width: usize,
     },
-    /// Gated recurrent units; the last state of the last layer.
+    /// Gated recurrent units; the output is the last state of the last layer.
     Gru {
-        /// Values of the state.
+        /// Number of values of the state.
         units: usize,
-        /// Layers on top of each other.
+        /// Number of stacked layers, 1 by default.
         #[serde(default = "one")]
         layers: usize,
     },
-    /// Long short-term memory; the last state of the last layer.
+    /// Long short-term memory; the output is the last state of the last layer.
     Lstm {
-        /// Values of the state.
+        /// Number of values of the state.
         units: usize,
-        /// Layers on top of each other.
+        /// Number of stacked layers, 1 by default.
         #[serde(default = "one")]
         layers: usize,
     },
-    /// A 1×1 convolution off the main path, whose result is sent beside the latent as an enhancement layer. The main
-    /// path goes on as if it were not there.
+    /// A 1×1 convolution off the main path. The result is sent with the latent as an enhancement layer, and
+    /// does not affect the main path.
     Tap {
-        /// Its name.
+        /// Name of the enhancement layer.
         name: String,
-        /// Channels sent.
+        /// Number of channels to send.
         channels: usize,
     },
-    /// A tap's channels behind the decoder's own.
+    /// Appends a tap's channels to those of the decoder.
     Join {
-        /// The tap's name.
+        /// Name of the tap.
         tap: String,
     },
 }
 
-/// An elementwise function.
+/// An elementwise activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
     /// max(x, 0).
     Relu,
-    /// x·Φ(x), Φ by the error function (Hendrycks and Gimpel, arXiv:1606.08415, eq. 1).
+    /// x·Φ(x), with Φ from the error function (Hendrycks and Gimpel, arXiv:1606.08415, eq. 1).
     Gelu,
     /// 1 / (1 + e^(−x)).
     Sigmoid,
@@ -119,7 +122,7 @@ fn one() -> usize {
 }
 
 impl Layer {
-    /// Its name in a definition.
+    /// Returns the name used in definitions.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -139,7 +142,7 @@ impl Layer {
 }
 
 impl Activation {
-    /// Its name in a definition.
+    /// Returns the name used in definitions.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,10 +1,10 @@
-//! What a model is: a TOML file that names its layers, what it learns and how.
+//! Model definitions: TOML files that describe a model's layers, data, objective and training.
 //!
 //! ```text
 //! preset's name or path ─► TOML ─► Definition ─check─► Blueprint (every shape known) ─► net, describe, train
 //! ```
-//! A definition that breaks a rule is refused with the file, the place in it, what is wrong and how to put it right;
-//! nothing that a file says is allocated before it is within the limits of `check.rs`.
+//! A definition that breaks a rule is rejected with the file, the path of the key, the problem and the fix.
+//! Memory for a model is allocated only after all sizes were checked against the limits in `check.rs`.
 
 mod blueprint;
 mod check;
@@ -30,69 +30,70 @@ pub use signal::{Channels, Picture, Series, Signal};
 
 use crate::{TrainingError, error::io};
 
-/// A model, its data, its objective and its training.
+/// A model with its data, objective and training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Definition {
-    /// Its name, 1 to 64 of a–z, 0–9 and -.
+    /// Name of the model, 1 to 64 of the characters a–z, 0–9 and -.
     pub name: String,
-    /// The name of the bundle it makes, where that is another.
+    /// Name of the bundle, if it differs from the model's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<String>,
-    /// One line for people.
+    /// One-line description for people.
     pub description: String,
-    /// What it learns from.
+    /// Training data.
     pub data: Data,
-    /// What the encoder sees.
+    /// Input signal of the encoder.
     pub input: Signal,
-    /// What the decoder makes; without it, the input.
+    /// Output signal of the decoder; `None` is the input signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Signal>,
-    /// z = f(x; θ).
+    /// The encoder, z = f(x; θ).
     pub encoder: Encoder,
-    /// x̂ = g(z; φ).
+    /// The decoder, x̂ = g(z; φ).
     pub decoder: Decoder,
-    /// C(z).
+    /// The classifier, C(z).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classifier: Option<Classifier>,
-    /// Makes the latent a distribution while training.
+    /// If present, the latent is a distribution during training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variational: Option<Variational>,
-    /// Gives the bundle a head that scores how unusual a sample is.
+    /// If present, the bundle gets a head that computes an anomaly score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anomaly: Option<Anomaly>,
-    /// What training minimises.
+    /// Training objective.
     #[serde(default)]
     pub objective: Objective,
-    /// How large frames are made.
+    /// Frame size.
     #[serde(default)]
     pub frame: Frame,
-    /// How.
+    /// Training options.
     pub training: Training,
 }
 
-/// What a model learns from.
+/// The training data of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// The data set's name, for people; its folder is the command line's `--data`.
+    /// Name of the data set, for people; its folder is the command-line option `--data`.
     pub set: String,
-    /// How many samples keep their label, drawn evenly from the classes; without it, all.
+    /// Number of samples that keep their label, drawn evenly from the classes; `None` keeps all labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<usize>,
-    /// The one class that is learnt and counts as normal; the others are anomalies.
+    /// The class that counts as normal and is the only one to be trained on; the others are anomalies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normal: Option<u8>,
-    /// Of series: rows from the start of a window to the start of the next; without it, 1.
+    /// For time series: rows between the starts of consecutive windows, 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
 }
 
-/// How large frames are made.
+/// Target size of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Frame {
-    /// The mean frame of the training samples, header and id included, in bytes.
+    /// Upper bound on the mean frame size over the training samples, in bytes, including header and
+    /// latent-space id.
     pub bytes: f64,
 }
 
@@ -102,45 +103,45 @@ impl Default for Frame {
     }
 }
 
-/// A head that scores.
+/// The anomaly score of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Anomaly {
-    /// The parts whose sum is the score; the others are measured beside it.
+    /// Parts that are added to form the score; the others are reported alongside.
     pub parts: Vec<AnomalyPart>,
-    /// The quantile, 0 to 1, from which a sample counts as an anomaly.
+    /// Quantile from which a sample counts as an anomaly, 0 to 1, 0.99 by default.
     #[serde(default = "threshold")]
     pub threshold: f32,
 }
 
-/// What a score can be made of.
+/// A part of an anomaly score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AnomalyPart {
-    /// What the latent costs.
+    /// The bits that the latent costs.
     Bits,
-    /// The distance between a latent and that of its reconstruction.
+    /// Distance between the latent and the latent of its reconstruction.
     ReEncoding,
-    /// The Mahalanobis distance of the latent from the normal ones.
+    /// Mahalanobis distance of the latent from the normal ones.
     Mahalanobis,
-    /// The squared error of the reconstruction; needs the input beside the frame.
+    /// Squared error of the reconstruction; requires the reference input.
     Error,
-    /// The same over the input's energy; needs the input beside the frame.
+    /// Squared error of the reconstruction relative to the input's energy; requires the reference input.
     RelativeError,
 }
 
 impl AnomalyPart {
-    /// All there are, in the order in which a bundle has them.
+    /// All parts, in the order of a bundle.
     pub const ALL: [Self; 5] =
         [Self::Bits, Self::ReEncoding, Self::Mahalanobis, Self::Error, Self::RelativeError];
 
-    /// Whether only who has the input can tell it.
+    /// Returns whether the part requires the reference input.
     #[must_use]
     pub const fn needs_input(self) -> bool {
         matches!(self, Self::Error | Self::RelativeError)
     }
 
-    /// Its name in a bundle.
+    /// Returns the name used in bundles.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -157,76 +158,77 @@ fn threshold() -> f32 {
     0.99
 }
 
-/// The encoder.
+/// The encoder of a definition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Encoder {
-    /// Its layers, input first; the last gives the latent.
+    /// Layers from the input to the latent.
     pub layers: Vec<Layer>,
 }
 
-/// The decoder.
+/// The decoder of a definition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Decoder {
-    /// Its layers, latent first.
+    /// Layers from the latent to the output.
     pub layers: Vec<Layer>,
-    /// What becomes of the last layer's values.
+    /// Activation after the last layer.
     pub activation: OutputActivation,
 }
 
-/// The decoder's last step.
+/// The activation after the decoder's last layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutputActivation {
-    /// 1 / (1 + e^(−x)), for samples of 0 to 1; losses see the logits.
+    /// 1 / (1 + e^(−x)), for samples from 0 to 1; losses are computed on the logits.
     Sigmoid,
-    /// As they are.
+    /// The values are left unchanged.
     Identity,
 }
 
-/// A classifier on the latent.
+/// A classifier that reads the latent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Classifier {
-    /// The classes' names, in the order of the labels.
+    /// Names of the classes, in the order of the label numbers.
     pub labels: Vec<String>,
-    /// Its layers; the last gives one logit a class.
+    /// Layers from the latent to the logits, one logit per class.
     pub layers: Vec<Layer>,
 }
 
-/// The encoder's last layer gives mean and log-variance of a normal distribution; what is exported is the mean
-/// (Kingma and Welling, "Auto-encoding variational Bayes", ICLR 2014).
+/// Options of a variational model. The encoder's last layer computes the mean and the log-variance of a
+/// normal distribution; the exported model computes the mean only (Kingma and Welling, "Auto-encoding
+/// variational Bayes", ICLR 2014).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variational {
-    /// The weight of the Kullback–Leibler divergence (Higgins et al., "beta-VAE", ICLR 2017, eq. 4).
+    /// Weight of the Kullback–Leibler divergence (Higgins et al., "beta-VAE", ICLR 2017, eq. 4).
     pub beta: f64,
 }
 
-/// How a model is trained.
+/// Training options.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Training {
-    /// Passes over the data.
+    /// Number of passes over the data.
     pub epochs: usize,
-    /// Samples a step.
+    /// Number of samples per step.
     pub batch: usize,
-    /// The first learning rate of the encoder's parameters θ.
+    /// Initial learning rate of the encoder's parameters θ.
     pub encoder_rate: f64,
-    /// The first learning rate of the decoder's and the classifier's parameters φ.
+    /// Initial learning rate of the decoder's and the classifier's parameters φ.
     pub decoder_rate: f64,
-    /// Decides the initial weights and the order of the samples.
+    /// Seed of the initial weights and of the order of the samples.
     pub seed: u64,
 }
 
 impl Definition {
-    /// The definition of a preset's name or in a file. Whatever names a file that is there, or has a `/` or ends in
-    /// `.toml`, is a path.
+    /// Reads a definition from a preset or from a file. `model` is a path if the file exists, or if it
+    /// contains a `/` or ends in `.toml`; a preset's name takes precedence.
     ///
     /// # Errors
-    /// [`TrainingError::NoModel`] for a name that is neither, [`TrainingError::Toml`] for text that is no
-    /// definition, [`TrainingError::Io`].
+    /// [`TrainingError::NoModel`] for a name that is neither a preset nor a file, [`TrainingError::Toml`] for
+    /// an invalid definition, [`TrainingError::Io`].
     pub fn find(model: &str) -> Result<Self, TrainingError> {
         if let Some((_, text)) = PRESETS.iter().find(|(name, _)| *name == model) {
             return Self::parse(text, model);
@@ -239,7 +241,7 @@ impl Definition {
         Self::parse(&fs::read_to_string(path).map_err(io(path))?, model)
     }
 
-    /// The definition in a TOML text; `file` is what an error calls it.
+    /// Parses a definition from TOML; `file` names it in errors.
     ///
     /// # Errors
     /// [`TrainingError::Toml`], with line and column.
@@ -248,10 +250,10 @@ impl Definition {
             .map_err(|source| TrainingError::Toml { file: file.to_owned(), source: Box::new(source) })
     }
 
-    /// The definition with every shape in it known; `file` is what an error calls it.
+    /// Checks the definition and resolves all shapes; `file` names it in errors.
     ///
     /// # Errors
-    /// [`TrainingError::Definition`] with the place, what is wrong there and the fix.
+    /// [`TrainingError::Definition`] with the path of the key, the problem and the fix.
     pub fn check(self, file: &str) -> Result<Blueprint, TrainingError> {
         check::check(self).map_err(|fault| TrainingError::Definition {
             file: file.to_owned(),
@@ -261,13 +263,13 @@ impl Definition {
         })
     }
 
-    /// What the decoder makes.
+    /// Returns the output signal of the decoder.
     #[must_use]
     pub fn output(&self) -> &Signal {
         self.output.as_ref().unwrap_or(&self.input)
     }
 
-    /// The name of the bundle it makes.
+    /// Returns the name of the bundle.
     #[must_use]
     pub fn bundle_name(&self) -> &str {
         self.bundle.as_deref().unwrap_or(&self.name)

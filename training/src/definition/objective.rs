@@ -2,38 +2,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::Loss;
 
-/// What training minimises: the weighted sum of these terms, and of the divergence of a variational model.
+/// The training objective: the weighted sum of these terms, plus the divergence of a variational model.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Objective {
-    /// How far x̂ is from x.
+    /// Distance between x̂ and x.
     pub reconstruction: Reconstruction,
     /// λ of λ‖z‖₁, a sum over the latent's values.
     pub sparsity: f64,
     /// α of α·`CrossEntropy`(C(z), y).
     pub classification: f64,
-    /// Lets the classifier learn from samples without a label.
+    /// If present, the classifier also learns from samples without a label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
-    /// Pulls similar samples' latents together.
+    /// If present, the latents of similar samples are pulled together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contrastive: Option<Contrastive>,
 }
 
-/// What the classifier is sure of in a slightly changed sample, it should say of the same sample changed more (K. Sohn et
-/// al., "`FixMatch`", `NeurIPS` 2020, eq. 4). With this term labels are learnt from changed samples as well.
+/// Consistency term: a confident prediction for a slightly augmented sample is the target for a strongly
+/// augmented one (K. Sohn et al., "`FixMatch`", `NeurIPS` 2020, eq. 4). With this term, labels are learnt
+/// from augmented samples as well.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Consistency {
-    /// Its weight, beside that of the classification.
+    /// Weight of the term, in addition to that of the classification.
     pub weight: f64,
-    /// The probability from which the classifier counts as sure.
+    /// Probability from which a prediction counts as confident, 0 to 1, 0.95 by default.
     #[serde(default = "sure")]
     pub threshold: f64,
-    /// Whether a mirrored picture is the same picture.
+    /// Whether images may be mirrored.
     #[serde(default)]
     pub flip: bool,
-    /// By how many pixels at most a picture is moved, in each direction.
+    /// Maximum shift of an image in each direction in pixels, 2 by default.
     #[serde(default = "shift")]
     pub shift: u8,
 }
@@ -46,13 +47,13 @@ fn sure() -> f64 {
     0.95
 }
 
-/// The term of the reconstruction.
+/// The reconstruction term.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reconstruction {
-    /// Which distance.
+    /// The loss function.
     pub loss: Loss,
-    /// Its weight.
+    /// Weight of the term, 1 by default.
     #[serde(default = "unit")]
     pub weight: f64,
 }
@@ -61,29 +62,30 @@ pub struct Reconstruction {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Contrastive {
-    /// What counts as similar.
+    /// Definition of similar samples.
     pub kind: ContrastiveKind,
-    /// Its weight.
+    /// Weight of the term.
     pub weight: f64,
-    /// What similarities are divided by.
+    /// Temperature, the divisor of similarities, 0.5 by default.
     #[serde(default = "temperature")]
     pub temperature: f64,
-    /// Whether a mirrored picture is the same picture.
+    /// Whether images may be mirrored.
     #[serde(default)]
     pub flip: bool,
-    /// By how many pixels at most a picture is moved, in each direction.
+    /// Maximum shift of an image in each direction in pixels, 2 by default.
     #[serde(default = "shift")]
     pub shift: u8,
 }
 
-/// What counts as similar.
+/// Definition of similar samples for the contrastive term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ContrastiveKind {
-    /// Two augmentations of one sample (T. Chen et al., "A simple framework for contrastive learning of visual
-    /// representations", ICML 2020, section 2.1).
+    /// Two augmentations of one sample (T. Chen et al., "A simple framework for contrastive learning of
+    /// visual representations", ICML 2020, section 2.1).
     NtXent,
-    /// All samples of one label (P. Khosla et al., "Supervised contrastive learning", `NeurIPS` 2020, eq. 2).
+    /// All samples with the same label (P. Khosla et al., "Supervised contrastive learning", `NeurIPS` 2020,
+    /// eq. 2).
     Supervised,
 }
 

@@ -1,4 +1,4 @@
-/// The presets: name and definition.
+/// The built-in presets: pairs of name and TOML definition.
 pub const PRESETS: [(&str, &str); 11] = [
     ("fashion-dense", include_str!("../../presets/fashion-dense.toml")),
     ("fashion-conv", include_str!("../../presets/fashion-conv.toml")),

@@ -6,28 +6,28 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
-    /// A row of values.
+    /// A row of this many values.
     Flat(usize),
-    /// Steps of so many values.
+    /// A time series.
     Series {
-        /// Steps.
+        /// Number of time steps.
         length: usize,
-        /// Values a step.
+        /// Number of values per step.
         channels: usize,
     },
     /// Feature maps.
     Map {
-        /// How many.
+        /// Number of maps.
         channels: usize,
-        /// Rows.
+        /// Number of rows.
         height: usize,
-        /// Columns.
+        /// Number of columns.
         width: usize,
     },
 }
 
 impl Shape {
-    /// Its dimensions, slowest first.
+    /// Returns the dimensions, slowest first.
     #[must_use]
     pub fn dims(&self) -> Vec<usize> {
         match *self {
@@ -37,13 +37,13 @@ impl Shape {
         }
     }
 
-    /// How many values.
+    /// Returns the number of values.
     #[must_use]
     pub fn values(&self) -> usize {
         self.dims().into_iter().fold(1, usize::saturating_mul)
     }
 
-    /// Units of a row, channels of a map or series.
+    /// Returns the units of a row, or the channels of a map or series.
     #[must_use]
     pub const fn width(&self) -> usize {
         match *self {

@@ -2,51 +2,51 @@ use serde::{Deserialize, Serialize};
 
 use super::Shape;
 
-/// What a model sees or makes.
+/// The input or output signal of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Signal {
-    /// A picture.
+    /// An image.
     Picture(Picture),
-    /// A series of measurements; a row of a table is a series of length 1.
+    /// A time series; a row of a table is a series of length 1.
     Series(Series),
 }
 
-/// Pictures of one size.
+/// Images of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Picture {
-    /// Pixels from left to right.
+    /// Width in pixels.
     pub width: usize,
-    /// Pixels from top to bottom.
+    /// Height in pixels.
     pub height: usize,
-    /// Its colours.
+    /// Colour channels.
     pub channels: Channels,
-    /// What the darkest sample becomes.
+    /// Model value of the darkest sample, 0 by default.
     #[serde(default)]
     pub low: f32,
-    /// What the brightest sample becomes.
+    /// Model value of the brightest sample, 1 by default.
     #[serde(default = "one")]
     pub high: f32,
 }
 
-/// The colours of a picture.
+/// The colour channels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Channels {
     /// One channel.
     Grey,
-    /// Red, green, blue, one plane after the other.
+    /// Red, green and blue, one plane after the other.
     Rgb,
 }
 
-/// Series of one length.
+/// Time series of one length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Series {
-    /// Steps.
+    /// Number of time steps.
     pub length: usize,
-    /// Values a step.
+    /// Number of values per step.
     pub channels: usize,
 }
 
@@ -55,7 +55,7 @@ fn one() -> f32 {
 }
 
 impl Signal {
-    /// Its shape: planes, rows, columns of a picture; steps, channels of a series.
+    /// Returns the shape: `[channels, height, width]` for images, `[length, channels]` for time series.
     #[must_use]
     pub const fn shape(&self) -> Shape {
         match *self {
@@ -68,7 +68,7 @@ impl Signal {
 }
 
 impl Channels {
-    /// How many.
+    /// Returns the number of channels.
     #[must_use]
     pub const fn count(self) -> usize {
         match self {

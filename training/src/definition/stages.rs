@@ -1,23 +1,23 @@
-//! From layers to stages: the shape that each layer gets, and what it may not do with it.
+//! Turns layers into stages: infers the shape of each layer and checks its rules.
 
 use super::{
     Activation, Cell, Layer, Operation, Shape, Stage, Tap,
     check::{Fault, name, within},
 };
 
-/// Units of a row and channels of a map.
+/// Maximum number of units of a row or channels of a map.
 const MAX_WIDTH: usize = 1 << 16;
-/// Values between two layers.
+/// Maximum number of values between two layers.
 const MAX_VALUES: usize = 1 << 24;
-/// The side of a filter.
+/// Maximum side of a filter.
 const MAX_KERNEL: usize = 31;
-/// The factor of a sub-pixel convolution.
+/// Maximum factor of a sub-pixel convolution.
 const MAX_FACTOR: usize = 16;
-/// Layers of a model, each repetition counted.
+/// Maximum number of layers per model, counting each repetition.
 const MAX_LAYERS: usize = 1024;
-/// Recurrent layers on top of each other.
+/// Maximum number of stacked recurrent layers.
 const MAX_STACK: usize = 8;
-/// Residual layers within each other.
+/// Maximum nesting depth of residual layers.
 const MAX_NESTING: usize = 4;
 
 /// A part of a model.
@@ -28,19 +28,19 @@ pub(super) enum Part {
     Classifier,
 }
 
-/// What has been seen on the way through all parts.
+/// State of the traversal through all parts.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     /// The encoder's taps.
     pub(super) taps: Vec<Tap>,
-    /// Where each of them stands, and whether it is joined.
+    /// The path of each tap in the definition, and whether it is joined.
     places: Vec<(String, bool)>,
     layers: usize,
     nesting: usize,
 }
 
 impl Walk {
-    /// The stages of these layers, the first of which gets `shape`.
+    /// Returns the stages of these layers; `shape` is the input of the first one.
     pub(super) fn stages(
         &mut self,
         part: Part,
@@ -57,7 +57,7 @@ impl Walk {
         Ok(stages)
     }
 
-    /// A tap that nothing joins would be sent for nothing.
+    /// Checks that every tap is joined, since an unused tap would be sent for nothing.
     pub(super) fn all_joined(&self) -> Result<(), Fault> {
         let Some(index) = self.places.iter().position(|(_, joined)| !joined) else { return Ok(()) };
         let what = format!("no decoder layer joins tap `{}`", self.taps[index].name);
@@ -177,14 +177,14 @@ impl Walk {
     }
 }
 
-/// One layer and what goes into it.
+/// A layer with its input shape and its path in the definition.
 struct Window<'a> {
     input: Shape,
     place: &'a str,
     layer: &'a Layer,
 }
 
-/// Feature maps.
+/// The dimensions of feature maps.
 struct Map {
     channels: usize,
     height: usize,

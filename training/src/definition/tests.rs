@@ -1,6 +1,6 @@
 use super::*;
 
-/// A model with every part, in few values.
+/// A small model with every part.
 const MODEL: &str = r#"
 name = "small"
 description = "a small one"
@@ -46,7 +46,7 @@ fn checked(text: &str) -> Result<Blueprint, TrainingError> {
     Definition::parse(text, "small.toml")?.check("small.toml")
 }
 
-/// The place, and the whole message, of the error after these replacements.
+/// Returns the path and the whole message of the error after these replacements.
 fn fault(replacements: &[(&str, &str)]) -> (String, String) {
     let mut text = MODEL.to_owned();
     for (from, to) in replacements {
@@ -60,7 +60,7 @@ fn fault(replacements: &[(&str, &str)]) -> (String, String) {
     (place, message)
 }
 
-/// Asserts that these replacements are refused at a place, with words of the cause and of the fix.
+/// Asserts that the model is rejected at `place` after these replacements, with these words in the message.
 fn refused(replacements: &[(&str, &str)], place: &str, words: &[&str]) {
     let (found, message) = fault(replacements);
     assert_eq!(found, place, "{message}");

@@ -1,7 +1,8 @@
-//! A model as a drawing: a block a layer, from the input on the left to the output on the right.
+//! Draws a model as a diagram: one block per layer, from the input on the left to the output on the right.
 //!
-//! A block's height grows with the logarithm of the values that come out of it, its shadow with the side of its map; the
-//! latent is the waist between edge and cloud, and an arc leads from each tap to where it is joined.
+//! A block's height grows with the logarithm of the number of output values, and its shadow with the side of
+//! the map. The latent is the waist between encoder and decoder, and an arc leads from each tap to the layer
+//! that joins it.
 
 use std::fmt::Write as _;
 
@@ -11,10 +12,10 @@ const WIDTH_OF_BLOCK: f64 = 26.0;
 const GAP: f64 = 26.0;
 const MARGIN: f64 = 28.0;
 const TALLEST: f64 = 180.0;
-/// Where blocks are centred.
+/// Vertical centre of the blocks.
 const MIDDLE: f64 = 232.0;
 const HEIGHT: f64 = 450.0;
-/// Where the layers' names begin, and how wide one letter of the description is.
+/// Top of the layer names, and the width of one letter of the description.
 const NAMES: f64 = 346.0;
 const LETTER: f64 = 5.8;
 const EDGE: &str = "#2f6f9f";
@@ -23,16 +24,16 @@ const LATENT: &str = "#3b3b3b";
 const SIGNAL: &str = "#8a8a8a";
 const CLASSIFIER: &str = "#5b7f3a";
 
-/// One block.
+/// One block of the diagram.
 struct Block {
     label: String,
     shape: Shape,
     colour: &'static str,
-    /// The tap that leaves after it, or comes in before it.
+    /// The tap that leaves after the block or is joined before it.
     tap: Option<String>,
 }
 
-/// The drawing as SVG.
+/// Returns the diagram as SVG.
 #[must_use]
 pub fn svg(blueprint: &Blueprint) -> String {
     let blocks = blocks(blueprint);
@@ -57,7 +58,7 @@ pub fn svg(blueprint: &Blueprint) -> String {
     out + "</svg>\n"
 }
 
-/// Input, encoder, latent, decoder, output, and the classifier behind them.
+/// Returns the blocks of input, encoder, latent, decoder and output, followed by the classifier.
 fn blocks(blueprint: &Blueprint) -> Vec<Block> {
     let signal = |label: &str, shape| Block { label: label.into(), shape, colour: SIGNAL, tap: None };
     let mut blocks = vec![signal("input", blueprint.input)];
@@ -90,7 +91,7 @@ fn height(values: usize, largest: usize) -> f64 {
     12.0 + (TALLEST - 12.0) * share
 }
 
-/// The names of edge and cloud above their blocks.
+/// Draws the labels of the halves above their blocks.
 fn halves(out: &mut String, blocks: &[Block], x: &impl Fn(usize) -> f64) {
     for (colour, name) in [(EDGE, "edge"), (CLOUD, "cloud"), (CLASSIFIER, "classifier")] {
         let mut own = blocks
@@ -111,7 +112,7 @@ fn halves(out: &mut String, blocks: &[Block], x: &impl Fn(usize) -> f64) {
     }
 }
 
-/// A block, its shape above and its name, turned, below.
+/// Draws a block with its shape above and its rotated name below.
 fn draw(out: &mut String, block: &Block, x: f64, height: f64) {
     let depth = match block.shape {
         Shape::Map { height, .. } => 2.0 + (height as f64).ln() * 1.5,
@@ -139,7 +140,7 @@ fn draw(out: &mut String, block: &Block, x: f64, height: f64) {
     text(out, [centre, NAMES], &turn, &block.label);
 }
 
-/// From each tap to its joins, above the blocks.
+/// Draws an arc above the blocks, leading to each join and starting at its tap.
 fn arcs(out: &mut String, blocks: &[Block], x: &impl Fn(usize) -> f64, largest: usize) {
     let top = |index: usize| {
         let block: &Block = &blocks[index];
@@ -153,7 +154,8 @@ fn arcs(out: &mut String, blocks: &[Block], x: &impl Fn(usize) -> f64, largest: 
         let (a, b) = (x(from) + WIDTH_OF_BLOCK / 2.0, x(to) + WIDTH_OF_BLOCK / 2.0);
         let highest = (from..=to).map(top).fold(f64::INFINITY, f64::min);
         let (start, end) = (top(from) + 4.0, top(to) + 4.0);
-        // A cubic reaches three quarters of the way to its control points; the arc passes above what is between.
+        // A cubic curve reaches three quarters of the way to its control points; the arc must pass above the
+        // blocks in between.
         let apex = highest - 10.0;
         let peak = (apex - (start + end) / 8.0) / 0.75;
         let _ = writeln!(
@@ -166,7 +168,7 @@ fn arcs(out: &mut String, blocks: &[Block], x: &impl Fn(usize) -> f64, largest: 
     }
 }
 
-/// A text at a place.
+/// Draws a text at a position.
 fn text(out: &mut String, [x, y]: [f64; 2], attributes: &str, content: &str) {
     let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" {attributes}>{}</text>", escaped(content));
 }
@@ -178,7 +180,7 @@ fn escaped(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            // XML has no other control characters.
+            // XML 1.0 forbids most control characters.
             c if c.is_control() => out.push(' '),
             c => out.push(c),
         }

@@ -1,4 +1,4 @@
-//! `training describe`: what a model is made of and what each half costs.
+//! `training describe`: the layers of a model and the cost of each half.
 
 mod diagram;
 mod table;
@@ -10,37 +10,38 @@ pub use table::table;
 
 use crate::definition::{Blueprint, Operation, Shape, Stage};
 
-/// A model in figures. Costs are those of the exported models, for one sample.
+/// A model in figures. Costs are those of the exported models, per sample.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Description {
-    /// Its name.
+    /// The name of the model.
     pub name: String,
-    /// One line for people.
+    /// One-line description for people.
     pub description: String,
-    /// What the encoder takes.
+    /// Dimensions of the encoder's input, without the batch.
     pub input: Vec<usize>,
-    /// What the decoder gives.
+    /// Dimensions of the decoder's output, without the batch.
     pub output: Vec<usize>,
-    /// What is sent.
+    /// The transmitted latent.
     pub latent: Latent,
-    /// The edge's half.
+    /// The encoder half, which runs at the edge.
     pub encoder: Part,
-    /// The cloud's half.
+    /// The decoder half, which runs in the cloud.
     pub decoder: Part,
-    /// The classifier, where there is one.
+    /// The classifier, if the model has one.
     pub classifier: Option<Part>,
-    /// Decoder ÷ encoder.
+    /// Ratios of decoder to encoder.
     pub asymmetry: Asymmetry,
 }
 
-/// What goes from encoder to decoder.
+/// The latent that the encoder sends to the decoder.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Latent {
-    /// Its dimensions.
+    /// Dimensions, without the batch.
     pub shape: Vec<usize>,
-    /// Its values, the taps' left out.
+    /// Number of values, without the taps.
     pub values: usize,
-    /// Whether it is a distribution while training, so that the encoder's last layer has twice the width then.
+    /// Whether the latent is a distribution during training, which doubles the width of the encoder's last
+    /// layer.
     pub variational: bool,
     /// The enhancement layers.
     pub taps: Vec<TapRow>,
@@ -49,62 +50,62 @@ pub struct Latent {
 /// An enhancement layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TapRow {
-    /// Its name.
+    /// The name of the layer.
     pub name: String,
-    /// Its dimensions.
+    /// Dimensions, without the batch.
     pub shape: Vec<usize>,
-    /// Its values.
+    /// Number of values.
     pub values: usize,
 }
 
-/// One half or the classifier.
+/// The encoder, the decoder or the classifier.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Part {
-    /// Its layers.
+    /// The layers, in order.
     pub layers: Vec<Row>,
-    /// Layers with weights on its main path.
+    /// Number of layers with weights on the main path.
     pub depth: usize,
-    /// The most units or channels that come out of a layer.
+    /// The largest number of units or channels of a layer.
     pub widest: usize,
-    /// Weights and biases.
+    /// Number of weights and biases.
     pub parameters: u64,
-    /// Multiply-accumulates.
+    /// Multiply-accumulates per sample.
     pub macs: u64,
 }
 
-/// A layer.
+/// One layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// Where it stands in the definition.
+    /// Path of the layer in the definition.
     pub place: String,
-    /// What it is.
+    /// Description of the layer, such as `conv 3×3, stride 2, relu`.
     pub layer: String,
-    /// What comes out.
+    /// Output dimensions, without the batch.
     pub output: Vec<usize>,
-    /// Weights and biases.
+    /// Number of weights and biases.
     pub parameters: u64,
-    /// Multiply-accumulates.
+    /// Multiply-accumulates per sample.
     pub macs: u64,
-    /// What a residual layer's block holds.
+    /// The layers of one block of a residual layer; empty for other layers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub block: Vec<Row>,
 }
 
-/// How many times more the decoder has of everything.
+/// Ratios of decoder to encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Asymmetry {
-    /// Of layers.
+    /// Ratio of the depths.
     pub depth: f64,
-    /// Of the widest layer.
+    /// Ratio of the widest layers.
     pub width: f64,
-    /// Of parameters.
+    /// Ratio of the numbers of parameters.
     pub parameters: f64,
-    /// Of multiply-accumulates.
+    /// Ratio of the multiply-accumulates.
     pub macs: f64,
 }
 
 impl Description {
-    /// The figures of a blueprint.
+    /// Computes the figures of a blueprint.
     #[must_use]
     pub fn new(blueprint: &Blueprint) -> Self {
         let definition = &blueprint.definition;
@@ -215,7 +216,7 @@ mod tests {
                 let cost = cost(&model, &[("n", 1)]).unwrap();
                 assert_eq!((cost.parameters, cost.macs), (part.parameters, part.macs), "{name}");
             }
-            // The one with tight features has the deeper encoder.
+            // The model with tight features has the deeper encoder.
             let deep_decoder = found.asymmetry.macs > 1.0 && found.asymmetry.depth > 1.0;
             assert_eq!(deep_decoder, name != "fashion-semi", "{name}");
         }

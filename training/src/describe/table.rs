@@ -1,4 +1,4 @@
-//! The figures as text.
+//! Formats the figures as text.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use lopside_quality::grouped;
 
 use super::{Description, Part, Row};
 
-/// Both halves as tables, then totals, what is sent and how asymmetric the model is.
+/// Formats both halves as tables, followed by the latent and the ratios of decoder to encoder.
 #[must_use]
 pub fn table(description: &Description) -> String {
     let Description { name, description: line, input, output, latent, asymmetry, .. } = description;

@@ -1,4 +1,4 @@
-//! How well anomalies stand out.
+//! Measures how well anomaly scores separate anomalies from normal samples.
 
 use std::fmt::Write as _;
 
@@ -11,36 +11,37 @@ use crate::{
     corpus::{Content, Corpus},
 };
 
-/// The areas under the receiver's operating curve of a bundle's scores.
+/// Areas under the ROC curve of a bundle's anomaly scores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AnomalyFigures {
-    /// Samples that are anomalies.
+    /// Number of anomalies among the samples.
     pub anomalies: usize,
-    /// The score that the frame alone has.
+    /// The score from the frame alone.
     pub frame_alone: PartFigures,
-    /// The score with the input sent along.
+    /// The score with the reference input.
     pub with_input: PartFigures,
-    /// Every part by itself.
+    /// Each part of the score separately.
     pub parts: Vec<PartFigures>,
-    /// Of the normal samples, the share that is called anomalous, by the frame alone.
+    /// Share of normal samples that are called anomalous from the frame alone (false positive rate).
     pub false_alarms: f64,
-    /// Of the anomalies, the share that is called anomalous, by the frame alone.
+    /// Share of anomalies that are called anomalous from the frame alone (true positive rate).
     pub found: f64,
 }
 
-/// How well one score tells anomalies from normal samples.
+/// The area under the ROC curve of one score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PartFigures {
-    /// The score's name.
+    /// The name of the score.
     pub name: String,
-    /// The area under the curve by samples, 0.5 for chance, 1 for perfect.
+    /// Area under the curve per sample: 0.5 is chance, 1 is perfect.
     pub auroc: f64,
-    /// Of series, by points: each has the mean score of the windows that cover it.
+    /// Area under the curve per point of a time series, where a point has the mean score of the windows that
+    /// cover it. `None` for images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub point_auroc: Option<f64>,
 }
 
-/// The figures; `None` when the samples are all of one kind.
+/// Computes the figures. Returns `None` if the samples are all normal or all anomalies.
 pub(super) fn figures(through: &Through, test: &Corpus) -> Option<AnomalyFigures> {
     let figures = |name: &str, of: &[Anomaly], score: &dyn Fn(&Anomaly) -> f32| {
         let scores: Vec<f64> = of.iter().map(|anomaly| f64::from(score(anomaly))).collect();
@@ -70,7 +71,7 @@ pub(super) fn figures(through: &Through, test: &Corpus) -> Option<AnomalyFigures
 }
 
 impl AnomalyFigures {
-    /// The figures as lines of a table.
+    /// Formats the figures as a Markdown table.
     #[must_use]
     pub fn table(&self) -> String {
         let rows = || [&self.frame_alone, &self.with_input].into_iter().chain(&self.parts);

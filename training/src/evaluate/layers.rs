@@ -1,25 +1,25 @@
-//! Frames that leave the last layers out.
+//! Measures frames without the last layers.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Through, reconstruction};
 use crate::{TrainingError, corpus::Corpus, split_service::SplitService};
 
-/// What the first layers of a latent are good for by themselves.
+/// The figures of frames with the first layers of a latent only.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LayerFigures {
-    /// How many of them are sent.
+    /// Number of layers sent.
     pub layers: usize,
-    /// The mean frame in bytes, header and latent-space id included.
+    /// Mean frame size in bytes, including header and latent-space id.
     pub frame_bytes: f64,
-    /// Mean squared error, as that of the whole frames.
+    /// Mean squared error, on the same scale as for whole frames.
     pub mse_frames: f64,
-    /// How often the most probable class is right.
+    /// Share of samples with the correct most probable class. `None` without a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
 }
 
-/// The figures for every number of layers below that of the latent space.
+/// Computes the figures for every number of layers below that of the latent space.
 pub(super) fn figures(service: &SplitService, test: &Corpus) -> Result<Vec<LayerFigures>, TrainingError> {
     let all = service.bundle.space.layers().len();
     if all == 1 {
@@ -39,7 +39,7 @@ pub(super) fn figures(service: &SplitService, test: &Corpus) -> Result<Vec<Layer
 }
 
 impl LayerFigures {
-    /// The figures as a sentence.
+    /// Formats the figures as a sentence.
     pub(super) fn line(&self) -> String {
         let Self { layers, frame_bytes, mse_frames, accuracy } = self;
         let right = accuracy.map(|share| format!(", {:.2} % of the classes right", 100.0 * share));

@@ -1,4 +1,4 @@
-//! A bundle on samples it has never seen: real frames from the real encoder, decoded by the real heads.
+//! Evaluates a bundle on unseen samples: real frames of the edge encoder, decoded by the cloud's heads.
 
 mod anomaly;
 mod layers;
@@ -19,43 +19,43 @@ pub use reconstruction::{Peer, PictureFigures, ReconstructionFigures};
 use self::through::Through;
 use crate::{TrainingError, corpus::Corpus, split_service::SplitService};
 
-/// What a bundle does to the test samples.
+/// The figures of a bundle on the test samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Samples measured.
+    /// Number of samples.
     pub samples: usize,
-    /// Values of a latent, all layers.
+    /// Number of values per latent, over all layers.
     pub latent_values: usize,
-    /// The encoder's cost.
+    /// Cost of the encoder.
     pub encoder: EvaluatedCost,
-    /// The first head's cost.
+    /// Cost of the first head.
     pub decoder: EvaluatedCost,
-    /// Bytes of a frame, header and latent-space id included.
+    /// Frame sizes in bytes, including header and latent-space id.
     pub frame: Spread,
-    /// The share of the frames' integers that are 0.
+    /// Share of zeros among the frames' integers, 0 to 1.
     #[serde(default)]
     pub zeros: f64,
-    /// Bytes of a sample without a codec: one a sample of a picture, four a number.
+    /// Bytes per uncompressed sample: one byte per image sample, four bytes per number.
     pub raw_bytes: usize,
-    /// How well the first head gives samples back.
+    /// Reconstruction error of the first head.
     pub reconstruction: ReconstructionFigures,
-    /// Of a latent of several layers: frames that leave the last ones out, from one layer on.
+    /// For latents of several layers: frames without the last layers, starting with one layer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fewer_layers: Vec<LayerFigures>,
-    /// How often the most probable class is right.
+    /// Share of samples with the correct most probable class. `None` without a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
-    /// How well anomalies stand out.
+    /// Separation of anomalies from normal samples. `None` without a score head or without anomalies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anomaly: Option<AnomalyFigures>,
 }
 
-/// Parameters and multiply-accumulates.
+/// Parameters and multiply-accumulates of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvaluatedCost {
-    /// Trained numbers.
+    /// Number of trained parameters.
     pub parameters: u64,
-    /// Multiply-accumulates a sample.
+    /// Multiply-accumulates per sample.
     pub macs: u64,
 }
 
@@ -64,18 +64,19 @@ pub struct EvaluatedCost {
 pub struct Spread {
     /// The mean.
     pub mean: f64,
-    /// The smallest.
+    /// The smallest size.
     pub min: usize,
     /// The median.
     pub median: usize,
-    /// The largest.
+    /// The largest size.
     pub max: usize,
 }
 
-/// Measures the bundle in `folder` on `test`; PCA is fitted on `train`. Also draws the first pictures.
+/// Evaluates the bundle in `folder` on `test`, with the PCA baseline fitted to `train`. For images, also
+/// returns a contact sheet of the first ones.
 ///
 /// # Errors
-/// [`TrainingError`] when the bundle is refused or a part of the path fails.
+/// [`TrainingError`] when the bundle is invalid or a step fails.
 pub(crate) fn evaluate(
     folder: &Path,
     train: &Corpus,
@@ -104,7 +105,7 @@ pub(crate) fn evaluate(
 }
 
 impl Evaluation {
-    /// The figures as lines of tables, also for the model card.
+    /// Formats the figures as Markdown tables, which the model card shows too.
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = self.reconstruction.table(self);

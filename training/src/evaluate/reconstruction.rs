@@ -1,4 +1,4 @@
-//! How well samples come back, and what else could have been sent.
+//! Measures the reconstruction error and compares it with other codecs.
 
 use cloud_decoder::Runtime;
 use image::DynamicImage;
@@ -15,56 +15,57 @@ use crate::{
     split_service::SplitService,
 };
 
-/// Pictures on the contact sheet.
+/// Number of images on the contact sheet.
 const SHEET_PICTURES: usize = 16;
-/// Enlargement of a picture of 28 pixels a side on it.
+/// Scale factor of images on the contact sheet, for a side of 28 pixels.
 const SHEET_SCALE: u32 = 4;
 
-/// How well samples come back. Errors are means of squares over the head's values: samples of 0 to 1 in the shipped
-/// bundles of pictures, numbers in standard deviations in those of series.
+/// Reconstruction errors. They are mean squared errors over the head's values: samples from 0 to 1 in the
+/// shipped image bundles, multiples of the standard deviation for time series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReconstructionFigures {
-    /// Mean squared error with latents that are not quantised.
+    /// Mean squared error with unquantised latents.
     pub mse_float: f64,
     /// Mean squared error through frames.
     pub mse_frames: f64,
-    /// PCA with as many components as the latent has values, nothing quantised: its mean squared error. Not where the
-    /// latent has as many values as the sample or the output is of another size.
+    /// Mean squared error of PCA with as many components as the latent has values, unquantised. `None` if the
+    /// latent has at least as many values as the sample, or if the output has another size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mse_pca: Option<f64>,
-    /// What only pictures have.
+    /// Figures for images only.
     #[serde(flatten)]
     pub picture: Option<PictureFigures>,
 }
 
-/// Pictures beside other codecs. Every PSNR is that of the mean squared error over all pictures, in dB.
+/// Image quality compared with other codecs. Every PSNR is computed from the mean squared error over all
+/// images, in dB.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PictureFigures {
-    /// The PSNR of the mean squared error through frames.
+    /// PSNR of the mean squared error through frames.
     pub psnr_frames_db: f64,
-    /// Of a head that enlarges: the PSNR of the encoder's input enlarged by bicubic interpolation, not quantised.
+    /// For heads that upscale: PSNR of the encoder's input enlarged by bicubic interpolation, unquantised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub psnr_bicubic_db: Option<f64>,
-    /// The mean PNG.
+    /// Mean size of PNG files in bytes.
     pub png_bytes: f64,
-    /// JPEG at its smallest.
+    /// JPEG at its lowest quality.
     pub jpeg_smallest: Peer,
-    /// WebP at its smallest.
+    /// WebP at its lowest quality.
     pub webp_smallest: Peer,
 }
 
-/// Another codec over the same pictures.
+/// The figures of a baseline codec on the same images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Peer {
-    /// Its mean size.
+    /// Mean size in bytes.
     pub mean_bytes: f64,
-    /// Its mean squared error.
+    /// Mean squared error, for samples from 0 to 1.
     pub mse: f64,
-    /// The PSNR of `mse`.
+    /// PSNR of `mse` in dB.
     pub psnr_db: f64,
 }
 
-/// The figures, and of pictures a sheet of the first ones.
+/// Computes the figures and, for images, a contact sheet of the first ones.
 pub(super) fn figures(
     service: &SplitService,
     through: &Through,
@@ -95,7 +96,7 @@ pub(super) fn figures(
 }
 
 impl ReconstructionFigures {
-    /// The figures as lines of a table.
+    /// Formats the figures as a Markdown table.
     #[must_use]
     pub fn table(&self, evaluation: &Evaluation) -> String {
         let row = |what: &str, bytes: String, mse: f64| {
@@ -128,7 +129,7 @@ impl ReconstructionFigures {
     }
 }
 
-/// All samples as the encoder sees them, or as the first head should make them.
+/// Returns all samples as encoder inputs, or with `target` as the ideal outputs of the first head.
 pub(super) fn rows(service: &SplitService, corpus: &Corpus, target: bool) -> Result<Vec<f32>, TrainingError> {
     let manifest = &service.bundle.manifest;
     let of_head = match &manifest.heads[0].kind {
@@ -198,7 +199,7 @@ fn psnr_of_unit_mse(mse: f64) -> f64 {
     psnr_of_mse(mse * 255.0 * 255.0)
 }
 
-/// The encoder's input enlarged to the output's size, where that is larger.
+/// Returns the PSNR of the encoder's input enlarged to the output's size, or `None` if the sizes are equal.
 fn bicubic(
     service: &SplitService,
     test: &Corpus,
@@ -237,7 +238,7 @@ fn peer(
     for picture in pictures {
         let point = encode(picture)?;
         bytes += point.bytes;
-        // The inverse of the PSNR's definition, per sample of 0 to 1.
+        // Inverse of the PSNR's definition, for samples from 0 to 1.
         mse += 10_f64.powf(-point.psnr / 10.0);
     }
     let count = pictures.len() as f64;

@@ -1,4 +1,4 @@
-//! Every sample through encoder, frame and all heads.
+//! Sends every sample through the encoder, the wire format and all heads.
 
 use cloud_decoder::{Anomaly, Format, Request, SentInput, Value, Wanted};
 use edge_encoder::source::Input;
@@ -9,28 +9,29 @@ use lopside_latent::Limits;
 use super::Spread;
 use crate::{TrainingError, corpus::Corpus, progress, split_service::SplitService};
 
-/// Frames of one request.
+/// Number of frames per request.
 const BATCH: usize = 50;
 
-/// Frames' sizes and what came back, in the order of the samples.
+/// Frame sizes and decoded results, in the order of the samples.
 #[derive(Default)]
 pub(super) struct Through {
-    /// Bytes of each frame.
+    /// Bytes per frame.
     pub(super) sizes: Vec<usize>,
-    /// The first head's raw output, one after the other.
+    /// Raw outputs of the first head, one after the other.
     pub(super) reconstructions: Vec<f32>,
-    /// The most probable class of each, by its label's place.
+    /// The most probable class of each sample, as an index into the labels.
     classes: Vec<u8>,
-    /// Of the frames' integers, how many there are and how many are 0.
+    /// Number of integers in the frames, and number of zeros among them.
     integers: [usize; 2],
-    /// What the frame alone says.
+    /// Anomaly verdicts from the frame alone.
     pub(super) blind: Vec<Anomaly>,
-    /// What frame and input say.
+    /// Anomaly verdicts from the frame and the reference input.
     pub(super) seeing: Vec<Anomaly>,
 }
 
 impl Through {
-    /// Sends all samples, with the first `layers` layers of the latent or with all; scores are asked of whole frames.
+    /// Sends all samples, with the first `layers` layers of the latent or with all. Scores are requested for
+    /// whole frames only.
     pub(super) fn send(
         service: &SplitService,
         test: &Corpus,
@@ -101,13 +102,13 @@ impl Through {
         Ok(())
     }
 
-    /// The share of the frames' integers that are 0.
+    /// Returns the share of zeros among the frames' integers.
     pub(super) fn zeros(&self) -> f64 {
         let [all, zeros] = self.integers;
         zeros as f64 / all.max(1) as f64
     }
 
-    /// The sizes of the frames.
+    /// Returns the distribution of the frame sizes.
     pub(super) fn spread(&self) -> Spread {
         let mut sizes = self.sizes.clone();
         sizes.sort_unstable();
@@ -116,14 +117,14 @@ impl Through {
         Spread { mean, min: at(0), median: at(sizes.len() / 2), max: at(sizes.len().saturating_sub(1)) }
     }
 
-    /// The share of samples whose most probable class is right, where a head classifies.
+    /// Returns the share of samples with the correct most probable class, or `None` without a classifier.
     pub(super) fn accuracy(&self, test: &Corpus) -> Option<f64> {
         let right = self.classes.iter().zip(&test.classes).filter(|(found, class)| found == class).count();
         (!self.classes.is_empty()).then(|| right as f64 / self.classes.len() as f64)
     }
 }
 
-/// The place of the most probable label.
+/// Returns the index of the most probable label.
 fn best(heads: &[lopside_bundle::HeadSpec], scores: &[(String, f32)]) -> Option<u8> {
     let labels = heads.iter().find_map(|head| match &head.kind {
         HeadKind::Classify { labels } => Some(labels),

@@ -1,4 +1,4 @@
-//! From weights to ONNX models, and the names in them.
+//! Exports weights to ONNX models and defines their tensor names.
 //!
 //! ```text
 //! whole       image or series ─► latent, tap.NAME … ─► reconstruction, logits
@@ -6,7 +6,7 @@
 //! decoder     latent, tap.NAME … ─► reconstruction
 //! classifier  latent ─► logits
 //! ```
-//! The batch is symbolic. Each part is written by one function, whichever models it goes into.
+//! The batch is symbolic. One function writes each part for all models that contain it.
 
 use lopside_bundle::LATENT_SPACE_KEY;
 use lopside_onnx::{Dim, GraphBuilder, proto::ModelProto, set_metadata};
@@ -20,20 +20,20 @@ use crate::{
     definition::{Blueprint, OutputActivation, Shape, Signal},
 };
 
-/// The input of a model for pictures, samples from low to high, `[n, channels, height, width]` or `[n, samples]`.
+/// Input of image models, samples from low to high, `[n, channels, height, width]` or `[n, samples]`.
 pub const INPUT_PICTURE: &str = "image";
-/// The input of a model for series, `[n, length, channels]` or `[n, values]`.
+/// Input of time-series models, `[n, length, channels]` or `[n, values]`.
 pub const INPUT_SERIES: &str = "series";
 /// The latent, `[n, values]` or `[n, channels, height, width]`.
 pub const LATENT: &str = "latent";
-/// The decoder's output, like the input.
+/// Output of the decoder, with the shape of the blueprint's output.
 pub const OUTPUT: &str = "reconstruction";
-/// The classifier's output, `[n, labels]`.
+/// Output of the classifier, `[n, labels]`.
 pub const LOGITS: &str = "logits";
 const PRESET_KEY: &str = "lopside.preset";
 const LATENT_KEY: &str = "lopside.latent";
 
-/// The name of the encoder's input.
+/// Returns the name of the encoder's input.
 #[must_use]
 pub const fn input_name(blueprint: &Blueprint) -> &'static str {
     match blueprint.definition.input {
@@ -42,19 +42,19 @@ pub const fn input_name(blueprint: &Blueprint) -> &'static str {
     }
 }
 
-/// The name of an enhancement layer, `[n, channels, height, width]`.
+/// Returns the tensor name of an enhancement layer, `[n, channels, height, width]`.
 #[must_use]
 pub fn tap_name(tap: &str) -> String {
     format!("tap.{tap}")
 }
 
-/// Names the latent space in a model's metadata.
+/// Writes the latent-space id into a model's metadata.
 pub fn stamp(onnx: &mut ModelProto, latent_space: &str) {
     set_metadata(onnx, LATENT_SPACE_KEY, latent_space);
 }
 
 impl Net {
-    /// The whole model. Its latent space is not known before the tables are counted; [`stamp`] names it then.
+    /// Exports the whole model. The latent-space id is known only after calibration; [`stamp`] adds it then.
     ///
     /// # Errors
     /// [`TrainingError`] when weights cannot be read.
@@ -69,7 +69,7 @@ impl Net {
         })
     }
 
-    /// The encoder, whose outputs are the latent and the taps.
+    /// Exports the encoder, with the latent and the taps as outputs.
     ///
     /// # Errors
     /// [`TrainingError`] when weights cannot be read.
@@ -81,7 +81,7 @@ impl Net {
         })
     }
 
-    /// The decoder, whose inputs are the latent and the taps.
+    /// Exports the decoder, with the latent and the taps as inputs.
     ///
     /// # Errors
     /// [`TrainingError`] when weights cannot be read.
@@ -94,7 +94,7 @@ impl Net {
         })
     }
 
-    /// The classifier, where there is one.
+    /// Exports the classifier, or returns `None` if the model does not have one.
     ///
     /// # Errors
     /// [`TrainingError`] when weights cannot be read.
@@ -119,7 +119,7 @@ impl Net {
         Ok(onnx)
     }
 
-    /// The tensors that go from encoder to decoder.
+    /// Returns names and shapes of the tensors between encoder and decoder: the latent, then the taps.
     pub(crate) fn latents(&self) -> Vec<(String, Shape)> {
         let taps = self.blueprint.taps.iter().map(|tap| (tap_name(&tap.name), tap.shape));
         std::iter::once((LATENT.to_owned(), self.blueprint.latent)).chain(taps).collect()
@@ -131,7 +131,7 @@ impl Net {
     }
 
     pub(super) fn write_decoder(&self, graph: &mut GraphBuilder) -> Result<(), TrainingError> {
-        // A whole model with a classifier has other logits.
+        // A whole model with a classifier already has an output named `logits`.
         let raw = if self.classifier.is_some() { "reconstruction.logits" } else { "logits" };
         match self.blueprint.definition.decoder.activation {
             OutputActivation::Sigmoid => {
@@ -155,7 +155,7 @@ impl Net {
     }
 }
 
-/// A symbolic batch of samples of this shape.
+/// Returns the dimensions of a symbolic batch of samples of this shape.
 pub(crate) fn batch_of(shape: Shape) -> Vec<Dim> {
     let dims = shape.dims().into_iter().map(|dim| Dim::Fixed(dim as i64));
     std::iter::once(Dim::from("n")).chain(dims).collect()

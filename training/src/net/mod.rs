@@ -1,7 +1,8 @@
 //! burn modules built from a blueprint.
 //!
-//! Encoder θ, decoder φ and classifier are three modules with parameters of their own, so that each can have its
-//! optimiser. Between them go rows `[n, values]`, row-major: objectives, quantiser and data know nothing of maps.
+//! Encoder θ, decoder φ and classifier are three modules with separate parameters, so that each can have its
+//! own optimiser. They exchange row-major rows `[n, values]`: objectives, quantiser and data do not deal with
+//! maps.
 
 mod export;
 mod onnx;
@@ -22,14 +23,14 @@ pub use stack::Stack;
 
 use crate::definition::{Blueprint, OutputActivation};
 
-/// A model.
+/// A model with its weights.
 #[derive(Module, Debug)]
 pub struct Net {
-    /// z = f(x; θ).
+    /// The encoder, z = f(x; θ).
     pub encoder: Encoder,
-    /// x̂ = g(z; φ), the output's activation left out, so that losses can work on logits.
+    /// The decoder, x̂ = g(z; φ), without the output activation, so that losses can be computed on logits.
     pub decoder: Stack,
-    /// C(z).
+    /// The classifier, C(z).
     pub classifier: Option<Stack>,
     #[module(skip)]
     blueprint: Blueprint,
@@ -40,25 +41,26 @@ pub struct Net {
 pub struct Encoder {
     /// Layers and taps.
     pub layers: Stack,
-    /// Of a variational model: beside the last layer, which gives the mean, one of the same kind that gives the
-    /// log-variance. Together they are one layer of twice the width; apart, the log-variance need not be exported.
+    /// For variational models: a second last layer that computes the log-variance, next to the one that
+    /// computes the mean. Together they equal one layer of twice the width; separate, the log-variance need
+    /// not be exported.
     pub log_variance: Option<Stack>,
 }
 
-/// What an encoder gives.
+/// The result of an encoder.
 #[derive(Debug, Clone)]
 pub struct Encoded {
     /// z, or the mean of its distribution, `[n, values]`.
     pub latent: Tensor<2>,
-    /// ln σ² of each value of the latent, `[n, values]`.
+    /// ln σ² of each value of the latent, `[n, values]`; `None` for models that are not variational.
     pub log_variance: Option<Tensor<2>>,
     /// The enhancement layers, `[n, values]` each, in the blueprint's order.
     pub taps: Vec<Tensor<2>>,
 }
 
 impl Net {
-    /// A model with fresh weights, drawn from the device's seed: encoder, log-variance, decoder, classifier, each from
-    /// its first layer to its last.
+    /// Creates a model with random weights, drawn from the device's seed in the order encoder, log-variance,
+    /// decoder, classifier, each from first to last layer.
     #[must_use]
     pub fn new(blueprint: &Blueprint, device: &Device) -> Self {
         let latent = blueprint.latent_stage();
@@ -74,13 +76,13 @@ impl Net {
         net.materialize()
     }
 
-    /// What it was built from.
+    /// Returns the blueprint of the model.
     #[must_use]
     pub const fn blueprint(&self) -> &Blueprint {
         &self.blueprint
     }
 
-    /// Samples `[n, values]` to latents.
+    /// Encodes samples `[n, values]`.
     #[must_use]
     pub fn encode(&self, input: Tensor<2>) -> Encoded {
         let last = self.blueprint.latent_stage();
@@ -93,13 +95,13 @@ impl Net {
         Encoded { latent, log_variance, taps }
     }
 
-    /// Latents `[n, values]` and taps to the output before its activation, `[n, values]`.
+    /// Decodes latents `[n, values]` and taps to the output before its activation, `[n, values]`.
     #[must_use]
     pub fn decode(&self, latent: Tensor<2>, taps: &[Tensor<2>]) -> Tensor<2> {
         self.decoder.forward(latent, &self.taps(taps), |_, _| {}).0
     }
 
-    /// The reconstruction: what [`decode`](Self::decode) gives, after the output's activation.
+    /// Decodes like [`decode`](Self::decode) and applies the output activation.
     #[must_use]
     pub fn reconstruct(&self, latent: Tensor<2>, taps: &[Tensor<2>]) -> Tensor<2> {
         let raw = self.decode(latent, taps);
@@ -109,13 +111,14 @@ impl Net {
         }
     }
 
-    /// Latents `[n, values]` to one logit a class, where there is a classifier.
+    /// Classifies latents `[n, values]` and returns one logit per class, `[n, classes]`. Returns `None`
+    /// without a classifier.
     #[must_use]
     pub fn classify(&self, latent: Tensor<2>) -> Option<Tensor<2>> {
         self.classifier.as_ref().map(|classifier| classifier.row(latent))
     }
 
-    /// Taps with their names.
+    /// Pairs taps with their names.
     fn taps<'a>(&'a self, taps: &[Tensor<2>]) -> Vec<(&'a str, Tensor<2>)> {
         self.blueprint.taps.iter().map(|tap| tap.name.as_str()).zip(taps.iter().cloned()).collect()
     }

@@ -1,7 +1,8 @@
-//! Layers as ONNX nodes.
+//! Writes layers as ONNX nodes.
 //!
-//! Node and tensor names: `encoder.0.linear` and `encoder.0.relu` of the encoder's layer 0, `encoder.0.weight` and
-//! `encoder.0.bias` of its weights, `encoder.1.2.0.conv` of layer 0 in block 2 of the residual layer 1.
+//! Examples of node and tensor names: `encoder.0.linear` and `encoder.0.relu` for the encoder's layer 0,
+//! `encoder.0.weight` and `encoder.0.bias` for its weights, `encoder.1.2.0.conv` for layer 0 in block 2 of
+//! residual layer 1.
 
 use burn::{
     module::Param,
@@ -23,14 +24,14 @@ use crate::{
     definition::{Activation, Cell, Operation, Stage},
 };
 
-/// How the names of a part's tensors begin and what its last one is called.
+/// Name prefix of a part's tensors, and the name of its last tensor.
 #[derive(Clone, Copy)]
 pub(super) struct Names<'a> {
     pub(super) prefix: &'a str,
     pub(super) last: &'a str,
 }
 
-/// The nodes of a stack, whose input is tensor `x`.
+/// Writes the nodes of a stack with input tensor `x`.
 pub(super) fn stack(
     graph: &mut GraphBuilder,
     stack: &Stack,
@@ -57,12 +58,12 @@ pub(super) fn stack(
     Ok(())
 }
 
-/// A layer to be written.
+/// A layer to write.
 struct Layer<'a> {
     graph: &'a mut GraphBuilder,
     stage: &'a Stage,
     prefix: &'a str,
-    /// What its last tensor must be called.
+    /// Required name of the layer's last tensor; `None` derives it from the prefix.
     name: Option<&'a str>,
 }
 
@@ -103,7 +104,7 @@ impl Layer<'_> {
         Ok(self.graph.gemm(x, &weight, &bias, &name))
     }
 
-    /// A convolution, and the arrangement of its pixels where the layer is a sub-pixel one.
+    /// Writes a convolution, followed by the rearrangement of pixels for a sub-pixel layer.
     fn conv(&mut self, conv: &Conv2d, x: &str) -> Result<String, TrainingError> {
         let weight = self.tensor("weight", conv.weight.val())?;
         let bias = self.optional("bias", conv.bias.as_ref())?;
@@ -130,7 +131,7 @@ impl Layer<'_> {
         Ok(self.graph.node("ConvTranspose", &[x, &weight, &bias], &name, &attributes))
     }
 
-    /// Blocks whose results are added to what goes in.
+    /// Writes residual blocks, each added to its own input.
     fn residual(&mut self, blocks: &[Stack], x: &str) -> Result<String, TrainingError> {
         let mut x = x.to_owned();
         for (index, block) in blocks.iter().enumerate() {
@@ -143,8 +144,8 @@ impl Layer<'_> {
         Ok(x)
     }
 
-    /// Recurrent layers: series `[n, steps, channels]` to the last state `[n, units]` of the last one. The gates of
-    /// each layer come in ONNX's order, z r h of a GRU and i o f c of an LSTM.
+    /// Writes recurrent layers, which map series `[n, steps, channels]` to the last state `[n, units]` of the
+    /// last layer. The gates of each layer are in ONNX's order: z r h for a GRU, i o f c for an LSTM.
     fn recurrent(
         &mut self,
         cell: Cell,
@@ -156,7 +157,7 @@ impl Layer<'_> {
             Cell::Lstm => "LSTM",
         };
         let attributes = [("hidden_size", Attribute::Int(self.stage.output.width() as i64))];
-        // ONNX has the steps first.
+        // ONNX expects the steps first.
         let mut x = self.graph.transpose(x, &[1, 0, 2], &self.part("steps"));
         for (index, gates) in layers.iter().enumerate() {
             let part = |name: &str| format!("{index}.{name}");
@@ -177,7 +178,7 @@ impl Layer<'_> {
         Ok(x)
     }
 
-    /// Matrices `[in, units]` as one `[1, gates · units, in]`.
+    /// Concatenates matrices `[in, units]` into one tensor `[1, gates · units, in]`.
     fn gates<'a>(
         &mut self,
         part: &str,
@@ -187,7 +188,8 @@ impl Layer<'_> {
         self.tensor(part, Tensor::cat(matrices, 0).unsqueeze::<3>())
     }
 
-    /// Biases of the inputs of all gates, then of the states, as one `[1, 2 · gates · units]`.
+    /// Concatenates the input biases of all gates and then the state biases into one tensor
+    /// `[1, 2 · gates · units]`.
     fn biases(&mut self, part: &str, gates: &[&GateController]) -> Result<String, TrainingError> {
         let own = gates.iter().map(|gate| &gate.input_transform);
         let biases = own.chain(gates.iter().map(|gate| &gate.hidden_transform)).map(bias_of);
@@ -205,7 +207,7 @@ impl Layer<'_> {
         })
     }
 
-    /// x · (1 + erf(x / √2)) / 2; the operator set has no `Gelu` yet.
+    /// Writes x · (1 + erf(x / √2)) / 2; the operator set does not have `Gelu` yet.
     fn gelu(&mut self, x: &str, name: &str) -> Result<String, TrainingError> {
         let parts = ["scale", "scaled", "erf", "one", "plus", "half", "halved"].map(|part| self.part(part));
         let [scale, scaled, erf, one, plus, half, halved] = parts.each_ref().map(String::as_str);
@@ -219,12 +221,12 @@ impl Layer<'_> {
         Ok(self.graph.node("Mul", &[halved, plus], name, &[]))
     }
 
-    /// The name of a tensor of this layer.
+    /// Returns the name of a tensor of this layer.
     fn part(&self, part: &str) -> String {
         format!("{}.{part}", self.prefix)
     }
 
-    /// The name of the layer's result before its activation.
+    /// Returns the name of the layer's result before its activation.
     fn own(&self, part: &str) -> String {
         match self.name {
             Some(name) if self.stage.activation.is_none() => name.to_owned(),
@@ -252,7 +254,7 @@ fn bias_of(linear: &Linear) -> Tensor<1> {
     linear.bias.as_ref().map_or_else(none, Param::val)
 }
 
-/// Strides, and pads or crops before and after rows and columns.
+/// Returns the attributes for strides and for pads (or crops) before and after rows and columns.
 fn window(stride: usize, [rows, columns]: [[usize; 2]; 2]) -> [(&'static str, Attribute); 2] {
     let pads = [rows[0], columns[0], rows[1], columns[1]].map(|pad| pad as i64).to_vec();
     [("strides", Attribute::Ints(vec![stride as i64; 2])), ("pads", Attribute::Ints(pads))]

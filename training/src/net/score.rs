@@ -1,4 +1,4 @@
-//! A head that scores: columns for a bundle's anomaly parts, and the reconstruction beside them.
+//! Exports the score head: one column per anomaly part, and the reconstruction.
 //!
 //! ```text
 //! latent, tap.NAME … ─► decoder ─► reconstruction ─► encoder ─► latent again ─► distance   column re-encoding
@@ -18,20 +18,21 @@ use crate::{
     density::Density,
 };
 
-/// The columns, `[n, columns]`.
+/// Output of the score head, `[n, columns]`.
 pub const SCORES: &str = "scores";
 const AGAIN: &str = "again.latent";
 
 impl Net {
-    /// The columns that this model's scores have, in their order. Latents with taps are not encoded again.
+    /// Returns the columns of this model's score head, in order. Latents with taps do not have the
+    /// re-encoding column.
     #[must_use]
     pub fn score_columns(&self) -> Vec<AnomalyPart> {
         let again = self.blueprint.taps.is_empty().then_some(AnomalyPart::ReEncoding);
         again.into_iter().chain([AnomalyPart::Mahalanobis]).collect()
     }
 
-    /// The head, which knows the density of normal latents. Its distances are means over the latent's values, in units
-    /// of their standard deviation.
+    /// Exports the score head with the density of normal latents. Its distances are means over the latent's
+    /// values, in units of their standard deviation.
     ///
     /// # Errors
     /// [`TrainingError`] when weights cannot be read.
@@ -92,7 +93,7 @@ impl Net {
     }
 }
 
-/// The mean of the squares of each row, `[n, 1]`.
+/// Writes the mean of the squares of each row, `[n, 1]`.
 fn mean_square(graph: &mut GraphBuilder, x: &str, name: &str) -> String {
     let squared = graph.node("Mul", &[x, x], &format!("{name}.squared"), &[]);
     let axes = [("axes", Attribute::Ints(vec![1])), ("keepdims", Attribute::Int(1))];

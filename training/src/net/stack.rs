@@ -1,4 +1,4 @@
-//! Layers one after the other.
+//! Sequences of layers.
 
 use burn::{
     module::Module,
@@ -12,10 +12,10 @@ use burn::{
 use super::window::{crop, same};
 use crate::definition::{Activation, Cell, Operation, Shape, Stage};
 
-/// Layers of one part of a model.
+/// The layers of one part of a model.
 #[derive(Module, Debug)]
 pub struct Stack {
-    /// The layers' weights; those that rearrange have none.
+    /// The weights per layer; `None` for layers that only rearrange values.
     weights: Vec<Option<Weights>>,
     #[module(skip)]
     stages: Vec<Stage>,
@@ -25,7 +25,8 @@ pub struct Stack {
 #[derive(Module, Debug)]
 pub(super) enum Weights {
     Dense(Linear),
-    /// Of a convolution, of a sub-pixel convolution before its pixels are arranged, and of a tap.
+    /// Weights of a convolution, of a sub-pixel convolution before the rearrangement of its pixels, or of a
+    /// tap.
     Conv(Conv2d),
     ConvTranspose(ConvTranspose2d),
     Residual(Vec<Stack>),
@@ -34,24 +35,24 @@ pub(super) enum Weights {
 }
 
 impl Stack {
-    /// Fresh layers.
+    /// Creates the layers with random weights.
     pub(super) fn new(stages: &[Stage], device: &Device) -> Self {
         let weights = stages.iter().map(|stage| Weights::new(stage, device)).collect();
         Self { weights, stages: stages.to_vec() }
     }
 
-    /// The layers and their weights.
+    /// Returns the layers with their weights.
     pub(super) fn layers(&self) -> impl Iterator<Item = (&Stage, Option<&Weights>)> {
         self.stages.iter().zip(self.weights.iter().map(Option::as_ref))
     }
 
-    /// Rows to rows, of a stack without taps and joins.
+    /// Runs a stack without taps and joins, from rows to rows.
     pub(super) fn row(&self, x: Tensor<2>) -> Tensor<2> {
         self.forward(x, &[], |_, _| {}).0
     }
 
-    /// Rows `[n, values]` to rows, and what the taps send. `joined` are the taps that may be joined; `watch` sees
-    /// what goes into each layer of the main path.
+    /// Runs the layers on rows `[n, values]` and returns the output rows and the taps. `joined` are the taps
+    /// available to joins; `watch` sees the input of each layer with its index.
     pub(super) fn forward(
         &self,
         x: Tensor<2>,
@@ -102,8 +103,8 @@ impl Weights {
             Operation::Recurrent { cell, layers } => {
                 let widths = (0..*layers).map(|layer| if layer == 0 { from } else { to });
                 match cell {
-                    // The reset gate comes before the product: tract's fused operator for the other order fails on
-                    // series of one channel.
+                    // The reset gate is applied before the product: tract's fused operator for the other
+                    // order fails on series with one channel.
                     Cell::Gru => Self::Gru(
                         widths
                             .map(|d| GruConfig::new(d, to, true).with_reset_after(false).init(device))
@@ -134,12 +135,12 @@ fn apply(stage: &Stage, weights: Option<&Weights>, x: Tensor<2>, joined: &[(&str
         (Some(Weights::Lstm(layers)), _) => {
             last(layers.iter().fold(series(x, stage.input), |x, layer| layer.forward(x, None).0))
         }
-        // Channels come first, so a tap's follow the others in a row too.
+        // Channels come first, so a tap's channels follow the others in a flattened row, too.
         (None, Operation::Join(tap)) => {
             let tap = joined.iter().find(|(name, _)| name == tap).map(|(_, tap)| tap.clone());
             Tensor::cat(std::iter::once(x).chain(tap).collect(), 1)
         }
-        // Rows have no shape to change.
+        // Flattened rows do not carry a shape to change.
         (None, _) => x,
     };
     match stage.activation {
@@ -151,7 +152,7 @@ fn apply(stage: &Stage, weights: Option<&Weights>, x: Tensor<2>, joined: &[(&str
     }
 }
 
-/// Rows and columns of a map.
+/// Returns the rows and columns of a map, or 1 and 1 for other shapes.
 pub(super) fn sides(shape: Shape) -> [usize; 2] {
     match shape {
         Shape::Map { height, width, .. } => [height, width],
@@ -173,13 +174,13 @@ fn row<const D: usize>(x: Tensor<D>) -> Tensor<2> {
     x.flatten(1, D - 1)
 }
 
-/// The last of the states `[n, steps, units]`.
+/// Returns the last of the states `[n, steps, units]`.
 fn last(states: Tensor<3>) -> Tensor<2> {
     let [n, steps, units] = states.dims();
     states.narrow(1, steps - 1, 1).reshape([n, units])
 }
 
-/// `[n, c·f², h, w]` to `[n, c, f·h, f·w]`: channel c·f² + f·y + x is pixel (y, x) of its block.
+/// Rearranges `[n, c·f², h, w]` to `[n, c, f·h, f·w]`: channel c·f² + f·y + x is pixel (y, x) of its block.
 fn to_pixels(x: Tensor<4>, factor: usize) -> Tensor<4> {
     let [n, channels, height, width] = x.dims();
     let channels = channels / (factor * factor);

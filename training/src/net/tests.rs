@@ -1,5 +1,5 @@
-//! Every kind of layer, and whole models: burn, ONNX Runtime and tract compute the same, and cost what a blueprint
-//! says.
+//! Tests that burn, ONNX Runtime and tract compute the same for every kind of layer and for whole models, and
+//! that the costs are those of the blueprint.
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use lopside_onnx::{Cost, cost, decode, encode, metadata, proto::ModelProto};
@@ -14,7 +14,7 @@ use crate::{
     split,
 };
 
-/// Samples of a batch.
+/// Samples per batch.
 const SAMPLES: usize = 3;
 
 fn blueprint(text: &str) -> Blueprint {
@@ -25,7 +25,7 @@ fn preset(name: &str) -> Net {
     Net::new(&Definition::find(name).unwrap().check(name).unwrap(), &Device::flex())
 }
 
-/// A model of these layers whose decoder is one dense layer back to the input.
+/// Builds a model with these encoder and decoder layers.
 fn model(input: &str, encoder: &str, decoder: &str) -> Net {
     let text = format!(
         r#"
@@ -68,7 +68,8 @@ fn engines(model: &ModelProto, inputs: &[Values]) -> [Vec<Values>; 2] {
     ]
 }
 
-/// Asserts that burn, ONNX Runtime and tract agree on whole and halves, and that the costs are those of the stages.
+/// Asserts that burn, ONNX Runtime and tract agree on the whole model and its halves, and that the costs are
+/// those of the stages.
 fn agrees(net: &Net) {
     let blueprint = net.blueprint();
     let distribution = Distribution::Uniform(-1.0, 1.0);
@@ -103,7 +104,7 @@ fn costs(net: &Net) {
         parameters: stages.iter().map(Stage::parameters).sum(),
         macs: stages.iter().map(Stage::macs).sum(),
     };
-    // The constants of a gelu are no parameters of ours.
+    // The constants of a gelu do not count as parameters of the model.
     let gelus =
         |stages: &[Stage]| 3 * stages.iter().filter(|stage| stage.label().contains("gelu")).count() as u64;
     for (model, stages) in
@@ -118,7 +119,7 @@ fn costs(net: &Net) {
 const PICTURE: &str = r#"picture = { width = 9, height = 7, channels = "rgb" }"#;
 const DENSE: &str = r#"{ layer = "dense", units = 189 }"#;
 
-/// An encoder that begins with this layer and ends in a row.
+/// Tests an encoder that begins with this layer and ends in a row.
 fn layer(layer: &str) {
     let encoder = format!(r#"{{ {layer} }}, {{ layer = "flatten" }}, {{ layer = "dense", units = 4 }}"#);
     agrees(&model(PICTURE, &encoder, DENSE));
@@ -298,7 +299,7 @@ struct Shipped {
     description: String,
 }
 
-/// The shipped bundle was made by an earlier exporter: apart from the weights' values nothing may change.
+/// The shipped bundle was made by an earlier exporter: only the values of the weights may differ.
 #[test]
 fn the_dense_preset_exports_what_the_shipped_bundle_holds() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../bundles/fashion");

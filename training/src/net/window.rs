@@ -1,14 +1,14 @@
-//! How filters lie at a map's border.
+//! Padding and cropping of convolutions.
 
-/// Zeros before and after a side, so that a convolution gives the side divided by the stride, rounded up. The odd one
-/// goes to the end, as ONNX's `SAME_UPPER` has it.
+/// Returns the zeros before and after a side with which a convolution divides the side by the stride, rounded
+/// up. An odd zero goes to the end, as in ONNX's `SAME_UPPER`.
 pub(super) fn same(side: usize, kernel: usize, stride: usize) -> [usize; 2] {
     let all = ((side.div_ceil(stride) - 1) * stride + kernel).saturating_sub(side);
     [all / 2, all - all / 2]
 }
 
-/// Samples cut off before and after a side, so that a transposed convolution gives the side times the stride. The odd
-/// one is cut off at the start.
+/// Returns the samples cropped before and after a side with which a transposed convolution multiplies the
+/// side by the stride. An odd sample is cropped at the start.
 pub(super) const fn crop(kernel: usize, stride: usize) -> [usize; 2] {
     let all = kernel - stride;
     [all - all / 2, all / 2]

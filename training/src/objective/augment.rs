@@ -1,30 +1,30 @@
-//! Other views of the same samples.
+//! Augments samples.
 
 use rand::{Rng, RngExt as _};
 
 use super::normal;
 use crate::definition::{Picture, Series, Signal};
 
-/// How often a rectangle is erased, and its largest side as a share of the picture's.
+/// Probability of erasing a rectangle, and its largest side relative to the image's side.
 const ERASED: f32 = 0.5;
 const LARGEST: f32 = 0.4;
-/// The standard deviation of what is added to a series, and of the logarithm of what it is multiplied by.
+/// Standard deviations of the noise added to a time series and of the logarithm of its scale factor.
 const JITTER: f32 = 0.05;
 const SCALING: f32 = 0.1;
 
-/// How much samples are changed.
+/// Strength of the augmentation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Change {
-    /// By how many pixels pictures may be moved.
+    /// Maximum shift of images in pixels, in each direction.
     pub(super) shift: u8,
-    /// Whether pictures may be mirrored.
+    /// Whether images may be mirrored.
     pub(super) flip: bool,
-    /// Whether pictures lose a rectangle.
+    /// Whether a rectangle may be erased from images.
     pub(super) erase: bool,
 }
 
-/// `n` samples, each augmented in its own way: pictures are moved, mirrored and lose a rectangle; series get noise and
-/// another scale.
+/// Augments `n` samples independently: images are shifted, mirrored and partly erased; time series get noise
+/// and a random scale.
 pub(super) fn augmented(
     values: &[f32],
     n: usize,
@@ -46,12 +46,12 @@ fn noisy(sample: &[f32], rng: &mut impl Rng) -> Vec<f32> {
     sample.iter().map(|value| value * scale + JITTER * normal(rng)).collect()
 }
 
-/// How a picture is seen.
+/// An augmented view of an image.
 struct View {
     right: i64,
     down: i64,
     mirrored: bool,
-    /// First column and row erased, and those behind the last.
+    /// Left and top edge of the erased rectangle (inclusive), then right and bottom edge (exclusive).
     erased: [i64; 4],
 }
 

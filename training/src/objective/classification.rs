@@ -1,9 +1,9 @@
-//! Cross-entropy of samples whose class may be unknown.
+//! Cross-entropy of samples with and without a known class.
 
 use burn::tensor::{Tensor, TensorData, activation};
 
-/// −ln softmax(logits) of the right class, mean over the samples that have one; 0 when none has. Logits
-/// `[n, classes]`.
+/// Returns −ln softmax(logits) of the correct class as a mean over the labelled samples, or 0 without labels.
+/// The logits are `[n, classes]`.
 pub(super) fn cross_entropy(logits: Tensor<2>, labels: &[Option<u8>]) -> Tensor<1> {
     let [n, classes] = logits.dims();
     let mut wanted = vec![0.0_f32; n * classes];

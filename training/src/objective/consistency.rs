@@ -1,4 +1,4 @@
-//! Learning classes from samples without a label.
+//! Semi-supervised classification: learns from samples without a label.
 
 use burn::tensor::{Device, Tensor, activation};
 use rand::Rng;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{definition::Consistency, net::Net};
 
-/// What views are made of.
+/// Inputs of the consistency term.
 pub(super) struct Views<'a> {
     pub(super) net: &'a Net,
     pub(super) batch: &'a Batch,
@@ -19,8 +19,9 @@ pub(super) struct Views<'a> {
     pub(super) device: &'a Device,
 }
 
-/// The cross-entropy of the labelled samples, and that of the samples, changed more, whose class is known or the
-/// classifier is sure of: a mean over all samples, so that it grows as more are sure.
+/// Returns the cross-entropy of the labelled samples, and that of strongly augmented samples with a known or
+/// a confidently predicted class. The second is a mean over all samples, so that it grows with the number of
+/// confident predictions.
 pub(super) fn terms(views: &Views<'_>, rng: &mut impl Rng) -> [Tensor<1>; 2] {
     let n = views.batch.labels.len();
     let (slightly, more) = (views.logits(false, rng), views.logits(true, rng));
@@ -32,7 +33,7 @@ pub(super) fn terms(views: &Views<'_>, rng: &mut impl Rng) -> [Tensor<1>; 2] {
 }
 
 impl Views<'_> {
-    /// What the classifier says of changed samples, `[n, classes]`.
+    /// Returns the classifier's logits for augmented samples, `[n, classes]`.
     fn logits(&self, erase: bool, rng: &mut impl Rng) -> Tensor<2> {
         let n = self.batch.labels.len();
         let Consistency { shift, flip, .. } = *self.consistency;
@@ -40,12 +41,12 @@ impl Views<'_> {
         let input = &self.net.blueprint().definition.input;
         let values = augmented(&self.batch.input, n, input, change, rng);
         let latent = self.net.encode(rows(&values, n, self.device)).latent;
-        // A checked definition with this term has a classifier.
+        // The definition's check guarantees a classifier for this term.
         self.net.classify(latent.clone()).unwrap_or(latent)
     }
 }
 
-/// The most probable classes, where they are probable enough.
+/// Returns the most probable class of each row, or `None` if its probability is below `threshold`.
 fn sure(logits: Tensor<2>, threshold: f32) -> Vec<Option<u8>> {
     let [n, classes] = logits.dims();
     let probabilities: Vec<f32> =

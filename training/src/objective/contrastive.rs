@@ -1,14 +1,14 @@
-//! Latents of similar samples drawn together, others pushed apart.
+//! Contrastive loss: pulls the latents of similar samples together and pushes others apart.
 
 use burn::tensor::{Tensor, TensorData, activation};
 
-/// What a similarity of a latent with itself is lowered by, so that its softmax is 0.
+/// Added to the similarity of a latent with itself, so that its softmax is 0.
 const NEVER: f32 = -1e9;
 
-/// −1/|P(i)| Σ ln softmax(zᵢ·zₚ/τ) over p ∈ P(i), mean over i, of latents scaled to length 1 (P. Khosla et al.,
-/// "Supervised contrastive learning", `NeurIPS` 2020, eq. 2). `views` are two latents of each sample, `[2·n, values]`,
-/// first all first ones. P(i) are the sample's other view and the views of samples of its label; without labels this
-/// is NT-Xent (T. Chen et al., ICML 2020, eq. 1).
+/// Returns −1/|P(i)| Σ ln softmax(zᵢ·zₚ/τ) over p ∈ P(i), as a mean over i, for latents scaled to length 1
+/// (P. Khosla et al., "Supervised contrastive learning", `NeurIPS` 2020, eq. 2). `views` are two latents per
+/// sample, `[2·n, values]`, first the first views of all samples. P(i) contains the sample's other view and
+/// all views of samples with its label; without labels this is NT-Xent (T. Chen et al., ICML 2020, eq. 1).
 pub(super) fn loss(views: Tensor<2>, labels: &[Option<u8>], temperature: f32) -> Tensor<1> {
     let device = views.device();
     let count = 2 * labels.len();
@@ -38,7 +38,7 @@ mod tests {
 
     const VIEWS: [[f32; 2]; 6] = [[1.0, 0.2], [0.1, 2.0], [-1.0, 0.5], [0.9, 0.0], [0.3, 1.0], [-2.0, 0.1]];
 
-    /// The definition, written out.
+    /// Computes the definition in plain loops.
     fn expected(positives: &dyn Fn(usize, usize) -> bool, temperature: f32) -> f32 {
         let norm = |v: [f32; 2]| (v[0] * v[0] + v[1] * v[1]).sqrt();
         let similarity = |i: usize, j: usize| {

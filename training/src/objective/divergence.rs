@@ -5,10 +5,10 @@ use rand::Rng;
 
 use super::normal;
 
-/// Log-variances beyond these make no difference and would overflow.
+/// Bound on the absolute log-variance; larger values make no difference and would overflow.
 const LIMIT: f32 = 20.0;
 
-/// z = μ + σ·ε, ε standard normal (section 2.4).
+/// Draws z = μ + σ·ε with standard normal ε (section 2.4).
 pub(super) fn sample(mean: &Tensor<2>, log_variance: &Tensor<2>, rng: &mut impl Rng) -> Tensor<2> {
     let dims = mean.dims();
     let noise: Vec<f32> = (0..dims[0] * dims[1]).map(|_| normal(rng)).collect();
@@ -17,7 +17,8 @@ pub(super) fn sample(mean: &Tensor<2>, log_variance: &Tensor<2>, rng: &mut impl 
     mean.clone() + deviation * noise
 }
 
-/// −½ Σ (1 + ln σ² − μ² − σ²), from the standard normal distribution, mean over samples (appendix B).
+/// Returns the divergence from the standard normal distribution, −½ Σ (1 + ln σ² − μ² − σ²), as a mean over
+/// samples (appendix B).
 pub(super) fn kullback_leibler(mean: Tensor<2>, log_variance: Tensor<2>) -> Tensor<1> {
     let n = mean.dims()[0];
     let log_variance = log_variance.clamp(-LIMIT, LIMIT);

@@ -1,7 +1,8 @@
-//! What training minimises: L = w·reconstruction + λ‖z‖₁ + α·classification + contrast + β·divergence.
+//! The training objective: L = w·reconstruction + λ‖z‖₁ + α·classification + contrast + β·divergence.
 //!
-//! Reconstruction is a mean over values and samples; the norm of z is a sum over its values, mean over samples; the
-//! divergence is a sum over the latent's values, divided by the output's, so that β = 1 is the evidence lower bound.
+//! The reconstruction term is a mean over values and samples. The norm of z is a sum over its values and a
+//! mean over samples. The divergence is a sum over the latent's values divided by the number of output
+//! values, so that β = 1 is the evidence lower bound.
 
 mod augment;
 mod classification;
@@ -21,20 +22,21 @@ use crate::{
     net::{Encoded, Net},
 };
 
-/// How often a sample's taps are zeros, so that the decoder stands without the enhancement layers.
+/// Probability that a sample's taps are set to zeros, so that the decoder also works without the enhancement
+/// layers.
 const TAP_DROPOUT: f32 = 0.25;
 
-/// Samples of one step.
+/// The samples of one step.
 pub(crate) struct Batch {
-    /// What the encoder sees, rows one after the other.
+    /// Encoder inputs, rows one after the other.
     pub(crate) input: Vec<f32>,
-    /// What the decoder should make.
+    /// Target outputs of the decoder, rows one after the other.
     pub(crate) target: Vec<f32>,
-    /// The samples' classes, where they are known.
+    /// Classes of the samples; `None` if unknown.
     pub(crate) labels: Vec<Option<u8>>,
 }
 
-/// The objective of a batch.
+/// Computes the objective of a batch.
 pub(crate) fn loss(net: &Net, batch: &Batch, rng: &mut impl Rng, device: &Device) -> Tensor<1> {
     let definition = &net.blueprint().definition;
     let objective = &definition.objective;
@@ -70,18 +72,19 @@ pub(crate) fn loss(net: &Net, batch: &Batch, rng: &mut impl Rng, device: &Device
     sum
 }
 
-/// Rows `[n, values]`.
+/// Converts values to rows `[n, values]`.
 pub(crate) fn rows(values: &[f32], n: usize, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values.to_vec(), [n, values.len() / n.max(1)]), device)
 }
 
-/// A weight of 1 is no operation, so that a plain autoencoder's sums are what they always were.
+/// Multiplies a term by its weight. A weight of 1 adds no operation, so that the sums of a plain autoencoder
+/// stay bit-identical.
 fn weighted(term: Tensor<1>, weight: f64) -> Tensor<1> {
     #[allow(clippy::float_cmp)] // The number as it was written.
     if weight == 1.0 { term } else { term * weight as f32 }
 }
 
-/// The contrast of two augmentations of each sample.
+/// Computes the contrastive loss of two augmentations of each sample.
 fn contrast(
     net: &Net,
     batch: &Batch,
@@ -104,7 +107,7 @@ fn contrast(
     contrastive::loss(views, &labels, contrastive.temperature as f32)
 }
 
-/// Taps with some samples' set to zeros.
+/// Sets the taps of randomly chosen samples to zeros.
 fn dropped(taps: Vec<Tensor<2>>, rng: &mut impl Rng, device: &Device) -> Vec<Tensor<2>> {
     let Some(first) = taps.first() else { return taps };
     let n = first.dims()[0];
@@ -113,7 +116,7 @@ fn dropped(taps: Vec<Tensor<2>>, rng: &mut impl Rng, device: &Device) -> Vec<Ten
     taps.into_iter().map(|tap| tap * kept.clone()).collect()
 }
 
-/// A number of the standard normal distribution (Box and Muller, 1958).
+/// Draws from the standard normal distribution (Box and Muller, 1958).
 fn normal(rng: &mut impl Rng) -> f32 {
     let (radius, angle) = (1.0 - rng.random::<f32>(), rng.random::<f32>());
     (-2.0 * radius.ln()).sqrt() * (std::f32::consts::TAU * angle).cos()

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::OutputActivation;
 
-/// What the training minimises.
+/// The reconstruction loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Loss {
@@ -17,8 +17,8 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// The loss of a reconstruction given as the decoder's last layer has it, before the output's activation; mean
-    /// over all values. Cross-entropy takes that for logits and needs targets of 0 to 1.
+    /// Returns the loss as a mean over all values. `raw` is the decoder's output before its activation;
+    /// cross-entropy treats it as logits and requires targets from 0 to 1.
     #[must_use]
     pub fn of(self, raw: Tensor<2>, target: Tensor<2>, output: OutputActivation) -> Tensor<1> {
         match (self, output) {
@@ -29,7 +29,7 @@ impl Loss {
     }
 }
 
-/// max(l, 0) − l·t + ln(1 + e^(−|l|)): cross-entropy of sigmoid(l) without overflow.
+/// Computes max(l, 0) − l·t + ln(1 + e^(−|l|)), the cross-entropy of sigmoid(l) without overflow.
 fn bce_with_logits(logits: Tensor<2>, target: Tensor<2>) -> Tensor<1> {
     let softplus = logits.clone().abs().neg().exp().add_scalar(1.0).log();
     (activation::relu(logits.clone()) - logits * target + softplus).mean()
@@ -51,7 +51,7 @@ mod tests {
         let sigmoid = |l: f32| 1.0 / (1.0 + (-l).exp());
         let expected_mse: f32 =
             logits.iter().zip(target).map(|(&l, t)| (sigmoid(l) - t).powi(2)).sum::<f32>() / 3.0;
-        // −t·ln σ(l) − (1−t)·ln(1−σ(l)); for the last one ln σ(−80) = −80.
+        // −t·ln σ(l) − (1−t)·ln(1−σ(l)); for the last value ln σ(−80) = −80.
         let expected_bce = (2.0_f32.ln() - sigmoid(2.0).ln() + 0.25 * 80.0) / 3.0;
         let of = |loss: Loss, output| loss.of(row(logits), row(target), output).into_scalar::<f32>();
         let mse = of(Loss::Mse, OutputActivation::Sigmoid);

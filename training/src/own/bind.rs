@@ -1,19 +1,19 @@
-//! Numbers for the dimensions that a model leaves open.
+//! Binds numbers to the open dimensions of a model.
 
 use lopside_onnx::{Extent, Input};
 
 use crate::TrainingError;
 
-/// Numbers by symbol.
+/// Numbers bound to dimension symbols.
 #[derive(Debug)]
 pub(super) struct Bindings {
     bound: Vec<(String, i64)>,
-    /// Batches that nobody bound: they count as 1.
+    /// Symbols of unbound batch dimensions, which count as 1.
     pub(super) batches: Vec<String>,
 }
 
 impl Bindings {
-    /// What `SYMBOL=N`, `INPUT.AXIS=N` and `INPUT=N,N,…` say of these inputs.
+    /// Parses `SYMBOL=N`, `INPUT.AXIS=N` and `INPUT=N,N,…` arguments for these inputs.
     pub(super) fn new(inputs: &[Input], arguments: &[String]) -> Result<Self, TrainingError> {
         let mut bindings = Self { bound: Vec::new(), batches: Vec::new() };
         for argument in arguments {
@@ -74,7 +74,7 @@ impl Bindings {
         }
     }
 
-    /// Costs are those of one item, so an open first dimension is 1.
+    /// Binds open first dimensions to 1, because costs are per item.
     fn default_batches(&mut self, inputs: &[Input]) {
         for input in inputs {
             if let Some(Extent::Open { symbol, .. }) = input.dims.as_ref().and_then(|dims| dims.first())

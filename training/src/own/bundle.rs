@@ -1,11 +1,12 @@
-//! `training split MODEL --calibrate INPUTS`: the halves as a bundle that edge and cloud serve.
+//! `training split MODEL --calibrate INPUTS`: turns the halves into a bundle for the edge encoder and the
+//! cloud decoder.
 //!
 //! ```text
 //! halves ─fix─► encoder ─► latents ─┬─ sensitivities ─► calibrate ─► bundle ─► frames ─► answers
 //!                          decoder ─┘        └─ sweep over bits                     └─ report, card
 //! ```
-//! Of 8 inputs or more every fourth is kept for testing: gains and tables do not see it, and all errors and sizes are
-//! measured on these alone.
+//! With 8 or more inputs, every fourth is held out for testing: gains and tables do not use it, and all
+//! errors and sizes are measured on these inputs only.
 
 use std::{fs, path::Path};
 
@@ -34,45 +35,45 @@ use crate::{
     steps::DRAFT_CARD,
 };
 
-/// Bits a value of the sweep.
+/// Bits per value at the points of the sweep.
 const SWEEP: [f64; 6] = [2.0, 3.0, 4.0, 5.0, 6.0, 8.0];
-/// Bits a value where nothing is asked for.
+/// Bits per value if no rate is requested.
 const DEFAULT_BITS: f64 = 4.0;
-/// Values of all inputs and latents together; inputs beyond are left out.
+/// Maximum number of values of all inputs and latents together; further inputs are ignored.
 const MAX_VALUES: usize = 1 << 27;
-/// From so many inputs on, one of [`TESTED`] is kept for testing.
+/// Number of inputs from which on one in [`TESTED`] is held out for testing.
 const ENOUGH: usize = 8;
-/// One input of so many is kept for testing.
+/// One input in this many is held out for testing.
 const TESTED: usize = 4;
 
-/// What a bundle was made of and how it does.
+/// Report on the inputs of a bundle and on its performance.
 #[derive(Debug, Serialize)]
 pub(super) struct Made {
     pub(super) name: String,
     pub(super) latent_space: String,
-    /// The model's file name.
+    /// File name of the model.
     pub(super) model: String,
-    /// The SHA-256 of the model's file.
+    /// SHA-256 of the model's file.
     pub(super) sha256: Digest,
-    /// Inputs that gains and tables saw.
+    /// Number of inputs used for gains and tables.
     pub(super) calibration_inputs: usize,
-    /// Inputs that the figures are of.
+    /// Number of inputs that the figures are measured on.
     pub(super) test_inputs: usize,
-    /// Whether they are others.
+    /// Whether the test inputs differ from the calibration inputs.
     pub(super) held_out: bool,
-    /// Why the decoder takes one item at a time, where it does.
+    /// Reason why the decoder takes one item at a time; `None` if it takes batches.
     pub(super) one_by_one: Option<String>,
-    /// Outputs that are no 32-bit floats and have no head.
+    /// Names of outputs without a head, because they are not 32-bit floats.
     pub(super) left_out: Vec<String>,
     pub(super) layers: Vec<Range>,
     pub(super) heads: Vec<HeadReport>,
-    /// By bits a value, latents of ONNX Runtime.
+    /// Figures per target rate in bits per value, with latents computed by ONNX Runtime.
     pub(super) sweep: Vec<Point>,
-    /// The bundle itself: frames of the edge's encoder, answers of the cloud's decoder.
+    /// Figures of the bundle itself, with frames of the edge encoder and outputs of the cloud decoder.
     pub(super) chosen: Chosen,
 }
 
-/// A head.
+/// A head of the report.
 #[derive(Debug, Serialize)]
 pub(super) struct HeadReport {
     pub(super) name: String,
@@ -81,15 +82,15 @@ pub(super) struct HeadReport {
     pub(super) shape: Vec<u32>,
 }
 
-/// A model from elsewhere on its way to a bundle.
+/// An external model to be turned into a bundle.
 pub(super) struct Source<'a> {
-    /// The model's file.
+    /// Path of the model.
     pub(super) path: &'a Path,
     pub(super) at: &'a [String],
     pub(super) halves: &'a Halves,
-    /// The encoder's only input, as it was bound.
+    /// The encoder's only input, with bound dimensions.
     pub(super) input: Named,
-    /// The command, for the card.
+    /// The command line, for the model card.
     pub(super) command: String,
 }
 
@@ -134,7 +135,7 @@ fn cost(cost: &Result<lopside_onnx::Cost, OnnxError>) -> Result<Cost, TrainingEr
     Ok(Cost { parameters: cost.parameters, macs: cost.macs })
 }
 
-/// Halves that run, and the latents of the inputs.
+/// The verified halves with batch dimensions, and the latents of the inputs.
 struct Parts {
     given: Given,
     rows: Rows,
@@ -142,7 +143,7 @@ struct Parts {
     decoder: Fixed,
     latents: Vec<Named>,
     outputs: Vec<Named>,
-    /// Outputs that are no 32-bit floats.
+    /// Names of outputs that are not 32-bit floats.
     left_out: Vec<String>,
     calibrated: Vec<LayerLatents>,
     tested: Vec<LayerLatents>,
@@ -188,7 +189,7 @@ impl Parts {
         self.rows.tested.iter().map(|&row| &self.given.inputs[row]).collect()
     }
 
-    /// The bundle; its heads carry the name of the latent space.
+    /// Builds the draft of the bundle; its heads carry the latent-space id.
     fn draft(
         &self,
         source: &Source<'_>,
@@ -252,7 +253,7 @@ impl HeadReport {
     }
 }
 
-/// Which inputs are for what.
+/// Rows of inputs for calibration and for testing.
 struct Rows {
     calibrated: Vec<usize>,
     tested: Vec<usize>,
@@ -270,14 +271,14 @@ impl Rows {
     }
 }
 
-/// These rows of a tensor.
+/// Selects rows of a tensor.
 fn layer(latent: &Named, values: &[f32], rows: &[usize]) -> LayerLatents {
     let len = latent.values();
     let values = rows.iter().flat_map(|row| &values[row * len..(row + 1) * len]).copied().collect();
     LayerLatents { values, len, runs: runs(&latent.dims) }
 }
 
-/// The first two items; of a single one, it and its half.
+/// Returns the first two items; for a single item, the item and a copy at half its values.
 fn two(values: &[f32], count: usize) -> Vec<f32> {
     let each = values.len() / count;
     if count > 1 {
@@ -296,7 +297,7 @@ fn encoder(
     Fixed::new("the encoder", decode(&source.halves.encoder)?, &ends, &[items], runtime)
 }
 
-/// The decoder, its outputs, and the names of those left out.
+/// Returns the decoder, its outputs, and the names of the outputs left out.
 fn decoder(
     source: &Source<'_>,
     latents: &[Named],
@@ -328,7 +329,7 @@ fn decoder(
     Ok((Fixed::new("the decoder", model, &ends, items, runtime)?, outputs, left_out))
 }
 
-/// Takes outputs that are no 32-bit floats out of a model; their names.
+/// Removes outputs that are not 32-bit floats from a model and returns their names.
 fn leave_out(model: &mut ModelProto) -> Vec<String> {
     let Some(graph) = model.graph.as_mut() else { return Vec::new() };
     let (kept, left): (Vec<_>, Vec<_>) = std::mem::take(&mut graph.output).into_iter().partition(is_float);
@@ -344,7 +345,7 @@ fn is_float(output: &lopside_onnx::proto::ValueInfoProto) -> bool {
     }
 }
 
-/// The classes' names, one a line.
+/// Reads the class names, one per line.
 fn labels(path: Option<&Path>) -> Result<Option<Vec<String>>, TrainingError> {
     let Some(path) = path else { return Ok(None) };
     let text = fs::read_to_string(path).map_err(io(path))?;
@@ -355,7 +356,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The bundle's name, of the model's.
+/// Derives the bundle's name from the model's file name.
 fn name(path: &Path) -> String {
     heads::plain(&path.file_stem().unwrap_or_default().to_string_lossy(), "model")
 }

@@ -1,4 +1,4 @@
-//! What is told of a bundle made of a model from elsewhere: its card, and lines for the terminal.
+//! The report on a bundle made from an external model: its card and its terminal output.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::{
     measure::{OutputError, Point},
 };
 
-/// The bundle's `README.md`. It holds nothing that changes from run to run, such as times.
+/// Formats the bundle's `README.md`. It does not contain anything that changes between runs, such as times.
 pub(super) fn write(made: &Made, source: &Source<'_>) -> String {
     let layers: String = made
         .layers
@@ -84,7 +84,7 @@ fn left_out(made: &Made) -> String {
 }
 
 impl Made {
-    /// For people; `out` is the bundle's folder.
+    /// Formats the report for people; `out` is the bundle's folder.
     pub(super) fn text(&self, out: &Path) -> String {
         let note = |why: &String| format!("\nNote: {}.\n", one_by_one(why));
         let heads: Vec<String> =
@@ -101,7 +101,7 @@ impl Made {
         )
     }
 
-    /// The sweep and the bundle's own point.
+    /// Formats the sweep and the figures of the bundle itself.
     fn figures(&self) -> String {
         let of = if self.held_out {
             format!("On {} inputs that gains and tables have not seen", self.test_inputs)

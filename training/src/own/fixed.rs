@@ -1,8 +1,8 @@
-//! Halves as a bundle has them: tensors of fixed dimensions behind a batch.
+//! Prepares halves for a bundle: tensors with fixed dimensions and a leading batch dimension.
 //!
-//! Whether a half takes a batch is tried: two items together must give what each gives alone. Where they do not, because
-//! the number 1 is baked into a reshape, say, the half declares its batch as 1, and the cloud runs a request's frames
-//! one after the other.
+//! A trial decides whether a half supports batches: two items together must give the same results as each
+//! alone. If they do not, for example because the number 1 is baked into a reshape, the half declares a batch
+//! of 1, and the cloud runs the frames of a request one after the other.
 
 use cloud_decoder::Runtime;
 use lopside_onnx::{Dim, encode, proto::ModelProto, set_dims};
@@ -10,19 +10,20 @@ use lopside_onnx::{Dim, encode, proto::ModelProto, set_dims};
 use super::tensor::Named;
 use crate::{TrainingError, engines::OrtModel};
 
-/// The largest difference between an item in a batch and alone, of the largest magnitude.
+/// Maximum difference between an item in a batch and alone, relative to the largest magnitude.
 const TOLERANCE: f32 = 1e-4;
 
-/// A half, ready to run.
+/// A half that is ready to run.
 pub(super) struct Fixed {
     pub(super) name: &'static str,
     pub(super) model: ModelProto,
-    /// Why it takes one item at a time.
+    /// Reason why the half takes one item at a time; `None` if it takes batches.
     pub(super) one_by_one: Option<String>,
 }
 
 impl Fixed {
-    /// `model` with these ends, which the graph has. `items` are two items of its inputs, one after the other.
+    /// Declares the dimensions of these inputs and outputs in `model`, with a symbolic batch if the trial
+    /// succeeds. `items` has two items per input, one after the other.
     pub(super) fn new(
         name: &'static str,
         mut model: ModelProto,
@@ -30,7 +31,7 @@ impl Fixed {
         items: &[Vec<f32>],
         runtime: &Runtime,
     ) -> Result<Self, TrainingError> {
-        // What the exporter knew of the tensors between was for its own shapes.
+        // Intermediate shapes from the exporter are valid for its own batch only.
         model.graph.iter_mut().for_each(|graph| graph.value_info.clear());
         let mut declare = |batch: &Dim| {
             for end in ends {
@@ -48,13 +49,13 @@ impl Fixed {
         Ok(Self { name, model, one_by_one })
     }
 
-    /// It in ONNX Runtime.
+    /// Opens the half in ONNX Runtime.
     pub(super) fn open(&self, runtime: &Runtime) -> Result<OrtModel, TrainingError> {
         OrtModel::new(runtime, self.name, &encode(&self.model))
     }
 }
 
-/// Whether two items together give what they give alone; if not, why.
+/// Checks that two items together give the same as each alone. The error is the reason.
 fn together(
     runtime: &Runtime,
     name: &'static str,

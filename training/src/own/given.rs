@@ -1,4 +1,4 @@
-//! The calibration inputs of a model from elsewhere: pictures, or tensors as they are.
+//! The calibration inputs of an external model: images, or tensors in their raw form.
 
 use std::{
     fs::{self, File},
@@ -17,17 +17,17 @@ use zip::ZipArchive;
 use super::tensor::Named;
 use crate::{TrainingError, error::io};
 
-/// The largest array of an `.npz` file, in bytes.
+/// Maximum size of an array in an `.npz` file, in bytes.
 const MAX_ARRAY: u64 = 1 << 31;
 
-/// How the samples of a picture, 0 to 1, become the model's: `(sample − mean) / std`, as PyTorch's `Normalize` does.
+/// Normalisation of image samples from 0 to 1: `(sample − mean) / std`, like PyTorch's `Normalize`.
 #[derive(Debug, Clone)]
 pub(super) struct Normalise {
     pub(super) mean: Vec<f32>,
     pub(super) std: Vec<f32>,
 }
 
-/// Inputs, and how they become the encoder's tensor.
+/// Inputs with the specification of their conversion to the encoder's tensor.
 #[derive(Debug)]
 pub(super) struct Given {
     pub(super) spec: InputSpec,
@@ -35,7 +35,7 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// The inputs of a folder or file, `most` at most, for an encoder that reads `tensor`.
+    /// Reads at most `most` inputs from a folder or file, for an encoder with input `tensor`.
     pub(super) fn read(
         path: &Path,
         tensor: &Named,
@@ -49,7 +49,7 @@ impl Given {
             let spec = picture(path, tensor, normalise)?;
             let inputs = source::inputs(&[path.to_owned()])?;
             let small = |input: Input| match input {
-                // Made small at once: photographs of a folder may be larger than memory.
+                // Images are resized at once: the photographs of a folder may exceed the memory.
                 Input::Picture(picture) => Input::Picture(picture_of(&picture, &spec)),
                 numbers @ Input::Numbers(_) => numbers,
             };
@@ -64,7 +64,7 @@ impl Given {
         Ok(given)
     }
 
-    /// The encoder's tensors of all inputs, one after the other.
+    /// Returns the encoder's tensors for all inputs, one after the other.
     pub(super) fn samples(&self) -> Vec<f32> {
         let samples = |input: &Input| match (input, &self.spec) {
             (Input::Picture(picture), InputSpec::Picture(spec)) => samples_of(picture, spec),
@@ -82,7 +82,7 @@ fn collect(
     inputs.take(most).map(|named| Ok(named?.input)).collect()
 }
 
-/// Whether these are arrays, and no pictures.
+/// Returns whether the path has arrays instead of images.
 fn is_numbers(path: &Path) -> Result<bool, TrainingError> {
     let array = |path: &Path| path.extension().is_some_and(|ending| ending == "npy" || ending == "npz");
     if !path.is_dir() {
@@ -92,7 +92,7 @@ fn is_numbers(path: &Path) -> Result<bool, TrainingError> {
     Ok(entries.flatten().any(|entry| array(&entry.path())))
 }
 
-/// How pictures become a tensor `[channels, height, width]`.
+/// Returns the image specification for a tensor `[channels, height, width]`.
 fn picture(path: &Path, tensor: &Named, normalise: &Normalise) -> Result<PictureSpec, TrainingError> {
     let (channels, height, width) = match tensor.dims[..] {
         [1, height, width] => (Channels::Grey, height, width),
@@ -127,7 +127,7 @@ fn picture(path: &Path, tensor: &Named, normalise: &Normalise) -> Result<Picture
     Ok(PictureSpec { width, height, channels, low, high })
 }
 
-/// The tensors of `.npy` files or of an `.npz` file with one array.
+/// Reads tensors from `.npy` files or from an `.npz` file with one array.
 fn tensors(path: &Path, dims: &[u32]) -> Result<Inputs, TrainingError> {
     if path.extension().is_none_or(|ending| ending != "npz") {
         return Ok(numbers::tensors(&[path.to_owned()], dims)?);

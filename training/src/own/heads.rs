@@ -1,4 +1,4 @@
-//! The heads of a model from elsewhere: one for every output of its decoder, all of the same file.
+//! The heads of an external model: one per output of its decoder, all with the same model file.
 
 use std::collections::HashSet;
 
@@ -8,17 +8,17 @@ use lopside_onnx::proto::{GraphProto, ModelProto};
 use super::tensor::Named;
 use crate::TrainingError;
 
-/// What outputs may be, where they fit.
+/// Requested interpretation of outputs, applied to those that match.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wish {
-    /// Pictures, in the range of the input's.
+    /// Treat outputs as images in the value range of the input.
     pub(super) reconstruct: bool,
-    /// Logits of these classes.
+    /// Treat outputs as logits of these classes.
     pub(super) labels: Option<Vec<String>>,
 }
 
-/// Makes an output that is a softmax give its logits, which is what a head that classifies gives: the cloud makes
-/// probabilities of them by the same softmax. Its new name, where there is one.
+/// Replaces a softmax output by its logits, as classification heads require: the cloud applies the same
+/// softmax. Returns the new name, or `None` if nothing was replaced.
 pub(super) fn to_logits(model: &mut ModelProto, output: &str) -> Option<String> {
     let graph = model.graph.as_mut()?;
     let logits = softmax_input(graph, output)?;
@@ -30,10 +30,10 @@ pub(super) fn to_logits(model: &mut ModelProto, output: &str) -> Option<String> 
     Some(logits)
 }
 
-/// The logits of an output that is a softmax, perhaps with identities behind it.
+/// Returns the logits of a softmax output, also behind identities.
 fn softmax_input(graph: &GraphProto, output: &str) -> Option<String> {
     let mut name = output;
-    // A graph has no circles, so that the walk ends; a broken one has at most as many steps as nodes.
+    // The loop bound also ends the walk in an invalid graph with a cycle.
     for _ in 0..=graph.node.len() {
         let node = graph.node.iter().find(|node| node.output.first().is_some_and(|found| found == name))?;
         name = node.input.first()?;
@@ -46,7 +46,7 @@ fn softmax_input(graph: &GraphProto, output: &str) -> Option<String> {
     None
 }
 
-/// One head an output. Their models are still to be stamped and filled in.
+/// Builds one head per output. Their models are filled in later.
 pub(super) fn heads(
     outputs: &[Named],
     latents: &[Named],
@@ -108,7 +108,7 @@ fn kind(output: &Named, input: &InputSpec, wish: &Wish) -> HeadKind {
     HeadKind::Tensor {}
 }
 
-/// A name of 1 to 60 of `a–z 0–9 -`.
+/// Converts a name to 1 to 60 of the characters `a–z 0–9 -`, or returns `otherwise` if nothing is left.
 pub(super) fn plain(name: &str, otherwise: &str) -> String {
     let mut plain = String::new();
     for letter in name.chars().map(|letter| letter.to_ascii_lowercase()) {
@@ -123,7 +123,7 @@ pub(super) fn plain(name: &str, otherwise: &str) -> String {
     if plain.is_empty() { otherwise.to_owned() } else { plain.to_owned() }
 }
 
-/// The name, or the name with a number where it was given before.
+/// Returns the name, with a number appended if it is already in use.
 fn unique(names: &mut HashSet<String>, name: &str) -> String {
     let numbered = (2..).map(|number| format!("{name}-{number}"));
     let found = std::iter::once(name.to_owned()).chain(numbered).find(|name| !names.contains(name));

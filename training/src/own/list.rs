@@ -9,10 +9,10 @@ use serde::Serialize;
 use super::bind::Bindings;
 use crate::TrainingError;
 
-/// Rows of a table that is not asked for in full.
+/// Number of rows of a table without `--all`.
 const SHOWN: usize = 20;
 
-/// What a model reads and where it can be cut.
+/// The inputs of a model and its possible cuts.
 #[derive(Debug, Serialize)]
 pub(super) struct Listing {
     inputs: Vec<InputRow>,
@@ -34,7 +34,7 @@ struct CutRow {
     shape: Option<Vec<String>>,
     values: Option<u64>,
     bytes: Option<u64>,
-    /// No other cut is better in latent and encoder.
+    /// Whether no other cut has both a smaller latent and a cheaper encoder.
     optimal: bool,
     encoder: HalfRow,
     decoder: HalfRow,
@@ -44,12 +44,12 @@ struct CutRow {
 struct HalfRow {
     macs: Option<u64>,
     parameters: u64,
-    /// Why `macs` is not known.
+    /// Reason why `macs` is unknown.
     unknown: Option<String>,
 }
 
 impl Listing {
-    /// The best cuts first.
+    /// Lists the best cuts first.
     pub(super) fn new(inputs: &[Input], bindings: &Bindings, cuts: &[Cut]) -> Self {
         let input =
             |input: &Input| InputRow { name: input.name.clone(), shape: written(input.dims.as_deref()) };
@@ -97,7 +97,7 @@ impl CutRow {
     }
 }
 
-/// Pretty JSON with a last newline.
+/// Formats a value as pretty JSON with a final newline.
 pub(super) fn json(value: &impl Serialize) -> Result<String, TrainingError> {
     let text = serde_json::to_string_pretty(value);
     text.map(|text| text + "\n").map_err(|source| TrainingError::Json { path: "stdout".into(), source })
@@ -147,7 +147,7 @@ fn shape(dims: Option<&Vec<String>>) -> String {
     dims.map_or("unknown".to_owned(), |dims| format!("[{}]", dims.join(", ")))
 }
 
-/// Columns as wide as their widest cell, names to the left and numbers to the right.
+/// Aligns columns to their widest cell, names to the left and numbers to the right.
 fn aligned(rows: &[Vec<String>]) -> String {
     const NAMES: usize = 4;
     let columns = rows.first().map_or(0, Vec::len);

@@ -1,4 +1,4 @@
-//! A model from a file, with the values that it keeps in others.
+//! Loads a model from a file, including external data files.
 
 use std::{
     fs::{self, File},
@@ -10,7 +10,7 @@ use lopside_onnx::{decode, internalise, proto::ModelProto};
 
 use crate::{TrainingError, error::io};
 
-/// The model, its external tensors read from its folder.
+/// Loads the model and reads its external tensors from the model's folder.
 pub(super) fn model(path: &Path) -> Result<ModelProto, TrainingError> {
     let mut model = decode(&fs::read(path).map_err(io(path))?)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -19,7 +19,8 @@ pub(super) fn model(path: &Path) -> Result<ModelProto, TrainingError> {
     Ok(model)
 }
 
-/// Part of a file below the folder; its length is compared with the file's before anything is allocated.
+/// Reads part of a file below the folder. The range is checked against the file's size before memory is
+/// allocated.
 fn read(folder: &Path, relative: &Path, offset: u64, length: usize) -> Result<Vec<u8>, String> {
     let path = fs::canonicalize(folder.join(relative)).map_err(|error| error.to_string())?;
     if !path.starts_with(folder) {

@@ -1,4 +1,4 @@
-//! What quantised latents cost and what they spoil.
+//! Measures the rate of quantised latents and the errors that they cause.
 
 use lopside_bundle::LatentSpec;
 use lopside_latent::{IdOnWire, LatentLayer, LatentSpace, LatentSpaceId, Quantiser, Shape};
@@ -7,45 +7,45 @@ use serde::Serialize;
 use super::tensor::Named;
 use crate::{Calibration, LayerLatents, TrainingError, engines::OrtModel};
 
-/// Values of a batch.
+/// Maximum number of values per batch.
 const BATCH_VALUES: usize = 1 << 22;
 
-/// The values of a tensor of the cut over all calibration inputs.
+/// Statistics of a tensor of the cut over all calibration inputs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Range {
     pub(super) tensor: String,
-    /// Without the batch.
+    /// Dimensions, without the batch.
     pub(super) shape: Vec<u32>,
-    /// Runs of values that share a gain and a table.
+    /// Number of runs of values that share a gain and a table.
     pub(super) runs: usize,
     pub(super) min: f32,
     pub(super) max: f32,
     pub(super) mean: f64,
     pub(super) deviation: f64,
-    /// The share of zeros, 0 to 1.
+    /// Share of zeros, 0 to 1.
     pub(super) zeros: f64,
 }
 
-/// A quantiser on the test inputs.
+/// The figures of one quantiser on the test inputs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Point {
-    /// Bits a value that were asked for.
+    /// Target rate in bits per value.
     pub(super) bits: f64,
-    /// Bits a value under the tables, without the frame's header.
+    /// Measured bits per value under the tables, without the frame header.
     pub(super) bits_a_value: f64,
-    /// The mean frame.
+    /// Mean frame size in bytes.
     pub(super) frame_bytes: f64,
-    /// Each output against what it is of latents that are not quantised.
+    /// Errors of each output relative to the output of unquantised latents.
     pub(super) outputs: Vec<OutputError>,
 }
 
-/// An output of quantised latents.
+/// The error of one output from quantised latents.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct OutputError {
     pub(super) output: String,
-    /// The root of the summed squared error over that of the summed squares.
+    /// Root of the summed squared error divided by the summed squares.
     pub(super) relative_rms: f64,
-    /// The share of inputs whose largest value stands in the same place, of an output of one number a class.
+    /// Share of inputs with the same largest value (top 1), for outputs with one number per class.
     pub(super) top1_agreement: Option<f64>,
 }
 
@@ -67,22 +67,22 @@ impl Range {
     }
 }
 
-/// Latents that a decoder makes outputs of, and what it makes of them as they are.
+/// A decoder with test latents and the outputs that it computes from them without quantisation.
 pub(super) struct Bench<'a> {
     pub(super) decoder: OrtModel,
     pub(super) latents: &'a [Named],
     pub(super) outputs: &'a [Named],
-    /// The latents of the test inputs.
+    /// Latents of the test inputs.
     pub(super) layers: &'a [LayerLatents],
     pub(super) count: usize,
-    /// The outputs of the latents as they are, by output.
+    /// Outputs of the unquantised latents, per output.
     pub(super) expected: Vec<Vec<f32>>,
-    /// The outputs that are one number a class.
+    /// Whether each output has one number per class.
     pub(super) classes: Vec<bool>,
 }
 
 impl Bench<'_> {
-    /// What `calibration`, made for so many bits a value, does to the test inputs.
+    /// Measures `calibration`, which was made for `bits` per value, on the test inputs.
     pub(super) fn point(&mut self, bits: f64, calibration: &Calibration) -> Result<Point, TrainingError> {
         let space = space(self.latents, calibration)?;
         let (mut bytes, mut coded) = (0, 0.0);
@@ -107,7 +107,7 @@ impl Bench<'_> {
         })
     }
 
-    /// How far outputs are from the expected ones.
+    /// Measures the errors of outputs against the expected ones.
     pub(super) fn errors(&self, found: &[Vec<f32>]) -> Vec<OutputError> {
         let error = |(number, found): (usize, &Vec<f32>)| {
             let (output, expected) = (&self.outputs[number], &self.expected[number]);
@@ -123,18 +123,18 @@ impl Bench<'_> {
     }
 }
 
-/// What a model makes of these rows, by output.
+/// Runs a model on `count` rows and returns its outputs.
 pub(super) fn run(
     model: &mut OrtModel,
     layers: &[&[f32]],
     count: usize,
 ) -> Result<Vec<Vec<f32>>, TrainingError> {
     let each = layers.iter().map(|layer| layer.len()).sum::<usize>() / count.max(1);
-    // Outputs and what is between are larger than what comes in.
+    // Outputs and intermediate tensors are larger than the inputs.
     model.run_items(layers, count, (BATCH_VALUES / (8 * each.max(1))).clamp(1, 64))
 }
 
-/// The latent space of a calibration, without its name.
+/// Builds the latent space of a calibration, without an id.
 fn space(latents: &[Named], calibration: &Calibration) -> Result<LatentSpace, TrainingError> {
     let layer = |(latent, gains): (&Named, &Vec<f32>)| -> Result<LatentLayer, TrainingError> {
         Ok(LatentLayer { shape: Shape::new(&latent.dims)?, quantiser: Quantiser::new(gains.clone())? })
@@ -143,7 +143,7 @@ fn space(latents: &[Named], calibration: &Calibration) -> Result<LatentSpace, Tr
     Ok(LatentSpace::new(LatentSpaceId::new([0; 8]), layers, calibration.tables.clone())?)
 }
 
-/// The layers as a manifest has them.
+/// Returns the layers as entries of a manifest.
 pub(super) fn specs(latents: &[Named], calibration: &Calibration) -> Vec<LatentSpec> {
     let layers = latents.iter().zip(&calibration.gains);
     layers.map(|(latent, gains)| LatentSpec { tensor: latent.spec(), gains: gains.clone() }).collect()

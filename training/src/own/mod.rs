@@ -1,11 +1,11 @@
-//! `training split MODEL.onnx`: where a model from anywhere can be cut, and its two halves.
+//! `training split MODEL.onnx`: finds the cuts of an external model and splits it into two halves.
 //!
 //! ```text
 //! file ─load─► model ─► cuts ─pick─► names ─split_at─► halves ─verify─► write
 //!                         └─list─► table or JSON
 //! ```
-//! Nothing is written before whole and halves have computed the same in ONNX Runtime, and the encoder in tract too. With
-//! `--calibrate` the halves become a bundle.
+//! Nothing is written before the whole model and its halves have computed the same in ONNX Runtime, and the
+//! encoder in tract, too. With `--calibrate` the halves become a bundle.
 
 mod bind;
 mod bundle;
@@ -47,22 +47,22 @@ use crate::{
     split::{DECODER, ENCODER},
 };
 
-/// Both halves of a model, shown to compute what the whole computes.
+/// Both halves of a model, verified against the whole model.
 #[derive(Debug)]
 pub struct Halves {
-    /// `encoder.onnx`: the model's inputs to the tensors of the cut.
+    /// `encoder.onnx`: from the model's inputs to the tensors of the cut.
     pub encoder: Vec<u8>,
-    /// `decoder.onnx`: the tensors of the cut to the model's outputs.
+    /// `decoder.onnx`: from the tensors of the cut to the model's outputs.
     pub decoder: Vec<u8>,
-    /// What was compared.
+    /// Result of the verification.
     pub verification: Verification,
-    /// The encoder's cost, or the shape that is not known.
+    /// Cost of the encoder, or the error if a shape is unknown.
     pub encoder_cost: Result<Cost, OnnxError>,
-    /// The decoder's.
+    /// Cost of the decoder, or the error if a shape is unknown.
     pub decoder_cost: Result<Cost, OnnxError>,
 }
 
-/// Does what `training split MODEL.onnx` was asked for.
+/// Runs `training split MODEL.onnx`.
 pub(crate) fn run(args: &OwnArgs, path: &Path, onnxruntime: &Path) -> Result<(), TrainingError> {
     let model = load::model(path)?;
     let bindings = Bindings::new(&inputs(&model, &[])?, &args.bind)?;
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &OwnArgs, path: &Path, onnxruntime: &Path) -> Result<(),
     tell(args.json, &whole, || made.text(&args.out))
 }
 
-/// A cut and the bundle that was made of it.
+/// A cut and the bundle made from it.
 #[derive(Debug, Serialize)]
 struct Whole<'a> {
     cut: &'a Report<'a>,
@@ -104,7 +104,8 @@ fn tell(json: bool, report: &impl Serialize, text: impl FnOnce() -> String) -> R
     Ok(())
 }
 
-/// The only input of a model whose encoder ran in tract, without its batch.
+/// Returns the model's only input, without its batch. Fails for several inputs, because an edge encoder reads
+/// one.
 fn only(inputs: &[Input]) -> Result<Named, TrainingError> {
     let dim = |dim: &Extent| match dim {
         Extent::Fixed(extent) => i64::try_from(*extent).unwrap_or(0),
@@ -121,7 +122,7 @@ fn only(inputs: &[Input]) -> Result<Named, TrainingError> {
     }
 }
 
-/// The command line, for the model card.
+/// Returns the command line, for the model card.
 fn command() -> String {
     let quoted = |argument: String| {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=,:+@".contains(letter);
@@ -136,14 +137,14 @@ fn command() -> String {
     std::iter::once("training".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
-/// Cuts a model from anywhere at these tensors and shows that the halves compute what the whole computes, on random
-/// inputs. `bind` gives open dimensions a number, as `SYMBOL=N`, `INPUT.AXIS=N` or `INPUT=N,N,…`; a first dimension
-/// that is left open is 1. `onnxruntime` is the library.
+/// Cuts an external model at these tensors and verifies on random inputs that the halves compute the same as
+/// the whole. `bind` binds numbers to open dimensions, as `SYMBOL=N`, `INPUT.AXIS=N` or `INPUT=N,N,…`; an
+/// unbound first dimension is 1. `onnxruntime` is the path of the library.
 ///
 /// # Errors
-/// [`TrainingError::Onnx`] for no cut, [`TrainingError::Binding`] for dimensions without a number,
-/// [`TrainingError::Disagreement`] when anything differs by more than 1e-4 of the values' scale,
-/// [`TrainingError::Model`] when ONNX Runtime cannot run a model.
+/// [`TrainingError::Onnx`] for an invalid cut, [`TrainingError::Binding`] for dimensions without a number,
+/// [`TrainingError::Disagreement`] when a value differs by more than 1e-4 relative to the scale of its
+/// tensor, [`TrainingError::Model`] when ONNX Runtime cannot run a model.
 pub fn split(
     model: ModelProto,
     at: &[String],
@@ -154,7 +155,8 @@ pub fn split(
     halves(model, at, &bindings, &engines::runtime(onnxruntime)?)
 }
 
-/// The tensors to cut at: those named, or the best within the budget; `None` to list.
+/// Returns the tensors to cut at: the named ones, or the best cut within the budget. Returns `None` if the
+/// cuts are to be listed.
 fn picked(
     args: &OwnArgs,
     model: &ModelProto,
@@ -182,7 +184,7 @@ fn halves(
     let symbols = bindings.symbols();
     let verification = verify::verify(model, (&encoder, &decoder), &inputs(&encoder, &symbols)?, runtime)?;
     let (encoder_cost, bytes) = (cost(&encoder, &symbols), encode(&decoder));
-    // The shapes that were seen say more than those that could be derived for all inputs.
+    // Observed shapes are more specific than shapes inferred for all inputs.
     let mut decoder = decoder;
     for latent in &verification.latents {
         let dims: Vec<Dim> = latent.dims.iter().map(|&dim| dim.into()).collect();

@@ -1,4 +1,4 @@
-//! What `training split MODEL` tells of a cut.
+//! The report of `training split MODEL`.
 
 use std::path::Path;
 
@@ -9,14 +9,14 @@ use serde::Serialize;
 use super::{Agreement, Halves, verify};
 use crate::split::{DECODER, ENCODER};
 
-/// What became of a cut, for people and programs.
+/// Report on a cut, for people and programs.
 #[derive(Debug, Serialize)]
 pub(super) struct Report<'a> {
     at: &'a [String],
     latents: Vec<LatentReport<'a>>,
     encoder: CostReport,
     decoder: CostReport,
-    /// The largest differences, relative to the scale of the values.
+    /// Maximum differences, relative to the scale of the values.
     onnx_runtime_difference: f32,
     tract_difference: Option<f32>,
     tract_cannot: Option<&'a str>,
@@ -33,7 +33,7 @@ struct LatentReport<'a> {
 struct CostReport {
     parameters: Option<u64>,
     macs: Option<u64>,
-    /// Why they are not known.
+    /// Reason why the cost is unknown.
     unknown: Option<String>,
 }
 
@@ -82,7 +82,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// For people; `out` is where the halves are.
+    /// Formats the report for people; `out` is the folder of the halves.
     pub(super) fn text(&self, out: &Path) -> String {
         let half = |name: &str, cost: &CostReport| format!("{}: {}\n", out.join(name).display(), cost.text());
         let cut = |latent: &LatentReport<'_>| {

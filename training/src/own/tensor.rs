@@ -2,7 +2,7 @@ use lopside_bundle::TensorSpec;
 
 use crate::{TrainingError, bundle::tensor_of};
 
-/// A tensor of 32-bit floats by its name and its dimensions without the batch.
+/// A tensor of 32-bit floats: its name and its dimensions without the batch.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Named {
     pub(super) name: String,
@@ -10,10 +10,10 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// A tensor whose first dimension is a batch of 1.
+    /// Creates the tensor from dimensions that begin with a batch of 1.
     ///
     /// # Errors
-    /// [`TrainingError::Model`] when it is not.
+    /// [`TrainingError::Model`] when they do not.
     pub(super) fn new(name: &str, dims: &[i64]) -> Result<Self, TrainingError> {
         let item = dims.split_first().filter(|(batch, _)| **batch == 1).and_then(|(_, item)| {
             item.iter().map(|&dim| u32::try_from(dim).ok().filter(|&dim| dim > 0)).collect::<Option<Vec<_>>>()
@@ -27,23 +27,23 @@ impl Named {
         })
     }
 
-    /// Values of one item.
+    /// Returns the number of values per item.
     pub(super) fn values(&self) -> usize {
         self.dims.iter().map(|&dim| dim as usize).product()
     }
 
-    /// What a manifest says of it.
+    /// Returns the tensor's entry in a manifest.
     pub(super) fn spec(&self) -> TensorSpec {
         tensor_of(&self.name, self.dims.iter().copied())
     }
 
-    /// Its dimensions in an ONNX graph with this batch.
+    /// Returns the dimensions in an ONNX graph, with this batch.
     pub(super) fn declared(&self, batch: lopside_onnx::Dim) -> Vec<lopside_onnx::Dim> {
         let dims = self.dims.iter().map(|&dim| lopside_onnx::Dim::Fixed(dim.into()));
         std::iter::once(batch).chain(dims).collect()
     }
 
-    /// Its dimensions for people.
+    /// Formats the dimensions for people.
     pub(super) fn text(&self) -> String {
         self.dims.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
     }

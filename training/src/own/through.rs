@@ -1,4 +1,4 @@
-//! A bundle as its two halves run it: frames of the edge's encoder, answers of the cloud's decoder.
+//! Runs a bundle through frames of the edge encoder and outputs of the cloud decoder.
 
 use std::path::Path;
 
@@ -9,20 +9,21 @@ use serde::Serialize;
 use super::measure::{Bench, OutputError};
 use crate::{TrainingError, split_service::SplitService};
 
-/// Frames of a request.
+/// Number of frames per request.
 const REQUEST: usize = 16;
 
-/// Real frames and answers.
+/// The figures of real frames and outputs.
 #[derive(Debug, Serialize)]
 pub(super) struct Chosen {
-    /// Bytes of a frame.
+    /// Mean frame size in bytes, including header and latent-space id.
     pub(super) mean_frame_bytes: f64,
     pub(super) smallest_frame_bytes: usize,
     pub(super) largest_frame_bytes: usize,
     pub(super) outputs: Vec<OutputError>,
 }
 
-/// Frames of the test inputs by the edge's encoder, and what the cloud's decoder answers.
+/// Encodes the test inputs with the edge encoder, decodes the frames with the cloud decoder and measures
+/// both.
 pub(super) fn through_frames(
     folder: &Path,
     bench: &Bench<'_>,

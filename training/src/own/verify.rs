@@ -1,10 +1,10 @@
-//! The proof of a cut: the whole model and its halves on the same random inputs.
+//! Verifies a cut: runs the whole model and its halves on the same random inputs.
 //!
-//! Compared are the tensors of the cut, which the whole is made to give too, and the outputs, in ONNX Runtime; and the
-//! tensors of the cut as tract computes them, which is what the edge runs. A difference counts relative to the largest
-//! magnitude of the tensor, so that a softmax over 6,625 classes is held to the same standard as a picture. Where a
-//! sigmoid is all but 0 everywhere, its values are rounding errors of a sum near 1, and a difference of two units in
-//! the last place of 1 is none.
+//! ONNX Runtime compares the model's outputs and the tensors of the cut, which become additional outputs of
+//! the whole model. tract, which runs on the edge, is compared on the tensors of the cut. A difference is
+//! relative to the largest magnitude of the tensor, so that a softmax over 6,625 classes is held to the same
+//! standard as an image. If a sigmoid is close to 0 everywhere, its values are rounding errors of a sum near
+//! 1, and a difference of two units in the last place of 1 is accepted.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,51 +22,52 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::TrainingError;
 
-/// The largest difference, relative to the scale of the values.
+/// Maximum difference, relative to the scale of the values.
 const TOLERANCE: f32 = 1e-4;
-/// The least scale of what a sigmoid or a hyperbolic tangent gives.
+/// Minimum scale of the outputs of a sigmoid or hyperbolic tangent.
 const LEAST_SCALE: f32 = 2.0 * f32::EPSILON / TOLERANCE;
-/// Values of all inputs together; more is taken for a mistake.
+/// Maximum number of values of all inputs together; a larger number is considered a mistake.
 const MAX_VALUES: u64 = 1 << 28;
 
-/// What was compared, and what came out.
+/// The compared tensors and the differences found.
 #[derive(Debug, Clone)]
 pub struct Verification {
     /// The tensors of the cut.
     pub latents: Vec<Latent>,
     /// The model's outputs.
     pub outputs: Vec<Latent>,
-    /// The largest difference in ONNX Runtime, relative to the scale of the values.
+    /// Maximum difference in ONNX Runtime, relative to the scale of the values.
     pub onnx_runtime: f32,
-    /// The encoder in tract.
+    /// Result of the encoder in tract.
     pub tract: Agreement,
 }
 
-/// A tensor of the cut, or an output, as it was seen.
+/// A tensor of the cut or an output, with the observed shape.
 #[derive(Debug, Clone)]
 pub struct Latent {
-    /// Its name.
+    /// The name of the tensor.
     pub tensor: String,
-    /// Its dimensions.
+    /// The observed dimensions, including the batch.
     pub dims: Vec<i64>,
 }
 
-/// How an encoder does in tract.
+/// The result of an encoder in tract.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Agreement {
-    /// It computes the same.
+    /// The results agree.
     Within {
-        /// The largest difference, relative to the scale of the values.
+        /// Maximum difference, relative to the scale of the values.
         difference: f32,
     },
-    /// tract does not run it.
+    /// tract cannot run the encoder.
     Impossible {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Runs `whole`, which may grow outputs, and its halves, encoder and decoder, on inputs of these shapes.
+/// Runs `whole` and its halves (encoder, decoder) on random inputs of these shapes. `whole` gets additional
+/// outputs.
 pub(super) fn verify(
     mut whole: ModelProto,
     (encoder, decoder): (&ModelProto, &ModelProto),
@@ -120,7 +121,7 @@ fn outputs(model: &ModelProto) -> Vec<String> {
     model.graph.iter().flat_map(|graph| graph.output.iter().map(|output| output.name().to_owned())).collect()
 }
 
-/// Seeded values of these inputs' types: floats from -1 to 1, few integers, booleans.
+/// Draws seeded values of these inputs' types: floats from -1 to 1, small integers, booleans.
 fn random(inputs: &[Input]) -> Result<Tensors, TrainingError> {
     let mut rng = StdRng::seed_from_u64(0);
     let mut total = 0_u64;
@@ -192,7 +193,7 @@ fn tensor(rng: &mut StdRng, input: &Input, dims: Vec<i64>, count: usize) -> Resu
     })
 }
 
-/// The outputs of a model that reads what `given` has of its inputs.
+/// Runs a model and returns its outputs. `given` holds the inputs by name.
 fn run(runtime: &Runtime, what: &str, model: &[u8], given: &Tensors) -> Result<Tensors, TrainingError> {
     let mut session = runtime
         .session(model)
@@ -211,7 +212,7 @@ fn model_error(what: &str, error: &ort::Error) -> TrainingError {
     TrainingError::Model { model: what.to_owned(), reason: error.to_string() }
 }
 
-/// The values of a tensor, for comparing.
+/// Converts the values of a tensor to `f32` for comparison.
 fn values(tensors: &Tensors, name: &str) -> Result<Vec<f32>, TrainingError> {
     let refused = |reason: String| TrainingError::Model { model: format!("tensor `{name}`"), reason };
     let value = tensors.get(name).ok_or_else(|| refused("ONNX Runtime did not give it".to_owned()))?;
@@ -235,7 +236,7 @@ fn values(tensors: &Tensors, name: &str) -> Result<Vec<f32>, TrainingError> {
     found.map_err(|error| refused(error.to_string()))
 }
 
-/// The encoder as the edge runs it: its outputs come one after the other.
+/// Runs the encoder as the edge does; its outputs arrive as one concatenated row.
 fn in_tract(
     encoder: &ModelProto,
     at: &[Latent],
@@ -252,7 +253,7 @@ fn in_tract(
     }
     let dims: Vec<usize> = dims(input)?.iter().map(|&dim| dim as usize).collect();
     let (bytes, values_in) = (encode(encoder), values(given, &input.name)?);
-    // tract asserts where other readers of foreign models return errors.
+    // tract may panic on external models for which other readers return errors.
     let ran = panic::catch_unwind(|| Plan::new(&bytes, dims)?.run(&values_in));
     let found = match ran {
         Ok(Ok(found)) => found,
@@ -274,14 +275,15 @@ fn in_tract(
     }
 }
 
-/// The tensors of functions that tend to 1 or -1.
+/// Returns the tensors of functions that saturate at 1 or -1.
 fn least_scales(model: &ModelProto) -> HashSet<String> {
     let nodes = model.graph.iter().flat_map(|graph| &graph.node);
     let bounded = nodes.filter(|node| matches!(node.op_type(), "Sigmoid" | "HardSigmoid" | "Tanh"));
     bounded.flat_map(|node| node.output.iter().cloned()).collect()
 }
 
-/// The largest difference, relative to the largest magnitude of `expected`, or to `least` if that is larger.
+/// Returns the largest difference, relative to the largest magnitude of `expected` or to `least` if that is
+/// larger. Fails above [`TOLERANCE`].
 fn compare(what: &str, expected: &[f32], found: &[f32], least: f32) -> Result<f32, TrainingError> {
     if !expected.iter().all(|value| value.is_finite()) {
         let reason = "the whole model gives values that are not finite on random inputs".to_owned();

@@ -1,4 +1,4 @@
-//! The running average of a training's weights, which is better than the weights of any one step.
+//! The running average of the weights of a training, which is better than the weights of any single step.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ impl ModuleMapper for Averager {
         let Some(data) = self.model.remove(&param.id) else { return param };
         param.map(|average| {
             let model = Tensor::from_data(data, &average.device());
-            // In this form an average of what does not change does not change either.
+            // In this form, the average of a value that does not change does not change either.
             average.clone() + (model - average) * self.share
         })
     }

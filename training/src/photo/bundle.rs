@@ -1,4 +1,4 @@
-//! From a run to a photo bundle.
+//! Makes a photo bundle from a run.
 
 use std::path::Path;
 
@@ -21,11 +21,11 @@ use super::{
 };
 use crate::TrainingError;
 
-/// The head that gives back what the encoder saw.
+/// Name of the head that reconstructs the encoder's input.
 const RECONSTRUCT: &str = "reconstruct";
-/// The head that makes it twice as large.
+/// Name of the head that reconstructs the encoder's input at twice the size.
 pub(crate) const UPSCALE: &str = "upscale";
-/// The picture whose cost is counted and divided by its pixels.
+/// Size of the image whose cost is counted and divided by its pixels.
 const COUNTED: (i64, i64) = (1024, 1024);
 
 /// Exports a run's averaged weights and counts the contexts from the photographs.
@@ -62,7 +62,7 @@ pub(crate) fn draft(run: &PhotoRun, photos: &Path) -> Result<PictureDraft, Train
 
 fn fast_encoder(photos: &Path, model: &PhotoModel, spec: &Spec) -> Result<FastDraft, TrainingError> {
     let onnx = fast::encoder(photos, model, spec)?;
-    // It sees half of the picture and half of its border.
+    // The input is the image with its border at half the size.
     let border = REACH as i64;
     let cost = counted(&onnx, &[("h".into(), COUNTED.0 / 2 + border), ("w".into(), COUNTED.1 / 2 + border)])?;
     Ok(FastDraft { model: encode(&onnx), input: PICTURE.into(), bands: BANDS.into(), cost })
@@ -77,12 +77,12 @@ fn layers(spec: &Spec) -> Vec<LayerSpec> {
     (0..spec.levels()).rev().map(layer).collect()
 }
 
-/// The name of the head that makes pictures at the spec's scale.
+/// Returns the name of the head that makes images at the spec's scale.
 pub(crate) fn head_name(spec: &Spec) -> &'static str {
     if spec.scale == 1 { RECONSTRUCT } else { UPSCALE }
 }
 
-/// A head that makes pictures at the spec's scale, of a model with the encoder of this latent space.
+/// Returns a head that makes images at the spec's scale; `model` must have the encoder of `latent_space`.
 pub(crate) fn head(
     model: &PhotoModel,
     spec: &Spec,
@@ -108,7 +108,7 @@ pub(crate) fn head(
     })
 }
 
-/// The encoder's cost on a picture with its mirrored border.
+/// Returns the encoder's cost for an image with its mirrored border.
 fn encoder_cost(onnx: &ModelProto) -> Result<PictureCost, TrainingError> {
     let border = 2 * REACH as i64;
     counted(onnx, &[("h".into(), COUNTED.0 + border), ("w".into(), COUNTED.1 + border)])

@@ -1,9 +1,9 @@
 //! The context model of a photo encoder, counted from real photographs over all qualities.
 //!
-//! 1. Channels whose neighbours foretell them, sign and all, get a predictor by least squares.
-//! 2. For every channel the expected magnitude is fitted to its neighbours, to the earlier channels that vary most
-//!    like it, to its own average and to the quality, by least squares weighted towards small magnitudes.
-//! 3. With these the photographs are walked through as the coder does, and the integers of each class counted.
+//! 1. Channels that their neighbours predict, sign included, get a predictor by least squares.
+//! 2. For every channel, the expected magnitude is fitted to its neighbours, to the earlier channels that correlate
+//!    best with it, to its own average and to the quality, by least squares weighted towards small magnitudes.
+//! 3. With these, the photographs are walked through as in the coder, and the integers of each class are counted.
 
 use std::path::Path;
 
@@ -26,23 +26,23 @@ use super::{
 };
 use crate::TrainingError;
 
-/// One part of a step in the context model's weights.
+/// The number 1 in the fixed-point format of the context model's weights.
 const ONE: f64 = 4096.0;
-/// Qualities that are looked at, evenly spaced.
+/// Number of qualities that are measured, evenly spaced.
 const KNOTS: usize = 12;
-/// Positions that a channel's weights are fitted to.
+/// Number of random positions that a channel's weights are fitted to.
 const POSITIONS: usize = 30_000;
-/// Channels that foretell another, at most.
+/// Maximum number of channels that predict another channel.
 const REFERENCES: usize = 8;
-/// The share of a channel's variance that prediction must take away to be worth it.
+/// Minimum share of a channel's energy that a predictor must remove to be used.
 const WORTHWHILE: f64 = 0.3;
-/// Sightings of a class below which a channel shares its layer's table.
+/// Number of occurrences of a class below which a channel uses its layer's table.
 const FEW: u64 = 200;
 
-/// The quantiser of all qualities, with the model's gains.
+/// Returns the quantiser of all qualities, with the model's gains.
 ///
 /// # Errors
-/// [`TrainingError::Latent`] when a number is impossible.
+/// [`TrainingError::Latent`] when a step, gain or rounding offset is invalid.
 pub(crate) fn quantiser(model: &PhotoModel) -> Result<LayerQuantiser, TrainingError> {
     let octave = |q: usize| COARSEST + (FINEST - COARSEST) * q as f32 / (QUALITIES - 1) as f32;
     let steps = (0..QUALITIES).map(|q| octave(q).exp2() / 255.0).collect();
@@ -79,12 +79,12 @@ pub(crate) fn contexts(
     count(&views, &layers, &mut channels)
 }
 
-/// The quality of a knot, 0 to 99.
+/// Returns the quality of a knot, 0 to 99.
 fn quality_of(knot: usize) -> usize {
     knot * (QUALITIES - 1) / (KNOTS - 1)
 }
 
-/// The layer of each channel, and the binary logarithm of its stride.
+/// Returns the layer of each channel and the binary logarithm of its stride.
 fn layers_of(spec: &Spec) -> Vec<(usize, u32)> {
     (0..spec.levels())
         .flat_map(|layer| {
@@ -94,8 +94,8 @@ fn layers_of(spec: &Spec) -> Vec<(usize, u32)> {
         .collect()
 }
 
-/// The predictor of every channel, zero where it is not worth it. Only the coarsest layer has any: what is left of
-/// the others has no sign to be foretold.
+/// Returns the predictor of every channel, zeros if it is not worthwhile. Only the coarsest layer has
+/// predictors, because the signs of the other layers' values cannot be predicted.
 fn predictors(maps: &[Maps], spec: &Spec) -> Vec<[i16; 4]> {
     let coarsest = spec.kept(spec.levels() - 1);
     let all: usize = (0..spec.levels()).map(|level| spec.kept(level)).sum();
@@ -128,7 +128,7 @@ fn predictor(maps: &[Maps], channel: usize) -> [i16; 4] {
     [0, 1, 2, 3].map(|i: usize| (weights[i] * 256.0).round() as i16)
 }
 
-/// The context of a channel, its tables still to be counted.
+/// Returns the context of a channel; its tables are counted later.
 fn fitted(views: &[View], layers: &[(usize, u32)], channel: usize, predictor: [i16; 4]) -> ChannelContext {
     let mut rng = StdRng::seed_from_u64(channel as u64);
     let chosen = references(views, layers, channel, &mut rng);
@@ -173,7 +173,7 @@ fn fitted(views: &[View], layers: &[(usize, u32)], channel: usize, predictor: [i
     }
 }
 
-/// Between the knots, straight lines.
+/// Interpolates linearly between the knots.
 fn biases(knots: &[f64]) -> Vec<f64> {
     (0..QUALITIES)
         .map(|quality| {
@@ -185,14 +185,15 @@ fn biases(knots: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// A random position: view, row, column.
+/// Draws a random position: view, row, column.
 fn position(views: &[View], channel: usize, rng: &mut StdRng) -> (usize, usize, usize) {
     let view = rng.random_range(0..views.len());
     let coded = &views[view].channels[channel];
     (view, rng.random_range(0..coded.rows), rng.random_range(0..coded.columns))
 }
 
-/// The average that the coder knows at each row of a channel, in steps, starting from the channel's own.
+/// Returns the average that the coder has at each row of a channel, in steps; it starts with the mean of the
+/// whole channel.
 fn averages(coded: &Coded) -> Vec<f64> {
     let mean = |row: &[i32]| {
         row.iter().map(|v| f64::from(v.unsigned_abs().min(255))).sum::<f64>() / row.len() as f64
@@ -209,7 +210,7 @@ fn averages(coded: &Coded) -> Vec<f64> {
         .collect()
 }
 
-/// The earlier channels whose magnitudes vary most like this one's.
+/// Returns the earlier channels whose magnitudes correlate best with this channel's, at most [`REFERENCES`].
 fn references(views: &[View], layers: &[(usize, u32)], channel: usize, rng: &mut StdRng) -> Vec<usize> {
     let positions: Vec<_> = (0..POSITIONS / 8).map(|_| position(views, channel, rng)).collect();
     let target: Vec<f64> = positions
@@ -236,7 +237,7 @@ fn references(views: &[View], layers: &[(usize, u32)], channel: usize, rng: &mut
         .collect()
 }
 
-/// What another channel says of a position.
+/// Returns the blurred magnitude of another channel at a position of `channel`.
 fn blurred(
     view: &View,
     layers: &[(usize, u32)],
@@ -261,7 +262,7 @@ fn correlation(a: &[f64], b: &[f64]) -> f64 {
     if aa * bb > 0.0 { ab / (aa * bb).sqrt() } else { -1.0 }
 }
 
-/// Integers of one class: how often each was seen.
+/// The number of occurrences of each integer of a class.
 #[derive(Debug, Clone, Default)]
 struct Histogram(std::collections::BTreeMap<i32, u64>);
 
@@ -277,7 +278,7 @@ impl Histogram {
     }
 }
 
-/// Walks through the photographs as the coder does and turns what it meets into tables and odds.
+/// Walks through the photographs as the coder does and converts the counts to tables and odds.
 fn count(
     views: &[View],
     layers: &[(usize, u32)],
@@ -327,13 +328,13 @@ fn is_zero(coded: &Coded) -> bool {
     coded.integers.iter().all(|&value| value == 0)
 }
 
-/// How often each thing was met that the coder codes, of one channel.
+/// Counts of the symbols that the coder codes for one channel.
 struct Counts<'a> {
-    /// Planes that are not zero, and that are.
+    /// Number of planes that are not zero, and that are.
     planes: &'a mut [u64; 2],
-    /// Rows that are not zero, and that are, of each class.
+    /// Number of rows that are not zero, and that are, for each class.
     rows: &'a mut [[u64; 2]],
-    /// Integers of each class.
+    /// Histogram of the integers of each class.
     classes: &'a mut [Histogram],
 }
 
@@ -372,13 +373,13 @@ fn count_plane(
     Ok(())
 }
 
-/// Odds of the second of two counts, of 65536.
+/// Returns the odds of the second of two counts, of 65536.
 fn odds([clear, set]: [u64; 2]) -> u16 {
     (set * 65536 / (clear + set)).clamp(1, 65535) as u16
 }
 
-/// Adds a table of what was seen, mixed with a little of a two-sided geometric distribution of the class's own
-/// magnitude, which stands for what was not seen by chance.
+/// Adds a table of the observed integers, mixed with a small two-sided geometric distribution of the class's
+/// expected magnitude, which covers integers that were not observed by chance.
 fn push(tables: &mut Vec<Table>, seen: &Histogram, class: usize) -> Result<u32, TrainingError> {
     let magnitude = 2.0_f64.powf((class as f64 + 23.5) / 4.0) / ONE;
     let ratio = magnitude / (1.0 + magnitude);

@@ -1,5 +1,5 @@
-//! The model card of a photo bundle, its `README.md`, and the pictures in it. It holds nothing that changes from run to
-//! run, such as times.
+//! The model card of a photo bundle, its `README.md`, and the images in it. It does not contain anything that
+//! changes from run to run, such as times.
 
 use std::path::Path;
 
@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{TrainingError, split};
 
-/// Writes the draft into `folder` with its card and measured figures, and beside it the pictures that it shows. The
-/// manifest does not name these, so no side reads them.
+/// Writes the draft to `folder` with its card and measured figures, and the card's images beside it. The
+/// manifest does not name these images, so neither edge nor cloud reads them.
 pub(crate) fn put(
     folder: &Path,
     draft: &PictureDraft,
@@ -69,19 +69,20 @@ fn shown(figures: &PhotoEvaluation) -> String {
         .collect()
 }
 
-/// Where the parts of photographs in the bundle come from.
+/// Returns a sentence about the origin of photographs in the bundle; empty if the bundle does not contain
+/// any.
 fn parts(figures: &PhotoEvaluation) -> String {
     let shows = figures.illustrations.iter().any(|illustration| illustration.file == SIDE_BY_SIDE);
     let parts = format!(" `{SIDE_BY_SIDE}` shows parts of those test photographs that are CC0-1.0.");
     if shows { parts } else { String::new() }
 }
 
-/// A training and those that it started from, itself first.
+/// Returns a training and those that it started from, latest first.
 pub(super) fn stages(run: &PhotoRun) -> Vec<&Origin> {
     std::iter::successors(Some(&run.origin), |stage| stage.from.as_deref()).collect()
 }
 
-/// The commands that make the same bundle again.
+/// Returns the commands that reproduce the bundle.
 fn commands(run: &PhotoRun) -> String {
     let stages = stages(run);
     let count = stages.len() - 1;
@@ -102,7 +103,7 @@ fn arguments(stage: &Origin) -> String {
     format!(" --preset photo --photos data/photos{}{trained} --until {}", options(&stage.options), stage.done)
 }
 
-/// What every command that trains a photo model is given.
+/// Returns the options that all commands that train a photo model have in common.
 pub(super) fn options(options: &PhotoOptions) -> String {
     let PhotoOptions {
         width,
@@ -113,7 +114,7 @@ pub(super) fn options(options: &PhotoOptions) -> String {
         learning_rate,
         seed,
         distortion,
-        // Each command has its own way to say these.
+        // Each command has its own options for these.
         trained: _,
         scale: _,
     } = options;

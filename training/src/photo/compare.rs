@@ -5,28 +5,28 @@ use serde::Serialize;
 
 use crate::TrainingError;
 
-/// The bit rates between which curves are compared, those of the anchor.
+/// Bit rates of the anchor between which curves are compared, in bits per pixel.
 const RATES: (f64, f64) = (0.1, 0.8);
 
-/// BD-rates of a codec against an anchor, in percent: negative is fewer bits.
+/// BD-rates of a codec against an anchor, in percent; negative means fewer bits.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
-    /// The codec measured.
+    /// The codec that is measured.
     pub codec: String,
-    /// The codec it is measured against.
+    /// The codec that it is compared with.
     pub anchor: String,
-    /// Mean over the pictures of each one's BD-rate by PSNR.
+    /// Mean over the images of the BD-rate by PSNR.
     pub psnr_percent: f64,
-    /// Each picture's, with the range of PSNR compared, in dB.
+    /// BD-rate by PSNR of each image, with the lower and upper end of the compared range in dB.
     pub psnr_by_picture: Vec<(f64, f64, f64)>,
-    /// Mean over the pictures of each one's BD-rate by MS-SSIM in dB.
+    /// Mean over the images of the BD-rate by MS-SSIM in dB.
     pub ms_ssim_percent: f64,
-    /// Each picture's, with the range of MS-SSIM compared, in dB.
+    /// BD-rate by MS-SSIM of each image, with the lower and upper end of the compared range in dB.
     pub ms_ssim_by_picture: Vec<(f64, f64, f64)>,
 }
 
-/// Every codec against every peer. `curves` are a codec's curves each, picture by picture; the first is ours, which is
-/// no anchor.
+/// Compares every codec with every baseline. `curves` has one list per codec with one curve per image; the
+/// first codec is Lopside, which is not an anchor.
 pub(crate) fn comparisons(curves: &[Vec<RdCurve>]) -> Result<Vec<Comparison>, TrainingError> {
     let mut all = Vec::new();
     for anchor in &curves[1..] {
@@ -62,7 +62,7 @@ fn compare(codec: &[RdCurve], anchor: &[RdCurve]) -> Result<Comparison, Training
     })
 }
 
-/// The mean of something over the pictures.
+/// Returns the mean of `of` over the values.
 pub(crate) fn mean<T>(values: &[T], of: impl Fn(&T) -> f64) -> f64 {
     values.iter().map(of).sum::<f64>() / values.len() as f64
 }

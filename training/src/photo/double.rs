@@ -1,38 +1,39 @@
-//! Half the size and twice the size, of pictures as tensors.
+//! Half the size and twice the size of images as tensors.
 //!
-//! Halving is what made the tiles out of photographs: the mean of every 2×2 pixels. Doubling is cubic convolution
-//! (R. Keys, "Cubic convolution interpolation for digital image processing", 1981, eq. 15, a = −1/2: the
-//! Catmull–Rom spline) between the centres of pixels, the picture's border going on as it is. It is written as a
-//! convolution of four phases, so that it is the same in training and in ONNX.
+//! Halving is the same as for tiles: the mean of every 2×2 pixels. Doubling is cubic convolution (R. Keys,
+//! "Cubic convolution interpolation for digital image processing", 1981, eq. 15, a = −1/2: the Catmull–Rom
+//! spline) between the centres of pixels, with a replicated border. It is written as a convolution of four
+//! phases, so that it is the same in training and in ONNX.
 
 use burn::tensor::{Tensor, TensorData, module::conv2d, ops::ConvOptions, ops::PadMode};
 
 use super::trunk::to_pixels;
 
-/// Pixels that a doubled pixel sees on every side.
+/// Number of source pixels on every side that a doubled pixel depends on.
 pub(crate) const REACH: usize = 2;
-/// The side of the phases' filters.
+/// Side of the phases' filters.
 const SIDE: usize = 2 * REACH + 1;
-/// The filters' shape: four phases of each of three colours.
+/// Shape of the filters: four phases for each of three colours.
 pub(crate) const SHAPE: [usize; 4] = [12, 1, SIDE, SIDE];
 
-/// `[n, 3, h, w]`, sides even, samples −0.5 to 0.5 of 8 bits, to `[n, 3, h/2, w/2]`, rounded to 8 bits.
+/// Halves images `[n, 3, h, w]` with even sides and 8-bit samples of −0.5 to 0.5 to `[n, 3, h/2, w/2]`,
+/// rounded to 8 bits.
 pub(crate) fn halved(picture: Tensor<4>) -> Tensor<4> {
     let [n, colours, h, w] = picture.dims();
     let blocks = picture.reshape([n, colours, h / 2, 2, w / 2, 2]);
     let mean: Tensor<4> = blocks.mean_dim(5).mean_dim(3).reshape([n, colours, h / 2, w / 2]);
-    // The middle of two neighbours goes up, as in the tiles; the margin is for sums of floats.
+    // Halves are rounded up, as in the tiles; the extra 0.001 allows for the errors of float sums.
     ((mean + 0.5) * 255.0 + 0.501).floor() / 255.0 - 0.5
 }
 
-/// `[n, 3, h, w]` to `[n, 3, 2·h, 2·w]`.
+/// Doubles images `[n, 3, h, w]` to `[n, 3, 2·h, 2·w]`.
 pub(crate) fn doubled(picture: Tensor<4>) -> Tensor<4> {
     let weight = Tensor::from_data(TensorData::new(weight(), SHAPE), &picture.device());
     let around = picture.pad([(REACH, REACH); 2], PadMode::Edge);
     to_pixels(conv2d(around, weight, None, ConvOptions::new([1; 2], [0; 2], [1; 2], 3)), 3)
 }
 
-/// The phases' filters, of [`SHAPE`].
+/// Returns the filters of all phases, in the shape [`SHAPE`].
 pub(crate) fn weight() -> Vec<f32> {
     let rows = [phase(-0.25), phase(0.25)];
     let pairs = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(down, across)| (rows[down], rows[across]));
@@ -42,7 +43,7 @@ pub(crate) fn weight() -> Vec<f32> {
     filters.collect::<Vec<f32>>().repeat(3)
 }
 
-/// What the pixels at −2 to 2 count for at `place` between them.
+/// Returns the weights of the pixels at −2 to 2 for a value at `place` between them.
 fn phase(place: f64) -> [f64; SIDE] {
     std::array::from_fn(|i| cubic(place - (i as f64 - REACH as f64)))
 }

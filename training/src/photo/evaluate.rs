@@ -1,4 +1,5 @@
-//! What a photo bundle is worth: real frames against JPEG, WebP and AVIF on photographs it has never seen.
+//! Evaluates a photo bundle: real frames against JPEG, WebP and AVIF, on photographs that were not used for
+//! training.
 
 use std::path::Path;
 
@@ -17,49 +18,49 @@ use super::{
 };
 use crate::{TrainingError, photos, split::write};
 
-/// Our qualities on the curve.
+/// Qualities of Lopside on its curve.
 const QUALITIES: [u8; 12] = [1, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88];
-/// The bit rate of the side-by-side picture.
+/// Bit rate of the side-by-side image, in bits per pixel.
 const SHOWN_BPP: f64 = 0.25;
-/// The side of its crops, in pixels.
+/// Side of the crops in the side-by-side image, in pixels.
 const CROP: u32 = 360;
 
-/// The whole evaluation.
+/// The evaluation of a photo bundle.
 #[derive(Debug, Clone, Serialize)]
 pub struct PhotoEvaluation {
-    /// The pictures' names.
+    /// Names of the images.
     pub pictures: Vec<String>,
-    /// Mean curves over the pictures.
+    /// Mean curves over the images, one per codec.
     pub curves: Vec<Curve>,
-    /// Every codec against every anchor.
+    /// Every codec compared with every anchor.
     pub comparisons: Vec<Comparison>,
-    /// What the edge's half costs.
+    /// The cost of the encoder, which runs at the edge.
     pub encoder: PictureCost,
-    /// What the cloud's half costs.
+    /// The cost of the default head, which runs in the cloud.
     pub decoder: PictureCost,
-    /// What encoding costs beside the peers; it changes from run to run.
+    /// Encoding times of Lopside and the baselines, which change from run to run.
     pub edge_times: Vec<EdgeTime>,
-    /// What the head that makes pictures twice as large is worth, where there is one.
+    /// Figures of the head that makes images of twice the size; `None` if the bundle does not have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upscaling: Option<Upscaling>,
-    /// For the model card.
+    /// Images for the model card.
     #[serde(skip)]
     pub(crate) illustrations: Vec<Illustration>,
 }
 
-/// A mean curve.
+/// The mean rate–distortion curve of a codec.
 #[derive(Debug, Clone, Serialize)]
 pub struct Curve {
-    /// The codec.
+    /// Name of the codec.
     pub codec: String,
-    /// Setting, bits a pixel, PSNR in dB, MS-SSIM.
+    /// Setting, bits per pixel, PSNR in dB, MS-SSIM.
     pub points: Vec<(u32, f64, f64, f64)>,
 }
 
-/// Measures a codec on the photographs below `folder` and leaves curves, pictures and figures in `out`.
+/// Measures a codec on the photographs below `folder` and writes curves, images and figures to `out`.
 ///
 /// # Errors
-/// [`TrainingError`] when a photograph, the bundle or a peer fails.
+/// [`TrainingError`] when a photograph, the bundle or a baseline fails.
 pub(crate) fn evaluate(
     own: &mut OwnCodec,
     folder: &Path,
@@ -103,7 +104,7 @@ fn peers() -> Vec<(Box<dyn Peer>, Vec<u8>)> {
         (Box::new(TurboJpeg::default()), (5..=95).step_by(5).collect()),
         (Box::new(Webp::default()), (0..=95).step_by(5).collect()),
     ];
-    // AVIF is measured where its programs are installed.
+    // AVIF is measured only if its programs are installed.
     if let Ok(avif) = Avif::find() {
         peers.push((Box::new(avif), (10..=90).step_by(10).collect()));
     }
@@ -143,7 +144,8 @@ fn draw(means: &[RdCurve], out: &Path) -> Result<(), TrainingError> {
     Ok(())
 }
 
-/// The original, ours, JPEG and WebP at equal bytes: the best of each that is not larger than ours.
+/// Returns the original, Lopside, JPEG and WebP at equal bytes: the best image of each baseline that is not
+/// larger than Lopside's frame.
 fn side_by_side(own: &mut OwnCodec, pictures: &[(String, DynamicImage)]) -> Result<Vec<Row>, TrainingError> {
     let mut rows = Vec::new();
     for (name, picture) in pictures {
@@ -158,7 +160,8 @@ fn side_by_side(own: &mut OwnCodec, pictures: &[(String, DynamicImage)]) -> Resu
     Ok(rows)
 }
 
-/// Our finest frame of at most [`SHOWN_BPP`].
+/// Returns the finest frame of at most [`SHOWN_BPP`], or that of quality 1 if it exceeds the limit, and its
+/// image.
 fn shown(own: &mut OwnCodec, picture: &DynamicImage) -> Result<(Vec<u8>, DynamicImage), TrainingError> {
     let budget = (f64::from(picture.width()) * f64::from(picture.height()) * SHOWN_BPP / 8.0) as usize;
     let mut best = Vec::new();

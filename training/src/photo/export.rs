@@ -1,10 +1,10 @@
-//! From weights to the two ONNX models of a photo bundle.
+//! Exports the weights as the two ONNX models of a photo bundle.
 //!
 //! ```text
 //! encoder   picture [n, 3, h + 8, w + 8] ─► bands ─► layer32, layer16, layer8
 //! head      layer32, layer16, layer8, quality [n, 1] ─► reconstruction [n, 3, scale·h, scale·w]
 //! ```
-//! The layers are named after their strides. Between the halves stand quantiser and entropy coder.
+//! The layers are named after their strides. Quantiser and entropy coder are between the two models.
 
 use burn::{
     nn::{Linear, conv::Conv2d},
@@ -22,21 +22,21 @@ use super::{
 };
 use crate::TrainingError;
 
-/// The encoder's input, `[n, 3, h + 8, w + 8]`, samples −0.5 to 0.5.
+/// Name of the encoder's input, `[n, 3, h + 8, w + 8]`, samples −0.5 to 0.5.
 pub(crate) const PICTURE: &str = "picture";
-/// The tensor up to which strips of the picture do not know of each other.
+/// Name of the tensor up to which strips of the image can be computed independently.
 pub(crate) const BANDS: &str = "bands";
-/// The head's quality input, `[n, 1]`, 1 to 100.
+/// Name of the head's quality input, `[n, 1]`, 1 to 100.
 pub(crate) const QUALITY: &str = "quality";
-/// The head's output, `[n, 3, scale·h, scale·w]`, samples −0.5 to 0.5.
+/// Name of the head's output, `[n, 3, scale·h, scale·w]`, samples −0.5 to 0.5.
 pub(crate) const RECONSTRUCTION: &str = "reconstruction";
 
-/// The tensor of a layer.
+/// Returns the name of a layer's tensor.
 pub(crate) fn layer_name(spec: &Spec, level: usize) -> String {
     format!("layer{}", spec.stride(level))
 }
 
-/// The encoder half.
+/// Returns the graph of the encoder.
 pub(crate) fn encoder(model: &PhotoModel, spec: &Spec) -> Result<ModelProto, TrainingError> {
     let mut graph = Graph::new("photo-encoder", spec);
     let picture = graph.builder.input(PICTURE, &dims(3, "h", "w"));
@@ -58,8 +58,8 @@ pub(crate) fn encoder(model: &PhotoModel, spec: &Spec) -> Result<ModelProto, Tra
     Ok(graph.builder.build())
 }
 
-/// The head that makes pictures, at the spec's scale. That which enlarges is not a bundle's only one, so its weights
-/// are kept in half the bytes.
+/// Returns the graph of the head that makes images at the spec's scale. The weights of an upscaling head are
+/// stored in half the bytes, because it is never a bundle's only head.
 pub(crate) fn head(model: &PhotoModel, spec: &Spec) -> Result<ModelProto, TrainingError> {
     let mut graph = Graph::new(if spec.scale == 1 { "photo-reconstruct" } else { "photo-upscale" }, spec);
     graph.halves = spec.scale > 1;
@@ -97,7 +97,7 @@ fn sides(spec: &Spec, level: usize) -> (String, String) {
     (format!("h{}", spec.stride(level)), format!("w{}", spec.stride(level)))
 }
 
-/// A batch of feature maps.
+/// Returns the dimensions of a batch of feature maps.
 pub(crate) fn dims(channels: usize, h: &str, w: &str) -> [Dim; 4] {
     [Dim::from("n"), Dim::Fixed(channels as i64), Dim::from(h), Dim::from(w)]
 }
@@ -106,7 +106,7 @@ struct Graph<'a> {
     builder: GraphBuilder,
     spec: &'a Spec,
     rings: usize,
-    /// Whether weights are kept as 16-bit floats.
+    /// Whether weights are stored as 16-bit floats.
     halves: bool,
 }
 
@@ -115,7 +115,7 @@ impl<'a> Graph<'a> {
         Self { builder: GraphBuilder::new(name), spec, rings: 0, halves: false }
     }
 
-    /// A ring of mirrored neighbours, as [`mirror::ring`](super::mirror::ring) makes it.
+    /// Adds a ring of mirrored neighbours, like [`mirror::ring`](super::mirror::ring).
     fn ring(&mut self, x: &str, parities: &[[Parity; 2]]) -> Result<String, TrainingError> {
         self.rings += 1;
         let prefix = format!("ring{}", self.rings);
@@ -188,7 +188,7 @@ impl<'a> Graph<'a> {
         Ok(self.builder.node("Add", &[&large, &pixels], "detailed", &[]))
     }
 
-    /// Twice the size, as [`double::doubled`] makes it.
+    /// Doubles the size, like [`double::doubled`].
     fn doubled(&mut self, x: &str, name: &str) -> Result<String, TrainingError> {
         let part = |part: &str| format!("{name}.{part}");
         let reach = double::REACH as i64;
@@ -202,12 +202,12 @@ impl<'a> Graph<'a> {
         Ok(self.builder.depth_to_space(&phases, 2, name))
     }
 
-    /// A 3×3 convolution that keeps the size.
+    /// Adds a 3×3 convolution that keeps the size.
     fn conv3(&mut self, x: &str, conv: &Conv2d, name: &str) -> Result<String, TrainingError> {
         self.conv(x, conv, 1, name)
     }
 
-    /// A convolution with `pad` zeros on every side.
+    /// Adds a convolution with `pad` zeros on every side.
     fn conv(&mut self, x: &str, conv: &Conv2d, pad: i64, name: &str) -> Result<String, TrainingError> {
         let weight = self.weight(&format!("{name}.weight"), conv.weight.val())?;
         let bias = match &conv.bias {
@@ -217,7 +217,7 @@ impl<'a> Graph<'a> {
         Ok(self.builder.conv(x, &weight, &bias, 1, pad, name))
     }
 
-    /// Outputs `from..to` of a dense layer, plus a constant.
+    /// Adds outputs `from..to` of a dense layer, plus a constant.
     fn linear(
         &mut self,
         x: &str,
@@ -245,7 +245,7 @@ impl<'a> Graph<'a> {
         Ok(self.builder.node("Add", &[&scaled, &shift], name, &[]))
     }
 
-    /// `[n, c]` to `[n, c, 1, 1]`.
+    /// Reshapes `[n, c]` to `[n, c, 1, 1]`.
     fn reshape(&mut self, x: &str, channels: usize, name: &str) -> String {
         let shape = self.builder.integers(&format!("{name}.shape"), &[-1, channels as i64, 1, 1]);
         self.builder.node("Reshape", &[x, &shape], name, &[("allowzero", Attribute::Int(0))])
@@ -285,8 +285,8 @@ mod tests {
         Values { dims: x.dims().to_vec(), values: x.into_data().try_to_vec().unwrap() }
     }
 
-    /// The largest difference between what a head of this scale computes in ONNX Runtime and in training, samples
-    /// being −0.5 to 0.5.
+    /// Returns the largest difference between a head of this scale in ONNX Runtime and in training, for
+    /// samples of −0.5 to 0.5.
     fn difference(scale: usize) -> f32 {
         let device = Device::flex();
         device.seed(3);
@@ -325,7 +325,7 @@ mod tests {
     fn heads_compute_what_was_trained() {
         let (same, twice) = (difference(1), difference(2));
         assert!(same < 1e-4, "{same}");
-        // Its weights have 11 bits.
+        // The weights of this head have 11 significant bits.
         assert!(twice < 3e-3, "{twice}");
     }
 }

@@ -1,7 +1,7 @@
-//! The fast encoder: the lowest bands, foretold from the picture at half its size.
+//! The fast encoder: the lowest bands, predicted from the image at half its size.
 //!
-//! Low frequencies survive halving, so a filter of half the length, a quarter of the samples, finds them nearly as well.
-//! Its weights are those of least squared error over real photographs, with the bands' symmetry.
+//! Low frequencies survive halving, so a filter of half the length, with a quarter of the samples, finds them
+//! nearly as well. The weights minimise the squared error over real photographs and have the bands' symmetry.
 
 use std::path::Path;
 
@@ -22,17 +22,18 @@ use super::{
 };
 use crate::TrainingError;
 
-/// Bands that it makes: those that a picture at a few tenths of a bit a pixel has much of.
+/// Number of bands that it produces: those that matter for an image at a few tenths of a bit per pixel.
 const KEPT: usize = 16;
-/// The sides of its filters, in samples of the halved picture, and their step.
+/// Side of the filters, in samples of the halved image, and their stride.
 const SIDE: usize = STRIDE;
 const STEP: usize = STRIDE / 2;
-/// Every so many blocks of a photograph are looked at.
+/// One of this many blocks of a photograph is used.
 const EVERY: usize = 5;
-/// What is added to the sums of squares, as a share of their mean, so that they can be solved.
+/// Share of the mean sum of squares that is added to each sum of squares, so that the equations can be
+/// solved.
 const RIDGE: f64 = 1e-5;
 
-/// The sums from which weights follow: samples by samples, and samples by bands.
+/// The normal equations of the weights: samples by samples, and samples by bands.
 struct Sums {
     squares: DMatrix<f64>,
     products: DMatrix<f64>,
@@ -41,7 +42,7 @@ struct Sums {
 /// Fits the fast encoder to the photographs below `folder`.
 ///
 /// # Errors
-/// [`TrainingError`] when a photograph cannot be read or there are too few to fit to.
+/// [`TrainingError`] when a photograph cannot be read or there are too few photographs.
 pub(crate) fn encoder(folder: &Path, model: &PhotoModel, spec: &Spec) -> Result<ModelProto, TrainingError> {
     let kept = KEPT.min(spec.channels(0));
     let inputs = 3 * SIDE * SIDE;
@@ -61,7 +62,7 @@ pub(crate) fn encoder(folder: &Path, model: &PhotoModel, spec: &Spec) -> Result<
 }
 
 impl Sums {
-    /// Adds a picture: its halved samples `[1, 3, h/2, w/2]`, and what its bands are `[1, kept, …]`.
+    /// Adds an image: its halved samples `[1, 3, h/2, w/2]` and its bands `[1, kept, …]`.
     fn add(&mut self, halved: &Tensor<4>, bands: &Tensor<4>) {
         let ([.., height, width], [_, kept, rows, columns]) = (halved.dims(), bands.dims());
         let values = |x: &Tensor<4>| x.clone().into_data().try_to_vec::<f32>().unwrap_or_default();
@@ -81,12 +82,12 @@ impl Sums {
         self.products += &x * y;
     }
 
-    /// The weights `[kept, 3, 8, 8]`, when there are enough samples.
+    /// Returns the weights `[kept, 3, 8, 8]`, or `None` if there are too few samples.
     fn solve(mut self, kept: usize) -> Option<Tensor<4>> {
         let ridge = RIDGE * self.squares.trace() / self.squares.nrows() as f64;
         self.squares += DMatrix::identity(self.squares.nrows(), self.squares.nrows()) * ridge;
         let weights = self.squares.cholesky()?.solve(&self.products);
-        // Column by column is band by band.
+        // Column-major order is band after band.
         let values: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
         Some(Tensor::from_data(TensorData::new(values, [kept, 3, SIDE, SIDE]), &Device::flex()))
     }

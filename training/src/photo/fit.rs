@@ -1,6 +1,6 @@
-//! Least squares with weights that must not be negative.
+//! Least squares with non-negative weights.
 
-/// The sums from which weights follow: `XᵀWX` and `XᵀWy`.
+/// The normal equations of weighted least squares: `XᵀWX` and `XᵀWy`.
 #[derive(Debug, Clone)]
 pub(crate) struct Normal {
     size: usize,
@@ -26,8 +26,8 @@ impl Normal {
         }
     }
 
-    /// The weights of least squared error, none below 0 unless `signed`: coordinate descent, which converges because
-    /// the error is convex.
+    /// Returns the weights of least squared error, non-negative unless `signed`, by coordinate descent, which
+    /// converges because the error is convex.
     pub(crate) fn solve(&self, signed: bool) -> Vec<f64> {
         let mut weights = vec![0.0; self.size];
         for _ in 0..500 {

@@ -1,4 +1,4 @@
-//! The pictures of the model card. They are the same from run to run, and small.
+//! The images of the model card. They are small and the same from run to run.
 
 use std::{io::Cursor, path::Path};
 
@@ -11,35 +11,36 @@ use lopside_quality::{QualityAxis, RdCurve, RdPlot};
 
 use crate::{TrainingError, photos};
 
-/// The name of the side-by-side picture, in the evaluation's folder and in a bundle.
+/// File name of the side-by-side image, in the evaluation's folder and in a bundle.
 pub(crate) const SIDE_BY_SIDE: &str = "side-by-side.png";
-/// The side of the card's crops, in pixels.
+/// Side of the card's crops, in pixels.
 const CROP: u32 = 240;
-/// What the side-by-side picture of a card may have at most, in bytes.
+/// Limit on the size of the card's side-by-side image, in bytes.
 const LIMIT: usize = 1_000_000;
-/// The licence that lets a photograph's part be in a bundle without a condition.
+/// The licence that allows parts of a photograph in a bundle without conditions.
 const FREE: &str = "CC0-1.0";
 
-/// A picture of the card.
+/// An image of the card.
 #[derive(Debug, Clone)]
 pub(crate) struct Illustration {
-    /// The file's name.
+    /// The file name.
     pub(crate) file: &'static str,
-    /// What it shows.
+    /// The caption of the image.
     pub(crate) caption: &'static str,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// One test photograph, as it was and as the codecs make it.
+/// One test photograph, as the original and as decoded by the codecs.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
-    /// Its name.
+    /// Name of the photograph.
     pub(crate) name: String,
-    /// The original, then what was made of it.
+    /// The original, followed by the decoded images.
     pub(crate) columns: Vec<DynamicImage>,
 }
 
-/// The curves, and a side-by-side picture of the photographs that may be in a bundle, if it is small enough.
+/// Returns the curves, and a side-by-side image of the photographs that are allowed in a bundle, if it is
+/// small enough.
 pub(crate) fn illustrations(means: &[RdCurve], rows: &[Row]) -> Result<Vec<Illustration>, TrainingError> {
     let curve = |file, caption, quality| {
         let plot = RdPlot { quality, ..plot(means) };
@@ -54,16 +55,17 @@ pub(crate) fn illustrations(means: &[RdCurve], rows: &[Row]) -> Result<Vec<Illus
     Ok(all)
 }
 
-/// How large a side-by-side picture may be.
+/// Limits on the size of a side-by-side image.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
-    /// The side of its parts, in pixels.
+    /// Side of each part, in pixels.
     pub(crate) crop: u32,
-    /// What the file may have at most, in bytes.
+    /// Limit on the file's size, in bytes; the file must be smaller.
     pub(crate) limit: usize,
 }
 
-/// The photographs that may be in a bundle side by side, if there are any and the file is small enough.
+/// Returns a side-by-side image of the photographs that are allowed in a bundle; `None` if there are none, or
+/// if the file is too large.
 pub(crate) fn side_by_side(
     file: &'static str,
     caption: &'static str,
@@ -78,7 +80,7 @@ pub(crate) fn side_by_side(
     Ok((bytes.len() < size.limit).then_some(Illustration { file, caption, bytes }))
 }
 
-/// PSNR over bits a pixel.
+/// Returns a plot of PSNR over bits per pixel.
 pub(crate) fn plot(means: &[RdCurve]) -> RdPlot<'_> {
     RdPlot::new("Mean over the pictures", means)
 }
@@ -87,7 +89,8 @@ fn is_free(name: &str) -> bool {
     photos::photos().any(|photo| photo.name == name && photo.licence == FREE)
 }
 
-/// One row a photograph, the middle of each picture, `side` pixels square.
+/// Returns a contact sheet with one row per photograph: the central parts of its images, `side` pixels
+/// square.
 pub(crate) fn sheet(rows: &[&Row], side: u32) -> RgbImage {
     let columns = rows.iter().map(|row| row.columns.len()).max().unwrap_or(0);
     let mut sheet = RgbImage::new(columns as u32 * side, rows.len() as u32 * side);
@@ -103,7 +106,7 @@ pub(crate) fn sheet(rows: &[&Row], side: u32) -> RgbImage {
     sheet
 }
 
-/// A PNG file, as small as it gets. `path` is for the error.
+/// Encodes a PNG file as small as possible. `path` only appears in the error.
 pub(crate) fn png(picture: &RgbImage, path: &Path) -> Result<Vec<u8>, TrainingError> {
     let mut bytes = Cursor::new(Vec::new());
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive)

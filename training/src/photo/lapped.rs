@@ -1,42 +1,42 @@
 //! The lapped orthogonal transform that the photo encoder starts from.
 //!
-//! A block transform codes every block by itself and shows its borders; a lapped one has basis functions twice as
-//! long as its step, which overlap their neighbours and fade out. With M bands there are M functions of 2M samples:
-//! even bands are symmetric, odd ones antisymmetric. That is worth keeping, because a picture continued by its
-//! mirror image then has coefficients that are mirrored too, up to a known sign, so nothing beyond the border has
-//! to be sent (H. S. Malvar and D. H. Staelin, "The LOT: transform coding without blocking effects", IEEE Trans.
-//! ASSP 37(4), 1989, section III).
+//! A block transform codes every block separately and makes block borders visible; a lapped transform has
+//! basis functions twice as long as its stride, which overlap their neighbours and fade out. With M bands
+//! there are M functions of 2M samples: even bands are symmetric, odd ones antisymmetric. This symmetry is
+//! worth keeping, because the coefficients of an image that is extended by its mirror image are then mirrored
+//! too, up to a known sign, so coefficients beyond the border need not be sent (H. S. Malvar and D. H.
+//! Staelin, "The LOT: transform coding without blocking effects", IEEE Trans. ASSP 37(4), 1989, section III).
 
 use std::f64::consts::PI;
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
-/// The correlation of neighbouring samples that the odd bands are made for, that of natural pictures.
+/// Correlation of neighbouring samples for which the odd bands are optimised, typical of natural images.
 const CORRELATION: f64 = 0.95;
 
-/// Symmetry of a basis function about its middle, and of the coefficients beyond a border.
+/// Symmetry of a basis function about its centre, and of the coefficients beyond a border.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parity {
-    /// f(−x) = f(x): the coefficient beyond the border is its mirror's.
+    /// f(−x) = f(x): a coefficient beyond the border equals its mirror image.
     Even,
-    /// f(−x) = −f(x): it is the negative of its mirror's.
+    /// f(−x) = −f(x): a coefficient beyond the border is the negative of its mirror image.
     Odd,
 }
 
 impl Parity {
-    /// The parity of band `k`.
+    /// Returns the parity of band `k`.
     #[must_use]
     pub fn of_band(k: usize) -> Self {
         if k.is_multiple_of(2) { Self::Even } else { Self::Odd }
     }
 
-    /// The parity of a function of functions.
+    /// Returns the parity of a transform of this parity, applied to coefficients of parity `inner`.
     #[must_use]
     pub fn compose(self, inner: Self) -> Self {
         if self == inner { Self::Even } else { Self::Odd }
     }
 
-    /// 1 or −1.
+    /// Returns the sign: 1 for even, −1 for odd.
     #[must_use]
     pub fn sign(self) -> f32 {
         match self {
@@ -46,8 +46,9 @@ impl Parity {
     }
 }
 
-/// The lapped orthogonal transform of `bands` bands, an even number: `bands` rows of `2 · bands` samples, lowest
-/// frequency first, even and odd in turn. The rows, and their copies shifted by `bands`, are orthonormal.
+/// Returns the lapped orthogonal transform of `bands` bands, an even number: `bands` rows of `2 · bands`
+/// samples, lowest frequency first, even and odd alternately. The rows, and their copies shifted by `bands`,
+/// are orthonormal.
 #[must_use]
 pub fn lapped_transform(bands: usize) -> DMatrix<f64> {
     let half = bands / 2;
@@ -61,9 +62,10 @@ pub fn lapped_transform(bands: usize) -> DMatrix<f64> {
     })
 }
 
-/// Malvar and Staelin, equation 12: from the even and odd rows D of a cosine transform, half of
-/// [De − Do, (De − Do)·J; De − Do, −(De − Do)·J], J reversing the order. Its first half is symmetric, its second
-/// antisymmetric, and any rotation within the second leaves it orthogonal.
+/// Returns the feasible transform of Malvar and Staelin, equation 12, built with the even and odd rows D of a
+/// cosine transform: half of [De − Do, (De − Do)·J; De − Do, −(De − Do)·J], where J reverses the order. The
+/// first half of its rows is symmetric, the second half is antisymmetric, and any rotation within the second
+/// half leaves it orthogonal.
 fn feasible(bands: usize) -> DMatrix<f64> {
     let half = bands / 2;
     let cosine = |k: usize, n: usize| {
@@ -78,12 +80,13 @@ fn feasible(bands: usize) -> DMatrix<f64> {
     })
 }
 
-/// The covariance of `n` samples of a first-order process.
+/// Returns the covariance of `n` samples of a first-order autoregressive process.
 fn correlation(n: usize) -> DMatrix<f64> {
     DMatrix::from_fn(n, n, |i, j| CORRELATION.powi(i.abs_diff(j) as i32))
 }
 
-/// Eigenvectors as rows, the largest eigenvalue first, the sign such that the first entry is positive.
+/// Returns the eigenvectors as rows, in order of descending eigenvalues, with signs such that the first entry
+/// is positive.
 fn principal_axes(covariance: &DMatrix<f64>) -> DMatrix<f64> {
     let eigen = SymmetricEigen::new(covariance.clone());
     let mut order: Vec<usize> = (0..covariance.nrows()).collect();

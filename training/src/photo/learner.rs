@@ -1,9 +1,10 @@
-//! A photo model that learns: one step, one validation, and its state on disk.
+//! Trains a photo model: one step, one validation, and its state on disk.
 //!
-//! What is minimised is `distortion + λ · bit rate`, both relative to what rounding alone costs the linear
-//! decoder, so that every quality weighs the same. λ follows from the step Δ of the quality: for a uniform
-//! quantiser at high rates the distortion is Δ²/12 and halves its root with every bit, so `−dD/dR = ln 2 · Δ²/6`
-//! (A. Gersho and R. Gray, "Vector quantization and signal compression", 1992, section 5.6).
+//! The loss is `distortion + λ · bit rate`, both relative to the error that rounding alone causes in the
+//! linear decoder, so that every quality has the same weight. λ follows from the quantisation step Δ: for a
+//! uniform quantiser at high rates, the distortion is Δ²/12 and its root is halved by every bit, so
+//! `−dD/dR = ln 2 · Δ²/6` (A. Gersho and R. Gray, "Vector quantization and signal compression", 1992, section
+//! 5.6).
 
 use std::{fs, path::Path};
 
@@ -32,23 +33,23 @@ use crate::{
     schedule::cosine,
 };
 
-/// λ in squared steps a bit a sample.
+/// λ in squared steps per bit per sample.
 const LAMBDA: f32 = std::f32::consts::LN_2 / 6.0;
-/// What a smooth picture's error counts as at least, in squared steps.
+/// Offset of the error that the loss is relative to, in squared steps; it limits the weight of smooth images.
 const SMOOTH: f32 = 0.003;
-/// The same of 1 − MS-SSIM.
+/// The corresponding offset for 1 − MS-SSIM.
 const ALIKE: f32 = 1e-4;
-/// Steps in which the learning rate rises.
+/// Number of warm-up steps, during which the learning rate rises.
 const WARM_UP: f64 = 100.0;
-/// The learning rates of the filters, the gains and the rate estimate, as shares of the residual network's. The
-/// filters start from a good transform, so they move slowly.
+/// Learning rates of the filters, the gains and the rate estimate, relative to the residual network's. The
+/// filters start as a good transform, so they change slowly.
 const FILTERS: f64 = 0.03;
 const GAINS: f64 = 0.3;
 const RATES: f64 = 3.0;
-/// The qualities at which validation measures, as octaves.
+/// Octaves at which validation measures: binary logarithms of the quantisation step.
 const VALIDATED: [f32; 4] = [3.5, 4.9, 6.1, 7.0];
 
-/// A model, its averaged weights, its optimiser and what has been measured so far.
+/// A model with its averaged weights, its optimiser and its metrics so far.
 pub(crate) struct Learner {
     pub(crate) metrics: PhotoMetrics,
     spec: Spec,
@@ -59,7 +60,7 @@ pub(crate) struct Learner {
 }
 
 impl Learner {
-    /// A learner of a fresh model, or of `start`, which knows how to keep gradients.
+    /// Returns a learner of a fresh model, or of `start`, which must track gradients.
     pub(crate) fn new(options: &PhotoOptions, start: Option<PhotoModel>, device: &Device) -> Self {
         device.seed(options.seed);
         let spec = options.spec();
@@ -84,10 +85,14 @@ impl Learner {
         }
     }
 
-    /// Learns from a batch; its loss.
+    /// Trains on one batch and returns its loss.
+    ///
+    /// # Errors
+    /// [`TrainingError::Diverged`] when the loss is not finite.
     pub(crate) fn step(&mut self, batch: &Batch) -> Result<f64, TrainingError> {
         let options = &self.metrics.options;
-        // From the step alone, so that a resumed training draws what one that was never stopped does.
+        // The generator depends only on seed and step, so that a resumed training draws the same numbers as
+        // an uninterrupted one.
         let mut rng = StdRng::seed_from_u64(options.seed.rotate_left(32) ^ batch.step as u64);
         let picture = tensor(batch, &self.device);
         let octave = octaves(&mut rng, batch.shape[0], &self.device);
@@ -104,7 +109,8 @@ impl Learner {
         Ok(value)
     }
 
-    /// The mean over the pictures of distortion + λ · bit rate.
+    /// Returns the mean loss over the images: distortion + λ · bit rate, or the distortion alone if only the
+    /// decoder is trained.
     fn loss(&self, picture: &Tensor<4>, octave: &Tensor<2>, rng: &mut StdRng) -> Tensor<1> {
         let scaled = self.model.scaled(self.seen(picture.clone()), octave, &self.spec);
         let [integers, scales] = quantised(&self.model, &scaled, octave);
@@ -129,7 +135,7 @@ impl Learner {
         (distortion + bits * (LAMBDA / samples) / rounding).mean()
     }
 
-    /// What the encoder sees of pictures as large as the decoder's.
+    /// Returns the encoder's input for images in the decoder's size.
     fn seen(&self, picture: Tensor<4>) -> Tensor<4> {
         if self.spec.scale == 1 { picture } else { double::halved(picture) }
     }
@@ -146,7 +152,8 @@ impl Learner {
         };
     }
 
-    /// Measures the averaged weights on the validation tiles.
+    /// Measures the averaged weights on every third batch of validation tiles and adds the result to the
+    /// metrics.
     pub(crate) fn validate(
         &mut self,
         tiles: &TileSet,
@@ -168,7 +175,7 @@ impl Learner {
         &self.metrics.points[self.metrics.points.len() - 1]
     }
 
-    /// Bits a pixel that the encoder sees and PSNR in dB of each picture.
+    /// Returns the bits per pixel of the encoder's input and the PSNR in dB, for each image.
     fn figures(&self, batch: &Batch, octave: f32, rng: &mut StdRng) -> Vec<[f64; 2]> {
         let picture = tensor(batch, &self.device);
         let seen = self.seen(picture.clone());
@@ -184,7 +191,7 @@ impl Learner {
         bpp.zip(psnr).map(|(bpp, psnr)| [bpp, psnr]).collect()
     }
 
-    /// Saves the state after the last validation.
+    /// Saves the state after the last validation and removes the previous one.
     pub(crate) fn save(&self, run: &Path) -> Result<(), TrainingError> {
         fs::create_dir_all(run).map_err(io(run))?;
         let at = Checkpoint { run, point: self.metrics.done() };
@@ -198,7 +205,7 @@ impl Learner {
         Ok(())
     }
 
-    /// This learner at the point where the run's stopped.
+    /// Restores the learner at the last checkpoint of `run`, whose options must be the same.
     pub(crate) fn resumed(mut self, run: &Path) -> Result<Self, TrainingError> {
         let metrics = PhotoMetrics::read(run)?;
         checkpoint::check_options(run, &metrics.options, &self.metrics.options)?;
@@ -211,7 +218,7 @@ impl Learner {
     }
 }
 
-/// The integers of scaled layers as the encoder decides on them, and the scales that it foretells.
+/// Returns the integers of scaled layers as the encoder chooses them, and their predicted scales.
 fn quantised(model: &PhotoModel, scaled: &[Tensor<4>], octave: &Tensor<2>) -> [Vec<Tensor<4>>; 2] {
     let rounded: Vec<_> = scaled.iter().cloned().map(round).collect();
     let scales = model.rates.scales(&rounded, &condition(octave.clone()));
@@ -224,19 +231,19 @@ fn quantised(model: &PhotoModel, scaled: &[Tensor<4>], octave: &Tensor<2>) -> [V
     [integers, scales]
 }
 
-/// A part of the model, one step on; where it has no gradients it stays.
+/// Returns a part of the model after one optimiser step; parameters without gradients do not change.
 fn moved<M: Module>(optimiser: &mut ModuleOptimizer, rate: f64, part: M, gradients: &mut Gradients) -> M {
     let gradients = GradientsParams::from_module(gradients, &part);
     optimiser.step(rate, part, gradients)
 }
 
-/// One octave a picture, evenly over all qualities.
+/// Draws one octave per image, uniform from `FINEST + 0.6` to `COARSEST`.
 fn octaves(rng: &mut StdRng, n: usize, device: &Device) -> Tensor<2> {
     let values: Vec<f32> = (0..n).map(|_| rng.random_range(FINEST + 0.6..COARSEST)).collect();
     Tensor::from_data(TensorData::new(values, [n, 1]), device)
 }
 
-/// The mean square of each picture, `[n, 1, 1, 1]`.
+/// Returns the mean square of each image, `[n, 1, 1, 1]`.
 fn mean_square(x: Tensor<4>) -> Tensor<4> {
     x.square().mean_dim(1).mean_dim(2).mean_dim(3)
 }
@@ -249,7 +256,7 @@ fn tensor(batch: &Batch, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(batch.samples.clone(), batch.shape), device)
 }
 
-/// Up within [`WARM_UP`] steps, then down along half a cosine.
+/// Returns the learning rate of a step: a rise within [`WARM_UP`] steps, then a fall along half a cosine.
 fn learning_rate(options: &PhotoOptions, step: usize) -> f64 {
     let rising = ((step + 1) as f64 / WARM_UP).min(1.0);
     cosine(options.learning_rate, step as f64 / options.steps as f64) * rising
@@ -276,7 +283,7 @@ mod tests {
         }
     }
 
-    /// A learner that has learnt from one batch of this side again and again, and the first and the last loss.
+    /// Returns a learner after 40 steps on one batch of images of this side, with its first and last loss.
     fn taught(options: &PhotoOptions, side: usize) -> (Learner, [f64; 2]) {
         let wave =
             |i: usize| ((i / side % side * 3 + i % side * (1 + i / (side * side))) as f32 / 5.0).sin() * 0.4;

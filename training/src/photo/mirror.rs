@@ -1,16 +1,17 @@
-//! What lies beyond a picture's border: its mirror image.
+//! Extends images and coefficients beyond their border by mirroring.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::lapped::Parity;
 
-/// One value a channel, `[1, c, 1, 1]`, 1 or −1.
+/// Returns the sign of each channel, 1 or −1, `[1, c, 1, 1]`.
 fn signs(parities: &[[Parity; 2]], axis: usize, device: &Device) -> Tensor<4> {
     let values: Vec<f32> = parities.iter().map(|parity| parity[axis].sign()).collect();
     Tensor::from_data(TensorData::new(values, [1, parities.len(), 1, 1]), device)
 }
 
-/// `[n, c, h, w]` coefficients to `[n, c, h + 2, w + 2]`: a ring of mirrored neighbours, their signs by parity.
+/// Adds a ring of mirrored neighbours, with signs by parity: `[n, c, h, w]` coefficients to
+/// `[n, c, h + 2, w + 2]`.
 pub(crate) fn ring(x: Tensor<4>, parities: &[[Parity; 2]]) -> Tensor<4> {
     let device = x.device();
     (0..2).fold(x, |x, axis| {
@@ -22,7 +23,7 @@ pub(crate) fn ring(x: Tensor<4>, parities: &[[Parity; 2]]) -> Tensor<4> {
     })
 }
 
-/// `[n, c, h, w]` samples to `[n, c, h + 2·margin, w + 2·margin]`: the picture continued by its mirror image.
+/// Extends an image by its mirror image: `[n, c, h, w]` samples to `[n, c, h + 2·margin, w + 2·margin]`.
 pub(crate) fn extend(x: Tensor<4>, margin: usize) -> Tensor<4> {
     [2, 3].into_iter().fold(x, |x, dim| {
         let last = x.dims()[dim] - margin;
@@ -32,7 +33,7 @@ pub(crate) fn extend(x: Tensor<4>, margin: usize) -> Tensor<4> {
     })
 }
 
-/// `(w + flips of w) / 4`: filters `[out, in, k, k]` with the symmetry that their channel's parity asks for.
+/// Returns `(w + flips of w) / 4`: filters `[out, in, k, k]` with the symmetry of their channel's parity.
 pub(crate) fn symmetric(w: Tensor<4>, parities: &[[Parity; 2]]) -> Tensor<4> {
     let device = w.device();
     let by = |axis| signs(parities, axis, &device).swap_dims(0, 1);

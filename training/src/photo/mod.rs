@@ -1,4 +1,5 @@
-//! The photo codec's model: pictures of any size, every quality, a linear encoder of about 1 kMAC a pixel.
+//! The model of the image codec: photographs of any size, 100 qualities, and a linear encoder of about 1 kMAC
+//! per pixel.
 
 mod average;
 mod bundle;

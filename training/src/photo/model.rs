@@ -1,4 +1,5 @@
-//! The photo autoencoder: linear analysis, quantiser, linear synthesis and the residual network beside it.
+//! The photo autoencoder: linear analysis, quantiser, linear synthesis and a residual network in parallel to
+//! it.
 
 use burn::{
     module::{Module, Param},
@@ -7,28 +8,29 @@ use burn::{
 
 use super::{double, rates::Rates, spec::Spec, transform::Filters, trunk::Trunk};
 
-/// The binary logarithm of the quantiser's step at quality 1, samples 0 to 255.
+/// Binary logarithm of the quantisation step at quality 1, for samples 0 to 255.
 pub const COARSEST: f32 = 8.4;
-/// The same at quality 100.
+/// Binary logarithm of the quantisation step at quality 100, for samples 0 to 255.
 pub const FINEST: f32 = 2.0;
 
-/// Both halves: θ is `analysis` and `gains`, φ is `synthesis` and `trunk`; `rates` only helps to train them.
+/// Both halves of the autoencoder: θ is `analysis` and `gains`, φ is `synthesis` and `trunk`; `rates` is only
+/// used to train them.
 #[derive(Module, Debug)]
 pub struct PhotoModel {
-    /// The encoder.
+    /// The encoder's filters.
     pub analysis: Filters,
-    /// Binary logarithms of the quantiser's gains, a list a layer, coarsest first.
+    /// Binary logarithms of the quantiser's gains, one list per layer, coarsest first.
     pub gains: Vec<Param<Tensor<1>>>,
     /// The decoder's linear part.
     pub synthesis: Filters,
-    /// The decoder's deep part.
+    /// The decoder's residual network.
     pub trunk: Trunk,
-    /// The estimate of the bit rate.
+    /// The bit rate estimate.
     pub rates: Rates,
 }
 
 impl PhotoModel {
-    /// The lapped transform, its inverse, and a residual network that adds nothing yet.
+    /// Returns a model with the lapped transform, its inverse, and a residual network whose output is zero.
     #[must_use]
     pub fn new(spec: &Spec, device: &Device) -> Self {
         let gains = |level| Param::from_tensor(Tensor::zeros([spec.kept(level)], device));
@@ -41,28 +43,30 @@ impl PhotoModel {
         }
     }
 
-    /// A model with a decoder of another shape on the same latent space; of this one's trunk it keeps what fits.
+    /// Returns a model with the same latent space and a decoder of another shape, which keeps the parts of
+    /// this trunk that fit.
     #[must_use]
     pub fn fitted(self, spec: &Spec, device: &Device) -> Self {
         Self { trunk: self.trunk.fitted(spec, device), ..self }
     }
 
-    /// The layers of a picture `[n, 3, h, w]`, coarsest first, in steps: what the quantiser rounds. `octave` is the
-    /// binary logarithm of the step on the scale 0 to 255, `[n, 1]`.
+    /// Returns the layers of an image `[n, 3, h, w]`, coarsest first, in quantisation steps but not yet
+    /// rounded. `octave` is the binary logarithm of the step for samples 0 to 255, `[n, 1]`.
     #[must_use]
     pub fn scaled(&self, picture: Tensor<4>, octave: &Tensor<2>, spec: &Spec) -> Vec<Tensor<4>> {
         let layers = self.analysis.analyse(picture, spec).into_iter();
         layers.zip(self.steps(octave)).map(|(layer, steps)| layer / steps).collect()
     }
 
-    /// What stands for integers: the layers of [`scaled`](Self::scaled), rounded.
+    /// Dequantises `integers`, the rounded layers of [`scaled`](Self::scaled).
     #[must_use]
     pub fn dequantised(&self, integers: &[Tensor<4>], octave: &Tensor<2>) -> Vec<Tensor<4>> {
         integers.iter().zip(self.steps(octave)).map(|(layer, steps)| layer.clone() * steps).collect()
     }
 
-    /// Dequantised layers, coarsest first, to the linear part of a picture `[n, 3, scale·h, scale·w]` and what the
-    /// residual network adds to it, in steps.
+    /// Decodes dequantised layers, coarsest first, to the two parts of the image, both
+    /// `[n, 3, scale·h, scale·w]`: the linear part, and the correction of the residual network in
+    /// quantisation steps.
     #[must_use]
     pub fn parts(&self, layers: &[Tensor<4>], octave: Tensor<2>, spec: &Spec) -> [Tensor<4>; 2] {
         let bands = self.synthesis.unmerge(layers, spec);
@@ -71,14 +75,15 @@ impl PhotoModel {
         [if spec.scale == 1 { linear } else { double::doubled(linear) }, residual]
     }
 
-    /// Dequantised layers to a picture `[n, 3, scale·h, scale·w]`, samples −0.5 to 0.5 but not clipped.
+    /// Decodes dequantised layers to an image `[n, 3, scale·h, scale·w]`, samples −0.5 to 0.5 but not
+    /// clipped.
     #[must_use]
     pub fn decode(&self, layers: &[Tensor<4>], octave: Tensor<2>, spec: &Spec) -> Tensor<4> {
         let [linear, residual] = self.parts(layers, octave.clone(), spec);
         linear + residual * step(octave)
     }
 
-    /// The quantiser's steps of each layer's channels, `[n, c, 1, 1]`.
+    /// Returns the quantisation steps of each layer's channels, `[n, c, 1, 1]`.
     fn steps(&self, octave: &Tensor<2>) -> Vec<Tensor<4>> {
         let gain = |gain: &Param<Tensor<1>>| {
             let channels = gain.dims()[0];
@@ -88,13 +93,13 @@ impl PhotoModel {
     }
 }
 
-/// The quantiser's step for samples of range 1, `[n, 1, 1, 1]`.
+/// Returns the quantisation step for samples of range 1, `[n, 1, 1, 1]`.
 pub(crate) fn step(octave: Tensor<2>) -> Tensor<4> {
     let n = octave.dims()[0];
     ((octave * std::f32::consts::LN_2).exp() / 255.0).reshape([n, 1, 1, 1])
 }
 
-/// The octave on a scale of −1 to 1.
+/// Maps the octave to a scale from −1 (quality 100) to 1 (quality 1).
 pub(crate) fn condition(octave: Tensor<2>) -> Tensor<2> {
     (octave - f32::midpoint(COARSEST, FINEST)) / ((COARSEST - FINEST) / 2.0)
 }
@@ -121,7 +126,7 @@ mod tests {
         let found = model.clone().fitted(&large, &device).decode(&layers, octave(), &large);
         assert_eq!(found.dims(), [1, 3, 128, 192]);
         assert!((found - expected).abs().max().into_scalar::<f32>() < 1e-5);
-        // What does not fit is fresh, and a fresh residual is zero.
+        // Parts that do not fit are fresh, and the output of a fresh residual network is zero.
         let wider = Spec { width: 6, ..large };
         let fresh = model.fitted(&wider, &device).parts(&layers, octave(), &wider);
         assert!(fresh[1].clone().abs().max().into_scalar::<f32>() <= 0.0);

@@ -1,4 +1,4 @@
-//! MS-SSIM with a gradient, as `lopside_quality::ms_ssim` measures it.
+//! A differentiable MS-SSIM that equals `lopside_quality::ms_ssim`.
 
 use burn::tensor::{
     Tensor, TensorData,
@@ -10,11 +10,11 @@ use lopside_quality::{MS_SSIM_EXPONENTS, ms_ssim_window};
 /// (K₁ L)² and (K₂ L)² for samples of range 1.
 const C1: f32 = 0.01 * 0.01;
 const C2: f32 = 0.03 * 0.03;
-/// Below this a scale counts as unlike, and its gradient ends.
+/// Lower bound on the similarity at a scale; below it, the gradient is zero.
 const LEAST: f32 = 1e-3;
 
-/// The MS-SSIM of each pair of pictures `[n, 3, h, w]`, samples of range 1, as `[n, 1, 1, 1]`. Pictures too small
-/// for all five scales are measured at those that they have, with exponents of the same sum.
+/// Returns the MS-SSIM of each pair of images `[n, 3, h, w]`, samples of range 1, as `[n, 1, 1, 1]`. Images
+/// too small for all five scales are measured at fewer scales, with exponents of the same sum.
 pub(crate) fn ms_ssim(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
     let [.., h, w] = a.dims();
     let taps = ms_ssim_window().len();
@@ -35,7 +35,8 @@ pub(crate) fn ms_ssim(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
     product.unwrap_or_else(|| unreachable!("there is a scale")).mean_dim(1)
 }
 
-/// The mean of contrast and structure, and of luminance too when `luminance`, of each channel, `[n, c, 1, 1]`.
+/// Returns the mean of contrast and structure, also of luminance if `luminance`, of each channel,
+/// `[n, c, 1, 1]`.
 fn similarity(a: Tensor<4>, b: Tensor<4>, luminance: bool) -> Tensor<4> {
     let (mean_a, mean_b) = (blurred(a.clone()), blurred(b.clone()));
     let (square_a, square_b) = (mean_a.clone().square(), mean_b.clone().square());
@@ -47,7 +48,7 @@ fn similarity(a: Tensor<4>, b: Tensor<4>, luminance: bool) -> Tensor<4> {
     map.mean_dim(2).mean_dim(3)
 }
 
-/// The window's mean wherever it fits whole.
+/// Returns the mean under the window, at every position where it fits completely.
 fn blurred(x: Tensor<4>) -> Tensor<4> {
     let channels = x.dims()[1];
     let (window, device) = (ms_ssim_window(), x.device());

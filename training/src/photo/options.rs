@@ -1,32 +1,32 @@
-//! What a photo training is started with.
+//! Options of a photo training.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::spec::Spec;
 
-/// What decides the result of a photo training.
+/// The options that determine the result of a photo training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PhotoOptions {
     /// Channels of the residual network.
     pub width: usize,
-    /// Its blocks.
+    /// Blocks of the residual network.
     pub blocks: usize,
-    /// Steps in all.
+    /// Total number of training steps.
     pub steps: usize,
-    /// Pictures a step.
+    /// Images per step.
     pub batch: usize,
-    /// Their side, in pixels: a multiple of 32.
+    /// Side of the images in pixels: a multiple of 32 · `scale`, at most 256.
     pub crop: usize,
     /// The highest learning rate of the residual network.
     pub learning_rate: f64,
-    /// Decides weights, pictures and qualities.
+    /// Seed of the weights and of the random choice of images and qualities.
     pub seed: u64,
-    /// What counts as distortion.
+    /// Distortion measure of the loss.
     pub distortion: Distortion,
-    /// What learns.
+    /// The parts of the model that are trained.
     pub trained: Trained,
-    /// How many times larger than what the encoder sees the decoder's picture is, in each direction: 1 or 2.
+    /// Size of the decoder's image relative to the encoder's, per dimension: 1 or 2.
     #[serde(default = "as_large")]
     pub scale: usize,
 }
@@ -35,28 +35,28 @@ fn as_large() -> usize {
     1
 }
 
-/// What counts as distortion.
+/// Distortion measure of the loss
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Distortion {
-    /// The mean squared error, that is PSNR
+    /// Mean squared error, as in PSNR
     Mse,
-    /// 1 − MS-SSIM, nearer to what people see
+    /// 1 − MS-SSIM, which is closer to human perception
     MsSsim,
 }
 
-/// What learns.
+/// The parts of the model that are trained
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trained {
-    /// Encoder and decoder together, by bit rate and distortion
+    /// Encoder and decoder together, with bit rate and distortion in the loss
     Both,
-    /// The decoder alone, by distortion; the latent space stays what it was
+    /// The decoder alone, with only distortion in the loss; the latent space stays the same
     Decoder,
 }
 
 impl PhotoOptions {
-    /// The model's shape.
+    /// Returns the shape of the model.
     #[must_use]
     pub fn spec(&self) -> Spec {
         let Self { width, blocks, scale, .. } = *self;

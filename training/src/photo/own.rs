@@ -1,4 +1,4 @@
-//! Our codec as the evaluation sees it: the path that ships, from the edge's encoder to the cloud's decoder.
+//! Lopside's codec for the evaluation: the production path, with the edge's encoder and the cloud's decoder.
 
 use cloud_decoder::{PictureDecoder, Runtime};
 use edge_encoder::{PictureEncoder, PictureOptions};
@@ -15,16 +15,17 @@ pub(crate) struct OwnCodec {
     fast: Option<PictureEncoder>,
     decoder: PictureDecoder,
     upscaler: Option<PictureDecoder>,
-    /// What the encoder costs.
+    /// The cost of the encoder.
     pub(crate) encoder_cost: PictureCost,
-    /// What the default head costs.
+    /// The cost of the default head.
     pub(crate) decoder_cost: PictureCost,
-    /// What the head that makes pictures twice as large costs, where there is one.
+    /// The cost of the head that makes images of twice the size; `None` if the bundle does not have it.
     pub(crate) upscaler_cost: Option<PictureCost>,
 }
 
 impl OwnCodec {
-    /// The bundle's encoder in tract, its default head in ONNX Runtime and, where it has one, that which upscales.
+    /// Loads the bundle's encoder in tract and, in ONNX Runtime, its default head and the upscaling head if
+    /// there is one.
     pub(crate) fn new(bundle: &PictureBundle, runtime: &Runtime) -> Result<Self, TrainingError> {
         let manifest = &bundle.manifest;
         let upscaler = manifest.heads.iter().find(|head| head.name == UPSCALE);
@@ -39,17 +40,17 @@ impl OwnCodec {
         })
     }
 
-    /// The frame of a picture, header and id included, all layers, on one thread.
+    /// Encodes an image to a frame with all layers, header and id included, on one thread.
     pub(crate) fn encode(&self, picture: &DynamicImage, quality: Quality) -> Result<Vec<u8>, TrainingError> {
         Ok(self.encoder.encode(picture, &PictureOptions::new(quality))?.frame)
     }
 
-    /// Whether there is a fast encoder.
+    /// Returns whether the bundle has a fast encoder.
     pub(crate) fn has_fast(&self) -> bool {
         self.fast.is_some()
     }
 
-    /// The frame that the fast encoder makes, or the other one where there is none.
+    /// Encodes an image with the fast encoder, or with the normal one if the bundle does not have a fast one.
     pub(crate) fn encode_fast(
         &self,
         picture: &DynamicImage,
@@ -59,12 +60,12 @@ impl OwnCodec {
         Ok(encoder.encode(picture, &PictureOptions::new(quality))?.frame)
     }
 
-    /// The picture of a frame.
+    /// Decodes a frame to an image.
     pub(crate) fn decode(&mut self, frame: &[u8]) -> Result<DynamicImage, TrainingError> {
         Ok(self.decoder.decode(frame)?)
     }
 
-    /// The picture of a frame at twice the size, where the bundle has a head for it.
+    /// Decodes a frame to an image of twice the size; `None` if the bundle does not have a head for it.
     pub(crate) fn upscale(&mut self, frame: &[u8]) -> Result<Option<DynamicImage>, TrainingError> {
         Ok(self.upscaler.as_mut().map(|upscaler| upscaler.decode(frame)).transpose()?)
     }

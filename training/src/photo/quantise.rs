@@ -1,28 +1,31 @@
-//! Rounding, as the edge does it, with a gradient: that of what is rounded (Y. Bengio, N. Léonard, A. Courville,
-//! "Estimating or propagating gradients through stochastic neurons", 2013, section 4: the straight-through estimator).
+//! Rounding as at the edge, with the gradient of the unrounded value (Y. Bengio, N. Léonard, A. Courville,
+//! "Estimating or propagating gradients through stochastic neurons", 2013, section 4: the straight-through
+//! estimator).
 
 use burn::tensor::Tensor;
 use lopside_latent::picture::LAMBDA;
 
-/// How far from the middle between two integers a coefficient is rounded towards zero: 0.5 rounds to the nearest.
+/// Rounding offset of the quantiser: a magnitude x becomes ⌊x + offset⌋; 0.5 rounds to the nearest integer.
 pub(crate) const ROUNDING: f32 = 0.4;
 
-/// Integers of scaled coefficients, with the quantiser's dead zone.
+/// Rounds scaled coefficients to integers with the quantiser's dead zone.
 pub(crate) fn round(scaled: Tensor<4>) -> Tensor<4> {
     let fixed = scaled.clone().detach();
     let integers = fixed.clone().sign() * (fixed.clone().abs() + ROUNDING).floor();
     scaled + (integers - fixed)
 }
 
-/// Integers of scaled coefficients as the coder decides on them, by what each would cost: the nearest, or the next
-/// towards zero. `scale` is that of the Laplace distribution that foretells them, where the coder has a table.
+/// Rounds scaled coefficients to integers like the coder's rate–distortion-optimised quantisation: to the
+/// nearest integer or the next one towards zero, by their bits. `scale` is that of the predicted Laplace
+/// distribution, in place of the coder's tables.
 pub(crate) fn decide(scaled: Tensor<4>, scale: Tensor<4>) -> Tensor<4> {
     let fixed = scaled.clone().detach();
     let magnitude = fixed.clone().abs();
     let nearest = (magnitude.clone() + 0.5).floor();
     let over = magnitude - nearest.clone() + 0.5;
     let rate = scale.detach().recip();
-    // Bits from 1 to 2, and so on: 1 / (b ln 2). From 0 to 1: log₂((1 − e^(−1/2b)) / (e^(−1/2b) (1 − e^(−1/b)) / 2)).
+    // Bits from 1 to 2, from 2 to 3 and so on: 1 / (b ln 2). Bits from 0 to 1: log₂((1 − e^(−1/2b)) /
+    // (e^(−1/2b) (1 − e^(−1/b)) / 2)).
     let half = (rate.clone() * -0.5).exp();
     let first = rate.clone() * 0.5 + std::f32::consts::LN_2 - (half + 1.0).log();
     let more = rate.mask_where(nearest.clone().lower_elem(1.5), first);

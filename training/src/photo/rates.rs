@@ -1,10 +1,10 @@
-//! How many bits a picture's integers will take, near enough to the coder's count and with a gradient.
+//! A differentiable estimate of the bits that the coder needs for an image's integers.
 //!
-//! As in the coder, each coefficient's magnitude is foretold by its neighbours above and to the left, by the
-//! earlier channels and the coarser layers around its place, and by the quality. What is foretold is the scale of
-//! a Laplace distribution, whose mass over the coefficient's interval is its probability. Uniform noise stands for
-//! rounding (J. Ballé, V. Laparra, E. P. Simoncelli, "End-to-end optimized image compression", ICLR 2017,
-//! section 3).
+//! As in the coder, each coefficient's magnitude is predicted by its neighbours above and to the left, by the
+//! earlier channels and the coarser layers around its position, and by the quality. The prediction is the
+//! scale of a Laplace distribution, whose mass over the coefficient's interval is its probability. Uniform
+//! noise replaces rounding (J. Ballé, V. Laparra, E. P. Simoncelli, "End-to-end optimized image compression",
+//! ICLR 2017, section 3).
 
 use burn::{
     module::{Module, Param},
@@ -18,30 +18,33 @@ use rand::{Rng, RngExt as _};
 
 use super::spec::Spec;
 
-/// The kernel over a channel's own neighbours, `NEAR.0` rows by `NEAR.1` columns; its last row is the coefficient's.
+/// Rows and columns of the kernel over a channel's own neighbours; its last row is the coefficient's.
 const NEAR: [usize; 2] = [3, 5];
-/// The least scale, in steps: a coefficient is never foretold to be zero for certain.
+/// The smallest scale, in steps, so that a zero is never predicted with certainty.
 const LEAST: f32 = 0.03;
 
-/// What foretells the magnitudes of all layers, coarsest first.
+/// The predictors of the magnitudes of all layers, coarsest first.
 #[derive(Module, Debug)]
 pub struct Rates {
     layers: Vec<LayerRates>,
 }
 
-/// What foretells a layer's magnitudes. Weights are squares, so that none is negative.
+/// The predictor of a layer's magnitudes. `near` and `others` are squared before use, so that weights are not
+/// negative.
 #[derive(Module, Debug)]
 struct LayerRates {
-    /// `[c, 1, 3, 5]`.
+    /// The kernel over a channel's own neighbours, `[c, 1, 3, 5]`.
     near: Param<Tensor<4>>,
-    /// From the channels of the coarser layers and the earlier ones of this: `[c, coarser + c, 1, 1]`.
+    /// The weights of the coarser layers' channels and of this layer's earlier ones:
+    /// `[c, coarser + c, 1, 1]`.
     others: Param<Tensor<4>>,
-    /// What is foretold when all around is zero: its logarithm at the middle quality and how it changes, `[c, 2]`.
+    /// The prediction if all context is zero: its logarithm at the middle quality, and the slope over the
+    /// quality, `[c, 2]`.
     alone: Param<Tensor<2>>,
 }
 
 impl Rates {
-    /// Rates that have yet to learn.
+    /// Returns untrained predictors.
     #[must_use]
     pub fn new(spec: &Spec, device: &Device) -> Self {
         let mut coarser = 0;
@@ -54,14 +57,15 @@ impl Rates {
         Self { layers: layers.collect() }
     }
 
-    /// The foretold scale of every coefficient of every layer, in steps. `integers` are the layers as they are
-    /// coded, coarsest first, `condition` the quality as the residual network sees it, `[n, 1]`.
+    /// Returns the predicted scale of every coefficient of every layer, in steps. `integers` are the layers
+    /// as they are coded, coarsest first; `condition` is the quality in the residual network's
+    /// representation, `[n, 1]`.
     #[must_use]
     pub fn scales(&self, integers: &[Tensor<4>], condition: &Tensor<2>) -> Vec<Tensor<4>> {
         let mut scales = Vec::new();
         let mut coarser: Option<Tensor<4>> = None;
         for (layer, integers) in self.layers.iter().zip(integers) {
-            // What is foretold must not pull at what foretells it: the coder codes that first.
+            // The gradient of a prediction must not change its context, which the coder codes first.
             let magnitudes = integers.clone().detach().abs();
             let around = around(magnitudes.clone());
             let references = match coarser {
@@ -75,8 +79,8 @@ impl Rates {
     }
 }
 
-/// Estimated bits of each picture, `[n, 1, 1, 1]`: `scaled` are its layers in steps, `scales` what was foretold of
-/// them, `rng` the source of the noise.
+/// Returns the estimated bits of each image, `[n, 1, 1, 1]`: `scaled` are its layers in steps, `scales` their
+/// predicted scales, `rng` is the source of the noise.
 pub(crate) fn bits_of(scaled: &[Tensor<4>], scales: &[Tensor<4>], rng: &mut impl Rng) -> Tensor<4> {
     let of_layer = |(scaled, scale): (&Tensor<4>, &Tensor<4>)| {
         let noise = noise(scaled.dims(), rng, &scaled.device());
@@ -98,7 +102,7 @@ impl LayerRates {
         }
     }
 
-    /// The foretold scale of every coefficient, in steps.
+    /// Returns the predicted scale of every coefficient, in steps.
     fn scale(&self, magnitudes: &Tensor<4>, references: Tensor<4>, condition: &Tensor<2>) -> Tensor<4> {
         let channels = self.near.dims()[0];
         let device = magnitudes.device();
@@ -116,7 +120,7 @@ impl LayerRates {
     }
 }
 
-/// 1 before the coefficient in raster order, 0 from it on, `[1, 1, 3, 5]`.
+/// Returns a mask `[1, 1, 3, 5]`: 1 before the coefficient in raster order, 0 from it on.
 fn causal(device: &Device) -> Tensor<4> {
     let [rows, columns] = NEAR;
     let here = (rows - 1) * columns + columns / 2;
@@ -124,7 +128,8 @@ fn causal(device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(mask, [1, 1, rows, columns]), device)
 }
 
-/// 1 for references that are coded before the channel: all coarser ones and the earlier of its layer.
+/// Returns a mask of the references that are coded before each channel, `[channels, references, 1, 1]`: 1 for
+/// all coarser ones and the earlier ones of its layer.
 fn earlier([channels, references, ..]: [usize; 4], device: &Device) -> Tensor<4> {
     let coarser = references - channels;
     let mask: Vec<f32> = (0..channels)
@@ -133,7 +138,7 @@ fn earlier([channels, references, ..]: [usize; 4], device: &Device) -> Tensor<4>
     Tensor::from_data(TensorData::new(mask, [channels, references, 1, 1]), device)
 }
 
-/// The mean over each place and its eight neighbours.
+/// Returns the mean over each position and its eight neighbours.
 fn around(magnitudes: Tensor<4>) -> Tensor<4> {
     avg_pool2d(magnitudes, AvgPoolOptions::new([3, 3]).with_stride([1, 1]).with_padding([1, 1]))
 }
@@ -143,13 +148,14 @@ fn twice_as_fine(x: Tensor<4>) -> Tensor<4> {
     interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * h, 2 * w]))
 }
 
-/// Even noise of −½ to ½.
+/// Returns uniform noise from −½ to ½.
 fn noise(dims: [usize; 4], rng: &mut impl Rng, device: &Device) -> Tensor<4> {
     let values: Vec<f32> = (0..dims.iter().product()).map(|_| rng.random_range(-0.5..0.5)).collect();
     Tensor::from_data(TensorData::new(values, dims), device)
 }
 
-/// Bits of each value: −log₂ of the Laplace distribution's mass between half a step below and half a step above.
+/// Returns the bits of each value: −log₂ of the Laplace distribution's mass from half a step below to half a
+/// step above it.
 fn bits(x: Tensor<4>, scale: Tensor<4>) -> Tensor<4> {
     let x = x.abs();
     let rate = scale.recip();
@@ -157,7 +163,7 @@ fn bits(x: Tensor<4>, scale: Tensor<4>) -> Tensor<4> {
     let far = (x.clone() - 0.5).clamp_min(0.0) * rate.clone()
         - ((rate.clone() * -1.0).exp() * -1.0 + 1.0).log()
         + std::f32::consts::LN_2;
-    // Around it: 1 − (e^((x − ½)/b) + e^(−(x + ½)/b)) / 2.
+    // In the middle: 1 − (e^((x − ½)/b) + e^(−(x + ½)/b)) / 2.
     let inner = x.clone().clamp_max(0.5);
     let sides = ((inner.clone() - 0.5) * rate.clone()).exp() + ((inner + 0.5) * rate * -1.0).exp();
     let middle = (sides * -0.5 + 1.0).clamp_min(1e-9).log() * -1.0;

@@ -1,10 +1,10 @@
-//! The evaluation as Markdown tables and as JSON.
+//! Formats the evaluation as Markdown tables and as JSON.
 
 use super::{Comparison, EdgeTime, PhotoEvaluation, compare::mean};
 use crate::TrainingError;
 
 impl PhotoEvaluation {
-    /// All tables: BD-rates, costs and the edge's times. The last change from run to run.
+    /// Returns all tables: BD-rates, costs and the edge's times. The times change from run to run.
     #[must_use]
     pub fn table(&self) -> String {
         let means = format!("means over {} pictures", self.pictures.len());
@@ -22,7 +22,8 @@ impl PhotoEvaluation {
         )
     }
 
-    /// BD-rates of every codec against every anchor, and between which qualities, mean over the pictures.
+    /// Returns the BD-rates of every codec against every anchor and the compared range of quality, as means
+    /// over the images.
     #[must_use]
     pub fn bd_rates(&self) -> String {
         let head = "| codec | against | BD-rate, PSNR | from – to, dB | BD-rate, MS-SSIM | from – to, dB |\n\
@@ -37,7 +38,7 @@ impl PhotoEvaluation {
         head.to_owned() + &self.comparisons.iter().map(row).collect::<String>()
     }
 
-    /// Parameters and multiply-accumulates of both halves.
+    /// Returns the parameters and multiply-accumulates of both halves.
     #[must_use]
     pub fn costs(&self) -> String {
         let Self { encoder, decoder, .. } = self;
@@ -48,7 +49,7 @@ impl PhotoEvaluation {
         )
     }
 
-    /// CPU time at the edge. It changes from run to run.
+    /// Returns the CPU times at the edge, which change from run to run.
     #[must_use]
     pub fn times(&self) -> String {
         let head = "| codec | bits a pixel | CPU ms a megapixel | × libwebp | × libjpeg-turbo |\n\
@@ -60,17 +61,17 @@ impl PhotoEvaluation {
         head.to_owned() + &self.edge_times.iter().map(row).collect::<String>()
     }
 
-    /// All figures as JSON.
+    /// Returns all figures as JSON.
     ///
     /// # Errors
-    /// [`TrainingError::Json`], which does not happen.
+    /// [`TrainingError::Json`], which does not occur in practice.
     pub fn json(&self) -> Result<String, TrainingError> {
         let failed = |source| TrainingError::Json { path: "evaluation.json".into(), source };
         Ok(serde_json::to_string_pretty(self).map_err(failed)? + "\n")
     }
 }
 
-/// The mean ends of the qualities compared.
+/// Returns the mean ends of the compared ranges.
 fn range(by_picture: &[(f64, f64, f64)]) -> String {
     format!("{:.1} – {:.1}", mean(by_picture, |value| value.1), mean(by_picture, |value| value.2))
 }
@@ -81,7 +82,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Figures that no measurement had.
+    /// Returns invented figures.
     pub(crate) fn figures() -> PhotoEvaluation {
         PhotoEvaluation {
             pictures: vec!["one.png".into(), "two.png".into()],

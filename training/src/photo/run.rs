@@ -1,4 +1,4 @@
-//! A photo training that was left in a folder.
+//! A photo training on disk.
 
 use std::path::{Path, PathBuf};
 
@@ -11,43 +11,43 @@ use crate::{
     checkpoint::{self, Checkpoint},
 };
 
-/// The weights of the last step.
+/// Checkpoint name of the weights of the last step.
 pub(crate) const MODEL: &str = "model";
-/// Their running average.
+/// Checkpoint name of the running average of the weights.
 pub(crate) const AVERAGE: &str = "average";
 
-/// `metrics.json`.
+/// The content of `metrics.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PhotoMetrics {
     pub(crate) options: PhotoOptions,
-    /// The training whose weights this one started from.
+    /// The training whose weights this one started from; `None` for fresh weights.
     #[serde(default)]
     pub(crate) from: Option<Box<Origin>>,
     pub(crate) points: Vec<PhotoPoint>,
 }
 
-/// A training that another one started from.
+/// The options and progress of a training, and of the trainings that it started from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Origin {
-    /// What it was started with.
+    /// The options of the training.
     pub(crate) options: PhotoOptions,
-    /// Steps done.
+    /// Number of steps done.
     pub(crate) done: usize,
-    /// What it started from itself.
+    /// The training whose weights it started from; `None` for fresh weights.
     #[serde(default)]
     pub(crate) from: Option<Box<Origin>>,
 }
 
-/// One validation, of the averaged weights.
+/// One validation of the averaged weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PhotoPoint {
-    /// Steps done.
+    /// Number of steps done.
     pub(crate) step: usize,
-    /// The mean loss since the last point.
+    /// The mean loss since the previous point.
     pub(crate) train_loss: f64,
-    /// Mean estimated bits a pixel over the validation tiles, one a quality measured.
+    /// Mean estimated bits per pixel over the validation tiles, one value per measured quality.
     pub(crate) bpp: Vec<f64>,
-    /// Mean PSNR over them in dB.
+    /// Mean PSNR over the validation tiles in dB, one value per measured quality.
     pub(crate) psnr: Vec<f64>,
 }
 
@@ -56,15 +56,15 @@ impl PhotoMetrics {
         checkpoint::read_metrics(run)
     }
 
-    /// Steps done.
+    /// Returns the number of steps done.
     pub(crate) fn done(&self) -> usize {
         self.points.last().map_or(0, |point| point.step)
     }
 }
 
-/// A training that was left in a folder.
+/// A photo training in its folder.
 pub(crate) struct PhotoRun {
-    /// What was done.
+    /// Options, progress and predecessors of the training.
     pub(crate) origin: Origin,
     path: PathBuf,
 }
@@ -76,7 +76,7 @@ impl PhotoRun {
         Ok(Self { origin, path: run.to_owned() })
     }
 
-    /// The model with its averaged weights.
+    /// Loads the model with its averaged weights.
     pub(crate) fn model(&self, device: &Device) -> Result<PhotoModel, TrainingError> {
         let at = Checkpoint { run: &self.path, point: self.origin.done };
         at.load(AVERAGE, PhotoModel::new(&self.origin.options.spec(), device))

@@ -1,24 +1,24 @@
-//! The shape of the photo model, from which weights, graphs and costs follow.
+//! The shape of the photo model, which determines weights, graphs and costs.
 //!
 //! ```text
-//! picture ─analysis─► 1/8 bands ──────────────► fine     [n, c₀ − m₁, h/8, w/8]
+//! image ───analysis─► 1/8 bands ──────────────► fine     [n, c₀ − m₁, h/8, w/8]
 //!                       └first m₁─merge─► 1/16 ► middle   [n, 4·m₁ − m₂, h/16, w/16]
 //!                                          └first m₂─merge─► coarse [n, 4·m₂, h/32, w/32]
 //! ```
-//! The lowest bands of a level are transformed once more, two by two, because at 1/8 resolution neighbouring
-//! blocks still have much in common. What is left over at each level is one layer of a frame, coarsest first.
+//! The lowest bands of a level are transformed again, two by two, because neighbouring blocks are still
+//! correlated at 1/8 resolution. The remaining bands of each level form one layer of a frame, coarsest first.
 
 use super::lapped::Parity;
 
-/// The step of the first transform, in pixels.
+/// Stride of the first transform, in pixels.
 pub const STRIDE: usize = 8;
-/// Samples of the picture that the first transform's functions reach over a block's sides.
+/// Number of samples by which the functions of the first transform extend over each side of a block.
 pub const REACH: usize = STRIDE / 2;
 
 /// One basis function of the first transform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Band {
-    /// The row of [`COLOURS`].
+    /// The colour axis, a row of [`COLOURS`].
     pub colour: usize,
     /// The vertical frequency, 0 to 7.
     pub vertical: usize,
@@ -26,8 +26,8 @@ pub struct Band {
     pub horizontal: usize,
 }
 
-/// Grey and two colour differences out of red, green, blue: the principal axes of natural pictures, near enough,
-/// made orthonormal so that an error in them is as large as in the picture.
+/// The colour axes, grey and two colour differences, in terms of red, green and blue: approximately the
+/// principal axes of natural images, orthonormal so that an error in them is as large as in the image.
 pub const COLOURS: [[f64; 3]; 3] = [
     [0.577_350_269_189_625_8, 0.577_350_269_189_625_8, 0.577_350_269_189_625_8],
     [std::f64::consts::FRAC_1_SQRT_2, 0.0, -std::f64::consts::FRAC_1_SQRT_2],
@@ -37,23 +37,23 @@ pub const COLOURS: [[f64; 3]; 3] = [
 /// The shape of a photo model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
-    /// Bands of grey, lowest first, 1 to 64.
+    /// Number of grey bands, lowest first, 1 to 64.
     pub luma: usize,
-    /// Bands of each colour difference, 1 to 64.
+    /// Number of bands of each colour difference, 1 to 64.
     pub chroma: usize,
-    /// How many of a level's lowest bands are merged into the next.
+    /// Number of lowest bands that are merged into the next level, for each level.
     pub merges: Vec<usize>,
     /// Channels of the decoder's residual network.
     pub width: usize,
-    /// Its residual blocks.
+    /// Blocks of the decoder's residual network.
     pub blocks: usize,
-    /// How many times larger than what the encoder saw the decoder's picture is, in each direction: 1 or 2.
+    /// Size of the decoder's image relative to the encoder's, per dimension: 1 or 2.
     pub scale: usize,
 }
 
 impl Spec {
-    /// The first transform's bands, lowest frequency first. A colour difference's band comes where a band of grey of
-    /// twice its frequency does, because it matters less and is as smooth.
+    /// Returns the bands of the first transform, lowest frequency first. A band of a colour difference is
+    /// sorted with the grey bands of twice its frequency, because it matters less and is as smooth.
     #[must_use]
     pub fn bands(&self) -> Vec<Band> {
         let mut bands: Vec<Band> = (0..3)
@@ -71,8 +71,8 @@ impl Spec {
         all.into_iter().take(count)
     }
 
-    /// Vertical and horizontal parity of every channel of level `level`, before the lowest are taken out; level 0
-    /// is the first transform.
+    /// Returns vertical and horizontal parity of every channel of level `level` before the lowest ones are
+    /// merged; level 0 is the first transform.
     #[must_use]
     pub fn parities(&self, level: usize) -> Vec<[Parity; 2]> {
         let mut parities: Vec<[Parity; 2]> = self
@@ -95,31 +95,31 @@ impl Spec {
         parities
     }
 
-    /// Channels of level `level` before the lowest are taken out.
+    /// Returns the number of channels of level `level` before the lowest ones are merged.
     #[must_use]
     pub fn channels(&self, level: usize) -> usize {
         if level == 0 { self.luma + 2 * self.chroma } else { 4 * self.merges[level - 1] }
     }
 
-    /// How many levels there are.
+    /// Returns the number of levels.
     #[must_use]
     pub fn levels(&self) -> usize {
         self.merges.len() + 1
     }
 
-    /// Channels of the layer that stays at `level`.
+    /// Returns the number of channels of the layer that remains at `level`.
     #[must_use]
     pub fn kept(&self, level: usize) -> usize {
         self.channels(level) - self.merges.get(level).copied().unwrap_or(0)
     }
 
-    /// The step of level `level`, in pixels.
+    /// Returns the stride of level `level`, in pixels.
     #[must_use]
     pub fn stride(&self, level: usize) -> usize {
         STRIDE << level
     }
 
-    /// What the sides of a picture are padded to a multiple of.
+    /// Returns the multiple of pixels that the sides of an image are padded to.
     #[must_use]
     pub fn alignment(&self) -> usize {
         self.stride(self.levels() - 1)
@@ -127,13 +127,13 @@ impl Spec {
 }
 
 impl Band {
-    /// The square of its frequency.
+    /// Returns the square of the frequency.
     fn frequency(self) -> usize {
         self.vertical * self.vertical + self.horizontal * self.horizontal
     }
 
     fn weight(self) -> usize {
-        // The lowest colour band comes after the lowest of grey and before all else.
+        // The lowest colour bands are sorted after the lowest grey band and before all others.
         if self.colour == 0 { 2 * self.frequency() } else { 8 * self.frequency() + 1 }
     }
 }
@@ -167,7 +167,7 @@ mod tests {
     fn parities_multiply_from_level_to_level() {
         let spec = spec();
         let (bands, merged) = (spec.bands(), spec.parities(1));
-        // Channel 16 + 3 is the horizontally odd pair of band 3.
+        // Channel 16 + 3 is the horizontally odd transform of band 3.
         let band = bands[3];
         assert_eq!(merged[16 + 3][0], Parity::of_band(band.vertical));
         assert_eq!(merged[16 + 3][1], Parity::Odd.compose(Parity::of_band(band.horizontal)));

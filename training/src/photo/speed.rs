@@ -1,4 +1,4 @@
-//! What encoding costs at the edge beside the peers: CPU time of one core.
+//! Encoding times at the edge, of Lopside and of the baselines: CPU time on one core.
 
 use std::num::NonZeroUsize;
 
@@ -10,35 +10,35 @@ use serde::Serialize;
 use super::{compare::mean, own::OwnCodec};
 use crate::TrainingError;
 
-/// Our qualities: low, middle and high bit rates.
+/// Qualities of Lopside: low, middle and high bit rates.
 const QUALITIES: [u8; 3] = [25, 45, 65];
-/// That of the peers: between our middle one and our highest in bits.
+/// Quality of the baselines, with a bit rate between Lopside's middle and highest one.
 const PEER_QUALITY: u8 = 75;
-/// The method that `cwebp` takes unless told otherwise.
+/// The default method of `cwebp`.
 const WEBP_METHOD: u8 = 4;
-/// Where the anchors stand among the jobs.
+/// Indices of the anchors among the jobs.
 const JPEG: usize = 0;
 const WEBP: usize = 1;
-/// How often every picture is encoded; the median counts.
+/// Number of times that every image is encoded; the median is used.
 const RUNS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(6);
 
-/// What one codec at one setting costs, as means over the pictures.
+/// The cost of one codec at one setting, as means over the images.
 #[derive(Debug, Clone, Serialize)]
 pub struct EdgeTime {
     /// The codec and its setting.
     pub codec: String,
-    /// Bits a pixel.
+    /// Bits per pixel.
     pub bpp: f64,
-    /// Milliseconds of CPU time a million pixels, on one core.
+    /// CPU time on one core, in milliseconds per megapixel.
     pub ms_per_megapixel: f64,
-    /// How many times libwebp's time that is, by `cwebp`'s method.
+    /// The time as a multiple of libwebp's with the default method of `cwebp`.
     pub to_webp: f64,
-    /// How many times libjpeg-turbo's time that is.
+    /// The time as a multiple of libjpeg-turbo's.
     pub to_jpeg: f64,
 }
 
-/// The peers and our codec at three qualities, in turn on every picture. AVIF is not among them: it runs as a program of
-/// its own, which has to start and to read and write files.
+/// Measures the baselines and Lopside at three qualities, in turn on every image. AVIF is not measured: it
+/// runs as a separate program, which has to start and to read and write files.
 pub(crate) fn edge_times(
     own: &OwnCodec,
     pictures: &[(String, DynamicImage)],
@@ -50,7 +50,7 @@ pub(crate) fn edge_times(
     Ok(means(&by_picture))
 }
 
-/// JPEG, WebP, then ours and our fast one.
+/// Returns the jobs for JPEG, WebP, Lopside and, if there is one, Lopside's fast encoder, in this order.
 fn jobs<'a>(
     own: &'a OwnCodec,
     picture: &'a DynamicImage,
@@ -73,7 +73,7 @@ fn jobs<'a>(
     Ok(jobs)
 }
 
-/// The means over pictures, each with its pixels and its times in the order of [`jobs`].
+/// Returns the means over the images, each with its number of pixels and its times in the order of [`jobs`].
 fn means(by_picture: &[(u64, Vec<EncodeTime>)]) -> Vec<EdgeTime> {
     let Some((_, first)) = by_picture.first() else { return Vec::new() };
     let ms = |job: usize| mean(by_picture, |(_, times)| times[job].ms_per_megapixel);

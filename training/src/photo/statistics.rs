@@ -1,4 +1,4 @@
-//! What calibration looks at: integers of real photographs at several qualities.
+//! The data for calibration: integers of real photographs at several qualities.
 
 use std::path::Path;
 
@@ -11,21 +11,21 @@ use lopside_latent::picture::{LayerQuantiser, Plane};
 use super::{model::PhotoModel, spec::Spec};
 use crate::{TrainingError, photos};
 
-/// The most of each photograph that is looked at, in pixels.
+/// Maximum size of the central part of each photograph that is used, in pixels.
 const WIDTH: u32 = 768;
 const HEIGHT: u32 = 512;
 
-/// The maps of one photograph, coarsest first.
+/// The layers of one photograph before quantisation, coarsest first.
 pub(crate) struct Maps {
-    /// One a layer: rows, columns, values `[channels, rows, columns]`.
+    /// Rows, columns and values `[channels, rows, columns]` of each layer.
     pub(crate) layers: Vec<(usize, usize, Vec<f32>)>,
 }
 
 /// One channel of one photograph at one quality.
 pub(crate) struct Coded {
-    /// What is coded of it.
+    /// The integers to code, less their predictions.
     pub(crate) integers: Vec<i32>,
-    /// Its magnitudes, as contexts.
+    /// The magnitudes of the integers, which serve as contexts.
     pub(crate) plane: Plane,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
@@ -35,13 +35,13 @@ pub(crate) struct Coded {
 pub(crate) struct View {
     /// The quality, 0 to 99.
     pub(crate) quality: usize,
-    /// Which of the knots it is.
+    /// Index of the quality among the knots.
     pub(crate) knot: usize,
     /// All channels, coarsest layer first.
     pub(crate) channels: Vec<Coded>,
 }
 
-/// The maps of the middle of every training photograph, halved.
+/// Returns the layers of the central part of every training photograph, halved.
 pub(crate) fn maps(folder: &Path, model: &PhotoModel, spec: &Spec) -> Result<Vec<Maps>, TrainingError> {
     let layer = |layer: Tensor<4>| {
         let [_, _, rows, columns] = layer.dims();
@@ -53,7 +53,8 @@ pub(crate) fn maps(folder: &Path, model: &PhotoModel, spec: &Spec) -> Result<Vec
     pictures(folder, spec)?.map(|picture| Ok(maps_of(picture?))).collect()
 }
 
-/// The middle of every training photograph, halved, `[1, 3, h, w]`, its sides whole units of the coarsest layer.
+/// Iterates over the central parts of the training photographs, halved, `[1, 3, h, w]`; their sides are
+/// multiples of the spec's alignment.
 pub(crate) fn pictures(
     folder: &Path,
     spec: &Spec,
@@ -72,7 +73,7 @@ fn middle(picture: &DynamicImage, unit: u32) -> Tensor<4> {
     Tensor::from_data(TensorData::new(samples, dims), &Device::flex())
 }
 
-/// A photograph at a quality. `predictors` are those of all channels.
+/// Quantises a photograph at a quality. `predictors` are those of all channels.
 pub(crate) fn view(
     maps: &Maps,
     quantiser: &LayerQuantiser,

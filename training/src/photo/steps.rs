@@ -1,4 +1,4 @@
-//! What each subcommand does for photographs.
+//! The subcommands for photographs.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ use crate::{
     steps::DRAFT_CARD,
 };
 
-/// `train --preset photo`.
+/// Runs `train --preset photo`.
 pub(crate) fn train(args: &TrainArgs) -> Result<(), TrainingError> {
     let run = &args.run();
     let training = Training {
@@ -37,7 +37,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), TrainingError> {
     training.go(&args.device.open()?)
 }
 
-/// `bundle --preset photo`.
+/// Runs `bundle --preset photo`.
 pub(crate) fn bundle(args: &BundleArgs, runtime: &Runtime) -> Result<(), TrainingError> {
     train(&args.train)?;
     let folder = args.train.run();
@@ -52,7 +52,7 @@ pub(crate) fn bundle(args: &BundleArgs, runtime: &Runtime) -> Result<(), Trainin
     Ok(())
 }
 
-/// `calibrate`, of a photo run; whether it is one.
+/// Runs `calibrate` if the run is a photo run; returns whether it is one.
 pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<bool, TrainingError> {
     let Ok(run) = PhotoRun::read(&args.export.run.run) else { return Ok(false) };
     bundles::draft(&run, &args.photos)?.write(&args.out, DRAFT_CARD)?;
@@ -60,7 +60,7 @@ pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<bool, TrainingError> {
     Ok(true)
 }
 
-/// `evaluate`, of a photo bundle.
+/// Runs `evaluate` for a photo bundle.
 pub(crate) fn evaluate(
     args: &EvaluateArgs,
     bundle: &PictureBundle,
@@ -76,7 +76,7 @@ pub(crate) fn evaluate(
     Ok(())
 }
 
-/// `finetune-decoder`.
+/// Runs `finetune-decoder`.
 pub(crate) fn finetune(args: &FinetuneArgs) -> Result<(), TrainingError> {
     let before = PhotoRun::read(&args.run)?;
     let options = PhotoOptions {
@@ -135,7 +135,7 @@ pub(super) fn open(folder: &Path) -> Result<PictureBundle, TrainingError> {
     }
 }
 
-/// The tile cache of the photographs, made when it is missing or no longer fits them.
+/// Returns the folder of the photographs' tile cache, which is built if it is missing or outdated.
 pub(super) fn tiles(args: &PicturesArgs, run: &Path) -> Result<PathBuf, TrainingError> {
     let cache = args.tiles.clone().unwrap_or_else(|| run.join("tiles"));
     photos::build(&args.train(), &cache, photos::TileOptions::default())?;

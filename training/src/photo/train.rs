@@ -11,30 +11,31 @@ use crate::{
     progress,
 };
 
-/// Steps from one validation and checkpoint to the next.
+/// Number of steps between two validations and checkpoints.
 const EVERY: usize = 250;
 
-/// A training to do.
+/// The parameters of a training.
 pub(crate) struct Training<'a> {
-    /// What decides the result.
+    /// The options that determine the result.
     pub(crate) options: PhotoOptions,
-    /// The tile cache.
+    /// Folder of the tile cache.
     pub(crate) tiles: PathBuf,
-    /// Where weights, their average, the optimiser and the figures go.
+    /// Folder for weights, averaged weights, optimiser and metrics.
     pub(crate) run: &'a Path,
-    /// Whether to go on from there.
+    /// Whether to resume the training in `run`.
     pub(crate) resume: bool,
-    /// The step to stop after, if not at the end.
+    /// The step to stop after; `None` trains to the end.
     pub(crate) until: Option<usize>,
-    /// The run whose averaged weights to start from, if any.
+    /// The run whose averaged weights to start from; `None` starts from fresh weights.
     pub(crate) from: Option<&'a Path>,
 }
 
 impl Training<'_> {
-    /// Trains what the options say, in batches that follow from the seed and the step alone.
+    /// Runs the training; its batches depend only on the seed and the step.
     ///
     /// # Errors
-    /// [`TrainingError`] when there is nothing to resume, the options differ, or a file cannot be read or written.
+    /// [`TrainingError`] when there is nothing to resume, the options differ, the crop does not fit the
+    /// model, the loss diverges, or a file cannot be read or written.
     pub(crate) fn go(&self, device: &Device) -> Result<(), TrainingError> {
         let options = &self.options;
         let crop = crop(options)?;
@@ -80,7 +81,8 @@ impl Training<'_> {
     }
 }
 
-/// The side of a batch's pictures, which the encoder's coarsest layer must divide.
+/// Returns the crop of a batch's images, whose side must be a multiple of the stride of the encoder's
+/// coarsest layer.
 fn crop(options: &PhotoOptions) -> Result<Crop, TrainingError> {
     let step = options.scale * options.spec().alignment();
     if !options.crop.is_multiple_of(step) {
@@ -106,7 +108,8 @@ mod tests {
     }
 
     impl Setting {
-        /// Two pictures of waves, of which one validates, and a model of the smallest size.
+        /// Creates two images of waves, one of them for validation, and the options of a model of the
+        /// smallest size.
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let photos = folder.path().join("photos");

@@ -1,4 +1,5 @@
-//! The linear parts: analysis at the edge, synthesis in the cloud, each the other's inverse at the start.
+//! The linear parts: analysis at the edge and synthesis in the cloud, each the inverse of the other at the
+//! start.
 
 use burn::{
     module::{Module, Param},
@@ -15,34 +16,35 @@ use super::{
     spec::{COLOURS, REACH, STRIDE, Spec},
 };
 
-/// Filters of one half: the first transform `[c, 3, 16, 16]`, then a merge `[4·m, m, 4, 4]` a level.
+/// The filters of one half: the first transform `[c, 3, 16, 16]`, then one merge `[4·m, m, 4, 4]` per level.
 #[derive(Module, Debug)]
 pub struct Filters {
-    /// The first transform.
+    /// The filters of the first transform.
     pub bands: Param<Tensor<4>>,
-    /// The merges, finest first.
+    /// The filters of the merges, finest level first.
     pub merges: Vec<Param<Tensor<4>>>,
 }
 
 impl Filters {
-    /// The lapped orthogonal transform.
+    /// Returns the lapped orthogonal transform.
     #[must_use]
     pub fn lapped(spec: &Spec, device: &Device) -> Self {
         let merges = spec.merges.iter().map(|&m| Param::from_tensor(merge(m, device))).collect();
         Self { bands: Param::from_tensor(first(spec, device)), merges }
     }
 
-    /// The first transform's filters with their symmetry.
+    /// Returns the symmetrised filters of the first transform.
     pub(crate) fn symmetric_bands(&self, spec: &Spec) -> Tensor<4> {
         mirror::symmetric(self.bands.val(), &spec.parities(0))
     }
 
-    /// A merge's filters with their symmetry.
+    /// Returns the symmetrised filters of a merge.
     pub(crate) fn symmetric_merge(&self, spec: &Spec, level: usize) -> Tensor<4> {
         merge_symmetry(self.merges[level].val(), spec, level)
     }
 
-    /// A picture `[n, 3, h, w]`, sides multiples of the spec's alignment, to its layers, coarsest first.
+    /// Transforms an image `[n, 3, h, w]`, whose sides are multiples of the spec's alignment, to its layers,
+    /// coarsest first.
     #[must_use]
     pub fn analyse(&self, picture: Tensor<4>, spec: &Spec) -> Vec<Tensor<4>> {
         let weight = self.symmetric_bands(spec);
@@ -60,7 +62,7 @@ impl Filters {
         layers
     }
 
-    /// Layers, coarsest first, back to the bands of the first transform, `[n, c, h/8, w/8]`.
+    /// Converts layers, coarsest first, back to the bands of the first transform, `[n, c, h/8, w/8]`.
     #[must_use]
     pub fn unmerge(&self, layers: &[Tensor<4>], spec: &Spec) -> Tensor<4> {
         let mut layers = layers.iter();
@@ -73,7 +75,7 @@ impl Filters {
         bands
     }
 
-    /// Bands of the first transform to a picture `[n, 3, h, w]`.
+    /// Converts bands of the first transform to an image `[n, 3, h, w]`.
     #[must_use]
     pub fn synthesise(&self, bands: Tensor<4>, spec: &Spec) -> Tensor<4> {
         let bands = mirror::ring(bands, &spec.parities(0));
@@ -81,7 +83,7 @@ impl Filters {
     }
 }
 
-/// A merge's filters with their symmetry: a pair of channels of opposite parity mixes antisymmetrically.
+/// Symmetrises the filters of a merge: a pair of channels of opposite parity is mixed antisymmetrically.
 fn merge_symmetry(weight: Tensor<4>, spec: &Spec, level: usize) -> Tensor<4> {
     let device = weight.device();
     let (outer, inner) = (spec.parities(level + 1), spec.parities(level));
@@ -113,7 +115,7 @@ fn first(spec: &Spec, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, [spec.channels(0), 3, size, size]), device)
 }
 
-/// Every channel by itself, two by two in both directions.
+/// Returns the filters of a merge that transforms every channel separately, two by two in both directions.
 fn merge(merged: usize, device: &Device) -> Tensor<4> {
     let rows = lapped_transform(2);
     let mut values = vec![0.0_f32; 4 * merged * merged * 16];

@@ -1,8 +1,8 @@
-//! The deep part of the decoder: a residual network at 1/8 resolution.
+//! The residual network of the decoder, at 1/8 resolution.
 //!
-//! It works in units of the quantiser's step, in and out: what rounding took away is of that size whatever the
-//! quality, so one network serves all of them. The quality itself scales and shifts the channels inside every
-//! block (E. Perez et al., "`FiLM`: visual reasoning with a general conditioning layer", AAAI 2018, eq. 1).
+//! Input and output are in quantisation steps: rounding errors have that magnitude at every quality, so one
+//! network serves all qualities. The quality itself scales and shifts the channels inside every block (E.
+//! Perez et al., "`FiLM`: visual reasoning with a general conditioning layer", AAAI 2018, eq. 1).
 
 use burn::{
     module::{Initializer, Module},
@@ -18,48 +18,50 @@ use super::{
     spec::{STRIDE, Spec},
 };
 
-/// Where large coefficients are bent towards ±[`KNEE`], in steps; small ones pass as they are.
+/// Limit of the soft clipping of coefficients, in steps: large ones are compressed towards ±[`KNEE`], small
+/// ones hardly change.
 pub(crate) const KNEE: f32 = 8.0;
-/// Values that describe the quality to a block.
+/// Number of values that describe the quality to a block.
 const CONDITION: usize = 16;
 
 /// The residual network.
 #[derive(Module, Debug)]
 pub struct Trunk {
-    /// Bands to features.
+    /// The convolution from bands to features.
     pub head: Conv2d,
     /// The residual blocks.
     pub blocks: Vec<Block>,
-    /// Features to 8×8 pixels of three colours.
+    /// The convolution from features to 8×8 pixels of three colours.
     pub tail: Conv2d,
-    /// What a picture of twice the size has besides.
+    /// The detail of an image of twice the size; `None` at scale 1.
     pub detail: Option<Detail>,
-    /// The quality to its description.
+    /// The layers that turn the quality into its description.
     pub condition: [Linear; 2],
 }
 
-/// Features at 1/4 resolution, half as many, and what they say of a picture of twice the size: its 8×8 pixels.
+/// The detail branch: half as many features at 1/4 resolution, each of whose cells becomes 8×8 pixels of an
+/// image of twice the size.
 #[derive(Module, Debug)]
 pub struct Detail {
-    /// A cell's features to those of its four quarters.
+    /// The convolution from a cell's features to those of its four quarters.
     pub quarters: Conv2d,
-    /// These to pixels; zero at the start.
+    /// The convolution from these to pixels, zero at the start.
     pub tail: Conv2d,
 }
 
-/// x + conv(relu(scale · conv(x) + shift)), scale and shift by the quality.
+/// A residual block: x + conv(relu(scale · conv(x) + shift)), where scale and shift depend on the quality.
 #[derive(Module, Debug)]
 pub struct Block {
     /// The convolution before the ReLU.
     pub first: Conv2d,
-    /// The convolution after it, zero at the start, so that a fresh network adds nothing.
+    /// The convolution after the ReLU, zero at the start, so that a fresh network does not change the image.
     pub second: Conv2d,
-    /// The description to scale − 1 and shift.
+    /// The layer from the description to scale − 1 and shift.
     pub film: Linear,
 }
 
 impl Trunk {
-    /// A fresh network, whose output is zero.
+    /// Returns a fresh network, whose output is zero.
     #[must_use]
     pub fn new(spec: &Spec, device: &Device) -> Self {
         Self {
@@ -72,8 +74,8 @@ impl Trunk {
         }
     }
 
-    /// A network of another shape that keeps what fits of this one: where the width is the same, all but the blocks that
-    /// are too many. The rest is as in a fresh one.
+    /// Returns a network of another shape that keeps the parts of this one that fit: at the same width,
+    /// everything except surplus blocks. The rest is fresh.
     #[must_use]
     pub fn fitted(self, spec: &Spec, device: &Device) -> Self {
         let fresh = Self::new(spec, device);
@@ -88,8 +90,8 @@ impl Trunk {
         }
     }
 
-    /// Bands in steps `[n, c, h/8, w/8]` and conditions `[n, 1]` (about −1 to 1) to what is to be added to the
-    /// picture, in steps, `[n, 3, scale·h, scale·w]`.
+    /// Returns the correction to the image in steps, `[n, 3, scale·h, scale·w]`, for bands in steps
+    /// `[n, c, h/8, w/8]` and qualities `[n, 1]` (about −1 to 1).
     #[must_use]
     pub fn forward(&self, bands: Tensor<4>, quality: Tensor<2>) -> Tensor<4> {
         let condition = self.condition.iter().fold(quality, |x, layer| activation::relu(layer.forward(x)));
@@ -138,9 +140,9 @@ impl Block {
     }
 }
 
-/// `[n, c·b², h, w]` to `[n, c, b·h, b·w]`: channel c·b² + b·y + x is pixel (y, x) of its block (W. Shi et al.,
-/// "Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural network",
-/// CVPR 2016, eq. 4).
+/// Rearranges `[n, c·b², h, w]` to `[n, c, b·h, b·w]`: channel c·b² + b·y + x is pixel (y, x) of its block
+/// (W. Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel
+/// convolutional neural network", CVPR 2016, eq. 4).
 pub(crate) fn to_pixels(x: Tensor<4>, colours: usize) -> Tensor<4> {
     let [n, channels, h, w] = x.dims();
     let side = (channels / colours).isqrt();

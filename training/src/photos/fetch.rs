@@ -1,12 +1,12 @@
-//! Copies the photographs of [`sources`](super::sources) out of their Debian packages.
+//! Copies the photographs of [`sources`](super::sources) from their Debian packages.
 //!
 //! ```text
-//! DIR/train/LABEL-NAME.EXT   to learn from and to validate with
-//! DIR/test/LABEL-NAME.EXT    lossless, to measure with
+//! DIR/train/LABEL-NAME.EXT   for training and validation
+//! DIR/test/LABEL-NAME.EXT    lossless, for evaluation
 //! DIR/provenance.csv         file,package,version,licence,path,sha256,width,height
 //! ```
-//! `provenance.csv` is replaced last, so where it stands all its files do. The packages and what is unpacked of
-//! them lie in a folder below DIR that is removed in the end, about 250 MB.
+//! `provenance.csv` is replaced last, so if it exists, all its files do. The packages and their unpacked
+//! files, about 250 MB, are in a temporary folder below DIR that is removed at the end.
 
 use std::{fs, path::Path};
 
@@ -18,35 +18,36 @@ use super::{
 };
 use crate::{TrainingError, error::io, files::replace};
 
-/// Name of the table of origins.
+/// Name of the provenance table.
 pub const PROVENANCE: &str = "provenance.csv";
 
 const HEADER: &str = "file,package,version,licence,path,sha256,width,height";
 
-/// Where a photograph came from.
+/// The origin of a photograph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provenance {
     /// Path below the folder, like `train/plasma-Kite.jpg`.
     pub file: String,
-    /// The list's entry: package, licence, path in the package.
+    /// The photograph's entry in the list: package, licence, path in the package.
     pub photo: Photo,
     /// The package's version.
     pub version: String,
-    /// Digest of the file.
+    /// The digest of the file.
     pub sha256: Digest,
-    /// In pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// In pixels.
+    /// Height in pixels.
     pub height: u32,
 }
 
-/// Fills `out` with the photographs. With `debs`, takes the packages from that folder, otherwise from
-/// `apt-get download`. Files of the same names are replaced, others are left alone.
+/// Writes the photographs to `out`. Takes the packages from the folder `debs`, or with `apt-get download` for
+/// `None`. Files of the same names are replaced, others are kept.
 ///
 /// # Errors
-/// [`TrainingError::Packages`] when `apt-get` or `dpkg-deb` is missing or fails; [`TrainingError::NoDeb`] when
-/// `debs` lacks a package; [`TrainingError::NotInPackage`] when a package of another version lacks a photograph;
-/// [`TrainingError::Photo`] when one cannot be read; [`TrainingError::Io`].
+/// [`TrainingError::Packages`] when `apt-get` or `dpkg-deb` is missing or fails; [`TrainingError::NoDeb`]
+/// when `debs` does not contain exactly one file of a package; [`TrainingError::NotInPackage`] when a package
+/// of another version lacks a photograph; [`TrainingError::Photo`] when one cannot be read;
+/// [`TrainingError::Io`].
 pub fn fetch(out: &Path, debs: Option<&Path>) -> Result<Vec<Provenance>, TrainingError> {
     fs::create_dir_all(out).map_err(io(out))?;
     let work = tempfile::Builder::new().prefix(".packages-").tempdir_in(out).map_err(io(out))?;
@@ -110,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder with one empty package of each name.
+    /// Returns a folder with one empty package of each name.
     fn empty_packages() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for package in PACKAGES {

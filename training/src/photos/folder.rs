@@ -1,4 +1,4 @@
-//! The photographs below a folder, in an order that does not depend on the file system.
+//! Lists the photographs below a folder, in an order that does not depend on the file system.
 
 use std::{
     fs, io as std_io,
@@ -9,20 +9,20 @@ use crate::{TrainingError, error::io};
 
 const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
-/// A photograph's file.
+/// The file of a photograph.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PhotoFile {
     /// Path below the folder, with `/`; unique and the same on every machine.
     pub(super) name: String,
-    /// Where it is.
+    /// Path of the file.
     pub(super) path: PathBuf,
 }
 
-/// All .png, .jpg, .jpeg and .webp files below `root`, however deep, sorted by name. Links to files are followed,
-/// links to folders are not: they may lead back.
+/// Returns all .png, .jpg, .jpeg and .webp files below `root`, at any depth, sorted by name. Links to files
+/// are followed; links to folders are not, because they may form a cycle.
 ///
 /// # Errors
-/// [`TrainingError::Io`] when a folder cannot be read or a file's name is no UTF-8.
+/// [`TrainingError::Io`] when a folder cannot be read or a file's name is not UTF-8.
 pub(super) fn list(root: &Path) -> Result<Vec<PhotoFile>, TrainingError> {
     let mut files = Vec::new();
     let mut folders = vec![root.to_owned()];

@@ -1,11 +1,11 @@
-//! `tiles.json`: what a tile cache holds and what it was made of.
+//! `tiles.json`: the content of a tile cache, and the photographs and options that it was made from.
 //!
 //! ```text
-//! CACHE/train.tiles        RGB8 tiles of 256 x 256, one after the other, nothing between
+//! CACHE/train.tiles        RGB8 tiles of 256 x 256, one after another, without padding
 //! CACHE/validation.tiles   the same, of other photographs
 //! CACHE/tiles.json         this index
 //! ```
-//! The index is removed before the tiles are replaced and written after them, so where it stands it describes
+//! The index is removed before the tiles are replaced and written after them, so if it exists, it describes
 //! them.
 
 use std::{fs, path::Path};
@@ -18,17 +18,17 @@ use crate::{TrainingError, files::replace};
 
 /// Name of the index in the cache's folder.
 pub const INDEX: &str = "tiles.json";
-/// The version of the index and of what the tiles are; another one is made anew.
+/// Version of the index and of the tiles; a cache of another version is rebuilt.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// How tiles are made.
+/// Options of a tile cache.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TileOptions {
-    /// Whether photographs are halved first, which hides the traces of JPEG in them.
+    /// Whether photographs are halved first, which hides their JPEG artefacts.
     pub halve: bool,
-    /// Which share of the photographs validates, 0 to 1. Of two or more, at least one validates and at least
-    /// one trains.
+    /// Share of the photographs that is used for validation, 0 to 1. Of two or more usable photographs, at
+    /// least one is for validation and at least one for training.
     pub validation_share: f64,
 }
 
@@ -38,21 +38,21 @@ impl Default for TileOptions {
     }
 }
 
-/// Which tiles. A photograph's tiles all belong to the same subset.
+/// A subset of the tiles. All tiles of a photograph belong to the same subset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Subset {
-    /// To learn from.
+    /// The training tiles.
     Train,
-    /// To validate with.
+    /// The validation tiles.
     Validation,
 }
 
 impl Subset {
-    /// Both, in the order of their declaration.
+    /// Both subsets, in the order of their declaration.
     pub const ALL: [Self; 2] = [Self::Train, Self::Validation];
 
-    /// Name of its tiles in the cache's folder.
+    /// Returns the name of the subset's tile file in the cache's folder.
     #[must_use]
     pub fn file(self) -> &'static str {
         match self {
@@ -68,25 +68,25 @@ impl Subset {
 pub struct IndexedFile {
     /// Path below the folder of photographs, with `/`.
     pub path: String,
-    /// Digest of the file.
+    /// The digest of the file.
     pub sha256: Digest,
-    /// Where its tiles are.
+    /// The subset that its tiles belong to.
     pub subset: Subset,
-    /// The first of its tiles, counted from 0 in the subset.
+    /// Index of its first tile in the subset, from 0.
     pub first_tile: usize,
-    /// How many tiles; 0 when the picture is too small for one.
+    /// Number of its tiles; 0 when the photograph is too small for one.
     pub tiles: usize,
 }
 
-/// The file.
+/// The content of `tiles.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Index {
-    /// [`SCHEMA_VERSION`].
+    /// The schema version, [`SCHEMA_VERSION`].
     pub schema_version: u32,
-    /// How the tiles were made.
+    /// The options that the tiles were made with.
     pub options: TileOptions,
-    /// The photographs in the order of their paths, those that are too small too.
+    /// The photographs in the order of their paths, including those that are too small.
     pub files: Vec<IndexedFile>,
 }
 
@@ -94,8 +94,8 @@ impl Index {
     /// Reads the index of a cache.
     ///
     /// # Errors
-    /// [`TrainingError::NoTiles`] when there is none, [`TrainingError::Json`] when it is damaged or of another
-    /// version.
+    /// [`TrainingError::NoTiles`] when it cannot be read, [`TrainingError::Json`] when it is damaged or has
+    /// other fields.
     pub fn read(cache: &Path) -> Result<Self, TrainingError> {
         let path = cache.join(INDEX);
         let text =
@@ -103,25 +103,25 @@ impl Index {
         serde_json::from_str(&text).map_err(|source| TrainingError::Json { path, source })
     }
 
-    /// How many tiles a subset has.
+    /// Returns the number of tiles in a subset.
     #[must_use]
     pub fn tiles(&self, subset: Subset) -> usize {
         self.of(subset).map(|file| file.tiles).sum()
     }
 
-    /// How many photographs of a subset gave tiles.
+    /// Returns the number of photographs that have tiles in a subset.
     #[must_use]
     pub fn photos(&self, subset: Subset) -> usize {
         self.of(subset).filter(|file| file.tiles > 0).count()
     }
 
-    /// How many photographs are too small for a tile.
+    /// Returns the number of photographs that are too small for a tile.
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.files.iter().filter(|file| file.tiles == 0).count()
     }
 
-    /// Whether the cache's tile files are as long as the index says.
+    /// Returns whether the cache's tile files have the lengths that the index implies.
     pub(super) fn describes(&self, cache: &Path) -> bool {
         Subset::ALL.iter().all(|&subset| {
             let expected = (self.tiles(subset) * TILE_BYTES) as u64;
@@ -129,7 +129,7 @@ impl Index {
         })
     }
 
-    /// Writes the index; the old one stays until the new one is whole.
+    /// Writes the index atomically: the old one stays until the new one is complete.
     pub(super) fn write(&self, cache: &Path) -> Result<(), TrainingError> {
         let path = cache.join(INDEX);
         let json = serde_json::to_string_pretty(self)

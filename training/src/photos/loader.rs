@@ -1,9 +1,9 @@
-//! Training batches, made ahead of time by threads of their own.
+//! Training batches, made ahead of time by background threads.
 //!
-//! Of `n` threads, thread `i` makes the steps `first + i`, `first + i + n`, and so on, into a channel of its own;
-//! the loader takes from the channels in turn. So steps come in order without sorting, and how far the threads run
-//! ahead is bounded: [`AHEAD`] batches waiting and one in hand each. When the loader goes, the channels close and
-//! the threads end with the batch that they are at.
+//! With `n` threads, thread `i` makes the steps `first + i`, `first + i + n`, and so on, and sends them
+//! through its own bounded channel; the loader receives from the channels in turn. Steps therefore arrive in
+//! order without sorting, and each thread is ahead by at most [`AHEAD`] queued batches and the one that it is
+//! making. When the loader is dropped, the channels close and every thread ends after its current batch.
 
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
@@ -13,10 +13,10 @@ use std::{
 use super::{Batch, Sampling, TileSet};
 use crate::TrainingError;
 
-/// Batches that wait in each thread's channel.
+/// Capacity of each thread's channel, in batches.
 const AHEAD: usize = 2;
 
-/// An endless stream of training batches, one a step.
+/// An endless stream of training batches, one per step.
 #[derive(Debug)]
 pub struct BatchLoader {
     channels: Vec<Receiver<Batch>>,
@@ -25,11 +25,11 @@ pub struct BatchLoader {
 }
 
 impl BatchLoader {
-    /// Starts `threads` threads (at least one) that make the batches from step `first` on. The number of threads
-    /// changes no batch.
+    /// Starts `threads` threads (at least one) that make the batches from step `first` on. The number of
+    /// threads does not change the batches.
     ///
     /// # Errors
-    /// [`TrainingError::Thread`] when the system gives no thread.
+    /// [`TrainingError::Thread`] when a thread cannot be started.
     pub fn new(
         tiles: &TileSet,
         sampling: Sampling,
@@ -56,7 +56,7 @@ impl BatchLoader {
 impl Iterator for BatchLoader {
     type Item = Batch;
 
-    /// The next step's batch; waits for it. There always is one.
+    /// Blocks until the next step's batch is ready. Returns `None` only after a thread has panicked.
     fn next(&mut self) -> Option<Batch> {
         let batch = self.channels[self.turn].recv().ok();
         self.turn = (self.turn + 1) % self.channels.len();
@@ -68,13 +68,13 @@ impl Drop for BatchLoader {
     fn drop(&mut self) {
         self.channels.clear();
         for thread in self.threads.drain(..) {
-            // A thread's panic was printed when it happened.
+            // The panic of a thread was printed when it happened.
             let _ = thread.join();
         }
     }
 }
 
-/// Makes batches until nobody takes them.
+/// Makes batches until the receiver is dropped.
 fn make(tiles: &TileSet, sampling: Sampling, steps: impl Iterator<Item = usize>, sender: &SyncSender<Batch>) {
     for step in steps {
         if sender.send(Batch::draw(tiles, sampling, step)).is_err() {

@@ -1,11 +1,12 @@
-//! Photographs for the picture codec: from Debian packages or a folder of one's own to training batches.
+//! Photographs for the image codec: from Debian packages or the user's own folder to training batches.
 //!
 //! ```text
 //! packages ─fetch─► DIR/train/*.jpg ─build─► CACHE/{train,validation}.tiles ─TileSet─► BatchLoader ─► [n, 3, c, c]
 //! ```
-//! Decoding 250 megapixels takes longer than reading what is kept of them, so the photographs are decoded once,
-//! halved, cut into tiles and kept raw. Batches follow from a seed and a step alone, whatever the machine's load
-//! or the number of threads, so a resumed training sees what an uninterrupted one would.
+//! Decoding 250 megapixels takes longer than reading their tiles, so the photographs are decoded once,
+//! halved, cut into tiles and stored uncompressed. Batches depend only on a seed and a step, not on the
+//! machine's load or the number of threads, so a resumed training sees the same batches as an uninterrupted
+//! one.
 
 mod fetch;
 mod folder;
@@ -34,10 +35,11 @@ pub use tiles::{TileCache, build};
 
 use crate::{TrainingError, error::io};
 
-/// The photographs below a folder, halved, one after the other; those too small for a tile are left out.
+/// Iterates over the photographs below a folder, RGB and halved, and skips those too small for a tile.
 ///
 /// # Errors
-/// [`TrainingError::NoPhotos`] when there are none; what is wrong with a photograph comes with its item.
+/// [`TrainingError::NoPhotos`] when the folder does not contain photographs. The error of a single photograph
+/// is its item.
 pub fn halved(
     folder: &Path,
 ) -> Result<impl Iterator<Item = Result<DynamicImage, TrainingError>>, TrainingError> {
@@ -48,10 +50,11 @@ pub fn halved(
     Ok(files.into_iter().filter_map(|file| read_halved(&file.path).transpose()))
 }
 
-/// The photographs below a folder as they are, RGB, with their names, one after the other.
+/// Iterates over the photographs below a folder with their names, RGB and in their original size.
 ///
 /// # Errors
-/// [`TrainingError::NoPhotos`] when there are none; what is wrong with a photograph comes with its item.
+/// [`TrainingError::NoPhotos`] when the folder does not contain photographs. The error of a single photograph
+/// is its item.
 pub fn whole(
     folder: &Path,
 ) -> Result<impl Iterator<Item = Result<(String, DynamicImage), TrainingError>>, TrainingError> {
@@ -65,8 +68,8 @@ pub fn whole(
     }))
 }
 
-/// A picture of half the size, RGB: the mean of every 2×2 pixels, as tiles are made of photographs. An odd last row or
-/// column is dropped.
+/// Returns an RGB image of half the size, the mean of every 2×2 pixels, exactly as photographs are halved for
+/// tiles. An odd last row or column is dropped.
 #[must_use]
 pub fn half(picture: &DynamicImage) -> DynamicImage {
     picture::halve(&picture.to_rgb8()).into()

@@ -1,5 +1,5 @@
-//! Debian packages as files: downloading with `apt-get`, reading and unpacking with `dpkg-deb`. Nothing is
-//! installed, so no rights are needed beyond those on the folder.
+//! Debian packages as files: downloads them with `apt-get`, reads and unpacks them with `dpkg-deb`. Nothing
+//! is installed, so only write access to the folder is needed.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 use super::sources::Package;
 use crate::{TrainingError, error::io};
 
-/// Downloads the packages' newest versions known to apt into `folder`.
+/// Downloads the newest versions of the packages that apt knows to `folder`.
 ///
 /// # Errors
 /// [`TrainingError::Packages`] when `apt-get` is missing or fails.
@@ -20,10 +20,10 @@ pub(super) fn download(packages: &[&Package], folder: &Path) -> Result<(), Train
     output(command).map(drop)
 }
 
-/// The one `.deb` file of a package in `folder`.
+/// Returns the path of a package's only `.deb` file in `folder`.
 ///
 /// # Errors
-/// [`TrainingError::NoDeb`] when there is none or more than one, [`TrainingError::Io`].
+/// [`TrainingError::NoDeb`] when the folder does not contain exactly one, [`TrainingError::Io`].
 pub(super) fn find(package: &'static Package, folder: &Path) -> Result<PathBuf, TrainingError> {
     let prefix = format!("{}_", package.name);
     let mut found = Vec::new();
@@ -45,7 +45,7 @@ pub(super) fn find(package: &'static Package, folder: &Path) -> Result<PathBuf, 
     }
 }
 
-/// The version in a `.deb` file, epoch included.
+/// Returns the version in a `.deb` file, epoch included.
 ///
 /// # Errors
 /// [`TrainingError::Packages`] when `dpkg-deb` is missing or cannot read the file.
@@ -65,7 +65,7 @@ pub(super) fn unpack(deb: &Path, folder: &Path) -> Result<(), TrainingError> {
     output(command).map(drop)
 }
 
-/// What a command prints, without the space around it.
+/// Runs a command and returns its standard output, trimmed.
 fn output(mut command: Command) -> Result<String, TrainingError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let failed = |reason: String| TrainingError::Packages { program: program.clone(), reason };

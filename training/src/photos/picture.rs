@@ -1,6 +1,6 @@
-//! From a photograph's file to its tiles: decoding, halving, cutting.
+//! Converts a photograph's file to tiles: decodes, halves and cuts it.
 //!
-//! All of it is done in integers, so the same file gives the same tiles on every machine.
+//! All arithmetic is in integers, so the same file yields the same tiles on every machine.
 
 use std::{io::Cursor, path::Path};
 
@@ -8,27 +8,27 @@ use image::{DynamicImage, ImageReader, RgbImage};
 
 use crate::{TrainingError, error::io};
 
-/// A tile's width and height in pixels.
+/// Width and height of a tile in pixels.
 pub const TILE: usize = 256;
-/// A tile's size in bytes: rows from the top, in each the pixels' red, green and blue from the left.
+/// Size of a tile in bytes: interleaved RGB8, row-major from the top left.
 pub const TILE_BYTES: usize = TILE * TILE * 3;
 
-/// Decodes a file to RGB of 8 bits: grey is expanded, 16 bits are reduced, alpha is dropped unblended.
+/// Decodes a file to 8-bit RGB: grey is expanded, 16 bits are reduced, alpha is dropped without blending.
 ///
 /// # Errors
-/// [`TrainingError::Photo`] naming `path` when the bytes are no PNG, JPEG or WebP picture or damaged.
+/// [`TrainingError::Photo`] with `path` when the bytes are damaged or not a PNG, JPEG or WebP image.
 pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<RgbImage, TrainingError> {
-    // Formats are told by content: a wrong file name is no damage.
+    // The format is detected from the content, because a wrong file name is harmless.
     let picture = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(io(path))?.decode();
     picture
         .map(DynamicImage::into_rgb8)
         .map_err(|source| TrainingError::Photo { path: path.to_owned(), source })
 }
 
-/// Width and height in pixels, from the header alone.
+/// Returns width and height in pixels, from the header alone.
 ///
 /// # Errors
-/// As for [`decode`], and [`TrainingError::Io`].
+/// The errors of [`decode`], and [`TrainingError::Io`].
 pub(super) fn size(path: &Path) -> Result<(u32, u32), TrainingError> {
     ImageReader::open(path)
         .and_then(ImageReader::with_guessed_format)
@@ -37,14 +37,14 @@ pub(super) fn size(path: &Path) -> Result<(u32, u32), TrainingError> {
         .map_err(|source| TrainingError::Photo { path: path.to_owned(), source })
 }
 
-/// Whether a picture of this size gives tiles.
+/// Returns whether an image of this size yields tiles.
 pub(super) fn is_large_enough((width, height): (u32, u32), halve: bool) -> bool {
     let side = width.min(height) as usize;
     (if halve { side / 2 } else { side }) >= TILE
 }
 
-/// Averages blocks of 2 x 2 pixels, halves rounded up; an odd last row or column is dropped. This takes away most
-/// of what JPEG left in the photographs: its 8 x 8 blocks and the coarser colours.
+/// Averages blocks of 2 x 2 pixels, rounding halves up; drops an odd last row or column. This removes most
+/// JPEG artefacts from the photographs: 8 x 8 blocks and subsampled chroma.
 pub(super) fn halve(picture: &RgbImage) -> RgbImage {
     let (width, height) = (picture.width() / 2, picture.height() / 2);
     let row = picture.width() as usize * 3;
@@ -61,8 +61,8 @@ pub(super) fn halve(picture: &RgbImage) -> RgbImage {
     })
 }
 
-/// The tiles that cover a picture of at least [`TILE`] pixels a side, row after row, [`TILE_BYTES`] each. The last
-/// ones of each row and column are moved inwards, over their neighbours.
+/// Returns the tiles that cover an image of at least [`TILE`] pixels per side, row after row, [`TILE_BYTES`]
+/// each. The last tile of each row and column is moved inwards and overlaps its neighbour.
 pub(super) fn tiles(picture: &RgbImage) -> impl Iterator<Item = Vec<u8>> {
     let columns = starts(picture.width() as usize);
     starts(picture.height() as usize)
@@ -70,7 +70,7 @@ pub(super) fn tiles(picture: &RgbImage) -> impl Iterator<Item = Vec<u8>> {
         .flat_map(move |y| columns.clone().into_iter().map(move |x| tile(picture, x, y)))
 }
 
-/// Where tiles begin along a side.
+/// Returns the first pixel of every tile along a side.
 fn starts(side: usize) -> Vec<usize> {
     (0..side.div_ceil(TILE)).map(|i| (i * TILE).min(side - TILE)).collect()
 }

@@ -1,24 +1,24 @@
-//! From tiles to the samples of a batch: which tiles, which part of them, which way up.
+//! Draws the samples of a batch from the tiles: which tiles, which part of each, in which orientation.
 //!
-//! Everything random about a training batch follows from its seed and its step, by a generator of its own.
+//! All randomness of a training batch comes from a generator that is seeded with the seed and the step.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{Subset, TileSet, picture::TILE};
 use crate::TrainingError;
 
-/// Flips, turns and their combinations.
+/// Number of orientations of a square: flips, rotations and their combinations.
 const ORIENTATIONS: u8 = 8;
 
-/// The side of the squares that are cut out of tiles: a multiple of 16 from 16 to [`TILE`] pixels.
+/// Side of the square crops of tiles: a multiple of 16 from 16 to [`TILE`] pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crop(usize);
 
 impl Crop {
-    /// A side in pixels.
+    /// Checks a side in pixels.
     ///
     /// # Errors
-    /// [`TrainingError::Crop`] when it is no multiple of 16 from 16 to 256.
+    /// [`TrainingError::Crop`] when it is not a multiple of 16 from 16 to 256.
     pub fn new(side: usize) -> Result<Self, TrainingError> {
         if side.is_multiple_of(16) && (16..=TILE).contains(&side) {
             Ok(Self(side))
@@ -27,37 +27,38 @@ impl Crop {
         }
     }
 
-    /// The side in pixels.
+    /// Returns the side in pixels.
     #[must_use]
     pub fn side(self) -> usize {
         self.0
     }
 }
 
-/// What decides the training batches.
+/// Parameters that determine the training batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sampling {
-    /// Another one gives other batches.
+    /// Seed of the random choices.
     pub seed: u64,
-    /// Pictures a batch; 0 counts as 1.
+    /// Images per batch; 0 counts as 1.
     pub batch: usize,
-    /// The pictures' side.
+    /// Side of the images.
     pub crop: Crop,
 }
 
-/// Pictures for one step.
+/// The images of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Which step, from 0.
+    /// The step, from 0.
     pub step: usize,
-    /// Pictures, colours (3: red, green, blue), rows, columns.
+    /// Shape `[images, 3 (red, green, blue), rows, columns]`.
     pub shape: [usize; 4],
     /// The samples in the order of `shape`, -0.5 to 0.5: value / 255 - 0.5.
     pub samples: Vec<f32>,
 }
 
 impl Batch {
-    /// The training batch of a step: tiles drawn evenly, with repetition, each cut and turned at random.
+    /// Draws the training batch of a step: tiles chosen uniformly with replacement, each cropped and oriented
+    /// at random.
     #[must_use]
     pub(super) fn draw(tiles: &TileSet, sampling: Sampling, step: usize) -> Self {
         let mut rng = generator(sampling.seed, step);
@@ -70,7 +71,7 @@ impl Batch {
         Self::of(step, sampling.crop, views)
     }
 
-    /// The batch of these views of these tiles.
+    /// Returns the batch of these views of tiles.
     pub(super) fn of<'a>(
         step: usize,
         crop: Crop,
@@ -84,20 +85,20 @@ impl Batch {
     }
 }
 
-/// A square part of a tile and which way up it is taken.
+/// A square part of a tile and its orientation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View {
-    /// First column.
+    /// First column of the part.
     pub(super) x: usize,
-    /// First row.
+    /// First row of the part.
     pub(super) y: usize,
-    /// Bit 0 mirrors left and right, bit 1 top and bottom, bit 2 swaps rows and columns: together the eight ways
-    /// to lay a square on itself.
+    /// Bit 0 mirrors left and right, bit 1 mirrors top and bottom, bit 2 swaps rows and columns: together
+    /// they form the eight symmetries of a square.
     pub(super) orientation: u8,
 }
 
 impl View {
-    /// Appends the three colour planes.
+    /// Appends the part's three colour planes.
     fn append(self, tile: &[u8], side: usize, samples: &mut Vec<f32>) {
         let bit = |index: u8| self.orientation >> index & 1 == 1;
         let mirrored = |mirror: bool, at: usize| if mirror { side - 1 - at } else { at };
@@ -114,7 +115,7 @@ impl View {
     }
 }
 
-/// Seed and step side by side, so that no two pairs share a generator.
+/// Returns a generator whose key is seed and step side by side, so that no two pairs share a generator.
 fn generator(seed: u64, step: usize) -> StdRng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -128,14 +129,14 @@ mod tests {
 
     use super::{super::picture::TILE_BYTES, *};
 
-    /// A tile whose red is the column, green the row and blue their product.
+    /// Returns a tile whose red is the column, green the row and blue their product.
     fn gradient() -> Vec<u8> {
         (0..TILE * TILE)
             .flat_map(|i| [(i % TILE) as u8, (i / TILE) as u8, ((i % TILE) * (i / TILE)) as u8])
             .collect()
     }
 
-    /// What `view` shows, back in 0 to 255.
+    /// Returns the samples of `view` of the gradient tile, converted back to 0 to 255.
     fn shown(view: View, side: usize) -> Vec<u8> {
         let mut samples = Vec::new();
         view.append(&gradient(), side, &mut samples);

@@ -1,21 +1,21 @@
-//! The photographs of Debian 12 that the picture codec learns from and is measured on.
+//! The photographs of Debian 12 for training and evaluation of the image codec.
 //!
-//! Drawings, logos and pictures of screens in the same packages are left out: their edges and flat fields are not
-//! what a camera sees. Licences are those of each package's `usr/share/doc/PACKAGE/copyright`. Two packages say
-//! something else beside the pictures themselves: `LGPLv3` in plasma's `metadata.json`, `CC-BY-SA-3.0` in lxqt's
-//! `wallpapers/License`. None of the files is part of this repository.
+//! Drawings, logos and screenshots in the same packages are left out, because their edges and flat areas
+//! differ from camera images. Licences are those of each package's `usr/share/doc/PACKAGE/copyright`. Two
+//! packages contain a different statement beside the images: `LGPLv3` in plasma's `metadata.json`,
+//! `CC-BY-SA-3.0` in lxqt's `wallpapers/License`. None of the files is part of this repository.
 
-/// What a photograph is for; also the name of its folder.
+/// The purpose of a photograph, which also determines its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To learn from and to validate with.
+    /// Training and validation.
     Train,
-    /// Lossless pictures that nothing is ever learnt from.
+    /// Evaluation: lossless images that are never used for training.
     Test,
 }
 
 impl Purpose {
-    /// The folder's name.
+    /// Returns the folder's name.
     #[must_use]
     pub fn folder(self) -> &'static str {
         match self {
@@ -28,13 +28,13 @@ impl Purpose {
 /// A Debian package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Package {
-    /// What apt calls it.
+    /// The package's name in apt.
     pub name: &'static str,
-    /// The version that the list was made with, epoch included.
+    /// The version that the list was made from, epoch included.
     pub version: &'static str,
-    /// What the names of its copies begin with.
+    /// Prefix of the names of its photographs.
     pub label: &'static str,
-    /// What its photographs are for.
+    /// The purpose of its photographs.
     pub purpose: Purpose,
 }
 
@@ -45,29 +45,29 @@ pub struct Group {
     pub package: &'static Package,
     /// The licence's short name.
     pub licence: &'static str,
-    /// The path in the package, with `*` where the name goes.
+    /// The path in the package, with `*` in place of the name.
     pub path: &'static str,
-    /// The names.
+    /// The names of the photographs.
     pub names: &'static [&'static str],
 }
 
 /// One photograph of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Photo {
-    /// The package it is in.
+    /// The package that contains it.
     pub package: &'static Package,
     /// The licence's short name.
     pub licence: &'static str,
-    /// Where it is in the package.
+    /// The path in the package.
     pub path: String,
-    /// Its unique flat name, like `plasma-Kite.jpg`.
+    /// The unique file name, like `plasma-Kite.jpg`.
     pub name: String,
 }
 
 /// All packages.
 pub const PACKAGES: [&Package; 5] = [&LOMIRI, &MATE, &LXQT, &PLASMA, &LIBJXL];
 
-/// All photographs, package after package.
+/// Returns all photographs, package after package.
 pub fn photos() -> impl Iterator<Item = Photo> {
     GROUPS.iter().flat_map(|group| group.names.iter().map(|name| group.photo(name)))
 }

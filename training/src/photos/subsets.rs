@@ -1,8 +1,9 @@
-//! Which photographs validate. Whole photographs do, not tiles: neighbouring tiles show the same things.
+//! Chooses the photographs for validation: whole photographs, because neighbouring tiles show the same
+//! objects.
 //!
-//! The photographs are put in the order of a hash of their names, and the first ones validate. So the choice has
-//! nothing to do with what they show or where they come from, and one photograph more or less moves at most one
-//! other.
+//! The photographs are sorted by a hash of their names, and the first ones are for validation. The choice is
+//! therefore independent of content and origin, and adding or removing one photograph moves at most one other
+//! to another subset.
 
 use super::{Subset, folder::PhotoFile};
 
@@ -10,8 +11,8 @@ use super::{Subset, folder::PhotoFile};
 const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// The subset of each file. Of those that are usable, `share` validate, but of two or more at least one, and at
-/// least one trains.
+/// Returns the subset of each file. Of the usable files, `share` (0 to 1) are for validation; of two or more,
+/// at least one is for validation and at least one for training.
 pub(super) fn subsets(files: &[PhotoFile], usable: &[bool], share: f64) -> Vec<Subset> {
     let mut order: Vec<usize> = (0..files.len()).filter(|&i| usable[i]).collect();
     order.sort_by_key(|&i| (hash(&files[i].name), &files[i].name));

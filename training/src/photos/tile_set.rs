@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{TrainingError, error::io};
 
-/// All tiles of a cache. Clones share them.
+/// All tiles of a cache. Clones share the memory.
 #[derive(Debug, Clone)]
 pub struct TileSet {
     train: Arc<[u8]>,
@@ -17,11 +17,11 @@ pub struct TileSet {
 }
 
 impl TileSet {
-    /// Reads a cache. Where only one photograph was, there are no tiles to validate with; there is always one to
-    /// learn from.
+    /// Reads a cache. The validation subset is empty if the cache was made from a single photograph; the
+    /// training subset always contains tiles.
     ///
     /// # Errors
-    /// [`TrainingError::NoTiles`] when there is no cache or its files are not those that its index describes;
+    /// [`TrainingError::NoTiles`] when the cache does not exist or its files do not match its index;
     /// [`TrainingError::Json`], [`TrainingError::Io`].
     pub fn open(cache: &Path) -> Result<Self, TrainingError> {
         let index = Index::read(cache)?;
@@ -35,29 +35,29 @@ impl TileSet {
         Ok(Self { train: read(Subset::Train)?, validation: read(Subset::Validation)? })
     }
 
-    /// How many tiles a subset has.
+    /// Returns the number of tiles in a subset.
     #[must_use]
     pub fn len(&self, subset: Subset) -> usize {
         self.bytes(subset).len() / TILE_BYTES
     }
 
-    /// Whether a subset has no tile.
+    /// Returns whether a subset is empty.
     #[must_use]
     pub fn is_empty(&self, subset: Subset) -> bool {
         self.bytes(subset).is_empty()
     }
 
-    /// One tile, interleaved RGB8 of [`TILE_BYTES`].
+    /// Returns one tile, interleaved RGB8 of [`TILE_BYTES`].
     ///
     /// # Panics
-    /// When `index` is not below [`Self::len`].
+    /// Panics if `index` is not below [`Self::len`].
     #[must_use]
     pub fn tile(&self, subset: Subset, index: usize) -> &[u8] {
         &self.bytes(subset)[index * TILE_BYTES..][..TILE_BYTES]
     }
 
-    /// The middle of each validation tile, in the order of the file, `batch` a time (at least 1); the last batch
-    /// may be smaller. Steps count from 0.
+    /// Returns the centre crops of all validation tiles in the order of the file, `batch` (at least 1) per
+    /// step; the last batch may be smaller. Steps count from 0.
     pub fn validation_batches(&self, crop: Crop, batch: usize) -> impl Iterator<Item = Batch> {
         let margin = (TILE - crop.side()) / 2;
         let view = View { x: margin, y: margin, orientation: 0 };
@@ -76,13 +76,13 @@ impl TileSet {
         }
     }
 
-    /// How many clones share the tiles.
+    /// Returns the number of clones that share the tiles.
     #[cfg(test)]
     pub(super) fn owners(&self) -> usize {
         Arc::strong_count(&self.train)
     }
 
-    /// A set in which each tile has one value everywhere.
+    /// Returns a set in which every tile is filled with one value.
     #[cfg(test)]
     pub(super) fn flat(train: &[u8], validation: &[u8]) -> Self {
         use std::iter::repeat_n;

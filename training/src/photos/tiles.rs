@@ -1,8 +1,8 @@
-//! Builds the tile cache of a folder of photographs, or finds that it is still good.
+//! Builds the tile cache of a folder of photographs, or verifies that an existing one is up to date.
 //!
-//! A cache is good when schema, options, paths and digests are the same; to see that, the photographs are hashed,
-//! not decoded. Otherwise all of it is made anew, beside the old tiles, which are replaced when the last
-//! photograph is done.
+//! A cache is up to date when schema, options, paths and digests are the same; this check hashes the
+//! photographs but does not decode them. Otherwise the whole cache is rebuilt next to the old tiles, which
+//! are replaced after the last photograph.
 
 use std::{
     fs::{self, File},
@@ -21,20 +21,20 @@ use super::{
 };
 use crate::{TrainingError, error::io, progress};
 
-/// A cache that describes the photographs as they are.
+/// A cache that matches the photographs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TileCache {
-    /// What is in it.
+    /// The index of the cache.
     pub index: Index,
-    /// Whether it was there already.
+    /// Whether an existing cache was reused.
     pub reused: bool,
 }
 
-/// Makes sure that `cache` holds the tiles of all photographs below `photos`: .png, .jpg, .jpeg and .webp.
+/// Ensures that `cache` contains the tiles of all photographs below `photos`: .png, .jpg, .jpeg and .webp.
 ///
 /// # Errors
-/// [`TrainingError::NoPhotos`] when there are none or all are too small for a tile; [`TrainingError::Photo`] with
-/// the name of one that cannot be read; [`TrainingError::Io`].
+/// [`TrainingError::NoPhotos`] when all photographs are too small for a tile or the folder does not contain
+/// any; [`TrainingError::Photo`] with the name of one that cannot be read; [`TrainingError::Io`].
 pub fn build(photos: &Path, cache: &Path, options: TileOptions) -> Result<TileCache, TrainingError> {
     let files = folder::list(photos)?;
     if let Some(index) = reusable(cache, &files, options)? {
@@ -44,9 +44,9 @@ pub fn build(photos: &Path, cache: &Path, options: TileOptions) -> Result<TileCa
     Ok(TileCache { index, reused: false })
 }
 
-/// The index of the cache, when it is of these very files.
+/// Returns the index of the cache if it was made from exactly these files and options.
 fn reusable(cache: &Path, files: &[PhotoFile], options: TileOptions) -> Result<Option<Index>, TrainingError> {
-    // A damaged index is no failure here: it is written anew.
+    // A damaged index is not an error here, because the cache is rebuilt.
     let Ok(index) = Index::read(cache) else { return Ok(None) };
     let paths = index.files.iter().map(|file| &file.path);
     if index.schema_version != SCHEMA_VERSION
@@ -99,8 +99,8 @@ fn is_usable(file: &PhotoFile, options: TileOptions) -> Result<bool, TrainingErr
     Ok(picture::is_large_enough(picture::size(&file.path)?, options.halve))
 }
 
-/// Replaces the old cache. Without the index in between, a cache that is half old and half new is never taken for
-/// a good one.
+/// Replaces the old cache. The index is removed first, so that a mixture of old and new tiles is never
+/// mistaken for a valid cache.
 fn publish(cache: &Path, writers: [TileWriter; 2], index: &Index) -> Result<(), TrainingError> {
     let old = cache.join(INDEX);
     if old.exists() {
@@ -112,7 +112,7 @@ fn publish(cache: &Path, writers: [TileWriter; 2], index: &Index) -> Result<(), 
     index.write(cache)
 }
 
-/// The tiles of one subset while they are written.
+/// The tile file of one subset while it is written.
 struct TileWriter {
     subset: Subset,
     file: BufWriter<File>,
@@ -129,7 +129,7 @@ impl TileWriter {
         Ok(Self { subset, file, fresh, path, tiles: 0 })
     }
 
-    /// Appends a photograph's tiles.
+    /// Appends the tiles of a photograph.
     fn append(&mut self, file: &PhotoFile, usable: bool, halve: bool) -> Result<IndexedFile, TrainingError> {
         let bytes = read(&file.path)?;
         let first_tile = self.tiles;
@@ -161,7 +161,8 @@ impl TileWriter {
 }
 
 impl Drop for TileWriter {
-    /// What a failed build leaves unfinished goes; after [`TileWriter::finish`] there is nothing of that name.
+    /// Removes the unfinished file of a failed build; after [`TileWriter::finish`] it does not exist any
+    /// more.
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.fresh);
     }
@@ -179,7 +180,8 @@ mod tests {
 
     const OPTIONS: TileOptions = TileOptions { halve: true, validation_share: 0.3 };
 
-    /// Six pictures of 600 x 512, so of two tiles each, and one that is too small. Each has its own grey.
+    /// Returns a folder with six images of 600 x 512, which yield two tiles each, and one that is too small.
+    /// Each has its own grey level.
     fn photographs() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("inner")).unwrap();
@@ -217,7 +219,7 @@ mod tests {
     fn an_unchanged_folder_is_not_decoded_again() {
         let (photos, cache) = (photographs(), tempfile::tempdir().unwrap());
         let built = build(photos.path(), cache.path(), OPTIONS).unwrap();
-        // A mark that building anew would wipe out.
+        // A rebuild would overwrite this changed byte.
         let path = cache.path().join(Subset::Train.file());
         let mut bytes = fs::read(&path).unwrap();
         bytes[0] ^= 0xff;

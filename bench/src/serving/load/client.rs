@@ -1,7 +1,7 @@
-//! Requests whose bytes are made once, over HTTP/1.1 or HTTP/2 with gRPC's framing.
+//! Requests whose bytes are built once, over HTTP/1.1 or HTTP/2 with gRPC framing.
 //!
-//! A gRPC message is a byte 0 (not compressed), its length in 4 bytes, and the message; its status comes in the trailers,
-//! or in the headers when there is no answer.
+//! A gRPC message consists of a byte 0 (not compressed), its length in 4 bytes, and the message; its status
+//! is in the trailers, or in the headers if the response does not have a message.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -26,44 +26,47 @@ use crate::{
     },
 };
 
-/// The method that runs a model.
+/// The gRPC method that runs a model.
 pub(crate) const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
-/// Of gRPC's framing.
+/// Length of the prefix of a gRPC message, in bytes.
 const PREFIX: usize = 5;
-/// Requests that were given up and that the connection remembers, and for how long.
+/// Maximum number of abandoned requests that the connection remembers, followed by the time for which it
+/// remembers them.
 const RESETS: usize = 1 << 16;
 const REMEMBERED: Duration = Duration::from_mins(1);
-/// How much later than the deadline a request is given up: the server may say so itself before.
+/// Time after the deadline at which the client abandons a request: the server may report the timeout itself
+/// before.
 const GRACE: Duration = Duration::from_millis(200);
-/// Bytes of answers that may be under way, on a stream and on a connection.
+/// Flow-control window for responses in bytes, per stream and per connection.
 const WINDOW: u32 = 16 << 20;
 
-/// A request, and where it goes.
+/// A request and its destination.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     address: SocketAddr,
     speaks: Speaks,
-    /// Whether the server is told of deadlines.
+    /// Whether requests carry their deadline.
     tells: bool,
     body: Bytes,
-    /// Bytes of the output tensor.
+    /// Size of the output tensor in bytes.
     output: usize,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// A whole output.
+    /// The response contains a complete output.
     Answered,
-    /// The server had no room.
+    /// The server was overloaded.
     Rejected,
     /// The deadline passed.
     Late,
-    /// Anything else, and why.
+    /// Any other failure, with its reason.
     Failed(String),
 }
 
-/// A connection, kept alive. Over HTTP/2 clones share it, over HTTP/1.1 requests take turns.
+/// A persistent connection. HTTP/2 connections are shared by cloning; HTTP/1.1 connections carry one request
+/// at a time.
 #[derive(Debug)]
 pub(crate) enum Connection {
     /// HTTP/1.1
@@ -73,7 +76,7 @@ pub(crate) enum Connection {
 }
 
 impl Target {
-    /// A model of a server.
+    /// Creates the request for a model of a server.
     pub(crate) fn new(address: SocketAddr, peer: Peer, model: Model) -> Arc<Self> {
         let (speaks, tells) = (peer.speaks, peer.is_told_deadlines());
         let values: Vec<u8> = model.values().iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -87,12 +90,12 @@ impl Target {
         Arc::new(Self { address, speaks, tells, body, output: 4 * model.output().iter().product::<usize>() })
     }
 
-    /// The bytes of a request.
+    /// Returns the body of the request.
     pub(crate) fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// Bytes of the output tensor.
+    /// Returns the size of the output tensor in bytes.
     pub(crate) fn output(&self) -> usize {
         self.output
     }
@@ -111,7 +114,7 @@ impl Target {
             Speaks::Oip => {
                 let mut builder = http2::Builder::new(TokioExecutor::new());
                 builder.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
-                // An answer to a request that was given up and forgotten would end the connection.
+                // A response to a request that was abandoned and forgotten would end the connection.
                 builder.max_concurrent_reset_streams(RESETS).reset_stream_duration(REMEMBERED);
                 builder.max_local_error_reset_streams(None);
                 let (sender, connection) = builder.handshake(io).await.map_err(|error| failed(&error))?;
@@ -139,7 +142,7 @@ impl Target {
         request.body(Full::new(self.body.clone()))
     }
 
-    /// The output's values in an answer.
+    /// Returns the output values of a response body; `None` if their number does not match the model.
     fn values(&self, body: &Bytes) -> Option<Vec<f32>> {
         let raw = match self.speaks {
             Speaks::Http { .. } => body.clone(),
@@ -155,12 +158,12 @@ impl Target {
 }
 
 impl Connection {
-    /// The connection for another worker, where it can be shared.
+    /// Returns the connection for another worker; `None` if it cannot be shared.
     pub(crate) fn share(&self) -> Option<Self> {
         if let Self::Two(sender) = self { Some(Self::Two(sender.clone())) } else { None }
     }
 
-    /// Whether the server has closed it.
+    /// Returns whether the server has closed the connection.
     pub(crate) fn is_closed(&self) -> bool {
         match self {
             Self::One(sender) => sender.is_closed(),
@@ -168,13 +171,14 @@ impl Connection {
         }
     }
 
-    /// Sends the request and reads the answer. With a deadline the server is told, and the request given up soon after it.
+    /// Sends the request and reads the response. A deadline is also sent to the server if the server accepts
+    /// deadlines, and the request is abandoned shortly after it.
     pub(crate) async fn call(&mut self, target: &Target, deadline: Option<Duration>) -> Outcome {
         let Some(after) = deadline else { return self.ask(target, None).await };
         tokio::time::timeout(after + GRACE, self.ask(target, deadline)).await.unwrap_or(Outcome::Late)
     }
 
-    /// The output's values.
+    /// Sends the request and returns the output values.
     pub(crate) async fn values(&mut self, target: &Target) -> Result<Vec<f32>, BenchError> {
         let response = self.send(target, None).await?;
         let status = response.status();
@@ -216,10 +220,10 @@ impl Connection {
     }
 }
 
-/// An answer, its bytes only counted.
+/// A response whose bytes are only counted.
 struct Answer {
     status: StatusCode,
-    /// gRPC's status and what is said of it.
+    /// The gRPC status code and its message.
     grpc: Option<(String, String)>,
     bytes: usize,
 }
@@ -286,7 +290,7 @@ fn framed(message: &ModelInferRequest) -> Bytes {
     bytes.into()
 }
 
-/// With the causes, which hyper's errors leave out.
+/// Converts an error together with its causes, which hyper's errors leave out of their message.
 fn failed(error: &dyn std::error::Error) -> BenchError {
     let causes = std::iter::successors(Some(error), |error| error.source());
     BenchError::Load(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))

@@ -1,4 +1,4 @@
-//! Closed loops: so many workers, each with one request under way.
+//! Closed loops: a number of workers, each with one request in flight.
 
 use std::{
     sync::{
@@ -13,19 +13,20 @@ use tokio::task::JoinSet;
 use super::{Connection, Tally, Target};
 use crate::BenchError;
 
-/// Workers that share a connection over HTTP/2.
+/// Maximum number of workers that share an HTTP/2 connection.
 const SHARE: usize = 8;
 
-/// When the workers stop asking.
+/// The condition under which the workers stop.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Until {
-    /// After so long.
+    /// The duration after which no request is sent.
     Elapsed(Duration),
-    /// After so many requests.
+    /// The total number of requests.
     Requests(u64),
 }
 
-/// Runs `concurrency` workers to the end. Connections are made before the clock starts; the time is that of the requests.
+/// Runs `concurrency` workers to the end. Connections are opened before the clock starts; the returned time
+/// is that of the requests.
 pub(crate) async fn closed(
     target: &Arc<Target>,
     concurrency: usize,

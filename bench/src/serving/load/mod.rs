@@ -1,5 +1,5 @@
-//! Load: closed loops, where a worker asks again once it is answered, and open ones, where requests come at a rate
-//! whether earlier ones are answered or not.
+//! Load generators: closed loops, in which a worker sends its next request after a response, and open loops,
+//! in which requests are sent at a given rate whether earlier ones are answered or not.
 //!
 //! The client runs on one thread, so that it takes at most one core from the server.
 
@@ -15,7 +15,7 @@ pub(crate) use tally::Tally;
 
 use crate::BenchError;
 
-/// A runtime of one thread.
+/// Creates a single-threaded runtime.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, BenchError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,7 +1,7 @@
-//! Open loops: requests at a rate, with exponential gaps, whether earlier ones are answered or not.
+//! Open loops: requests at a given rate with exponential gaps, whether earlier ones are answered or not.
 //!
-//! A latency counts from the time at which the request was due, so that a client that falls behind does not flatter
-//! the server; how far behind it was is told apart.
+//! A latency is measured relative to the time at which the request was due, so that a client that falls
+//! behind does not make the server look faster; the client's delay is reported separately.
 
 use std::{
     sync::Arc,
@@ -15,31 +15,32 @@ use tokio::{sync::mpsc, task::JoinSet};
 use super::{Connection, Tally, Target, client::Outcome};
 use crate::BenchError;
 
-/// Connections that requests take turns on.
+/// Number of connections, which are used in turn.
 const CONNECTIONS: usize = 16;
-/// Requests that are due and not sent; the clock waits for a client that falls further behind, and they stay due.
+/// Maximum number of requests that are due but not sent. If the client falls further behind, the clock
+/// blocks, and the remaining requests keep their due times.
 const QUEUE: usize = 1 << 16;
 const SEED: u64 = 5;
 
-/// Requests that come by themselves.
+/// An open loop of requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrivals {
-    /// A second.
+    /// Requests per second.
     pub(crate) rate: f64,
-    /// For how long.
+    /// Duration of the loop.
     pub(crate) time: Duration,
-    /// After what time a request is given up.
+    /// Time after which a request is abandoned.
     pub(crate) deadline: Duration,
 }
 
-/// Sends them all and waits for the last answer.
+/// Sends all requests and waits for the last response.
 pub(crate) async fn open(target: &Arc<Target>, arrivals: Arrivals) -> Result<Tally, BenchError> {
     let mut connections = Vec::with_capacity(CONNECTIONS);
     for _ in 0..CONNECTIONS {
         connections.push(target.connect().await?);
     }
     let (due, mut dues) = mpsc::channel(QUEUE);
-    // The runtime's timers tick in milliseconds; a thread of its own sleeps more exactly.
+    // The runtime's timers have a resolution of milliseconds; a separate thread sleeps more precisely.
     let clock = thread::spawn(move || tick(arrivals, |instant| due.blocking_send(instant).is_ok()));
     let mut requests = JoinSet::new();
     let mut tally = Tally::default();
@@ -69,7 +70,7 @@ pub(crate) async fn open(target: &Arc<Target>, arrivals: Arrivals) -> Result<Tal
     Ok(tally)
 }
 
-/// What became of a request, its latency, and how much of it went by before the client sent it.
+/// The outcome of a request, its latency, and the part of the latency before the client sent it.
 type Done = (Outcome, Duration, Duration);
 
 fn count(tally: &mut Tally, done: Result<Done, tokio::task::JoinError>) -> Result<(), BenchError> {
@@ -81,7 +82,7 @@ fn count(tally: &mut Tally, done: Result<Done, tokio::task::JoinError>) -> Resul
 
 async fn one(mut connection: Connection, target: Arc<Target>, due: Instant, deadline: Duration) -> Done {
     let behind = due.elapsed();
-    // Sent too late already: the client fell behind.
+    // The client fell behind, and the deadline has already passed.
     let Some(left) = deadline.checked_sub(behind) else { return (Outcome::Late, behind, behind) };
     let outcome = connection.call(&target, Some(left)).await;
     let latency = due.elapsed();
@@ -103,13 +104,14 @@ fn tick(arrivals: Arrivals, mut due: impl FnMut(Instant) -> bool) {
     }
 }
 
-// The event that is waited for is the time itself.
+// The awaited event is the time itself.
 #[allow(clippy::disallowed_methods)]
 fn wait(until: Instant) {
     thread::sleep(until.saturating_duration_since(Instant::now()));
 }
 
-/// When requests are due: gaps of `−ln(1 − u) / rate` for uniform `u`, a Poisson process.
+/// Returns the due times of requests, relative to the start: gaps of `−ln(1 − u) / rate` for uniform `u`, a
+/// Poisson process.
 fn times(arrivals: Arrivals) -> impl Iterator<Item = Duration> {
     let mut rng = StdRng::seed_from_u64(SEED);
     let mut at = 0.0;

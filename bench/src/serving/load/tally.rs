@@ -1,28 +1,28 @@
-//! What became of many requests.
+//! The outcomes of many requests.
 
 use std::time::Duration;
 
 use super::client::Outcome;
 
-/// Outcomes, and the latencies of those that were answered.
+/// Counts of outcomes, and the latencies of the answered requests.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
-    /// In microseconds; sorted only by [`quantile`](Self::quantile).
+    /// Latencies in microseconds; sorted only by [`quantile`](Self::quantile).
     latencies: Vec<u32>,
-    /// How late requests were sent that come by themselves, in microseconds.
+    /// The client's delays in an open loop, in microseconds.
     behind: Vec<u32>,
-    /// Turned away by the server.
+    /// Requests that the server rejected.
     pub(crate) rejected: u64,
-    /// Not answered within the deadline.
+    /// Requests that were not answered within the deadline.
     pub(crate) late: u64,
-    /// Failed in another way.
+    /// Requests that failed in another way.
     pub(crate) failed: u64,
-    /// What the first of those said.
+    /// The message of the first failure.
     pub(crate) first_failure: Option<String>,
 }
 
 impl Tally {
-    /// Counts one.
+    /// Counts one request.
     pub(crate) fn count(&mut self, outcome: Outcome, latency: Duration) {
         match outcome {
             Outcome::Answered => self.latencies.push(micros(latency)),
@@ -35,12 +35,12 @@ impl Tally {
         }
     }
 
-    /// A request was sent so late.
+    /// Records the delay with which a request was sent.
     pub(crate) fn sent(&mut self, behind: Duration) {
         self.behind.push(micros(behind));
     }
 
-    /// Adds another's.
+    /// Adds the counts of another tally.
     pub(crate) fn merge(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.behind.extend(other.behind);
@@ -50,17 +50,18 @@ impl Tally {
         self.first_failure = self.first_failure.take().or(other.first_failure);
     }
 
-    /// Requests that were answered.
+    /// Returns the number of answered requests.
     pub(crate) fn answered(&self) -> u64 {
         self.latencies.len() as u64
     }
 
-    /// Milliseconds within which this share of the answered ones were, from 0 to 1; 0 when there are none.
+    /// Returns a quantile of the latencies of answered requests in milliseconds, for a share between 0 and 1;
+    /// 0 if there are none.
     pub(crate) fn quantile(&mut self, share: f64) -> f64 {
         quantile(&mut self.latencies, share)
     }
 
-    /// Milliseconds within which this share of the requests were sent once they were due.
+    /// Returns a quantile of the client's delays in milliseconds.
     pub(crate) fn behind(&mut self, share: f64) -> f64 {
         quantile(&mut self.behind, share)
     }
@@ -70,7 +71,7 @@ fn micros(time: Duration) -> u32 {
     u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }
 
-/// The nearest rank, of microseconds in milliseconds.
+/// Returns the nearest-rank quantile of values in microseconds, in milliseconds.
 fn quantile(values: &mut [u32], share: f64) -> f64 {
     values.sort_unstable();
     let rank = (share * values.len() as f64).ceil() as usize;

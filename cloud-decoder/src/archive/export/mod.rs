@@ -1,10 +1,12 @@
-//! Everything of the archive that fits a question, as one file: NDJSON or Parquet, made group by group while it is read.
+//! Exports all frames that match a query as one NDJSON or Parquet file, produced in groups while the client
+//! reads it.
 //!
 //! ```text
-//! page of the list ─► group: frames within a number and within bytes ─► their bytes ─► written ─► sent
+//! page of the list ─► group: bounded in frames and bytes ─► frame bytes ─► encoded ─► sent
 //! ```
-//! Memory does not depend on how much fits: a page of the list, one group, and of Parquet a few words for each group,
-//! which its end lists. The next group is read when the one before it has been taken.
+//! Memory does not depend on the number of frames: it holds one page of the list, one group and, for Parquet, a
+//! few words of metadata per group for the footer. The next group is read after the client has taken the
+//! previous one.
 
 mod ndjson;
 mod parquet;
@@ -17,44 +19,44 @@ use lopside_archive::{Archive, Frame, FrameMeta, MAX_PAGE, Query};
 use self::{ndjson::Ndjson, parquet::Parquet};
 use crate::{ServeError, offload::blocking};
 
-/// Frames of a group at most.
+/// Maximum number of frames per group.
 const GROUP: usize = 8 << 10;
-/// Bytes of a group's frames, beyond which no further one joins it.
+/// Bytes from which a group takes no further frames.
 const GROUP_BYTES: u64 = 8 << 20;
 
-/// A file's format.
+/// An encoder for one file format.
 trait Writer: Send + 'static {
-    /// The bytes that a group adds to the file.
+    /// Encodes a group and returns the bytes that it adds to the file.
     ///
     /// # Errors
     /// [`ServeError::Internal`].
     fn group(&mut self, frames: &[Frame]) -> Result<Vec<u8>, ServeError>;
 
-    /// The file's last bytes.
+    /// Returns the last bytes of the file.
     ///
     /// # Errors
     /// [`ServeError::Internal`].
     fn end(&mut self) -> Result<Vec<u8>, ServeError>;
 }
 
-/// An export under way.
+/// An export in progress.
 pub(crate) struct Export {
     archive: Archive,
-    /// The next page; none after the last.
+    /// The query of the next page; `None` after the last page.
     query: Option<Query>,
-    /// Of the list, what is in no group yet.
+    /// Listed frames that do not belong to a group yet.
     listed: VecDeque<FrameMeta>,
-    /// None when the file has its end.
+    /// `None` after the end of the file was written.
     writer: Option<Box<dyn Writer>>,
 }
 
 impl Export {
-    /// As one JSON object a line.
+    /// Starts an NDJSON export: one JSON object per line.
     pub(crate) fn ndjson(archive: Archive, query: Query) -> Self {
         Self::of(archive, query, Box::new(Ndjson))
     }
 
-    /// As a Parquet file.
+    /// Starts a Parquet export.
     ///
     /// # Errors
     /// [`ServeError::Internal`].
@@ -67,10 +69,10 @@ impl Export {
         Self { archive, query, listed: VecDeque::new(), writer: Some(writer) }
     }
 
-    /// The file's next bytes; none after the last.
+    /// Returns the next bytes of the file; `None` after the last.
     ///
     /// # Errors
-    /// [`ServeError`]; the file is then not whole.
+    /// [`ServeError`]; the file is then incomplete.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ServeError> {
         while let Some(writer) = self.writer.take() {
             let group = self.group().await?;
@@ -83,7 +85,8 @@ impl Export {
         Ok(None)
     }
 
-    /// The next frames with their bytes; none after the last. Those deleted meanwhile are left out.
+    /// Reads the next frames with their bytes; returns `None` after the last. Frames that were deleted since
+    /// they were listed are left out.
     async fn group(&mut self) -> Result<Option<Vec<Frame>>, ServeError> {
         let metas = self.next_metas().await?;
         if metas.is_empty() {
@@ -117,7 +120,7 @@ impl Export {
     }
 }
 
-/// Writes a group, or the end, after which there is no writer any more.
+/// Encodes a group or, for `None`, the end of the file, after which the returned writer is `None`.
 async fn write(
     mut writer: Box<dyn Writer>,
     group: Option<Vec<Frame>>,

@@ -3,7 +3,7 @@ use lopside_archive::Frame;
 use super::{super::record::WholeRecord, Writer};
 use crate::ServeError;
 
-/// One JSON object a line.
+/// Encodes one JSON object per line.
 pub(super) struct Ndjson;
 
 impl Writer for Ndjson {

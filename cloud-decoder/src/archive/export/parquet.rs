@@ -1,6 +1,7 @@
-//! Archived frames as a Parquet file: a row group for each group, columns of their own types.
+//! Encodes archived frames as a Parquet file: one row group per group of frames, with typed columns.
 //!
-//! Frames are entropy coded and the other columns small or alike, so that nothing is compressed but by dictionaries.
+//! Dictionary encoding is the only compression: frames are entropy coded, and the other columns are small or
+//! repetitive.
 
 use std::sync::Arc;
 
@@ -38,20 +39,20 @@ const SCHEMA: &str = "message frame {
     required binary frame;
 }";
 
-/// Columns of which hardly two values are alike.
+/// Columns with mostly distinct values, which get no dictionary.
 const DISTINCT: [&str; 6] = ["id", "number", "captured", "received", "trace", "frame"];
 
 /// A Parquet file that is being written.
 pub(super) struct Parquet(SerializedFileWriter<Vec<u8>>);
 
-/// A row group that is being written, column after column.
+/// A row group that is being written, column by column.
 struct Columns<'a> {
     group: SerializedRowGroupWriter<'a, Vec<u8>>,
     frames: &'a [Frame],
 }
 
 impl Parquet {
-    /// A file without rows.
+    /// Creates a file without rows.
     ///
     /// # Errors
     /// [`ServeError::Internal`].
@@ -137,7 +138,8 @@ impl Columns<'_> {
         self.optional::<T>(|frame| frame.meta.score.as_ref().and_then(&value))
     }
 
-    /// Writes the next column; the levels say which values are there.
+    /// Writes the next column. `levels` are the definition levels, 1 for present and 0 for missing values;
+    /// `None` for a required column.
     fn column<T: DataType>(&mut self, values: &[T::T], levels: Option<&[i16]>) -> Result<(), ParquetError> {
         let column = self.group.next_column()?;
         let mut column =

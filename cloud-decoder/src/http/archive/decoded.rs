@@ -1,7 +1,8 @@
-//! `GET /v1/frames/{id}/{head}`: what a head makes of an archived frame, made when it is asked for.
+//! `GET /v1/frames/{id}/{head}`: decodes an archived frame with a head on request.
 //!
-//! The way is that of frames that come with their request: the same admission, deadlines and refusals. What was made is
-//! kept for a while; the version that answers stands in its name, so that a newer head is seen at once.
+//! The frame is handled like the frame of a decode request: the same admission, deadlines and errors. Responses
+//! are cached for a while; the cache key includes the version of the head, so that a newer version takes effect
+//! at once.
 
 use axum::{
     body::{Bytes, to_bytes},
@@ -27,22 +28,22 @@ use crate::{
     output::Makes,
 };
 
-/// What no later version changes may be kept by its reader.
+/// Caching of a response that names the bundle and the version, and therefore never changes.
 const PINNED: &str = "private, max-age=86400, immutable";
-/// A newer head answers the next time.
+/// Caching of a response that a newer head may change.
 const NEWEST: &str = "private, no-cache";
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct DecodedQuery {
-    /// The head's version; the newest when it is not given.
+    /// The version of the head; the newest by default.
     #[param(nullable = false)]
     version: Option<u32>,
-    /// The bundle whose head it is; any of the frame's latent space when it is not given.
+    /// The bundle of the head; any bundle of the frame's latent space by default.
     #[serde(default)]
     bundle: String,
-    /// How to answer; as the `Accept` header says when it is not given.
+    /// The format of the response; as requested by the `Accept` header by default.
     #[param(inline, nullable = false)]
     format: Option<FormatName>,
 }
@@ -57,9 +58,9 @@ enum FormatName {
     Anomaly,
 }
 
-/// What a head makes of an archived frame.
+/// Decodes an archived frame with a head.
 ///
-/// Answers are those of `/v1/bundles/{name}/decode` for one head.
+/// The responses are those of `/v1/bundles/{name}/decode` for one head.
 #[utoipa::path(
     get,
     path = "/v1/frames/{id}/{head}",
@@ -111,7 +112,7 @@ pub(in crate::http) async fn decoded(
     Ok((about, [(header::CONTENT_TYPE, content_type)], body).into_response())
 }
 
-/// What names the answer: the head that will make it now, and its form.
+/// Returns the cache key of the response: the head that would decode the frame now, and the format.
 fn key_of(
     api: &Api,
     frame: &Frame,
@@ -155,7 +156,7 @@ async fn make(
     Ok(Answer { content_type, body })
 }
 
-/// Whether `If-None-Match` names this tag.
+/// Returns whether `If-None-Match` contains this tag.
 fn matches(headers: &HeaderMap, etag: &str) -> bool {
     let named = headers.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
     let mut tags = named.flat_map(|value| value.split(',')).map(str::trim);

@@ -1,4 +1,4 @@
-//! `GET /v1/devices`.
+//! `GET /v1/devices`: the devices of the archive.
 
 use axum::Json;
 use lopside_archive::Device;
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::InArchive;
 use crate::{ServeError, archive::times::rfc3339, openapi};
 
-/// The devices that have sent frames.
+/// Lists the devices that have sent frames.
 #[utoipa::path(
     get,
     path = "/v1/devices",
@@ -30,15 +30,15 @@ pub(in crate::http) struct Devices {
 #[schema(as = Device)]
 struct DeviceBody {
     name: String,
-    /// When its first frames came: RFC 3339, UTC.
+    /// Time of arrival of the device's first frames: RFC 3339, UTC.
     first_seen: String,
-    /// When its last frames came: RFC 3339, UTC.
+    /// Time of arrival of the device's last frames: RFC 3339, UTC.
     last_seen: String,
-    /// Frames in the archive.
+    /// Number of frames in the archive.
     frames: u64,
-    /// Their bytes.
+    /// Total size of these frames in bytes.
     bytes: u64,
-    /// Frames ever archived, those deleted since included.
+    /// Number of frames ever archived, including deleted ones.
     applied: u64,
 }
 

@@ -1,4 +1,4 @@
-//! `GET /v1/export`: everything that fits, as a file.
+//! `GET /v1/export`: all matching frames as one file.
 
 use axum::{
     body::Body,
@@ -24,19 +24,19 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct ExportQuery {
-    /// Of this device alone.
+    /// Only frames of this device.
     #[param(nullable = false)]
     device: Option<String>,
-    /// Captured at this time or later.
+    /// Only frames captured at this time or later.
     #[param(value_type = openapi::Time, required = false, nullable = false)]
     from: Option<Time>,
-    /// Captured before this time.
+    /// Only frames captured before this time.
     #[param(value_type = openapi::Time, required = false, nullable = false)]
     to: Option<Time>,
-    /// With a score of this size at least.
+    /// Only frames with at least this score.
     #[param(value_type = Option<f64>, nullable = false)]
     min_score: Option<Least>,
-    /// The file's format; NDJSON when it is not given.
+    /// The file format; NDJSON by default.
     #[serde(default)]
     #[param(inline, required = false)]
     format: FileFormat,
@@ -50,9 +50,9 @@ enum FileFormat {
     Parquet,
 }
 
-/// Archived frames with their bytes as one file, newest captured first.
+/// Exports archived frames with their bytes as one file, newest captured first.
 ///
-/// An answer that breaks off is not whole; ask again.
+/// If the response is interrupted, the file is incomplete; send the request again.
 #[utoipa::path(
     get,
     path = "/v1/export",
@@ -77,7 +77,7 @@ pub(in crate::http) async fn export(
         FileFormat::Ndjson => Export::ndjson(kept.archive, query),
         FileFormat::Parquet => Export::parquet(kept.archive, query)?,
     };
-    // What fails at once still has a status of its own.
+    // An error in the first group can still be sent with its own status.
     let first = export.next().await?;
     let rest = stream::try_unfold(export, |mut export| async move {
         Ok::<_, ServeError>(export.next().await?.map(|bytes| (bytes, export)))
@@ -96,7 +96,7 @@ impl FileFormat {
     }
 }
 
-/// The answer's status has gone out: the log is the only one that can still be told why it breaks off.
+/// Logs an error. The status of the response has already been sent, so the client cannot be told the reason.
 fn log(error: &ServeError) {
     match error {
         ServeError::Archive(reason) | ServeError::Internal(reason) => {

@@ -1,4 +1,4 @@
-//! `GET /v1/frames`, and `/v1/frames/{id}`.
+//! `GET /v1/frames`, and `GET` and `DELETE /v1/frames/{id}`.
 
 use axum::{
     Json,
@@ -29,33 +29,33 @@ const OCTETS: &str = "application/octet-stream";
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct ListQuery {
-    /// Of this device alone.
+    /// Only frames of this device.
     #[param(nullable = false)]
     device: Option<String>,
-    /// Captured at this time or later.
+    /// Only frames captured at this time or later.
     #[param(value_type = openapi::Time, required = false, nullable = false)]
     from: Option<Time>,
-    /// Captured before this time.
+    /// Only frames captured before this time.
     #[param(value_type = openapi::Time, required = false, nullable = false)]
     to: Option<Time>,
-    /// With a score of this size at least.
+    /// Only frames with at least this score.
     #[param(value_type = Option<f64>, nullable = false)]
     min_score: Option<Least>,
-    /// Frames a page; 100 when it is not given.
+    /// Frames per page; 100 by default.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, nullable = false)]
     limit: Limit,
-    /// What the page before named as `next`.
+    /// The value of `next` in the previous page.
     #[param(value_type = Option<String>, pattern = "^[0-9a-f]{32}$", nullable = false)]
     after: Option<After>,
 }
 
-/// A page of the archive.
+/// A page of archived frames.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Frames)]
 pub(in crate::http) struct FramesBody {
     frames: Vec<FrameRecord>,
-    /// What to give as `after` for the next page; null at the end.
+    /// The value of `after` for the next page; null on the last page.
     #[schema(required)]
     next: Option<String>,
 }
@@ -64,7 +64,8 @@ pub(in crate::http) struct FramesBody {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct OneQuery {
-    /// The frame's bytes themselves, as with `Accept: application/octet-stream`. The name alone means true.
+    /// Whether to return only the bytes of the frame, as with `Accept: application/octet-stream`. The name alone
+    /// means true.
     #[param(value_type = Flag, inline, required = false)]
     raw: Option<Flag>,
 }
@@ -75,7 +76,7 @@ pub(in crate::http) struct OneQuery {
 #[schema(value_type = String, pattern = "^(true|false)?$")]
 struct Flag(bool);
 
-/// Archived frames, newest captured first.
+/// Lists archived frames, newest captured first.
 #[utoipa::path(
     get,
     path = "/v1/frames",
@@ -96,7 +97,7 @@ pub(in crate::http) async fn list(
     Ok(Json(FramesBody { frames, next: page.next.map(|next| next.to_string()) }))
 }
 
-/// An archived frame.
+/// Returns an archived frame.
 #[utoipa::path(
     get,
     path = "/v1/frames/{id}",
@@ -130,7 +131,7 @@ pub(in crate::http) async fn one(
     })
 }
 
-/// Deletes an archived frame. It does not come back when its device sends it again.
+/// Deletes an archived frame. It is not archived again if its device sends it again.
 #[utoipa::path(
     delete,
     path = "/v1/frames/{id}",
@@ -159,7 +160,7 @@ impl TryFrom<String> for Flag {
     }
 }
 
-/// Whether bytes are asked for, and JSON is not.
+/// Returns whether the `Accept` header lists `application/octet-stream`.
 fn wants_octets(headers: &HeaderMap) -> bool {
     let accept =
         headers.get(header::ACCEPT).map(HeaderValue::to_str).and_then(Result::ok).unwrap_or_default();

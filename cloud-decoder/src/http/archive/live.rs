@@ -2,11 +2,11 @@
 //!
 //! | event | id | data |
 //! |---|---|---|
-//! | `frame` | the frame's id | what is known of it |
-//! | `missed` | | `{"frames": N}`: so many were not told, because the reader was too slow or has been away for too long |
+//! | `frame` | the frame's id | the metadata of the frame |
+//! | `missed` | | `{"frames": N}`: N frames were not sent, because the client was too slow or disconnected for too long |
 //!
-//! Where a least score is asked for, a frame comes when it has been scored. The stream ends when the server begins to
-//! stop; who comes again with the last id is first told what came since.
+//! With a minimum score, a frame is sent after it has been scored. The stream ends when the server begins to
+//! stop. A client that reconnects with the id of the last event first receives the frames archived since then.
 
 use std::collections::HashSet;
 
@@ -38,11 +38,12 @@ use crate::{
     openapi,
 };
 
-/// Events that wait for a reader, beside those of the archive's feed.
+/// Capacity of the event queue of one client, in addition to the archive's feed.
 const WAITING: usize = 16;
-/// Frames that are told again at most to who comes again.
+/// Maximum number of past frames that are sent to a client that reconnects.
 const RESUMED: u32 = 1000;
-/// A commit that is under way when a reader comes has the time of its beginning, which lies back by no more than that.
+/// Maximum duration of a commit, in microseconds. Frames carry the time at which their commit began, so a commit
+/// that is running when a client connects began at most this long before.
 const UNDER_WAY_US: i64 = 10_000_000;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -50,15 +51,15 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct LiveQuery {
-    /// Of this device alone.
+    /// Only frames of this device.
     #[param(nullable = false)]
     device: Option<String>,
-    /// With a score of this size at least. Frames then come when they have been scored.
+    /// Only frames with at least this score. Frames are then sent after they have been scored.
     #[param(value_type = Option<f64>, nullable = false)]
     min_score: Option<Least>,
 }
 
-/// Frames as they are archived, until the server stops.
+/// Streams frames as they are archived, until the server stops.
 #[utoipa::path(
     get,
     path = "/v1/live",
@@ -85,7 +86,7 @@ pub(in crate::http) async fn live(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let last = headers.get(LAST_EVENT_ID).map(id_of).transpose()?;
-    // Before what came since is listed: in between nothing is missed.
+    // Subscribed before past frames are listed, so that frames archived in between are not missed.
     let feed = Feed::of(&kept, min_score)?;
     let since = match last {
         Some(id) => kept.archive.since(id, device.as_deref(), RESUMED).await.map_err(ServeError::from)?,
@@ -98,35 +99,35 @@ pub(in crate::http) async fn live(
     Ok(Sse::new(ReceiverStream::new(stream)).keep_alive(KeepAlive::default()).into_response())
 }
 
-/// What tells of frames.
+/// The feed of frames that a client follows.
 enum Feed {
-    /// All, as they are committed.
+    /// All frames, as they are committed.
     Committed(broadcast::Receiver<std::sync::Arc<FrameMeta>>),
-    /// Those with at least this score, as they are scored.
+    /// Frames with at least this score, as they are scored.
     Scored(broadcast::Receiver<Scored>, f64),
 }
 
-/// Which frames are new.
+/// The lower bound of new frames.
 #[derive(Clone, Copy)]
 enum Begins {
-    /// Those with larger ids.
+    /// Frames with larger ids.
     AfterId(i64),
-    /// Those archived at this time or later.
+    /// Frames archived at this time or later, in Unix microseconds.
     At(i64),
 }
 
-/// One reader.
+/// One connected client.
 struct Live {
     archive: Archive,
     device: Option<String>,
     feed: Feed,
-    /// What was listed, and comes perhaps again from the feed.
+    /// Ids of listed frames, which may arrive again from the feed.
     told: HashSet<i64>,
     begins: Begins,
     events: mpsc::Sender<Result<Event, axum::Error>>,
 }
 
-/// The reader has gone, or the server is going.
+/// The client has disconnected, or the server is stopping.
 struct Gone;
 
 impl Feed {
@@ -155,7 +156,7 @@ impl Begins {
 }
 
 impl Live {
-    /// Tells what came since and what comes, until the reader goes or the server begins to stop.
+    /// Sends past and new frames until the client disconnects or the server begins to stop.
     async fn until(mut self, ready: tokio::sync::watch::Receiver<bool>, since: Since) {
         let events = self.events.clone();
         tokio::select! {
@@ -184,7 +185,7 @@ impl Live {
         }
     }
 
-    /// Whether a listed frame has the score that is asked for.
+    /// Returns whether a listed frame has the requested score.
     fn is_unusual(&self, meta: &FrameMeta) -> bool {
         match self.feed {
             Feed::Committed(_) => true,
@@ -192,7 +193,7 @@ impl Live {
         }
     }
 
-    /// What the feed says next; none when it is not for this reader.
+    /// Waits for the next frame of the feed; returns `None` if this client must not receive it.
     async fn next(&mut self) -> Result<Option<FrameMeta>, RecvError> {
         let meta = match &mut self.feed {
             Feed::Committed(feed) => {

@@ -1,4 +1,4 @@
-//! The archive over REST: devices, frames, what heads make of them, what comes in, and all of it as a file.
+//! The archive over REST: devices, frames, decoded outputs, the live stream and exports.
 
 pub(super) mod decoded;
 pub(super) mod devices;
@@ -12,7 +12,7 @@ use axum::{Router, extract::FromRequestParts, http::request::Parts, routing::get
 use super::Api;
 use crate::{ServeError, archive::Kept};
 
-/// The archive's routes.
+/// Returns the routes of the archive.
 pub(super) fn router() -> Router<Api> {
     Router::new()
         .route("/v1/devices", get(devices::all))
@@ -23,7 +23,8 @@ pub(super) fn router() -> Router<Api> {
         .route("/v1/export", get(export::export))
 }
 
-/// The archive that is kept; first of a handler's parameters, because without one nothing else matters.
+/// Extractor of the archive. It is the first parameter of a handler, so that a missing archive is reported
+/// before any other error.
 pub(in crate::http) struct InArchive(Kept);
 
 impl FromRequestParts<Api> for InArchive {

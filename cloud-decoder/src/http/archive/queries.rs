@@ -1,21 +1,22 @@
-//! Parts of queries, each of a type of its own, so that what cannot be meant is refused with its name.
+//! Query parameters, each with a type of its own, so that an invalid value is rejected with the parameter's
+//! name.
 
 use lopside_archive::{Cursor, MAX_PAGE, Query};
 use serde::Deserialize;
 
 use crate::archive::times::Time;
 
-/// Frames a page, 1 to [`MAX_PAGE`].
+/// Frames per page, 1 to [`MAX_PAGE`].
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "u32")]
 pub(super) struct Limit(pub(super) u32);
 
-/// A score that others are compared with.
+/// A minimum score; finite.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "f64")]
 pub(super) struct Least(pub(super) f64);
 
-/// Where a page before ended.
+/// The position at which the previous page ended.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct After(pub(super) Cursor);
@@ -54,7 +55,7 @@ impl TryFrom<String> for After {
     }
 }
 
-/// All frames that fit.
+/// Builds the query for all frames that match these filters.
 pub(super) fn fitting(device: Option<String>, [from, to]: [Option<Time>; 2], least: Option<Least>) -> Query {
     Query {
         device,

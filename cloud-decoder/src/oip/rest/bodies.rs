@@ -1,4 +1,4 @@
-//! The bodies of answers.
+//! The bodies of responses.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::{
     registry::Indexed,
 };
 
-/// The server.
+/// The name, version and extensions of the server.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ServerMetadata {
     name: &'static str,
@@ -25,11 +25,11 @@ pub(super) struct ServerMetadata {
     extensions: [&'static str; EXTENSIONS.len()],
 }
 
-/// A model and its tensors.
+/// A model with its versions and tensors.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ModelMetadata {
     name: String,
-    /// The newest first.
+    /// All versions, newest first.
     versions: Vec<String>,
     platform: &'static str,
     inputs: Vec<TensorMetadata>,
@@ -40,22 +40,22 @@ pub(super) struct ModelMetadata {
 pub(super) struct TensorMetadata {
     name: String,
     datatype: &'static str,
-    /// −1 for a dimension that the caller chooses; the batch first.
+    /// The shape, batch dimension first; −1 for a dimension that the client chooses.
     shape: Vec<i64>,
 }
 
-/// A model of the repository.
+/// One entry of the repository index.
 #[derive(Serialize, ToSchema)]
 pub(super) struct IndexRow {
     name: String,
     version: String,
     /// `READY` or `UNAVAILABLE`.
     state: &'static str,
-    /// Why it is not ready.
+    /// The reason why the entry is not ready; empty if it is.
     reason: String,
 }
 
-/// What a model made.
+/// The outputs of a model.
 #[derive(Serialize, ToSchema)]
 #[schema(as = InferenceResponse)]
 pub(super) struct Inference<'a> {
@@ -67,14 +67,14 @@ pub(super) struct Inference<'a> {
     pub(super) outputs: Vec<Tensor<'a>>,
 }
 
-/// A tensor: flat, row-major.
+/// A flat tensor, row-major.
 #[derive(Serialize, ToSchema)]
 #[schema(as = OutputTensor)]
 pub(super) struct Tensor<'a> {
     name: &'a str,
     datatype: &'static str,
     shape: &'a [i64],
-    /// `binary_data_size` where the data follow the JSON, `content_type` where byte strings are in base64.
+    /// `binary_data_size` if the data follow the JSON; `content_type` if byte strings are in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
     parameters: Option<Map<String, Value>>,
@@ -83,7 +83,7 @@ pub(super) struct Tensor<'a> {
     data: Option<Data<'a>>,
 }
 
-/// Elements, of a kind each tensor.
+/// The elements of a tensor, all of one type.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = TensorData)]
@@ -125,7 +125,8 @@ impl From<Indexed> for IndexRow {
 }
 
 impl<'a> Tensor<'a> {
-    /// An output; without its data, when these follow the JSON in so many bytes.
+    /// Describes an output. `binary` is the number of data bytes that follow the JSON; `None` includes the
+    /// data in the JSON.
     pub(super) fn of(output: &'a OutputTensor, binary: Option<usize>) -> Self {
         let OutputTensor { name, shape, values } = output;
         let (parameter, data) = match (binary, values) {

@@ -1,4 +1,4 @@
-//! A tensor's elements in JSON: flat or nested, row-major.
+//! The elements of a tensor in JSON: flat or nested lists, row-major.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use serde::{
 
 use crate::oip::tensor::Data;
 
-/// The elements, flattened.
+/// The flattened elements.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Elements {
     floats: Vec<f32>,
     texts: Vec<Bytes>,
-    /// Whether there are elements of types that no head takes.
+    /// Whether there are elements of types that heads do not accept.
     others: bool,
 }
 
 impl Elements {
-    /// As data of a tensor.
+    /// Converts the elements to tensor data.
     pub(super) fn data(self) -> Data {
         match (self.others, self.floats.is_empty(), self.texts.is_empty()) {
             (false, _, true) => Data::Floats(self.floats),
@@ -29,7 +29,7 @@ impl Elements {
         }
     }
 
-    /// The same with every text decoded.
+    /// Returns the elements with every text decoded; `None` if a text cannot be decoded.
     pub(super) fn decoded(self, decode: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Self> {
         let texts = self.texts.iter().map(|text| decode(text).map(Bytes::from)).collect::<Option<_>>()?;
         Some(Self { texts, ..self })
@@ -44,7 +44,7 @@ impl<'de> Deserialize<'de> for Elements {
     }
 }
 
-/// Adds what it meets.
+/// A visitor that collects all elements.
 struct Collector<'a>(&'a mut Elements);
 
 impl<'de> DeserializeSeed<'de> for Collector<'_> {

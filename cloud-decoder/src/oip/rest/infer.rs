@@ -1,4 +1,4 @@
-//! `POST /v2/models/{model}[/versions/{version}]/infer`.
+//! `POST /v2/models/{model}[/versions/{version}]/infer`: runs a model.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 use utoipa::IntoParams;
@@ -12,17 +12,17 @@ use crate::{
     openapi,
 };
 
-/// The header of bodies whose tensors follow the JSON.
+/// The header of bodies in which tensors follow the JSON.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "the parameter of what `request::read` reads")]
 struct Binary {
-    /// Bytes of the JSON, where tensors follow it.
+    /// Length of the JSON in bytes, if tensors follow it.
     #[param(rename = "Inference-Header-Content-Length", nullable = false)]
     json_length: Option<u64>,
 }
 
-/// Runs a model's newest version.
+/// Runs the newest version of a model.
 #[utoipa::path(
     post,
     path = "/v2/models/{model}/infer",
@@ -40,7 +40,7 @@ pub(super) async fn newest(
     infer(&oip, (named.model, String::new()), &headers, &body).await
 }
 
-/// Runs a version of a model.
+/// Runs one version of a model.
 #[utoipa::path(
     post,
     path = "/v2/models/{model}/versions/{version}/infer",
@@ -58,7 +58,7 @@ pub(super) async fn version(
     infer(&oip, (named.model, named.version), &headers, &body).await
 }
 
-/// Bytes of JSON, about, in which a value comes.
+/// Approximate number of JSON bytes per value.
 const BYTES_A_VALUE: usize = 4;
 
 async fn infer(

@@ -30,7 +30,7 @@ use crate::{
 use bodies::{IndexRow, ModelMetadata, ServerMetadata};
 use object::Object;
 
-/// What the handlers say of themselves.
+/// The OpenAPI description of the handlers.
 #[derive(OpenApi)]
 #[openapi(paths(
     server,
@@ -53,13 +53,13 @@ use object::Object;
 ))]
 pub(crate) struct Document;
 
-/// The routes. An unpacked body has at most `max_body` bytes.
+/// Returns the routes. A decompressed body may have at most `max_body` bytes.
 pub(crate) fn router(oip: Oip, max_body: usize) -> Router {
-    // Tensors come packed when a client likes, and go so when it asks.
+    // Clients may send compressed tensors and may request compressed ones.
     let inferences = Router::new()
         .route("/v2/models/{model}/infer", post(infer::newest))
         .route("/v2/models/{model}/versions/{version}/infer", post(infer::version))
-        // What is packed otherwise is refused with the body.
+        // A body with another encoding is refused when it is read.
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(CompressionLayer::new());
     Router::new()
@@ -84,7 +84,7 @@ pub(crate) fn router(oip: Oip, max_body: usize) -> Router {
         .with_state(oip)
 }
 
-/// A model in a path, in its newest version.
+/// The newest version of a model, in a path.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct Newest {
@@ -93,19 +93,19 @@ struct Newest {
     model: String,
 }
 
-/// A version of a model in a path.
+/// One version of a model, in a path.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct Versioned {
     /// `BUNDLE.HEAD`, or `BUNDLE` for the bundle's first head.
     #[param(example = "fashion")]
     model: String,
-    /// A number.
+    /// The version, a number.
     #[param(example = "1", pattern = "^[0-9]{1,9}$")]
     version: String,
 }
 
-/// The server's name and extensions.
+/// Returns the name, version and extensions of the server.
 #[utoipa::path(
     get,
     path = "/v2",
@@ -116,13 +116,13 @@ async fn server() -> Json<ServerMetadata> {
     Json(ServerMetadata::own())
 }
 
-/// Whether the process lives.
+/// Returns 200 while the process is alive.
 #[utoipa::path(get, path = "/v2/health/live", tag = "inference", responses((status = 200, description = "It does")))]
 async fn live() -> StatusCode {
     StatusCode::OK
 }
 
-/// Whether requests are welcome.
+/// Returns whether the server accepts requests.
 #[utoipa::path(
     get,
     path = "/v2/health/ready",
@@ -133,7 +133,7 @@ async fn ready(State(oip): State<Oip>) -> Response {
     if oip.ready() { StatusCode::OK.into_response() } else { ServeError::Stopping.into_response() }
 }
 
-/// Whether a model's newest version is ready.
+/// Returns whether the newest version of a model is ready.
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/ready",
@@ -148,7 +148,7 @@ async fn model_ready(
     oip.ready_model(&named.model, "")
 }
 
-/// Whether a version of a model is ready.
+/// Returns whether one version of a model is ready.
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/versions/{version}/ready",
@@ -163,7 +163,7 @@ async fn version_ready(
     oip.ready_model(&named.model, &named.version)
 }
 
-/// The tensors of a model's newest version.
+/// Returns the tensors of a model's newest version.
 #[utoipa::path(
     get,
     path = "/v2/models/{model}",
@@ -178,7 +178,7 @@ async fn metadata(
     oip.metadata_body(&named.model, "")
 }
 
-/// The tensors of a version of a model.
+/// Returns the tensors of one version of a model.
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/versions/{version}",
@@ -193,7 +193,7 @@ async fn metadata_of_version(
     oip.metadata_body(&named.model, &named.version)
 }
 
-/// How a model's newest version is served.
+/// Returns the configuration of a model's newest version.
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/config",
@@ -205,7 +205,7 @@ async fn config(State(oip): State<Oip>, InPath(named): InPath<Newest>) -> Result
     oip.config_body(&named.model, "")
 }
 
-/// How a version of a model is served.
+/// Returns the configuration of one version of a model.
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/versions/{version}/config",
@@ -220,7 +220,7 @@ async fn config_of_version(
     oip.config_body(&named.model, &named.version)
 }
 
-/// What a model has done.
+/// Returns the statistics of all versions of a model.
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/stats",
@@ -235,7 +235,7 @@ async fn statistics(
     oip.stats_body(&named.model, "")
 }
 
-/// What a version of a model has done.
+/// Returns the statistics of one version of a model.
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/versions/{version}/stats",
@@ -250,7 +250,7 @@ async fn statistics_of_version(
     oip.stats_body(&named.model, &named.version)
 }
 
-/// What all models have done.
+/// Returns the statistics of all models.
 #[utoipa::path(
     get,
     path = "/v2/models/stats",
@@ -261,15 +261,15 @@ async fn all_statistics(State(oip): State<Oip>) -> Result<Json<Value>, ServeErro
     oip.stats_body("", "")
 }
 
-/// Which models to list.
+/// A filter for the repository index.
 #[derive(Debug, Deserialize, ToSchema)]
 struct IndexRequest {
-    /// Only those that are ready.
+    /// Whether to list only entries that are ready.
     #[serde(default)]
     ready: bool,
 }
 
-/// The repository's models.
+/// Lists the heads that are served and the bundles that are not.
 #[utoipa::path(
     post,
     path = "/v2/repository/index",
@@ -283,7 +283,7 @@ async fn index(State(oip): State<Oip>, WholeBody(body): WholeBody) -> Result<Jso
     Ok(Json(oip.index(only_ready).await?.into_iter().map(IndexRow::from).collect()))
 }
 
-/// Loads a bundle, or loads it again.
+/// Loads or reloads a bundle.
 #[utoipa::path(
     post,
     path = "/v2/repository/models/{model}/load",
@@ -295,7 +295,7 @@ async fn load(State(oip): State<Oip>, InPath(named): InPath<Newest>) -> Result<S
     oip.load(&named.model).await.map(|()| StatusCode::OK)
 }
 
-/// Serves a bundle no longer.
+/// Stops serving a bundle.
 #[utoipa::path(
     post,
     path = "/v2/repository/models/{model}/unload",

@@ -5,7 +5,7 @@ use serde::{
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-/// A JSON object, and no list of a struct's fields, which serde would take in its place.
+/// A JSON object. serde would also accept a list of a struct's fields in its place; this type does not.
 #[derive(Debug)]
 pub(super) struct Object<T>(pub(super) T);
 

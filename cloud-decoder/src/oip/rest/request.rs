@@ -1,4 +1,4 @@
-//! The body of an inference: JSON, and after it the tensors that are sent as they are, in the order of the inputs.
+//! The body of an inference request: JSON, followed by the raw tensors in the order of the inputs.
 
 use axum::{
     body::Bytes,
@@ -19,20 +19,20 @@ use crate::{
     },
 };
 
-/// The length of the JSON, where tensors follow it.
+/// The header with the length of the JSON, if tensors follow it.
 pub(super) const JSON_LENGTH: &str = "inference-header-content-length";
-/// The parameter that says how byte strings are spelt, which JSON could not carry otherwise.
+/// The parameter with the encoding of byte strings, for bytes that JSON cannot carry.
 pub(super) const CONTENT_TYPE: &str = "content_type";
 pub(super) const BASE64: &str = "base64";
 
-/// An inference, and how its answer is to be sent.
+/// An inference request, and the format of its response.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) id: Option<String>,
     pub(super) request: InferRequest,
-    /// Whether each output is sent as it is, in the order of the request's outputs.
+    /// Whether each output is returned as raw bytes, in the order of the requested outputs.
     pub(super) raw: Vec<bool>,
-    /// The same where no outputs are named.
+    /// The same for a request without requested outputs.
     pub(super) raw_all: bool,
 }
 
@@ -40,13 +40,14 @@ pub(super) struct Call {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = InferenceRequest, examples(example))]
 pub(super) struct Body {
-    /// Comes back with the answer.
+    /// An id that the response repeats.
     id: Option<String>,
-    /// `timeout` in microseconds, `priority` with 1 for the highest, `binary_data_output` for outputs that follow the JSON.
+    /// `timeout` in microseconds; `priority`, with 1 for the highest; `binary_data_output` to return outputs
+    /// as raw bytes after the JSON.
     #[serde(default)]
     #[schema(value_type = Object)]
     parameters: Map<String, Value>,
-    /// The latent's layers, or `frame`.
+    /// The layers of the latent, or `frame`.
     #[serde(default)]
     #[schema(value_type = Vec<Input>)]
     inputs: Vec<Object<Input>>,
@@ -59,15 +60,16 @@ pub(super) struct Body {
 #[schema(as = InputTensor)]
 struct Input {
     name: String,
-    /// The batch first.
+    /// The shape, batch dimension first.
     shape: Vec<i64>,
     /// `FP32` or `BYTES`.
     datatype: String,
-    /// `binary_data_size` where the data follow the JSON, `content_type` `base64` where `BYTES` are in base64.
+    /// `binary_data_size` if the data follow the JSON; `content_type` with the value `base64` if `BYTES` are
+    /// in base64.
     #[serde(default)]
     #[schema(value_type = Object)]
     parameters: Map<String, Value>,
-    /// Flat or nested, row-major.
+    /// The elements, flat or nested, row-major.
     #[schema(value_type = Option<Vec<Value>>)]
     data: Option<Elements>,
 }
@@ -76,22 +78,23 @@ struct Input {
 #[schema(as = RequestedOutput)]
 struct Output {
     name: String,
-    /// `binary_data` for this one to follow the JSON, `classification` for the best so many classes.
+    /// `binary_data` to return this output as raw bytes after the JSON; `classification` to return this
+    /// number of most probable classes.
     #[serde(default)]
     #[schema(value_type = Object)]
     parameters: Map<String, Value>,
 }
 
-/// A latent of the demo's bundle: 32 zeros.
+/// Returns the example: a latent of the demo's bundle, 32 zeros.
 fn example() -> Value {
     let data = vec![0.0; 32];
     json!({ "inputs": [{ "name": "latent", "shape": [1, 32], "datatype": "FP32", "data": data }] })
 }
 
-/// Reads a body. `model` and `version` come from the path.
+/// Parses a body. `model` and `version` come from the path.
 ///
 /// # Errors
-/// 400 with what is wrong.
+/// 400 with the problem.
 pub(super) fn read(
     (model, version): (String, String),
     headers: &HeaderMap,
@@ -118,15 +121,15 @@ pub(super) fn read(
     Ok(Call { id, request, raw, raw_all })
 }
 
-/// A JSON text.
+/// Parses a JSON text.
 ///
 /// # Errors
-/// 400 with where and what.
+/// 400 with the problem and its position.
 pub(super) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(text).map_err(|error| bad(format!("the body is no such JSON: {error}")))
 }
 
-/// The JSON, and the bytes after it.
+/// Splits a body into the JSON and the bytes after it.
 fn parts(headers: &HeaderMap, body: &Bytes) -> Result<(Bytes, Bytes), Refusal> {
     let Some(length) = headers.get(JSON_LENGTH) else { return Ok((body.clone(), Bytes::new())) };
     let length = length.to_str().ok().and_then(|text| text.parse().ok());

@@ -1,4 +1,4 @@
-//! Answers as JSON, and tensors after it where they are wanted as they are.
+//! Responses as JSON, followed by the tensors that are requested as raw bytes.
 
 use axum::{
     http::{HeaderValue, header},
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{ServeError, error_http::Refusal, oip::infer::InferResponse};
 
-/// The answer to an inference. `raw` says which outputs are sent as they are.
+/// Creates the response to an inference. `raw` returns whether an output is sent as raw bytes.
 ///
 /// # Errors
-/// 500 when it cannot be written.
+/// 500 if the JSON cannot be written.
 pub(super) fn inference(
     id: Option<String>,
     response: &InferResponse,
@@ -48,7 +48,7 @@ pub(super) fn inference(
     Ok(response)
 }
 
-/// A configuration, with the names of its enumerations.
+/// Converts a configuration to JSON, with enumerations by name.
 pub(super) fn config(config: ModelConfig) -> Value {
     let kind = |kind: i32| DataType::try_from(kind).unwrap_or_default().as_str_name();
     let inputs = config.input.iter().map(|input| {

@@ -13,18 +13,18 @@ use super::{
 };
 use crate::{Applied, ArchiveError, Batch, Class, FrameMeta, Watermark, backend::Committed};
 
-/// The most ranges that a stream's watermark may have. More come of an edge that leaves gaps and never raises its
-/// floor.
+/// Maximum number of ranges in a stream's watermark. A device exceeds it only if it leaves gaps and never
+/// raises its floor.
 const MAX_RANGES: usize = 1 << 12;
 
-/// A stream's name: its device's id, its class and its epoch.
+/// The key of a stream: its device's id, its class and its epoch.
 type StreamKey = (i64, Class, u64);
 
-/// What is known of a device.
+/// The stored identity of a device.
 #[derive(Debug, Clone, Copy)]
 struct Sender {
     id: i64,
-    /// Its newest connection.
+    /// The number of the newest connection.
     turn: u64,
 }
 
@@ -34,7 +34,7 @@ struct Stream {
     watermark: Watermark,
 }
 
-/// A batch and what of it is new.
+/// A batch, and the numbers in it that are new.
 struct Plan<'a> {
     batch: &'a Batch,
     device_id: i64,
@@ -42,7 +42,7 @@ struct Plan<'a> {
     fresh: Vec<RangeInclusive<u64>>,
 }
 
-/// Applies batches in one transaction. One by itself may be refused.
+/// Applies batches in one transaction. A single batch may be refused.
 pub(super) async fn apply(
     writer: &Pool<Db>,
     batches: &[Batch],
@@ -106,7 +106,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// What is told of it, once its rows are there.
+    /// Builds the result of the batch after its rows are inserted.
     async fn committed(
         &self,
         connection: &mut Connection,
@@ -124,7 +124,7 @@ impl<'a> Plan<'a> {
         Ok(Committed { applied: Applied { applied, replayed, conflicting }, frames })
     }
 
-    /// How many of its records are archived with another digest.
+    /// Returns the number of its records that are archived with another digest.
     async fn conflicting(&self, connection: &mut Connection) -> sqlx::Result<u64> {
         let archived: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT number, digest FROM frames WHERE stream_id = $1 AND number BETWEEN $2 AND $3",
@@ -159,7 +159,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// A device has come once more: how often it has.
+/// Counts a new connection of a device, and returns the number of its connections so far.
 pub(super) async fn arrive(writer: &Pool<Db>, device: &str, now_us: i64) -> sqlx::Result<u64> {
     let mut transaction = writer.begin_with(BEGIN).await?;
     let turn: i64 = sqlx::query_scalar(
@@ -174,14 +174,14 @@ pub(super) async fn arrive(writer: &Pool<Db>, device: &str, now_us: i64) -> sqlx
     Ok(turn.cast_unsigned())
 }
 
-/// The ids of the devices, which are made where they are new. No other server applies anything of them until the
-/// commit.
+/// Finds the ids of the devices, and creates new ones. Other servers cannot apply batches of these devices
+/// until the commit.
 async fn devices(
     connection: &mut Connection,
     batches: &[Batch],
     now_us: i64,
 ) -> sqlx::Result<HashMap<String, Sender>> {
-    // In order, so that two servers do not wait for each other.
+    // Sorted, so that two servers do not wait for each other.
     let names: BTreeSet<[&str; 1]> = batches.iter().map(|batch| [batch.device.as_str()]).collect();
     let names = json!(names).to_string();
     let insert = format!(
@@ -198,7 +198,7 @@ async fn devices(
     Ok(found.into_iter().map(sender).collect())
 }
 
-/// The streams of the batches, which are made where they are new.
+/// Finds the streams of the batches, and creates new ones.
 async fn streams(
     connection: &mut Connection,
     batches: &[Batch],
@@ -242,7 +242,7 @@ async fn write_streams(
     Ok(())
 }
 
-/// Counts what is new of each device.
+/// Adds the new frames to the counters of each device.
 async fn count<'a>(
     connection: &mut Connection,
     plans: impl Iterator<Item = &'a Plan<'a>>,
@@ -267,7 +267,7 @@ async fn count<'a>(
     Ok(())
 }
 
-/// What the database has just been told and must know.
+/// Looks up a row that the transaction has just selected or inserted.
 fn known<K, V, Q>(map: &HashMap<K, V>, key: &Q) -> sqlx::Result<V>
 where
     K: std::borrow::Borrow<Q> + Eq + std::hash::Hash,

@@ -8,10 +8,11 @@ use super::{
 };
 use crate::{Frame, FrameMeta, HeadKey, Query, Score, Since};
 
-/// Up to so many frames with the least score are put in order; of more, enough are met on the way through time.
+/// Maximum number of matching frames that are collected and sorted. If more frames have the minimum score, a
+/// scan in the order of time finds a page of them soon enough.
 const FEW: i64 = 20_000;
 
-/// What [`meta`] reads.
+/// The columns that [`meta`] reads.
 const META: &str = "f.id, d.name, s.epoch, s.class, f.number, f.captured_us, f.received_us, f.source, f.digest, \
      f.latent_space, f.trace, CAST(length(f.frame) AS bigint), h.bundle, h.head, h.version, f.score, f.quantile, \
      f.label";
@@ -19,7 +20,7 @@ const META: &str = "f.id, d.name, s.epoch, s.class, f.number, f.captured_us, f.r
 const JOINED: &str = "JOIN streams AS s ON s.id = f.stream_id JOIN devices AS d ON d.id = f.device_id \
      LEFT JOIN heads AS h ON h.id = f.scored_by";
 
-/// The frames of a page, and one more if there is one.
+/// Returns the frames of a page, and one more if there is one.
 pub(super) async fn frames(readers: &Pool<Db>, query: &Query) -> sqlx::Result<Vec<FrameMeta>> {
     let few = match query.min_score {
         Some(least) => few(readers, least).await?,
@@ -78,7 +79,7 @@ pub(super) async fn since(
     Ok(Since { frames, more: more.cast_unsigned() })
 }
 
-/// Whether only few frames have a score as large as that.
+/// Returns whether at most [`FEW`] frames have a score of at least `least`.
 async fn few(readers: &Pool<Db>, least: f64) -> sqlx::Result<bool> {
     let count: i64 =
         sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM frames WHERE score >= $1 LIMIT $2) AS few")
@@ -89,8 +90,8 @@ async fn few(readers: &Pool<Db>, least: f64) -> sqlx::Result<bool> {
     Ok(count <= FEW)
 }
 
-/// The statement of a page: `$1` to `$4` are the first time, the time and id that it ends before, and how many. Which
-/// frames they are is found in indices alone.
+/// Returns the SQL of a page. `$1` to `$4` are the earliest time, the time and id that the page ends before,
+/// and the number of frames. The frames of the page are selected from indices alone.
 fn sql(query: &Query, few: bool) -> String {
     let (with, from, score) = match query.min_score {
         None => ("", "frames", ""),
@@ -99,7 +100,7 @@ fn sql(query: &Query, few: bool) -> String {
                 "few AS MATERIALIZED (SELECT id, captured_us, device_id FROM frames WHERE score >= $5), ";
             (few, "few", "")
         }
-        // The sign keeps the index of scores out of it: the order of time is what finds them.
+        // The sign prevents the use of the score index: the index by time must find the frames.
         Some(_) => ("", "frames", "AND +score >= $5"),
     };
     let device = match (&query.device, query.min_score) {
@@ -134,7 +135,7 @@ fn meta(row: &Row) -> sqlx::Result<FrameMeta> {
     })
 }
 
-/// The score; none also of a frame that the head could not read.
+/// Reads the score; `None` also for a frame that the head could not read.
 fn score(row: &Row) -> sqlx::Result<Option<Score>> {
     let (Some(bundle), Some(score)) = (row.try_get(12)?, row.try_get(15)?) else { return Ok(None) };
     let version = u32::try_from(unsigned(row, 14)?).map_err(|_| damaged("no version"))?;

@@ -1,7 +1,8 @@
-//! What both backends do in the same way.
+//! The operations that both backends share.
 //!
-//! This module is compiled once for each backend, which it finds as its parent: the database's type, the words in
-//! which the two differ, and how frames are inserted. Lists go to the database as JSON, an array for each element.
+//! This module is compiled once per backend. Its parent module provides the database's type, the SQL
+//! fragments in which the two differ, and the function that inserts frames. Lists are passed to the database
+//! as JSON, with one array per element.
 
 use std::ops::RangeInclusive;
 
@@ -36,15 +37,15 @@ pub(super) struct NewRow<'a> {
     pub(super) record: &'a NewRecord,
 }
 
-/// A database that is open.
+/// An open database.
 pub(crate) struct Store {
-    /// Where it is, without secrets.
+    /// Location of the database, without secrets.
     pub(super) place: String,
     pub(super) writer: Pool<Db>,
     pub(super) readers: Pool<Db>,
 }
 
-/// A step of the schema.
+/// Creates a migration of the schema.
 pub(super) fn migration(version: i64, name: &'static str, sql: &'static str) -> Migration {
     Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
 }
@@ -64,7 +65,7 @@ pub(super) async fn migrate(
 }
 
 impl Store {
-    /// How a failure is told.
+    /// Returns a function that converts an error of sqlx; `doing` names the operation that failed.
     fn failed(&self, doing: &'static str) -> impl FnOnce(sqlx::Error) -> ArchiveError {
         move |error| failed(&self.place, doing, &error)
     }

@@ -5,7 +5,7 @@ use sqlx::{Pool, Row as _};
 use super::{super::Db, Row};
 use crate::{Class, Device, Watermark};
 
-/// The numbers from this one on that are applied or settled, of all epochs of a spool together.
+/// Returns the numbers from `from` on that are applied or settled, over all epochs of a spool together.
 pub(super) async fn known(
     readers: &Pool<Db>,
     device: &str,
@@ -50,12 +50,12 @@ pub(super) async fn devices(readers: &Pool<Db>) -> sqlx::Result<Vec<Device>> {
     devices.collect()
 }
 
-/// Reads a page of the file, or asks the server.
+/// Reads a page of the file, or queries the server.
 pub(super) async fn health(readers: &Pool<Db>) -> sqlx::Result<()> {
     sqlx::query("SELECT id FROM devices LIMIT 1").execute(readers).await.map(drop)
 }
 
-/// The watermark in the first two columns, floor and ranges.
+/// Reads the watermark from the first two columns, floor and ranges.
 pub(super) fn watermark(row: &Row) -> sqlx::Result<Watermark> {
     let ranges: &str = row.try_get(1)?;
     Watermark::parse(unsigned(row, 0)?, ranges).ok_or_else(|| damaged(&format!("no watermark: {ranges:.80}")))
@@ -66,12 +66,12 @@ pub(super) fn class(row: &Row, column: usize) -> sqlx::Result<Class> {
     code.and_then(Class::from_code).ok_or_else(|| damaged("no class"))
 }
 
-/// A count, a length or a number, none of which is less than 0.
+/// Reads a count, a length or a number, which cannot be negative.
 pub(super) fn unsigned(row: &Row, column: usize) -> sqlx::Result<u64> {
     u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| damaged("a number below 0"))
 }
 
-/// A value that was never written so.
+/// Creates the error for a value that the archive never writes.
 pub(super) fn damaged(what: &str) -> sqlx::Error {
     sqlx::Error::Decode(what.into())
 }

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::Swept;
 
-/// Frames a transaction, so that nobody waits long for the end of one.
+/// Frames per transaction, so that other transactions do not wait long for its end.
 const SOME: i64 = 500;
 
-/// A frame that was deleted: its device, and its bytes.
+/// A deleted frame: its device's id, and its bytes.
 type Deleted = (i64, i64);
 
 pub(super) async fn delete(writer: &Pool<Db>, id: i64) -> sqlx::Result<bool> {
@@ -46,7 +46,7 @@ pub(super) async fn sweep(writer: &Pool<Db>, horizon_us: i64, max_bytes: u64) ->
     Ok(swept)
 }
 
-/// Deletes frames, and takes them off the counters of their devices.
+/// Deletes frames, and subtracts them from the counters of their devices.
 async fn delete_all(connection: &mut Connection, ids: &[i64]) -> sqlx::Result<Swept> {
     if ids.is_empty() {
         return Ok(Swept::default());

@@ -6,11 +6,12 @@ use super::{
 };
 use crate::{HeadKey, LatentSpace, NewScore, Unscored};
 
-/// A frame's newest score is of no head.
+/// The value of `scored_by` for a frame without a score.
 const NONE: i64 = 0;
 
-/// Frames of these latent spaces whose newest score is of no head, another one or an older version of this one, in this
-/// order. A newer version has the last word, however many servers of however many versions there are.
+/// Returns frames of these latent spaces whose newest score is missing, from another head, or from an older
+/// version of this head, in this order. The newest version wins, however many servers with different versions
+/// there are.
 pub(super) async fn unscored(
     readers: &Pool<Db>,
     head: &HeadKey,
@@ -38,7 +39,7 @@ pub(super) async fn unscored(
     Ok(found)
 }
 
-/// The ids of all heads whose scores this one's take the place of, none before all.
+/// Returns the ids of all heads whose scores this head replaces, with [`NONE`] first.
 async fn older(connection: &mut Connection, head: &HeadKey) -> sqlx::Result<Vec<i64>> {
     let older: Vec<i64> = sqlx::query_scalar(
         "SELECT id FROM heads WHERE NOT (bundle = $1 AND head = $2 AND version >= $3) ORDER BY id",
@@ -51,7 +52,7 @@ async fn older(connection: &mut Connection, head: &HeadKey) -> sqlx::Result<Vec<
     Ok([NONE].into_iter().chain(older).collect())
 }
 
-/// Keeps scores; of how many of the frames.
+/// Stores scores, and returns the number of frames that were updated.
 pub(super) async fn put(writer: &Pool<Db>, head: &HeadKey, scores: &[NewScore]) -> sqlx::Result<u64> {
     let mut transaction = writer.begin_with(BEGIN).await?;
     sqlx::query("INSERT INTO heads (bundle, head, version) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
@@ -61,7 +62,7 @@ pub(super) async fn put(writer: &Pool<Db>, head: &HeadKey, scores: &[NewScore]) 
         .execute(&mut *transaction)
         .await?;
     let own = id(&mut transaction, head).await?.ok_or(sqlx::Error::RowNotFound)?;
-    // In order, so that two servers do not wait for each other.
+    // Sorted, so that two servers do not wait for each other.
     let mut scores: Vec<&NewScore> = scores.iter().collect();
     scores.sort_by_key(|score| score.id);
     let mut kept = 0;

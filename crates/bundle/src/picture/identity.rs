@@ -7,12 +7,12 @@ use super::{LayerSpec, PictureInput, PictureQuantiserSpec};
 
 const DOMAIN: &[u8] = b"lopside picture space 2\0";
 
-/// The name of a latent space of pictures: the first 8 bytes of SHA-256 over, in this order,
-/// `"lopside picture space 2\0"`; the digest of `encoder.onnx` and that of the context file, 64 hexadecimal digits
-/// each; the input's reach as `u32`; channels and stride of every layer as `u32`; the input's low and high value, the
-/// 100 steps, all gains and all roundings as `f32`; numbers little-endian.
+/// Computes the id of an image codec's latent space: the first 8 bytes of SHA-256 over, in this order,
+/// `"lopside picture space 2\0"`; the digest of `encoder.onnx` and that of the context file, 64 hexadecimal
+/// digits each; the input's reach as `u32`; channels and stride of every layer as `u32`; the input's low and
+/// high value, the 100 steps, all gains and all roundings as `f32`. All numbers are little-endian.
 ///
-/// Whatever changes a frame's meaning changes the name. Heads are not part of it.
+/// Everything that changes the meaning of a frame changes the id. Heads do not affect it.
 #[must_use]
 pub fn picture_space_id(
     encoder: &Digest,

@@ -11,39 +11,40 @@ use super::{PICTURE_SCHEMA, PictureHeadSpec, PictureManifest, picture_space_id};
 pub enum AnyBundle {
     /// Schema 1: latents of one fixed shape.
     Vector(Bundle),
-    /// Schema 2: pictures of any size.
+    /// Schema 2: images of any size.
     Picture(PictureBundle),
 }
 
-/// A photo model's bundle whose files have all been checked.
+/// An image codec's bundle whose loaded files have all been checked.
 #[derive(Debug, Clone)]
 pub struct PictureBundle {
     /// The manifest.
     pub manifest: PictureManifest,
     /// The latent space.
     pub space: PictureSpace,
-    /// `encoder.onnx`; empty when only the heads were asked for.
+    /// The contents of `encoder.onnx`; empty if only the heads were requested.
     pub encoder: Vec<u8>,
-    /// `encoder-fast.onnx`, where the bundle has one; not when only the heads were asked for.
+    /// The contents of `encoder-fast.onnx`; `None` if the bundle does not contain one or only the heads were
+    /// requested.
     pub fast_encoder: Option<Vec<u8>>,
-    /// The heads, in the manifest's order; none when only the encoder was asked for.
+    /// The heads, in the manifest's order; empty if only the encoder was requested.
     pub heads: Vec<PictureHead>,
 }
 
 /// A head and its model.
 #[derive(Debug, Clone)]
 pub struct PictureHead {
-    /// What the manifest says of it.
+    /// The head's entry in the manifest.
     pub spec: PictureHeadSpec,
-    /// The ONNX file.
+    /// The contents of the ONNX file.
     pub model: Vec<u8>,
 }
 
 impl AnyBundle {
-    /// Loads the part of the bundle in `folder` that a host needs, of whichever kind it is.
+    /// Loads the part of the bundle in `folder`, of either kind, that a host needs.
     ///
     /// # Errors
-    /// [`BundleError`] naming the file or field that is wrong.
+    /// Returns [`BundleError`] naming the file or field that is wrong.
     pub fn load(folder: &Path, part: Part) -> Result<Self, BundleError> {
         let file = ManifestFile::read(folder)?;
         if file.schema()? == PICTURE_SCHEMA {
@@ -53,7 +54,7 @@ impl AnyBundle {
         }
     }
 
-    /// What its encoder can be tried on.
+    /// Returns the golden inputs, with which the encoder can be tested.
     #[must_use]
     pub fn golden(&self) -> &[GoldenSpec] {
         match self {
@@ -81,7 +82,7 @@ impl PictureBundle {
 }
 
 impl PictureManifest {
-    /// Checks that the latent-space id follows from what the manifest names.
+    /// Checks the latent-space id against the one computed from the manifest.
     pub(crate) fn check_identity(&self) -> Result<(), BundleError> {
         let (encoder, contexts) = (&self.encoder.model.sha256, &self.contexts.sha256);
         let computed = picture_space_id(encoder, contexts, &self.input, &self.layers, &self.quantiser);

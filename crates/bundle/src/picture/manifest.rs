@@ -1,4 +1,4 @@
-//! `bundle.json` of a photo model, schema 2: what it says, and the checks that need no other file.
+//! The contents of an image codec's `bundle.json`, schema 2, and the checks that do not need another file.
 
 use std::collections::HashSet;
 
@@ -15,25 +15,25 @@ use crate::{
     manifest::id_text,
 };
 
-/// The version of the manifest of photo models.
+/// The schema version of image codecs' manifests.
 pub const PICTURE_SCHEMA: u32 = 2;
 
-/// The manifest of a photo model's bundle. Unknown fields are refused.
+/// The manifest of an image codec's bundle. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PictureManifest {
-    /// [`PICTURE_SCHEMA`].
+    /// The schema version, [`PICTURE_SCHEMA`].
     pub schema: u32,
-    /// The bundle's name: 1 to 64 of `a–z 0–9 -`.
+    /// The name of the bundle: 1 to 64 of `a–z 0–9 -`.
     pub name: String,
     /// One line for people.
     pub description: String,
-    /// The name of the latent space, 16 hexadecimal digits.
+    /// The id of the latent space, 16 hexadecimal digits.
     #[serde(with = "id_text")]
     pub latent_space: LatentSpaceId,
-    /// How a picture becomes the encoder's input.
+    /// The preprocessing that turns an image into the encoder's input.
     pub input: PictureInput,
-    /// The encoder half.
+    /// The encoder.
     pub encoder: PictureEncoderSpec,
     /// The layers, coarsest first.
     pub layers: Vec<LayerSpec>,
@@ -45,13 +45,13 @@ pub struct PictureManifest {
     pub heads: Vec<PictureHeadSpec>,
     /// The model card.
     pub model_card: FileRef,
-    /// What an edge tries the encoder on.
+    /// The golden inputs, with which a device tests the encoder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub golden: Vec<GoldenSpec>,
 }
 
-/// How a picture becomes the encoder's input: RGB (grey three times), each 8-bit sample mapped linearly from 0…255
-/// to `low…high`, continued by its mirror image.
+/// The preprocessing that turns an image into the encoder's input: RGB (grey three times), each 8-bit sample
+/// mapped linearly from 0…255 to `low…high`, extended by its mirror image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PictureInput {
@@ -59,40 +59,41 @@ pub struct PictureInput {
     pub low: f32,
     /// The value of sample 255.
     pub high: f32,
-    /// Mirrored samples on every side.
+    /// Number of mirrored samples on every side.
     pub reach: u32,
 }
 
-/// The encoder half.
+/// The encoder of an image codec.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PictureEncoderSpec {
     /// The ONNX file.
     pub model: FileRef,
-    /// The picture tensor, `[n, 3, h + 2·reach, w + 2·reach]`.
+    /// The name of the image tensor, `[n, 3, h + 2·reach, w + 2·reach]`.
     pub input: String,
-    /// The tensor up to which rows of the picture do not know of each other but for `reach`: `[n, c, h/stride,
-    /// w/stride]` of the finest layer's stride. Up to here a picture may be worked on in strips.
+    /// The name of the tensor up to which rows of the image are independent of each other beyond `reach`:
+    /// `[n, c, h/stride, w/stride]` with the stride of the finest layer. Up to this tensor an image can be
+    /// processed in strips.
     pub bands: String,
-    /// A fast encoder of the same bands.
+    /// A fast encoder of the same bands; `None` for a bundle without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fast: Option<Box<FastEncoderSpec>>,
-    /// What it costs.
+    /// The cost of the encoder.
     pub cost: PictureCost,
 }
 
-/// An encoder that sees the picture at half its size, the mean of every 2×2 samples, and makes the first of the
-/// [bands](PictureEncoderSpec::bands), near enough; the others count as 0.
+/// An encoder that reads the image at half its size, as the mean of every 2×2 samples, and approximates the
+/// first of the [bands](PictureEncoderSpec::bands). The other bands count as 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FastEncoderSpec {
     /// The ONNX file.
     pub model: FileRef,
-    /// The picture tensor, `[n, 3, h/2 + reach, w/2 + reach]`.
+    /// The name of the image tensor, `[n, 3, h/2 + reach, w/2 + reach]`.
     pub input: String,
-    /// The tensor of the first bands.
+    /// The name of the tensor of the first bands.
     pub bands: String,
-    /// What it costs, the rest of the encoder not counted.
+    /// The cost of this model, without the rest of the encoder.
     pub cost: PictureCost,
 }
 
@@ -100,69 +101,69 @@ pub struct FastEncoderSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerSpec {
-    /// The name of its tensor: an output of the encoder, an input of every head, `[n, channels, h/stride,
+    /// The name of its tensor: an output of the encoder and an input of every head, `[n, channels, h/stride,
     /// w/stride]`.
     pub tensor: String,
-    /// Feature maps.
+    /// Number of feature maps.
     pub channels: u32,
-    /// Pixels a coefficient stands for in each direction.
+    /// Pixels per coefficient in each direction.
     pub stride: u32,
 }
 
-/// Steps, gains and roundings.
+/// The quantiser: steps, gains and roundings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PictureQuantiserSpec {
-    /// The steps of the qualities 1 to 100, in units of the layers.
+    /// The quantisation steps of the qualities 1 to 100, in units of the layers.
     pub steps: Vec<f32>,
-    /// A gain a channel, a list a layer.
+    /// The gains: one list per layer, with one gain per channel.
     pub gains: Vec<Vec<f32>>,
-    /// What is added to a magnitude before its fraction is cut off, one a layer.
+    /// The value added to a magnitude before its fraction is cut off, one per layer.
     pub rounding: Vec<f32>,
 }
 
-/// A head that makes a picture.
+/// A head that reconstructs an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PictureHeadSpec {
-    /// The head's name: 1 to 64 of `a–z 0–9 -`.
+    /// The name of the head: 1 to 64 of `a–z 0–9 -`.
     pub name: String,
-    /// Counts up when a head is trained anew; the highest one serves.
+    /// The version, which increases when a head is retrained; the highest one is served.
     pub version: u32,
-    /// The ONNX file. Its inputs are the layers by their tensors' names, dequantised, and `quality`.
+    /// The ONNX file. Its inputs are the dequantised layers, by the names of their tensors, and `quality`.
     pub model: FileRef,
-    /// The quality tensor, `[n, 1]`, 1 to 100.
+    /// The name of the quality tensor, `[n, 1]`, 1 to 100.
     pub quality: String,
-    /// The picture tensor, `[n, 3, scale·h, scale·w]`, samples in the input's `low…high`.
+    /// The name of the image tensor, `[n, 3, scale·h, scale·w]`, samples in the input's `low…high`.
     pub output: String,
-    /// How many times larger the output is, in each direction.
+    /// Magnification of the output relative to the input, in each direction.
     pub scale: u32,
-    /// What it costs.
+    /// The cost of the head.
     pub cost: PictureCost,
 }
 
-/// What a model costs.
+/// The cost of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PictureCost {
-    /// Trained numbers.
+    /// Number of trained parameters.
     pub parameters: u64,
-    /// Multiply-accumulates a pixel of the encoder's input picture.
+    /// Multiply-accumulates per pixel of the encoder's input image.
     pub macs_per_pixel: f64,
 }
 
 impl PictureManifest {
-    /// The version that a new head of this name gets: 1, or the next after those that there are.
+    /// Returns the version of the next head with this name: 1, or one more than the highest existing version.
     #[must_use]
     pub fn next_version(&self, name: &str) -> u32 {
         let versions = self.heads.iter().filter(|head| head.name == name).map(|head| head.version);
         versions.max().unwrap_or(0).saturating_add(1)
     }
 
-    /// Checks all that can be checked without another file.
+    /// Checks everything that can be checked without another file.
     ///
     /// # Errors
-    /// [`BundleError`] naming the first field that cannot be right.
+    /// Returns [`BundleError`] naming the first field that is invalid.
     pub fn check(&self) -> Result<(), BundleError> {
         if self.schema != PICTURE_SCHEMA {
             return Err(BundleError::Schema { found: self.schema, expected: PICTURE_SCHEMA });
@@ -185,25 +186,26 @@ impl PictureManifest {
         self.check_heads()
     }
 
-    /// The layers as a layout.
+    /// Returns the layers as a layout.
     ///
     /// # Errors
-    /// [`BundleError::Latent`] when no picture can have them.
+    /// Returns [`BundleError::Latent`] if the layers are not valid for any image.
     pub fn layout(&self) -> Result<Layout, BundleError> {
         let shape = |layer: &LayerSpec| LayerShape { channels: layer.channels, stride: layer.stride };
         Ok(Layout::new(self.layers.iter().map(shape).collect())?)
     }
 
-    /// The quantiser.
+    /// Returns the quantiser.
     ///
     /// # Errors
-    /// [`BundleError::Latent`] when a number in it is impossible.
+    /// Returns [`BundleError::Latent`] if a number in it is invalid.
     pub fn layer_quantiser(&self) -> Result<LayerQuantiser, BundleError> {
         let spec = &self.quantiser;
         Ok(LayerQuantiser::new(spec.steps.clone(), spec.gains.clone(), spec.rounding.clone())?)
     }
 
-    /// The files that an edge needs, beside `bundle.json`: all but the heads and the model card.
+    /// Returns the files that a device needs in addition to `bundle.json`: all except the heads and the model
+    /// card.
     #[must_use]
     pub fn edge_files(&self) -> Vec<&FileRef> {
         let fast = self.encoder.fast.iter().map(|fast| &fast.model);

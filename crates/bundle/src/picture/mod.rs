@@ -1,16 +1,17 @@
-//! Bundles of photo models: pictures of any size, several layers, every quality.
+//! Bundles of image codecs: images of any size, several layers, every quality.
 //!
 //! ```text
 //! bundle.json       the manifest, schema 2
-//! encoder.onnx      picture [n, 3, h + 2·reach, w + 2·reach] → layers, coarsest first
+//! encoder.onnx      image [n, 3, h + 2·reach, w + 2·reach] → layers, coarsest first
 //! contexts.bin      the context model of the latent space
-//! heads/*.onnx      layers and quality → picture
-//! golden/           inputs and the frames they become, which an edge tries the encoder on
+//! heads/*.onnx      layers and quality → image
+//! golden/           inputs and the frames they become, with which a device tests the encoder
 //! README.md         the model card
 //! ```
-//! The pictures that the card shows may lie beside it; the manifest does not name them and nothing reads them.
-//! `h` and `w` are multiples of the coarsest layer's stride. A picture is continued beyond its last row and column
-//! up to such sides, and `reach` samples beyond those, by its mirror image (the border's samples repeated).
+//! Images that the model card shows may be stored beside it; the manifest does not name them and the code
+//! does not read them. `h` and `w` are multiples of the coarsest layer's stride. An image is extended beyond
+//! its last row and column up to such sides, and by `reach` samples beyond those, with its mirror image
+//! (border samples repeated).
 
 mod identity;
 mod load;

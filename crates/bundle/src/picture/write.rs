@@ -13,24 +13,24 @@ use super::{
     PictureInput, PictureManifest, PictureQuantiserSpec, picture_space_id,
 };
 
-/// All that makes a photo model's bundle, in memory.
+/// The complete contents of an image codec's bundle, in memory.
 #[derive(Debug, Clone)]
 pub struct PictureDraft {
-    /// The bundle's name.
+    /// The name of the bundle.
     pub name: String,
     /// One line for people.
     pub description: String,
-    /// How a picture becomes the encoder's input.
+    /// The preprocessing that turns an image into the encoder's input.
     pub input: PictureInput,
-    /// `encoder.onnx`.
+    /// The contents of `encoder.onnx`.
     pub encoder: Vec<u8>,
-    /// The picture tensor.
+    /// The name of the image tensor.
     pub input_tensor: String,
-    /// The tensor up to which strips do not know of each other.
+    /// The name of the tensor up to which strips of an image are independent.
     pub bands: String,
-    /// A fast encoder.
+    /// The fast encoder; `None` for a bundle without one.
     pub fast: Option<FastDraft>,
-    /// What the encoder costs.
+    /// The cost of the encoder.
     pub encoder_cost: PictureCost,
     /// The layers, coarsest first.
     pub layers: Vec<LayerSpec>,
@@ -45,48 +45,48 @@ pub struct PictureDraft {
 /// The fast encoder of a [`PictureDraft`].
 #[derive(Debug, Clone)]
 pub struct FastDraft {
-    /// The ONNX file.
+    /// The contents of the ONNX file.
     pub model: Vec<u8>,
-    /// The picture tensor.
+    /// The name of the image tensor.
     pub input: String,
-    /// The tensor of the first bands.
+    /// The name of the tensor of the first bands.
     pub bands: String,
-    /// What it costs.
+    /// The cost of the fast encoder.
     pub cost: PictureCost,
 }
 
 /// A head of a [`PictureDraft`].
 #[derive(Debug, Clone)]
 pub struct PictureDraftHead {
-    /// The head's name.
+    /// The name of the head.
     pub name: String,
-    /// Its version.
+    /// The version of the head.
     pub version: u32,
-    /// The ONNX file.
+    /// The contents of the ONNX file.
     pub model: Vec<u8>,
-    /// The quality tensor.
+    /// The name of the quality tensor.
     pub quality: String,
-    /// The picture tensor.
+    /// The name of the image tensor.
     pub output: String,
-    /// How many times larger the output is, in each direction.
+    /// Magnification of the output relative to the input, in each direction.
     pub scale: u32,
-    /// What it costs.
+    /// The cost of the head.
     pub cost: PictureCost,
 }
 
 impl PictureDraft {
-    /// The name of the latent space that this draft defines.
+    /// Returns the id of the latent space that this draft defines.
     #[must_use]
     pub fn latent_space(&self) -> LatentSpaceId {
         let contexts = Digest::of(&self.contexts.to_bytes());
         picture_space_id(&Digest::of(&self.encoder), &contexts, &self.input, &self.layers, &self.quantiser)
     }
 
-    /// Writes the bundle into `folder`, which is made when it is missing; files of the same names are replaced.
-    /// `model_card` becomes `README.md`.
+    /// Writes the bundle into `folder`, which is created if it is missing; files of the same names are
+    /// replaced. `model_card` becomes `README.md`.
     ///
     /// # Errors
-    /// [`BundleError::Io`], or what [`PictureManifest::check`] finds.
+    /// Returns [`BundleError::Io`], or an error of [`PictureManifest::check`].
     pub fn write(&self, folder: &Path, model_card: &str) -> Result<PictureManifest, BundleError> {
         let manifest = self.manifest(model_card);
         manifest.check()?;
@@ -99,7 +99,7 @@ impl PictureDraft {
             put(folder, &spec.model.path, &head.model)?;
         }
         put(folder, &manifest.model_card.path, model_card.as_bytes())?;
-        // Last, so that a folder with a manifest is a whole bundle.
+        // The manifest is written last, so that a folder with a manifest is a complete bundle.
         manifest_file::write(folder, &manifest)?;
         Ok(manifest)
     }
@@ -128,11 +128,12 @@ impl PictureDraft {
     }
 }
 
-/// Adds a head to the bundle in `folder`: in front of its earlier versions, or last if its name is new, so that the
-/// default head keeps its name. The latent space and the other heads stay what they are.
+/// Adds a head to the bundle in `folder`: before its earlier versions, or last if its name is new, so that
+/// the default head keeps its name. The latent space and the other heads do not change.
 ///
 /// # Errors
-/// [`BundleError`] when there is no whole photo bundle, the head does not fit, or a file cannot be written.
+/// Returns [`BundleError`] if the bundle is incomplete or of another kind, the head does not fit, or a file
+/// cannot be written.
 pub fn add_head(folder: &Path, head: &PictureDraftHead) -> Result<PictureManifest, BundleError> {
     let mut manifest = read_manifest(folder)?;
     let (spec, count) = (head.spec(), manifest.heads.len());
@@ -145,10 +146,11 @@ pub fn add_head(folder: &Path, head: &PictureDraftHead) -> Result<PictureManifes
     Ok(manifest)
 }
 
-/// Gives the bundle in `folder` another model card.
+/// Replaces the model card of the bundle in `folder`.
 ///
 /// # Errors
-/// [`BundleError`] when there is no photo bundle or a file cannot be written.
+/// Returns [`BundleError`] if the folder does not contain an image codec's bundle, or a file cannot be
+/// written.
 pub fn put_card(folder: &Path, model_card: &str) -> Result<PictureManifest, BundleError> {
     let mut manifest = read_manifest(folder)?;
     manifest.model_card = file_ref(manifest.model_card.path, model_card.as_bytes());

@@ -5,10 +5,10 @@ use std::{
 
 const FIRST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_mins(1);
-/// What has run for so long was well.
+/// Run time after which a program counts as healthy.
 const WELL: Duration = Duration::from_mins(1);
 
-/// How long to wait before the next attempt: twice as long each time.
+/// Waiting time before the next attempt; it doubles each time.
 #[derive(Debug)]
 pub(crate) struct Backoff(Duration);
 
@@ -19,10 +19,10 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait after something that ran for so long: by chance between half of it and all of it, so that many devices
-    /// which failed together do not try again together.
+    /// Returns the pause after a program that ran for `ran`: a random time between half the limit and the
+    /// limit, so that devices that failed together do not retry together.
     pub(crate) fn delay(&mut self, ran: Duration) -> Duration {
-        // Each new one has other keys.
+        // Each new `RandomState` has different keys.
         let random = RandomState::new().hash_one(0_u8) >> 32;
         self.delay_of(ran, random as u32)
     }

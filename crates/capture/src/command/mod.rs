@@ -1,5 +1,5 @@
-//! A program whose output is the stream: `rpicam-vid -t 0 --codec mjpeg -o -`, `ffmpeg … -f image2pipe -`, a script that
-//! prints sensor rows.
+//! A program whose output is the stream: `rpicam-vid -t 0 --codec mjpeg -o -`, `ffmpeg … -f image2pipe -`, a
+//! script that prints sensor rows.
 //!
 //! ```text
 //!             ┌────────────── after a while ──────────────┐
@@ -7,9 +7,9 @@
 //! waiting ─start─► running ─ends─► once more? ─yes─► waiting, longer each time
 //!                                      └─────no──► over
 //! ```
-//! The program leads a process group of its own. Whenever it ends, is stopped or is dropped, what is left of the group
-//! goes as well, so that nothing holds on to the camera. What it writes to standard error goes to the log, at level
-//! debug. It is waited for with a pidfd: Linux 5.3 or later.
+//! The program leads its own process group. Whenever it ends, is stopped or is dropped, the rest of the group
+//! is ended as well, so that no process holds on to the camera. Its standard error is logged at level
+//! debug. Its end is observed through a pidfd, which needs Linux 5.3 or later.
 
 mod backoff;
 mod process;
@@ -23,33 +23,33 @@ use crate::{
     stream::{Content, Stream},
 };
 
-/// When a program that has ended is started again.
+/// Restart policy of a program that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restart {
-    /// Whenever it has ended.
+    /// Restart it whenever it has ended.
     Always,
-    /// When it has not ended with status 0.
+    /// Restart it unless it has ended with status 0.
     OnFailure,
-    /// Never. A failure is an error.
+    /// Never restart it. A failure is an error.
     Never,
 }
 
-/// Which program is run, and how.
+/// The program to run, and how to run it.
 #[derive(Debug, Clone)]
 pub struct CommandOptions {
-    /// The program and its arguments; no shell sees them.
+    /// The program and its arguments; they do not pass through a shell.
     pub argv: Vec<OsString>,
-    /// What it writes to its standard output.
+    /// Content of its standard output.
     pub content: Content,
-    /// When it is started again, after 1 to 60 seconds, the longer the more often; from 1 again after it has run for a
-    /// minute.
+    /// Restart policy. The pause before a restart grows from 1 to 60 seconds with each attempt, and starts
+    /// again at 1 second after the program has run for a minute.
     pub restart: Restart,
-    /// How long it may take to end after SIGTERM, or after it has closed its output, before it is killed.
+    /// Time that it may take to end after SIGTERM, or after it has closed its output, before it is killed.
     pub grace: Duration,
 }
 
 impl CommandOptions {
-    /// A program that is always started again, and has five seconds to end.
+    /// Creates options for a program that is always restarted and has five seconds to end.
     #[must_use]
     pub fn new<A: Into<OsString>>(argv: impl IntoIterator<Item = A>, content: Content) -> Self {
         let argv = argv.into_iter().map(Into::into).collect();
@@ -57,19 +57,19 @@ impl CommandOptions {
     }
 }
 
-/// A program as a source. It is started when the first input is asked for, and killed when this is dropped.
+/// A program as a source. It is started at the first call of `next`, and killed when this source is dropped.
 pub struct Command {
     context: Context,
     options: CommandOptions,
     backoff: Backoff,
     state: State,
-    /// Of the streams that have ended.
+    /// Totals of the streams that have ended.
     counted: Counted,
     starts: u64,
 }
 
 enum State {
-    /// To be started after so long.
+    /// To be started after this time.
     Waiting(Duration),
     Running(Box<Running>),
     Over,
@@ -78,15 +78,15 @@ enum State {
 struct Running {
     process: Process,
     stream: Stream<Pipe>,
-    /// By the context's clock.
+    /// Start time by the context's clock.
     since: Duration,
 }
 
 impl Command {
-    /// A program to be run.
+    /// Creates a source for a program, without starting it.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`] when no program is named.
+    /// [`CaptureError::Setting`] if the command line is empty.
     pub fn new(context: Context, options: CommandOptions) -> Result<Self, CaptureError> {
         if options.argv.is_empty() {
             return Err(CaptureError::Setting(format!("{}: no program is named", context.name)));
@@ -95,7 +95,7 @@ impl Command {
         Ok(Self { context, options, backoff, state, counted: Counted::default(), starts: 0 })
     }
 
-    /// How often the program was started.
+    /// Returns the number of times that the program was started.
     #[must_use]
     pub fn starts(&self) -> u64 {
         self.starts
@@ -117,7 +117,8 @@ impl Command {
         Ok(Running { process, stream, since: self.context.clock.now() })
     }
 
-    /// Ends what runs, after its output has ended or has failed, or it was stopped; settles what comes after it.
+    /// Ends the running program after its output has ended or failed, or after a stop; then sets the next
+    /// state.
     fn end(&mut self, failed: Option<CaptureError>) -> Result<(), CaptureError> {
         let State::Running(running) = std::mem::replace(&mut self.state, State::Over) else { return Ok(()) };
         let Running { process, stream, since } = *running;

@@ -23,7 +23,7 @@ const MAX_LINE: usize = 1024;
 pub(crate) struct Process {
     child: Child,
     group: Pid,
-    /// Readable once the program has ended.
+    /// A pidfd, readable once the program has ended.
     ended: OwnedFd,
     stdout: OwnedFd,
 }
@@ -55,13 +55,14 @@ impl Process {
         Ok(Self { child, group, ended, stdout })
     }
 
-    /// Its output.
+    /// Returns its standard output.
     pub(crate) fn stdout(&self) -> BorrowedFd<'_> {
         self.stdout.as_fd()
     }
 
-    /// Ends it, and what is left of its group: with SIGTERM, and SIGKILL after the grace time. One that is about to end
-    /// by itself gets the grace time before that, unless everything is stopped.
+    /// Ends the program and the rest of its group: with SIGTERM, and with SIGKILL after the grace time. If
+    /// `by_itself` is set, the program first gets the grace time to end by itself, unless the source is
+    /// stopped.
     pub(crate) fn end(
         mut self,
         context: &Context,
@@ -75,12 +76,12 @@ impl Process {
             let _ = kill_process_group(self.group, Signal::TERM);
             self.has_ended(context, grace)?;
         }
-        // Not waited for before this: its number must still be its own.
+        // The program is not reaped before this, so that its process ID is still its own.
         let _ = kill_process_group(self.group, Signal::KILL);
         self.child.wait()
     }
 
-    /// Whether it ends within this time.
+    /// Waits and returns whether it ends within this time.
     fn has_ended(&self, context: &Context, time: Duration) -> io::Result<bool> {
         let until = context.clock.now() + time;
         loop {
@@ -95,7 +96,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Once it has been waited for, its number may be another one's.
+        // After it has been reaped, its process ID may belong to another process.
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
             kill(&mut self.child, self.group);
         }
@@ -107,7 +108,7 @@ fn kill(child: &mut Child, group: Pid) {
     let _ = child.wait();
 }
 
-/// What its end and its output are seen by; its messages go to the log from now on.
+/// Returns its pidfd and its standard output, and starts a thread that logs its standard error.
 fn watch(child: &mut Child, group: Pid, source: &Arc<str>) -> io::Result<(OwnedFd, OwnedFd)> {
     let ended = pidfd_open(group, PidfdFlags::empty())?;
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
@@ -118,7 +119,7 @@ fn watch(child: &mut Child, group: Pid, source: &Arc<str>) -> io::Result<(OwnedF
     Ok((ended, stdout.into()))
 }
 
-/// Logs lines until everybody who could write them has ended.
+/// Logs lines until all processes that could write them have ended.
 fn log(from: impl Read, source: &str) {
     let mut lines = Lines::new(from, MAX_LINE);
     while let Ok(Some((_, line))) = lines.next_line() {
@@ -130,7 +131,7 @@ fn log(from: impl Read, source: &str) {
     }
 }
 
-/// How to put right what the system said.
+/// Returns the advice for a system error.
 fn fix(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "Install it, or write its whole path",

@@ -14,22 +14,23 @@ use super::{
 };
 use crate::CaptureError;
 
-/// The subfolder of files that could not be read.
+/// The subfolder for files that could not be read.
 const FAILED: &str = "failed";
 
-/// What becomes of a file that is done.
+/// Treatment of a file that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum After {
-    /// It is moved into this folder, which is made when it is missing. A number is added to its name where there is
-    /// already one.
+    /// Moves it into this folder, which is created if it is missing. A number is added to its name if the
+    /// name is taken.
     Move(PathBuf),
-    /// It stays, and this list remembers it by name, size and modification time.
+    /// Leaves it in place and records its name, size and modification time in this list.
     Remember(PathBuf),
-    /// It is deleted.
+    /// Deletes it.
     Delete,
 }
 
-/// A file that was taken out of a watched folder. One that is dropped comes again when the agent starts anew.
+/// A file that was taken out of a watched folder. If it is dropped, the file is taken again after the next
+/// start of the agent.
 #[derive(Debug)]
 pub struct Taken {
     path: PathBuf,
@@ -39,31 +40,32 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Where it is.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What tells it, as it is now, from all other files; none when it is gone.
+    /// Returns a key of the file in its current state, unique among all files; `None` if the file is gone.
     #[must_use]
     pub fn key(&self) -> Option<u64> {
         Print::key_of(&self.path)
     }
 
-    /// What was made of it is safe on the disk: does with it what [`After`] says. A file that was written anew meanwhile
-    /// is left for its own turn; one that is gone is done.
+    /// Treats the file as [`After`] specifies, once its outputs are safe on the disk. A file that was
+    /// rewritten meanwhile is left to be taken again; a file that is gone counts as done.
     ///
     /// # Errors
-    /// [`CaptureError::File`]; the file is where it was then.
+    /// [`CaptureError::File`]; the file is then still in its place.
     pub fn done(self) -> Result<(), CaptureError> {
         self.finish(Outcome::Done)
     }
 
-    /// It cannot be read: moves it into the subfolder `failed`, or remembers it as failed, as [`After`] does with others.
+    /// Puts aside a file that cannot be read: moves it into the subfolder `failed`, or records it as failed
+    /// for [`After::Remember`].
     ///
     /// # Errors
-    /// [`CaptureError::File`]; the file is where it was then.
+    /// [`CaptureError::File`]; the file is then still in its place.
     pub fn failed(self) -> Result<(), CaptureError> {
         self.finish(Outcome::Failed)
     }
@@ -81,7 +83,7 @@ impl Taken {
     }
 }
 
-/// What is known of the files of a folder.
+/// The known state of a folder's files.
 #[derive(Debug)]
 pub(crate) struct Desk {
     folder: PathBuf,
@@ -91,13 +93,13 @@ pub(crate) struct Desk {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Those that were taken and are not done.
+    /// Files that were taken and are not done.
     taken: HashMap<OsString, Print>,
     remembered: Option<Remembered>,
 }
 
 impl Desk {
-    /// That of a folder.
+    /// Opens the state for a folder, and checks that `after` is compatible with it.
     pub(crate) fn open(folder: &Path, after: After) -> Result<Self, CaptureError> {
         let mut state = State::default();
         match &after {
@@ -119,7 +121,7 @@ impl Desk {
         Ok(Self { folder: folder.to_owned(), after, state: Mutex::new(state) })
     }
 
-    /// Whether it is taken or done.
+    /// Returns whether the file is taken or done.
     pub(crate) fn knows(&self, name: &OsStr, print: Print) -> bool {
         self.state().knows(name, print)
     }
@@ -135,7 +137,7 @@ impl Desk {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Whoever panicked has left whole maps behind.
+        // A panic cannot leave the maps half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -147,7 +149,7 @@ impl Desk {
 
     fn forget(&self, name: OsString, print: Print, outcome: Outcome) -> Result<(), CaptureError> {
         let mut state = self.state();
-        // It may have been written anew, and taken again.
+        // The file may have been rewritten, and taken again.
         if state.taken.get(&name) == Some(&print) {
             state.taken.remove(&name);
         }

@@ -1,16 +1,19 @@
-//! A watched folder: its files, each when it is finished, the oldest first.
+//! A watched folder: yields each file when it is finished, the oldest first.
 //!
-//! - A file is finished when whoever wrote it has closed it, or moved it in. inotify tells.
-//! - What lies there at the start, or was missed because too much happened at once, is found by listing the folder. It
-//!   cannot be told from a file that is still written, so it is taken when its size and modification time have not
-//!   changed for a while.
-//! - Hidden files, empty ones, subfolders, and names that end in `.part`, `.tmp`, `.crdownload` or `~` are left alone.
-//! - A file that was taken is not taken again while it is unchanged, until it was [done](Taken::done) or the agent
-//!   starts anew. So every file is taken at least once, and after a crash perhaps twice, unless whoever takes it
-//!   remembers what was [stored](Folder::finish_stored).
+//! - A file is finished when its writer has closed it, or when it was moved into the folder. inotify reports
+//!   both.
+//! - Files that are present at the start, or were missed because inotify's queue overflowed, are found by
+//!   listing the folder. A listing cannot tell a finished file from one that is still being written, so a
+//!   listed file is taken once its size and modification time have not changed for a while.
+//! - Hidden files, empty files, subfolders, and names that end in `.part`, `.tmp`, `.crdownload` or `~` are
+//!   ignored.
+//! - An unchanged file is not taken again until it is [done](Taken::done) or the agent restarts. Every file
+//!   is therefore taken at least once, and possibly twice after a crash, unless the caller remembers the
+//!   inputs that it [stored](Folder::finish_stored).
 //!
-//! Waiting files are held up to a number; of more, the folder is listed again later. What grows with the folder are the
-//! names of files that were taken and not done, and those that [`After::Remember`] remembers.
+//! The number of waiting files is limited; if there are more, the folder is listed again later. Only the
+//! names of files that were taken and are not done, and those recorded by [`After::Remember`], grow with the
+//! folder.
 
 mod finish;
 mod place;
@@ -39,23 +42,23 @@ use self::{
 };
 use crate::{CaptureError, Captured, Context, Counted, Source, What, stop::Woken};
 
-/// The most files that wait at a time.
+/// Maximum number of waiting files.
 const MAX_WAITING: usize = 4096;
 
-/// Which folder is watched, and how.
+/// Options of a watched folder.
 pub struct FolderOptions {
     /// The folder. Its subfolders are not watched.
     pub path: PathBuf,
-    /// What becomes of a file that is done.
+    /// Treatment of files that are done.
     pub after: After,
-    /// For how long a file that was found by listing must not have changed; two seconds unless told.
+    /// Time for which a listed file must not have changed before it is taken; two seconds by default.
     pub settle: Duration,
-    /// Which files are wanted, by their names; all unless told.
+    /// Filter on file names; all files are wanted by default.
     pub wanted: Box<dyn Fn(&Path) -> bool + Send>,
 }
 
 impl FolderOptions {
-    /// All files of a folder.
+    /// Creates options that accept all files of a folder.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, after: After) -> Self {
         Self { path: path.into(), after, settle: Duration::from_secs(2), wanted: Box::new(|_| true) }
@@ -69,24 +72,24 @@ pub struct Folder {
     wanted: Box<dyn Fn(&Path) -> bool + Send>,
     watch: Watch,
     desk: Arc<Desk>,
-    /// Names of files that were finished, in the order in which they were.
+    /// Names of finished files, in the order in which they were finished.
     finished: VecDeque<OsString>,
     settling: Settling,
-    /// Whether there may be files that are not known of.
+    /// Whether the folder may contain files that are not known yet.
     to_list: bool,
     gone: bool,
     counted: Counted,
 }
 
 impl Folder {
-    /// Begins to watch.
+    /// Starts to watch a folder.
     ///
     /// # Errors
-    /// [`CaptureError::Watch`] for a folder that is missing or cannot be watched, [`CaptureError::Setting`] and
-    /// [`CaptureError::File`] for an [`After`] that does not fit it.
+    /// [`CaptureError::Watch`] if the folder is missing or cannot be watched, [`CaptureError::Setting`] and
+    /// [`CaptureError::File`] if `after` is not compatible with the folder.
     pub fn open(context: Context, options: FolderOptions) -> Result<Self, CaptureError> {
         let FolderOptions { path, after, settle, wanted } = options;
-        // Watched before it is listed: what comes in between is seen twice, and taken once.
+        // Watching before listing means that a file that arrives in between is seen twice and taken once.
         let watch = Watch::open(&path)?;
         Ok(Self {
             context,
@@ -102,8 +105,8 @@ impl Folder {
         })
     }
 
-    /// Of the files that lie there, those whose inputs are all stored are [done](Taken::done): whoever stored them had no
-    /// time to say so. The [keys](Taken::key) of the others.
+    /// Marks those present files as [done](Taken::done) whose inputs are all stored, because the agent
+    /// stopped before it could do so. Returns the [keys](Taken::key) of the other files.
     ///
     /// # Errors
     /// [`CaptureError::File`].
@@ -127,7 +130,7 @@ impl Folder {
         Ok(others)
     }
 
-    /// Takes note of what has happened.
+    /// Processes the pending inotify events.
     fn look(&mut self) -> Result<(), CaptureError> {
         let (finished, to_list, gone) = (&mut self.finished, &mut self.to_list, &mut self.gone);
         let drained = self.watch.drain(|change| match change {
@@ -139,7 +142,7 @@ impl Folder {
         if self.gone { Err(CaptureError::FolderGone { path: self.path.clone() }) } else { Ok(()) }
     }
 
-    /// The next file that can be taken now.
+    /// Returns the next file that can be taken now.
     fn ready(&mut self) -> Result<Option<Captured>, CaptureError> {
         loop {
             let now = self.context.clock.now();
@@ -198,7 +201,7 @@ impl Source for Folder {
     }
 }
 
-/// Whether a name is that of a file under way, or hidden.
+/// Returns whether a name is hidden or that of an unfinished file.
 fn is_ignored(name: &OsStr) -> bool {
     let name = name.as_bytes().to_ascii_lowercase();
     name.starts_with(b".")

@@ -12,10 +12,11 @@ use rustix::{
 
 use crate::CaptureError;
 
-/// The most files of one name.
+/// Maximum number of files with the same name.
 const MAX_NUMBER: u32 = 100_000;
 
-/// Moves a file into a folder, also of another file system, and never over another file: a number is added to its name.
+/// Moves a file into a folder, also across file systems, and never over another file: a number is added to
+/// its name.
 pub(crate) fn move_into(file: &Path, folder: &Path) -> Result<(), CaptureError> {
     let failed = || CaptureError::file("move away", file);
     let name = file.file_name().unwrap_or_default();
@@ -23,7 +24,7 @@ pub(crate) fn move_into(file: &Path, folder: &Path) -> Result<(), CaptureError> 
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             let copy = copy(file, folder, name).map_err(CaptureError::file("copy a file into", folder))?;
             place(&copy, folder, name).map_err(failed())?;
-            // The name has to be on the disk before the file that it stands for goes.
+            // The new name must be on the disk before the original file is removed.
             let synced = File::open(folder).and_then(|folder| folder.sync_all());
             synced.map_err(CaptureError::file("sync", folder))?;
             fs::remove_file(file).map_err(CaptureError::file("remove", file))
@@ -32,7 +33,7 @@ pub(crate) fn move_into(file: &Path, folder: &Path) -> Result<(), CaptureError> 
     }
 }
 
-/// Copies a file to a hidden name, and brings it to the disk.
+/// Copies a file to a hidden name, and syncs it to the disk.
 fn copy(file: &Path, folder: &Path, name: &OsStr) -> io::Result<PathBuf> {
     let mut hidden = OsString::from(".");
     hidden.push(name);
@@ -45,7 +46,7 @@ fn copy(file: &Path, folder: &Path, name: &OsStr) -> io::Result<PathBuf> {
     copied.map(|()| copy)
 }
 
-/// Renames a file to the first name that is free.
+/// Renames a file to the first free name.
 fn place(file: &Path, folder: &Path, name: &OsStr) -> io::Result<()> {
     for number in 0..MAX_NUMBER {
         match rename_to_new(file, &folder.join(numbered(name, number))) {
@@ -58,7 +59,7 @@ fn place(file: &Path, folder: &Path, name: &OsStr) -> io::Result<()> {
 
 fn rename_to_new(file: &Path, target: &Path) -> io::Result<()> {
     match renameat_with(CWD, file, CWD, target, RenameFlags::NOREPLACE) {
-        // Some file systems cannot; there an empty file of ours takes the name first.
+        // Some file systems do not support this; there an empty file reserves the name first.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             File::create_new(target)?;
             fs::rename(file, target).inspect_err(|_| {
@@ -69,7 +70,7 @@ fn rename_to_new(file: &Path, target: &Path) -> io::Result<()> {
     }
 }
 
-/// `a.jpg`, `a-1.jpg`, `a-2.jpg` and so on.
+/// Returns the numbered name: `a.jpg`, `a-1.jpg`, `a-2.jpg` and so on.
 fn numbered(name: &OsStr, number: u32) -> OsString {
     let path = Path::new(name);
     if number == 0 {

@@ -7,27 +7,29 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-/// What tells a file from an earlier one of its name. The earlier modified one is the smaller.
+/// Fingerprint that distinguishes a file from an earlier one of the same name. Fingerprints are ordered by
+/// modification time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Print {
-    /// Seconds since 1970 of its last modification.
+    /// Time of the last modification, in whole Unix seconds.
     pub(crate) seconds: i64,
-    /// Nanoseconds to be added.
+    /// The fraction of that second, in nanoseconds.
     pub(crate) nanoseconds: u32,
-    /// Bytes.
+    /// Size in bytes.
     pub(crate) size: u64,
 }
 
 impl Print {
-    /// That of a file with something in it; none of anything else.
+    /// Returns the fingerprint of a non-empty regular file; `None` for everything else.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok().filter(|metadata| metadata.is_file() && metadata.len() > 0)?;
         let nanoseconds = u32::try_from(metadata.mtime_nsec()).unwrap_or_default();
         Some(Self { seconds: metadata.mtime(), nanoseconds, size: metadata.len() })
     }
 
-    /// What tells a file, as it is, from all other files and from itself after any change, also one of its name alone:
-    /// by device, inode, size and the times of its last modification and change. None of what is not there.
+    /// Returns a key that differs between all files and changes with any modification of a file, a rename
+    /// included. It is a hash of device, inode, size, and the times of the last modification and status
+    /// change. Returns `None` if the file does not exist.
     pub(crate) fn key_of(path: &Path) -> Option<u64> {
         let metadata = fs::metadata(path).ok()?;
         let numbers = [
@@ -46,7 +48,7 @@ impl Print {
         digest.finalize().first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
     }
 
-    /// When the file was last written.
+    /// Returns the time of the last modification.
     pub(crate) fn modified(self) -> SystemTime {
         let seconds = u64::try_from(self.seconds).unwrap_or_default();
         UNIX_EPOCH.checked_add(Duration::new(seconds, self.nanoseconds)).unwrap_or(UNIX_EPOCH)

@@ -1,12 +1,12 @@
-//! Files that were done and stay where they are: a list that only grows at its end, a line a file.
+//! The list of done files that stay in place: an append-only text file with one line per file.
 //!
 //! ```text
 //! done SIZE SECONDS NANOSECONDS LENGTH NAME
 //! ```
-//! `failed` stands instead of `done` for a file that could not be read. Bytes of the name other than printable ASCII are
-//! escaped; `LENGTH` is that of the escaped name, so that a line which a crash has torn is known by it. Such a line is
-//! passed over: its file is taken again. When most lines are of files that are not there any more, the list is written
-//! anew beside the old one, and takes its place at once.
+//! The first word is `failed` instead of `done` for a file that could not be read. Bytes of the name other
+//! than printable ASCII are escaped; `LENGTH` is the length of the escaped name, so that a line torn by a
+//! crash is detected. Such a line is ignored, and its file is taken again. Once most lines refer to files
+//! that no longer exist, the list is rewritten in a temporary file, which then replaces it atomically.
 
 use std::{
     collections::HashMap,
@@ -20,38 +20,38 @@ use std::{
 use super::print::Print;
 use crate::{CaptureError, lines::Lines};
 
-/// Lines that are not worth writing the list anew.
+/// Number of lines below which the list is not worth rewriting.
 const SLACK: usize = 1024;
-/// The longest line: a name has at most 255 bytes, each escaped as four.
+/// The longest line in bytes: a name has at most 255 bytes, each escaped as four.
 const MAX_LINE: usize = 2048;
 
-/// What became of a file.
+/// Result of processing a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
     Failed,
 }
 
-/// How each file was, and what became of it.
+/// The fingerprint and the outcome of each file, by name.
 type Known = HashMap<OsString, (Print, Outcome)>;
 
-/// The list.
+/// The list of done files.
 #[derive(Debug)]
 pub(crate) struct Remembered {
     path: PathBuf,
-    /// The folder that the names are of.
+    /// The folder that contains the files.
     folder: PathBuf,
     file: File,
     known: Known,
     lines: usize,
-    /// The number of lines at which the list is written anew.
+    /// Number of lines at which the list is rewritten.
     most: usize,
     /// Whether the file may end in the middle of a line.
     torn: bool,
 }
 
 impl Remembered {
-    /// Opens the list of a folder's files, or begins one.
+    /// Opens or creates the list of a folder's files.
     pub(crate) fn open(path: &Path, folder: &Path) -> Result<Self, CaptureError> {
         let failed = || CaptureError::file("open the list", path);
         let mut file = File::options().read(true).append(true).create(true).open(path).map_err(failed())?;
@@ -62,12 +62,12 @@ impl Remembered {
         Ok(Self { path, folder, file, known, lines, most, torn })
     }
 
-    /// Whether this file is on the list as it is.
+    /// Returns whether this file is on the list in this state.
     pub(crate) fn knows(&self, name: &OsStr, print: Print) -> bool {
         self.known.get(name).is_some_and(|(known, _)| *known == print)
     }
 
-    /// Puts a file on the list, and the list on the disk.
+    /// Adds a file to the list, and syncs the list to the disk.
     pub(crate) fn add(&mut self, name: OsString, print: Print, outcome: Outcome) -> Result<(), CaptureError> {
         self.append(&line(&name, print, outcome))
             .map_err(CaptureError::file("write the list", &self.path))?;
@@ -88,7 +88,7 @@ impl Remembered {
         Ok(())
     }
 
-    /// Forgets the files that are not there any more.
+    /// Rewrites the list without the files that have changed or no longer exist.
     fn compact(&mut self) -> io::Result<()> {
         let folder = &self.folder;
         self.known.retain(|name, (print, _)| Print::of(&folder.join(name)) == Some(*print));
@@ -131,7 +131,7 @@ fn parse(line: &[u8]) -> Option<(OsString, (Print, Outcome))> {
     Some((OsString::from_vec(unescape(name)?), (Print { seconds, nanoseconds, size }, outcome)))
 }
 
-/// Takes back [`escape_ascii`](slice::escape_ascii).
+/// Reverses [`escape_ascii`](slice::escape_ascii).
 fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut rest = text.as_bytes();
     let mut bytes = Vec::new();
@@ -151,7 +151,7 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The files of a list, and how many lines it has.
+/// Reads the files of a list and its number of lines.
 fn read(file: &File) -> io::Result<(Known, usize)> {
     let mut known = Known::new();
     let mut lines = Lines::new(file, MAX_LINE);

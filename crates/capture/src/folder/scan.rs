@@ -12,7 +12,8 @@ use crate::CaptureError;
 /// A file that was found by listing.
 pub(crate) type Found = (Print, OsString);
 
-/// The files of a folder that fit, by modification time and name, at most `most` of them; and whether there are more.
+/// Lists the files of a folder that fit, by modification time and name, at most `most` of them. Also returns
+/// whether there are more.
 pub(crate) fn list(
     folder: &Path,
     most: usize,
@@ -34,11 +35,11 @@ pub(crate) fn list(
     Ok((found, more))
 }
 
-/// Files that are looked at until they have not changed for a while.
+/// Files that are observed until they have not changed for a while.
 #[derive(Debug)]
 pub(crate) struct Settling {
     settle: Duration,
-    /// With the time since which each was not seen to change, the longest first.
+    /// Files with the time since which each has not changed, the longest first.
     waiting: VecDeque<(Duration, Found)>,
 }
 
@@ -51,17 +52,18 @@ impl Settling {
         self.waiting.is_empty()
     }
 
-    /// These were found now.
+    /// Adds files that were found now.
     pub(crate) fn begin(&mut self, found: BTreeSet<Found>, now: Duration) {
         self.waiting.extend(found.into_iter().map(|found| (now, found)));
     }
 
-    /// When the next one may be taken.
+    /// Returns the time at which the next file may be taken; `None` if no file waits.
     pub(crate) fn due(&self) -> Option<Duration> {
         self.waiting.front().map(|(since, _)| *since + self.settle)
     }
 
-    /// One that has not changed for long enough; `look` says how it is now, if it is still there.
+    /// Takes a file that has not changed for long enough; `look` returns its current fingerprint, or `None`
+    /// if it is gone.
     pub(crate) fn take(&mut self, now: Duration, look: impl Fn(&OsStr) -> Option<Print>) -> Option<OsString> {
         while self.due().is_some_and(|due| due <= now)
             && let Some((_, (before, name))) = self.waiting.pop_front()

@@ -16,14 +16,14 @@ use rustix::{
 
 use crate::CaptureError;
 
-/// What has happened in a folder.
+/// A change in a folder.
 #[derive(Debug)]
 pub(crate) enum Change {
     /// A file of this name was closed by a writer, or moved in.
     Finished(OsString),
-    /// More than the system keeps.
+    /// The system's event queue overflowed.
     Missed,
-    /// The folder is not there any more.
+    /// The folder was moved, removed or unmounted.
     Gone,
 }
 
@@ -48,7 +48,7 @@ impl Watch {
         Ok(Self(fd))
     }
 
-    /// Hands out all that has happened since the last time.
+    /// Passes on all changes since the last call.
     pub(crate) fn drain(&self, mut each: impl FnMut(Change)) -> io::Result<()> {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = Reader::new(&self.0, &mut buffer);
@@ -84,7 +84,7 @@ fn change(flags: ReadFlags, name: Option<&[u8]>) -> Option<Change> {
     }
 }
 
-/// How to put right what the system said.
+/// Returns the advice for a system error.
 fn fix(error: Errno) -> &'static str {
     match error {
         Errno::NOSPC => "Raise the number of watches: sysctl fs.inotify.max_user_watches=65536",

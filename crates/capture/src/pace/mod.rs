@@ -1,7 +1,8 @@
-//! Which of the captured pictures go on: no more than a rate, and only those in which something has changed.
+//! Filters on captured images: a rate limit, and a scene gate that passes only images in which something has
+//! changed.
 //!
-//! Both are functions of capture times and pictures alone: the same input gives the same output, however fast it
-//! comes. A clock that is set back, as on a device without a battery for it, makes them begin anew.
+//! Both depend on capture times and images alone: the same input gives the same output at any speed. A clock
+//! that is set back, as on a device without a battery-backed clock, resets them.
 
 mod rate;
 mod scene;

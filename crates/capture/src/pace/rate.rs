@@ -2,26 +2,26 @@ use std::time::{Duration, SystemTime};
 
 use crate::CaptureError;
 
-/// At most so many inputs a second; of those that come in between the newest is kept.
+/// Rate limit on inputs; of the inputs between two tokens the newest is kept.
 ///
-/// There is a token every `1 / rate` seconds. One that comes late, because there was nothing to spend it on, does not
-/// delay those after it, and none are saved up: between any two inputs that pass, `n` others between them, lie more
-/// than `n / rate` seconds.
+/// A token arrives every `1 / rate` seconds. A token that is used late, because there was no input, does not
+/// delay later ones, and tokens do not accumulate: two inputs that pass, with `n` others between them, are
+/// more than `n / rate` seconds apart.
 #[derive(Debug)]
 pub struct RateCap<T> {
-    /// From a token to the next.
+    /// Time between two tokens.
     interval: Duration,
-    /// When the next token is there; none before the first input.
+    /// Arrival of the next token; `None` before the first input.
     next: Option<SystemTime>,
     held: Option<T>,
     dropped: u64,
 }
 
 impl<T> RateCap<T> {
-    /// A cap of so many a second, 0.00001 to 1000.
+    /// Creates a limit of `rate` inputs per second, from 0.00001 to 1000.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`] for another rate.
+    /// [`CaptureError::Setting`] for any other rate.
     pub fn new(rate: f64) -> Result<Self, CaptureError> {
         if !(0.00001..=1000.0).contains(&rate) {
             let message = format!("a rate of {rate} a second cannot be: it is 0.00001 to 1000");
@@ -30,16 +30,17 @@ impl<T> RateCap<T> {
         Ok(Self { interval: Duration::from_secs_f64(1.0 / rate), next: None, held: None, dropped: 0 })
     }
 
-    /// An input, captured at a time. It comes out where there is a token; else it is held in the place of the last one.
+    /// Offers an input captured at time `at`. Returns it if there is a token; otherwise holds it in place of
+    /// the previous one.
     pub fn offer(&mut self, at: SystemTime, input: T) -> Option<T> {
         self.dropped += u64::from(self.held.replace(input).is_some());
         self.take(at)
     }
 
-    /// The input that is held, where there is a token by now.
+    /// Returns the held input if there is a token by now.
     pub fn take(&mut self, now: SystemTime) -> Option<T> {
         self.held.as_ref()?;
-        // Further ahead than an interval it would not be, had the clock not been set back.
+        // A token more than one interval ahead means that the clock was set back.
         let next = self.next.filter(|next| {
             next.duration_since(now).is_ok_and(|ahead| ahead <= self.interval) || *next <= now
         });
@@ -51,12 +52,12 @@ impl<T> RateCap<T> {
         self.held.take()
     }
 
-    /// When an input that is held may come out; none where none is held.
+    /// Returns the time at which a held input may pass; `None` if no input is held.
     pub fn due(&self) -> Option<SystemTime> {
         self.held.as_ref().and(self.next)
     }
 
-    /// Inputs that gave way to newer ones.
+    /// Returns the number of inputs that were replaced by newer ones.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -7,13 +7,14 @@ use crate::CaptureError;
 /// The largest grid, in cells.
 const WIDTH: u32 = 32;
 const HEIGHT: u32 = 24;
-/// What a grey level is in a cell, which is a mean.
+/// Units per grey level in a cell, which holds a mean.
 const LEVEL: u64 = 256;
 
-/// Lets a picture pass when it differs enough from the last one that passed, or when none has for too long.
+/// Filter that passes an image if it differs enough from the last one that passed, or if none has passed for
+/// too long.
 ///
-/// Pictures are compared as grids of 32×24 cells, fewer where they have fewer pixels, each the mean luma of its pixels.
-/// The difference is the mean of the cells' absolute differences, in grey levels.
+/// Images are compared as grids of 32×24 cells, fewer if they have fewer pixels; each cell is the mean luma
+/// of its pixels. The difference is the mean absolute difference of the cells, in grey levels.
 #[derive(Debug)]
 pub struct SceneGate {
     threshold: f32,
@@ -21,7 +22,7 @@ pub struct SceneGate {
     last: Option<(SystemTime, Grid)>,
 }
 
-/// What pictures are compared by.
+/// The reduced image that is compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Grid {
     size: (u32, u32),
@@ -30,11 +31,11 @@ struct Grid {
 }
 
 impl SceneGate {
-    /// A gate with a threshold of 0 to 255 grey levels: a picture passes when its difference is over it. After `silence`
-    /// without a picture one passes whatever it shows.
+    /// Creates a gate with a threshold of 0 to 255 grey levels: an image passes if its difference is over the
+    /// threshold. After `silence` without a passed image, the next one passes in any case.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`] for another threshold.
+    /// [`CaptureError::Setting`] for any other threshold.
     pub fn new(threshold: f32, silence: Duration) -> Result<Self, CaptureError> {
         if !(0.0..=255.0).contains(&threshold) {
             let message = format!("a threshold of {threshold} grey levels cannot be: it is 0 to 255");
@@ -43,11 +44,12 @@ impl SceneGate {
         Ok(Self { threshold, silence, last: None })
     }
 
-    /// Whether a picture, captured at a time, passes. The first one does, and one of another size.
+    /// Returns whether an image, captured at time `at`, passes. The first image passes, and so does one of a
+    /// different size.
     pub fn passes(&mut self, at: SystemTime, picture: &DynamicImage) -> bool {
         let grid = Grid::of(picture);
         let same = self.last.as_ref().is_some_and(|(before, last)| {
-            // A clock that was set back says nothing about the silence.
+            // If the clock was set back, the elapsed time is unknown, and the image passes.
             let silent = at.duration_since(*before).map_or(true, |time| time >= self.silence);
             !silent && last.difference(&grid).is_some_and(|difference| difference <= self.threshold)
         });
@@ -87,7 +89,7 @@ impl Grid {
         Self { size, cells: sums.into_iter().map(mean).collect() }
     }
 
-    /// In grey levels; none where the sizes differ.
+    /// Returns the difference in grey levels; `None` if the sizes differ.
     fn difference(&self, other: &Self) -> Option<f32> {
         let sum: u64 = self.cells.iter().zip(&other.cells).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
         let scale = (self.cells.len() as u64 * LEVEL) as f32;
@@ -95,7 +97,7 @@ impl Grid {
     }
 }
 
-/// The cell of each pixel of a side.
+/// Returns the cell index of each pixel along one side.
 fn cells_of(side: u32, cells: u32) -> Vec<usize> {
     let cell = |at: u32| u64::from(at) * u64::from(cells.min(side)) / u64::from(side);
     (0..side).map(|at| cell(at) as usize).collect()
@@ -105,7 +107,7 @@ fn grey([level]: [u8; 1]) -> u32 {
     u32::from(level)
 }
 
-/// The weights of BT.601 in 1 / 256.
+/// Luma with the weights of BT.601 in units of 1 / 256.
 fn luma([red, green, blue]: [u8; 3]) -> u32 {
     (77 * u32::from(red) + 150 * u32::from(green) + 29 * u32::from(blue)) / 256
 }
@@ -141,7 +143,7 @@ mod tests {
 
     #[test]
     fn something_small_counts_by_its_share_of_the_picture() {
-        // A sixteenth of the picture by 160 levels is ten levels of the whole.
+        // A sixteenth of the image that changes by 160 levels is a mean change of ten levels.
         let changed = GrayImage::from_fn(64, 48, |x, y| Luma([if x < 16 && y < 12 { 160 } else { 0 }]));
         for (threshold, passes) in [(9.9, true), (10.0, false)] {
             let mut gate = SceneGate::new(threshold, NEVER).unwrap();

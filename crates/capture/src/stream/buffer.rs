@@ -1,9 +1,9 @@
 use std::io::{self, ErrorKind, Read};
 
-/// What a reader is asked for at least, while there is room.
+/// Minimum number of bytes per read, while there is space.
 const CHUNK: usize = 16 << 10;
 
-/// Bytes of a stream that are not done, never more than a limit.
+/// The unprocessed bytes of a stream, at most a fixed limit.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
@@ -17,17 +17,17 @@ impl Buffer {
         Self { bytes: Vec::new(), start: 0, end: 0, limit }
     }
 
-    /// What is there.
+    /// Returns the unprocessed bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
-    /// Whether it has as much as it may.
+    /// Returns whether the buffer holds as many bytes as its limit.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes().len() == self.limit
     }
 
-    /// The first `count` bytes are done.
+    /// Marks the first `count` bytes as processed.
     pub(crate) fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
         if self.start == self.end {
@@ -35,13 +35,14 @@ impl Buffer {
         }
     }
 
-    /// Reads once; how many bytes, zero at the end of the stream. It is not to be called when it is full.
+    /// Reads once and returns the number of bytes, zero at the end of the stream. It must not be called while
+    /// the buffer is full.
     pub(crate) fn fill(&mut self, from: &mut impl Read) -> io::Result<usize> {
         self.make_room();
         loop {
             match from.read(&mut self.bytes[self.end..]) {
                 Ok(read) => {
-                    // A reader that lies about its count must not make bytes that are not there.
+                    // A reader that returns too large a count must not make unread bytes visible.
                     let read = read.min(self.bytes.len() - self.end);
                     self.end += read;
                     return Ok(read);
@@ -57,7 +58,7 @@ impl Buffer {
             return;
         }
         let held = self.end - self.start;
-        // Moving what is held costs less than reading it did when at least as much is done.
+        // Bytes are moved only if at least as many are processed, so that moving costs less than reading did.
         if self.start > 0 && (self.start >= held || self.bytes.len() == self.limit) {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, held);

@@ -1,23 +1,24 @@
-/// What the bytes at hand begin with.
+/// The item at the front of the available bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// What cannot be told before there are more bytes.
+    /// The item cannot be determined without more bytes.
     More,
-    /// So many bytes that belong to no picture, at least one.
+    /// This many bytes, at least one, belong to no image.
     Garbage(usize),
-    /// A picture that is damaged; so many of its bytes, at least one, are certainly not part of another one.
+    /// A damaged image; this many of its bytes, at least one, are certainly not part of another image.
     Damaged(usize),
-    /// A picture of so many bytes.
+    /// An image of this many bytes.
     Whole(usize),
 }
 
-/// Finds where pictures begin and end. It is called with ever more bytes until it says something else than
-/// [`Cut::More`], and then with what comes after that.
+/// Finds the boundaries of images. It is called with more and more bytes until it returns something other
+/// than [`Cut::More`], and then with the bytes after that item.
 pub(crate) trait Cutter: Send {
-    /// What the bytes begin with.
+    /// Returns the item at the front of the bytes.
     fn cut(&mut self, bytes: &[u8]) -> Cut;
 
-    /// There will not be more of the bytes that [`Cut::More`] was said of, which are some: they are
-    /// [`Cut::Damaged`] or [`Cut::Garbage`].
+    /// Called instead of a further [`cut`](Self::cut) if no more bytes will follow those for which it
+    /// returned [`Cut::More`]. There is at least one byte, and the result is [`Cut::Damaged`] or
+    /// [`Cut::Garbage`].
     fn give_up(&mut self, bytes: &[u8]) -> Cut;
 }

@@ -1,34 +1,36 @@
-//! JPEG files one after the other, with anything between them: the parts of a `multipart/x-mixed-replace` answer, or
-//! nothing.
+//! JPEG files one after the other, with anything between them: the parts of a `multipart/x-mixed-replace`
+//! response, or nothing.
 //!
-//! A file is walked segment by segment, from SOI to the EOI on the same level. A thumbnail stands inside an
-//! application segment, whose length is passed over, so its EOI ends nothing. Where the walk meets something that no
-//! file has there, the file is damaged. The last segment is what misled it: files that begin inside that segment are
-//! looked for, those before it were confirmed by the marker behind them. So a file that was cut off does not take
-//! the next one with it, unless the length of its last segment happens to reach to a marker of that one; and no byte is
-//! walked over twice.
+//! The parser walks a file segment by segment, from SOI to the EOI at the same level. A thumbnail is inside
+//! an application segment, which is skipped by its length, so its EOI does not end the file. If the walk
+//! meets bytes that cannot occur there, the file is damaged. The last segment misled it: the search for the
+//! next file starts inside that segment, since the earlier ones were confirmed by the marker behind them. A
+//! truncated file therefore does not swallow the next one, unless the length of its last segment happens to
+//! end at a marker of that next file. Each byte is walked over at most once.
 
 use super::cut::{Cut, Cutter};
 
-/// What every file begins with: SOI, and the first byte of the next marker.
+/// First bytes of every file: SOI, and the first byte of the next marker.
 const START: [u8; 3] = [0xff, 0xd8, 0xff];
-/// The longest segment of tables: four 16-bit quantisation tables or eight Huffman tables are less.
+/// The longest segment of tables in bytes: four 16-bit quantisation tables or eight Huffman tables are
+/// shorter.
 const MAX_TABLES: usize = 4096;
 
-/// The walk through a file.
+/// The state of the walk through a file.
 #[derive(Debug, Default)]
 pub(crate) struct Mjpeg {
-    /// Where it goes on; 0 when no file has begun.
+    /// Offset at which the walk continues; 0 if no file has begun.
     at: usize,
-    /// Where the last segment begins, behind its marker, or how far its entropy-coded data is free of starts.
+    /// Offset of the last segment behind its marker, or the offset up to which the entropy-coded data
+    /// contains no start of a file.
     last: usize,
     /// Whether `at` is in entropy-coded data.
     in_scan: bool,
-    /// Whether there was such data: a file without any has no picture.
+    /// Whether there was entropy-coded data: a file without any does not contain an image.
     has_scan: bool,
 }
 
-/// What a step of the walk has found.
+/// The result of one step of the walk.
 enum Step {
     On,
     More,
@@ -64,7 +66,7 @@ impl Cutter for Mjpeg {
 }
 
 impl Mjpeg {
-    /// Passes over a marker and its segment.
+    /// Skips a marker and its segment.
     fn segment(&mut self, bytes: &[u8]) -> Step {
         let Some(&[first, marker]) = bytes.get(self.at..).and_then(<[u8]>::first_chunk) else {
             return Step::More;
@@ -92,7 +94,8 @@ impl Mjpeg {
         if length < 2 || (!free && length > MAX_TABLES) {
             return Step::Damaged;
         }
-        // The two bytes behind it have to be seen, so that a start whose first byte is in it is found.
+        // Two bytes behind the segment must be available, so that a start is found whose first byte is in the
+        // segment.
         let Some(segment) = bytes.get(from..from + length + 2) else { return Step::More };
         if !free && segment.windows(3).any(|window| window == START) {
             return Step::Damaged;
@@ -103,7 +106,7 @@ impl Mjpeg {
         Step::On
     }
 
-    /// Passes over entropy-coded data up to a marker that ends it.
+    /// Skips entropy-coded data up to the marker that ends it.
     fn scan(&mut self, bytes: &[u8]) -> Step {
         while let Some(offset) =
             bytes.get(self.at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff))
@@ -112,7 +115,7 @@ impl Mjpeg {
             self.last = self.at;
             match bytes.get(self.at + 1) {
                 None => return Step::More,
-                // A stuffed byte, or a restart.
+                // A stuffed byte, or a restart marker.
                 Some(0x00 | 0xd0..=0xd7) => self.at += 2,
                 Some(0xff) => self.at += 1,
                 Some(_) => {
@@ -126,7 +129,7 @@ impl Mjpeg {
     }
 }
 
-/// Passes over what is before a start, or over all that cannot be one.
+/// Skips the bytes before a start, or all bytes that cannot begin one.
 fn look_for_start(bytes: &[u8]) -> Cut {
     let found = bytes.windows(3).position(|window| window == START);
     let garbage = found.unwrap_or_else(|| {
@@ -140,7 +143,8 @@ fn look_for_start(bytes: &[u8]) -> Cut {
 mod tests {
     use super::*;
 
-    /// A file in form: an application segment with a whole small one inside, a table, a scan with stuffing.
+    /// A well-formed file: an application segment that contains a small whole file, a table, and a scan with
+    /// byte stuffing.
     fn file(scan: &[u8]) -> Vec<u8> {
         let thumbnail = [0xff, 0xd8, 0xff, 0xda, 0, 2, 7, 0xff, 0xd9];
         let mut file = vec![0xff, 0xd8, 0xff, 0xe1, 0, 2 + thumbnail.len() as u8];
@@ -184,8 +188,8 @@ mod tests {
         for len in 0..whole.len() {
             let bytes = [&whole[..len], &whole[..], b"--boundary"].concat();
             let found = cuts(&bytes).contains(&Cut::Whole(whole.len()));
-            // Where the length of the application segment happens to reach to a marker, of the thumbnail or behind the
-            // next SOI, nothing tells that it is another file's.
+            // If the length of the application segment happens to reach a marker of the thumbnail, or the one
+            // behind the next SOI, the two files cannot be told apart.
             assert!(found || [7, 13].contains(&len), "{len}: {:?}", cuts(&bytes));
         }
     }

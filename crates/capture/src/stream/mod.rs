@@ -1,7 +1,7 @@
-//! Pictures and sensor rows out of a byte stream: a program's output, standard input, a device.
+//! Images and sensor rows from a byte stream: a program's output, standard input, a device.
 //!
-//! Nothing is decoded here. A stream is cut into pictures, damaged ones are passed over and counted, and
-//! [`Picture::decode`] is called by whoever keeps one.
+//! Decoding is left to the caller. A stream is cut into images, and damaged ones are skipped and counted; the
+//! caller decodes those that it keeps with [`Picture::decode`].
 
 mod buffer;
 mod cut;
@@ -21,17 +21,17 @@ use crate::{
     rows::{RowOptions, Windows},
 };
 
-/// What a stream carries.
+/// Content of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// Pictures.
+    /// Images.
     Pictures(PictureOptions),
     /// Sensor rows, as CSV.
     Rows(RowOptions),
 }
 
-/// A byte stream as a source. When its [`Stop`](crate::Stop) stops it, a read that is under way is waited for, except
-/// of [`stdin`](Self::stdin).
+/// A byte stream as a source. After its [`Stop`](crate::Stop) is triggered, a read in progress is still
+/// waited for, except for [`stdin`](Self::stdin).
 pub struct Stream<R> {
     context: Context,
     parts: Parts<R>,
@@ -43,7 +43,7 @@ enum Parts<R> {
 }
 
 impl<R: Read + Send> Stream<R> {
-    /// What comes out of a reader.
+    /// Creates a source that reads from a reader.
     ///
     /// # Errors
     /// [`CaptureError::Setting`].
@@ -57,10 +57,10 @@ impl<R: Read + Send> Stream<R> {
 }
 
 impl Stream<Pipe> {
-    /// What comes from standard input. Nobody else may read it.
+    /// Creates a source that reads standard input. No other code may read it.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`]; [`CaptureError::System`] when the process has too many open files.
+    /// [`CaptureError::Setting`]; [`CaptureError::System`] if the process has too many open files.
     pub fn stdin(context: Context, content: Content) -> Result<Self, CaptureError> {
         let pipe = Pipe::new(std::io::stdin(), &context.stop)?;
         Self::new(context, pipe, content)
@@ -80,7 +80,7 @@ impl<R: Read + Send> Source for Stream<R> {
             Parts::Rows(windows) => windows.next_window().map(|window| window.map(What::Rows)),
         };
         match next {
-            // The pipe says so when it is stopped.
+            // The pipe returns an error when it is stopped.
             Err(_) if self.context.stop.is_stopped() => Ok(None),
             next => Ok(next?.map(|what| self.context.captured(what))),
         }

@@ -11,10 +11,11 @@ use super::{
 };
 use crate::{CaptureError, Counted, Picture};
 
-/// How far into a stream its kind is looked for: behind the head of an HTTP answer, say.
+/// Number of bytes within which the first image must begin to detect the format, for example after an HTTP
+/// header.
 const HEAD: usize = 4096;
 
-/// What a stream of pictures consists of.
+/// Format of a stream of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PictureFormat {
     /// [`Mjpeg`](Self::Mjpeg) or [`Pnm`](Self::Pnm), whichever begins first in the first 4096 bytes.
@@ -27,13 +28,13 @@ pub enum PictureFormat {
     Raw(Raw),
 }
 
-/// What is taken out of a stream of pictures.
+/// Options of a stream of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PictureOptions {
-    /// What it consists of.
+    /// Format of the stream.
     pub format: PictureFormat,
-    /// The largest picture, in bytes as they come, at least 4096. No more than so many are held at a time, and a copy
-    /// of the picture that is handed out.
+    /// The largest image in bytes as captured, at least 4096. At most this many bytes are buffered, in
+    /// addition to a copy of the image that is returned.
     pub limit: usize,
 }
 
@@ -43,22 +44,22 @@ impl Default for PictureOptions {
     }
 }
 
-/// The pictures of a byte stream.
+/// The images of a byte stream.
 pub struct Pictures<R> {
     from: R,
     buffer: Buffer,
     limit: usize,
-    /// None while the format is not known.
+    /// `None` until the format is known.
     known: Option<(PictureFormat, Box<dyn Cutter>)>,
     ended: bool,
     counted: Counted,
 }
 
 impl<R: Read> Pictures<R> {
-    /// The pictures that come out of a reader.
+    /// Creates the images of a reader.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`] when the limit is under 4096 bytes or under a raw picture's size.
+    /// [`CaptureError::Setting`] if the limit is under 4096 bytes or under the size of a raw image.
     pub fn new(from: R, options: PictureOptions) -> Result<Self, CaptureError> {
         let PictureOptions { format, limit } = options;
         let least = match format {
@@ -73,10 +74,11 @@ impl<R: Read> Pictures<R> {
         Ok(Self { from, buffer: Buffer::new(limit), limit, known, ended: false, counted: Counted::default() })
     }
 
-    /// Waits for the next picture; none at the end of the stream.
+    /// Waits for the next image; returns `None` at the end of the stream.
     ///
     /// # Errors
-    /// What the reader says, or the first bytes where they do not tell the format: that is said once, and is the end.
+    /// The error of the reader, or the first bytes if the format cannot be detected: that error is returned
+    /// once and ends the stream.
     pub fn next_picture(&mut self) -> Result<Option<Picture>, StreamFailure> {
         loop {
             if let Some(picture) = self.step()? {
@@ -88,7 +90,7 @@ impl<R: Read> Pictures<R> {
         }
     }
 
-    /// What has gone through it.
+    /// Returns the counts so far.
     pub fn counted(&self) -> Counted {
         self.counted
     }
@@ -135,7 +137,7 @@ impl<R: Read> Pictures<R> {
         Ok(())
     }
 
-    /// Looks for the first picture where the format is not known; false when there have to be more bytes.
+    /// Looks for the first image if the format is unknown; returns false if more bytes are needed.
     fn find_format(&mut self) -> Result<bool, StreamFailure> {
         if self.known.is_some() {
             return Ok(true);
@@ -149,13 +151,13 @@ impl<R: Read> Pictures<R> {
             self.end();
             return Err(StreamFailure::Unknown(head));
         } else if self.ended {
-            // An empty stream has no pictures, whatever they would have been.
+            // An empty stream ends without images in any format.
             self.end();
         }
         Ok(self.known.is_some())
     }
 
-    /// There is nothing more to be taken out.
+    /// Discards the rest of the stream.
     fn end(&mut self) {
         self.ended = true;
         self.buffer.consume(self.buffer.bytes().len());
@@ -163,12 +165,12 @@ impl<R: Read> Pictures<R> {
     }
 }
 
-/// Why there is no next picture.
+/// Reason why the next image cannot be returned.
 #[derive(Debug)]
 pub enum StreamFailure {
-    /// What the reader said.
+    /// The error of the reader.
     Read(io::Error),
-    /// The first bytes, of no known format.
+    /// The first bytes, which match none of the known formats.
     Unknown(Vec<u8>),
 }
 
@@ -181,7 +183,7 @@ fn cutter(format: PictureFormat, limit: usize) -> Option<Box<dyn Cutter>> {
     }
 }
 
-/// What begins first.
+/// Returns the format of the first image in the bytes.
 fn format_of(head: &[u8]) -> Option<PictureFormat> {
     head.windows(3).find_map(|window| match window {
         [0xff, 0xd8, 0xff] => Some(PictureFormat::Mjpeg),

@@ -1,18 +1,18 @@
-//! Binary PGM and PPM files one after the other: `P5` or `P6`, then width, height and the largest sample in decimal
-//! with white space and `#` comments before each, one byte of white space, and the samples, two bytes each when the
-//! largest one is over 255.
+//! Binary PGM and PPM files one after the other: `P5` or `P6`, then width, height and the largest sample
+//! value in decimal with white space and `#` comments before each, one byte of white space, and the samples,
+//! two bytes each if the largest value is over 255.
 
 use super::cut::{Cut, Cutter};
 
-/// The longest header, comments included.
+/// The longest header in bytes, comments included.
 const MAX_HEADER: usize = 1024;
 
-/// Where files begin and end.
+/// Splits a stream into files.
 #[derive(Debug)]
 pub(crate) struct Pnm {
-    /// The most bytes of a file.
+    /// Maximum number of bytes per file.
     limit: usize,
-    /// Bytes of the file that has begun, once its header is there.
+    /// Length of the current file in bytes, once its header is complete.
     len: Option<usize>,
 }
 
@@ -56,12 +56,12 @@ impl Cutter for Pnm {
     }
 }
 
-/// Whether it can be the beginning of a file.
+/// Returns whether the bytes can be the beginning of a file.
 fn begins(bytes: &[u8]) -> bool {
     matches!(bytes, [b'P', b'5' | b'6', next, ..] if next.is_ascii_whitespace() || *next == b'#')
 }
 
-/// Passes over what is before a start, or over all that cannot be one.
+/// Skips the bytes before a start, or all bytes that cannot begin one.
 fn look_for_start(bytes: &[u8]) -> Cut {
     let start = (0..bytes.len()).find(|&at| {
         let rest = &bytes[at..];
@@ -74,7 +74,7 @@ fn look_for_start(bytes: &[u8]) -> Cut {
     }
 }
 
-/// Reads a header.
+/// Parses a header.
 fn header(bytes: &[u8]) -> Header {
     let (mut at, mut numbers) = (2, [0_usize; 3]);
     for number in &mut numbers {
@@ -84,7 +84,7 @@ fn header(bytes: &[u8]) -> Header {
         if at == bytes.len() && digits < 9 {
             return Header::More;
         }
-        // Nine digits are over every limit, and under every overflow.
+        // Nine digits exceed every limit, and eight cannot overflow.
         match std::str::from_utf8(&bytes[from..at]).map(str::parse) {
             Ok(Ok(value)) if digits < 9 && value > 0 => *number = value,
             _ => return Header::Wrong,
@@ -104,7 +104,8 @@ fn header(bytes: &[u8]) -> Header {
     len.map_or(Header::Wrong, Header::Len)
 }
 
-/// Where the white space and the comments end that begin at `at`.
+/// Returns the offset behind the white space and comments that begin at `at`; `None` if more bytes are
+/// needed.
 fn past_white(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match bytes.get(at)? {

@@ -9,20 +9,20 @@ use crate::CaptureError;
 /// The largest side, in pixels.
 const MAX_SIDE: u32 = 1 << 14;
 
-/// How samples without a header are laid out.
+/// Layout of samples without a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RawFormat {
-    /// A byte a pixel.
+    /// One byte per pixel.
     Grey8,
-    /// Red, green and blue, a byte each.
+    /// Red, green and blue, one byte each.
     Rgb24,
     /// A plane of Y, then U and V at half width and half height, rounded up; BT.601, limited range.
     Yuv420p,
-    /// Y, U, Y, V for two pixels side by side; BT.601, limited range; an even width.
+    /// Y, U, Y, V for two adjacent pixels; BT.601, limited range; the width must be even.
     Yuyv,
 }
 
-/// Pictures without a header, one right after the other.
+/// Images without a header, one directly after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Raw {
     width: u32,
@@ -31,10 +31,11 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Pictures of this size, in pixels.
+    /// Creates the layout for images of this size in pixels.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`] for a side that is 0 or over 16384, or an odd width of [`RawFormat::Yuyv`].
+    /// [`CaptureError::Setting`] for a side that is 0 or over 16384, or an odd width with
+    /// [`RawFormat::Yuyv`].
     pub fn new(width: u32, height: u32, format: RawFormat) -> Result<Self, CaptureError> {
         let sides = 1..=MAX_SIDE;
         if !sides.contains(&width) || !sides.contains(&height) {
@@ -48,7 +49,7 @@ impl Raw {
         Ok(Self { width, height, format })
     }
 
-    /// Bytes of a picture.
+    /// Returns the number of bytes per image.
     #[must_use]
     pub fn size(self) -> usize {
         let pixels = self.width as usize * self.height as usize;
@@ -60,13 +61,13 @@ impl Raw {
         }
     }
 
-    /// Bytes of a row, where samples of a pixel stand together.
+    /// Returns the number of bytes per row; only valid if the samples of a pixel are adjacent.
     #[cfg(feature = "v4l")]
     pub(crate) fn row(self) -> usize {
         self.size() / self.height as usize
     }
 
-    /// The picture of these samples.
+    /// Decodes the image of these samples.
     pub(crate) fn decode(self, samples: Vec<u8>) -> Result<DynamicImage, CaptureError> {
         let right = samples.len() == self.size();
         let picture = match self.format {
@@ -112,7 +113,7 @@ impl Cutter for Raw {
     }
 }
 
-/// BT.601 of limited range, with 8 bits behind the point as in ITU-R BT.601-7 rounded.
+/// Converts BT.601 of limited range with the coefficients of ITU-R BT.601-7 rounded to 8 fractional bits.
 fn rgb(y: u8, u: u8, v: u8) -> image::Rgb<u8> {
     let (y, u, v) = (298 * (i32::from(y) - 16), i32::from(u) - 128, i32::from(v) - 128);
     let sample = |sum: i32| ((sum + 128) >> 8).clamp(0, 255) as u8;

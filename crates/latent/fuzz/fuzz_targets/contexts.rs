@@ -1,5 +1,5 @@
-//! Arbitrary bytes as a context file: as they are, behind the right magic, and as changes to a good file. What is
-//! read must be written as the same bytes again, and must code a picture.
+//! Arbitrary bytes as a context file: unchanged, after the right magic, and as changes to a valid file. A
+//! file that can be read must be written as the same bytes again, and must be able to code an image.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ use lopside_latent::{
     },
 };
 
-/// Channels and strides of the layers that a good file is for.
+/// Channels and strides of the layers of the valid file.
 const LAYERS: [(u32, u32); 2] = [(2, 16), (1, 8)];
 static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| contexts().to_bytes());
 
@@ -24,7 +24,8 @@ fuzz_target!(|bytes: &[u8]| {
     round_trip(&changed(bytes));
 });
 
-/// The good file with some bytes replaced: each three of `changes` are a place and what stands there then.
+/// Returns the valid file with some bytes replaced: each three bytes of `changes` are a position and its new
+/// value.
 fn changed(changes: &[u8]) -> Vec<u8> {
     let mut file = GOOD.clone();
     for change in changes.chunks_exact(3) {
@@ -47,7 +48,7 @@ fn round_trip(file: &[u8]) {
     }
 }
 
-/// Codes a picture of two stripes, of small integers above and of large ones below.
+/// Codes an image of two stripes, with small integers above and large ones below.
 fn code(space: &PictureSpace) {
     let quality = Quality::new(100).expect("a good quality");
     let header = PictureHeader { width: 20, height: 530, grey: false, quality };

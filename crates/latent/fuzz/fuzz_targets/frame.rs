@@ -1,5 +1,5 @@
-//! Arbitrary bytes as a whole frame, and as the payload of a frame whose header and checksum are right. What
-//! decodes must encode to the same bytes again.
+//! Arbitrary bytes as a whole frame, and as the payload of a frame with valid header and checksum. If a frame
+//! decodes, its integers must encode to the same bytes again.
 
 #![no_main]
 
@@ -32,7 +32,7 @@ fn round_trip(frame: &[u8]) {
     assert_eq!(again, frame, "{integers:?} has two spellings");
 }
 
-/// Two layers, and tables of one, of seven and of many integers, some at the ends of the number line.
+/// Two layers, and tables of one, of seven and of many integers, some at the limits of `i32`.
 fn space() -> LatentSpace {
     let tables = [
         Table::from_counts(0, &[1]),

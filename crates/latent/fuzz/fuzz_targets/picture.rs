@@ -1,5 +1,6 @@
-//! Arbitrary bytes as a whole frame of a picture, and as the payloads of a frame whose header and checksum are right.
-//! What decodes must, encoded again, decode to the same integers, and so must each frame with fewer layers.
+//! Arbitrary bytes as a whole frame of an image, and as the payloads of a frame with valid header and
+//! checksum. If a frame decodes, its re-encoded integers must decode to the same integers, and so must each
+//! frame with fewer layers.
 
 #![no_main]
 
@@ -14,7 +15,7 @@ use lopside_latent::{
     },
 };
 
-/// Small, so that a run is fast and memory that a limit does not bound is noticed.
+/// Small limits, so that a run is fast and memory use beyond a limit is detected.
 const LIMITS: Limits = Limits { max_frame_bytes: 1 << 14, max_elements: 0, max_pixels: 1 << 14 };
 
 static SPACE: LazyLock<PictureSpace> = LazyLock::new(space);
@@ -26,11 +27,11 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// A frame whose header and first payloads' lengths are taken from `front`.
+/// Builds a frame whose header and lengths of the first payloads are taken from `front`.
 fn framed([quality, width, height, flags, first, second]: &[u8; 6], bytes: &[u8]) -> Vec<u8> {
     let grey = flags & 1 == 1;
     let quality = Quality::new(quality % 100 + 1).expect("a good quality");
-    // Up to 32 × 1024, where a narrow picture has three stripes.
+    // Up to 32 × 1024, so that a narrow image has up to three stripes.
     let header = PictureHeader {
         width: u32::from(width % 32) + 1,
         height: (u32::from(*height) + 1) << (flags >> 1 & 3),
@@ -48,7 +49,7 @@ fn round_trip(frame: &[u8]) {
     let Ok(picture) = SPACE.decode(frame, &LIMITS) else { return };
     let again = SPACE.encode_integers(picture.header, &picture.layers, IdOnWire::Session);
     let again = again.expect("what was decoded can be encoded");
-    // Another spelling than the encoder's may be shorter than its.
+    // The given encoding may be shorter than that of the encoder.
     let roomy = Limits { max_frame_bytes: usize::MAX, ..LIMITS };
     assert_eq!(SPACE.decode(&again, &roomy).as_ref(), Ok(&picture), "the integers are others");
     for kept in 1..=picture.layers.len() {
@@ -58,8 +59,8 @@ fn round_trip(frame: &[u8]) {
     }
 }
 
-/// Three layers at strides 32, 16 and 8, with predictors, references between and within layers, and tables of one
-/// and of many integers.
+/// Three layers at strides 32, 16 and 8, with predictors, references between and within layers, and tables of
+/// one and of many integers.
 fn space() -> PictureSpace {
     let layer = |channels, stride| LayerShape { channels, stride };
     let layout = Layout::new(vec![layer(1, 32), layer(2, 16), layer(2, 8)]).expect("a good layout");

@@ -1,5 +1,5 @@
-//! Arbitrary bytes as a table file, as they are and behind the right magic. What is read must be written as the
-//! same bytes again.
+//! Arbitrary bytes as a table file, unchanged and after the right magic. A file that can be read must be
+//! written as the same bytes again.
 
 #![no_main]
 

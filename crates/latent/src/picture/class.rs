@@ -1,14 +1,14 @@
-//! From an expected magnitude to its class, four to an octave.
+//! Classes of expected magnitudes, four per octave.
 
-/// Classes of a coefficient's expected magnitude.
+/// Number of classes of a coefficient's expected magnitude.
 pub const CLASSES: usize = 49;
-/// Classes of a whole row's.
+/// Number of classes of the expected magnitude of a whole row.
 pub const ROW_CLASSES: usize = 81;
-/// Bits of the smallest energy that is told from zero: 64 / 4096.
+/// Binary logarithm of the smallest energy that is distinguished from zero: 64 / 4096.
 const SMALLEST: u32 = 6;
 
-/// The class of an energy in 1/4096 of a step: 0 below 1/64 of a step, then four to an octave by the two bits after
-/// the leading one, the last class for all that is larger.
+/// Returns the class of an energy in 1/4096 of a step: 0 below 1/64 of a step, then four per octave by the
+/// two bits after the leading one, and the last class for all larger energies.
 #[must_use]
 pub fn class_of(energy: u32, classes: usize) -> usize {
     if energy < 1 << SMALLEST {

@@ -1,7 +1,7 @@
-//! A stripe of a layer, channel by channel, to a payload and back.
+//! The coder of one stripe of a layer, channel by channel, to a payload and back.
 //!
-//! Each channel is one plane of integers, met by [`walk_plane`]. What is coded is the difference from the prediction; for
-//! most channels the prediction is 0.
+//! Each channel is one plane of integers, visited by [`walk_plane`]. The coder writes the difference of each
+//! integer from its prediction; for most channels the prediction is 0.
 
 use crate::{
     LatentError,
@@ -14,25 +14,25 @@ use super::{
     walk_plane,
 };
 
-/// What the layers of a stripe coded so far say about the next.
+/// The layers of a stripe that have been coded so far, as context for the next layer.
 #[derive(Debug, Default)]
 pub(crate) struct Stripe {
-    /// One plane a channel, and the binary logarithm of its stride.
+    /// One plane per channel, and the binary logarithm of its stride.
     planes: Vec<(Plane, u32)>,
 }
 
-/// Where in the latent space a piece of work is.
+/// The part of a latent space that one coding step works on: a layer of a stripe, at one quality.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
-    /// The layer.
+    /// The index of the layer.
     pub(crate) layer: usize,
-    /// Its channels.
+    /// Number of channels of the layer.
     pub(crate) channels: usize,
-    /// The binary logarithm of its stride.
+    /// The binary logarithm of the layer's stride.
     pub(crate) stride_log2: u32,
-    /// The stripe's rows.
+    /// Number of rows of the stripe in this layer.
     pub(crate) rows: usize,
-    /// Its columns.
+    /// Number of columns of the layer.
     pub(crate) columns: usize,
     /// The quality, 0 to 99.
     pub(crate) quality: usize,
@@ -45,7 +45,7 @@ impl Place {
 }
 
 impl Stripe {
-    /// The payload of the next layer, of these planes.
+    /// Encodes the planes of the next layer to its payload.
     pub(crate) fn encode(
         &mut self,
         model: &ContextModel,
@@ -60,8 +60,9 @@ impl Stripe {
         Ok(coder.finish())
     }
 
-    /// The payload of the next layer, whose integers are decided on as they are coded: `planes` are in sixteenths of a
-    /// step. No channel of it may have a predictor; those that are missing at the end are zeros.
+    /// Encodes the next layer to its payload, and chooses its integers while coding: `planes` are in
+    /// sixteenths of a step. Its channels must not have predictors; channels that are missing at the end are
+    /// zeros.
     pub(crate) fn encode_deciding(
         &mut self,
         model: &ContextModel,
@@ -89,7 +90,7 @@ impl Stripe {
         Ok(coder.finish())
     }
 
-    /// The planes of the next layer.
+    /// Decodes the planes of the next layer.
     pub(crate) fn decode(
         &mut self,
         model: &ContextModel,
@@ -105,7 +106,8 @@ impl Stripe {
         if coder.has_taken_all() { Ok(values) } else { Err(LatentError::Payload) }
     }
 
-    /// Walks through a layer's channels. `before` fills what is to be coded, `after` takes what was.
+    /// Walks through the channels of a layer. `before` fills the values to be coded, `after` receives the
+    /// coded ones.
     fn code(
         &mut self,
         coder: &mut impl Coder,
@@ -126,7 +128,7 @@ impl Stripe {
         Ok(())
     }
 
-    /// Walks through the next channel; whether it is zero.
+    /// Walks through the next channel, and returns whether it is zero.
     fn plane(
         &mut self,
         model: &ContextModel,
@@ -141,7 +143,7 @@ impl Stripe {
         Ok(zero)
     }
 
-    /// The expected magnitudes of a channel.
+    /// Returns the expected magnitudes of a channel.
     fn energy<'a>(&'a self, model: &'a ContextModel, place: Place, channel: usize) -> Energy<'a> {
         let context = &model.channels()[channel];
         let references = context.references.iter().map(|reference| {
@@ -152,14 +154,14 @@ impl Stripe {
     }
 }
 
-/// A channel on its way through the coder.
+/// A visitor that codes one channel.
 pub(super) struct Coding<'a, C> {
     pub(super) coder: &'a mut C,
     pub(super) model: &'a ContextModel,
     pub(super) layer: usize,
-    /// Counted over all layers.
+    /// The index of the channel, counted over all layers.
     pub(super) channel: usize,
-    /// Whether the layer's channel before it is zero.
+    /// Whether the previous channel of the layer is zero.
     pub(super) after_zero: bool,
 }
 
@@ -185,15 +187,15 @@ fn predictor(model: &ContextModel, channel: usize) -> [i32; 4] {
     model.channels()[channel].predictor.map(i32::from)
 }
 
-/// A plane of integers, raster order, less its prediction: what is coded of it. `weights` are the channel's
-/// [predictor](super::ChannelContext::predictor).
+/// Subtracts the prediction from a plane of integers in raster order, and writes the values to be coded.
+/// `weights` are the channel's [predictor](super::ChannelContext::predictor).
 pub fn difference(plane: &[i16], columns: usize, weights: [i32; 4], coded: &mut [i32]) {
     for (at, (coded, &value)) in coded.iter_mut().zip(plane).enumerate() {
         *coded = i32::from(value) - prediction(plane, columns, at, weights);
     }
 }
 
-/// Appends `coded` plus its prediction.
+/// Appends `coded` plus its prediction to `values`.
 fn sum(coded: &[i32], columns: usize, weights: [i32; 4], values: &mut Vec<i16>) -> Result<(), LatentError> {
     let start = values.len();
     for (at, &difference) in coded.iter().enumerate() {
@@ -203,9 +205,9 @@ fn sum(coded: &[i32], columns: usize, weights: [i32; 4], values: &mut Vec<i16>) 
     Ok(())
 }
 
-/// The prediction of the integer at `at` from those before it: the weighted sum of left, above, above-left and
-/// above-right, to the nearest. Beyond the plane stands the nearest integer within that is known; before the first
-/// one, 0.
+/// Returns the prediction of the integer at `at` from those before it: the weighted sum of left, above,
+/// above-left and above-right, rounded to the nearest. A neighbour outside the plane is replaced by the
+/// nearest known integer inside; before the first integer, by 0.
 fn prediction(plane: &[i16], columns: usize, at: usize, weights: [i32; 4]) -> i32 {
     if weights == [0; 4] {
         return 0;

@@ -1,6 +1,7 @@
-//! The context model and its file: how each channel's neighbours foretell its coefficients.
+//! The context model and its file: how the expected magnitude of each coefficient follows from its
+//! neighbours.
 //!
-//! The file, little-endian, numbers as LEB128 unless said otherwise:
+//! The file is little-endian; numbers are LEB128 unless stated otherwise:
 //! ```text
 //! "LPC" 0x01                       magic and version
 //! number of channels               over all layers, coarsest first
@@ -8,13 +9,13 @@
 //!   4 predictor weights, i16       left, above, above-left, above-right; 1/256
 //!   6 neighbour weights, u16       above, left, above-left, above-right, two above, two left; 1/4096
 //!   adaptive weight, u16           1/4096
-//!   100 biases, u16                one a quality; 1/4096 of a step
+//!   100 biases, u16                one per quality; 1/4096 of a step
 //!   2 odds of a zero plane, u16    of 65536: after a plane that is not zero, and after one that is
 //!   number of references           0 ..= 16
 //!   each reference: channel (LEB128, an earlier one), weight (u16, 1/4096)
-//!   49 table indices               one a class, into the tables below
+//!   49 table indices               one per class, into the tables below
 //! number of layers
-//! each layer: 81 odds of a zero row, u16    one a class of the row's energy, of 65536
+//! each layer: 81 odds of a zero row, u16    one per class of the row's energy, of 65536
 //! a table file                     the rest of the bytes
 //! ```
 
@@ -22,39 +23,41 @@ use crate::{LatentError, Table, Tables, varint};
 
 use super::{CLASSES, QUALITIES, ROW_CLASSES};
 
-/// Neighbours whose magnitudes are contexts: above, left, above-left, above-right, two above, two left.
+/// Number of neighbours whose magnitudes are contexts: above, left, above-left, above-right, two above, two
+/// left.
 pub const NEIGHBOURS: usize = 6;
 const MAGIC: [u8; 4] = *b"LPC\x01";
 const FILE: &str = "context file";
 const MAX_REFERENCES: usize = 16;
 const MAX_CHANNELS: u32 = 8 * 4096;
 
-/// Another channel that foretells this one.
+/// An earlier channel whose magnitudes are context for this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference {
-    /// An earlier channel, counted over all layers.
+    /// The index of an earlier channel, counted over all layers.
     pub channel: u32,
-    /// The weight of twice its magnitude and those of its four neighbours, in 1/4096.
+    /// The weight of the sum of twice its magnitude and the magnitudes of its four neighbours, in 1/4096.
     pub weight: u16,
 }
 
-/// How one channel is foretold.
+/// The context parameters of one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelContext {
-    /// Weights of the integers to the left, above, above-left and above-right in the prediction, in 1/256. The
-    /// difference from it is what is coded.
+    /// Weights of the integers to the left, above, above-left and above-right in the prediction, in 1/256.
+    /// The coder writes the difference from the prediction.
     pub predictor: [i16; 4],
     /// Weights of the neighbours' magnitudes, in 1/4096.
     pub near: [u16; NEIGHBOURS],
-    /// The weight of the channel's own average so far, in 1/4096.
+    /// The weight of the running average of the channel, in 1/4096.
     pub adaptive: u16,
-    /// What is expected where nothing else is known, in 1/4096 of a step, one a quality.
+    /// The expected magnitude without any other information, in 1/4096 of a step, one per quality.
     pub bias: Vec<u16>,
-    /// The odds, of 65536, that the whole plane is zero: after a plane that is not, and after one that is.
+    /// The odds, out of 65536, that the whole plane is zero: after a plane that is not zero, and after one
+    /// that is.
     pub zero_plane: [u16; 2],
-    /// Channels that foretell this one.
+    /// The channels that are context for this one.
     pub references: Vec<Reference>,
-    /// The table of each class.
+    /// The index of each class's table.
     pub tables: Vec<u32>,
 }
 
@@ -67,11 +70,11 @@ pub struct ContextModel {
 }
 
 impl ContextModel {
-    /// Puts a model together: the channels of all layers, coarsest first; the odds of a zero row, a list a layer;
-    /// the tables that the channels point into.
+    /// Creates a model from the channels of all layers, coarsest first; the odds of a zero row, one list per
+    /// layer; and the tables that the channels refer to.
     ///
     /// # Errors
-    /// [`LatentError::BadContext`] naming the first channel that cannot be right.
+    /// Returns [`LatentError::BadContext`] naming the first invalid channel.
     pub fn new(
         channels: Vec<ChannelContext>,
         zero_rows: Vec<Vec<u16>>,
@@ -90,7 +93,7 @@ impl ContextModel {
         Ok(Self { channels, zero_rows, tables })
     }
 
-    /// The channels of all layers, coarsest first.
+    /// Returns the channels of all layers, coarsest first.
     #[must_use]
     pub fn channels(&self) -> &[ChannelContext] {
         &self.channels
@@ -112,7 +115,7 @@ impl ContextModel {
         &self.tables.as_slice()[self.channels[channel].tables[class] as usize]
     }
 
-    /// The context file.
+    /// Returns the bytes of the context file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
@@ -124,11 +127,11 @@ impl ContextModel {
         out
     }
 
-    /// Reads a context file and checks all of it.
+    /// Parses a context file and checks all of it.
     ///
     /// # Errors
-    /// [`LatentError::TableMagic`], [`LatentError::Truncated`], [`LatentError::BadContext`], or what is wrong with
-    /// the tables.
+    /// Returns [`LatentError::TableMagic`], [`LatentError::Truncated`], [`LatentError::Varint`],
+    /// [`LatentError::Limit`], [`LatentError::BadContext`], or an error of the tables.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LatentError> {
         let mut rest = bytes.strip_prefix(&MAGIC).ok_or(LatentError::TableMagic)?;
         let count = varint::read(&mut rest, FILE, "number of channels")?;

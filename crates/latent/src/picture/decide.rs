@@ -1,32 +1,33 @@
-//! Which integer stands for a coefficient: the nearest one, or the next towards zero where that saves more bits than
-//! it costs in distortion.
+//! Rate–distortion-optimised quantisation: a coefficient is coded as the nearest integer, or as the next one
+//! towards zero if that saves more bits than it costs in distortion.
 //!
-//! A coefficient `u`, in steps, whose nearest magnitude is `k` is coded as `k` if
-//! `(u − (k − 1))² − (u − k)² = 2·(u − k + ½) ≥ λ · (bits(k) − bits(k − 1))`, otherwise as `k − 1`. The bits are
-//! those of the table that its neighbours ask for, so the dead zone is wide where all around is zero and narrow where
-//! nothing is (G. J. Sullivan and T. Wiegand, "Rate-distortion optimization for video compression", IEEE Signal
-//! Processing Magazine, 1998). A decoder knows nothing of all this.
+//! A coefficient `u`, in steps, whose nearest magnitude is `k` is coded as `k` if `(u − (k − 1))² − (u − k)²
+//! = 2·(u − k + ½) ≥ λ · (bits(k) − bits(k − 1))`, otherwise as `k − 1`. The bits are those of the table that
+//! the neighbours select, so the dead zone is wide among zeros and narrow among large values (G. J. Sullivan
+//! and T. Wiegand, "Rate-distortion optimization for video compression", IEEE Signal Processing
+//! Magazine, 1998). The decoder does not depend on any of this.
 
 use crate::{LatentError, Table, coder::Coder};
 
 use super::{CLASSES, ContextModel, PlaneVisitor, coder::Coding, quantise::SIXTEENTHS};
 
-/// λ, in squared steps a bit: what a bit less may cost. A uniform quantiser at high rates has −dD/dR = ln 2 / 6 ≈ 0.116;
-/// it is less here, because a decoder also makes something of the integers around.
+/// λ, in squared steps per bit: the distortion that saving one bit may cost. A uniform quantiser at high
+/// rates has −dD/dR = ln 2 / 6 ≈ 0.116; the value is smaller here, because a decoder also uses the
+/// surrounding integers.
 pub const LAMBDA: f32 = 0.08;
 
-/// A layer's coefficients, `[channels, rows, columns]`, on their way into a frame.
+/// The coefficients of a layer, `[channels, rows, columns]`, as input of the frame encoder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Coefficients {
-    /// Integers, coded as they are.
+    /// Integers, which are coded unchanged.
     Integers(Vec<i16>),
-    /// Sixteenths of a step, of which the coder makes integers. For layers without
+    /// Sixteenths of a step, from which the coder chooses integers. Only for layers without
     /// [predictors](super::ChannelContext::predictor). Channels that are missing at the end are zeros.
     Sixteenths(Vec<i16>),
 }
 
 impl Coefficients {
-    /// The values, whatever they are.
+    /// Returns the values, in either unit.
     #[must_use]
     pub fn into_values(self) -> Vec<i16> {
         let (Self::Integers(values) | Self::Sixteenths(values)) = self;
@@ -39,19 +40,19 @@ impl Coefficients {
     }
 }
 
-/// What a table's smallest integers cost, in bits.
+/// The costs of a table's smallest integers, in bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Costs {
-    /// Of 0.
+    /// The cost of 0.
     zero: f32,
-    /// More than that, of ±1.
+    /// The additional cost of ±1.
     one: f32,
-    /// Sixteenths over the middle between 0 and 1, and between any other two neighbours, below which the smaller
-    /// one is coded.
+    /// Thresholds in sixteenths above the midpoint of two neighbouring integers, below which the smaller one
+    /// is coded: between 0 and 1, and between any other two.
     least: [i32; 2],
 }
 
-/// What the tables of a context model cost.
+/// The costs of all tables of a context model.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Decisions {
     costs: Vec<Costs>,
@@ -72,31 +73,32 @@ impl Costs {
     }
 }
 
-/// The integer nearest to a number of sixteenths.
+/// Returns the integer nearest to a number of sixteenths.
 pub(super) fn nearest(sixteenths: i16) -> i32 {
     let magnitude = (i32::from(sixteenths).abs() + i32::from(SIXTEENTHS) / 2) / i32::from(SIXTEENTHS);
     magnitude * i32::from(sixteenths.signum())
 }
 
-/// Whether zero is the nearest integer to all of these.
+/// Returns whether zero is the nearest integer to all of these values.
 pub(super) fn all_nearest_to_zero(sixteenths: &[i16]) -> bool {
     let largest = sixteenths.iter().fold(0, |largest: u16, s| largest.max(s.unsigned_abs()));
     nearest(largest.min(i16::MAX as u16) as i16) == 0
 }
 
-/// How many sixteenths over the middle between `magnitude − 1` and `magnitude` a coefficient is.
+/// Returns the distance of a coefficient above the midpoint of `magnitude − 1` and `magnitude`, in
+/// sixteenths.
 fn over(sixteenths: i16, magnitude: i32) -> i32 {
     i32::from(sixteenths).abs() - i32::from(SIXTEENTHS) * magnitude + i32::from(SIXTEENTHS) / 2
 }
 
-/// A channel on its way through the encoder, which is shown the nearest integers and codes those decided on.
+/// A visitor that encodes one channel. It is shown the nearest integers and codes the chosen ones.
 pub(super) struct Deciding<'a, C> {
     pub(super) coding: Coding<'a, C>,
     pub(super) decisions: &'a Decisions,
-    /// The channel's plane.
+    /// The plane of the channel.
     pub(super) sixteenths: &'a [i16],
     pub(super) columns: usize,
-    /// Where the next row starts, and the next value is.
+    /// The indices of the next row's first value and of the next value.
     pub(super) row: usize,
     pub(super) at: usize,
 }
@@ -107,12 +109,13 @@ impl<C> Deciding<'_, C> {
         self.decisions.costs[channel.tables[class] as usize]
     }
 
-    /// Whether a row that is not zero is better coded as if it were. Only ones can be given up.
+    /// Returns whether a row that is not zero is better coded as zero. Only rows with magnitudes up to 1
+    /// qualify.
     fn is_worthless(&self, line: &[i16], row_class: usize) -> bool {
         if line.iter().any(|&s| nearest(s).abs() > 1) {
             return false;
         }
-        // The class of the mean of what is foretold for the row: classes are quarters of octaves.
+        // The class of the mean energy of the row's values: classes are quarters of octaves.
         let octaves = (self.columns as f32).log2();
         let class = (row_class as f32 - 4.0 * octaves).round().clamp(0.0, (CLASSES - 1) as f32);
         let costs = self.costs(class as usize);

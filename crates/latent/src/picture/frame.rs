@@ -1,4 +1,4 @@
-//! The frame of a picture, version 2.
+//! The frame of an image, version 2.
 //!
 //! ```text
 //! magic            1 byte    0x4c, 'L'
@@ -6,13 +6,13 @@
 //! latent-space id  8 or 0    0 when the session has fixed the latent space
 //! quality          1 byte    1 ..= 100
 //! width, height    LEB128    pixels, each 1 ..= 2²⁴
-//! layers           1 byte    how many follow, coarsest first, 1 ..= 8
-//! payload lengths  LEB128    one a layer
+//! layers           1 byte    number of layers that follow, coarsest first, 1 ..= 8
+//! payload lengths  LEB128    one per layer
 //! payloads                   range-coded integers
 //! CRC32C           4 bytes   little-endian, over all of the above with the id always in its place
 //! ```
-//! The payload of a layer is that of its only stripe, or, when the picture has several, for each stripe a LEB128
-//! length and its payload.
+//! The payload of a layer is that of its only stripe, or, if the image has several, a LEB128 length and a
+//! payload for each stripe.
 
 use crate::{
     IdOnWire, LatentError, LatentSpaceId, Limits,
@@ -28,32 +28,32 @@ const RESERVED: u8 = 0b1100;
 const MAX_SIDE: u32 = 1 << 24;
 const MAX_LAYERS: u8 = 8;
 
-/// What a frame says of its picture.
+/// The header of an image's frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PictureHeader {
-    /// Pixels a row, 1 to 2²⁴.
+    /// Width in pixels, 1 to 2²⁴.
     pub width: u32,
-    /// Rows, 1 to 2²⁴.
+    /// Height in pixels, 1 to 2²⁴.
     pub height: u32,
-    /// Whether the picture had one channel.
+    /// Whether the image had one channel.
     pub grey: bool,
-    /// How finely it is quantised.
+    /// The quality at which the image is quantised.
     pub quality: Quality,
 }
 
-/// A frame taken apart and checked, its payloads still coded.
+/// A parsed and checked frame, whose payloads are still coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PictureFrame<'a> {
-    /// The latent space that decodes it.
+    /// The latent space that decodes the frame.
     pub latent_space: LatentSpaceId,
-    /// What it says of its picture.
+    /// The header.
     pub header: PictureHeader,
-    /// One payload a layer that is there, coarsest first.
+    /// The payloads of the layers in the frame, one per layer, coarsest first.
     pub payloads: Vec<&'a [u8]>,
 }
 
 impl<'a> PictureFrame<'a> {
-    /// The frame's bytes.
+    /// Returns the bytes of the frame.
     #[must_use]
     pub fn to_bytes(&self, id: IdOnWire) -> Vec<u8> {
         let grey = if self.header.grey { FLAG_GREY } else { 0 };
@@ -67,11 +67,12 @@ impl<'a> PictureFrame<'a> {
         })
     }
 
-    /// Takes a frame apart and checks all but its payloads. `session` is the latent space that both ends have
-    /// agreed on, if they have; a frame without an id belongs to it.
+    /// Parses a frame and checks all of it except the payloads. `session` is the latent space that both ends
+    /// have agreed on, if any; a frame without an id belongs to it.
     ///
     /// # Errors
-    /// A variant of [`LatentError`] for every way in which the bytes are not exactly one frame within `limits`.
+    /// Returns a separate variant of [`LatentError`] for every way in which the bytes are not exactly one
+    /// frame within `limits`.
     pub fn parse(
         bytes: &'a [u8],
         limits: &Limits,
@@ -91,11 +92,11 @@ impl<'a> PictureFrame<'a> {
     }
 }
 
-/// The frame with only its first `layers` layers, at least one: a smaller one of the same picture, made without
-/// decoding anything. `session` as in [`PictureFrame::parse`].
+/// Truncates a frame to its first `layers` layers, at least one. The result is a smaller frame of the same
+/// image, made without decoding. `session` is as in [`PictureFrame::parse`].
 ///
 /// # Errors
-/// What [`PictureFrame::parse`] finds.
+/// Returns the errors of [`PictureFrame::parse`].
 pub fn keep_layers(
     bytes: &[u8],
     layers: usize,
@@ -116,10 +117,10 @@ fn read_header(bytes: &mut &[u8], grey: bool) -> Result<PictureHeader, LatentErr
 }
 
 impl PictureHeader {
-    /// Whether there can be a picture of these sides.
+    /// Checks that the sides are valid.
     ///
     /// # Errors
-    /// [`LatentError::BadHeader`] naming the side that is not 1 to 2²⁴.
+    /// Returns [`LatentError::BadHeader`] naming the side that is not 1 to 2²⁴.
     pub fn check(self) -> Result<(), LatentError> {
         check_side(self.width, "width")?;
         check_side(self.height, "height")?;

@@ -1,19 +1,19 @@
-//! Where a picture's coefficients are.
+//! The layout of an image's coefficients: layers, padding and stripes.
 
 use std::ops::Range;
 
 use crate::LatentError;
 
-/// Rows of pixels that are coded together. A stripe knows nothing of the one above it, so stripes can be coded by
-/// several threads, and memory is bounded on both sides.
+/// Rows of pixels that are coded together. A stripe does not depend on the one above it, so several threads
+/// can code stripes, and memory is bounded on both sides.
 pub const STRIPE: u32 = 512;
 
 /// One layer of a latent space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerShape {
-    /// Feature maps, 1 to 4096.
+    /// Number of feature maps, 1 to 4096.
     pub channels: u32,
-    /// Pixels a coefficient stands for in each direction: a power of two that divides [`STRIPE`].
+    /// Pixels per coefficient in each direction: a power of two that divides [`STRIPE`].
     pub stride: u32,
 }
 
@@ -24,11 +24,12 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Layers of falling stride.
+    /// Creates a layout from layers of decreasing stride.
     ///
     /// # Errors
-    /// [`LatentError::BadLayout`] when a stride is not a power of two up to [`STRIPE`] or not below the one before
-    /// it, when a layer has no channel or more than 4096, or there are none or more than 8 layers.
+    /// Returns [`LatentError::BadLayout`] if a stride is not a power of two up to [`STRIPE`] or not below the
+    /// one before it, if a layer has zero or more than 4096 channels, or if there are zero or more than 8
+    /// layers.
     pub fn new(layers: Vec<LayerShape>) -> Result<Self, LatentError> {
         let bad = |reason| Err(LatentError::BadLayout { reason });
         if !(1..=8).contains(&layers.len()) {
@@ -46,43 +47,43 @@ impl Layout {
         Ok(Self { layers })
     }
 
-    /// The layers, coarsest first.
+    /// Returns the layers, coarsest first.
     #[must_use]
     pub fn layers(&self) -> &[LayerShape] {
         &self.layers
     }
 
-    /// What the sides of a picture are padded to a multiple of: the coarsest stride.
+    /// Returns the coarsest stride. The sides of an image are padded to multiples of it.
     #[must_use]
     pub fn alignment(&self) -> u32 {
         self.layers[0].stride
     }
 
-    /// Rows and columns of a layer for a picture of these sides.
+    /// Returns the rows and columns of a layer for an image of these sides.
     #[must_use]
     pub fn dims(&self, layer: usize, width: u32, height: u32) -> [usize; 2] {
         let stride = self.layers[layer].stride;
         [height, width].map(|side| (side.next_multiple_of(self.alignment()) / stride) as usize)
     }
 
-    /// Coefficients of a layer for a picture of these sides.
+    /// Returns the number of coefficients of a layer for an image of these sides.
     #[must_use]
     pub fn elements(&self, layer: usize, width: u32, height: u32) -> usize {
         let [rows, columns] = self.dims(layer, width, height);
         self.layers[layer].channels as usize * rows * columns
     }
 
-    /// Pixels of a picture of these sides, padded.
+    /// Returns the number of pixels of an image of these sides after padding.
     pub(crate) fn padded(&self, width: u32, height: u32) -> u64 {
         [height, width].map(|side| u64::from(side.next_multiple_of(self.alignment()))).iter().product()
     }
 
-    /// How many stripes a picture has.
+    /// Returns the number of stripes of an image.
     pub(crate) fn stripes(&self, height: u32) -> usize {
         height.next_multiple_of(self.alignment()).div_ceil(STRIPE) as usize
     }
 
-    /// The rows of a stripe of a layer.
+    /// Returns the rows of a layer that belong to a stripe.
     pub(crate) fn stripe(&self, layer: usize, height: u32, number: usize) -> Range<usize> {
         let stride = self.layers[layer].stride;
         let rows = (height.next_multiple_of(self.alignment()) / stride) as usize;

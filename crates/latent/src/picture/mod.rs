@@ -1,11 +1,11 @@
-//! Pictures of any size as frames: layers of feature maps, context-modelled and range-coded.
+//! Images of any size as frames: layers of feature maps, context-modelled and range-coded.
 //!
 //! ```text
 //! maps f32 ──LayerQuantiser──► planes i16 ──ContextModel + range coder──► payloads ──PictureFrame──► bytes
 //! ```
-//! A picture's latent is a few *layers*, coarsest first; layer `l` has its channels at `1 / stride(l)` of the
-//! picture's resolution. A frame carries the first layers, as many as the sender could afford, and a decoder takes
-//! zeros for the rest.
+//! The latent of an image has a few *layers*, coarsest first; the channels of layer `l` are at `1 /
+//! stride(l)` of the image's resolution. A frame carries the first layers, as many as the sender could
+//! afford, and a decoder uses zeros for the rest.
 
 mod class;
 mod coder;
@@ -29,27 +29,27 @@ pub use quantise::LayerQuantiser;
 pub use space::{DecodedPicture, PictureSpace};
 pub use walk::{PlaneVisitor, walk_plane};
 
-/// The number of qualities, 1 to 100.
+/// Number of qualities, 1 to 100.
 pub const QUALITIES: usize = 100;
 
-/// How finely a picture is quantised: 1, the coarsest, to 100.
+/// The quality of an image: 1, the coarsest, to 100, the finest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Quality(u8);
 
 impl Quality {
-    /// A quality from 1 to 100.
+    /// Creates a quality. Returns `None` outside 1 to 100.
     #[must_use]
     pub const fn new(quality: u8) -> Option<Self> {
         if quality >= 1 && quality <= QUALITIES as u8 { Some(Self(quality)) } else { None }
     }
 
-    /// 1 to 100.
+    /// Returns the quality, 1 to 100.
     #[must_use]
     pub fn get(self) -> u8 {
         self.0
     }
 
-    /// 0 to 99.
+    /// Returns the quality as an index, 0 to 99.
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0) - 1

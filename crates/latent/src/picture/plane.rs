@@ -1,12 +1,13 @@
-//! One channel of one stripe: integers, what is coded of them, and what their neighbours say.
+//! One channel of one stripe: the magnitudes of its coded integers, and the magnitudes expected from its
+//! neighbours.
 
 use std::cell::OnceCell;
 
 use super::{ChannelContext, Reference};
 
-/// Magnitudes beyond this are contexts like this.
+/// Magnitudes are clamped to this value as contexts.
 const LARGEST: u32 = 255;
-/// Zeros around the magnitudes, so that every position has all neighbours.
+/// Width of the border of zeros around the magnitudes, so that every position has all neighbours.
 const RIM: usize = 2;
 
 /// The magnitudes of a channel's coded integers, as contexts.
@@ -14,16 +15,17 @@ const RIM: usize = 2;
 pub struct Plane {
     rows: usize,
     columns: usize,
-    /// `(rows + 2·RIM) × (columns + 2·RIM)`.
+    /// The magnitudes with their border, `(rows + 2·RIM) × (columns + 2·RIM)`.
     magnitudes: Vec<u16>,
-    /// Whether a magnitude is not 0.
+    /// Whether any magnitude is not 0.
     loud: bool,
-    /// `rows × columns`: each magnitude twice, and its four neighbours once; made when it is first asked for.
+    /// `rows × columns`: the sum of twice each magnitude and its four neighbours' magnitudes, computed on
+    /// first use.
     blurred: OnceCell<Vec<u16>>,
 }
 
 impl Plane {
-    /// A plane of zeros.
+    /// Creates a plane of zeros.
     #[must_use]
     pub fn new(rows: usize, columns: usize) -> Self {
         let magnitudes = vec![0; (rows + 2 * RIM) * (columns + 2 * RIM)];
@@ -38,20 +40,20 @@ impl Plane {
         self.columns + 2 * RIM
     }
 
-    /// Row `row` of the magnitudes, from −2 on, with its rim.
+    /// Returns row `row` of the magnitudes, from −2 on, with its border.
     fn row(&self, row: isize) -> &[u16] {
         let start = (row + RIM as isize) as usize * self.pitch();
         &self.magnitudes[start..start + self.pitch()]
     }
 
-    /// Notes one coded integer.
+    /// Stores one coded integer.
     pub fn set(&mut self, row: usize, column: usize, coded: i32) {
         let at = (row + RIM) * self.pitch() + RIM + column;
         self.magnitudes[at] = coded.unsigned_abs().min(LARGEST) as u16;
         self.loud |= coded != 0;
     }
 
-    /// The magnitudes of a position's neighbours, in the order of [`NEIGHBOURS`](super::NEIGHBOURS).
+    /// Returns the magnitudes of a position's neighbours, in the order of [`NEIGHBOURS`](super::NEIGHBOURS).
     #[must_use]
     pub fn neighbours(&self, row: usize, column: usize) -> [u16; 6] {
         let (row, at) = (row as isize, column + RIM);
@@ -59,7 +61,8 @@ impl Plane {
         [above[at], here[at - 1], above[at - 1], above[at + 1], higher[at], here[at - 2]]
     }
 
-    /// What a whole plane says of a position: its magnitude twice, and those of its four neighbours.
+    /// Returns the context that a complete plane provides at a position: twice its magnitude, plus those of
+    /// its four neighbours.
     #[must_use]
     pub fn blurred(&self, row: usize, column: usize) -> u16 {
         self.blur()[row * self.columns + column]
@@ -78,11 +81,12 @@ impl Plane {
         })
     }
 
-    /// Adds `weight` times what this plane says of a row of a plane that is `1 << shift` times as fine.
+    /// Adds `weight` times the context that this plane provides for a row of a plane that is `1 << shift`
+    /// times as fine.
     fn refer(&self, row: usize, shift: u32, weight: u32, energies: &mut [u32]) {
         let start = (row >> shift) * self.columns;
         let values = &self.blur()[start..start + self.columns];
-        // The usual groups have a length that the compiler knows.
+        // The usual groups have a length that is known at compile time.
         match shift {
             0 => energies
                 .iter_mut()
@@ -95,7 +99,7 @@ impl Plane {
     }
 }
 
-/// Adds `weight` times each value to `N` energies, to fewer at the end.
+/// Adds `weight` times each value to `N` energies, or to fewer at the end.
 fn spread<const N: usize>(energies: &mut [u32], values: &[u16], weight: u32) {
     let (groups, rest) = energies.as_chunks_mut::<N>();
     let (whole, last) = values.split_at(groups.len());
@@ -120,15 +124,15 @@ fn spread_by(group: usize, energies: &mut [u32], values: &[u16], weight: u32) {
 pub struct Energy<'a> {
     context: &'a ChannelContext,
     references: Vec<(&'a Plane, u32, u32)>,
-    /// The mean magnitude of the rows so far, older ones fading out.
+    /// The mean magnitude of the previous rows, with exponential decay.
     average: u32,
     constant: u32,
     row: Vec<u32>,
 }
 
 impl<'a> Energy<'a> {
-    /// For a channel of `columns` columns at a quality (0 to 99). `references` are its references' planes and how
-    /// many times coarser each is, as a power of two.
+    /// Creates the energies of a channel of `columns` columns at a quality (0 to 99). `references` are the
+    /// planes of its references, each with the binary logarithm of the factor by which it is coarser.
     #[must_use]
     pub fn new(
         context: &'a ChannelContext,
@@ -152,7 +156,7 @@ impl<'a> Energy<'a> {
         }
     }
 
-    /// Works out what is known of a row before any of it is coded; the row's sum.
+    /// Computes the part of a row's energies that is known before the row is coded, and returns its sum.
     pub fn start_row(&mut self, plane: &Plane, row: usize) -> u64 {
         let [n, _, nw, ne, nn, _] = self.context.near.map(u32::from);
         let adapted = (u64::from(self.average) * u64::from(self.context.adaptive)) >> 12;
@@ -172,7 +176,7 @@ impl<'a> Energy<'a> {
         self.row.iter().map(|&energy| u64::from(energy)).sum()
     }
 
-    /// The expected magnitude at a column, the ones to its left coded.
+    /// Returns the expected magnitude at a column, once those to its left are coded.
     #[must_use]
     pub fn at(&self, plane: &Plane, row: usize, column: usize) -> u32 {
         let here = plane.row(row as isize);
@@ -180,7 +184,7 @@ impl<'a> Energy<'a> {
         self.row[column] + w * u32::from(here[column + RIM - 1]) + ww * u32::from(here[column + RIM - 2])
     }
 
-    /// Learns from a finished row.
+    /// Updates the average with a finished row.
     pub fn end_row(&mut self, plane: &Plane, row: usize) {
         let here = &plane.row(row as isize)[RIM..RIM + self.row.len()];
         let sum: u64 = here.iter().map(|&magnitude| u64::from(magnitude)).sum();

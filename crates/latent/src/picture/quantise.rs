@@ -1,16 +1,16 @@
-//! From feature maps to integers and back, at every quality.
+//! The quantiser of an image codec: feature maps to integers and back, at every quality.
 
 use crate::LatentError;
 
 use super::QUALITIES;
 
-/// Parts of a step in which coefficients are told to a coder that decides on their integers itself.
+/// Fractions of a step in which coefficients are passed to a coder that chooses the integers itself.
 pub(super) const SIXTEENTHS: i16 = 16;
 
 /// A uniform quantiser with a dead zone: `ŷ = sign(y)·⌊|y|·gain/step(q) + rounding⌋`, `y ≈ ŷ·step(q)/gain`.
 ///
-/// One multiplication, one addition and one truncation of 32-bit floats, so equal maps give equal integers on every
-/// host.
+/// It uses one multiplication, one addition and one truncation of 32-bit floats, so equal maps result in
+/// equal integers on every host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerQuantiser {
     steps: Vec<f32>,
@@ -19,13 +19,14 @@ pub struct LayerQuantiser {
 }
 
 impl LayerQuantiser {
-    /// `steps` are those of the 100 qualities, in units of the maps, not rising; `gains` scale each channel, a list
-    /// a layer; `rounding`, one a layer, is what is added before the fraction is cut off: 0.5 rounds to the nearest,
-    /// less makes a dead zone around 0.
+    /// Creates a quantiser. `steps` are those of the 100 qualities, in units of the maps, in non-increasing
+    /// order. `gains` has one list per layer, with one scale per channel. `rounding` has one value per layer,
+    /// which is added before the fraction is cut off: 0.5 rounds to the nearest integer, less makes a dead
+    /// zone around 0.
     ///
     /// # Errors
-    /// [`LatentError::BadGain`] for a step or gain that is not positive and finite or a rounding outside 0 to 0.5,
-    /// [`LatentError::Count`] when there are not 100 steps or not one rounding a layer.
+    /// Returns [`LatentError::BadGain`] for a step or gain that is not positive and finite or a rounding
+    /// outside 0 to 0.5, [`LatentError::Count`] if there are not 100 steps or not one rounding per layer.
     pub fn new(steps: Vec<f32>, gains: Vec<Vec<f32>>, rounding: Vec<f32>) -> Result<Self, LatentError> {
         let positive = |(index, &value): (usize, &f32)| {
             if value.is_finite() && value > 0.0 {
@@ -49,33 +50,36 @@ impl LayerQuantiser {
         Ok(Self { steps, gains, rounding })
     }
 
-    /// The steps of the 100 qualities, coarsest first.
+    /// Returns the steps of the 100 qualities, coarsest first.
     #[must_use]
     pub fn steps(&self) -> &[f32] {
         &self.steps
     }
 
-    /// The gains of each layer's channels.
+    /// Returns the gains of each layer's channels.
     #[must_use]
     pub fn gains(&self) -> &[Vec<f32>] {
         &self.gains
     }
 
-    /// What is added before the fraction is cut off, one a layer.
+    /// Returns the value added before the fraction is cut off, one per layer.
     #[must_use]
     pub fn rounding(&self) -> &[f32] {
         &self.rounding
     }
 
-    /// Integers of a layer's maps, `[channels, …]`. Values beyond 16 bits saturate.
+    /// Quantises the maps of a layer, `[channels, …]`, to integers. Values beyond 16 bits saturate. `quality`
+    /// is 0 to 99.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when the maps are not whole planes, [`LatentError::NotFinite`] for NaN or infinity.
+    /// Returns [`LatentError::Count`] if the maps are not whole planes, [`LatentError::NotFinite`] for NaN or
+    /// infinity.
     pub fn quantise(&self, layer: usize, quality: usize, maps: &[f32]) -> Result<Vec<i16>, LatentError> {
         self.rounded([layer, self.gains[layer].len()], quality, maps, 1.0, self.rounding[layer])
     }
 
-    /// The first `channels` maps of a layer, in sixteenths of a step if `fine`, to the nearest, otherwise integers.
+    /// Quantises the first `channels` maps of a layer: to the nearest sixteenth of a step if `fine`,
+    /// otherwise to integers.
     pub(super) fn first(
         &self,
         layer: usize,
@@ -106,10 +110,10 @@ impl LayerQuantiser {
         Ok(integers)
     }
 
-    /// The maps that stand for a layer's integers.
+    /// Returns the maps that a layer's integers represent. `quality` is 0 to 99.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when the integers are not whole planes.
+    /// Returns [`LatentError::Count`] if the integers are not whole planes.
     pub fn dequantise(
         &self,
         layer: usize,
@@ -126,7 +130,7 @@ impl LayerQuantiser {
     }
 }
 
-/// Values of one of so many planes.
+/// Returns the number of values per plane.
 fn whole(len: usize, channels: usize) -> Result<usize, LatentError> {
     if len > 0 && len.is_multiple_of(channels) {
         return Ok(len / channels);
@@ -134,9 +138,9 @@ fn whole(len: usize, channels: usize) -> Result<usize, LatentError> {
     Err(LatentError::Count { what: "list of coefficients", found: len, expected: channels })
 }
 
-/// All of these are numbers, and none is infinite.
+/// Checks that all values are finite.
 fn check_finite(maps: &[f32]) -> Result<(), LatentError> {
-    // Without an early exit, so that it is a few vector instructions.
+    // Without an early exit the loop compiles to a few vector instructions.
     let largest = maps.iter().fold(0, |largest: u32, value| largest.max(value.abs().to_bits()));
     if f32::from_bits(largest).is_finite() {
         return Ok(());
@@ -145,7 +149,7 @@ fn check_finite(maps: &[f32]) -> Result<(), LatentError> {
     Err(LatentError::NotFinite { index, value: maps[index].to_string() })
 }
 
-/// Rounds a scaled value; what is too large saturates.
+/// Rounds a scaled value; values that are too large saturate.
 fn round(scaled: f32, rounding: f32) -> i16 {
     let magnitude = (scaled.abs() + rounding).min(f32::from(i16::MAX)) as i32;
     (if scaled < 0.0 { -magnitude } else { magnitude }) as i16

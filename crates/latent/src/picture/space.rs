@@ -1,4 +1,4 @@
-//! A latent space of pictures, as both hosts use it.
+//! The latent space of an image codec, as both hosts use it.
 
 use crate::{
     IdOnWire, LatentError, LatentSpaceId, Limits,
@@ -12,10 +12,11 @@ use super::{
     decide::{Coefficients, Decisions},
 };
 
-/// The padded picture may have so many times the pixels that the limit grants the picture itself.
+/// The padded image may have this many times the pixels that the limit allows for the image itself.
 const PADDING: u64 = 2;
 
-/// What an encoder and its quantiser define for pictures: layers, quantiser and contexts.
+/// The latent space of an image codec, as defined by an encoder and its quantiser: layers, quantiser and
+/// contexts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PictureSpace {
     id: LatentSpaceId,
@@ -28,17 +29,18 @@ pub struct PictureSpace {
 /// The integers of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodedPicture {
-    /// What the frame says of its picture.
+    /// The header of the frame.
     pub header: PictureHeader,
-    /// The layers that were there, coarsest first, each `[channels, rows, columns]`.
+    /// The layers in the frame, coarsest first, each `[channels, rows, columns]`.
     pub layers: Vec<Vec<i16>>,
 }
 
 impl PictureSpace {
-    /// Puts a latent space together.
+    /// Creates a latent space.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when layout, quantiser and contexts disagree about layers or channels.
+    /// Returns [`LatentError::Count`] if layout, quantiser and contexts differ in the number of layers or
+    /// channels.
     pub fn new(
         id: LatentSpaceId,
         layout: Layout,
@@ -65,35 +67,36 @@ impl PictureSpace {
         Ok(Self { id, layout, quantiser, contexts, decisions })
     }
 
-    /// Its name.
+    /// Returns the id of the latent space.
     #[must_use]
     pub fn id(&self) -> LatentSpaceId {
         self.id
     }
 
-    /// Its layers.
+    /// Returns the layout of the layers.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// Its quantiser.
+    /// Returns the quantiser.
     #[must_use]
     pub fn quantiser(&self) -> &LayerQuantiser {
         &self.quantiser
     }
 
-    /// Its contexts.
+    /// Returns the context model.
     #[must_use]
     pub fn contexts(&self) -> &ContextModel {
         &self.contexts
     }
 
-    /// The coefficients of a layer as a frame best takes them: in sixteenths of a step where the coder can decide on
-    /// the integers itself, otherwise rounded. `maps` are its first `channels`, `[channels, …]`.
+    /// Quantises a layer to the best coefficients for a frame: sixteenths of a step if the coder can choose
+    /// the integers itself, otherwise integers. `maps` are its first `channels` maps, `[channels, …]`;
+    /// `quality` is 0 to 99.
     ///
     /// # Errors
-    /// As [`LayerQuantiser::quantise`].
+    /// Returns the same errors as [`LayerQuantiser::quantise`].
     pub fn coefficients(
         &self,
         layer: usize,
@@ -105,7 +108,8 @@ impl PictureSpace {
         Ok(self.coefficients_of(layer, self.quantiser.first(layer, channels, quality, maps, fine)?))
     }
 
-    /// Values of a layer that were [coefficients](Self::coefficients) of it, put together anew from parts.
+    /// Converts values that were taken from [coefficients](Self::coefficients) of this layer, and reassembled
+    /// from parts, back to coefficients.
     #[must_use]
     pub fn coefficients_of(&self, layer: usize, values: Vec<i16>) -> Coefficients {
         if self.has_predictors(layer) {
@@ -115,11 +119,11 @@ impl PictureSpace {
         }
     }
 
-    /// The frame of a picture's quantised maps: its first layers, coarsest first, each `[channels, rows, columns]` of
-    /// the [layout's dimensions](Layout::dims).
+    /// Encodes the quantised maps of an image to a frame: its first layers, coarsest first, each `[channels,
+    /// rows, columns]` with the [layout's dimensions](Layout::dims).
     ///
     /// # Errors
-    /// As [`encode`](Self::encode).
+    /// Returns the same errors as [`encode`](Self::encode).
     pub fn encode_integers(
         &self,
         header: PictureHeader,
@@ -130,13 +134,13 @@ impl PictureSpace {
         self.encode(header, &layers, id)
     }
 
-    /// The frame of a picture's coefficients: its first layers, coarsest first, each `[channels, rows, columns]` of
-    /// the [layout's dimensions](Layout::dims).
+    /// Encodes the coefficients of an image to a frame: its first layers, coarsest first, each `[channels,
+    /// rows, columns]` with the [layout's dimensions](Layout::dims).
     ///
     /// # Errors
-    /// [`LatentError::BadHeader`] when no picture has such sides, [`LatentError::Count`] when a layer has more or
-    /// fewer coefficients than the picture's has, there are none or too many layers, or a layer of sixteenths has
-    /// predictors.
+    /// Returns [`LatentError::BadHeader`] if the sides are invalid, [`LatentError::Count`] if the number of
+    /// coefficients of a layer does not match the image, if there are zero or too many layers, or if a layer
+    /// of sixteenths has predictors.
     pub fn encode(
         &self,
         header: PictureHeader,
@@ -177,12 +181,12 @@ impl PictureSpace {
         Ok(PictureFrame { latent_space: self.id, header, payloads }.to_bytes(id))
     }
 
-    /// The integers of a frame of this latent space.
+    /// Decodes the integers of a frame of this latent space.
     ///
     /// # Errors
-    /// Any of the frame's [errors](PictureFrame::parse), [`LatentError::OtherLatentSpace`],
-    /// [`LatentError::Limit`] when its sides, padded, are those of a picture of more than twice the pixels allowed,
-    /// or [`LatentError::Payload`].
+    /// Returns any of the frame's [errors](PictureFrame::parse), [`LatentError::OtherLatentSpace`],
+    /// [`LatentError::BadHeader`] for more layers than the latent space has, [`LatentError::Limit`] if the
+    /// padded sides make more than twice the pixels allowed, or [`LatentError::Payload`].
     pub fn decode(&self, bytes: &[u8], limits: &Limits) -> Result<DecodedPicture, LatentError> {
         let frame = PictureFrame::parse(bytes, limits, Some(self.id))?;
         if frame.latent_space != self.id {
@@ -210,10 +214,11 @@ impl PictureSpace {
         Ok(DecodedPicture { header, layers })
     }
 
-    /// The maps that stand for a picture's integers, one a layer of the space: zeros for layers that are missing.
+    /// Returns the maps that an image's integers represent, one entry per layer of the space; missing layers
+    /// are zeros.
     ///
     /// # Errors
-    /// [`LatentError::Count`] when a layer does not fit the picture.
+    /// Returns [`LatentError::Count`] if a layer does not fit the image.
     pub fn dequantise(&self, picture: &DecodedPicture) -> Result<Vec<Vec<f32>>, LatentError> {
         let header = picture.header;
         self.check_layers(header, picture.layers.iter().map(Vec::len))?;
@@ -225,7 +230,7 @@ impl PictureSpace {
             .collect()
     }
 
-    /// Whether a channel of a layer is coded as the difference from a prediction.
+    /// Returns whether any channel of a layer is coded as the difference from a prediction.
     fn has_predictors(&self, layer: usize) -> bool {
         let before = self.layout.layers()[..layer].iter().map(|layer| layer.channels as usize).sum();
         let channels = self.contexts.channels()[before..].iter();
@@ -234,7 +239,7 @@ impl PictureSpace {
             .any(|channel| channel.predictor != [0; 4])
     }
 
-    /// `lengths` are how many values each layer has.
+    /// Checks the header and the number of layers; `lengths` are the numbers of values per layer.
     fn check_layers(
         &self,
         header: PictureHeader,
@@ -258,7 +263,7 @@ impl PictureSpace {
         self.layout.stripes(header.height)
     }
 
-    /// A stripe's place in a layer, and its first row.
+    /// Returns the place of a stripe in a layer, and its first row.
     fn place(&self, header: PictureHeader, layer: usize, number: usize) -> (Place, usize) {
         let shape = self.layout.layers()[layer];
         let [_, columns] = self.layout.dims(layer, header.width, header.height);
@@ -274,7 +279,7 @@ impl PictureSpace {
         (place, rows.start)
     }
 
-    /// The rows of a stripe, out of every channel.
+    /// Returns the rows of a stripe from every channel.
     fn cut<'a>(
         &self,
         header: PictureHeader,
@@ -288,7 +293,7 @@ impl PictureSpace {
         planes.map(|plane| &plane[first * columns..(first + rows) * columns]).collect()
     }
 
-    /// Puts the rows of a stripe where they belong in every channel.
+    /// Copies the rows of a stripe to their position in every channel.
     fn paste(&self, header: PictureHeader, layer: usize, values: &mut [i16], first: usize, stripe: &[i16]) {
         let [height, columns] = self.layout.dims(layer, header.width, header.height);
         let rows = stripe.len() / (self.layout.layers()[layer].channels as usize);
@@ -298,7 +303,7 @@ impl PictureSpace {
     }
 }
 
-/// A layer's payload of those of its stripes.
+/// Joins the payloads of a layer's stripes.
 fn join(stripes: &[Vec<u8>]) -> Vec<u8> {
     if let [only] = stripes {
         return only.clone();
@@ -311,7 +316,7 @@ fn join(stripes: &[Vec<u8>]) -> Vec<u8> {
     out
 }
 
-/// The stripes' payloads of a layer's.
+/// Splits the payload of a layer into those of its stripes.
 fn parts(payload: &[u8], stripes: usize) -> Result<Vec<&[u8]>, LatentError> {
     if stripes == 1 {
         return Ok(vec![payload]);

@@ -1,6 +1,6 @@
-//! The way through a channel's plane, the same for the encoder, the decoder and whoever counts for them.
+//! The walk through a channel's plane, which the encoder, the decoder and the training statistics share.
 //!
-//! A plane's integers are in raster order:
+//! The integers of a plane are in raster order:
 //! ```text
 //! zero plane?  ─yes─► nothing more
 //!     └no─► each row: zero row? ─yes─► nothing more
@@ -11,33 +11,36 @@ use crate::LatentError;
 
 use super::{CLASSES, Energy, Plane, ROW_CLASSES, class_of};
 
-/// Meets what is coded of a plane, in the order in which it is coded. Whoever encodes or counts leaves what it is
-/// shown as it is; a decoder, shown zeros, puts what it reads in their place.
+/// A visitor of everything that is coded of a plane, in coding order. An encoder or a counter leaves the
+/// visited values unchanged, or codes others in their place; a decoder visits zeros and replaces them with
+/// the values that it reads.
 pub trait PlaneVisitor {
-    /// Whether the whole plane is zero; if it is, nothing more is met.
+    /// Visits the flag of a zero plane. If it is set, nothing more is visited.
     ///
     /// # Errors
-    /// Whatever ends the walk.
+    /// Returns any error that ends the walk.
     fn plane(&mut self, zero: &mut bool) -> Result<(), LatentError>;
 
-    /// Whether a whole row is zero, of the row class `class`; if it is, none of its integers are met.
+    /// Visits the flag of a zero row of the row class `class`. If it is set, none of its integers are
+    /// visited.
     ///
     /// # Errors
-    /// Whatever ends the walk.
+    /// Returns any error that ends the walk.
     fn row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError>;
 
-    /// One integer, of the class `class`.
+    /// Visits one integer of the class `class`.
     ///
     /// # Errors
-    /// Whatever ends the walk.
+    /// Returns any error that ends the walk.
     fn value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError>;
 }
 
-/// Walks through what is coded of a channel's plane; whether it is zero. `energy` makes the channel's, which is only
-/// needed when it is not. `plane`, zeros of the same rows and columns, takes the magnitudes met.
+/// Walks through everything that is coded of a channel's plane, and returns whether the plane is zero.
+/// `energy` creates the channel's energies, which are needed only if it is not. `plane` must be zeros of the
+/// same rows and columns, and receives the visited magnitudes.
 ///
 /// # Errors
-/// What `visitor` returns.
+/// Returns the error of `visitor`.
 pub fn walk_plane<'a>(
     energy: impl FnOnce() -> Energy<'a>,
     plane: &mut Plane,
@@ -67,11 +70,11 @@ pub fn walk_plane<'a>(
 }
 
 fn is_zero(integers: &[i32]) -> bool {
-    // Without an early exit, so that it is a few vector instructions.
+    // Without an early exit the loop compiles to a few vector instructions.
     integers.iter().fold(0, |all, &value| all | value) == 0
 }
 
-/// The class of a row of this energy in all.
+/// Returns the class of a row with this total energy.
 fn row_class(sum: u64) -> usize {
     class_of(u32::try_from(sum).unwrap_or(u32::MAX), ROW_CLASSES)
 }
@@ -81,7 +84,7 @@ mod tests {
     use super::*;
     use crate::picture::{ChannelContext, NEIGHBOURS};
 
-    /// What was met, in order: `None` for a flag's class where it has none.
+    /// The visited values in order; the class is `None` for the flag of the plane.
     #[derive(Default)]
     struct Log(Vec<(Option<usize>, i32)>);
 
@@ -102,7 +105,7 @@ mod tests {
         }
     }
 
-    /// Puts back what a [`Log`] has met, last first.
+    /// Replays the values of a [`Log`], which are stored last first.
     struct Replay(Vec<(Option<usize>, i32)>);
 
     impl Replay {

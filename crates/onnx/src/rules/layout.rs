@@ -1,4 +1,4 @@
-//! Operators that move, join, repeat or drop elements.
+//! Shape rules of operators that move, join, repeat or drop elements.
 
 use super::{broadcast, int, product};
 use crate::{
@@ -7,17 +7,18 @@ use crate::{
     shapes::{MAX_RANK, Shape, Shapes},
 };
 
-/// The axis that `axis` names in a tensor of this rank; negative ones count from the end.
+/// Returns the index of an axis in a tensor of this rank; negative axes count from the end. `None` if it is
+/// out of range.
 pub(crate) fn axis(axis: i64, rank: usize) -> Option<usize> {
     let axis = if axis < 0 { axis.checked_add(rank as i64)? } else { axis };
     usize::try_from(axis).ok().filter(|&axis| axis < rank)
 }
 
-/// A list whose values follow from the inputs.
+/// A list that is computed at run time, so that its values are unknown.
 pub(super) struct Computed;
 
-/// A list that newer operator sets read as input `index` and older ones keep as an attribute, `None` when it is left
-/// out.
+/// Returns a list that newer operator sets read as input `index` and older ones store as an attribute; `None`
+/// if it is left out.
 pub(super) fn list(
     node: &NodeProto,
     shapes: &Shapes<'_>,
@@ -63,7 +64,8 @@ pub(super) fn unsqueeze(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> 
     dims.collect()
 }
 
-/// `ReduceMean` and its kind, also `ArgMax` and `ArgMin`, whose one axis is `axis`.
+/// Returns the output shape of `ReduceMean` and similar operators, including `ArgMax` and `ArgMin`, whose
+/// only axis is `axis`.
 pub(super) fn reduce(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
     let axes = if node.op_type().starts_with("Arg") {
         Some(vec![int(node, "axis", 0)])
@@ -86,7 +88,7 @@ pub(super) fn gather(node: &NodeProto, from: &[u64], indices: &[u64]) -> Option<
     (out.len() <= MAX_RANK).then_some(out)
 }
 
-/// The parts that `Split` makes.
+/// Returns the shapes of the outputs of `Split`.
 pub(crate) fn split(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<Shape>> {
     let from = shapes.input(node, 0).ok()?;
     let axis = axis(int(node, "axis", 0), from.len())?;
@@ -94,7 +96,7 @@ pub(crate) fn split(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<Shape>>
     let sizes: Vec<u64> = if let Some(sizes) = list(node, shapes, 1, "split").ok()? {
         sizes.iter().map(|&size| u64::try_from(size).ok()).collect::<Option<_>>()?
     } else {
-        // All parts are as large as the first, but for the last.
+        // All parts are as large as the first, except the last.
         let size = from[axis].div_ceil(parts.max(1));
         let start = |part: u64| part.saturating_mul(size).min(from[axis]);
         (0..parts).map(|part| start(part + 1) - start(part)).collect()
@@ -108,7 +110,8 @@ pub(crate) fn split(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<Shape>>
     (total == from[axis] && sizes.len() as u64 == parts).then(|| sizes.into_iter().map(part).collect())
 }
 
-/// Starts and ends count from the end when negative and are clamped to the extent.
+/// Returns the output shape of `Slice`. Negative starts and ends count from the end; both are clamped to the
+/// extent.
 pub(super) fn slice(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
     let (starts, ends) = (list(node, shapes, 1, "starts").ok()??, list(node, shapes, 2, "ends").ok()??);
     let axes = match list(node, shapes, 3, "axes").ok()? {
@@ -127,14 +130,14 @@ pub(super) fn slice(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Opti
     Some(out)
 }
 
-/// How many elements of `extent` a slice takes.
+/// Returns the number of elements that a slice takes along an axis of this extent.
 pub(crate) fn sliced(extent: u64, start: i64, end: i64, step: i64) -> Option<u64> {
     let (first, stop) = bounds(extent, start, end, step)?;
     let room = if step > 0 { stop.checked_sub(first)? } else { first.checked_sub(stop)? };
     Some(u64::try_from(room).unwrap_or(0).div_ceil(step.unsigned_abs()))
 }
 
-/// The first index of a slice and the one that it stops before.
+/// Returns the first index of a slice and the index before which it stops.
 pub(crate) fn bounds(extent: u64, start: i64, end: i64, step: i64) -> Option<(i64, i64)> {
     let extent = i64::try_from(extent).ok()?;
     let from_end = |at: i64| if at < 0 { at.saturating_add(extent) } else { at };
@@ -142,7 +145,8 @@ pub(crate) fn bounds(extent: u64, start: i64, end: i64, step: i64) -> Option<(i6
     match step {
         0 => None,
         1.. => Some((start.clamp(0, extent), end.clamp(0, extent))),
-        // Downwards the last element is the furthest start, and one before the first the furthest stop.
+        // With a negative step, the last element is the furthest start, and one before the first the furthest
+        // stop.
         _ => Some((start.clamp(-1, extent - 1), end.clamp(-1, extent - 1))),
     }
 }
@@ -173,7 +177,7 @@ pub(super) fn tile(from: &[u64], repeats: &[i64]) -> Option<Shape> {
     from.iter().zip(repeats).map(|(dim, times)| dim.checked_mul(times)).collect()
 }
 
-/// A shape that is itself a tensor's values.
+/// Returns the shape that a tensor's values denote.
 pub(super) fn extents(values: &[i64]) -> Option<Shape> {
     let shape: Option<Shape> = values.iter().map(|&dim| u64::try_from(dim).ok()).collect();
     shape.filter(|shape| shape.len() <= MAX_RANK)
@@ -187,7 +191,8 @@ pub(super) fn space_to_depth(node: &NodeProto, from: &[u64]) -> Option<Shape> {
     fits.then(|| vec![batch, channels, height / block, width / block])
 }
 
-/// Which axes a list names; none twice.
+/// Returns a flag per axis, `true` for the axes in the list; `None` if an axis is out of range or listed
+/// twice.
 fn marked(axes: &[i64], rank: usize) -> Option<Vec<bool>> {
     let mut marked = vec![false; rank];
     for &named in axes {

@@ -1,9 +1,9 @@
-//! Recurrent layers.
+//! Shape rules of recurrent layers.
 
 use super::int;
 use crate::{proto::NodeProto, shapes::Shape};
 
-/// A recurrent layer: input `[steps, n, in]`, or `[n, steps, in]` where `layout` is 1, and recurrent weights
+/// A recurrent layer with input `[steps, n, in]`, or `[n, steps, in]` if `layout` is 1, and recurrent weights
 /// `[directions, gates · units, units]`.
 pub(super) struct Recurrence {
     steps: u64,
@@ -21,7 +21,7 @@ impl Recurrence {
         Some(Self { steps, batch, directions, units, batch_first })
     }
 
-    /// The states of all steps.
+    /// Returns the shape of the states of all steps.
     pub(super) fn states(&self) -> Shape {
         if self.batch_first {
             vec![self.batch, self.steps, self.directions, self.units]
@@ -30,7 +30,7 @@ impl Recurrence {
         }
     }
 
-    /// The last state.
+    /// Returns the shape of the last state.
     pub(super) fn last(&self) -> Shape {
         if self.batch_first {
             vec![self.batch, self.directions, self.units]

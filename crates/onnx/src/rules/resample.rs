@@ -1,4 +1,5 @@
-//! Operators that slide a window without weights, and those that change the resolution.
+//! Shape rules of pooling operators, which slide a window without weights, and of operators that change the
+//! resolution.
 
 use super::{Window, int};
 use crate::{
@@ -7,7 +8,8 @@ use crate::{
     shapes::{MAX_RANK, Shape, Shapes},
 };
 
-/// `MaxPool` and its kind: a convolution's arithmetic, channel by channel.
+/// Returns the output shape of `MaxPool`, `AveragePool` or `LpPool`: the arithmetic of a convolution, applied
+/// to each channel.
 pub(super) fn pool(node: &NodeProto, from: &[u64]) -> Option<Shape> {
     let kernel = &attribute(node, "kernel_shape")?.ints;
     if from.len() < 3 || kernel.len() != from.len() - 2 {
@@ -19,13 +21,13 @@ pub(super) fn pool(node: &NodeProto, from: &[u64]) -> Option<Shape> {
     if int(node, "ceil_mode", 0) == 0 { window.conv() } else { window.rounded_up() }
 }
 
-/// One value a channel.
+/// Returns the output shape of a global pooling operator: one value per channel.
 pub(super) fn global_pool(from: &[u64]) -> Option<Shape> {
     let kept = from.get(..2)?;
     Some(kept.iter().copied().chain(from[2..].iter().map(|_| 1)).collect())
 }
 
-/// `Resize` and `Upsample`, by sizes or by scales.
+/// Returns the output shape of `Resize` or `Upsample`, either with sizes or with scales.
 pub(super) fn resize(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
     let axes: Vec<usize> = match attribute(node, "axes") {
         Some(axes) => {
@@ -33,7 +35,7 @@ pub(super) fn resize(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Opt
         }
         None => (0..from.len()).collect(),
     };
-    // Upsample and the first Resize had no regions of interest.
+    // `Upsample` and the first version of `Resize` do not have a region of interest.
     let place = if node.op_type() == "Upsample" || node.input.len() == 2 { 1 } else { 2 };
     let policy = attribute(node, "keep_aspect_ratio_policy").map_or(&b"stretch"[..], |policy| policy.s());
     let mut out = from.to_vec();

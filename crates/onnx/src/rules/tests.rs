@@ -1,7 +1,8 @@
 use super::*;
 use crate::{Attribute, Dim, GraphBuilder, testing};
 
-/// The output shape of one node that reads inputs of these shapes, then these constant integers.
+/// Returns the output shape of one node that reads inputs with these shapes, followed by these constant
+/// integers.
 fn shape(
     op: &str,
     shapes: &[&[i64]],
@@ -146,7 +147,7 @@ fn windows_that_do_not_fit_have_no_shape() {
     for op in ["Conv", "ConvTranspose"] {
         for value in extreme {
             for name in ["strides", "dilations", "pads", "output_padding"] {
-                // Whatever comes out, nothing overflows on the way.
+                // Any result is accepted, as long as no arithmetic overflows.
                 for size in [0, 1, i64::MAX] {
                     let list = ints(name, &[value, value]);
                     let _ = shape(op, &[&[1, 4, size], &[4, 4, size]], None, std::slice::from_ref(&list));

@@ -10,7 +10,7 @@ use crate::{
     shapes::{MAX_VALUES, Shapes},
 };
 
-/// The values of the node's first output, if they follow from shapes and known integers.
+/// Returns the values of the node's first output if they follow from shapes and known integers.
 pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
     let values = |index| shapes.integers(node, index);
     let found = match node.op_type() {
@@ -38,7 +38,7 @@ pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> 
     (found.len() <= MAX_VALUES).then_some(found)
 }
 
-/// The values of a stored tensor of few integers.
+/// Returns the values of a stored tensor of at most [`MAX_VALUES`] integers.
 pub(crate) fn stored(tensor: &TensorProto) -> Option<Vec<i64>> {
     let values: Vec<i64> = match (DataType::try_from(tensor.data_type()).ok()?, tensor.raw_data()) {
         (DataType::Int64, []) => few(&tensor.int64_data)?.to_vec(),
@@ -57,7 +57,7 @@ pub(crate) fn stored(tensor: &TensorProto) -> Option<Vec<i64>> {
     Some(values)
 }
 
-/// The values of a stored tensor of few floats.
+/// Returns the values of a stored tensor of at most [`MAX_VALUES`] floats.
 pub(crate) fn stored_floats(tensor: &TensorProto) -> Option<Vec<f32>> {
     if tensor.data_type() != DataType::Float as i32 {
         return None;
@@ -127,7 +127,7 @@ fn filled(node: &NodeProto, dims: &[i64]) -> Option<Vec<i64>> {
     Some(vec![value; count])
 }
 
-/// Elementwise; a list of one goes with any other.
+/// Applies an operation elementwise; a list of one element combines with a list of any length.
 fn pairs(a: &[i64], b: &[i64], of: impl Fn(i64, i64) -> Option<i64>) -> Option<Vec<i64>> {
     match (a, b) {
         ([a], b) => b.iter().map(|&b| of(*a, b)).collect(),

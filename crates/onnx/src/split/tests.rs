@@ -9,7 +9,7 @@ use crate::{
     testing::{self, initializers, inputs, nodes, outputs},
 };
 
-/// A graph `x → Relu a → Relu b → Relu y` to build variants from.
+/// Returns an unfinished graph `x → Relu a → Relu b`, from which the tests build variants.
 fn chain() -> GraphBuilder {
     let mut graph = GraphBuilder::new("chain");
     graph.input("x", &[4.into()]);
@@ -177,7 +177,7 @@ fn random_values_are_not_duplicated() {
     assert_eq!(split(&finished(graph), "z"), Err(expected));
 }
 
-/// An `If` on the constant `yes`, whose one branch adds `inner` to the outer tensor `captured`.
+/// Returns an `If` on the constant `yes`, whose only branch adds `inner` to the outer tensor `captured`.
 fn conditional(captured: &str) -> NodeProto {
     let mut branch = GraphBuilder::new("branch");
     branch.initializer("one", &[1], &[1.0]).unwrap();
@@ -206,7 +206,7 @@ fn bodies_capture_outer_tensors() {
         model.graph.as_mut().unwrap().node.push(body);
         match crossing {
             None => assert_eq!(nodes(&split(&model, "b").unwrap().1), [""]),
-            // Captured before the cut, so the output does not depend on it at all.
+            // The body captures a tensor before the cut, so the output does not depend on the cut at all.
             Some(_) => assert!(matches!(split(&model, "b"), Err(OnnxError::IndependentOutput { .. }))),
         }
         let last = model.graph.as_mut().unwrap().node.last_mut().unwrap();

@@ -1,4 +1,4 @@
-//! Axes, curves and legend, on any of plotters' back ends.
+//! Axes, curves and legend, for any backend of plotters.
 
 use std::{error::Error, ops::Range};
 
@@ -19,11 +19,11 @@ use plotters::{
 use super::{Line, QualityAxis, RateAxis, RdPlot};
 use crate::RatePoint;
 
-/// Colours that people with a colour vision deficiency tell apart: M. Okabe, K. Ito, "Color Universal Design", 2008,
-/// without black and yellow. A curve beyond them begins anew.
+/// Colours that people with a colour vision deficiency can distinguish: M. Okabe, K. Ito, "Color Universal
+/// Design", 2008, without black and yellow. With more than six curves the colours repeat.
 const COLOURS: [(u8, u8, u8); 6] =
     [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (230, 159, 0)];
-/// How much of the values' range stays free around them.
+/// Margin on each side of the values, as a fraction of their range.
 const MARGIN: f64 = 0.05;
 
 type Chart<'a, B, X> = ChartContext<'a, B, Cartesian2d<X, RangedCoordf64>>;
@@ -32,7 +32,7 @@ type Chart<'a, B, X> = ChartContext<'a, B, Cartesian2d<X, RangedCoordf64>>;
 trait Rates: Ranged<ValueType = f64> + ValueFormatter<f64> {}
 impl<X: Ranged<ValueType = f64> + ValueFormatter<f64>> Rates for X {}
 
-/// The colour of the curve of that index.
+/// Returns the colour of the curve with this index.
 pub(super) fn colour(index: usize) -> (u8, u8, u8) {
     COLOURS[index % COLOURS.len()]
 }
@@ -125,7 +125,7 @@ fn draw_line<'a, B: DrawingBackend + 'a, X: Rates>(
     Ok(())
 }
 
-/// From the lowest to the highest value, with a margin; a single value gets one unit to each side.
+/// Returns the range of the values with a margin; a single value has a margin of one unit on each side.
 fn range(lines: &[Line<'_>], value: impl Fn(&RatePoint) -> f64) -> Range<f64> {
     let values = || lines.iter().flat_map(|line| line.points.iter().map(&value));
     let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
@@ -133,7 +133,7 @@ fn range(lines: &[Line<'_>], value: impl Fn(&RatePoint) -> f64) -> Range<f64> {
     low - margin..high + margin
 }
 
-/// Three decimals at most, without zeros at the end.
+/// Formats a value with at most three decimals and without trailing zeros.
 fn tick(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,5 +1,5 @@
-//! A back end of plotters for pixels in memory. Shapes are drawn by plotters' own rasteriser; text by this crate's glyphs,
-//! for plotters' own text wants fonts of the system.
+//! A backend of plotters for pixels in memory. Shapes are drawn by plotters' own rasteriser; text is drawn
+//! with the glyphs of this crate, because plotters' own text requires system fonts.
 
 use std::convert::Infallible;
 
@@ -12,7 +12,7 @@ use plotters_backend::{
 
 use crate::glyphs::{RasterHeight, advance, glyph};
 
-/// Text of this size and more, in pixels, gets the large glyphs.
+/// Minimum text size for the large glyphs, in pixels.
 const LARGE: f64 = 20.0;
 
 type Drawn = Result<(), DrawingErrorKind<Infallible>>;
@@ -82,7 +82,7 @@ impl DrawingBackend for PixelBackend<'_> {
     }
 }
 
-/// The upper left corner of the text, seen from its anchor, before it is turned.
+/// Returns the upper left corner of the text relative to its anchor, before rotation.
 fn corner<S: BackendTextStyle>(text: &str, style: &S) -> BackendCoord {
     let (width, height) = size(text, style);
     let (width, height) = (width as i32, height as i32);
@@ -99,7 +99,7 @@ fn corner<S: BackendTextStyle>(text: &str, style: &S) -> BackendCoord {
     (x, y)
 }
 
-/// Width and height of the text in pixels, before it is turned.
+/// Returns the width and height of the text in pixels, before rotation.
 fn size<S: BackendTextStyle>(text: &str, style: &S) -> (u32, u32) {
     let height = height(style);
     let width = text.chars().count() * advance(height);

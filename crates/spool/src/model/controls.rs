@@ -1,4 +1,4 @@
-//! Promises that the disk breaks, each of which the schedules must notice.
+//! Broken promises of the disk, each of which the schedules must detect.
 
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rand::RngExt as _;
@@ -6,7 +6,7 @@ use rand::RngExt as _;
 use super::{crash, memory::Faults};
 use crate::block::HEADER;
 
-/// A promise that is not kept.
+/// A promise that the disk does not keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Control {
     /// The sync of a segment does nothing.
@@ -15,23 +15,23 @@ pub(super) enum Control {
     StateNotSynced,
     /// The sync of the folder does nothing.
     FolderNotSynced,
-    /// A sync that has failed says that it has not.
+    /// A failed sync reports success.
     FailuresHidden,
-    /// Half of a block is written, and nobody is told.
+    /// Half of a block is written, and the call reports success.
     ShortWrites,
-    /// A segment is removed before the state says that it may be.
+    /// A segment is removed before the state on disk allows it.
     RemovedBeforeState,
-    /// Blocks are taken for whole whatever their checksums say.
+    /// Blocks count as intact whatever their checksums are.
     ChecksumsNotRead,
-    /// Files are not cut off.
+    /// Files are not truncated.
     NotCutOff,
     /// Files are not removed.
     FilesStay,
-    /// The state is written over itself.
+    /// The state always overwrites the same slot.
     OneSlot,
     /// Every other state is not written.
     StateNotWritten,
-    /// Bytes that are there already are not written again.
+    /// Bytes that the file already contains are not written again.
     SameBytesNotWritten,
 }
 
@@ -50,7 +50,7 @@ const ALL: [Control; 12] = [
     Control::SameBytesNotWritten,
 ];
 
-/// Makes the checksums of blocks fit what is there.
+/// Makes the checksums of the blocks in `buffer` match their bytes.
 pub(super) fn forge(file: &[u8], offset: u64, buffer: &mut [u8]) {
     for at in (0..buffer.len()).step_by(8) {
         let Some(header) = buffer.get_mut(at..at + HEADER).filter(|header| header.starts_with(b"LSpB"))
@@ -66,8 +66,8 @@ pub(super) fn forge(file: &[u8], offset: u64, buffer: &mut [u8]) {
     }
 }
 
-/// Schedules at random, a crash at each operation of the long one, and crashes after a sync that failed, until one
-/// notices. The same ones each time.
+/// Runs random schedules, the long schedule with a crash at each operation, and crashes after a failed sync,
+/// until one of them detects the broken promise. The schedules are the same in each run.
 fn is_noticed(control: Control) -> bool {
     let rng = |seed| TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
     let config = Config { failure_persistence: None, ..Config::default() };

@@ -1,4 +1,4 @@
-//! Schedules: at random, and one with a crash at each of its operations.
+//! Schedules: random ones, and fixed ones with a crash at each of their operations.
 
 use std::env;
 
@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{Class, Options, Spool};
 
-/// Random faults of a schedule: most lose the power once, at any of its operations, some fail a sync, some find the disk
-/// full.
+/// Draws the faults of a schedule: three in four lose the power once at a random operation, one in four fails
+/// a sync, and one in eight runs on a disk of limited size.
 pub(super) fn faults(steps: &[Step], rng: &mut TestRng) -> Faults {
     let mut whole = Oracle::new(Faults::default(), self::rng(0));
     let operations = whole.run(steps).map_or(1, |()| whole.operations()).max(1);
@@ -27,7 +27,7 @@ pub(super) fn faults(steps: &[Step], rng: &mut TestRng) -> Faults {
     Faults { crash_at, sync_fails_at, room, control: None }
 }
 
-/// A random schedule.
+/// Draws a random schedule.
 pub(super) fn steps(runner: &mut TestRunner) -> Vec<Step> {
     match vec(step(), 1..120).new_tree(runner) {
         Ok(steps) => steps.current(),
@@ -35,7 +35,7 @@ pub(super) fn steps(runner: &mut TestRunner) -> Vec<Step> {
     }
 }
 
-/// Runs a schedule, turns bits in the middle if wanted, and runs it once more.
+/// Runs a schedule. If `flip` is set, then flips two bits and runs the first half of the schedule again.
 pub(super) fn run(steps: &[Step], faults: Faults, flip: bool, seed: u64) -> Result<(), String> {
     let mut oracle = Oracle::new(faults, rng(seed));
     oracle.run(steps)?;
@@ -52,7 +52,7 @@ fn rng(seed: u64) -> TestRng {
     TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
 }
 
-/// How many schedules are tried at random.
+/// Returns the number of random schedules: the environment variable, or 10,000.
 fn schedules() -> u32 {
     env::var("LOPSIDE_CRASH_SCHEDULES").ok().and_then(|number| number.parse().ok()).unwrap_or(10_000)
 }
@@ -67,7 +67,7 @@ proptest! {
     }
 }
 
-/// Fills the spool, empties it in part, and goes on.
+/// Returns a schedule that fills the spool, empties it in part, and continues.
 fn long() -> Vec<Step> {
     let mut steps = Vec::new();
     for round in 0..14_usize {
@@ -86,7 +86,7 @@ fn long() -> Vec<Step> {
     steps
 }
 
-/// The long schedule with a crash at each of its operations.
+/// Runs the long schedule with a crash at each of its operations.
 pub(super) fn at_any_operation(control: Option<Control>, seed: u64) -> Result<(), String> {
     let mut whole = Oracle::new(Faults::default(), rng(0));
     whole.run(&long())?;
@@ -97,15 +97,15 @@ pub(super) fn at_any_operation(control: Option<Control>, seed: u64) -> Result<()
     (1..=whole.operations()).try_for_each(crash)
 }
 
-/// Records that are committed, read and received one after the other, with any operation from which on the next sync
-/// fails, and a crash at any operation after it.
+/// Commits, reads and receives four records one after the other, with a sync that fails after any operation,
+/// and a crash at any later operation.
 pub(super) fn after_a_failed_sync(control: Option<Control>) -> Result<(), String> {
     let class = Class::Low;
     let round = [Step::Append(class, 40), Step::Commit, Step::Read(class, usize::MAX)];
     let steps = round.repeat(4);
     let mut whole = Oracle::new(Faults::default(), rng(0));
     whole.run(&steps)?;
-    // To open the spool again takes some more.
+    // Opening the spool again takes further operations.
     let operations = 2 * whole.operations();
     for fails in 1..=operations {
         for crash in fails + 1..=operations {

@@ -1,4 +1,5 @@
-//! A disk in memory that knows what is on it, what is only in the system's cache, and how to lose the difference.
+//! A disk in memory that tracks which bytes are durable and which are only in the system's cache, and can
+//! lose the difference.
 
 use std::{
     cell::RefCell,
@@ -13,21 +14,22 @@ use rand::RngExt as _;
 use super::controls::Control;
 use crate::{File, Storage, state};
 
-/// What a disk writes as one.
+/// Sector size in bytes. A crash keeps or loses each sector separately.
 const SECTOR: usize = 512;
 
-/// The disk; clones are the same.
+/// The simulated disk. All clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory(Rc<RefCell<Disk>>);
 
-/// What goes wrong.
+/// The faults of a simulated disk.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Faults {
-    /// The operation with which the power goes.
+    /// The operation at which the power fails.
     pub(super) crash_at: Option<u64>,
-    /// The first sync of a file from this operation on fails, and what it was to bring to the disk may be lost.
+    /// The first sync of a file at or after this operation fails, and the bytes that it was to sync may be
+    /// lost.
     pub(super) sync_fails_at: Option<u64>,
-    /// What the disk holds in all; beyond it no file can be made.
+    /// Capacity of the disk in bytes; a file beyond it cannot be created. `None` is unlimited.
     pub(super) room: Option<u64>,
     /// A promise that the disk does not keep.
     pub(super) control: Option<Control>,
@@ -38,15 +40,15 @@ struct Disk {
     inodes: Vec<Inode>,
     /// The folder as the system shows it.
     names: BTreeMap<String, usize>,
-    /// The folder as it is on the disk, and what has happened to it since.
+    /// The folder as it is on disk, followed by the changes since then.
     durable_names: BTreeMap<String, usize>,
     renamed: Vec<(String, Option<usize>)>,
     faults: Faults,
     operations: u64,
     crashed: bool,
-    /// The most bytes that there were at any time.
+    /// Maximum size of all files at any time, in bytes.
     peak: u64,
-    /// Writes of the state that wait for a removal, where the control says so.
+    /// State writes that are delayed until a removal, for [`Control::RemovedBeforeState`].
     late: Vec<(usize, u64, Vec<u8>)>,
 }
 
@@ -55,7 +57,7 @@ struct Inode {
     now: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<Change>,
-    /// What a failed sync was to bring to the disk: no later one does.
+    /// Changes that a failed sync did not make durable; no later sync does.
     forgotten: Vec<Change>,
 }
 
@@ -65,7 +67,7 @@ enum Change {
     Length(u64),
 }
 
-/// A file of it.
+/// A file on a [`Memory`] disk.
 #[derive(Debug)]
 pub(super) struct MemoryFile {
     disk: Memory,
@@ -74,29 +76,29 @@ pub(super) struct MemoryFile {
 }
 
 impl Memory {
-    /// What goes wrong from now on; operations are counted anew.
+    /// Sets the faults and resets the operation counter.
     pub(super) fn set_faults(&self, faults: Faults) {
         let mut disk = self.0.borrow_mut();
         disk.faults = faults;
         disk.operations = 0;
     }
 
-    /// Operations since the faults were set.
+    /// Returns the number of operations since the faults were set.
     pub(super) fn operations(&self) -> u64 {
         self.0.borrow().operations
     }
 
-    /// Whether the power has gone.
+    /// Returns whether the power has failed.
     pub(super) fn has_crashed(&self) -> bool {
         self.0.borrow().crashed
     }
 
-    /// The most bytes that all files had at any time.
+    /// Returns the maximum size of all files at any time, in bytes.
     pub(super) fn peak(&self) -> u64 {
         self.0.borrow().peak
     }
 
-    /// The disk after the power has gone: of what was not synced, any part.
+    /// Returns the disk after a power failure, with any part of the unsynced changes.
     pub(super) fn after_crash(&self, rng: &mut TestRng) -> Self {
         let disk = self.0.borrow();
         let mut names = disk.durable_names.clone();
@@ -116,7 +118,7 @@ impl Memory {
         Self(Rc::new(RefCell::new(after)))
     }
 
-    /// The same disk once more, with all that the system shows.
+    /// Copies the disk as the system shows it; in the copy everything is durable.
     pub(super) fn copy(&self) -> Self {
         let disk = self.0.borrow();
         let copy =
@@ -128,7 +130,7 @@ impl Memory {
         Self(Rc::new(RefCell::new(copy)))
     }
 
-    /// Turns bits of segments, each somewhere in a file that has bytes.
+    /// Flips random bits in files other than the state.
     pub(super) fn flip(&self, bits: usize, rng: &mut TestRng) {
         let mut disk = self.0.borrow_mut();
         let logs = disk.names.iter().filter(|(name, _)| name.as_str() != state::NAME);
@@ -144,7 +146,7 @@ impl Memory {
         }
     }
 
-    /// Counts an operation; an error when the power goes with it or has gone.
+    /// Counts an operation. Returns an error if the power fails at it or has failed before.
     fn operate(&self) -> io::Result<()> {
         let mut disk = self.0.borrow_mut();
         disk.operations += 1;
@@ -163,7 +165,7 @@ impl Memory {
 }
 
 impl Disk {
-    /// Bytes of all files.
+    /// Returns the size of all files in bytes.
     fn bytes(&self) -> u64 {
         self.names.values().map(|&inode| self.inodes[inode].now.len() as u64).sum()
     }
@@ -178,7 +180,7 @@ impl Inode {
                 Change::Length(_) => {}
                 Change::Write(at, bytes) => {
                     for (number, sector) in bytes.chunks(SECTOR).enumerate() {
-                        // Now and then a sector is half written.
+                        // Occasionally only part of a sector is written.
                         let kept = match rng.random_range(0..16) {
                             0..8 => sector.len(),
                             8 => rng.random_range(0..sector.len()),
@@ -192,11 +194,11 @@ impl Inode {
         Self { now: durable.clone(), durable, ..Self::default() }
     }
 
-    /// Brings to the disk what is to come to it.
+    /// Makes the unsynced changes durable.
     fn sync(&mut self) {
         for change in std::mem::take(&mut self.unsynced) {
             change.apply(&mut self.durable);
-            // What is under it does not come up again.
+            // An overwritten change does not reappear.
             self.forgotten.retain(|forgotten| !forgotten.overlaps(&change));
         }
     }
@@ -336,7 +338,7 @@ impl File for MemoryFile {
         if self.disk.is(Control::SameBytesNotWritten) && self.has(at, bytes) {
             return operated;
         }
-        // Also with the power going some of it may have gone out.
+        // Some of the bytes may reach the disk even if the power fails during the write.
         self.change(Change::Write(at, bytes[..kept].to_vec()));
         self.disk.measure();
         operated

@@ -1,4 +1,5 @@
-//! What must be there: every record that was committed, as it was given, or a count that says why not.
+//! The oracle: every committed record must be present as it was appended, or a count must explain why it is
+//! missing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,44 +11,44 @@ use proptest::{prelude::*, test_runner::TestRng};
 use super::memory::{Faults, Memory};
 use crate::{Appended, Class, Options, Reason, Record, Spool, SpoolError};
 
-/// One thing that is done with a spool.
+/// One operation on a spool.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
     Append(Class, usize),
     Commit,
     Checkpoint,
-    /// Reads some, and sends them, of which so many arrive.
+    /// Reads some records and sends them; at most this many arrive.
     Read(Class, usize),
-    /// Asks the receiver what it has, as after every new connection.
+    /// Asks the receiver which records it has, as after every new connection.
     Resolve(Class),
-    /// All that was read and has arrived but so many.
+    /// Acknowledges all records that were read and have arrived, except for the last ones: this many.
     Acknowledge(Class, u64),
     Rewind(Class),
-    /// As after an orderly stop, or a failed disk.
+    /// Closes the spool, as in an orderly stop or after a disk failure. The next step opens it again.
     Reopen,
 }
 
-/// The smallest budget that there is.
+/// The smallest budget that a spool accepts, in bytes.
 pub(super) const BUDGET: u64 = 16 * (16 << 10) + 8192;
 
-/// A spool, and what is known of it.
+/// A spool, and its expected contents.
 pub(super) struct Oracle {
     disk: Memory,
     spool: Option<Spool<Memory>>,
     epoch: u64,
     rng: TestRng,
     given: BTreeMap<(Class, u64, u64), Vec<u8>>,
-    /// Appended and not yet committed: class, epoch, number.
+    /// Records that are appended and not yet committed: class, epoch, number.
     open: Vec<(Class, u64, u64)>,
     committed: BTreeSet<(Class, u64, u64)>,
-    /// By what the spool was told.
+    /// Records whose delivery was acknowledged to the spool.
     delivered: BTreeSet<(Class, u64, u64)>,
     read: BTreeMap<Class, Vec<(u64, u64)>>,
     /// Numbers that the receiver has.
     received: BTreeSet<(Class, u64)>,
     refused: [u64; 3],
     refused_safely: [u64; 3],
-    /// Whether bits were turned.
+    /// Whether bits were flipped.
     damaged: bool,
 }
 
@@ -70,7 +71,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
 }
 
 impl Oracle {
-    /// An empty disk that has these faults.
+    /// Creates an oracle with an empty disk that has these faults.
     pub(super) fn new(faults: Faults, rng: TestRng) -> Self {
         let disk = Memory::default();
         disk.set_faults(faults);
@@ -91,12 +92,12 @@ impl Oracle {
         }
     }
 
-    /// Operations of the disk so far.
+    /// Returns the number of disk operations so far.
     pub(super) fn operations(&self) -> u64 {
         self.disk.operations()
     }
 
-    /// Does it all, and checks after every failure and at the end.
+    /// Runs all steps, and checks the disk after every failure and at the end.
     pub(super) fn run(&mut self, steps: &[Step]) -> Result<(), String> {
         for &step in steps {
             let done = self.opened().and_then(|()| self.step(step));
@@ -109,14 +110,14 @@ impl Oracle {
         self.check()
     }
 
-    /// Turns bits of what is on the disk.
+    /// Flips bits on the disk.
     pub(super) fn flip(&mut self, bits: usize) {
         self.close();
         self.damaged = true;
         self.disk.flip(bits, &mut self.rng);
     }
 
-    /// What was not committed is not known of any more.
+    /// Closes the spool and forgets everything that was not committed.
     fn close(&mut self) {
         self.spool = None;
         self.open.clear();
@@ -161,7 +162,7 @@ impl Oracle {
                 let Some(last) = records.last() else { return Ok(()) };
                 spool.sending(class, last.number)?;
                 let read = self.read.entry(class).or_default();
-                // They arrive in order: what follows one that is lost is lost.
+                // Records arrive in order: all that follow a lost record are lost.
                 let lost = read.iter().any(|&(_, number)| !self.received.contains(&(class, number)));
                 let arrive = if lost { 0 } else { arrive };
                 read.extend(records.iter().map(|record| (record.epoch, record.number)));
@@ -175,7 +176,7 @@ impl Oracle {
                 let Some(&(_, number)) = keep.checked_sub(1).and_then(|last| read.get(last)) else {
                     return Ok(());
                 };
-                // Told before it is known to be done: an acknowledgement may be kept though the call fails.
+                // Added before the call: an acknowledgement may be kept even if the call fails.
                 self.delivered.extend(read.drain(..keep).map(|(epoch, number)| (class, epoch, number)));
                 spool.acknowledge(class, number)?;
             }
@@ -188,14 +189,14 @@ impl Oracle {
         Ok(())
     }
 
-    /// The receiver says what it has, after a connection has ended.
+    /// Reports to the spool which records the receiver has, as after a connection has ended.
     fn resolve(&mut self, class: Class) -> Result<(), SpoolError> {
         let Some(spool) = &mut self.spool else { return Ok(()) };
         self.read.remove(&class);
         resolve(spool, class, &self.received)
     }
 
-    /// After the power has gone, or a sync has failed.
+    /// Handles a power failure or a failed sync, and checks the disk.
     fn fail(&mut self) -> Result<(), String> {
         self.close();
         if self.disk.has_crashed() {
@@ -204,7 +205,7 @@ impl Oracle {
         self.check()
     }
 
-    /// Holds a copy of the disk against what must be there.
+    /// Opens a copy of the disk and compares it with the expected contents.
     fn check(&mut self) -> Result<(), String> {
         let peak = self.disk.peak();
         ensure(peak <= BUDGET, || format!("{peak} bytes, over the budget"))?;
@@ -246,7 +247,7 @@ impl Oracle {
         let missing = missing.count() as u64;
         let (evicted, damaged) = (counters.dropped(Reason::Evicted), counters.dropped(Reason::Damaged));
         let told = evicted + damaged;
-        // Only bits that were turned may cost a committed record: a crash may not, nor a sync that failed.
+        // Only flipped bits may cost a committed record; a crash or a failed sync may not.
         let allowed = if self.damaged { told } else { evicted };
         ensure(missing <= allowed || self.damaged && spool.torn() > 0, || {
             format!(
@@ -254,8 +255,8 @@ impl Oracle {
             )
         })?;
         if !self.damaged {
-            // Every number is with the receiver, or there, or counted as dropped: exactly. What a sync that failed has not
-            // kept is damage, of what nobody was promised.
+            // Every number is exactly once with the receiver, on disk, or counted as dropped. A record that a
+            // failed sync lost counts as damaged; it was never acknowledged to its producer.
             let received = self.received.iter().filter(|(of, _)| *of == class);
             let mut known: BTreeSet<u64> = received.map(|&(_, number)| number).collect();
             known.extend(is_there.iter().map(|(_, number)| number));

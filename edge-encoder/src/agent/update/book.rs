@@ -15,7 +15,7 @@ use crate::{EdgeError, error::io as at};
 const NAME: &str = "state.json";
 const SCHEMA: u32 = 1;
 
-/// The state, in memory and on the disk.
+/// The update state, in memory and on the disk.
 #[derive(Debug)]
 pub(crate) struct Book {
     path: PathBuf,
@@ -30,7 +30,7 @@ struct Page {
 }
 
 impl Book {
-    /// What the folder's file says; nothing is known where there is none, or none that can be read.
+    /// Reads the state file of the folder; starts with an empty state if the file is missing or unreadable.
     pub(crate) fn open(folder: &Path) -> Self {
         let path = folder.join(NAME);
         let state = read(&path).unwrap_or_else(|error| {
@@ -40,15 +40,15 @@ impl Book {
         Self { path, state: Mutex::new(state) }
     }
 
-    /// What is known.
+    /// Returns the current state.
     pub(crate) fn state(&self) -> State {
         self.locked().clone()
     }
 
-    /// Something happens that counts only when the disk has it.
+    /// Applies an event that takes effect only once the new state is on the disk.
     ///
     /// # Errors
-    /// [`EdgeError::Io`]; nothing has happened then.
+    /// [`EdgeError::Io`]; the state is then unchanged.
     pub(crate) fn commit(&self, event: Event) -> Result<State, EdgeError> {
         let mut state = self.locked();
         let after = next(&state, event);
@@ -59,7 +59,7 @@ impl Book {
         Ok(after)
     }
 
-    /// Something has happened, whether the disk takes it or not.
+    /// Applies an event that has already happened, even if the new state cannot be written to the disk.
     pub(crate) fn note(&self, event: Event) -> State {
         let mut state = self.locked();
         let after = next(&state, event);

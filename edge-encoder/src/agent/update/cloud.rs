@@ -1,4 +1,4 @@
-//! The cloud's side of it: `lopside.v1.BundleService`.
+//! Client of the cloud's `lopside.v1.BundleService`.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     client::{Counters, Target, remote},
 };
 
-/// A connection.
+/// A connection to the bundle service.
 pub(crate) struct Cloud {
     service: BundleServiceClient<Channel>,
     bearer: Option<MetadataValue<Ascii>>,
@@ -34,7 +34,7 @@ impl Cloud {
         Ok(Self { service: BundleServiceClient::new(channel), bearer: target.bearer() })
     }
 
-    /// What a channel offers.
+    /// Requests the current offer of a channel.
     ///
     /// # Errors
     /// [`EdgeError::Remote`] with the cloud's reason.
@@ -47,7 +47,7 @@ impl Cloud {
         answered(timeout(patience, self.service.get_channel(request)).await.ok(), patience)
     }
 
-    /// A file from an offset on.
+    /// Downloads a file, starting at an offset.
     ///
     /// # Errors
     /// [`EdgeError::Remote`] with the cloud's reason.
@@ -69,7 +69,7 @@ impl Cloud {
     }
 }
 
-/// An answer, or that there was none in time.
+/// Unwraps an answer; `None` means that none arrived in time.
 fn answered<T>(
     answer: Option<Result<tonic::Response<T>, Status>>,
     patience: Duration,

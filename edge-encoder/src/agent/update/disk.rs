@@ -1,4 +1,4 @@
-//! Files and folders that are whole after a crash, or not there.
+//! File operations that leave complete files and folders, or none, after a crash.
 
 use std::{
     fs::{self, File},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::{EdgeError, error::io as at};
 
-/// Replaces a file in one step.
+/// Replaces a file atomically.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), EdgeError> {
     let fresh = path.with_added_extension("new");
     let write = || {
@@ -20,18 +20,18 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), EdgeError> {
     rename(&fresh, path)
 }
 
-/// Gives a file or folder its name, for good.
+/// Renames a file or folder durably.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), EdgeError> {
     fs::rename(from, to).map_err(at(to))?;
     sync(to.parent().unwrap_or(to))
 }
 
-/// What a folder names is on the disk.
+/// Syncs the entries of a folder to the disk.
 pub(super) fn sync(folder: &Path) -> Result<(), EdgeError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))
 }
 
-/// The same file under another name; a copy where the file system has no links.
+/// Links a file under another name, or copies it if the file system does not support links.
 pub(super) fn link(from: &Path, to: &Path) -> Result<(), EdgeError> {
     let copy = |_| {
         fs::copy(from, to)?;
@@ -40,7 +40,7 @@ pub(super) fn link(from: &Path, to: &Path) -> Result<(), EdgeError> {
     fs::hard_link(from, to).or_else(copy).map_err(at(to))
 }
 
-/// Removes a file, or a folder with all that is in it, if it is there.
+/// Removes a file, or a folder with its contents, if it exists.
 pub(super) fn remove(path: &Path) -> Result<(), EdgeError> {
     let removed = match fs::symlink_metadata(path) {
         Ok(there) if there.is_dir() => fs::remove_dir_all(path),

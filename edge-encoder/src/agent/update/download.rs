@@ -1,7 +1,8 @@
-//! Files of a bundle, one after the other, each from where the last try ended.
+//! Download of a bundle's files, one after the other, each resumed at the point where the last attempt ended.
 //!
-//! What has come lies in a `.part` until length and SHA-256 are right and the disk has it; only then it gets its name. A
-//! part that turns out wrong is removed, and asked for anew.
+//! Received bytes are kept in a `.part` file until length and SHA-256 are verified and the file is synced to
+//! the disk; only then is it renamed to its final name. A part that fails the check is removed and downloaded
+//! again.
 
 use std::{
     fs::{self, File},
@@ -18,7 +19,7 @@ use tonic::Streaming;
 use super::{cloud::Cloud, disk, folder::Folder, offer::Offered};
 use crate::{EdgeError, client::remote, error::io as at};
 
-/// Gets a file, unless it is there.
+/// Downloads a file, unless it is present.
 pub(super) async fn fetch(
     cloud: &mut Cloud,
     folder: &Folder,
@@ -41,7 +42,8 @@ pub(super) async fn fetch(
     blocking(move || finish(&part, &whole, &expected, path)).await
 }
 
-/// Where a part goes on. One that is too long is not the beginning of this file.
+/// Opens a part and returns the offset at which to resume. A part that is too long cannot belong to this file
+/// and is truncated.
 fn open(part: &Path, bytes: u64) -> Result<(File, u64), EdgeError> {
     let open = || {
         let file = File::options().append(true).create(true).open(part)?;
@@ -55,7 +57,7 @@ fn open(part: &Path, bytes: u64) -> Result<(File, u64), EdgeError> {
     open().map_err(at(part))
 }
 
-/// A file on its way.
+/// A file that is being downloaded.
 struct Incoming<'a> {
     file: File,
     part: &'a Path,
@@ -64,7 +66,7 @@ struct Incoming<'a> {
 }
 
 impl Incoming<'_> {
-    /// Writes what comes, until all has come.
+    /// Writes the received bytes until the file is complete.
     async fn write(
         mut self,
         mut answers: Streaming<DownloadResponse>,
@@ -96,17 +98,17 @@ impl Incoming<'_> {
     }
 }
 
-/// A disk that is full needs its room for frames.
+/// Removes the part if the disk is full, so that frames have space.
 fn make_room(part: &Path, error: &EdgeError) {
     if let EdgeError::Io { source, .. } = error
         && [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&source.kind())
     {
-        // It is told already that the disk is full.
+        // The caller already reports the full disk.
         let _ = fs::remove_file(part);
     }
 }
 
-/// Gives a part its name, when it is what was offered.
+/// Verifies a complete part and renames it to its final name.
 fn finish(part: &Path, whole: &Path, expected: &Digest, path: String) -> Result<(), EdgeError> {
     let file = File::open(part).map_err(at(part))?;
     let found = Digest::read(&file).map_err(at(part))?;
@@ -120,7 +122,7 @@ fn finish(part: &Path, whole: &Path, expected: &Digest, path: String) -> Result<
     disk::rename(part, whole)
 }
 
-/// Does what may wait for the disk, where it holds up nobody.
+/// Runs disk operations on a thread where blocking is allowed.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, EdgeError> + Send + 'static,
 ) -> Result<T, EdgeError> {

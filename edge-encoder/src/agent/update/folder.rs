@@ -1,13 +1,13 @@
-//! Where bundles over the air lie.
+//! The folder of bundles that were installed over the air.
 //!
 //! ```text
-//! state.json                what is known of them
-//! 3e8e8a2cf2001e23/         a bundle whose files were all there before it got this name
-//! 3e8e8a2cf2001e23.new/     one that is being put together
-//! download/DIGEST           a whole file, named by its SHA-256
-//! download/DIGEST.part      the beginning of one
+//! state.json                the update state
+//! 3e8e8a2cf2001e23/         a complete bundle, renamed after all of its files were present
+//! 3e8e8a2cf2001e23.new/     a bundle that is being assembled
+//! download/DIGEST           a complete file, named by its SHA-256
+//! download/DIGEST.part      the beginning of a file
 //! ```
-//! What has another name is not ours, and stays.
+//! Entries with other names do not belong to the agent and are left alone.
 
 use std::{
     fs::{self, File},
@@ -34,43 +34,43 @@ const NEW: &str = "new";
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes it where it is missing.
+    /// Opens the folder, and creates it if it is missing.
     pub(super) fn open(path: &Path) -> Result<Self, EdgeError> {
         let downloads = path.join(DOWNLOADS);
         fs::create_dir_all(&downloads).map_err(io(&downloads))?;
         Ok(Self(path.to_owned()))
     }
 
-    /// Its path.
+    /// Returns the path of the folder.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Where the bundle of a latent space lies.
+    /// Returns the path of the bundle with this latent space.
     pub(super) fn bundle(&self, id: LatentSpaceId) -> PathBuf {
         self.0.join(id.to_string())
     }
 
-    /// Where a file lies when it is whole.
+    /// Returns the path of a completely downloaded file.
     pub(super) fn download(&self, file: &Offered) -> PathBuf {
         self.0.join(DOWNLOADS).join(file.digest().as_str())
     }
 
-    /// Where its beginning lies.
+    /// Returns the path of a partly downloaded file.
     pub(super) fn part(&self, file: &Offered) -> PathBuf {
         self.download(file).with_added_extension(PART)
     }
 
-    /// Whether the bundle was put together before.
+    /// Returns whether this bundle is assembled, judged by the digest of its manifest.
     pub(super) fn has(&self, release: &Release) -> bool {
         let manifest = self.bundle(release.latent_space).join(MANIFEST);
         File::open(manifest).and_then(Digest::read).is_ok_and(|found| found == release.manifest)
     }
 
-    /// Whether the disk has room for what is missing of a bundle.
+    /// Checks that the disk has space for the missing files of a bundle.
     ///
     /// # Errors
-    /// [`EdgeError::NoRoom`] when it has not.
+    /// [`EdgeError::NoRoom`] if it does not.
     pub(super) fn check_room(&self, offer: &Offer) -> Result<(), EdgeError> {
         let there = |file: &Offered| {
             let lies =
@@ -78,7 +78,7 @@ impl Folder {
             lies.map_or(0, |lies| lies.len()).min(file.bytes)
         };
         let needed = offer.bytes() - offer.files.iter().map(there).sum::<u64>();
-        // What the file system does not tell is found out by writing.
+        // If the file system does not report its free space, writing will show it.
         let free =
             statvfs(&self.0).map_or(u64::MAX, |system| system.f_bavail.saturating_mul(system.f_frsize));
         if free < needed {
@@ -87,7 +87,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Puts the bundle together of files that are all there.
+    /// Assembles the bundle; all of its files must be downloaded.
     pub(super) fn assemble(&self, offer: &Offer) -> Result<(), EdgeError> {
         let bundle = self.bundle(offer.release.latent_space);
         let fresh = bundle.with_added_extension(NEW);
@@ -107,7 +107,7 @@ impl Folder {
         disk::rename(&fresh, &bundle)
     }
 
-    /// Removes a bundle and its files, so that all of it is downloaded anew.
+    /// Removes a bundle and its files, so that all of it is downloaded again.
     pub(super) fn discard(&self, offer: &Offer) -> Result<(), EdgeError> {
         disk::remove(&self.bundle(offer.release.latent_space))?;
         offer.files.iter().try_for_each(|file| {
@@ -116,7 +116,7 @@ impl Folder {
         })
     }
 
-    /// Removes bundles other than these, and downloads other than this offer's.
+    /// Removes bundles other than these, and downloads other than those of this offer.
     pub(super) fn sweep(&self, keep: &[&Release], offer: Option<&Offer>) -> Result<(), EdgeError> {
         for name in names(&self.0)? {
             let (id, end) = name.split_once('.').unwrap_or((&name, ""));
@@ -187,7 +187,7 @@ mod tests {
         assert!(folder.has(&offer.release));
         let bundle = folder.bundle(offer.release.latent_space);
         assert_eq!(fs::read(bundle.join("golden/b.png")).unwrap(), b"a");
-        // Over another one of the same latent space.
+        // The bundle replaces another one of the same latent space.
         fs::write(bundle.join("bundle.json"), "changed").unwrap();
         assert!(!folder.has(&offer.release));
         put(&folder, &offer, &files);

@@ -4,7 +4,7 @@ use lopside_bundle::InputSpec;
 
 use crate::{AnyEncoder, EdgeError};
 
-/// What an agent's sources give, by the encoder that they were started for.
+/// The kind of inputs that an agent's sources deliver, determined by the encoder that they were started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Gives {
     Pictures,
@@ -13,7 +13,7 @@ pub(super) enum Gives {
 }
 
 impl Gives {
-    /// What an encoder takes.
+    /// Returns the kind of inputs that an encoder accepts.
     pub(super) fn of(encoder: &AnyEncoder) -> Self {
         match encoder {
             AnyEncoder::Picture(..) => Self::Pictures,
@@ -28,10 +28,10 @@ impl Gives {
         }
     }
 
-    /// Whether an encoder takes it.
+    /// Checks that an encoder accepts these inputs.
     ///
     /// # Errors
-    /// [`EdgeError::OtherSources`] with both.
+    /// [`EdgeError::OtherSources`] with both kinds.
     pub(super) fn check(&self, encoder: &AnyEncoder) -> Result<(), EdgeError> {
         let takes = Self::of(encoder);
         if takes == *self {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{AnyEncoder, EdgeError, EncodeOptions, golden};
 
-/// What a trial needs.
+/// Context for the trial of a bundle.
 #[derive(Debug, Clone)]
 pub(super) struct Trial {
     pub(super) folder: Folder,
@@ -20,10 +20,11 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// Tries a bundle that is in its folder; its encoder, when it has become the current one.
+    /// Tries a bundle in its folder, makes it the current one and returns its encoder.
     ///
     /// # Errors
-    /// Why it cannot be used; what [says something of the bundle](is_final) is remembered.
+    /// The reason why the bundle cannot be used; a reason that [concerns the bundle itself](is_final) is
+    /// recorded.
     pub(super) fn run(&self, release: &Release) -> Result<AnyEncoder, EdgeError> {
         self.book.commit(Event::TrialBegun(release.clone()))?;
         let tried = self.tried(&self.folder.bundle(release.latent_space));
@@ -45,7 +46,7 @@ impl Trial {
     }
 }
 
-/// Whether an error says something of the bundle, and not of the disk or the way to the cloud.
+/// Returns whether an error concerns the bundle itself, and not the disk or the connection to the cloud.
 pub(super) fn is_final(error: &EdgeError) -> bool {
     !matches!(
         error,
@@ -59,7 +60,7 @@ pub(super) fn is_final(error: &EdgeError) -> bool {
     ) && !is_damage(error)
 }
 
-/// Whether the disk has lost or changed what it had.
+/// Returns whether the disk has lost or changed stored data.
 pub(super) fn is_damage(error: &EdgeError) -> bool {
     matches!(
         error,

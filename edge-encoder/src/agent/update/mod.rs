@@ -1,4 +1,4 @@
-//! Bundles over the air: the agent asks its channel, and takes another bundle without losing a frame.
+//! Bundles over the air: the agent polls its channel, and switches to another bundle without losing a frame.
 //!
 //! ```text
 //! channel ═► offer ─► download ─► folder ─► trial ─► state ─► encoder's thread
@@ -6,16 +6,19 @@
 //!   now and            resumed,    rename    inputs   counts     two inputs
 //!   then               verified
 //! ```
-//! A task asks; what it says of the latent space that is used already ends there. The files of another one come one after the
-//! other into [`folder`](mod@folder), the bundle is opened and tried on its golden inputs beside the agent's work, and only
-//! when [`state`](mod@state) has it on the disk does its encoder go to the thread that encodes.
+//! A task polls the channel; an offer of the current latent space ends there. The files of another bundle are
+//! downloaded one after the other into [`folder`](mod@folder), and the bundle is opened and tried on its
+//! golden inputs while the agent continues to work. Its encoder is passed to the encoding thread only after
+//! [`state`](mod@state) is on the disk.
 //!
-//! # What holds
-//! - A file gets its name after its length and SHA-256 are right, a bundle after all of its files are there.
-//! - Nothing is used before it was tried on this machine, and nothing stays that fails at real inputs.
-//! - An input is encoded by one bundle or the other; none is left out for the swap.
-//! - While a bundle is on probation no other one is taken, so that the one before it is known to encode.
-//! - What the way or the disk spoils is tried again; what is wrong with the bundle is remembered, and not downloaded again.
+//! # Invariants
+//! - A file gets its final name only after its length and SHA-256 are verified, and a bundle only after all
+//!   of its files are present.
+//! - A bundle is tried on this machine before it is used, and is rolled back if it fails on real inputs.
+//! - Every input is encoded by one bundle or the other; a swap does not drop inputs.
+//! - While a bundle is on probation no other one is installed, so that the previous bundle is known to
+//!   encode.
+//! - Network and disk failures are retried; a faulty bundle is recorded and not downloaded again.
 
 mod book;
 mod cloud;
@@ -45,43 +48,43 @@ pub use self::{report::UpdateReport, settings::UpdateSettings};
 use super::encoders::{Probation, Swap};
 use crate::{AnyEncoder, EdgeError, client::Target};
 
-/// Encoders on their way to the thread that encodes.
+/// Capacity of the queue of encoders to the encoding thread.
 const SWAPS: usize = 1;
 
-/// What the agent starts with.
+/// Initial state of the agent's encoder and its updates.
 #[derive(Debug)]
 pub(super) struct Begun {
     pub(super) encoder: AnyEncoder,
     pub(super) probation: Option<Probation>,
-    /// Where there is a channel.
+    /// `None` without a channel.
     pub(super) updating: Option<Beginning>,
 }
 
-/// Updates that are about to begin.
+/// Updates before their task is started.
 #[derive(Debug)]
 pub(super) struct Beginning {
     settings: UpdateSettings,
     folder: Folder,
     book: Arc<Book>,
-    /// What encodes where nothing has come over the air.
+    /// The latent space of the configured bundle, which encodes if none is installed.
     configured: lopside_latent::LatentSpaceId,
     gives: Gives,
     progress: watch::Sender<Progress>,
 }
 
-/// Whom the task asks, and as whom.
+/// The server to poll, and the identity of the device.
 #[derive(Debug)]
 pub(super) struct Asking {
     pub(super) target: Target,
     pub(super) device: String,
-    /// How long the cloud may say nothing.
+    /// Time limit for an answer of the cloud.
     pub(super) patience: Duration,
 }
 
-/// The encoder to start with, and what is needed to get another one.
+/// Chooses the initial encoder, and prepares updates.
 ///
 /// # Errors
-/// [`EdgeError::Io`] when the folder cannot be made.
+/// [`EdgeError::Io`] if the folder cannot be created.
 pub(super) fn begin(settings: Option<UpdateSettings>, configured: AnyEncoder) -> Result<Begun, EdgeError> {
     let Some(settings) = settings else {
         return Ok(Begun { encoder: configured, probation: None, updating: None });
@@ -95,7 +98,7 @@ pub(super) fn begin(settings: Option<UpdateSettings>, configured: AnyEncoder) ->
     Ok(Begun { encoder, probation, updating: Some(updating) })
 }
 
-/// Asks from now on, where there is a channel; encoders come out of the receiver.
+/// Starts the update task if there is a channel; new encoders arrive over the receiver.
 pub(super) fn start(
     updating: Option<Beginning>,
     asking: Asking,
@@ -105,7 +108,7 @@ pub(super) fn start(
 }
 
 impl Beginning {
-    /// Where it is told how it goes.
+    /// Returns the handle that reports the progress of updates.
     pub(super) fn updates(&self) -> Updates {
         let channel = self.settings.channel.clone();
         Updates { channel, book: Arc::clone(&self.book), progress: self.progress.subscribe() }

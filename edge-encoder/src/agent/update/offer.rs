@@ -1,14 +1,15 @@
-//! What a channel offers, parsed: names, paths and lengths from outside that may be used.
+//! The offer of a channel, parsed: names, paths and lengths from outside, checked before use.
 //!
-//! | | at most |
+//! | | maximum |
 //! |---|---|
 //! | files | 32 |
-//! | bytes of a file | 256 MiB |
-//! | bytes of all | 512 MiB |
+//! | bytes per file | 256 MiB |
+//! | total bytes | 512 MiB |
 //! | bytes of `bundle.json` | 16 MiB |
 //! | bytes of a path | 255 |
 //!
-//! The first file is `bundle.json`. Paths are plain relative names, each once, none a folder of another.
+//! The first file is `bundle.json`. Paths are plain relative names without duplicates, and none of them is a
+//! folder of another.
 
 use std::collections::HashSet;
 
@@ -31,11 +32,11 @@ const MAX_NAME: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Offer {
     pub(super) release: Release,
-    /// `bundle.json` first.
+    /// The files, `bundle.json` first.
     pub(super) files: Vec<Offered>,
 }
 
-/// A file of it.
+/// A file of an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Offered {
     pub(super) path: String,
@@ -43,17 +44,17 @@ pub(super) struct Offered {
     pub(super) sha256: [u8; 32],
 }
 
-/// The latent space that is offered, before anything else is looked at.
+/// Returns the offered latent space, before the rest of the answer is checked.
 pub(super) fn latent_space(answer: &GetChannelResponse) -> Result<LatentSpaceId, EdgeError> {
     let bytes = <[u8; 8]>::try_from(&answer.latent_space[..]);
     bytes.map(LatentSpaceId::new).map_err(|_| wrong("its latent space has not 8 bytes"))
 }
 
 impl Offer {
-    /// What the cloud has answered.
+    /// Parses the cloud's answer.
     ///
     /// # Errors
-    /// [`EdgeError::Offer`] naming what cannot be.
+    /// [`EdgeError::Offer`], which names the invalid part.
     pub(super) fn parse(answer: GetChannelResponse) -> Result<Self, EdgeError> {
         let latent_space = latent_space(&answer)?;
         if answer.files.len() > MAX_FILES {
@@ -74,15 +75,16 @@ impl Offer {
         Ok(Self { release: Release { bundle, latent_space, manifest }, files })
     }
 
-    /// Bytes of all files.
+    /// Returns the total size of the files, in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// What its `bundle.json` names of it: that is all that is downloaded.
+    /// Restricts the offer to the files that its `bundle.json` lists for the edge; only these are downloaded.
     ///
     /// # Errors
-    /// [`EdgeError::Offer`] where the two say something else, [`EdgeError::NoGolden`] when the bundle cannot be tried.
+    /// [`EdgeError::Offer`] if offer and manifest disagree, [`EdgeError::NoGolden`] if the bundle has nothing
+    /// to be tried on.
     pub(super) fn named_by(mut self, manifest: &AnyManifest) -> Result<Self, EdgeError> {
         let Release { bundle, latent_space, .. } = &self.release;
         if manifest.latent_space() != *latent_space {
@@ -124,13 +126,13 @@ impl Offered {
         Ok(Self { path, bytes, sha256 })
     }
 
-    /// Its digest.
+    /// Returns the SHA-256 of the file.
     pub(super) fn digest(&self) -> Digest {
         Digest::new(&self.sha256)
     }
 }
 
-/// No path stands twice, and none is a folder of another.
+/// Checks that no path occurs twice or is a folder of another.
 fn check_paths(files: &[Offered]) -> Result<(), EdgeError> {
     let inside = |path: &str, folder: &str| {
         path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 use super::Book;
 
-/// Where it is told how bundles come over the air.
+/// Handle that reports the state of updates over the air.
 #[derive(Debug, Clone)]
 pub(crate) struct Updates {
     pub(super) channel: String,
@@ -13,35 +13,35 @@ pub(crate) struct Updates {
     pub(super) progress: watch::Receiver<Progress>,
 }
 
-/// How the last question to the channel went.
+/// The result of the last poll of the channel.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress {
-    /// When its answer came.
+    /// Time of the last answer.
     pub(super) checked: Option<Instant>,
-    /// The latent space that it offers.
+    /// The latent space that the channel offers.
     pub(super) offered: Option<String>,
     pub(super) last_error: Option<String>,
 }
 
-/// How bundles come over the air.
+/// The state of updates over the air.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UpdateReport {
-    /// The channel's name.
+    /// The name of the channel.
     pub channel: String,
-    /// How the bundle that encodes stands: `configured`, `on probation`, `confirmed` or `rolled back`.
+    /// The state of the current bundle: `configured`, `on probation`, `confirmed` or `rolled back`.
     pub state: String,
-    /// The latent space that the channel offers.
+    /// The latent space that the channel offers; `null` before the first answer.
     pub offered: Option<String>,
-    /// Seconds since the channel answered.
+    /// Seconds since the last answer of the channel; `null` before the first one.
     pub checked_seconds: Option<f64>,
-    /// Why nothing could be asked or taken, the last time.
+    /// Reason why the last poll or installation failed; `null` if it succeeded.
     pub last_error: Option<String>,
-    /// Which bundle is not taken, and why.
+    /// The refused bundle and the reason; `null` if none is refused.
     pub refused: Option<String>,
 }
 
 impl Updates {
-    /// All of it, now.
+    /// Returns the current state.
     pub(crate) fn report(&self) -> UpdateReport {
         let (state, progress) = (self.book.state(), self.progress.borrow().clone());
         let refused = state.refused.last();
@@ -60,12 +60,12 @@ impl Updates {
 }
 
 impl UpdateReport {
-    /// What does not change by time alone.
+    /// Returns a copy without the values that change with time alone.
     pub(crate) fn lasting(&self) -> Self {
         Self { checked_seconds: None, ..self.clone() }
     }
 
-    /// For people.
+    /// Writes the state for people.
     pub(crate) fn write(&self, out: &mut String) -> std::fmt::Result {
         let Self { channel, state, .. } = self;
         match self.checked_seconds {

@@ -9,20 +9,20 @@ const DEFAULT_EVERY_MINUTES: f64 = 60.0;
 const MINUTE: f64 = 60.0;
 const MAX_CHANNEL: usize = 64;
 
-/// Where bundles come from over the air.
+/// Settings of updates over the air.
 #[derive(Debug, Clone)]
 pub struct UpdateSettings {
     /// The channel's name: 1 to 64 visible ASCII characters.
     pub channel: String,
-    /// Where they are kept.
+    /// The folder for installed bundles.
     pub folder: PathBuf,
-    /// How long it takes until the channel is asked again, about.
+    /// Approximate interval between polls of the channel.
     pub every: Duration,
-    /// How they encode.
+    /// Encode options of the installed bundles.
     pub encode: EncodeOptions,
 }
 
-/// The table `update`.
+/// The table `update` of the config file.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct UpdateTable {
@@ -32,10 +32,11 @@ pub(crate) struct UpdateTable {
 }
 
 impl UpdateTable {
-    /// What was said, with the flag's channel before the table's; `None` without a channel.
+    /// Checks the table; the channel of the flag takes precedence over the table's. Returns `None` without a
+    /// channel.
     ///
     /// # Errors
-    /// [`EdgeError::Agent`] naming what is wrong.
+    /// [`EdgeError::Agent`], which names the invalid setting.
     pub(crate) fn settings(
         &self,
         channel: Option<String>,

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{AnyEncoder, EdgeError, EncodeOptions, agent::encoders::Probation};
 
-/// The encoder to start with: that of the current bundle, of the one before, or the configured one, whichever opens first.
+/// Chooses the initial encoder: the first one that opens of the current bundle, the previous bundle and the
+/// configured one.
 pub(super) fn choose(
     folder: &Folder,
     book: &Arc<Book>,
@@ -34,7 +35,7 @@ pub(super) fn choose(
     }
 }
 
-/// A start counts, and may be the one too many.
+/// Counts a start, which may exceed the limit of a bundle on probation.
 fn begin(book: &Book) {
     let before = book.state();
     for refused in

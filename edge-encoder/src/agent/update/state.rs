@@ -1,11 +1,12 @@
-//! What a device knows of the bundles that came over the air, and how that changes.
+//! The state of the bundles that a device received over the air, and its transitions.
 //!
 //! ```text
 //!                offered ─► trial ─► on probation ─► confirmed
 //!                   │         │           │
 //!                   └─────────┴───────────┴─► refused; the one before encodes
 //! ```
-//! [`next`] alone decides; [`Book`](super::book::Book) keeps what it says on the disk, in this form:
+//! Only [`next`] makes transitions; [`Book`](super::book::Book) stores the resulting state on the disk, in
+//! this form:
 //!
 //! ```json
 //! {
@@ -19,40 +20,42 @@
 //!   }
 //! }
 //! ```
-//! `current` encodes and lies in the folder named by its latent space; `previous` encoded before it. Either is null for the
-//! configured bundle. `trial` was begun and has not ended. `probation` is null when `current` has encoded a real input.
-//! `manifest` is the SHA-256 of `bundle.json`, so that a bundle that was put right counts as another one.
+//! `current` is the bundle that encodes, stored in the folder named by its latent space; `previous` is the
+//! one that encoded before it. Either is null for the configured bundle. `trial` was begun and has not ended.
+//! `probation` is null once `current` has encoded a real input. `manifest` is the SHA-256 of `bundle.json`,
+//! so a corrected bundle counts as a different one.
 //!
-//! # What holds
-//! - A trial that never ended has ended the agent: at the next start its bundle is refused.
-//! - A bundle on probation is confirmed by the first real input that it encodes. After [`MAX_FAILURES`] inputs that it does
-//!   not encode, or [`MAX_STARTS`] starts in which it encoded none, the one before takes its place and it is refused.
-//! - What is refused stays so until the channel offers another one.
-//! - `current` and `previous` change together: after a crash at any point one of them is a bundle that has encoded, or the
-//!   configured one.
+//! # Invariants
+//! - A trial that did not end has ended the agent: its bundle is refused at the next start.
+//! - A bundle on probation is confirmed by the first real input that it encodes. After [`MAX_FAILURES`]
+//!   inputs that it cannot encode, or [`MAX_STARTS`] starts in which it encoded none, it is refused and the
+//!   previous bundle replaces it.
+//! - A refusal lasts until the channel offers a different bundle.
+//! - `current` and `previous` change together: after a crash at any point, one of them is a bundle that has
+//!   encoded, or the configured one.
 
 use lopside_bundle::Digest;
 use lopside_latent::LatentSpaceId;
 use serde::{Deserialize, Serialize};
 
-/// Inputs that a bundle on probation may fail at.
+/// Number of failed inputs after which a bundle on probation is rolled back.
 pub(crate) const MAX_FAILURES: u32 = 3;
-/// Starts that may go by before it has encoded one.
+/// Number of starts that a bundle on probation may go through without encoding an input.
 pub(crate) const MAX_STARTS: u32 = 3;
 
 /// A bundle as a channel offered it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Release {
-    /// Its name.
+    /// The name of the bundle.
     pub(crate) bundle: String,
     #[serde(with = "id_text")]
     pub(crate) latent_space: LatentSpaceId,
-    /// The digest of its `bundle.json`.
+    /// SHA-256 of its `bundle.json`.
     pub(crate) manifest: Digest,
 }
 
-/// What is known.
+/// The update state of a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct State {
@@ -63,7 +66,7 @@ pub(crate) struct State {
     pub(crate) refused: Vec<Refused>,
 }
 
-/// What a bundle has done that has encoded nothing yet.
+/// Counters of a bundle that has not encoded a real input yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Probation {
@@ -71,42 +74,42 @@ pub(crate) struct Probation {
     pub(crate) failures: u32,
 }
 
-/// A bundle that is not taken.
+/// A refused bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refused {
     pub(crate) release: Release,
     pub(crate) reason: String,
-    /// Whether it had taken the place of the one before.
+    /// Whether it had replaced the previous bundle.
     pub(crate) ran: bool,
 }
 
-/// What happens.
+/// An event that changes the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The agent starts.
     Started,
-    /// The channel offers this one.
+    /// The channel offers this bundle.
     Offered(Release),
-    /// The channel offers what encodes.
+    /// The channel offers the current bundle.
     UpToDate,
-    /// It cannot be taken, for this reason.
+    /// The bundle is refused, for this reason.
     Refused(Release, String),
-    /// It is about to be tried.
+    /// The trial of this bundle begins.
     TrialBegun(Release),
-    /// The disk kept its trial from coming to an end.
+    /// A failure that does not concern the bundle broke off its trial.
     TrialBroken,
-    /// Its trial went well: from now on it encodes.
+    /// The trial of this bundle succeeded; it becomes the current one.
     Installed(Release),
     /// The bundle of this latent space has encoded a real input.
     Confirmed(LatentSpaceId),
-    /// The bundle of this latent space has failed at an input that the one before encodes.
+    /// The bundle of this latent space has failed on an input that the previous one encodes.
     Failed(LatentSpaceId, String),
-    /// The current one cannot be opened any more.
+    /// The current bundle can no longer be opened.
     Lost,
 }
 
-/// How the bundle that encodes stands.
+/// The state of the current bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Configured,
@@ -115,7 +118,7 @@ pub(crate) enum Phase {
     RolledBack,
 }
 
-/// What is known after an event.
+/// Returns the state after an event.
 pub(crate) fn next(state: &State, event: Event) -> State {
     let mut state = state.clone();
     match event {
@@ -132,7 +135,7 @@ pub(crate) fn next(state: &State, event: Event) -> State {
         }
         Event::Confirmed(id) if state.is_current(id) => state.probation = None,
         Event::Failed(id, reason) if state.is_current(id) => state.fail(reason),
-        // It was said of one that has made room already.
+        // The event concerns a bundle that has been replaced already.
         Event::Confirmed(_) | Event::Failed(..) => {}
         Event::Lost => {
             state.current = state.previous.take();
@@ -143,7 +146,7 @@ pub(crate) fn next(state: &State, event: Event) -> State {
 }
 
 impl State {
-    /// How the bundle that encodes stands.
+    /// Returns the state of the current bundle.
     pub(crate) fn phase(&self) -> Phase {
         match &self.current {
             Some(_) if self.probation.is_some() => Phase::Probation,
@@ -153,12 +156,12 @@ impl State {
         }
     }
 
-    /// Why a bundle is not taken.
+    /// Returns the refusal of this bundle, if it is refused.
     pub(crate) fn refusal(&self, release: &Release) -> Option<&Refused> {
         self.refused.iter().find(|refused| refused.release == *release)
     }
 
-    /// The latent space of the bundle that encodes; `None` for the configured one.
+    /// Returns the latent space of the current bundle; `None` for the configured one.
     pub(crate) fn latent_space(&self) -> Option<LatentSpaceId> {
         self.current.as_ref().map(|release| release.latent_space)
     }
@@ -204,7 +207,7 @@ impl State {
 }
 
 impl Phase {
-    /// What status calls it.
+    /// Returns the name of the phase in status reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Configured => "configured",
@@ -215,7 +218,7 @@ impl Phase {
     }
 }
 
-/// A latent-space id as its text.
+/// Serialisation of a latent-space identifier as text.
 mod id_text {
     use lopside_latent::LatentSpaceId;
     use serde::{Deserialize, Deserializer, Serializer, de};
@@ -251,7 +254,7 @@ mod tests {
         events.into_iter().fold(State::default(), |state, event| next(&state, event))
     }
 
-    /// All that happens until a bundle encodes for good.
+    /// All events until a bundle is confirmed.
     fn taken(number: u8) -> [Event; 4] {
         let release = release(number);
         [
@@ -289,7 +292,7 @@ mod tests {
                 _ => Some(release(2)),
             };
             assert_eq!(state.current, expected, "after {count} events");
-            // Whoever has not encoded has one beside it that has.
+            // A bundle that has not encoded yet has a previous bundle that has.
             if count == 7 {
                 assert_eq!((state.phase(), state.previous), (Phase::Probation, Some(release(1))));
             }
@@ -312,7 +315,7 @@ mod tests {
             (Phase::RolledBack, &Some(release(1)), &None)
         );
         assert_eq!(back.refusal(&release(2)).unwrap().reason, "not finite");
-        // What is said of one that has gone changes nothing.
+        // Events of a bundle that has been replaced do not change the state.
         assert_eq!(next(&back, Event::Confirmed(id(2))), back);
         assert_eq!(next(&back, failed(2)), back);
         let confirmed = next(&twice, Event::Confirmed(id(2)));
@@ -341,7 +344,7 @@ mod tests {
         );
         let forgotten = next(&refused, Event::Offered(release(2)));
         assert_eq!(forgotten.refusal(&release(1)), None);
-        // The same latent space in another bundle.json is another one.
+        // The same latent space with another `bundle.json` is a different bundle.
         assert_eq!(next(&refused, Event::UpToDate), State::default());
         let mended = Release { manifest: Digest::of(b"mended"), ..release(1) };
         assert_eq!(next(&refused, Event::Offered(mended)).refused, []);

@@ -25,12 +25,12 @@ use super::{
 };
 use crate::{AnyEncoder, EdgeError, agent::encoders::Swap, error::io};
 
-/// The pause after a first failure; it doubles up to the usual one.
+/// The pause after a first failure; it doubles up to the usual interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
-/// Pauses are so much shorter or longer, at random, so that devices do not ask together.
+/// Random factor on pauses, so that devices do not poll at the same time.
 const JITTER: std::ops::Range<f64> = 0.8..1.2;
 
-/// Asks the channel, and takes what it offers.
+/// The task that polls the channel and installs the bundles that it offers.
 pub(super) struct Task {
     pub(super) settings: UpdateSettings,
     pub(super) asking: Asking,
@@ -41,7 +41,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Until it is aborted.
+    /// Runs until it is aborted.
     pub(super) async fn run(self) {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -55,7 +55,7 @@ impl Task {
         }
     }
 
-    /// Once for each new reason.
+    /// Records an error, and logs it once per reason.
     fn tell(&self, error: Option<EdgeError>) {
         let error = error.map(|error| error.to_string());
         self.progress.send_modify(|progress| {
@@ -66,7 +66,7 @@ impl Task {
         });
     }
 
-    /// Asks once.
+    /// Polls the channel once.
     async fn check(&self) -> Result<(), EdgeError> {
         let mut cloud = Cloud::connect(&self.asking.target).await?;
         let book = &self.trial.book;
@@ -96,7 +96,7 @@ impl Task {
         self.take(&mut cloud, offer).await
     }
 
-    /// Takes what is offered, or remembers why not.
+    /// Installs an offered bundle, or records why it is refused.
     async fn take(&self, cloud: &mut Cloud, offer: Offer) -> Result<(), EdgeError> {
         let release = offer.release.clone();
         let encoder = match self.tried(cloud, offer.clone()).await {
@@ -112,12 +112,12 @@ impl Task {
                 return Err(error);
             }
         };
-        // Nobody takes it when the agent ends: then it is taken at the next start.
+        // If the agent ends, the receiver is gone, and the bundle is used at the next start.
         let _ = self.swaps.send(Swap { encoder, book: Arc::clone(&self.trial.book) }).await;
         self.tidy(None)
     }
 
-    /// The encoder of what is offered, when it has become the current one.
+    /// Downloads and tries an offered bundle, and returns its encoder once it is the current one.
     async fn tried(&self, cloud: &mut Cloud, offer: Offer) -> Result<AnyEncoder, EdgeError> {
         let release = offer.release.clone();
         if !self.trial.folder.has(&release) {
@@ -146,7 +146,7 @@ impl Task {
         blocking(move || folder.assemble(&offer)).await
     }
 
-    /// Removes what nothing refers to.
+    /// Removes unreferenced bundles and downloads.
     fn tidy(&self, offer: Option<&Offer>) -> Result<(), EdgeError> {
         let state = self.trial.book.state();
         let keep: Vec<&Release> = [&state.current, &state.previous].into_iter().flatten().collect();

@@ -1,4 +1,4 @@
-//! What encoding costs on this machine.
+//! Measures the cost of encoding on this machine.
 
 mod photo;
 mod scene;
@@ -18,7 +18,7 @@ use crate::{
     AnyEncoder, EdgeError, Encoded, Encoder, Timing, cli::BenchArgs, config::FileConfig, source::Input,
 };
 
-/// `edge-encoder bench`.
+/// Runs `edge-encoder bench`.
 pub(super) fn run(args: BenchArgs, file: &FileConfig) -> Result<(), EdgeError> {
     let encoder = load(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
     let mut inputs: Vec<Input> = Vec::new();
@@ -43,7 +43,7 @@ pub(super) fn run(args: BenchArgs, file: &FileConfig) -> Result<(), EdgeError> {
     }
 }
 
-/// An input of the encoder's own size.
+/// Returns a synthetic input of the encoder's own size.
 fn made_up(encoder: &Encoder) -> Input {
     match encoder.input() {
         InputSpec::Picture(spec) => Input::Picture(scene::gradient(spec.width, spec.height)),
@@ -54,10 +54,10 @@ fn made_up(encoder: &Encoder) -> Input {
     }
 }
 
-/// What was measured.
+/// The measurements.
 struct Runs {
     inputs: usize,
-    /// Of each input.
+    /// Number of encodings per input.
     repeats: u32,
     encodings: Vec<Encoding>,
 }
@@ -65,7 +65,8 @@ struct Runs {
 /// One encoding.
 struct Encoding {
     timing: Timing,
-    /// By the clock: with several threads the stages' means do not tell how long the slowest one took.
+    /// Wall-clock time: with several threads the means of the stages do not show how long the slowest thread
+    /// took.
     elapsed: Duration,
     bytes: usize,
     megapixels: f64,
@@ -79,7 +80,7 @@ impl Runs {
                 Input::Picture(picture) => f64::from(picture.width()) * f64::from(picture.height()) / 1e6,
                 Input::Numbers(_) => 0.0,
             };
-            // The first run finds cold caches and compiles the plans.
+            // The first run has cold caches and compiles the plans.
             encoder.encode(input, IdOnWire::Present)?;
             for _ in 0..runs {
                 let start = Instant::now();
@@ -102,10 +103,10 @@ impl Runs {
     }
 }
 
-/// A stage of an encoding.
+/// Accessor of one stage of an encoding.
 type Stage = fn(&Timing) -> Duration;
 
-/// The high-water mark of this process's memory, which Linux keeps in `/proc/self/status` in KiB.
+/// Returns the peak memory of this process in MiB, from the KiB that Linux reports in `/proc/self/status`.
 fn peak_rss_mib() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

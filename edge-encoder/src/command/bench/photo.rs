@@ -3,10 +3,10 @@ use serde::Serialize;
 use super::{Runs, Stage, peak_rss_mib, print_peak_rss};
 use crate::{EdgeError, PictureOptions};
 
-/// How often each picture is encoded, by default.
+/// Default number of times that each image is encoded.
 pub(super) const RUNS: u32 = 10;
 
-/// The figures of a photo model.
+/// The figures of an image codec.
 #[derive(Serialize)]
 pub(super) struct Figures {
     pictures: usize,
@@ -21,7 +21,7 @@ pub(super) struct Figures {
     megapixels_per_second: f64,
     mean_frame_bytes: f64,
     mean_bits_per_pixel: f64,
-    /// `null` where the system does not tell.
+    /// `null` if the system does not report it.
     peak_rss_mib: Option<f64>,
 }
 

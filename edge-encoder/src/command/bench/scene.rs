@@ -1,19 +1,19 @@
-//! Made-up pictures, the same on every machine.
+//! Synthetic images, identical on every machine.
 
 use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
 
-/// Pixels of the photograph's sides.
+/// Size of the photograph, in pixels.
 const WIDTH: u32 = 1152;
 const HEIGHT: u32 = 868;
 
-/// From black to white along the diagonal.
+/// Returns a gradient from black to white along the diagonal.
 pub(super) fn gradient(width: u32, height: u32) -> DynamicImage {
     let shade = |x: u32, y: u32| Luma([(255 * (x + y) / (width + height)) as u8]);
     GrayImage::from_fn(width, height, shade).into()
 }
 
-/// A megapixel that costs about what a photograph does: a sky that hardly changes, hills with an edge, and ground
-/// with texture of every scale.
+/// Returns an image of one megapixel that costs about as much as a photograph: a sky that hardly changes,
+/// hills with an edge, and ground with texture at every scale.
 pub(super) fn photograph() -> DynamicImage {
     RgbImage::from_fn(WIDTH, HEIGHT, |x, y| {
         let hills = HEIGHT * 2 / 5 + octaves(x, 0, 8) / 2;
@@ -28,15 +28,15 @@ pub(super) fn photograph() -> DynamicImage {
     .into()
 }
 
-/// Noise of ever finer scales, 0 to 255: the coarsest of cells of `1 << coarsest` pixels, each next one half as
-/// large and three quarters as strong.
+/// Returns noise of increasingly fine scales, 0 to 255: the coarsest has cells of `1 << coarsest` pixels, and
+/// each next one is half as large and three quarters as strong.
 fn octaves(x: u32, y: u32, coarsest: u32) -> u32 {
     (0..=coarsest)
         .map(|octave| (64 * 3_u32.pow(octave) * noise(x, y, coarsest - octave)) >> (2 * octave + 8))
         .sum()
 }
 
-/// Random values at the corners of cells of `1 << scale` pixels, and what lies between: 0 to 255.
+/// Interpolates between random values at the corners of cells of `1 << scale` pixels: 0 to 255.
 fn noise(x: u32, y: u32, scale: u32) -> u32 {
     let (column, row) = (x >> scale, y >> scale);
     let (right, down) = (x - (column << scale), y - (row << scale));
@@ -45,7 +45,7 @@ fn noise(x: u32, y: u32, scale: u32) -> u32 {
     between(along(row), along(row + 1), down)
 }
 
-/// A hash of three numbers, 0 to 255.
+/// Returns a hash of three numbers, 0 to 255.
 fn corner(x: u32, y: u32, scale: u32) -> u32 {
     let mut hash =
         x.wrapping_mul(0x9e37_79b1) ^ y.wrapping_mul(0x85eb_ca77) ^ scale.wrapping_mul(0xc2b2_ae3d);

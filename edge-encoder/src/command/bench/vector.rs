@@ -3,10 +3,10 @@ use serde::Serialize;
 use super::{Runs, Stage, peak_rss_mib, print_peak_rss};
 use crate::{EdgeError, Timing};
 
-/// How often each input is encoded, by default.
+/// Default number of times that each input is encoded.
 pub(super) const RUNS: u32 = 1000;
 
-/// The figures of a vector model.
+/// The figures of a fixed-latent model.
 #[derive(Serialize)]
 pub(super) struct Figures {
     inputs: usize,
@@ -16,7 +16,7 @@ pub(super) struct Figures {
     median_code_us: f64,
     median_total_us: f64,
     mean_frame_bytes: f64,
-    /// `null` where the system does not tell.
+    /// `null` if the system does not report it.
     peak_rss_mib: Option<f64>,
 }
 

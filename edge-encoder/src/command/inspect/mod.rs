@@ -1,4 +1,4 @@
-//! What is in a frame, of either version.
+//! Shows the contents of a frame, of either version.
 
 mod picture;
 mod vector;
@@ -10,17 +10,17 @@ use lopside_latent::{LatentError, LatentSpaceId, latent_space_of};
 
 use crate::{EdgeError, cli::InspectArgs, config::FileConfig, error::io};
 
-/// The version of frames of pictures.
+/// Wire version of the frames of image codecs.
 const PICTURE_VERSION: u8 = 2;
 
-/// `edge-encoder inspect`.
+/// Runs `edge-encoder inspect`.
 pub(super) fn run(args: InspectArgs, file: &FileConfig) -> Result<(), EdgeError> {
     let bytes = fs::read(&args.frame).map_err(io(&args.frame))?;
     let folder = file.bundle(args.bundle.bundle).ok();
     let bundle = folder.map(|folder| AnyBundle::load(&folder, Part::Encoder)).transpose()?;
     let id_bytes = if latent_space_of(&bytes)?.is_some() { 8 } else { 0 };
     let frame = Frame { bytes: &bytes, id_bytes, session: bundle.as_ref().map(id_of) };
-    // latent_space_of has read both bytes of the start.
+    // The call of `latent_space_of` has verified that both bytes of the start exist.
     if bytes[1] >> 4 == PICTURE_VERSION {
         let space = match &bundle {
             Some(AnyBundle::Picture(bundle)) => Some(&bundle.space),
@@ -36,17 +36,17 @@ pub(super) fn run(args: InspectArgs, file: &FileConfig) -> Result<(), EdgeError>
     }
 }
 
-/// A frame to look into.
+/// A frame to inspect.
 struct Frame<'a> {
     bytes: &'a [u8],
-    /// Bytes of the latent space's id in it.
+    /// Bytes of the latent-space identifier in the frame.
     id_bytes: usize,
-    /// The latent space of the bundle that was named.
+    /// The latent space of the named bundle.
     session: Option<LatentSpaceId>,
 }
 
 impl Frame<'_> {
-    /// A bundle of the other kind than the frame cannot be the frame's.
+    /// Checks that the frame is of the named bundle's latent space.
     fn check(&self, found: LatentSpaceId) -> Result<(), EdgeError> {
         match self.session {
             Some(expected) if expected != found => {

@@ -24,7 +24,7 @@ struct Inspection {
 #[derive(Serialize)]
 struct Layer {
     payload_bytes: usize,
-    /// `null` when no bundle was named.
+    /// `null` if no bundle was named.
     integers: Option<Integers>,
 }
 
@@ -36,7 +36,7 @@ struct Integers {
     nonzero: usize,
 }
 
-/// Says what is in a frame of version 2; of the space, what its layers are.
+/// Prints the contents of a frame of version 2; with the space also the contents of its layers.
 pub(super) fn inspect(frame: &Frame<'_>, space: Option<&PictureSpace>, json: bool) -> Result<(), EdgeError> {
     let limits = Limits::default();
     let parsed = PictureFrame::parse(frame.bytes, &limits, frame.session)?;
@@ -68,7 +68,7 @@ pub(super) fn inspect(frame: &Frame<'_>, space: Option<&PictureSpace>, json: boo
     Ok(())
 }
 
-/// Decodes the payloads, which also proves them.
+/// Decodes the payloads, which also validates them.
 fn integers(space: &PictureSpace, bytes: &[u8], limits: &Limits) -> Result<Vec<Integers>, EdgeError> {
     let decoded = space.decode(bytes, limits)?;
     let layers = space.layout().layers().iter().zip(&decoded.layers);

@@ -11,20 +11,20 @@ struct Inspection {
     id_bytes: usize,
     shape: Vec<u32>,
     payload_bytes: usize,
-    /// `null` when no bundle was named.
+    /// `null` if no bundle was named.
     layers: Option<Layers>,
-    /// `null` when no bundle was named.
+    /// `null` if no bundle was named.
     integers: Option<Vec<i32>>,
 }
 
-/// How many layers of the latent a frame carries, and how many there are.
+/// Number of layers in a frame, and number of layers of the latent.
 #[derive(Clone, Copy, Serialize)]
 struct Layers {
     carried: usize,
     of: usize,
 }
 
-/// Says what is in a frame of version 1; of the space, its integers.
+/// Prints the contents of a frame of version 1; with the space also its integers.
 pub(super) fn inspect(frame: &Frame<'_>, space: Option<&LatentSpace>, json: bool) -> Result<(), EdgeError> {
     let parsed = lopside_latent::Frame::parse(frame.bytes, &Limits::default(), frame.session)?;
     frame.check(parsed.latent_space)?;

@@ -1,4 +1,4 @@
-//! The head's section in the model card of its bundle. The rest of the card stays as it is.
+//! The section on the head in the model card of its bundle. The rest of the card stays the same.
 
 use std::{fs, path::Path};
 
@@ -14,16 +14,16 @@ use super::{
 };
 use crate::{TrainingError, error::io, split};
 
-/// The section's heading.
+/// Heading of the section.
 const HEADING: &str = "## Twice the size\n";
-/// The section that it stands before.
+/// Heading of the section that follows it.
 const NEXT: &str = "## Made by\n";
-/// The picture's name.
+/// File name of the image.
 const PICTURE: &str = "upscale.png";
-/// What the picture may be.
+/// Limits on the image.
 const SIZE: Size = Size { crop: 120, limit: 200_000 };
 
-/// Writes the section with measured figures, in place of an earlier one, and the picture beside the card.
+/// Writes the section with measured figures, in place of an earlier one, and the image beside the card.
 pub(super) fn put(folder: &Path, run: &PhotoRun, figures: &Upscaling) -> Result<(), TrainingError> {
     let caption =
         "From left to right: the photograph, `reconstruct` enlarged by bicubic, `upscale`; quality 70";
@@ -57,7 +57,7 @@ fn section(run: &PhotoRun, figures: &Upscaling, picture: Option<&Illustration>) 
     )
 }
 
-/// The command that makes the head again, from the last run of the commands in the card.
+/// Returns the command that reproduces the head, starting from the last run of the commands in the card.
 fn command(run: &PhotoRun) -> String {
     let origin = &run.origin;
     let whole = origin.done == origin.options.steps;
@@ -70,7 +70,8 @@ fn command(run: &PhotoRun) -> String {
     )
 }
 
-/// The card with this section: where it was, or before how the bundle was made, or last.
+/// Returns the card with this section: in place of an earlier one, or before the section on how the bundle
+/// was made, or at the end.
 fn with(card: &str, section: &str) -> String {
     let (before, after) = match card.split_once(HEADING) {
         Some((before, after)) => (before, after.find("\n## ").map_or("", |end| &after[end + 1..])),

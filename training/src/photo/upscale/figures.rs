@@ -1,4 +1,4 @@
-//! What the head `upscale` is worth: photographs are the truth, and the edge sees them at half the size.
+//! Evaluates the head `upscale`: photographs are the ground truth, and the edge sees them at half the size.
 
 use std::fmt;
 
@@ -11,57 +11,57 @@ use serde::Serialize;
 use super::super::{compare::mean, illustration::Row, own::OwnCodec};
 use crate::{TrainingError, photos};
 
-/// From few bits to many.
+/// Measured qualities, in order of increasing bit rate.
 const QUALITIES: [u8; 4] = [20, 45, 70, 95];
-/// The one of the side-by-side picture.
+/// Quality of the side-by-side image.
 const SHOWN: u8 = 70;
 
-/// The head's figures, as means over the pictures.
+/// The head's figures, as means over the images.
 #[derive(Debug, Clone, Serialize)]
 pub struct Upscaling {
-    /// The photographs' names.
+    /// Names of the photographs.
     pub pictures: Vec<String>,
-    /// What the head costs, by the pixels that the encoder sees.
+    /// The cost of the head, per pixel of the encoder's input.
     pub cost: PictureCost,
-    /// One a quality.
+    /// The figures of each quality.
     pub rows: Vec<UpscalingRow>,
-    /// The halved photographs before any coding, enlarged by cubic convolution (Catmull–Rom).
+    /// The halved photographs without coding, enlarged by cubic convolution (Catmull–Rom).
     pub uncompressed: Similarity,
-    /// The photograph, the default head's picture enlarged, and the head's.
+    /// The photograph, the default head's image enlarged, and the image of the head.
     #[serde(skip)]
     pub(crate) shown: Vec<Row>,
 }
 
-/// One quality.
+/// The figures of one quality.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct UpscalingRow {
-    /// 1 to 100.
+    /// The quality, 1 to 100.
     pub quality: u8,
-    /// The whole frame.
+    /// Size of the whole frame, in bytes.
     pub bytes: f64,
-    /// Its bits a pixel of the halved photograph.
+    /// Bits per pixel of the halved photograph.
     pub bpp: f64,
-    /// The head's picture.
+    /// The head's image.
     pub upscaled: Similarity,
-    /// The default head's picture, enlarged by cubic convolution (Catmull–Rom).
+    /// The default head's image, enlarged by cubic convolution (Catmull–Rom).
     pub enlarged: Similarity,
 }
 
-/// How near pictures are to the photographs.
+/// Similarity of images to the photographs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Similarity {
-    /// Of RGB, in dB.
+    /// PSNR over RGB, in dB.
     pub psnr: f64,
-    /// 0 to 1; none where a photograph is too small for it.
+    /// MS-SSIM, 0 to 1; `None` if a photograph is too small for it.
     pub ms_ssim: Option<f64>,
-    /// The PSNR of each picture.
+    /// The PSNR of each image.
     pub psnr_by_picture: Vec<f64>,
 }
 
-/// Measures the head on photographs, if the bundle has it.
+/// Measures the head on photographs; returns `None` if the bundle does not have it.
 ///
 /// # Errors
-/// [`TrainingError`] when a picture cannot be coded or compared.
+/// [`TrainingError`] when an image cannot be coded or compared.
 pub(crate) fn measure(
     own: &mut OwnCodec,
     pictures: &[(String, DynamicImage)],
@@ -86,14 +86,14 @@ pub(crate) fn measure(
     }))
 }
 
-/// A photograph and what the edge sees of it.
+/// A photograph and the edge's view of it.
 struct Scene<'a> {
     name: &'a str,
     truth: DynamicImage,
     half: DynamicImage,
 }
 
-/// What comes back of a frame.
+/// The images decoded from a frame.
 struct Answer {
     bytes: usize,
     upscaled: DynamicImage,
@@ -101,7 +101,7 @@ struct Answer {
 }
 
 impl<'a> Scene<'a> {
-    /// Without an odd last row or column, which half the size has nothing of.
+    /// Crops an odd last row or column, which is absent at half the size.
     fn new((name, picture): &'a (String, DynamicImage)) -> Self {
         let truth = picture.crop_imm(0, 0, picture.width() & !1, picture.height() & !1);
         Self { name, half: photos::half(&truth), truth }
@@ -154,7 +154,7 @@ fn similarity<'a>(
 }
 
 impl Upscaling {
-    /// A table of all qualities.
+    /// Returns a table of all qualities.
     #[must_use]
     pub fn table(&self) -> String {
         let head = "| quality | bytes | bits a pixel sent | upscale, PSNR | MS-SSIM | reconstruct and bicubic, PSNR | \

@@ -1,12 +1,12 @@
-//! `upscale`: a second decoder for latents that exist, which makes pictures of twice the size.
+//! `upscale`: trains a second decoder for existing latents, which makes images of twice the size.
 //!
 //! ```text
 //! photograph ─halved─► frozen encoder ─► quantise ─┬─► frozen inverse transform ─► doubled ─┬─► + ─► photograph
 //!                                                  └─► residual network ─┬─► doubled ───────┤
 //!                                                                        └─► detail at 1/4 ─┘
 //! ```
-//! It starts as the cubic enlargement of what the run's decoder makes with the first of its blocks: the detail's tail is
-//! zeros. Encoder, frames and other heads stay what they are.
+//! The head starts as the cubic enlargement of the output that the run's decoder has with its first blocks,
+//! because the tail of the detail branch is zero. Encoder, frames and other heads stay the same.
 
 mod card;
 mod figures;
@@ -28,7 +28,7 @@ use crate::{TrainingError, cli::UpscaleArgs, engines, photos};
 pub(crate) use figures::measure;
 pub use figures::{Similarity, Upscaling, UpscalingRow};
 
-/// What the subcommand does.
+/// Runs the subcommand.
 pub(crate) fn run(args: &UpscaleArgs) -> Result<(), TrainingError> {
     let runtime = engines::runtime(&args.runtime.onnxruntime)?;
     let before = PhotoRun::read(&args.run)?;
@@ -63,7 +63,7 @@ fn train(args: &UpscaleArgs, before: &PhotoRun) -> Result<(), TrainingError> {
     training.go(&args.device.open()?)
 }
 
-/// The run must be the one whose encoder made the bundle's latent space.
+/// Checks that the run's encoder is the one that defines the bundle's latent space.
 fn check_encoder(args: &UpscaleArgs, run: &PhotoRun) -> Result<(), TrainingError> {
     let encoder = export::encoder(&run.model(&Device::flex())?, &run.origin.options.spec())?;
     if Digest::of(&encode(&encoder)) == open(&args.bundle)?.manifest.encoder.model.sha256 {
