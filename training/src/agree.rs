@@ -35,9 +35,9 @@ pub(crate) fn check(
     let whole_tract = tract(WHOLE, whole, std::slice::from_ref(&input))?;
     let halves_tract = through(halves, &input, tract)?;
     let pairs = [
-        ("whole against decoder∘encoder in ONNX Runtime", &whole_ort, &halves_ort),
-        ("whole against decoder∘encoder in tract", &whole_tract, &halves_tract),
-        ("ONNX Runtime against tract", &whole_ort, &whole_tract),
+        ("whole model and decoder∘encoder in ONNX Runtime", &whole_ort, &halves_ort),
+        ("whole model and decoder∘encoder in tract", &whole_tract, &halves_tract),
+        ("whole model in ONNX Runtime and in tract", &whole_ort, &whole_tract),
     ];
     pairs.into_iter().try_fold(0.0, |worst: f32, (what, a, b)| Ok(worst.max(compare(what, a, b)?)))
 }

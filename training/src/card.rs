@@ -22,18 +22,18 @@ pub(crate) fn write(
     let Evaluation { encoder, decoder, samples, latent_values, .. } = evaluation;
     let (count, split) = (train.len(), learnt(train.len()));
     format!(
-        "# {name}\n\n{description}. Preset `{own}`: encoder {encoder_widths}, decoder {decoder_widths}; every number of \
-         the latent is rounded to a step of its own and range coded.\n\n\
-         ## Figures\n\nOn the {samples} test samples of `{set}`, which nothing was learnt from. Frames are whole: header, \
-         latent-space id and checksum. {units}\n\n\
+        "# {name}\n\n{description}. Preset `{own}`: encoder {encoder_widths}, decoder {decoder_widths}; every value \
+         of the latent is quantised with its own step and range-coded.\n\n\
+         ## Figures\n\nMeasured on the {samples} test samples of `{set}`, which were not used in training. The sizes \
+         are those of whole frames, including header, latent-space id and checksum. {units}\n\n\
          {table}\n\
          | | encoder (edge) | first head (cloud) |\n|---|---|---|\n\
-         | parameters | {} | {} |\n| MAC a sample | {} | {} |\n\n\
+         | parameters | {} | {} |\n| MAC per sample | {} | {} |\n\n\
          {latent_values} latent values. The whole model and its two halves agree to {limit:e} in ONNX Runtime and \
-         in tract (seen: {seen}).\n\n\
-         ## Made by\n\n```sh\n{command}\n```\n\nThe same seed on the same kind of machine gives the same bytes. \
-         Trained on {split} of the {count} training samples, validated on the other {}; gains and tables are \
-         counted on all.\n\n\
+         in tract (observed: {seen}).\n\n\
+         ## Made by\n\n```sh\n{command}\n```\n\nThe same seed on the same kind of machine produces the same \
+         bytes. The model was trained on {split} of the {count} training samples and validated on the other {}; gains \
+         and tables were computed from all of them.\n\n\
          ## Data and licence\n\n{data} This bundle: MIT OR Apache-2.0.\n",
         encoder.parameters,
         decoder.parameters,
@@ -57,10 +57,10 @@ pub(crate) fn write(
 
 fn units(evaluation: &Evaluation) -> &'static str {
     if evaluation.reconstruction.picture.is_some() {
-        "MSE is over samples of 0 to 1, PSNR is that of the mean MSE. JPEG (optimised Huffman tables) at quality 1 and \
-         WebP at quality 0 are the smallest they can do."
+        "MSE is computed over samples from 0 to 1, and PSNR from the mean MSE. JPEG (with optimised Huffman tables) is \
+         measured at quality 1 and WebP at quality 0, their lowest settings."
     } else {
-        "MSE is over numbers in standard deviations of the training part."
+        "MSE is computed over values in units of the standard deviation of the training part."
     }
 }
 

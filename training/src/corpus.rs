@@ -111,7 +111,7 @@ impl Corpus {
             if found == input.channels {
                 return Ok(series);
             }
-            let reason = format!("it has {found} channels, the model takes {}", input.channels);
+            let reason = format!("it has {found} channels, but the model expects {}", input.channels);
             Err(TrainingError::Data { path, reason })
         };
         let train = read("train.csv")?;

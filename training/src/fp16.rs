@@ -81,7 +81,7 @@ fn converted(head: &Head, runtime: &Runtime) -> Result<(Vec<u8>, f32), TrainingE
     let small = encode(&fp16(&model)?);
     let before = OrtModel::new(runtime, "the head", &head.model)?.run_each(&inputs)?;
     let after = OrtModel::new(runtime, "the head in 16-bit floats", &small)?.run_each(&inputs)?;
-    let what = format!("head {:?} in 16-bit floats", head.name);
+    let what = format!("head {:?} in 32-bit and in 16-bit floats", head.name);
     let difference = agree::within(TOLERANCE, &what, &before, &after)?;
     Ok((small, difference))
 }

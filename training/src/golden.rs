@@ -27,9 +27,9 @@ pub(crate) fn run(args: &GoldenArgs) -> Result<(), TrainingError> {
     put_golden(&args.bundle, &drafts)?;
     golden::tried(&args.bundle, &load()?, &options)?;
     for draft in &drafts {
-        eprintln!("golden/{}: {} bytes, its frame {}", draft.name, draft.input.len(), draft.frame.len());
+        eprintln!("golden/{}: {} bytes, frame of {} bytes", draft.name, draft.input.len(), draft.frame.len());
     }
-    eprintln!("latent space {}, as before", encoder.latent_space());
+    eprintln!("latent space {} (unchanged)", encoder.latent_space());
     Ok(())
 }
 

@@ -9,7 +9,7 @@ pub(crate) fn steps(steps: usize, done: usize) -> ProgressBar {
 
 /// Returns a progress bar over `len` images.
 pub(crate) fn pictures(len: usize) -> ProgressBar {
-    bar(len, "{bar:30} {pos} of {len} pictures {msg} ({eta} left)")
+    bar(len, "{bar:30} {pos} of {len} images {msg} ({eta} left)")
 }
 
 fn bar(len: usize, template: &str) -> ProgressBar {

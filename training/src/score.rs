@@ -85,7 +85,10 @@ fn parts(
     let outputs = model.run_batches(&latents)?;
     // The outputs are in the order of the graph: the reconstruction, then the columns.
     let [reconstruction, scores] = &outputs[..] else {
-        return Err(TrainingError::Model { model: SCORE.into(), reason: "it has not two outputs".into() });
+        return Err(TrainingError::Model {
+            model: SCORE.into(),
+            reason: "it does not have two outputs".into(),
+        });
     };
     let mut found = vec![(AnomalyPart::Bits, bits)];
     for (index, part) in columns.iter().enumerate() {

@@ -32,7 +32,7 @@ use crate::{
 
 /// The model card of a bundle that was not evaluated yet.
 pub(crate) const DRAFT_CARD: &str =
-    "# Draft\n\nNot measured: `training bundle` writes the card with its figures.\n";
+    "# Draft\n\nThis bundle was not measured: `training bundle` writes a card with figures.\n";
 
 /// Runs the command given on the command line.
 ///
@@ -127,7 +127,7 @@ fn split_step(run: &Path, runtime: &Runtime) -> Result<f32, TrainingError> {
     if let Some(classifier) = &halves.classifier {
         split::write(run, CLASSIFIER, classifier)?;
     }
-    eprintln!("whole and halves agree to {difference:e} in ONNX Runtime and tract");
+    eprintln!("the halves differ from the whole model by at most {difference:e} in ONNX Runtime and tract");
     Ok(difference)
 }
 
@@ -160,7 +160,7 @@ fn calibrate_step(
     let (draft, mean) = latent_space::draft(&net, &halves, corpus, &samples, blueprint, runtime)?;
     let whole = split::read(run, WHOLE, "export")?;
     split::write(run, WHOLE, &bundle::stamped(&whole, &draft.latent_space().to_string())?)?;
-    eprintln!("latent space {}: frames of {mean:.2} bytes on the training samples", draft.latent_space());
+    eprintln!("latent space {}: {mean:.2} bytes per frame on the training samples", draft.latent_space());
     Ok(draft)
 }
 

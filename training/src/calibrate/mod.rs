@@ -184,21 +184,34 @@ fn search(
 fn check(layers: &[LayerLatents], sensitivities: &[Vec<f64>]) -> Result<usize, TrainingError> {
     let refused = |reason: String| Err(TrainingError::Latents { reason });
     if layers.is_empty() || layers.len() != sensitivities.len() {
-        return refused(format!("{} layers with sensitivities for {}", layers.len(), sensitivities.len()));
+        return refused(format!(
+            "there are {} layers, but sensitivities for {}",
+            layers.len(),
+            sensitivities.len()
+        ));
     }
     let count = layers[0].values.len() / layers[0].len.max(1);
     for (index, (layer, sensitivities)) in layers.iter().zip(sensitivities).enumerate() {
         let even = (1..=MAX_RUNS).contains(&layer.runs) && layer.len.is_multiple_of(layer.runs);
         if layer.len == 0 || !even {
-            return refused(format!("layer {index}: {} runs of {} values", layer.runs, layer.len));
+            return refused(format!(
+                "layer {index}: the number of runs, {}, does not suit the number of values, {}",
+                layer.runs, layer.len
+            ));
         }
         if count == 0 || layer.values.len() != count * layer.len {
             let values = layer.values.len();
-            return refused(format!("layer {index}: {values} values for {count} latents of {}", layer.len));
+            return refused(format!(
+                "layer {index}: {values} values do not make {count} latents of {} values",
+                layer.len
+            ));
         }
         if sensitivities.len() != layer.runs {
             let found = sensitivities.len();
-            return refused(format!("layer {index}: {found} sensitivities for {} runs", layer.runs));
+            return refused(format!(
+                "layer {index}: there are {found} sensitivities, but {} runs",
+                layer.runs
+            ));
         }
     }
     Ok(count)

@@ -146,7 +146,8 @@ mod tests {
     use crate::engines;
 
     fn decoder(graph: GraphBuilder) -> OrtModel {
-        let library = std::env::var("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH names the ONNX Runtime library");
+        let library =
+            std::env::var("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`");
         let runtime = engines::runtime(library.as_ref()).unwrap();
         OrtModel::new(&runtime, "decoder", &encode(&graph.build())).unwrap()
     }

@@ -7,8 +7,8 @@ use clap::Args;
 use super::ExportArgs;
 
 pub(super) const EXAMPLES: &str = "\
-Without MODEL it is a step of a training: RUN/whole.onnx becomes RUN/encoder.onnx and RUN/decoder.onnx.
-With MODEL and without a choice it lists where the model can be cut.
+Without MODEL, the command cuts RUN/whole.onnx of a training run into RUN/encoder.onnx and RUN/decoder.onnx.
+With MODEL, but without --at, --budget-mac or --max-bytes, it lists where the model can be cut.
 
 Examples:
   training split --run runs/fashion-dense
@@ -71,7 +71,7 @@ pub struct OwnArgs {
 /// Options of `split MODEL` that make a bundle.
 #[derive(Debug, Clone, Args)]
 pub struct BundleOfOwn {
-    /// Make a complete bundle for edge-encoder and cloud-decoder, with gains and tables counted on these
+    /// Make a complete bundle for edge-encoder and cloud-decoder, with gains and tables computed from these
     /// inputs: a folder of images, which are converted to the model's input [n, 1 or 3, h, w], or a folder or
     /// file of .npy, or an .npz of one array, [n, …] of f4 or f8 as the model reads them
     #[arg(long, value_name = "INPUTS", requires = "model", conflicts_with = "allow_no_tract")]
@@ -103,7 +103,7 @@ pub struct BundleOfOwn {
     /// output, the logits are the input of the softmax
     #[arg(long, value_name = "FILE", requires = "calibrate")]
     pub labels: Option<PathBuf>,
-    /// Name of the bundle, 1 to 64 of a–z 0–9 - [default: the model's file]
+    /// Name of the bundle, 1 to 64 characters from a–z, 0–9 and - [default: the model's file name]
     #[arg(long, value_name = "NAME", requires = "calibrate")]
     pub name: Option<String>,
 }

@@ -17,7 +17,7 @@ const TEST: &str = "aeon/datasets/data/KDD-TSAD_135/135_UCR_Anomaly_InternalBlee
 pub(super) fn convert(unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
     let (train, whole) = (read(unpacked, TRAIN)?, read(unpacked, TEST)?);
     if !whole.values.starts_with(&train.values) {
-        let reason = "it does not begin with the training part".to_owned();
+        let reason = "it does not begin with the values of the training part".to_owned();
         return Err(TrainingError::Data { path: unpacked.join(TEST), reason });
     }
     let rest: Vec<usize> = (train.len()..whole.len()).collect();

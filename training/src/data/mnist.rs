@@ -61,14 +61,17 @@ fn parse(json: &[u8], path: &Path) -> Result<Vec<u8>, TrainingError> {
         .map_err(|source| TrainingError::Json { path: path.to_owned(), source })?;
     let wrong = |reason: String| TrainingError::Data { path: path.to_owned(), reason };
     if !digits.data.len().is_multiple_of(PICTURE) {
-        return Err(wrong(format!("{} numbers are no pictures of {PICTURE}", digits.data.len())));
+        return Err(wrong(format!(
+            "{} numbers are not a multiple of the {PICTURE} samples of an image",
+            digits.data.len()
+        )));
     }
     digits
         .data
         .iter()
         .map(|&sample| match sample {
             0.0..=1.0 => Ok((sample * 255.0).round() as u8),
-            _ => Err(wrong(format!("{sample} is no sample: they go from 0 to 1"))),
+            _ => Err(wrong(format!("{sample} is not a valid sample: samples are from 0 to 1"))),
         })
         .collect()
 }
@@ -120,7 +123,9 @@ mod tests {
     fn what_is_no_picture_is_refused() {
         let parse = |json: &str| parse(json.as_bytes(), Path::new("7.json")).unwrap_err().to_string();
         assert!(parse("{\"data\": [0, 1]}").contains("2 numbers"));
-        assert!(parse(&format!("{{\"data\": {:?}}}", vec![1.5; PICTURE])).contains("1.5 is no sample"));
+        assert!(
+            parse(&format!("{{\"data\": {:?}}}", vec![1.5; PICTURE])).contains("1.5 is not a valid sample")
+        );
         assert!(parse("[]").contains("7.json"));
     }
 }

@@ -64,7 +64,7 @@ impl Series {
             .map(|(place, name)| (place, name.to_owned()))
             .unzip();
         if channels.is_empty() {
-            return Err(wrong("it has no column of numbers".to_owned()));
+            return Err(wrong("it does not have a column of numbers".to_owned()));
         }
         let mut series = Self { channels, values: Vec::new(), anomalies: Vec::new() };
         for record in reader.records() {
@@ -151,7 +151,7 @@ fn number(record: &StringRecord, place: usize) -> Result<f32, String> {
     let line = record.position().map_or(0, csv::Position::line);
     match text.parse::<f32>() {
         Ok(value) if value.is_finite() => Ok(value),
-        _ => Err(format!("line {line}, column {}: {text:?} is no finite number", place + 1)),
+        _ => Err(format!("line {line}, column {}: {text:?} is not a finite number", place + 1)),
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
             ("a,anomaly\nNaN,0\n", "\"NaN\""),
             ("a,anomaly\n1,\n", "line 2, column 2"),
             ("a,anomaly\n1,0,7\n", "3"),
-            ("anomaly\n1\n", "no column of numbers"),
+            ("anomaly\n1\n", "not have a column of numbers"),
         ] {
             let error = parse(text, &Columns::default()).unwrap_err().to_string();
             assert!(error.contains(part) && error.contains("made-up.csv"), "{part}: {error}");

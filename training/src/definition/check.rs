@@ -54,8 +54,8 @@ pub(super) fn name(place: &str, text: &str) -> Result<(), Fault> {
     if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
         return Ok(());
     }
-    let what = format!("`{}` is no name", text.chars().take(80).collect::<String>().escape_debug());
-    Err(Fault::new(place, what, "use 1 to 64 of a–z, 0–9 and -"))
+    let what = format!("`{}` is not a valid name", text.chars().take(80).collect::<String>().escape_debug());
+    Err(Fault::new(place, what, "use 1 to 64 characters from a–z, 0–9 and -"))
 }
 
 fn signal(place: &str, signal: &Signal) -> Result<(), Fault> {
@@ -68,8 +68,8 @@ fn signal(place: &str, signal: &Signal) -> Result<(), Fault> {
             if picture.low.is_finite() && picture.high.is_finite() && picture.low < picture.high {
                 return Ok(());
             }
-            let what = format!("samples cannot go from {} to {}", picture.low, picture.high);
-            Err(Fault::new(format!("{place}.picture"), what, "give low a number below high"))
+            let what = format!("samples cannot range from {} to {}", picture.low, picture.high);
+            Err(Fault::new(format!("{place}.picture"), what, "set low to a number below high"))
         }
         Signal::Series(series) => {
             sides([("series.length", series.length), ("series.channels", series.channels)])
@@ -106,7 +106,7 @@ fn shapes(definition: Definition) -> Result<Blueprint, Fault> {
 fn end(stages: &[Stage], place: &str) -> Result<Shape, Fault> {
     match stages.last() {
         Some(last) if stages.iter().any(|stage| stage.depth() > 0) => Ok(last.next()),
-        _ => Err(Fault::new(place, "no layer here has weights", "add a dense or conv layer")),
+        _ => Err(Fault::new(place, "none of these layers has weights", "add a dense or conv layer")),
     }
 }
 
@@ -119,7 +119,10 @@ fn reaches(definition: &Definition, found: Shape) -> Result<(), Fault> {
     let what = format!("the decoder ends with {found}, but the output is {wanted}");
     let fix = match wanted {
         Shape::Series { .. } => format!("end with a dense layer of {} units", wanted.values()),
-        _ => format!("end with a map of {wanted} (channels×height×width) or {} values", wanted.values()),
+        _ => format!(
+            "end with a map of {wanted} (channels×height×width) or a row of {} values",
+            wanted.values()
+        ),
     };
     Err(Fault::new("decoder.layers", what, fix))
 }
@@ -132,7 +135,7 @@ fn variational(blueprint: &Blueprint) -> Result<(), Fault> {
     if linear && last.activation.is_none() {
         return Ok(());
     }
-    let what = format!("`{}` cannot give mean and log-variance", last.label());
+    let what = format!("`{}` cannot produce a mean and a log-variance", last.label());
     let fix = "end the encoder with a dense or conv layer without activation, or remove [variational]";
     Err(Fault::new(&last.place, what, fix))
 }
@@ -144,8 +147,8 @@ fn classifier(blueprint: &Blueprint) -> Result<(), Fault> {
     let mut sorted: Vec<&String> = classifier.labels.iter().collect();
     sorted.sort_unstable();
     if let Some((label, _)) = sorted.iter().zip(&sorted[1..]).find(|(a, b)| a == b) {
-        let what = format!("`{label}` is there twice");
-        return Err(Fault::new("classifier.labels", what, "give each class its own label"));
+        let what = format!("the label `{label}` occurs twice");
+        return Err(Fault::new("classifier.labels", what, "use a different label for each class"));
     }
     let last = end(&blueprint.classifier, "classifier.layers")?;
     if last == Shape::Flat(count) {
@@ -164,12 +167,12 @@ fn objective(definition: &Definition) -> Result<(), Fault> {
     range(definition)?;
     match (&definition.classifier, objective.classification > 0.0) {
         (None, true) => {
-            let fix = "add [classifier] with labels and layers, or set it to 0";
-            return Err(Fault::new("objective.classification", "there is no classifier to learn", fix));
+            let fix = "add [classifier] with labels and layers, or set the weight to 0";
+            return Err(Fault::new("objective.classification", "the model does not have a classifier", fix));
         }
         (Some(_), false) => {
             let fix = "set objective.classification above 0, or remove [classifier]";
-            return Err(Fault::new("classifier", "nothing makes it learn", fix));
+            return Err(Fault::new("classifier", "no loss trains the classifier", fix));
         }
         _ => {}
     }
@@ -183,8 +186,8 @@ fn objective(definition: &Definition) -> Result<(), Fault> {
     if learns {
         return Ok(());
     }
-    let fix = "set it above 0";
-    Err(Fault::new("objective.reconstruction.weight", "nothing makes the decoder learn", fix))
+    let fix = "set the weight above 0";
+    Err(Fault::new("objective.reconstruction.weight", "no loss trains the decoder", fix))
 }
 
 fn data(definition: &Definition) -> Result<(), Fault> {
@@ -193,17 +196,17 @@ fn data(definition: &Definition) -> Result<(), Fault> {
     if data.labels.is_some() && definition.classifier.is_none() {
         return Err(Fault::new(
             "data.labels",
-            "there is no classifier to learn them",
-            "add [classifier], or remove it",
+            "the model does not have a classifier that uses labels",
+            "add [classifier], or remove the key",
         ));
     }
     if data.normal.is_some() && series {
-        let fix = "remove it: a series says itself which rows are anomalies";
-        return Err(Fault::new("data.normal", "a series has no classes", fix));
+        let fix = "remove the key: a time series flags its anomalies itself";
+        return Err(Fault::new("data.normal", "a time series does not have classes", fix));
     }
     match (data.stride, &definition.input) {
         (Some(_), Signal::Picture(_)) => {
-            Err(Fault::new("data.stride", "pictures have no windows", "remove it"))
+            Err(Fault::new("data.stride", "images are not cut into windows", "remove the key"))
         }
         (Some(stride), Signal::Series(series)) => within("data.stride", stride, 1, series.length),
         (None, _) => Ok(()),
@@ -217,26 +220,34 @@ fn anomaly(blueprint: &Blueprint) -> Result<(), Fault> {
     parts.sort_by_key(|part| part.name());
     parts.dedup();
     if parts.len() != anomaly.parts.len() {
-        return Err(Fault::new("anomaly.parts", "a part is there twice", "name each part once"));
+        return Err(Fault::new("anomaly.parts", "a part is listed twice", "list each part once"));
     }
     if !anomaly.parts.iter().any(|part| !part.needs_input()) {
-        let fix = "name one of bits, re-encoding and mahalanobis as well";
-        return Err(Fault::new("anomaly.parts", "without the input there is no score", fix));
+        let fix = "add at least one of bits, re-encoding and mahalanobis";
+        return Err(Fault::new(
+            "anomaly.parts",
+            "every part requires the reference input, so a frame alone cannot be scored",
+            fix,
+        ));
     }
     if !(0.0..=1.0).contains(&anomaly.threshold) {
-        let what = format!("{} is no quantile", anomaly.threshold);
-        return Err(Fault::new("anomaly.threshold", what, "use 0 to 1"));
+        let what = format!("{} is not a quantile", anomaly.threshold);
+        return Err(Fault::new("anomaly.threshold", what, "use a number from 0 to 1"));
     }
     if !blueprint.taps.is_empty() && anomaly.parts.contains(&AnomalyPart::ReEncoding) {
-        let fix = "remove it from the parts, or remove the taps";
-        return Err(Fault::new("anomaly.parts", "re-encoding is for latents without taps", fix));
+        let fix = "remove re-encoding from the parts, or remove the taps";
+        return Err(Fault::new("anomaly.parts", "re-encoding does not support latents with taps", fix));
     }
     let comparable = definition.output().shape() == definition.input.shape();
     if comparable {
         return Ok(());
     }
     let fix = "remove [anomaly], or [output]";
-    Err(Fault::new("anomaly", "the output cannot be compared with the input, it has another shape", fix))
+    Err(Fault::new(
+        "anomaly",
+        "the output cannot be compared with the input, because their shapes differ",
+        fix,
+    ))
 }
 
 /// Checks that cross-entropy is used with a sigmoid, and a sigmoid with image samples from 0 to 1.
@@ -244,7 +255,7 @@ fn range(definition: &Definition) -> Result<(), Fault> {
     let sigmoid = definition.decoder.activation == OutputActivation::Sigmoid;
     if definition.objective.reconstruction.loss == Loss::Bce && !sigmoid {
         let fix = "use decoder.activation = \"sigmoid\", or loss = \"mse\"";
-        return Err(Fault::new("objective.reconstruction.loss", "bce needs values of 0 to 1", fix));
+        return Err(Fault::new("objective.reconstruction.loss", "bce requires outputs from 0 to 1", fix));
     }
     let Signal::Picture(picture) = definition.output() else { return Ok(()) };
     #[allow(clippy::float_cmp)] // The numbers as they were written.
@@ -252,7 +263,7 @@ fn range(definition: &Definition) -> Result<(), Fault> {
     if !sigmoid || unit {
         return Ok(());
     }
-    let what = format!("a sigmoid cannot reach samples of {} to {}", picture.low, picture.high);
+    let what = format!("a sigmoid cannot produce samples from {} to {}", picture.low, picture.high);
     Err(Fault::new("decoder.activation", what, "use \"identity\", or low = 0.0 and high = 1.0"))
 }
 
@@ -260,18 +271,18 @@ fn consistency(definition: &Definition, consistency: &Consistency) -> Result<(),
     let place = |key: &str| format!("objective.consistency.{key}");
     weight(&place("weight"), consistency.weight)?;
     if !(0.0..=1.0).contains(&consistency.threshold) {
-        let what = format!("{} is no probability", consistency.threshold);
-        return Err(Fault::new(place("threshold"), what, "use 0 to 1"));
+        let what = format!("{} is not a probability", consistency.threshold);
+        return Err(Fault::new(place("threshold"), what, "use a number from 0 to 1"));
     }
     if definition.classifier.is_none() {
         return Err(Fault::new(
             "objective.consistency",
-            "there is no classifier",
-            "add [classifier], or remove it",
+            "the model does not have a classifier",
+            "add [classifier], or remove the key",
         ));
     }
     if consistency.flip && matches!(definition.input, Signal::Series(_)) {
-        return Err(Fault::new(place("flip"), "a series has no mirror image", "remove it"));
+        return Err(Fault::new(place("flip"), "a time series cannot be mirrored", "remove the key"));
     }
     Ok(())
 }
@@ -282,13 +293,13 @@ fn contrastive(definition: &Definition, contrastive: &Contrastive) -> Result<(),
     positive(&place("temperature"), contrastive.temperature)?;
     if contrastive.kind == ContrastiveKind::Supervised && definition.classifier.is_none() {
         let fix = "add [classifier] with labels, or use kind = \"nt-xent\"";
-        return Err(Fault::new(place("kind"), "supervised needs labels", fix));
+        return Err(Fault::new(place("kind"), "a supervised loss requires labels", fix));
     }
     if contrastive.flip && matches!(definition.input, Signal::Series(_)) {
-        return Err(Fault::new(place("flip"), "a series has no mirror image", "remove it"));
+        return Err(Fault::new(place("flip"), "a time series cannot be mirrored", "remove the key"));
     }
     if definition.training.batch < 2 {
-        let what = "a contrastive loss compares the samples of a batch, and there is one";
+        let what = "a contrastive loss compares the samples of a batch, but the batch has only one";
         return Err(Fault::new("training.batch", what, "use 2 or more"));
     }
     Ok(())
@@ -308,7 +319,7 @@ fn size(blueprint: &Blueprint) -> Result<(), Fault> {
     if parameters <= MAX_PARAMETERS {
         return Ok(());
     }
-    let what = format!("the model has {parameters} parameters, more than {MAX_PARAMETERS}");
+    let what = format!("the model has {parameters} parameters, more than the maximum of {MAX_PARAMETERS}");
     Err(Fault::new("encoder, decoder, classifier", what, "use fewer or narrower layers"))
 }
 
@@ -324,7 +335,7 @@ fn weight(place: &str, found: f64) -> Result<(), Fault> {
     if found.is_finite() && found >= 0.0 {
         return Ok(());
     }
-    Err(Fault::new(place, format!("{found} is no weight"), "use a finite number, 0 or more"))
+    Err(Fault::new(place, format!("{found} is not a valid weight"), "use a finite number, 0 or more"))
 }
 
 fn positive(place: &str, found: f64) -> Result<(), Fault> {

@@ -14,7 +14,7 @@ pub fn differences(a: &Definition, b: &Definition) -> Option<[String; 2]> {
     let listed = |own: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {
         let keys = own.keys().chain(other.keys().filter(|key| !own.contains_key(*key)));
         let differing = keys.filter(|key| own.get(*key) != other.get(*key));
-        let text = |key: &String| format!("{key} = {}", own.get(key).map_or("nothing", String::as_str));
+        let text = |key: &String| format!("{key} = {}", own.get(key).map_or("(not set)", String::as_str));
         differing.map(text).collect::<Vec<_>>().join(", ")
     };
     (a != b).then(|| [listed(&a, &b), listed(&b, &a)])
@@ -56,6 +56,6 @@ mod tests {
         let [found, asked] = differences(&a, &b).unwrap();
         assert!(found.contains("training.epochs = 100") && asked.contains("training.epochs = 7"), "{found}");
         assert!(found.contains("encoder.layers[2].units = 32"), "{found}");
-        assert!(asked.contains("encoder.layers[2].units = nothing") && !asked.contains("seed"), "{asked}");
+        assert!(asked.contains("encoder.layers[2].units = (not set)") && !asked.contains("seed"), "{asked}");
     }
 }

@@ -101,7 +101,7 @@ impl Walk {
             Layer::Join { ref tap } => (Operation::Join(tap.clone()), self.join(part, tap, &window)?, None),
         };
         if output.values() > MAX_VALUES {
-            let what = format!("{output} are more than {MAX_VALUES} values");
+            let what = format!("the output {output} has more than {MAX_VALUES} values");
             return Err(Fault::new(place, what, "use fewer channels or a smaller map"));
         }
         Ok(Stage { place, operation, activation, input, output })
@@ -117,19 +117,23 @@ impl Walk {
     ) -> Result<Vec<Vec<Stage>>, Fault> {
         within(&format!("{place}.repeat"), repeat, 1, MAX_LAYERS)?;
         self.nesting += 1;
-        within(&format!("{place}, residual layers within each other"), self.nesting, 1, MAX_NESTING)?;
+        within(&format!("{place}, nested residual layers"), self.nesting, 1, MAX_NESTING)?;
         let place = format!("{place}.layers");
         let block = |_| {
             let stages = self.stages(part, layers, shape, &place)?;
             let output = stages.last().map_or(shape, Stage::next);
             if !stages.iter().any(|stage| stage.depth() > 0) {
-                return Err(Fault::new(&place, "no layer here has weights", "add a dense or conv layer"));
+                return Err(Fault::new(
+                    &place,
+                    "none of these layers has weights",
+                    "add a dense or conv layer",
+                ));
             }
             if output == shape {
                 return Ok(stages);
             }
-            let what = format!("{shape} goes in and {output} comes out, so they cannot be added");
-            Err(Fault::new(&place, what, format!("let the last layer give {shape}")))
+            let what = format!("the input is {shape} and the output is {output}, so they cannot be added");
+            Err(Fault::new(&place, what, format!("make the last layer output {shape}")))
         };
         let blocks = (0..repeat).map(block).collect();
         self.nesting -= 1;
@@ -138,13 +142,13 @@ impl Walk {
 
     fn tap(&mut self, part: Part, tap: &str, channels: usize, window: &Window<'_>) -> Result<Shape, Fault> {
         if part != Part::Encoder || self.nesting > 0 {
-            let fix = "put it directly into encoder.layers";
-            return Err(Fault::new(window.place, "a tap leaves the encoder's main path", fix));
+            let fix = "move the tap directly into encoder.layers";
+            return Err(Fault::new(window.place, "a tap must be on the encoder's main path", fix));
         }
         name(&format!("{}.name", window.place), tap)?;
         if self.taps.iter().any(|other| other.name == tap) {
-            let what = format!("there is a tap `{tap}` already");
-            return Err(Fault::new(window.place, what, "give each tap its own name"));
+            let what = format!("another tap is already named `{tap}`");
+            return Err(Fault::new(window.place, what, "use a different name for each tap"));
         }
         let shape = window.conv(channels, 1, 1)?;
         self.taps.push(Tap { name: tap.to_owned(), shape });
@@ -154,13 +158,13 @@ impl Walk {
 
     fn join(&mut self, part: Part, tap: &str, window: &Window<'_>) -> Result<Shape, Fault> {
         if part != Part::Decoder || self.nesting > 0 {
-            let fix = "put it directly into decoder.layers";
-            return Err(Fault::new(window.place, "a join belongs to the decoder's main path", fix));
+            let fix = "move the join directly into decoder.layers";
+            return Err(Fault::new(window.place, "a join must be on the decoder's main path", fix));
         }
         let Some(index) = self.taps.iter().position(|known| known.name == tap) else {
             let names: Vec<&str> = self.taps.iter().map(|tap| tap.name.as_str()).collect();
-            let known = if names.is_empty() { "it has none".to_owned() } else { names.join(", ") };
-            let what = format!("the encoder has no tap `{}`: {known}", tap.escape_debug());
+            let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            let what = format!("the encoder does not have a tap `{}`; its taps: {known}", tap.escape_debug());
             return Err(Fault::new(window.place, what, "add a tap layer of this name to the encoder"));
         };
         self.places[index].1 = true;
@@ -170,10 +174,14 @@ impl Walk {
             return Ok(Shape::Map { channels: own.channels + channels, height, width });
         }
         let what = format!(
-            "tap `{tap}` has {height} rows of {width}, the decoder here {} of {}",
+            "tap `{tap}` has {height} rows of {width}, but the decoder's map has {} rows of {}",
             own.height, own.width
         );
-        Err(Fault::new(window.place, what, "join where the decoder's map has the tap's size"))
+        Err(Fault::new(
+            window.place,
+            what,
+            "move the join to where the decoder's map has the size of the tap",
+        ))
     }
 }
 
@@ -197,7 +205,7 @@ impl Window<'_> {
         match self.input {
             Shape::Flat(_) => Ok(Shape::Flat(units)),
             other => {
-                let what = format!("a dense layer needs values in one row, but {other} comes in");
+                let what = format!("a dense layer requires values in one row, but its input is {other}");
                 Err(Fault::new(self.place, what, "put { layer = \"flatten\" } before it"))
             }
         }
@@ -240,8 +248,8 @@ impl Window<'_> {
     fn flatten(&self) -> Result<Shape, Fault> {
         match self.input {
             Shape::Flat(values) => {
-                let what = format!("the {values} values are in one row already");
-                Err(Fault::new(self.place, what, "remove it"))
+                let what = format!("the {values} values are already in one row");
+                Err(Fault::new(self.place, what, "remove the layer"))
             }
             other => Ok(Shape::Flat(other.values())),
         }
@@ -255,8 +263,8 @@ impl Window<'_> {
         if found == wanted {
             return Ok(map);
         }
-        let what = format!("{} are {found} values, {map} are {wanted}", self.input);
-        Err(Fault::new(self.place, what, format!("let channels × height × width be {found}")))
+        let what = format!("the input {} has {found} values, but {map} has {wanted}", self.input);
+        Err(Fault::new(self.place, what, format!("make channels × height × width equal to {found}")))
     }
 
     fn recurrent(
@@ -267,14 +275,14 @@ impl Window<'_> {
         layers: usize,
     ) -> Result<(Operation, Shape, Option<Activation>), Fault> {
         if part != Part::Encoder {
-            let what = format!("{} reads a series, which only the encoder has", cell.name());
+            let what = format!("{} reads a time series, which only the encoder receives", cell.name());
             return Err(Fault::new(self.place, what, "use dense layers: the decoder is feed-forward"));
         }
         self.limit("units", units, MAX_WIDTH)?;
         self.limit("layers", layers, MAX_STACK)?;
         if !matches!(self.input, Shape::Series { .. }) {
-            let what = format!("{} needs a series, but {} comes in", cell.name(), self.input);
-            let fix = "put it first, with [input] series = { length, channels }";
+            let what = format!("{} requires a time series, but its input is {}", cell.name(), self.input);
+            let fix = "make it the first layer, with [input] series = { length, channels }";
             return Err(Fault::new(self.place, what, fix));
         }
         Ok((Operation::Recurrent { cell, layers }, Shape::Flat(units), None))
@@ -284,9 +292,9 @@ impl Window<'_> {
         let fix = match self.input {
             Shape::Map { channels, height, width } => return Ok(Map { channels, height, width }),
             Shape::Flat(_) => "put { layer = \"reshape\", channels, height, width } before it",
-            Shape::Series { .. } => "use gru, lstm, or flatten and dense for a series",
+            Shape::Series { .. } => "use gru, lstm, or flatten and dense for a time series",
         };
-        let what = format!("{} needs a map, but {} comes in", self.layer.name(), self.input);
+        let what = format!("{} requires a map, but its input is {}", self.layer.name(), self.input);
         Err(Fault::new(self.place, what, fix))
     }
 

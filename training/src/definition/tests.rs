@@ -157,9 +157,9 @@ fn a_part_without_weights_is_refused() {
     let (_, rest) = rest.split_once("[decoder]").unwrap();
     let text = format!("{encoder}[encoder]\nlayers = [{{ layer = \"flatten\" }}]\n[decoder]{rest}");
     let message = checked(&text).unwrap_err().to_string();
-    assert!(message.contains("encoder.layers: no layer here has weights: add a dense"), "{message}");
+    assert!(message.contains("encoder.layers: none of these layers has weights: add a dense"), "{message}");
     let inner = "[{ layer = \"conv\", channels = 4, kernel = 3 }]";
-    refused(&[(inner, "[]")], "encoder.layers[2].layers", &["no layer here has weights"]);
+    refused(&[(inner, "[]")], "encoder.layers[2].layers", &["none of these layers has weights"]);
 }
 
 #[test]
@@ -174,13 +174,13 @@ fn layers_out_of_range_are_refused() {
     let huge = [("width = 6", "width = 6000"), ("height = 8", "height = 8000")];
     refused(&huge, "encoder.layers[0]", &["more than 16777216 values"]);
     let wide = [("units = 24", "units = 65536, activation = \"relu\" }, { layer = \"dense\", units = 65536")];
-    refused(&wide, "decoder.layers[2]", &["are 65536 values"]);
+    refused(&wide, "decoder.layers[2]", &["has 65536 values"]);
 }
 
 #[test]
 fn too_many_parameters_are_refused() {
     let wide = "units = 65536 }, { layer = \"dense\", units = 65536 }, { layer = \"dense\", units = 24";
-    refused(&[("units = 24", wide)], "encoder, decoder, classifier", &["more than 268435456"]);
+    refused(&[("units = 24", wide)], "encoder, decoder, classifier", &["maximum of 268435456"]);
 }
 
 #[test]
@@ -190,23 +190,27 @@ fn nested_residuals_have_a_limit() {
         inner = format!("{{ layer = \"residual\", layers = [{inner}] }}");
     }
     let (_, message) = fault(&[("[{ layer = \"conv\", channels = 4, kernel = 3 }]", &format!("[{inner}]"))]);
-    assert!(message.contains("residual layers within each other: 5 is out of range"), "{message}");
+    assert!(message.contains("nested residual layers: 5 is out of range"), "{message}");
 }
 
 #[test]
 fn a_dense_layer_needs_a_row() {
     let (place, message) = fault(&[("  { layer = \"flatten\" },\n", "")]);
     assert_eq!(place, "encoder.layers[3]");
-    assert!(message.contains("but 4×4×3 comes in: put { layer = \"flatten\" } before it"), "{message}");
+    assert!(message.contains("but its input is 4×4×3: put { layer = \"flatten\" } before it"), "{message}");
 }
 
 #[test]
 fn a_convolution_needs_a_map() {
     let reshape = "  { layer = \"reshape\", channels = 2, height = 4, width = 3 },\n";
-    refused(&[(reshape, "")], "decoder.layers[1]", &["needs a map, but 24 comes in", "reshape"]);
+    refused(&[(reshape, "")], "decoder.layers[1]", &["requires a map, but its input is 24", "reshape"]);
     let series =
         ("picture = { width = 6, height = 8, channels = \"rgb\" }", "series = { length = 9, channels = 1 }");
-    refused(&[series], "encoder.layers[0]", &["needs a map, but 9×1 comes in", "gru, lstm, or flatten"]);
+    refused(
+        &[series],
+        "encoder.layers[0]",
+        &["requires a map, but its input is 9×1", "gru, lstm, or flatten"],
+    );
 }
 
 #[test]
@@ -229,18 +233,22 @@ fn a_sub_pixel_layer_has_a_factor() {
 fn residual_shapes_agree() {
     let old = "[{ layer = \"conv\", channels = 4, kernel = 3 }]";
     let new = "[{ layer = \"conv\", channels = 6, kernel = 3 }]";
-    refused(&[(old, new)], "encoder.layers[2].layers", &["4×4×3 goes in and 6×4×3 comes out", "give 4×4×3"]);
+    refused(
+        &[(old, new)],
+        "encoder.layers[2].layers",
+        &["the input is 4×4×3 and the output is 6×4×3", "output 4×4×3"],
+    );
 }
 
 #[test]
 fn only_what_is_no_row_is_flattened() {
     let twice = ("{ layer = \"flatten\" },", "{ layer = \"flatten\" }, { layer = \"flatten\" },");
-    refused(&[twice], "encoder.layers[4]", &["in one row already", "remove it"]);
+    refused(&[twice], "encoder.layers[4]", &["already in one row", "remove the layer"]);
 }
 
 #[test]
 fn a_reshape_keeps_the_values() {
-    refused(&[("width = 3 }", "width = 4 }")], "decoder.layers[1]", &["24 are 24 values, 2×4×4 are 32"]);
+    refused(&[("width = 3 }", "width = 4 }")], "decoder.layers[1]", &["24 has 24 values, but 2×4×4 has 32"]);
 }
 
 #[test]
@@ -251,7 +259,7 @@ fn recurrent_layers_read_series_in_the_encoder() {
     refused(
         &[(dense, "{ layer = \"lstm\", units = 5 }")],
         "encoder.layers[4]",
-        &["needs a series, but 48 comes"],
+        &["requires a time series, but its input is 48"],
     );
     refused(
         &[(dense, "{ layer = \"lstm\", units = 5, layers = 9 }")],
@@ -263,9 +271,9 @@ fn recurrent_layers_read_series_in_the_encoder() {
 #[test]
 fn taps_leave_the_encoders_main_path_once() {
     let tap = "{ layer = \"tap\", name = \"edges\", channels = 2 },";
-    refused(&[(tap, &format!("{tap}{tap}"))], "encoder.layers[2]", &["tap `edges` already"]);
+    refused(&[(tap, &format!("{tap}{tap}"))], "encoder.layers[2]", &["already named `edges`"]);
     let join = "{ layer = \"join\", tap = \"edges\" },";
-    refused(&[(join, tap)], "decoder.layers[2]", &["leaves the encoder's main path"]);
+    refused(&[(join, tap)], "decoder.layers[2]", &["must be on the encoder's main path"]);
     let conv = "{ layer = \"conv\", channels = 4, kernel = 3 }]";
     let inside = format!("{}{conv}", tap.replace("edges", "inner"));
     refused(&[(conv, &inside)], "encoder.layers[2].layers[0]", &["directly into encoder.layers"]);
@@ -274,12 +282,16 @@ fn taps_leave_the_encoders_main_path_once() {
 
 #[test]
 fn joins_take_a_known_tap_of_their_size() {
-    refused(&[("tap = \"edges\"", "tap = \"corners\"")], "decoder.layers[2]", &["no tap `corners`: edges"]);
+    refused(
+        &[("tap = \"edges\"", "tap = \"corners\"")],
+        "decoder.layers[2]",
+        &["a tap `corners`; its taps: edges"],
+    );
     let later = [
         ("  { layer = \"join\", tap = \"edges\" },\n", ""),
         ("kernel = 4, stride = 2 },", "kernel = 4, stride = 2 }, { layer = \"join\", tap = \"edges\" },"),
     ];
-    refused(&later, "decoder.layers[3]", &["4 rows of 3, the decoder here 8 of 6"]);
+    refused(&later, "decoder.layers[3]", &["4 rows of 3, but the decoder's map has 8 rows of 6"]);
     let classifier = "layers = [{ layer = \"dense\", units = 2 }]";
     let join = "layers = [{ layer = \"join\", tap = \"edges\" }]";
     refused(&[(classifier, join)], "classifier.layers[0]", &["directly into decoder.layers"]);
@@ -303,15 +315,19 @@ fn the_classifier_has_one_logit_a_label() {
         &["dense layer of 2"],
     );
     refused(&[("[\"a\", \"b\"]", "[\"a\"]")], "classifier.labels", &["1 is out of range"]);
-    refused(&[("[\"a\", \"b\"]", "[\"a\", \"a\"]")], "classifier.labels", &["`a` is there twice"]);
-    refused(&[("classification = 0.1", "classification = 0.0")], "classifier", &["nothing makes it learn"]);
+    refused(&[("[\"a\", \"b\"]", "[\"a\", \"a\"]")], "classifier.labels", &["`a` occurs twice"]);
+    refused(
+        &[("classification = 0.1", "classification = 0.0")],
+        "classifier",
+        &["no loss trains the classifier"],
+    );
 }
 
 #[test]
 fn a_distribution_comes_from_a_linear_layer() {
     let relu = ("units = 5 }", "units = 5, activation = \"relu\" }");
     refused(&[relu], "encoder.layers[4]", &["`dense, relu`", "without activation"]);
-    refused(&[("beta = 0.5", "beta = -1.0")], "variational.beta", &["-1 is no weight"]);
+    refused(&[("beta = 0.5", "beta = -1.0")], "variational.beta", &["-1 is not a valid weight"]);
 }
 
 #[test]
@@ -319,8 +335,8 @@ fn weights_are_numbers_and_something_is_learnt() {
     let weight = |weight: &str| format!("weight = {weight} }}\nclassification");
     let old = "weight = 2.0 }\nclassification";
     let place = "objective.reconstruction.weight";
-    refused(&[(old, &weight("inf"))], place, &["inf is no weight", "0 or more"]);
-    refused(&[(old, &weight("0.0"))], place, &["nothing makes the decoder learn"]);
+    refused(&[(old, &weight("inf"))], place, &["inf is not a valid weight", "0 or more"]);
+    refused(&[(old, &weight("0.0"))], place, &["no loss trains the decoder"]);
     refused(&[("classification = 0.1", "classification = nan")], "objective.classification", &["NaN"]);
     let sparse = ("classification = 0.1", "classification = 0.1\nsparsity = -0.5");
     refused(&[sparse], "objective.sparsity", &["-0.5"]);
@@ -331,10 +347,10 @@ fn objectives_have_the_parts_they_need() {
     let (before, rest) = MODEL.split_once("[classifier]").unwrap();
     let (_, rest) = rest.split_once("[variational]").unwrap();
     let message = checked(&format!("{before}[variational]{rest}")).unwrap_err().to_string();
-    assert!(message.contains("objective.classification: there is no classifier"), "{message}");
+    assert!(message.contains("objective.classification: the model does not have a classifier"), "{message}");
     let unclassified = rest.replace("classification = 0.1", "");
     let message = checked(&format!("{before}[variational]{unclassified}")).unwrap_err().to_string();
-    assert!(message.contains("objective.contrastive.kind: supervised needs labels"), "{message}");
+    assert!(message.contains("objective.contrastive.kind: a supervised loss requires labels"), "{message}");
     let cold = ("weight = 0.1 }", "weight = 0.1, temperature = 0.0 }");
     refused(&[cold], "objective.contrastive.temperature", &["above 0"]);
     refused(&[("batch = 8", "batch = 1")], "training.batch", &["compares the samples"]);
@@ -345,7 +361,7 @@ fn a_series_has_no_mirror_image() {
     let text = include_str!("../../presets/series-gru.toml");
     let contrastive = "contrastive = { kind = \"nt-xent\", weight = 0.1, flip = true }\n\n[frame]";
     let error = checked(&text.replace("[frame]", contrastive)).unwrap_err().to_string();
-    assert!(error.contains("objective.contrastive.flip: a series has no mirror image"), "{error}");
+    assert!(error.contains("objective.contrastive.flip: a time series cannot be mirrored"), "{error}");
 }
 
 #[test]
@@ -357,8 +373,8 @@ fn data_and_anomaly_are_for_models_that_have_them() {
         checked(&text.replacen(&set_line, &format!("{set_line}\n{more}"), 1)).unwrap_err().to_string()
     };
     for (more, expected) in [
-        ("labels = 10", "data.labels: there is no classifier"),
-        ("stride = 2", "data.stride: pictures have no windows"),
+        ("labels = 10", "data.labels: the model does not have a classifier"),
+        ("stride = 2", "data.stride: images are not cut into windows"),
         ("normals = 2", "unknown field `normals`"),
     ] {
         let error = with(dense, "fashion-mnist", more);
@@ -366,7 +382,7 @@ fn data_and_anomaly_are_for_models_that_have_them() {
     }
     let series = include_str!("../../presets/series-gru.toml");
     for (more, expected) in [
-        ("normal = 1", "data.normal: a series has no classes"),
+        ("normal = 1", "data.normal: a time series does not have classes"),
         ("stride = 129", "data.stride: 129 is out of range"),
     ] {
         let error = with(series, "series", more);
@@ -374,9 +390,9 @@ fn data_and_anomaly_are_for_models_that_have_them() {
     }
     let parts = "parts = [\"re-encoding\", \"mahalanobis\", \"error\", \"relative-error\"]";
     for (other, expected) in [
-        ("parts = [\"error\"]", "without the input there is no score"),
-        ("parts = [\"bits\", \"bits\"]", "a part is there twice"),
-        ("parts = [\"bits\"]\nthreshold = 1.5", "anomaly.threshold: 1.5 is no quantile"),
+        ("parts = [\"error\"]", "a frame alone cannot be scored"),
+        ("parts = [\"bits\", \"bits\"]", "a part is listed twice"),
+        ("parts = [\"bits\"]\nthreshold = 1.5", "anomaly.threshold: 1.5 is not a quantile"),
         ("parts = [\"depth\"]", "unknown variant `depth`"),
     ] {
         assert!(series.contains(parts));
@@ -388,7 +404,7 @@ fn data_and_anomaly_are_for_models_that_have_them() {
     let own = "consistency = { weight = 0.1, threshold = 0.95, shift = 1 }";
     assert!(semi.contains(own));
     let error = checked(&semi.replace(own, consistency)).unwrap_err().to_string();
-    assert!(error.contains("objective.consistency.threshold: 2 is no probability"), "{error}");
+    assert!(error.contains("objective.consistency.threshold: 2 is not a probability"), "{error}");
 }
 
 #[test]
@@ -396,10 +412,10 @@ fn a_sigmoid_has_samples_of_0_to_1() {
     refused(
         &[("\"sigmoid\"", "\"identity\"")],
         "objective.reconstruction.loss",
-        &["bce needs values of 0 to 1"],
+        &["bce requires outputs from 0 to 1"],
     );
     let low = ("channels = \"rgb\"", "channels = \"rgb\", low = -1.0");
-    refused(&[low], "decoder.activation", &["samples of -1 to 1", "identity"]);
+    refused(&[low], "decoder.activation", &["samples from -1 to 1", "identity"]);
 }
 
 #[test]

@@ -246,6 +246,6 @@ mod tests {
         blueprint.definition.description = "a < b & \"c\"".into();
         let text = svg(&blueprint);
         assert!(text.contains("a &lt; b &amp; &quot;c&quot;") && text.ends_with("</svg>\n"), "{text}");
-        assert_eq!(text.matches("<path").count(), 1, "one arc a join");
+        assert_eq!(text.matches("<path").count(), 1, "one arc per join");
     }
 }

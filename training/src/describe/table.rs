@@ -17,7 +17,7 @@ pub fn table(description: &Description) -> String {
         text += &part("classifier (cloud)", classifier);
     }
     let distribution = if latent.variational {
-        ", the mean of a distribution; while training a second layer gives its log-variance"
+        ", the mean of a distribution; during training, a second layer computes its log-variance"
     } else {
         ""
     };

@@ -90,7 +90,7 @@ impl AnomalyFigures {
         }
         let _ = writeln!(
             text,
-            "\nBy the frame alone, at the bundle's threshold: {:.1} % of {} anomalies found, {:.1} % false alarms.",
+            "\nFrom the frame alone, at the bundle's threshold: {:.1} % of {} anomalies found, {:.1} % false alarms.",
             100.0 * self.found,
             self.anomalies,
             100.0 * self.false_alarms

@@ -42,7 +42,7 @@ impl LayerFigures {
     /// Formats the figures as a sentence.
     pub(super) fn line(&self) -> String {
         let Self { layers, frame_bytes, mse_frames, accuracy } = self;
-        let right = accuracy.map(|share| format!(", {:.2} % of the classes right", 100.0 * share));
+        let right = accuracy.map(|share| format!(", accuracy {:.2} %", 100.0 * share));
         let what =
             if *layers == 1 { "The base layer".to_owned() } else { format!("The first {layers} layers") };
         format!("{what} alone: {frame_bytes:.1} bytes, MSE {mse_frames:.5}{}.\n", right.unwrap_or_default())

@@ -114,7 +114,7 @@ impl Evaluation {
         }
         if let Some(accuracy) = self.accuracy {
             let (right, bytes) = (100.0 * accuracy, self.frame.mean);
-            let _ = writeln!(text, "\nClasses: {right:.2} % right, from frames of {bytes:.1} bytes.");
+            let _ = writeln!(text, "\nAccuracy: {right:.2} %, through frames of {bytes:.1} bytes.");
         }
         if let Some(anomaly) = &self.anomaly {
             let _ = write!(text, "\n{}", anomaly.table());

@@ -107,9 +107,9 @@ impl ReconstructionFigures {
         let (frame, values) = (evaluation.frame, evaluation.latent_values);
         let sizes = format!("{:.1} ({}–{})", frame.mean, frame.min, frame.max);
         let mut text = if self.picture.is_some() {
-            String::from("| | bytes a picture | MSE | PSNR dB |\n|---|---|---|---|\n")
+            String::from("| | bytes per image | MSE | PSNR dB |\n|---|---|---|---|\n")
         } else {
-            String::from("| | bytes a sample | MSE |\n|---|---|---|\n")
+            String::from("| | bytes per sample | MSE |\n|---|---|---|\n")
         };
         text += &row("this bundle, through real frames", sizes, self.mse_frames);
         text += &row("this bundle, latents not quantised", format!("{}", 4 * values), self.mse_float);
@@ -118,10 +118,11 @@ impl ReconstructionFigures {
         }
         if let Some(picture) = &self.picture {
             if let Some(psnr) = picture.psnr_bicubic_db {
-                text += &row("the encoder's input, bicubic", "–".into(), 10_f64.powf(-psnr / 10.0));
+                text +=
+                    &row("the encoder's input, enlarged (bicubic)", "–".into(), 10_f64.powf(-psnr / 10.0));
             }
             for (name, peer) in [("JPEG", picture.jpeg_smallest), ("WebP", picture.webp_smallest)] {
-                text += &row(&format!("{name} at its smallest"), format!("{:.1}", peer.mean_bytes), peer.mse);
+                text += &row(&format!("{name}, lowest quality"), format!("{:.1}", peer.mean_bytes), peer.mse);
             }
             text += &row("PNG", format!("{:.1}", picture.png_bytes), 0.0);
         }
@@ -147,7 +148,7 @@ pub(super) fn rows(service: &SplitService, corpus: &Corpus, target: bool) -> Res
         }
         _ => Err(TrainingError::Model {
             model: manifest.name.clone(),
-            reason: "it does not take samples like those of the data set".into(),
+            reason: "it does not accept the kind of samples in the data set".into(),
         }),
     }
 }

@@ -140,7 +140,7 @@ fn sent_along(input: &Input) -> Result<SentInput, TrainingError> {
         Input::Picture(picture) => {
             let mut png = std::io::Cursor::new(Vec::new());
             let written = picture.write_to(&mut png, ImageFormat::Png);
-            written.map_err(|source| TrainingError::Photo { path: "a test picture".into(), source })?;
+            written.map_err(|source| TrainingError::Photo { path: "a test image".into(), source })?;
             Ok(SentInput::Picture(png.into_inner()))
         }
     }

@@ -59,7 +59,7 @@ fn values(tensor: Tensor<2>, shape: crate::definition::Shape) -> Values {
 /// Runs a model in both engines.
 fn engines(model: &ModelProto, inputs: &[Values]) -> [Vec<Values>; 2] {
     let bytes = encode(model);
-    let library = std::env::var("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH names the ONNX Runtime library");
+    let library = std::env::var("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`");
     let runtime = engines::runtime(library.as_ref()).unwrap();
     let dims: Vec<Vec<usize>> = inputs.iter().map(|input| input.dims.clone()).collect();
     [

@@ -19,14 +19,15 @@ impl Bindings {
         for argument in arguments {
             let refused = |reason: String| TrainingError::Binding { argument: argument.clone(), reason };
             let (name, value) =
-                argument.split_once('=').ok_or_else(|| refused("write NAME=NUMBER".to_owned()))?;
+                argument.split_once('=').ok_or_else(|| refused("use the form NAME=NUMBER".to_owned()))?;
             let numbers: Option<Vec<i64>> =
                 value.split(',').map(|text| text.trim().parse().ok().filter(|&number| number > 0)).collect();
-            let numbers = numbers.ok_or_else(|| refused(format!("{value:?} is no number of 1 or more")))?;
+            let numbers =
+                numbers.ok_or_else(|| refused(format!("{value:?} is not a list of positive integers")))?;
             match (inputs.iter().find(|input| input.name == name), &numbers[..]) {
                 (Some(input), numbers) => bindings.input(input, numbers).map_err(refused)?,
                 (None, [number]) => bindings.symbol(inputs, name, *number).map_err(refused)?,
-                (None, _) => return Err(refused(format!("the model has no input `{name}`"))),
+                (None, _) => return Err(refused(format!("the model does not have an input `{name}`"))),
             }
         }
         bindings.default_batches(inputs);
@@ -39,7 +40,8 @@ impl Bindings {
 
     fn input(&mut self, input: &Input, numbers: &[i64]) -> Result<(), String> {
         let dims = input.dims.as_deref().filter(|dims| dims.len() == numbers.len()).ok_or_else(|| {
-            let rank = input.dims.as_ref().map_or("no known".to_owned(), |dims| dims.len().to_string());
+            let rank =
+                input.dims.as_ref().map_or("an unknown number of".to_owned(), |dims| dims.len().to_string());
             format!("{} numbers for `{}`, which has {rank} dimensions", numbers.len(), input.name)
         })?;
         for (axis, (dim, &number)) in dims.iter().zip(numbers).enumerate() {
@@ -58,14 +60,17 @@ impl Bindings {
             return self.set(name, number);
         }
         Err(match &open[..] {
-            [] => "the model's inputs have no open dimension".to_owned(),
-            open => format!("no input has a dimension `{name}`; open are {}", open.join(", ")),
+            [] => "none of the model's inputs has an open dimension".to_owned(),
+            open => format!(
+                "no input has an open dimension `{name}`; the open dimensions are {}",
+                open.join(", ")
+            ),
         })
     }
 
     fn set(&mut self, symbol: &str, number: i64) -> Result<(), String> {
         match self.bound.iter().find(|(bound, _)| bound == symbol) {
-            Some((_, before)) if *before != number => Err(format!("`{symbol}` is bound to {before} already")),
+            Some((_, before)) if *before != number => Err(format!("`{symbol}` is already bound to {before}")),
             Some(_) => Ok(()),
             None => {
                 self.bound.push((symbol.to_owned(), number));
@@ -117,16 +122,16 @@ mod tests {
     fn a_wrong_binding_is_explained() {
         for (argument, reason) in [
             ("n", "NAME=NUMBER"),
-            ("n=0", "no number of 1 or more"),
-            ("n=many", "no number"),
-            ("h=4", "open are n, x.2"),
-            ("y=1,2", "no input `y`"),
+            ("n=0", "not a list of positive integers"),
+            ("n=many", "not a list of positive integers"),
+            ("h=4", "open dimensions are n, x.2"),
+            ("y=1,2", "not have an input `y`"),
             ("x=1,3", "2 numbers for `x`, which has 3"),
             ("x=1,4,48", "axis 1 of `x` is always 3"),
         ] {
             let error = bound(&[argument]).unwrap_err();
             assert!(error.contains(reason) && error.contains(argument), "{error}");
         }
-        assert!(bound(&["n=1", "n=2"]).unwrap_err().contains("bound to 1 already"));
+        assert!(bound(&["n=1", "n=2"]).unwrap_err().contains("already bound to 1"));
     }
 }

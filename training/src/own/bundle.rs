@@ -322,7 +322,7 @@ fn decoder(
     if outputs.is_empty() {
         return Err(refused(
             "the decoder",
-            "none of its outputs is of 32-bit floats, which heads answer with",
+            "none of its outputs has 32-bit floats, the only type of a head's output",
         ));
     }
     let ends: Vec<&Named> = latents.iter().chain(&outputs).collect();

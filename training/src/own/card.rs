@@ -39,13 +39,13 @@ pub(super) fn write(made: &Made, source: &Source<'_>) -> String {
     };
     let (encoder, decoder) = (cost(&source.halves.encoder_cost), cost(&source.halves.decoder_cost));
     format!(
-        "# {name}\n\n`{model}`, cut in two at {at} by Lopside: the encoder is for the edge, the decoder for the cloud.\n\n\
-         - model: `{model}`, SHA-256 {sha256}\n- latent space: {space}\n- the halves compute what the model computes: to \
-         {ort:.1e} in ONNX Runtime{tract}\n{batch}{left_out}\n\
+        "# {name}\n\n`{model}`, cut in two at {at} by Lopside: the encoder runs at the edge, the decoder in the cloud.\n\n\
+         - model: `{model}`, SHA-256 {sha256}\n- latent space: {space}\n- largest difference between the \
+         halves and the model: {ort:.1e} in ONNX Runtime{tract}\n{batch}{left_out}\n\
          ## Figures\n\n{figures}\n\
-         | | encoder (edge) | decoder (cloud) |\n|---|---|---|\n| parameters | {} | {} |\n| MAC an item | {} | {} |\n\n\
-         ## Layers of the latent\n\n| tensor | shape | runs | least | largest | mean | deviation | zeros |\n\
-         |---|---|---|---|---|---|---|---|\n{layers}\nEvery run of values has a quantiser step and an entropy table of its own.\n\n\
+         | | encoder (edge) | decoder (cloud) |\n|---|---|---|\n| parameters | {} | {} |\n| MAC per item | {} | {} |\n\n\
+         ## Layers of the latent\n\n| tensor | shape | runs | minimum | maximum | mean | deviation | zeros |\n\
+         |---|---|---|---|---|---|---|---|\n{layers}\nEvery run of values has its own quantisation step and entropy table.\n\n\
          ## Heads\n\n| head | kind | output | shape |\n|---|---|---|---|\n{heads}\n\
          ## Made by\n\n```sh\n{command}\n```\n\nThe licence is that of the model.\n",
         encoder.0,
@@ -59,7 +59,7 @@ pub(super) fn write(made: &Made, source: &Source<'_>) -> String {
         space = made.latent_space,
         ort = source.halves.verification.onnx_runtime,
         tract = match source.halves.verification.tract {
-            super::Agreement::Within { difference } => format!(", the encoder to {difference:.1e} in tract"),
+            super::Agreement::Within { difference } => format!(", {difference:.1e} in tract (encoder only)"),
             super::Agreement::Impossible { .. } => String::new(),
         },
         batch = made.one_by_one.as_ref().map_or(String::new(), |why| format!("- {}\n", one_by_one(why))),
@@ -71,15 +71,18 @@ pub(super) fn write(made: &Made, source: &Source<'_>) -> String {
 
 fn one_by_one(why: &str) -> String {
     format!(
-        "the decoder takes one item at a time, so the cloud runs the frames of a request one after the other ({why}); a \
-         model exported with a dynamic batch dimension takes them together"
+        "the decoder takes one item at a time ({why}), so the cloud runs the frames of a request one after the other; to \
+         run them together, export the model with a dynamic batch dimension"
     )
 }
 
 fn left_out(made: &Made) -> String {
     match &made.left_out[..] {
         [] => String::new(),
-        names => format!("- without a head, for they are no 32-bit floats: `{}`\n", names.join("`, `")),
+        names => format!(
+            "- outputs without a head, because they are not 32-bit floats: `{}`\n",
+            names.join("`, `")
+        ),
     }
 }
 
@@ -104,10 +107,10 @@ impl Made {
     /// Formats the sweep and the figures of the bundle itself.
     fn figures(&self) -> String {
         let of = if self.held_out {
-            format!("On {} inputs that gains and tables have not seen", self.test_inputs)
+            format!("Measured on {} inputs that were not used for gains and tables", self.test_inputs)
         } else {
             format!(
-                "On the {} inputs that gains and tables were counted on, as there are so few",
+                "Measured on the same {} inputs as gains and tables, because there are too few to set some aside",
                 self.test_inputs
             )
         };
@@ -116,9 +119,9 @@ impl Made {
         let rule = "|---".repeat(3 + columns.len() + more);
         let chosen = &self.chosen;
         format!(
-            "{of}; they were counted on {calibrated}. The error is the root mean square of what an output differs by \
-             when the latent is quantised, relative to that of the output.\n\n\
-             | bits a value, wanted | coded | bytes a frame | {titles} |\n{rule}|\n{rows}\
+            "{of}. Gains and tables were computed from {calibrated} inputs. The error is the root mean square of the \
+             change in an output when the latent is quantised, relative to the root mean square of the output.\n\n\
+             | bits per value, target | coded | bytes per frame | {titles} |\n{rule}|\n{rows}\
              | **this bundle**, through real frames | | {mean:.1} ({least}–{most}) | {errors} |\n",
             calibrated = self.calibration_inputs,
             titles = columns.join(" | "),

@@ -69,7 +69,7 @@ fn together(
         let scale = alone.iter().fold(f32::MIN_POSITIVE, |scale, value| scale.max(value.abs()));
         let near = |(a, b): (&f32, &f32)| (a - b).abs() <= TOLERANCE * scale;
         if found.len() != alone.len() || !found.iter().zip(alone).all(near) {
-            return Err("two items in a batch do not give what each gives alone".to_owned());
+            return Err("two items in a batch do not give the same results as each alone".to_owned());
         }
     }
     Ok(())

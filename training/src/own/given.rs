@@ -59,7 +59,7 @@ impl Given {
             Self { spec: InputSpec::Picture(spec), inputs }
         };
         if given.inputs.is_empty() {
-            return Err(refused(path, "there is nothing to calibrate on".to_owned()));
+            return Err(refused(path, "it does not contain inputs for the calibration".to_owned()));
         }
         Ok(given)
     }
@@ -101,7 +101,7 @@ fn picture(path: &Path, tensor: &Named, normalise: &Normalise) -> Result<Picture
             return Err(refused(
                 path,
                 format!(
-                    "pictures are for inputs [n, 1 or 3, height, width], and `{}` is [n, {}]: give tensors as .npy or .npz",
+                    "images require an input [n, 1 or 3, height, width], but `{}` is [n, {}]: pass tensors as .npy or .npz",
                     tensor.name,
                     tensor.text()
                 ),
@@ -122,7 +122,7 @@ fn picture(path: &Path, tensor: &Named, normalise: &Normalise) -> Result<Picture
         .zip(&high)
         .any(|(low, high)| !(low.is_finite() && high.is_finite() && (high - low).abs() > 0.0))
     {
-        return Err(refused(path, "--std must be numbers other than 0, --mean finite".to_owned()));
+        return Err(refused(path, "--std must be finite and not 0, and --mean must be finite".to_owned()));
     }
     Ok(PictureSpec { width, height, channels, low, high })
 }
@@ -137,7 +137,7 @@ fn tensors(path: &Path, dims: &[u32]) -> Result<Inputs, TrainingError> {
         ZipArchive::new(File::open(path).map_err(io(path))?).map_err(|error| bad(error.to_string()))?;
     if archive.len() != 1 {
         let names: Vec<&str> = archive.file_names().collect();
-        let reason = format!("it has {} arrays ({}): save the inputs alone", names.len(), names.join(", "));
+        let reason = format!("it has {} arrays ({}): save only the inputs", names.len(), names.join(", "));
         return Err(refused(path, reason));
     }
     let mut bytes = Vec::new();

@@ -80,15 +80,15 @@ pub(super) fn heads(
         outputs.iter().map(|output| format!("`{}` [n, {}]", output.name, output.text())).collect();
     let none = |option: &str, wanted: String| TrainingError::Model {
         model: option.to_owned(),
-        reason: format!("no output is {wanted}; there are {}", shapes.join(", ")),
+        reason: format!("no output is {wanted}; the outputs are {}", shapes.join(", ")),
     };
     if wish.reconstruct && !any(|kind| matches!(kind, HeadKind::Reconstruct(_))) {
-        return Err(none("--reconstruct", "a picture in the channels of an input picture".to_owned()));
+        return Err(none("--reconstruct", "an image with the channels of an input image".to_owned()));
     }
     if let Some(labels) = &wish.labels
         && !any(|kind| matches!(kind, HeadKind::Classify { .. }))
     {
-        return Err(none("--labels", format!("[n, {}], one number a label", labels.len())));
+        return Err(none("--labels", format!("[n, {}], one number per label", labels.len())));
     }
     Ok(heads)
 }

@@ -69,7 +69,7 @@ impl Listing {
             self.inputs.iter().map(|input| format!("input {} {}\n", input.name, shape(input.shape.as_ref())));
         let batches = self.batches.iter();
         let parts = inputs
-            .chain(batches.map(|batch| format!("dimension {batch} counts as 1, for the cost of one item\n")))
+            .chain(batches.map(|batch| format!("dimension {batch} is set to 1: costs are per item\n")))
             .chain([
                 format!("{} cuts at one tensor{more}\n\n", self.cuts.len()),
                 aligned(&[vec![header()], rows.iter().map(CutRow::cells).collect()].concat()),

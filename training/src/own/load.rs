@@ -24,16 +24,20 @@ pub(super) fn model(path: &Path) -> Result<ModelProto, TrainingError> {
 fn read(folder: &Path, relative: &Path, offset: u64, length: usize) -> Result<Vec<u8>, String> {
     let path = fs::canonicalize(folder.join(relative)).map_err(|error| error.to_string())?;
     if !path.starts_with(folder) {
-        return Err("a link leads out of the model's folder: put the file itself there".to_owned());
+        return Err(
+            "a symbolic link leads out of the model's folder: put the file itself into the folder".to_owned()
+        );
     }
     let mut file = File::open(&path).map_err(|error| error.to_string())?;
     let metadata = file.metadata().map_err(|error| error.to_string())?;
     if !metadata.is_file() {
-        return Err("it is no file".to_owned());
+        return Err("it is not a file".to_owned());
     }
     if offset.checked_add(length as u64).is_none_or(|end| end > metadata.len()) {
         let size = metadata.len();
-        return Err(format!("{length} bytes from {offset} on are beyond the file's {size}: is it complete?"));
+        return Err(format!(
+            "{length} bytes at offset {offset} go beyond the end of the file at {size} bytes: is it complete?"
+        ));
     }
     let mut bytes = vec![0; length];
     file.seek(SeekFrom::Start(offset)).map_err(|error| error.to_string())?;

@@ -116,7 +116,7 @@ fn only(inputs: &[Input]) -> Result<Named, TrainingError> {
     match inputs {
         [input] => one(input),
         inputs => {
-            let reason = format!("it has {} inputs, and an edge encoder reads one", inputs.len());
+            let reason = format!("it has {} inputs, but an edge encoder reads exactly one", inputs.len());
             Err(TrainingError::Model { model: "the model".into(), reason })
         }
     }

@@ -52,7 +52,7 @@ impl CostReport {
             (Some(macs), Some(parameters)) => {
                 format!("{} MAC, {} parameters", grouped(macs), grouped(parameters))
             }
-            _ => format!("cost unknown, {}", self.unknown.as_deref().unwrap_or_default()),
+            _ => format!("cost unknown: {}", self.unknown.as_deref().unwrap_or_default()),
         }
     }
 }
@@ -90,16 +90,19 @@ impl<'a> Report<'a> {
             format!("cut at {} {:?}: {bytes} bytes as f32\n", latent.tensor, latent.shape)
         };
         let tract = match self.tract_difference {
-            Some(difference) => format!("tract: the encoder agrees to {difference:.1e}\n"),
+            Some(difference) => format!("tract: the encoder differs by at most {difference:.1e}\n"),
             None => format!(
-                "tract cannot run the encoder, so this cut is not for the edge: {}\n",
+                "tract cannot run the encoder, so the edge cannot use this cut: {}\n",
                 self.tract_cannot.unwrap_or_default()
             ),
         };
         let last = [
             half(ENCODER, &self.encoder),
             half(DECODER, &self.decoder),
-            format!("ONNX Runtime: halves and whole agree to {:.1e}\n", self.onnx_runtime_difference),
+            format!(
+                "ONNX Runtime: the halves differ from the whole model by at most {:.1e}\n",
+                self.onnx_runtime_difference
+            ),
             tract,
         ];
         self.latents.iter().map(cut).chain(last).collect()

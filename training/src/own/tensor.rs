@@ -21,8 +21,8 @@ impl Named {
         item.map(|dims| Self { name: name.to_owned(), dims }).ok_or_else(|| TrainingError::Model {
             model: format!("tensor `{name}`"),
             reason: format!(
-                "its dimensions are {dims:?}, and a bundle's tensors begin with a batch, 1 here: bind it to 1, cut \
-                 elsewhere, or export the model with a batch"
+                "its dimensions are {dims:?}, but a bundle's tensors must begin with a batch of 1: bind it to 1, cut at \
+                 another tensor, or export the model with a batch"
             ),
         })
     }

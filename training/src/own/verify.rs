@@ -93,7 +93,7 @@ pub(super) fn verify(
     let mut worst = 0.0_f32;
     for (half, names, found) in [("encoder", &at, &latents), ("decoder", &wanted, &answers)] {
         for name in names {
-            let what = format!("{name} of the whole and of the {half} in ONNX Runtime");
+            let what = format!("{name} of the whole model and of the {half} in ONNX Runtime");
             let (a, b) = (values(&expected, name)?, values(found, name)?);
             worst = worst.max(compare(&what, &a, &b, least(name))?);
         }
@@ -131,7 +131,7 @@ fn random(inputs: &[Input]) -> Result<Tensors, TrainingError> {
         let count = dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim.unsigned_abs()));
         total = total.saturating_add(count.unwrap_or(u64::MAX));
         if total > MAX_VALUES {
-            let reason = format!("the inputs would have more than {MAX_VALUES} values");
+            let reason = format!("the inputs would have more than {MAX_VALUES} values: bind smaller numbers");
             return Err(TrainingError::Binding { argument: format!("{}={dims:?}", input.name), reason });
         }
         let tensor = tensor(&mut rng, input, dims, count.unwrap_or(0) as usize)?;
@@ -143,9 +143,13 @@ fn random(inputs: &[Input]) -> Result<Tensors, TrainingError> {
 fn dims(input: &Input) -> Result<Vec<i64>, TrainingError> {
     let unbound = |what: String| TrainingError::Binding {
         argument: format!("{}=…", input.name),
-        reason: format!("{what}; the cut is verified on inputs of one shape, so give it a number"),
+        reason: format!(
+            "{what}: bind it to a number, because the cut is verified on inputs of a fixed shape"
+        ),
     };
-    let Some(dims) = &input.dims else { return Err(unbound("the model declares no shape".to_owned())) };
+    let Some(dims) = &input.dims else {
+        return Err(unbound("the model does not declare a shape".to_owned()));
+    };
     dims.iter()
         .map(|dim| match dim {
             Extent::Fixed(extent) => {
@@ -185,8 +189,8 @@ fn tensor(rng: &mut StdRng, input: &Input, dims: Vec<i64>, count: usize) -> Resu
         }
         other => {
             let reason = format!(
-                "its elements have ONNX's type {other}, of which no random input is made: export it with inputs of \
-                 f32, f64, u8, i32, i64 or bool"
+                "its elements have ONNX's type {other}, which is not supported for random inputs: export the model with \
+                 inputs of f32, f64, u8, i32, i64 or bool"
             );
             return Err(TrainingError::Model { model: format!("input `{}`", input.name), reason });
         }
@@ -215,7 +219,7 @@ fn model_error(what: &str, error: &ort::Error) -> TrainingError {
 /// Converts the values of a tensor to `f32` for comparison.
 fn values(tensors: &Tensors, name: &str) -> Result<Vec<f32>, TrainingError> {
     let refused = |reason: String| TrainingError::Model { model: format!("tensor `{name}`"), reason };
-    let value = tensors.get(name).ok_or_else(|| refused("ONNX Runtime did not give it".to_owned()))?;
+    let value = tensors.get(name).ok_or_else(|| refused("ONNX Runtime did not return it".to_owned()))?;
     macro_rules! as_floats {
         ($kind:ty) => {
             value.try_extract_tensor::<$kind>().map(|(_, data)| data.iter().map(|&v| v as f32).collect())
@@ -231,7 +235,9 @@ fn values(tensors: &Tensors, name: &str) -> Result<Vec<f32>, TrainingError> {
         Some(TensorElementType::Bool) => value
             .try_extract_tensor::<bool>()
             .map(|(_, data)| data.iter().map(|&flag| if flag { 1.0 } else { 0.0 }).collect()),
-        other => return Err(refused(format!("its type, {other:?}, cannot be compared: cut elsewhere"))),
+        other => {
+            return Err(refused(format!("its type, {other:?}, cannot be compared: cut at another tensor")));
+        }
     };
     found.map_err(|error| refused(error.to_string()))
 }
@@ -246,10 +252,10 @@ fn in_tract(
 ) -> Result<Agreement, TrainingError> {
     let impossible = |reason: String| Ok(Agreement::Impossible { reason });
     let [input] = inputs else {
-        return impossible(format!("an edge encoder reads one tensor, this one {}", inputs.len()));
+        return impossible(format!("an edge encoder reads one tensor, but this one reads {}", inputs.len()));
     };
     if input.element != 1 {
-        return impossible(format!("an edge encoder reads f32, and `{}` is of another type", input.name));
+        return impossible(format!("an edge encoder reads f32, but `{}` has another type", input.name));
     }
     let dims: Vec<usize> = dims(input)?.iter().map(|&dim| dim as usize).collect();
     let (bytes, values_in) = (encode(encoder), values(given, &input.name)?);
@@ -258,7 +264,7 @@ fn in_tract(
     let found = match ran {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return impossible(error.to_string()),
-        Err(_) => return impossible("it panics on this model".to_owned()),
+        Err(_) => return impossible("tract panicked on this model".to_owned()),
     };
     let mut rest = found.as_slice();
     let mut worst = 0.0_f32;
@@ -271,7 +277,7 @@ fn in_tract(
     if rest.is_empty() {
         Ok(Agreement::Within { difference: worst })
     } else {
-        impossible("it gives more values than ONNX Runtime".to_owned())
+        impossible("tract returned more values than ONNX Runtime".to_owned())
     }
 }
 
@@ -286,7 +292,7 @@ fn least_scales(model: &ModelProto) -> HashSet<String> {
 /// larger. Fails above [`TOLERANCE`].
 fn compare(what: &str, expected: &[f32], found: &[f32], least: f32) -> Result<f32, TrainingError> {
     if !expected.iter().all(|value| value.is_finite()) {
-        let reason = "the whole model gives values that are not finite on random inputs".to_owned();
+        let reason = "the whole model returns values that are not finite for random inputs".to_owned();
         return Err(TrainingError::Model { model: what.to_owned(), reason });
     }
     let scale = expected.iter().fold(least, |scale, value| scale.max(value.abs()));
@@ -303,7 +309,7 @@ fn compare(what: &str, expected: &[f32], found: &[f32], least: f32) -> Result<f3
     if relative <= TOLERANCE {
         Ok(relative)
     } else {
-        let what = format!("{what}, with values up to {scale:.1e},");
+        let what = format!("{what}, with values up to {scale:.1e}");
         Err(TrainingError::Disagreement { what, difference: relative, limit: TOLERANCE })
     }
 }

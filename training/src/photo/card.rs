@@ -36,13 +36,13 @@ fn write(run: &PhotoRun, manifest: &PictureManifest, figures: &PhotoEvaluation) 
         .map(|layer| format!("{} channels at 1/{}", layer.channels, layer.stride))
         .collect();
     format!(
-        "# {name}\n\n{description}. The encoder is a linear transform, learnt from a lapped orthogonal one, its \
-         lowest bands transformed again twice; the decoder another and, beside it, a residual network. Layers, coarsest first: \
-         {layers}.\n\n\
-         ## Figures\n\nOn {count} lossless photographs that nothing was learnt from (Debian's \
-         `libjxl-testdata`: {pictures}). Bytes are those of whole frames, header, latent-space id and checksum \
-         included; PSNR is that of RGB. BD-rate (PCHIP) between the qualities that the anchor reaches at 0.1 and \
-         0.8 bits a pixel and the codec reaches too, mean over the pictures.\n\n{bd_rates}\n{costs}\n{shown}\
+        "# {name}\n\n{description}. The encoder is a linear transform; its training started from a lapped \
+         orthogonal transform, and its lowest bands are transformed twice more. The decoder is the sum of another \
+         linear transform and a residual network. Layers, coarsest first: {layers}.\n\n\
+         ## Figures\n\nMeasured on {count} lossless photographs that were not used in training (Debian's \
+         `libjxl-testdata`: {pictures}). Bytes are those of whole frames, including header, latent-space id and \
+         checksum; PSNR is computed over RGB. BD-rates (PCHIP) cover the qualities that the anchor reaches between 0.1 \
+         and 0.8 bits per pixel and that the codec reaches too; they are means over the images.\n\n{bd_rates}\n{costs}\n{shown}\
          ## Made by\n\n```sh\n{commands}\n```\n\n\
          ## Data and licence\n\nThe photographs of the Debian packages `lomiri-wallpapers-16.04` (CC BY-SA), \
          `plasma-workspace-wallpapers` (GPL-2+), `mate-backgrounds` (GPL-2+) and `lxqt-themes` (LGPL-2.1+), as \

@@ -310,7 +310,8 @@ mod tests {
             .map(values)
             .chain([Values { dims: vec![1, 1], values: vec![quality] }])
             .collect();
-        let library = std::env::var("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH names the ONNX Runtime library");
+        let library =
+            std::env::var("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`");
         let onnx = encode(&head(&model, &spec).unwrap());
         let mut session = OrtModel::new(&runtime(library.as_ref()).unwrap(), "head", &onnx).unwrap();
         let found = session.run_each(&inputs).unwrap().remove(0);

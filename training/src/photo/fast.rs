@@ -55,7 +55,7 @@ pub(crate) fn encoder(folder: &Path, model: &PhotoModel, spec: &Spec) -> Result<
     }
     let weights = sums.solve(kept).ok_or_else(|| TrainingError::Model {
         model: "fast encoder".into(),
-        reason: "the photographs are too few to fit it to".into(),
+        reason: "there are too few photographs to fit it to".into(),
     })?;
     let weights = mirror::symmetric(weights, &spec.parities(0)[..kept]);
     graph(kept, weights)

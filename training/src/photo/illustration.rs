@@ -47,8 +47,8 @@ pub(crate) fn illustrations(means: &[RdCurve], rows: &[Row]) -> Result<Vec<Illus
         Ok::<_, TrainingError>(Illustration { file, caption, bytes: plot.svg()?.into_bytes() })
     };
     let mut all: Vec<Illustration> = vec![
-        curve("psnr.svg", "PSNR over bits a pixel, mean over the pictures", QualityAxis::Psnr)?,
-        curve("ms-ssim.svg", "MS-SSIM over bits a pixel, mean over the pictures", QualityAxis::MsSsim)?,
+        curve("psnr.svg", "PSNR over bits per pixel, mean over the images", QualityAxis::Psnr)?,
+        curve("ms-ssim.svg", "MS-SSIM over bits per pixel, mean over the images", QualityAxis::MsSsim)?,
     ];
     let caption = "From left to right: the original, Lopside, JPEG and WebP at equal bytes";
     all.extend(side_by_side(SIDE_BY_SIDE, caption, rows, Size { crop: CROP, limit: LIMIT })?);
@@ -82,7 +82,7 @@ pub(crate) fn side_by_side(
 
 /// Returns a plot of PSNR over bits per pixel.
 pub(crate) fn plot(means: &[RdCurve]) -> RdPlot<'_> {
-    RdPlot::new("Mean over the pictures", means)
+    RdPlot::new("Mean over the images", means)
 }
 
 fn is_free(name: &str) -> bool {

@@ -7,16 +7,16 @@ impl PhotoEvaluation {
     /// Returns all tables: BD-rates, costs and the edge's times. The times change from run to run.
     #[must_use]
     pub fn table(&self) -> String {
-        let means = format!("means over {} pictures", self.pictures.len());
+        let means = format!("means over {} images", self.pictures.len());
         format!(
-            "BD-rates between 0.1 and 0.8 bits a pixel of the anchor, with the qualities compared, {means}:\n\n{}\n\
+            "BD-rates between 0.1 and 0.8 bits per pixel of the anchor, with the compared range of quality ({means}):\n\n{}\n\
              Costs, counted from the graphs:\n\n{}\n\
-             Encoding on one core, {means}:\n\n{}{}",
+             Encoding on one core ({means}):\n\n{}{}",
             self.bd_rates(),
             self.costs(),
             self.times(),
             self.upscaling.as_ref().map_or_else(String::new, |upscaling| format!(
-                "\nTwice the size, the pictures sent at half of it, {means}:\n\n{}",
+                "\nImages of twice the size that was sent ({means}):\n\n{}",
                 upscaling.table()
             ))
         )
@@ -44,7 +44,7 @@ impl PhotoEvaluation {
         let Self { encoder, decoder, .. } = self;
         format!(
             "| | encoder (edge) | decoder (cloud) |\n|---|---|---|\n\
-             | parameters | {} | {} |\n| MAC a pixel | {:.0} | {:.0} |\n",
+             | parameters | {} | {} |\n| MAC per pixel | {:.0} | {:.0} |\n",
             encoder.parameters, decoder.parameters, encoder.macs_per_pixel, decoder.macs_per_pixel
         )
     }
@@ -52,7 +52,7 @@ impl PhotoEvaluation {
     /// Returns the CPU times at the edge, which change from run to run.
     #[must_use]
     pub fn times(&self) -> String {
-        let head = "| codec | bits a pixel | CPU ms a megapixel | × libwebp | × libjpeg-turbo |\n\
+        let head = "| codec | bits per pixel | CPU ms per megapixel | × libwebp | × libjpeg-turbo |\n\
                     |---|---|---|---|---|\n";
         let row = |time: &EdgeTime| {
             let EdgeTime { codec, bpp, ms_per_megapixel, to_webp, to_jpeg } = time;
@@ -114,7 +114,7 @@ pub(crate) mod tests {
         let table = figures().table();
         for line in [
             "| Lopside photo | JPEG 4:2:0 | -55.4 % | 27.0 – 36.0 | -51.1 % | 9.0 – 15.5 |",
-            "| MAC a pixel | 1162 | 25823 |",
+            "| MAC per pixel | 1162 | 25823 |",
             "| Lopside photo, quality 45 | 0.46 | 43.2 | 0.77 | 3.40 |",
         ] {
             assert!(table.lines().any(|found| found == line), "{line} is not in\n{table}");

@@ -72,7 +72,7 @@ pub(crate) fn evaluate(
     } else {
         print!("{}", figures.table());
     }
-    eprintln!("curves and pictures in {}", args.out.display());
+    eprintln!("curves and images in {}", args.out.display());
     Ok(())
 }
 
@@ -100,8 +100,8 @@ pub(crate) fn finetune(args: &FinetuneArgs) -> Result<(), TrainingError> {
     training.go(&args.device.open()?)?;
     let head = add(&args.bundle, &PhotoRun::read(&args.out)?)?;
     eprintln!(
-        "{} has head {:?} version {}; its card still shows the figures of the one before: `training evaluate` \
-         measures",
+        "{} now has head {:?} version {}; its card still shows the figures of the previous version: measure the new \
+         one with `training evaluate`",
         args.bundle.display(),
         head.name,
         head.version

@@ -50,7 +50,7 @@ fn name(root: &Path, path: &Path) -> Result<String, TrainingError> {
     let parts: Option<Vec<&str>> =
         path.strip_prefix(root).unwrap_or(path).iter().map(|part| part.to_str()).collect();
     let parts = parts.ok_or_else(|| {
-        let reason = "the name is no UTF-8: rename the file";
+        let reason = "the name is not valid UTF-8: rename the file";
         io(path)(std_io::Error::new(std_io::ErrorKind::InvalidFilename, reason))
     })?;
     Ok(parts.join("/"))

@@ -1,4 +1,4 @@
-//! The real packages, taken from the folder that `LOPSIDE_PACKAGES` names; without it nothing is checked.
+//! Converts the real packages from the folder in `LOPSIDE_PACKAGES`. The tests do nothing if it is not set.
 
 use std::{env, path::PathBuf};
 
@@ -7,7 +7,7 @@ use training::{
     data::{Series, Set, fetch},
 };
 
-/// A data set made of the packages, if they are there.
+/// Converts a data set from the packages. Returns `None` if `LOPSIDE_PACKAGES` is not set.
 fn made(set: Set) -> Option<tempfile::TempDir> {
     let packages = PathBuf::from(env::var_os("LOPSIDE_PACKAGES")?);
     let out = tempfile::tempdir().unwrap();
@@ -15,7 +15,7 @@ fn made(set: Set) -> Option<tempfile::TempDir> {
     Some(out)
 }
 
-/// Rows, flagged rows and channels of one part.
+/// Returns the number of rows, of flagged rows and of channels of one part.
 fn shape(folder: &tempfile::TempDir, part: &str) -> (usize, usize, usize) {
     let series = Series::read(&folder.path().join(part)).unwrap();
     (series.len(), series.anomalies.iter().filter(|&&flag| flag).count(), series.channels.len())

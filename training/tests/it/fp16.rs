@@ -1,4 +1,4 @@
-//! Heads in 16-bit floats, as the server runs them. `cargo xtask test` sets `ORT_DYLIB_PATH`.
+//! Runs heads in 16-bit floats as the server does. `cargo xtask test` sets `ORT_DYLIB_PATH`.
 
 use std::{
     env, fs,
@@ -25,7 +25,7 @@ fn runtime() -> Runtime {
     Runtime::load(Path::new(&library), Device::Cpu, 1).unwrap()
 }
 
-/// A copy of a bundle that comes with the repository.
+/// Copies a bundle of the repository to a temporary folder and returns both paths.
 fn copy(name: &str) -> (TempDir, PathBuf) {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bundles").join(name);
     let folder = tempfile::tempdir().unwrap();
@@ -48,7 +48,7 @@ fn fp16(bundle: &Path, options: &[&str]) -> Output {
     command.arg("fp16").arg("--bundle").arg(bundle).args(options).output().unwrap()
 }
 
-/// The peak signal-to-noise ratio of samples of a range of 1, in dB.
+/// Returns the peak signal-to-noise ratio in dB, for samples with a range of 1.
 fn psnr(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
     let sum: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
@@ -78,7 +78,7 @@ fn a_head_of_fixed_latents_answers_in_both_versions() {
     assert_eq!((new.version, old.version), (2, 1));
     let (Value::Tensor { values: new, .. }, Value::Tensor { values: old, .. }) = (new.value, old.value)
     else {
-        panic!("no tensors")
+        panic!("the heads did not answer with tensors")
     };
     assert_ne!(new, old);
     let psnr = psnr(&new, &old);
@@ -123,6 +123,6 @@ fn a_head_that_is_not_there_is_named_with_those_that_are() {
     let output = fp16(&bundle, &["--head", "upscale"]);
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
-    assert!(error.contains("no head \"upscale\"; it has reconstruct"), "{error}");
+    assert!(error.contains("not have a head \"upscale\": use one of reconstruct"), "{error}");
     assert_eq!(fs::read(bundle.join("bundle.json")).unwrap(), before);
 }

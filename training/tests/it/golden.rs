@@ -1,4 +1,4 @@
-//! Golden inputs, as the command adds them.
+//! Adds golden inputs to a bundle with the command.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ fn in_clone(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-/// The edge's part of `bundles/fashion`.
+/// Copies the edge's part of `bundles/fashion` to a temporary folder.
 fn bundle() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in ["bundle.json", "encoder.onnx", "tables.bin"] {

@@ -1,6 +1,6 @@
-//! The integration tests of `training`, in one binary: linking one costs a fraction of linking many.
+//! The integration tests of `training` in one binary, because linking one takes a fraction of the time of many.
 
-// A helper that cannot go on fails its test.
+// A helper that fails makes its test fail.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod data;

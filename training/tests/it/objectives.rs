@@ -1,10 +1,10 @@
-//! Tiny trainings of every preset for pictures, on made-up ones: each objective is finite and falls. By itself in a
-//! process, because the device's random numbers are everyone's.
+//! Trains every preset for images briefly on synthetic images: each objective is finite and falls. The device's random
+//! number generator is shared by all tests of the process.
 
 use burn::tensor::Device;
 use training::{Dataset, EpochMetrics, TrainingError, definition::Definition, train};
 
-/// Bars of a few widths and places; the label is the width.
+/// Returns images of bars with four widths at several positions; the label is the width.
 fn data() -> Dataset {
     let picture = |index: usize| {
         let (width, from) = (3 + index % 4, 2 + index / 4 % 16);

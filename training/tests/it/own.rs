@@ -1,4 +1,4 @@
-//! Models that others made, cut in two and run: whole against halves in ONNX Runtime, the encoder in tract too.
+//! Cuts external models in two and compares the whole model with the halves in ONNX Runtime, and the encoder in tract.
 //! `cargo xtask test` fetches the models and sets `LOPSIDE_MODELS` and `ORT_DYLIB_PATH`.
 
 use std::{env, fs, path::PathBuf, process::Command};
@@ -30,7 +30,7 @@ fn halves(model: ModelProto, at: &[&str], bind: &[&str]) -> Result<Halves, Train
     split(model, &owned(at), &owned(bind), &variable("ORT_DYLIB_PATH"))
 }
 
-/// Cuts and checks that both engines agree; how many values the latent has.
+/// Cuts a model, checks that both engines agree and returns the number of values in the latent.
 fn agreed(model: ModelProto, at: &[&str], bind: &[&str]) -> i64 {
     let halves = halves(model, at, bind).unwrap();
     let Agreement::Within { difference } = halves.verification.tract else {
@@ -44,7 +44,7 @@ fn agreed(model: ModelProto, at: &[&str], bind: &[&str]) -> i64 {
     latents.iter().map(|latent| latent.dims.iter().product::<i64>()).sum()
 }
 
-/// A model of ONNX's own tests, whose weights are constants, with random weights in their place.
+/// Loads a model of ONNX's own tests and replaces its weights, which are constants, by random ones.
 fn light(name: &str) -> ModelProto {
     let mut model = model(&format!("onnx/backend/test/data/light/light_{name}.onnx"));
     let graph = model.graph.as_mut().unwrap();
@@ -58,7 +58,7 @@ fn light(name: &str) -> ModelProto {
         let variance =
             nodes.iter().any(|node| node.op_type() == "BatchNormalization" && node.input[4] == name);
         let fan_in: i64 = if dims.len() > 1 { dims[1..].iter().product() } else { 1 };
-        // Magnitudes stay about the same from layer to layer.
+        // This scale keeps magnitudes about the same from layer to layer.
         let scale = if dims.len() > 1 { (6.0 / fan_in as f32).sqrt() } else { 0.1 };
         let count = dims.iter().product::<i64>() as usize;
         let value =
@@ -73,7 +73,7 @@ fn light(name: &str) -> ModelProto {
         });
     }
     graph.node = nodes;
-    // Before version 4 every initializer is an input too.
+    // Before version 4, every initializer had to be an input too.
     model.ir_version = Some(4);
     model
 }
@@ -130,7 +130,7 @@ light! {
     zfnet_is_cut: "zfnet512" at "r7", 256 * 12 * 12;
 }
 
-/// Runs `training split` and gives whether it succeeded, stdout and stderr.
+/// Runs `training split` and returns whether it succeeded, its stdout and its stderr.
 fn command(arguments: &[&str]) -> (bool, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_training")).arg("split").args(arguments).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -179,7 +179,7 @@ fn the_command_refuses_with_the_reason_and_keeps_nothing() {
         (&noise, &[], "not an ONNX model"),
         (&cls, &["--at", "nothing"], "no tensor `nothing`"),
         (&cls, &["--at", "conv2d_59.tmp_0"], "dimension `x.2` is open"),
-        (&cls, &["--bind", "h=3"], "open are x.0, x.2, x.3"),
+        (&cls, &["--bind", "h=3"], "open dimensions are x.0, x.2, x.3"),
         (&cls, &["--max-bytes", "4", "--bind", "x=1,3,48,192"], "none of the 60 cuts"),
         (&cls, &["--max-bytes", "4"], "binding the inputs' dimensions"),
     ] {
@@ -190,7 +190,7 @@ fn the_command_refuses_with_the_reason_and_keeps_nothing() {
     assert!(!out.exists());
 }
 
-/// `x → Relu a → Sqrt of -1 - a`: not a number, whatever `x` is.
+/// The model is `x → Relu a → Sqrt of -1 - a`, which is not a number for any `x`.
 #[test]
 fn halves_that_cannot_be_compared_are_refused() {
     let mut graph = GraphBuilder::new("nan");
@@ -215,7 +215,7 @@ fn an_encoder_that_tract_cannot_run_is_for_the_cloud() {
     let model = graph.build();
     let halves = halves(model.clone(), &["sum"], &["n=3"]).unwrap();
     let Agreement::Impossible { reason } = halves.verification.tract else { panic!() };
-    assert!(reason.contains("one tensor, this one 2"), "{reason}");
+    assert!(reason.contains("one tensor, but this one reads 2"), "{reason}");
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
@@ -230,7 +230,7 @@ fn an_encoder_that_tract_cannot_run_is_for_the_cloud() {
 #[test]
 fn two_layers_are_cut() {
     let path = "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx";
-    // What goes around a residual block, and what comes out of it.
+    // The tensor that bypasses a residual block, and the output of the block.
     let at = ["elementwise_add_1", "conv2d_73.tmp_0"];
     assert_eq!(agreed(model(path), &at, &["x=1,3,48,96"]), 2 * 16 * 3 * 48);
 }
@@ -262,7 +262,7 @@ fn external_data_is_read_from_the_models_folder_alone() {
     }
 }
 
-/// `x [n, 2] · w`, with w in another file, and a Relu.
+/// Builds the model `x [n, 2] · w` with a Relu; `w` is in an external file.
 fn scaled(location: &str, offset: &str) -> ModelProto {
     let mut graph = GraphBuilder::new("scaled");
     graph.input("x", &["n".into(), 2.into()]);

@@ -1,5 +1,5 @@
-//! An autoencoder that PyTorch trained and exported, cut by the command, and the commands of `docs/your-own-model.md` as a
-//! reader would type them. `cargo xtask pytorch` installs PyTorch and runs this.
+//! Cuts an autoencoder that PyTorch trained and exported, and runs the commands of `docs/your-own-model.md` as a reader
+//! would type them. `cargo xtask pytorch` installs PyTorch and runs these tests.
 
 use std::{env, fs, net::TcpListener, path::Path, process::Command};
 
@@ -12,14 +12,14 @@ fn output(command: &mut Command) -> String {
 #[test]
 #[ignore = "needs PyTorch, 5 GB: `cargo xtask pytorch` installs it and sets LOPSIDE_TORCH_PYTHON to its Python"]
 fn an_autoencoder_from_pytorch_is_cut() {
-    let python =
-        env::var_os("LOPSIDE_TORCH_PYTHON").expect("LOPSIDE_TORCH_PYTHON names no Python with PyTorch");
+    let python = env::var_os("LOPSIDE_TORCH_PYTHON")
+        .expect("LOPSIDE_TORCH_PYTHON is not set: run `cargo xtask pytorch`");
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("autoencoder.onnx");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/export_autoencoder.py");
     let trained = output(Command::new(python).arg(script).arg(&model));
     assert!(trained.contains("mean squared error"), "{trained}");
-    assert!(folder.path().join("autoencoder.onnx.data").is_file(), "the weights are in a file of their own");
+    assert!(folder.path().join("autoencoder.onnx.data").is_file(), "the weights are not in a separate file");
 
     let out = folder.path().join("halves");
     let split = |options: &[&str]| {
@@ -31,7 +31,7 @@ fn an_autoencoder_from_pytorch_is_cut() {
     assert_eq!(listing["cuts"].as_array().unwrap().len(), 8);
     let report = split(&["--budget-mac", "100000", "--out", out.to_str().unwrap()]);
     assert_eq!(report["latents"][0]["shape"], serde_json::json!([1, 4, 4, 4]));
-    // 16 filters of 4×4 at 8×8 places, then 4 of 2×2×16 at 4×4.
+    // 16 filters of 4×4 at 8×8 positions, then 4 filters of 2×2×16 at 4×4 positions.
     assert_eq!(report["encoder"]["macs"], 16 * 16 * 64 + 4 * 64 * 16);
     assert!(report["tract_difference"].as_f64().unwrap() <= 1e-4, "{report}");
     assert!(report["onnx_runtime_difference"].as_f64().unwrap() <= 1e-4, "{report}");
@@ -41,8 +41,8 @@ fn an_autoencoder_from_pytorch_is_cut() {
 #[test]
 #[ignore = "needs PyTorch, 5 GB: `cargo xtask pytorch` installs it and sets LOPSIDE_TORCH_PYTHON to its Python"]
 fn the_guides_commands_serve_an_autoencoder_from_pytorch() {
-    let python =
-        env::var_os("LOPSIDE_TORCH_PYTHON").expect("LOPSIDE_TORCH_PYTHON names no Python with PyTorch");
+    let python = env::var_os("LOPSIDE_TORCH_PYTHON")
+        .expect("LOPSIDE_TORCH_PYTHON is not set: run `cargo xtask pytorch`");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let guide = fs::read_to_string(root.join("docs/your-own-model.md")).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -71,7 +71,7 @@ fn the_guides_commands_serve_an_autoencoder_from_pytorch() {
     assert_eq!(answers.filter(|path| path.extension().is_some_and(|ending| ending == "csv")).count(), 128);
 }
 
-/// What stands in blocks of commands.
+/// Returns the lines of all `sh` blocks.
 fn commands(text: &str) -> String {
     let mut inside = false;
     let mut commands = String::new();

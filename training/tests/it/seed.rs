@@ -1,4 +1,5 @@
-//! The seed decides the weights. By itself in a process, because the device's random numbers are everyone's.
+//! Checks that the seed determines the weights. The device's random number generator is shared by all tests of the
+//! process.
 
 use burn::tensor::Device;
 use lopside_onnx::encode;
@@ -12,7 +13,7 @@ fn whole(seed: u64) -> Vec<u8> {
     encode(&Net::new(&blueprint, &device).whole().unwrap())
 }
 
-/// The digest pins the weights that the shipped bundle's training began with, and the exported bytes.
+/// The digest pins the initial weights of the shipped bundle's training and the bytes of the export.
 #[test]
 fn a_seed_gives_the_weights_it_always_gave() {
     let digest: String = Sha256::digest(whole(1)).iter().map(|byte| format!("{byte:02x}")).collect();

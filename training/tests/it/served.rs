@@ -1,4 +1,4 @@
-//! Models that others made as bundles: calibrated by the command, encoded by the edge, answered by the cloud.
+//! Makes bundles from external models: the command calibrates, the edge encodes and the cloud answers.
 //! `cargo xtask test` fetches the models and sets `LOPSIDE_MODELS` and `ORT_DYLIB_PATH`.
 
 use std::{
@@ -29,7 +29,7 @@ fn runtime() -> Runtime {
     Runtime::load(&variable("ORT_DYLIB_PATH"), Device::Cpu, 1).unwrap()
 }
 
-/// `training split MODEL … --calibrate INPUTS … --out OUT`: its report, or what it says on stderr.
+/// Runs `training split MODEL … --calibrate INPUTS … --out OUT` and returns its report, or stderr as the error.
 fn split(model: &Path, inputs: &Path, out: &Path, options: &[&str]) -> Result<Json, String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_training"));
     command.arg("split").arg(model).arg("--calibrate").arg(inputs).arg("--out").arg(out).arg("--json");
@@ -42,7 +42,7 @@ fn split(model: &Path, inputs: &Path, out: &Path, options: &[&str]) -> Result<Js
     Ok(serde_json::from_slice(&kept).unwrap())
 }
 
-/// A bundle as the two halves have it.
+/// A bundle, loaded by the edge's encoder and by the cloud's decoder.
 struct Served {
     encoder: Encoder,
     decoder: Decoder,
@@ -57,7 +57,7 @@ impl Served {
         Self { encoder: Encoder::new(&bundle).unwrap(), decoder, bundle }
     }
 
-    /// The answers to one request of these inputs, by input.
+    /// Sends these inputs in one request and returns one answer per input.
     fn answers(&self, inputs: &[Input], head: &str, format: Format) -> Vec<Value> {
         let frame = |input| self.encoder.encode_input(input, None, IdOnWire::Present).unwrap().frame;
         let frames: Vec<Vec<u8>> = inputs.iter().map(frame).collect();
@@ -77,7 +77,7 @@ impl Served {
     }
 }
 
-/// An output of a whole model, of items one by one.
+/// Runs a whole model on the items one by one and returns one of its outputs.
 fn whole(model: &[u8], output: &str, dims: &[usize], items: &[Vec<f32>]) -> Vec<f32> {
     let mut session = runtime().session(model).unwrap();
     let shape: Vec<usize> = std::iter::once(1).chain(dims.iter().copied()).collect();
@@ -97,7 +97,7 @@ fn relative_rms(expected: &[f32], found: &[f32]) -> f64 {
     (error / sum(expected.to_vec())).sqrt()
 }
 
-/// A convolution with weights that the seed decides.
+/// Adds a convolution whose random weights are seeded by its name.
 fn conv(
     graph: &mut GraphBuilder,
     x: &str,
@@ -117,7 +117,8 @@ fn weight(graph: &mut GraphBuilder, dims: &[i64], name: &str) -> String {
     graph.initializer(name, dims, &data).unwrap()
 }
 
-/// `x [n, 1, 16, 16]` to two tensors of the cut, `base [n, 6, 4, 4]` and `fine [n, 2, 8, 8]`, and back.
+/// Builds a model from `x [n, 1, 16, 16]` to two tensors for the cut, `base [n, 6, 4, 4]` and `fine [n, 2, 8, 8]`,
+/// and back.
 fn autoencoder(batch: &Dim, reshape: Option<i64>) -> ModelProto {
     let mut graph = GraphBuilder::new("autoencoder");
     let picture = [batch.clone(), 1.into(), 16.into(), 16.into()];
@@ -152,7 +153,7 @@ fn pictures(folder: &Path, count: u32, (width, height): (u32, u32)) {
     }
 }
 
-/// The pictures, and what the encoder sees of them.
+/// Returns the images of a folder, and the samples that the encoder receives for them.
 fn seen(folder: &Path, spec: &InputSpec) -> (Vec<Input>, Vec<Vec<f32>>) {
     let InputSpec::Picture(spec) = spec else { panic!("{spec:?}") };
     let inputs = edge_encoder::source::inputs(&[folder.to_owned()]).unwrap();
@@ -165,7 +166,7 @@ fn seen(folder: &Path, spec: &InputSpec) -> (Vec<Input>, Vec<Vec<f32>>) {
     (inputs, samples)
 }
 
-/// Every fourth, as the command tests on.
+/// Returns every fourth item, which the command keeps for testing.
 fn tested<T: Clone>(all: &[T]) -> Vec<T> {
     all.iter().skip(3).step_by(4).cloned().collect()
 }
@@ -202,7 +203,8 @@ fn an_autoencoder_is_served_with_two_layers_as_with_one() {
     }
 }
 
-/// More bits: larger frames and in the end smaller errors, if not at every step of a decoder that is no line.
+/// Checks that more bits make larger frames and, over the whole sweep, smaller errors. With a nonlinear decoder, the
+/// error may rise from one point to the next.
 fn falling(sweep: &Json) {
     let points = sweep.as_array().unwrap();
     let error = |point: &Json| point["outputs"][0]["relative_rms"].as_f64().unwrap();
@@ -213,7 +215,7 @@ fn falling(sweep: &Json) {
     assert!(points.len() == 6 && error(&points[5]) < error(&points[0]) / 4.0, "{points:?}");
 }
 
-/// A batch of 1 that is baked in: frames of a request are answered one after the other.
+/// The model has a fixed batch of 1, so the cloud runs the frames of a request one after the other.
 #[test]
 fn a_model_of_one_item_is_served_and_the_report_says_so() {
     let folder = tempfile::tempdir().unwrap();
@@ -239,7 +241,7 @@ fn a_model_of_one_item_is_served_and_the_report_says_so() {
     assert!((relative_rms(&expected, &found) - told).abs() < 1e-3, "{told}");
 }
 
-/// An `.npz` file as `numpy.savez` writes it, with one array.
+/// Writes an `.npz` file with one array, like `numpy.savez`.
 fn npz(path: &Path, shape: &[usize], values: &[f32]) {
     let shape: Vec<String> = shape.iter().map(|dim| format!("{dim},")).collect();
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", shape.concat());
@@ -307,7 +309,7 @@ fn what_cannot_become_a_bundle_is_refused_with_the_reason() {
         (&inputs, &["--labels", labels.to_str().unwrap()][..], "no output is [n, 2]"),
         (&inputs, &["--mean", "1,2"], "--mean has 2 values for 1 channels"),
         (&inputs, &["--std", "0"], "--std must be"),
-        (&inputs, &["--bits", "0.000001"], "no quantiser step gives values"),
+        (&inputs, &["--bits", "0.000001"], "no quantisation step reaches"),
         (&inputs, &["--name", "No Name"], "name"),
         (&inputs, &["--bits", "3", "--frame-bytes", "9"], "cannot be used with"),
         (&wrong, &[], "shape [2, 1, 4, 4] is not [1, 16, 16]"),

@@ -26,7 +26,7 @@ const SIZE: Size = Size { crop: 120, limit: 200_000 };
 /// Writes the section with measured figures, in place of an earlier one, and the image beside the card.
 pub(super) fn put(folder: &Path, run: &PhotoRun, figures: &Upscaling) -> Result<(), TrainingError> {
     let caption =
-        "From left to right: the photograph, `reconstruct` enlarged by bicubic, `upscale`; quality 70";
+        "From left to right: the photograph, `reconstruct` enlarged (bicubic), `upscale`; quality 70";
     let picture = side_by_side(PICTURE, caption, &figures.shown, SIZE)?;
     if let Some(picture) = &picture {
         split::write(folder, picture.file, &picture.bytes)?;
@@ -40,14 +40,15 @@ pub(super) fn put(folder: &Path, run: &PhotoRun, figures: &Upscaling) -> Result<
 fn section(run: &PhotoRun, figures: &Upscaling, picture: Option<&Illustration>) -> String {
     let shown = picture.map_or_else(String::new, |picture| {
         let Illustration { file, caption, .. } = picture;
-        format!("![{caption}]({file})\n\nThe parts are of test photographs that are CC0-1.0.\n\n")
+        format!("![{caption}]({file})\n\nThe image shows parts of test photographs that are CC0-1.0.\n\n")
     });
     format!(
-        "{HEADING}\nThe head `upscale` makes pictures of twice the width and height out of the same frames. \
-         {count} photographs are the truth, and the edge sees them halved (the mean of every 2×2 pixels). \
-         Beside it stand the picture of `reconstruct` and the halved photographs themselves, not coded, both enlarged \
-         by bicubic (Catmull–Rom). PSNR is that of RGB; all figures are means over the pictures.\n\n{table}\n\
-         {parameters} parameters, {macs:.0} MAC for each pixel that the encoder sees.\n\n{shown}\
+        "{HEADING}\nThe head `upscale` decodes the same frames to images of twice the width and height. \
+         {count} photographs are the ground truth, and the edge encodes them at half the size (the mean of every 2×2 \
+         pixels). For comparison, the output of `reconstruct` and the halved photographs themselves, without coding, \
+         are enlarged by bicubic interpolation (Catmull–Rom). PSNR is computed over RGB; all figures are means over the \
+         images.\n\n{table}\n\
+         {parameters} parameters, {macs:.0} MAC per pixel of the encoder's input.\n\n{shown}\
          ```sh\n{command}\n```\n\n",
         count = figures.pictures.len(),
         table = figures.table(),

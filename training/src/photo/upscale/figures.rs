@@ -157,14 +157,14 @@ impl Upscaling {
     /// Returns a table of all qualities.
     #[must_use]
     pub fn table(&self) -> String {
-        let head = "| quality | bytes | bits a pixel sent | upscale, PSNR | MS-SSIM | reconstruct and bicubic, PSNR | \
+        let head = "| quality | bytes | bits per pixel sent | upscale, PSNR | MS-SSIM | reconstruct and bicubic, PSNR | \
                     MS-SSIM | gain, dB |\n|---|---|---|---|---|---|---|---|\n";
         let row = |row: &UpscalingRow| {
             let UpscalingRow { quality, bytes, bpp, upscaled, enlarged } = row;
             let gain = upscaled.psnr - enlarged.psnr;
             format!("| {quality} | {bytes:.0} | {bpp:.3} | {upscaled} | {enlarged} | {gain:+.2} |\n")
         };
-        let last = format!("| not coded, bicubic | | 24 | | | {} | |\n", self.uncompressed);
+        let last = format!("| without coding, bicubic | | 24 | | | {} | |\n", self.uncompressed);
         head.to_owned() + &self.rows.iter().map(row).collect::<String>() + &last
     }
 }
@@ -205,7 +205,7 @@ mod tests {
         let table = figures.table();
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[2], "| 40 | 1234 | 0.346 | 31.00 | 0.9600 | 30.25 | – | +0.75 |");
-        assert_eq!(lines[3], "| not coded, bicubic | | 24 | | | 35.00 | 0.9900 | |");
+        assert_eq!(lines[3], "| without coding, bicubic | | 24 | | | 35.00 | 0.9900 | |");
         assert!(lines.iter().all(|line| line.matches('|').count() == 9));
     }
 

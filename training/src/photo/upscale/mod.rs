@@ -36,7 +36,7 @@ pub(crate) fn run(args: &UpscaleArgs) -> Result<(), TrainingError> {
     train(args, &before)?;
     let run = PhotoRun::read(&args.out)?;
     let head = add(&args.bundle, &run)?;
-    eprintln!("{} has head {:?} version {}", args.bundle.display(), head.name, head.version);
+    eprintln!("{} now has head {:?} version {}", args.bundle.display(), head.name, head.version);
     report(args, &run, &runtime)
 }
 
