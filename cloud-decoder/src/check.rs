@@ -230,17 +230,18 @@ fn connections(settings: &Settings) -> ConnectionReport {
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "listens on   {} (gRPC and REST)", self.listen)?;
-        let device = self.device.unwrap_or("nothing: ONNX Runtime does not load");
+        let device = self.device.unwrap_or("nothing: ONNX Runtime cannot be loaded");
         let BatchingReport { instances, max_batch, max_delay_ms, queue, .. } = &self.batching;
         writeln!(
             f,
-            "heads run on {device}, sessions a head: {instances}, threads a session: {}",
+            "heads run on {device}, sessions per head: {instances}, threads per session: {}",
             self.threads
         )?;
-        let max_batch = max_batch.map_or("as many as pay".to_owned(), |items| format!("up to {items}"));
+        let max_batch =
+            max_batch.map_or("of a measured size".to_owned(), |items| format!("of up to {items} items"));
         writeln!(
             f,
-            "batches      {max_batch}, held up {max_delay_ms} ms at most; {queue} requests may wait"
+            "batches      {max_batch}, delayed by at most {max_delay_ms} ms; at most {queue} requests per head"
         )?;
         if let Some(seconds) = self.batching.watch_seconds {
             writeln!(f, "watches      the folders every {seconds} s")?;
@@ -261,20 +262,26 @@ impl Display for Report {
                 write!(f, "TLS          {}, {}", cert.display(), key.display())?;
                 match client_ca {
                     None => writeln!(f)?,
-                    Some(path) => writeln!(f, "; clients need a certificate of {}", path.display())?,
+                    Some(path) => writeln!(f, "; clients need a certificate issued by {}", path.display())?,
                 }
             }
         }
         match &self.api_keys {
-            None => writeln!(f, "API keys     off: everybody may do everything")?,
+            None => writeln!(f, "API keys     off: all requests are accepted")?,
             Some(KeysReport { file, keys }) => {
-                writeln!(f, "API keys     {} of {}", keys.unwrap_or(0), file.display())?;
+                writeln!(f, "API keys     {} in {}", keys.unwrap_or(0), file.display())?;
             }
         }
         let ConnectionReport { max, max_per_peer, max_streams, .. } = &self.connections;
-        writeln!(f, "connections  {max}, {max_per_peer} a peer, {max_streams} requests in each")?;
+        writeln!(
+            f,
+            "connections  at most {max}, {max_per_peer} per peer, {max_streams} requests per connection"
+        )?;
         let (wait, drain) = (self.drain_wait_seconds, self.drain_seconds);
-        writeln!(f, "stops        after {wait} s as not ready and at most {drain} s for open requests")?;
+        writeln!(
+            f,
+            "stops        after {wait} s of reporting not ready, and at most {drain} s for open requests"
+        )?;
         for problem in &self.problems {
             writeln!(f, "PROBLEM      {problem}")?;
         }

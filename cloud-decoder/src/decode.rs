@@ -148,7 +148,9 @@ impl Decoder {
 fn check_counts(frames: usize, inputs: usize, outputs: usize) -> Result<(), ServeError> {
     check_frames(frames)?;
     if inputs != 0 && inputs != frames {
-        return Err(ServeError::Request(format!("a request has no inputs or one a frame, not {inputs}")));
+        return Err(ServeError::Request(format!(
+            "a request has either no reference inputs or one per frame, not {inputs}"
+        )));
     }
     if outputs > MAX_OUTPUTS {
         return Err(ServeError::Request(format!(

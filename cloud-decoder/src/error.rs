@@ -30,7 +30,10 @@ pub enum StartError {
     )]
     NoBundles,
     /// A folder neither is nor contains a bundle.
-    #[error("{} is no bundle and holds none", path.display())]
+    #[error(
+        "{} neither is nor contains a bundle: give a folder with a bundle.json, or a folder of such folders",
+        path.display()
+    )]
     EmptyFolder {
         /// Path of the folder.
         path: PathBuf,
@@ -52,7 +55,7 @@ pub enum StartError {
     /// ONNX Runtime cannot be loaded.
     #[error(
         "cannot load ONNX Runtime from {}: {reason}; name the library with --onnxruntime or ORT_DYLIB_PATH \
-         (PyPI's onnxruntime wheel has it in onnxruntime/capi)",
+         (PyPI's onnxruntime wheel contains it in onnxruntime/capi)",
         path.display()
     )]
     Library {
@@ -62,7 +65,7 @@ pub enum StartError {
         reason: String,
     },
     /// CUDA is required and not available.
-    #[error("--device cuda, but {0}; use --device auto to fall back to the CPU")]
+    #[error("--device cuda cannot be used: {0}; use --device auto to fall back to the CPU")]
     NoCuda(String),
     /// A head's model was refused by ONNX Runtime or does not match its manifest.
     #[error("bundle {bundle:?}, head {head:?}: {reason}")]
@@ -130,16 +133,16 @@ pub enum StartError {
         reason: String,
     },
     /// The name of an API key is invalid.
-    #[error("{0:?} is no name of a key: give 1 to 64 letters, digits, \"-\", \"_\" or \".\"")]
+    #[error("{0:?} is not a valid name of a key: give 1 to 64 letters, digits, \"-\", \"_\" or \".\"")]
     KeyName(String),
     /// The system cannot provide random bytes.
-    #[error("the system gives no random bytes")]
+    #[error("the system cannot provide random bytes")]
     Random,
     /// The archive cannot be opened.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// gRPC reflection cannot be set up.
-    #[error("server reflection: {0}")]
+    #[error("gRPC server reflection cannot be set up: {0}")]
     Reflection(String),
 }
 
@@ -160,7 +163,7 @@ pub enum ServeError {
         source: LatentError,
     },
     /// A frame of a fixed latent was sent to an image codec, or the reverse.
-    #[error("frame {index} is of version {found}, bundle {bundle:?} takes frames of version {expected}")]
+    #[error("frame {index} has version {found}, but bundle {bundle:?} accepts frames of version {expected}")]
     OtherVersion {
         /// The index of the frame in the request, from 0.
         index: usize,
@@ -197,7 +200,7 @@ pub enum ServeError {
     },
     /// The head's queue is full or too long for the request's deadline, or too many requests wait for the
     /// memory budget.
-    #[error("head {head:?} has more to do than it can in time: try again in {} ms", retry_after.as_millis())]
+    #[error("head {head:?} is overloaded: try again in {} ms", retry_after.as_millis())]
     Overloaded {
         /// The name of the head.
         head: String,
@@ -208,25 +211,25 @@ pub enum ServeError {
     #[error("the deadline passed while the request waited")]
     DeadlineExceeded,
     /// The archive is temporarily unavailable; the reason is only for the log.
-    #[error("the archive does not work at the moment: try again later")]
+    #[error("the archive is temporarily unavailable: try again later")]
     Archive(String),
     /// The archive does not contain a frame with this id, or does not contain it any more.
-    #[error("no frame {0} is archived here")]
+    #[error("the archive does not contain frame {0}")]
     UnknownFrame(i64),
     /// The server runs without an archive.
-    #[error("no archive is kept here: start the server with --archive")]
+    #[error("this server does not have an archive: start it with --archive")]
     NoArchive,
     /// A device sent data on a connection that a newer connection has replaced.
-    #[error("the device has come on a newer connection")]
+    #[error("a newer connection of this device has replaced this one")]
     Displaced,
     /// The server runs without channels.
-    #[error("no channels are configured here: start the server with --channels")]
+    #[error("this server does not have channels: start it with --channels")]
     NoChannels,
     /// No channel with this name is configured.
-    #[error("no channel {0:?} is configured here")]
+    #[error("this server does not have a channel {0:?}")]
     UnknownChannel(String),
     /// A channel's bundle cannot be offered.
-    #[error("channel {channel:?} offers nothing at the moment: {reason}")]
+    #[error("channel {channel:?} cannot offer its bundle at the moment: {reason}")]
     NotOffered {
         /// The name of the channel.
         channel: String,
@@ -234,10 +237,10 @@ pub enum ServeError {
         reason: String,
     },
     /// No channel offers a file with this SHA-256 digest.
-    #[error("no channel offers a file of SHA-256 {0} (any more): ask for the channel again")]
+    #[error("no channel offers a file with SHA-256 {0}: get the current offer of the channel")]
     UnknownFile(String),
     /// The offset of a download is beyond the end of the file.
-    #[error("{path} has {bytes} bytes, so none from {offset} on: begin at 0")]
+    #[error("{path} has {bytes} bytes, and offset {offset} is beyond its end: start at 0")]
     Offset {
         /// Path of the file, as in the manifest.
         path: String,

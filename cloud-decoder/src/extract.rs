@@ -48,7 +48,7 @@ impl<S: Send + Sync> FromRequest<S> for WholeBody {
         // The decompression layer removes the header, so that a remaining one is an unsupported encoding.
         let packed = request.headers().get(CONTENT_ENCODING).map_or(&[][..], HeaderValue::as_bytes);
         if !packed.is_empty() && !packed.eq_ignore_ascii_case(b"identity") {
-            let reason = "the content encoding is not known here: send gzip, deflate or none".to_owned();
+            let reason = "the content encoding is not supported: send gzip, deflate or none".to_owned();
             return Err(Refusal::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
         }
         let body = Bytes::from_request(request, state).await;

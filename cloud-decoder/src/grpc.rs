@@ -75,7 +75,7 @@ fn wanted_of(output: v1::OutputRequest) -> Result<Wanted, ServeError> {
         Ok(v1::OutputFormat::Png) => Format::Png,
         Ok(v1::OutputFormat::ClassScores) => Format::ClassScores,
         Ok(v1::OutputFormat::Anomaly) => Format::Anomaly,
-        Err(_) => return Err(ServeError::Request(format!("output format {} is not known", output.format))),
+        Err(_) => return Err(ServeError::Request(format!("unknown output format {}", output.format))),
     };
     let version = Some(output.version).filter(|version| *version > 0);
     Ok(Wanted { head: output.head, version, format })
@@ -85,7 +85,7 @@ fn input_of((index, input): (usize, v1::Input)) -> Result<SentInput, ServeError>
     match input.value {
         Some(v1::input::Value::Picture(bytes)) => Ok(SentInput::Picture(bytes)),
         Some(v1::input::Value::Tensor(tensor)) => Ok(SentInput::Numbers(tensor.values)),
-        None => Err(ServeError::Request(format!("input {index}: it is neither a picture nor a tensor"))),
+        None => Err(ServeError::Request(format!("input {index}: it has neither a picture nor a tensor"))),
     }
 }
 

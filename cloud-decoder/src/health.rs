@@ -17,11 +17,11 @@ const TIME: Duration = Duration::from_secs(2);
 pub async fn ask(url: &str) -> Result<(), String> {
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| format!("{url:?}: {error}"))?;
     let channel = endpoint.connect_timeout(TIME).timeout(TIME).connect().await;
-    let channel = channel.map_err(|error| format!("{url} is not there: {error}"))?;
+    let channel = channel.map_err(|error| format!("cannot connect to {url}: {error}"))?;
     let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
-    let answer = answer.map_err(|status| format!("{url} does not answer: {}", status.message()))?;
+    let answer = answer.map_err(|status| format!("{url} does not respond: {}", status.message()))?;
     match answer.into_inner().status() {
         ServingStatus::Serving => Ok(()),
-        status => Err(format!("{url} is {}", status.as_str_name())),
+        status => Err(format!("the status of {url} is {}", status.as_str_name())),
     }
 }

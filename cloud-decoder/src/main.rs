@@ -64,7 +64,7 @@ fn make_key(KeyArgs { name, allow, json }: &KeyArgs) -> Result<(), Box<dyn Error
         println!("{}\n", key.key);
         println!("{}", key.toml.trim_end());
         eprintln!(
-            "the first line is the key, which is shown only now; the others belong into the file of --api-keys"
+            "the first line is the key, which is shown only once; add the other lines to the file of --api-keys"
         );
     }
     Ok(())

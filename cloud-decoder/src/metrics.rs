@@ -28,10 +28,10 @@ pub(crate) async fn serve(address: SocketAddr) -> Result<(), StartError> {
     let failed = |source| StartError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    tracing::info!(url = format!("http://{address}/metrics"), "metrics");
+    tracing::info!(url = format!("http://{address}/metrics"), "serving metrics");
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router()).await {
-            tracing::error!(%error, "metrics are not served any more");
+            tracing::error!(%error, "metrics are no longer served");
         }
     });
     Ok(())
@@ -42,7 +42,7 @@ pub(crate) async fn serve(address: SocketAddr) -> Result<(), StartError> {
     get,
     path = "/metrics",
     tag = "operation",
-    responses((status = 200, description = "All metrics", body = String, content_type = "text/plain"))
+    responses((status = 200, description = "All metrics of the process", body = String, content_type = "text/plain"))
 )]
 async fn metrics() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], exposition())
@@ -51,8 +51,9 @@ async fn metrics() -> impl IntoResponse {
 /// Counts a change of a bundle, which was `loaded`, `refused` or `unloaded`.
 pub(crate) fn bundle(name: &str, result: &'static str) {
     let meter = meter();
-    let changes =
-        meter.u64_counter("lopside.bundle.changes").with_description("Bundles, by what happened to them");
+    let changes = meter
+        .u64_counter("lopside.bundle.changes")
+        .with_description("Bundles that were loaded, refused or unloaded");
     changes.build().add(1, &[KeyValue::new("bundle", name.to_owned()), KeyValue::new("result", result)]);
 }
 
@@ -81,7 +82,7 @@ pub(crate) fn observe_front(stats: &Arc<FrontStats>) {
     let counts = Arc::clone(stats);
     let _ = meter()
         .u64_observable_counter("lopside.front.events")
-        .with_description("Connections and requests by what happened to them before a handler saw them")
+        .with_description("Events of connections and requests before a handler receives them")
         .with_callback(move |events| {
             for (event, count) in counts.snapshot().all() {
                 events.observe(count, &[KeyValue::new("event", event)]);
@@ -91,7 +92,7 @@ pub(crate) fn observe_front(stats: &Arc<FrontStats>) {
     let reloads = Arc::clone(stats);
     let _ = meter()
         .u64_observable_counter("lopside.front.reloads")
-        .with_description("Certificates and key files that were read anew")
+        .with_description("Reloads of certificates and key files")
         .with_callback(move |counts| {
             let now = reloads.snapshot().reloads;
             for (result, count) in [("done", now.done), ("failed", now.failed)] {
@@ -104,7 +105,7 @@ pub(crate) fn observe_front(stats: &Arc<FrontStats>) {
 fn channel_queries(channel: &str, result: &'static str, times: u64) {
     let meter = meter();
     let queries = meter.u64_counter("lopside.channel.queries");
-    let queries = queries.with_description("Questions of devices what a channel offers").build();
+    let queries = queries.with_description("Queries of devices for the offer of a channel").build();
     queries.add(times, &[KeyValue::new("channel", channel.to_owned()), KeyValue::new("result", result)]);
 }
 
@@ -113,5 +114,5 @@ fn downloads(result: &'static str, times: u64, bytes: u64) {
     let downloads = meter.u64_counter("lopside.downloads").with_description("Downloads of bundles' files");
     downloads.build().add(times, &labels);
     let size = meter.u64_counter("lopside.downloads.size").with_unit("By");
-    size.with_description("Bytes of downloads that have ended").build().add(bytes, &labels);
+    size.with_description("Bytes sent by downloads that have ended").build().add(bytes, &labels);
 }

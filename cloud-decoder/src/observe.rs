@@ -99,8 +99,8 @@ impl Default for Calls {
         Self {
             known: ArcSwap::default(),
             other: Call::default(),
-            rpc: durations("rpc.server.call.duration", "Calls of gRPC"),
-            http: durations("http.server.request.duration", "Requests of HTTP that are no gRPC"),
+            rpc: durations("rpc.server.call.duration", "Duration of gRPC calls"),
+            http: durations("http.server.request.duration", "Duration of HTTP requests other than gRPC"),
         }
     }
 }

@@ -116,18 +116,18 @@ pub(crate) fn value(spec: &HeadSpec, format: Format, values: &[f32]) -> Result<V
 /// Returns the error for an output format that a head does not support.
 pub(crate) fn mismatch(head: &str, makes: Makes, format: Format) -> ServeError {
     let makes = match makes {
-        Makes::Pictures => "makes pictures",
-        Makes::ClassScores => "classifies",
-        Makes::Anomalies => "scores",
-        Makes::Numbers => "makes numbers",
+        Makes::Pictures => "makes images",
+        Makes::ClassScores => "makes class scores",
+        Makes::Anomalies => "makes anomaly scores",
+        Makes::Numbers => "makes tensors",
     };
     let asked = match format {
         Format::Natural | Format::Tensor => "tensors",
-        Format::Png => "pictures",
+        Format::Png => "images",
         Format::ClassScores => "class scores",
-        Format::Anomaly => "anomalies",
+        Format::Anomaly => "anomaly scores",
     };
-    ServeError::Request(format!("head {head:?} {makes}, it makes no {asked}"))
+    ServeError::Request(format!("head {head:?} {makes} and cannot make {asked}"))
 }
 
 /// Encodes an image as a PNG file.

@@ -107,7 +107,7 @@ fn environment(library: &Path) -> Result<Environment, String> {
 /// The reason why heads do not run on CUDA.
 #[derive(Debug, thiserror::Error)]
 enum NoCuda {
-    #[error("the CPU was asked for")]
+    #[error("the CPU was requested")]
     NotAsked,
     #[error("this ONNX Runtime is built without CUDA")]
     NotBuilt,

@@ -42,7 +42,7 @@ pub(crate) fn pixels(
     if pixels <= limit {
         return Ok(pixels);
     }
-    Err(wrong(index, &format!("{width}×{height} pixels are over {limit}: send a thumbnail")))
+    Err(wrong(index, &format!("{width}×{height} pixels are over the limit of {limit}: send a thumbnail")))
 }
 
 /// Converts input `index` of a request to the tensor that the encoder read. An image must have passed
@@ -66,8 +66,8 @@ pub(crate) fn tensor(
             Ok(lopside_input::normalised(numbers, spec))
         }
         (SentInput::Numbers(numbers), InputSpec::Tensor {}) => Ok(counted(numbers, index, tensor)?.to_vec()),
-        (_, InputSpec::Picture(_)) => Err(wrong(index, "it is numbers, the encoder takes pictures")),
-        (SentInput::Picture(_), _) => Err(wrong(index, "it is a picture, the encoder takes numbers")),
+        (_, InputSpec::Picture(_)) => Err(wrong(index, "it contains numbers, but the encoder reads images")),
+        (SentInput::Picture(_), _) => Err(wrong(index, "it is an image, but the encoder reads numbers")),
     }
 }
 
@@ -77,7 +77,7 @@ fn counted<'a>(numbers: &'a [f32], index: usize, tensor: &TensorSpec) -> Result<
     if found as u64 != expected || numbers.iter().any(|number| !number.is_finite()) {
         return Err(wrong(
             index,
-            &format!("it has {found} numbers, the encoder takes {expected} finite ones"),
+            &format!("it has {found} numbers, but the encoder reads {expected}, all of them finite"),
         ));
     }
     Ok(numbers)
@@ -97,7 +97,7 @@ fn reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
 }
 
 fn unreadable(error: &ImageError) -> String {
-    format!("it is no PNG or JPEG file that can be read: {error}")
+    format!("it is not a readable PNG or JPEG file: {error}")
 }
 
 fn wrong(index: usize, reason: &str) -> ServeError {
@@ -132,7 +132,7 @@ mod tests {
         let sent = SentInput::Picture(encode_png(&grey.into()).unwrap());
         assert_eq!(pixels(&sent, 0, &spec, 63), Ok(63));
         let error = pixels(&sent, 3, &spec, 62).unwrap_err().to_string();
-        assert!(error.starts_with("input 3: 9×7 pixels are over 62"), "{error}");
+        assert!(error.starts_with("input 3: 9×7 pixels are over the limit of 62"), "{error}");
         assert_eq!(pixels(&SentInput::Numbers(vec![0.0; 99]), 0, &spec, 1), Ok(0));
     }
 

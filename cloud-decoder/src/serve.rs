@@ -167,7 +167,7 @@ impl Server {
             tracing::info!(
                 wait = drain_wait.as_secs(),
                 drain = drain.as_secs(),
-                "stopping: not ready any more"
+                "stopping: the server is no longer ready"
             );
             readiness.off().await;
             tokio::time::sleep(drain_wait).await;

@@ -68,10 +68,10 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
 fn wrong(header: &str, text: &str) -> ServeError {
     let takes = match header {
         PRIORITY => "high, normal or low",
-        TIMEOUT => "milliseconds",
+        TIMEOUT => "a whole number of milliseconds",
         _ => "up to 8 digits and one of H, M, S, m, u and n",
     };
-    ServeError::Request(format!("the header {header} is {text:?}: it takes {takes}"))
+    ServeError::Request(format!("the header {header} has the value {text:?}, but it must be {takes}"))
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ impl Scorer {
                 },
                 Err(ServeError::Stopping) => return,
                 Err(error) => {
-                    tracing::warn!(%error, "archived frames are not scored at the moment");
+                    tracing::warn!(%error, "scoring of archived frames failed; retrying");
                     tokio::select! {
                         () = sleep(PAUSE) => {}
                         _ = self.changes.changed() => {}

@@ -33,7 +33,7 @@ impl TryFrom<String> for Time {
         us.map(|us| Self { us }).ok_or_else(|| {
             let text: String = text.chars().take(40).collect();
             format!(
-                "{text:?} is no time: give RFC 3339, as in 2026-07-01T12:00:00Z, or milliseconds since 1970"
+                "{text:?} is not a time: give RFC 3339, such as 2026-07-01T12:00:00Z, or Unix milliseconds"
             )
         })
     }

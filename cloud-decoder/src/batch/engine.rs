@@ -150,7 +150,7 @@ fn run(model: &mut Model, queue: &Queue, Batch { mut jobs, taken }: Batch) {
     let runs: Vec<Span> = jobs.iter().map(|job| span(job, items)).collect();
     let (questions, rest): (Vec<Question>, Vec<Rest>) = jobs.into_iter().map(Rest::of).unzip();
     let made = catch_unwind(AssertUnwindSafe(|| model.run(&questions)))
-        .unwrap_or_else(|_| Err("ONNX Runtime's caller panicked".to_owned()));
+        .unwrap_or_else(|_| Err("the code around ONNX Runtime panicked".to_owned()));
     let counts: Vec<usize> = questions.iter().map(Question::items).collect();
     // Latents of images are large: they are freed before the result is distributed.
     drop(questions);

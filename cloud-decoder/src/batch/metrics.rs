@@ -49,10 +49,8 @@ impl Instruments {
             KeyValue::new("version", name.version.to_string()),
         ];
         let meter = meter();
-        let requests = meter
-            .u64_counter("lopside.requests")
-            .with_description("Requests of a head, by their end")
-            .build();
+        let requests =
+            meter.u64_counter("lopside.requests").with_description("Requests of a head, by result").build();
         let by = |result: &'static str| {
             let labels: Vec<KeyValue> =
                 labels.iter().cloned().chain([KeyValue::new("result", result)]).collect();
@@ -63,23 +61,23 @@ impl Instruments {
         let now = |name, unit, about| {
             meter.i64_up_down_counter(name).with_unit(unit).with_description(about).build().bind(&labels)
         };
-        let sizes = meter.u64_histogram("lopside.batch.size").with_description("Items of a run");
+        let sizes = meter.u64_histogram("lopside.batch.size").with_description("Items per run");
         Self {
             success: by("success"),
             failure: by("failure"),
             expired: by("expired"),
             abandoned: by("abandoned"),
             refused: by("refused"),
-            items: count("lopside.items", "Items that ran"),
+            items: count("lopside.items", "Items that a head has processed"),
             runs: count("lopside.runs", "Runs of a model"),
             batch: sizes.with_boundaries(SIZES.to_vec()).build().bind(&labels),
-            request: seconds("lopside.request.duration", "From a request's place in the queue to its answer"),
-            queue: seconds("lopside.queue.duration", "From a request's place in the queue to its run"),
-            input: seconds("lopside.input.duration", "Putting the inputs of a run together"),
-            infer: seconds("lopside.infer.duration", "The model, for one run"),
-            output: seconds("lopside.output.duration", "Taking the outputs of a run"),
-            jobs: now("lopside.jobs", "{job}", "Requests that wait or run"),
-            bytes: now("lopside.jobs.size", "By", "Bytes of the tensors of requests that wait or run"),
+            request: seconds("lopside.request.duration", "Time from queueing a request to its response"),
+            queue: seconds("lopside.queue.duration", "Time from queueing a request to its run"),
+            input: seconds("lopside.input.duration", "Time to assemble the inputs of a run"),
+            infer: seconds("lopside.infer.duration", "Time that the model takes for a run"),
+            output: seconds("lopside.output.duration", "Time to collect the outputs of a run"),
+            jobs: now("lopside.jobs", "{job}", "Queued and running requests"),
+            bytes: now("lopside.jobs.size", "By", "Bytes of the tensors of queued and running requests"),
         }
     }
 

@@ -156,9 +156,9 @@ impl Channel {
             None => format!("bundle {:?}", self.bundle),
         };
         match found {
-            None => format!("{bundle} is in no folder of --bundle: put it there, or name another one"),
+            None => format!("no folder of --bundle contains {bundle}: add it, or name another bundle"),
             Some(row) => format!(
-                "{bundle} is not served here, so its frames could not be decoded ({}): load it, or name another one",
+                "{bundle} is not served here, so its frames could not be decoded ({}): load it, or name another bundle",
                 row.reason
             ),
         }
@@ -172,7 +172,7 @@ impl Channel {
                 let space = offer.latent_space;
                 tracing::info!(channel, bundle, version, latent_space = %space, bytes, "channel offers a bundle");
             }
-            Err(reason) => tracing::error!(channel, reason, "channel offers nothing"),
+            Err(reason) => tracing::error!(channel, reason, "channel cannot offer its bundle"),
         }
     }
 }

@@ -26,7 +26,7 @@ impl Devices {
     ) {
         if self.is_news(device, has, offered) {
             let has = has.map_or_else(|| "none".to_owned(), |space| space.to_string());
-            tracing::info!(device, channel, has, %offered, "a device has another latent space than is offered");
+            tracing::info!(device, channel, has, %offered, "a device uses a different latent space than its channel offers");
         }
     }
 

@@ -87,6 +87,6 @@ impl Drop for Download {
 /// Logs the failure and returns the error for the device. The file existed when it was checked: a replacement is
 /// another file, for which the device has to query the channel again.
 fn failed(offered: &Offered, error: &io::Error) -> ServeError {
-    tracing::warn!(file = %offered.place.display(), %error, "a file that was offered cannot be read any more");
+    tracing::warn!(file = %offered.place.display(), %error, "an offered file can no longer be read");
     ServeError::unknown_file(&offered.sha256)
 }

@@ -47,7 +47,9 @@ impl ChannelFile {
         let refused = |reason: String| StartError::Channels { path: path.to_owned(), reason };
         let length = fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
         if length > MAX_FILE_BYTES {
-            return Err(refused(format!("{length} bytes are too many: at most {MAX_FILE_BYTES} are read")));
+            return Err(refused(format!(
+                "the file has {length} bytes, but at most {MAX_FILE_BYTES} are allowed"
+            )));
         }
         let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
         let channels = parse(&text).map_err(refused)?;
@@ -69,17 +71,19 @@ fn parse(text: &str) -> Result<Vec<Channel>, String> {
     let mut names = HashSet::new();
     for Entry { name, bundle, .. } in &file.channel {
         if !is_name(name) {
-            return Err(format!("channel {name:?}: a name is 1 to {LONGEST_NAME} of a–z, 0–9 and -"));
+            return Err(format!(
+                "channel {name:?}: a name has 1 to {LONGEST_NAME} characters from a–z, 0–9 and -"
+            ));
         }
         if !is_name(bundle) {
-            return Err(format!("channel {name:?}: no bundle is named {bundle:?}"));
+            return Err(format!("channel {name:?}: {bundle:?} is not a valid name of a bundle"));
         }
         if !names.insert(name) {
             return Err(format!("two channels are named {name:?}: rename one"));
         }
     }
     if file.channel.is_empty() {
-        return Err("it holds no channel: write [[channel]] with a name and a bundle".into());
+        return Err("the file has no channel: add a table [[channel]] with a name and a bundle".into());
     }
     Ok(file.channel.into_iter().map(|entry| Channel::new(entry.name, entry.bundle, entry.version)).collect())
 }
@@ -109,9 +113,9 @@ mod tests {
             ("", "no channel"),
             ("[[channel]]\nname = 'stable'\n", "bundle"),
             ("[[channel]]\nname = 'Stable'\nbundle = 'photo'\n", "\"Stable\""),
-            ("[[channel]]\nname = ''\nbundle = 'photo'\n", "a name is"),
-            ("[[channel]]\nname = 'a'\nbundle = '../photo'\n", "no bundle is named"),
-            (&format!("[[channel]]\nname = '{}'\nbundle = 'photo'\n", "a".repeat(65)), "a name is"),
+            ("[[channel]]\nname = ''\nbundle = 'photo'\n", "a name has"),
+            ("[[channel]]\nname = 'a'\nbundle = '../photo'\n", "not a valid name of a bundle"),
+            (&format!("[[channel]]\nname = '{}'\nbundle = 'photo'\n", "a".repeat(65)), "a name has"),
             (&format!("{stable}verson = 2\n"), "verson"),
             (&format!("{stable}version = -1\n"), "version"),
             (&format!("{stable}{stable}"), "two channels"),

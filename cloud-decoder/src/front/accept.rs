@@ -36,7 +36,7 @@ impl Acceptor {
             }
             self.stats.count(Event::AcceptError);
             if self.failures == 0 {
-                tracing::warn!(%error, "cannot take connections for now: is the limit of open files high enough?");
+                tracing::warn!(%error, "cannot accept connections at the moment; check the limit of open files");
             }
             let pause = pause_after(self.failures);
             self.failures += 1;

@@ -63,7 +63,7 @@ pub fn make_room(limits: &ConnectionLimits) {
         tracing::warn!(
             allowed,
             connections = limits.connections,
-            "the system allows fewer open files than connections: raise it (ulimit -n, LimitNOFILE=), or lower \
+            "the limit of open files is too low for --max-connections: raise it (ulimit -n, LimitNOFILE=), or lower \
              --max-connections"
         );
     }

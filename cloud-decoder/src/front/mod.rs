@@ -118,12 +118,12 @@ impl Front {
             open.accept_until(Acceptor::new(listener, Arc::clone(&stats)), stop).await;
             draining.send_replace(true);
             if tokio::time::timeout(drain, open.all_ended()).await.is_err() {
-                tracing::warn!("the drain time is over: open requests are cut off");
+                tracing::warn!("the drain time has passed; open requests are cut off");
             }
         };
         tokio::select! {
             () = orderly => {}
-            () = cut_off => tracing::warn!("told again to stop: open requests are cut off"),
+            () = cut_off => tracing::warn!("second stop signal received; open requests are cut off"),
         }
         stats.add(Event::CutOff, open.tasks.len() as u64);
         open.tasks.shutdown().await;

@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(peers.admit(three).unwrap_err(), Event::RefusedFull);
         drop(first);
         assert!(peers.admit(one).is_ok());
-        assert_eq!(peers.lock().by_peer.len(), 1, "those that have gone are forgotten");
+        assert_eq!(peers.lock().by_peer.len(), 1, "peers without connections are removed");
     }
 
     #[test]

@@ -62,11 +62,11 @@ pub(crate) fn follow<T: Send + Sync + 'static>(
                 None => {}
                 Some(Ok(fresh)) => {
                     sender.send_replace(Arc::new(fresh));
-                    tracing::info!("{what} read anew");
+                    tracing::info!("{what} reloaded");
                     stats.reloaded(true);
                 }
                 Some(Err(error)) => {
-                    tracing::error!(%error, "{what} cannot be used: what was read before stays in use");
+                    tracing::error!(%error, "{what} cannot be reloaded; the previous version stays in use");
                     stats.reloaded(false);
                 }
             }

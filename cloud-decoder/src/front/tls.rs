@@ -46,7 +46,7 @@ impl TlsFiles {
             .map_err(|error| match error {
                 rustls::Error::InconsistentKeys(_) => refused(
                     &self.key,
-                    &format!("this key does not belong to the certificate of {}", self.cert.display()),
+                    &format!("this key does not belong to the certificate in {}", self.cert.display()),
                 ),
                 error => refused(&self.cert, &error),
             })?;
@@ -80,9 +80,10 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError>
     let pem = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {
-        Ok(found) if found.is_empty() => {
-            Err(refused(path, "it holds no certificate: a PEM file has a line -----BEGIN CERTIFICATE-----"))
-        }
+        Ok(found) if found.is_empty() => Err(refused(
+            path,
+            "the file has no certificate: a PEM file contains a line -----BEGIN CERTIFICATE-----",
+        )),
         Ok(found) => Ok(found),
         Err(error) => Err(refused(path, &error)),
     }
@@ -91,7 +92,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError>
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, StartError> {
     PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => {
-            refused(path, "it holds no private key: a PEM file has a line -----BEGIN PRIVATE KEY-----; encrypted keys are not read")
+            refused(path, "the file has no private key: a PEM file contains a line -----BEGIN PRIVATE KEY-----; encrypted keys are not supported")
         }
         error => refused(path, &error),
     })

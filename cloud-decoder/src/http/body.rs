@@ -49,7 +49,9 @@ async fn form_body(mut form: Multipart) -> Result<Body, Refusal> {
             Some("input") => input.replace(input_of(field).await?).map(|_| "input"),
             other => {
                 let other = other.unwrap_or_default();
-                return Err(bad(format!("the form has a field {other:?}: it takes frame and input")));
+                return Err(bad(format!(
+                    "the form has an unknown field {other:?}: send the fields frame and input"
+                )));
             }
         };
         if let Some(name) = twice {
@@ -69,7 +71,9 @@ async fn input_of(field: Field<'_>) -> Result<SentInput, Refusal> {
 fn numbers_of(bytes: &[u8]) -> Result<SentInput, Refusal> {
     let (numbers, rest) = bytes.as_chunks::<4>();
     if !rest.is_empty() {
-        return Err(bad("the input is no list of 32-bit floats: its length is no multiple of 4".into()));
+        return Err(
+            bad("the input is not a list of 32-bit floats: its length is not a multiple of 4".into()),
+        );
     }
     Ok(SentInput::Numbers(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect()))
 }

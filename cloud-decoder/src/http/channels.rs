@@ -16,7 +16,7 @@ use crate::{
     path = "/v1/channels",
     operation_id = "channels",
     tag = "bundles",
-    responses((status = 200, description = "All channels, in the order of the server's file; none where it has no file", body = Channels))
+    responses((status = 200, description = "All channels, in the order of the channel file; an empty list without such a file", body = Channels))
 )]
 pub(super) async fn all(State(api): State<Api>) -> Json<Channels> {
     let channels = api.channels.all().await;

@@ -35,7 +35,7 @@ pub(super) struct DecodeQuery {
 /// A frame and its reference input, for score heads.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "the schema of what `Body` takes apart")]
+#[allow(dead_code, reason = "the schema of the form that `Body` parses")]
 struct DecodeForm {
     frame: openapi::Octets,
     /// The reference input: a PNG or JPEG file, or 32-bit little-endian floats of the type
@@ -60,9 +60,9 @@ struct DecodeForm {
     request_body(content(
         (openapi::Octets = "application/octet-stream"),
         (DecodeForm = "multipart/form-data"),
-    ), description = "A frame, or a form"),
+    ), description = "A frame, or a form with a frame and its reference input"),
     responses(
-        (status = 200, description = "What the heads make", content(
+        (status = 200, description = "The outputs of the heads", content(
             (outputs::DecodedBody<'_> = "application/json"),
             (openapi::Octets = "image/png"),
         )),
@@ -93,13 +93,13 @@ pub(super) async fn decode(
     if query.heads.is_some() {
         return Ok(offload(values, move || outputs::all(&name, made)).await?);
     }
-    let output = made.pop().ok_or_else(|| ServeError::Internal("the head made no output".into()))?;
+    let output = made.pop().ok_or_else(|| ServeError::Internal("the head produced no output".into()))?;
     Ok(offload(values, move || outputs::one(&name, output)).await?)
 }
 
 fn several(head: &str, heads: &str) -> Result<Vec<Wanted>, Refusal> {
     if !head.is_empty() {
-        let reason = "head and heads are both given: give one of them".to_owned();
+        let reason = "both head and heads are given: give only one of them".to_owned();
         return Err(Refusal::Http(StatusCode::BAD_REQUEST, reason));
     }
     heads.split(',').map(wanted_of).collect()
@@ -112,7 +112,7 @@ fn wanted_of(head: &str) -> Result<Wanted, Refusal> {
         None => (head, None),
     };
     let version = version.map(str::parse).transpose().map_err(|_| {
-        let reason = format!("{head:?} is no head: after the @ comes its version, a number");
+        let reason = format!("{head:?} is not a head: give NAME or NAME@VERSION, where VERSION is a number");
         Refusal::Http(StatusCode::BAD_REQUEST, reason)
     })?;
     Ok(Wanted { head: name.to_owned(), version, format: Format::Natural })
@@ -137,7 +137,7 @@ pub(super) fn format_of(headers: &HeaderMap, makes: Makes) -> Result<Format, Ref
         Makes::ClassScores | Makes::Anomalies | Makes::Numbers if json => Ok(Format::Natural),
         _ => {
             let reason =
-                format!("this head cannot answer as {accept:?}: ask for image/png or application/json");
+                format!("this head cannot respond with {accept:?}: accept image/png or application/json");
             Err(Refusal::Http(StatusCode::NOT_ACCEPTABLE, reason))
         }
     }

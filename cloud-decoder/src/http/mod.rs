@@ -71,7 +71,11 @@ pub(crate) fn router(api: Api, max_body: usize) -> Router {
 /// Responds to requests for unknown paths: UNIMPLEMENTED for gRPC clients, 404 for others.
 pub(crate) async fn unknown(request: Request) -> Response {
     if is_grpc(request.headers()) {
-        return tonic::Status::unimplemented(format!("no method {}", request.uri().path())).into_http();
+        return tonic::Status::unimplemented(format!(
+            "this server does not have the method {}",
+            request.uri().path()
+        ))
+        .into_http();
     }
     Refusal::Http(StatusCode::NOT_FOUND, format!("nothing is served at {}", request.uri().path()))
         .into_response()
@@ -79,7 +83,7 @@ pub(crate) async fn unknown(request: Request) -> Response {
 
 /// Responds to a method that the path does not support with 405; axum adds the supported ones.
 pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Refusal {
-    Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, format!("{} takes no {method}", uri.path()))
+    Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not support {method}", uri.path()))
 }
 
 /// Returns whether the process is alive.
@@ -87,7 +91,7 @@ pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Refusal {
     get,
     path = "/healthz",
     tag = "operation",
-    responses((status = 200, description = "It does", body = String, content_type = "text/plain", example = "ok"))
+    responses((status = 200, description = "The process is alive", body = String, content_type = "text/plain", example = "ok"))
 )]
 async fn healthz() -> &'static str {
     "ok"
@@ -99,7 +103,7 @@ async fn healthz() -> &'static str {
     path = "/readyz",
     tag = "operation",
     responses(
-        (status = 200, description = "They are", body = String, content_type = "text/plain", example = "ready"),
+        (status = 200, description = "The server accepts requests", body = String, content_type = "text/plain", example = "ready"),
         openapi::Probe,
     )
 )]

@@ -32,7 +32,7 @@ pub(super) struct SingleBody<'a> {
 #[derive(ToSchema)]
 #[schema(as = Decoded)]
 #[serde(untagged)]
-#[allow(dead_code, reason = "a schema: each of the two is written where it is made")]
+#[allow(dead_code, reason = "only the schema is used: each variant is serialised without this type")]
 pub(super) enum DecodedBody<'a> {
     One(SingleBody<'a>),
     Several(OutputsBody<'a>),

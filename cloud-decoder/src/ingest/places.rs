@@ -66,7 +66,10 @@ mod tests {
         let mut second = places.take("a");
         first.wanted().await;
         drop(first);
-        assert!(second.wanted().now_or_never().is_none(), "who has left takes nobody's place along");
+        assert!(
+            second.wanted().now_or_never().is_none(),
+            "a dropped permit does not affect the permits of others"
+        );
         let third = places.take("a");
         second.wanted().await;
         drop((second, third, other));

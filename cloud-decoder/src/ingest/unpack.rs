@@ -24,7 +24,7 @@ pub(super) fn class_of(class: i32) -> Result<Class, ServeError> {
         Ok(FrameClass::Low) => Ok(Class::Low),
         Ok(FrameClass::Normal) => Ok(Class::Normal),
         Ok(FrameClass::High) => Ok(Class::High),
-        Err(_) => Err(ServeError::Request(format!("class {class} is not known"))),
+        Err(_) => Err(ServeError::Request(format!("unknown class {class}"))),
     }
 }
 
@@ -41,7 +41,7 @@ pub(super) fn batch_of(sender: &Sender, frames: &Frames) -> Result<Batch, ServeE
         rest = after;
         if crc32c::crc32c(frame) != digest {
             return Err(ServeError::Request(format!(
-                "frame {index} is not what its digest says: send it again"
+                "the digest of frame {index} does not match its bytes: send it again"
             )));
         }
         if let Some(before) = index.checked_sub(1) {
@@ -81,14 +81,14 @@ fn check(frames: &Frames) -> Result<(), ServeError> {
     let bytes: u64 = frames.lengths.iter().map(|&len| u64::from(len)).sum();
     let wrong = |what: String| Err(ServeError::Request(format!("a message of {count} frames {what}")));
     if count == 0 {
-        return wrong("says nothing".to_owned());
+        return wrong("is empty".to_owned());
     }
     if frames.digests.len() != count || frames.elapsed_ms.len() != count - 1 {
         let (digests, elapsed) = (frames.digests.len(), frames.elapsed_ms.len());
-        return wrong(format!("has {digests} digests and {elapsed} times after the first"));
+        return wrong(format!("has {digests} digests and {elapsed} times after the first frame"));
     }
     if bytes != frames.frames.len() as u64 {
-        return wrong(format!("has {} bytes, and says that they are {bytes}", frames.frames.len()));
+        return wrong(format!("has {} bytes, but its lengths add up to {bytes}", frames.frames.len()));
     }
     Ok(())
 }
@@ -150,10 +150,10 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         refused(|frames| frames.class = 3, "class 3");
-        refused(|frames| *frames = Frames::default(), "says nothing");
+        refused(|frames| *frames = Frames::default(), "is empty");
         refused(|frames| frames.digests.truncate(2), "2 digests");
         refused(|frames| frames.elapsed_ms.push(1), "3 times after");
-        refused(|frames| frames.lengths[1] = 1, "3 bytes, and says that they are 4");
-        refused(|frames| frames.frames = b"abd"[..].into(), "frame 2 is not what its digest says");
+        refused(|frames| frames.lengths[1] = 1, "3 bytes, but its lengths add up to 4");
+        refused(|frames| frames.frames = b"abd"[..].into(), "the digest of frame 2 does not match its bytes");
     }
 }

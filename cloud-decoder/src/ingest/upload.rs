@@ -47,13 +47,13 @@ impl Upload {
         let Some(upload_request::Message::Hello(hello)) =
             messages.message().await?.and_then(|first| first.message)
         else {
-            return Err(ServeError::Request("the first message is no hello".into()).into());
+            return Err(ServeError::Request("the first message is not a hello".into()).into());
         };
         let mut place = self.places.take(&hello.device);
         let turn = self.archive.arrive(&hello.device).await.map_err(ServeError::from)?;
         let welcome = self.welcome(&hello).await?;
         self.answer(upload_response::Message::Welcome(welcome)).await?;
-        tracing::debug!(device = hello.device, "a device has come");
+        tracing::debug!(device = hello.device, "device connected");
         let sender = Sender { device: hello.device, turn, spool: hello.spool };
         let mut applying = FuturesOrdered::new();
         let end = self.take_all(messages, &sender, &mut place, &mut applying).await;
@@ -104,7 +104,7 @@ impl Upload {
 
     fn apply(&self, sender: &Sender, message: UploadRequest) -> Result<Applying, ServeError> {
         let Some(upload_request::Message::Frames(frames)) = message.message else {
-            return Err(ServeError::Request("only frames come after the hello".into()));
+            return Err(ServeError::Request("only messages with frames may follow the hello".into()));
         };
         let batch = batch_of(sender, &frames)?;
         let ack = ack_of(&frames, &batch)?;
@@ -124,12 +124,12 @@ impl Upload {
 
     async fn answer(&self, message: upload_response::Message) -> Result<(), Status> {
         let answer = Ok(UploadResponse { message: Some(message) });
-        self.answers.send(answer).await.map_err(|_| Status::cancelled("the device has gone"))
+        self.answers.send(answer).await.map_err(|_| Status::cancelled("the device has disconnected"))
     }
 }
 
 fn ack_of(frames: &Frames, batch: &Batch) -> Result<Ack, ServeError> {
     let number = frames.first.checked_add(batch.records.len() as u64 - 1);
-    let number = number.ok_or_else(|| ServeError::Request("the numbers are too large".into()))?;
+    let number = number.ok_or_else(|| ServeError::Request("the record numbers are too large".into()))?;
     Ok(Ack { class: frames.class, number })
 }

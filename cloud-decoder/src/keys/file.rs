@@ -62,7 +62,9 @@ impl Keys {
         let refused = |reason: String| StartError::Keys { path: path.to_owned(), reason };
         let length = fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
         if length > MAX_FILE_BYTES {
-            return Err(refused(format!("{length} bytes are too many: at most {MAX_FILE_BYTES} are read")));
+            return Err(refused(format!(
+                "the file has {length} bytes, but at most {MAX_FILE_BYTES} are allowed"
+            )));
         }
         let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
         let mut keys = parse(&text).map_err(refused)?;
@@ -86,11 +88,13 @@ pub(super) fn parse(text: &str) -> Result<Keys, String> {
             return Err(format!("two keys are named {:?}: rename one", key.name));
         }
         if !digests.insert(key.digest) {
-            return Err(format!("key {:?} is there twice, under two names: delete one", key.name));
+            return Err(format!("key {:?} is listed twice, under two names: delete one", key.name));
         }
     }
     if keys.is_empty() {
-        return Err("it holds no key: `cloud-decoder key NAME` makes one and prints what belongs here".into());
+        return Err(
+            "the file has no key: `cloud-decoder key NAME` generates one and prints the lines to add".into(),
+        );
     }
     Ok(Keys(keys))
 }
@@ -99,24 +103,26 @@ fn key_of(entry: Entry) -> Result<Key, String> {
     let name = entry.name;
     let wrong = |reason: &str| format!("key {name:?}: {reason}");
     if !is_name(&name) {
-        return Err(wrong("a name is 1 to 64 letters, digits, \"-\", \"_\" or \".\""));
+        return Err(wrong("a name has 1 to 64 letters, digits, \"-\", \"_\" or \".\""));
     }
     let digest = digest_of(&entry.sha256)
         .ok_or_else(|| wrong("sha256 is not 64 hexadecimal digits: `cloud-decoder key` prints them"))?;
     let rate = entry.requests_per_second;
     if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
         return Err(wrong(
-            "requests_per_second is not above 0: leave it out for any number, or set disabled = true",
+            "requests_per_second must be above 0: omit it for no limit, or set disabled = true",
         ));
     }
     if entry.burst.is_some() && rate.is_none() {
-        return Err(wrong("burst without requests_per_second means nothing: give both"));
+        return Err(wrong("burst has no effect without requests_per_second: give both"));
     }
     if entry.burst == Some(0) || entry.requests_per_day == Some(0) {
-        return Err(wrong("burst and requests_per_day are at least 1; disabled = true lets nothing through"));
+        return Err(wrong(
+            "burst and requests_per_day must be at least 1; disabled = true refuses all requests",
+        ));
     }
     let expires = entry.expires.as_ref().map(|date| {
-        moment(date).ok_or_else(|| wrong("expires is no date like 2027-06-30 or 2027-06-30T12:00:00Z"))
+        moment(date).ok_or_else(|| wrong("expires must be a date such as 2027-06-30 or 2027-06-30T12:00:00Z"))
     });
     Ok(Key {
         digest,
@@ -232,7 +238,7 @@ mod tests {
         assert!(double("a", &DIGEST.replace('9', "1")).contains("named"));
         assert!(double("b", DIGEST).contains("twice"));
         assert!(double("b", "9f").contains("64 hexadecimal digits"));
-        assert!(double("b c", DIGEST).contains("a name is"));
+        assert!(double("b c", DIGEST).contains("a name has"));
         assert!(parse("").map(|_| ()).unwrap_err().contains("no key"));
     }
 }

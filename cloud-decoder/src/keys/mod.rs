@@ -89,15 +89,15 @@ pub struct KeyName(pub Arc<str>);
 pub(crate) enum Denied {
     #[error("an API key is needed: send it as \"Authorization: Bearer KEY\" or \"x-api-key: KEY\"")]
     Missing,
-    #[error("this API key is not known here")]
+    #[error("this API key is unknown")]
     Unknown,
-    #[error("this API key is no longer taken: it has expired or was disabled")]
+    #[error("this API key is no longer accepted: it has expired or was disabled")]
     Ended,
-    #[error("this API key may not do this: it needs the scope \"{}\"", scope_name(*.0))]
+    #[error("this API key does not permit this request: it needs the scope \"{}\"", scope_name(*.0))]
     Scope(Scope),
-    #[error("too many requests a second for this API key: try again later")]
+    #[error("too many requests per second for this API key: try again later")]
     Rate(Duration),
-    #[error("this API key has used up its requests of today: it has new ones at midnight UTC")]
+    #[error("this API key has used all its requests of today: the count restarts at midnight UTC")]
     Quota(Duration),
 }
 

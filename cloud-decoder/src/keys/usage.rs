@@ -108,7 +108,7 @@ mod tests {
         assert!(usage.take(&quota, later(now, Duration::from_millis(250))).is_ok());
         let rested = later(now, Duration::from_secs(100));
         assert!(usage.take(&quota, rested).is_ok() && usage.take(&quota, rested).is_ok());
-        assert!(usage.take(&quota, rested).is_err(), "a rest saves up no more than a burst");
+        assert!(usage.take(&quota, rested).is_err(), "a pause saves up at most one burst");
     }
 
     #[test]

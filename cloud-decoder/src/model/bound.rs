@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn bound_runs_make_what_others_do_and_keep_what_they_made() {
         let library =
-            env::var_os("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH: run the tests with `cargo xtask test`");
+            env::var_os("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`");
         let runtime = Runtime::load(library.as_ref(), Device::Cpu, 1).unwrap();
         let mut graph = GraphBuilder::new("double");
         let x = graph.input("x", &["n".into(), 2.into()]);

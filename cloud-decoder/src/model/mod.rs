@@ -170,7 +170,7 @@ fn output(value: DynValue, name: &str, expected: usize) -> Result<Tensor<f32>, S
     if found == expected {
         Ok(output)
     } else {
-        Err(format!("the head made {found} values of {name:?} instead of {expected}"))
+        Err(format!("the head produced {found} values for {name:?} instead of {expected}"))
     }
 }
 
@@ -196,7 +196,7 @@ fn check(session: &Session, io: &Io) -> Result<(), String> {
     let named = session.metadata().ok().and_then(|metadata| metadata.custom(LATENT_SPACE_KEY));
     match named {
         Some(named) if named != io.latent_space => {
-            Err(format!("its model reads latent space {named}, the bundle's is {}", io.latent_space))
+            Err(format!("its model reads latent space {named}, but the bundle has {}", io.latent_space))
         }
         _ => Ok(()),
     }

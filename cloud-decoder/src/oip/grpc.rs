@@ -194,7 +194,9 @@ fn request_of(request: ModelInferRequest, terms: Terms) -> Result<InferRequest, 
     } = request;
     let (sent, raw) = (inputs.len(), raw_input_contents.len());
     if raw != 0 && raw != sent {
-        let reason = format!("there are {sent} inputs and {raw} raw contents: it is one each, or none");
+        let reason = format!(
+            "there are {sent} inputs and {raw} raw contents: send one raw content per input, or none"
+        );
         return Err(ServeError::Request(reason));
     }
     let raw = raw_input_contents.into_iter().map(Some).chain(std::iter::repeat(None));

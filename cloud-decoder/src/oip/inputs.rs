@@ -37,12 +37,18 @@ impl Inputs {
     /// [`ServeError::Request`] with the name of a remaining input.
     pub(super) fn none_left(&self, known: &[String]) -> Result<(), ServeError> {
         let Some(unknown) = self.0.first() else { return Ok(()) };
-        let reason = format!("the model has no input {:?}; it has {}, frame", unknown.name, known.join(", "));
+        let reason = format!(
+            "the model has no input {:?}; it has the inputs {}, frame",
+            unknown.name,
+            known.join(", ")
+        );
         Err(ServeError::Request(reason))
     }
 
     fn find(&self, name: &str) -> Result<usize, ServeError> {
-        let missing = || ServeError::Request(format!("there is no input {name:?}, and no \"frame\""));
+        let missing = || {
+            ServeError::Request(format!("there is neither an input {name:?} nor \"frame\": send one of them"))
+        };
         self.0.iter().position(|input| input.name == name).ok_or_else(missing)
     }
 }

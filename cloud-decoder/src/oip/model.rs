@@ -91,7 +91,7 @@ fn find(
     let wanted = match version {
         "" => None,
         number => Some(number.parse().map_err(|_| {
-            ServeError::Request(format!("the version of a model is a number, {number:?} is none"))
+            ServeError::Request(format!("the version of a model is a number, not {number:?}"))
         })?),
     };
     let served = match space {
@@ -107,7 +107,8 @@ impl Model {
     /// Returns the error for an output that the model does not have.
     pub(super) fn no_output(&self, name: &str) -> ServeError {
         let known: Vec<String> = self.outputs().into_iter().map(|output| output.name).collect();
-        let reason = format!("model {:?} has no output {name:?}; it has {}", self.name, known.join(", "));
+        let reason =
+            format!("model {:?} has no output {name:?}; it has the outputs {}", self.name, known.join(", "));
         ServeError::Request(reason)
     }
 

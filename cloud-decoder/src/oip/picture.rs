@@ -86,7 +86,7 @@ fn maps(
     let qualities = qualities_of(quality, qualities.floats(&[1])?)?;
     let header = |&quality: &Quality| {
         service.codec.header(extents, quality).ok_or_else(|| {
-            ServeError::Request(format!("input {coarsest:?}: no picture has so many rows and columns"))
+            ServeError::Request(format!("input {coarsest:?}: no image can have so many rows and columns"))
         })
     };
     let headers = qualities.iter().map(header).collect::<Result<Vec<_>, _>>()?;
@@ -96,7 +96,9 @@ fn maps(
         let values = inputs.take(name)?.floats(&shape)?;
         let each = shape.iter().product::<usize>();
         if values.len() != items * each || headers.len() != items {
-            return Err(ServeError::Request(format!("input {name:?} has another batch than the others")));
+            return Err(ServeError::Request(format!(
+                "input {name:?} has a different batch size than the others"
+            )));
         }
         let rows = values.chunks_exact(each.max(1)).map(<[f32]>::to_vec);
         maps.iter_mut().zip(rows).for_each(|(maps, row)| maps.push(row));
@@ -112,7 +114,7 @@ fn qualities_of(name: &str, values: Vec<f32>) -> Result<Vec<Quality>, ServeError
         let whole = (value.fract() == 0.0).then_some(value as u8);
         whole.and_then(Quality::new).ok_or_else(|| {
             ServeError::Request(format!(
-                "input {name:?}: a quality is a whole number of 1 to 100, not {value}"
+                "input {name:?}: a quality is a whole number from 1 to 100, not {value}"
             ))
         })
     };
@@ -130,7 +132,7 @@ fn tensor(name: &str, values: Vec<Value>) -> Result<OutputTensor, ServeError> {
         match value {
             Value::Tensor { shape: of_one, values } => {
                 if *shape.get_or_insert(of_one.clone()) != of_one {
-                    let reason = "the frames are of pictures of several sizes: ask for png, or send one each";
+                    let reason = "the images of the frames have different sizes: request png, or send the frames one by one";
                     return Err(ServeError::Request(reason.into()));
                 }
                 all.extend(values);

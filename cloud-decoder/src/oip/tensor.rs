@@ -53,7 +53,10 @@ impl InputTensor {
     pub(super) fn items(&self) -> Result<usize, ServeError> {
         let items = self.shape.first().and_then(|&items| usize::try_from(items).ok());
         items.filter(|&items| items > 0).ok_or_else(|| {
-            self.wrong(&format!("its shape is {:?}, which has no batch of 1 or more", self.shape))
+            self.wrong(&format!(
+                "its shape is {:?}, but its first dimension must be a batch size of 1 or more",
+                self.shape
+            ))
         })
     }
 
@@ -85,7 +88,7 @@ impl InputTensor {
         if self.datatype != DataType::Fp32.name() || !fits {
             let (kind, shape) = (&self.datatype, &self.shape);
             return Err(
-                self.wrong(&format!("it is {kind} {shape:?}, the model takes FP32 [n, {}]", list(dims)))
+                self.wrong(&format!("it is {kind} {shape:?}, but the model reads FP32 [n, {}]", list(dims)))
             );
         }
         let expected = dims.iter().try_fold(items, |product, &dim| product.checked_mul(dim));
@@ -98,11 +101,15 @@ impl InputTensor {
             Data::Floats(values) => Some(values),
             Data::Texts(_) | Data::Other => None,
         };
-        let values: Vec<f32> = values.ok_or_else(|| self.wrong("its data are no 32-bit floats"))?;
+        let values: Vec<f32> = values.ok_or_else(|| self.wrong("its data are not 32-bit floats"))?;
         if Some(values.len()) == expected {
             return Ok(values);
         }
-        Err(self.wrong(&format!("it has {} values, its shape {:?} says otherwise", values.len(), self.shape)))
+        Err(self.wrong(&format!(
+            "it has {} values, which does not match its shape {:?}",
+            values.len(),
+            self.shape
+        )))
     }
 
     /// Returns the elements of a BYTES tensor, one per item.
@@ -113,20 +120,21 @@ impl InputTensor {
         let items = self.items()?;
         if self.datatype != DataType::Bytes.name() || !(self.shape.len() == 1 || self.shape[1..] == [1]) {
             let (kind, shape) = (&self.datatype, &self.shape);
-            return Err(self.wrong(&format!("it is {kind} {shape:?}, the model takes BYTES [n] or [n, 1]")));
+            return Err(
+                self.wrong(&format!("it is {kind} {shape:?}, but the model reads BYTES [n] or [n, 1]"))
+            );
         }
         let texts = match std::mem::replace(&mut self.data, Data::Other) {
-            Data::Raw(bytes) => {
-                split(&bytes).ok_or_else(|| self.wrong("its lengths and bytes do not fit"))?
-            }
+            Data::Raw(bytes) => split(&bytes)
+                .ok_or_else(|| self.wrong("the lengths of its elements do not match its bytes"))?,
             Data::Texts(texts) => texts,
-            Data::Floats(_) | Data::Other => return Err(self.wrong("its data are no byte strings")),
+            Data::Floats(_) | Data::Other => return Err(self.wrong("its data are not byte strings")),
         };
         if texts.len() == items {
             return Ok(texts);
         }
         Err(self.wrong(&format!(
-            "it has {} elements, its shape {:?} says otherwise",
+            "it has {} elements, which does not match its shape {:?}",
             texts.len(),
             self.shape
         )))

@@ -67,7 +67,10 @@ fn check(model: &Model, spec: &HeadSpec, wanted: &WantedOutput, frames: bool) ->
         return Err(model.no_output(&wanted.name));
     }
     if !own && !frames && matches!(spec.kind, HeadKind::Score(_)) {
-        let reason = format!("output {:?} is made of what a latent costs in bits: send frames", wanted.name);
+        let reason = format!(
+            "output {:?} is computed from the size of a frame in bits: send frames instead of layers",
+            wanted.name
+        );
         return Err(ServeError::Request(reason));
     }
     Ok(())
@@ -90,7 +93,9 @@ async fn run_layers(
         let name = &layer.tensor.name;
         let input = inputs.take(name)?;
         if *items.get_or_insert(input.items()?) != input.items()? {
-            return Err(ServeError::Request(format!("input {name:?} has another batch than the others")));
+            return Err(ServeError::Request(format!(
+                "input {name:?} has a different batch size than the others"
+            )));
         }
         layers.push(input.floats(&dims(&layer.tensor).collect::<Vec<_>>())?);
     }

@@ -20,19 +20,19 @@ const PAGE: &str = include_str!("page.html");
 #[openapi(
     info(
         title = "Lopside cloud-decoder",
-        description = "Latent frames in, what the heads of a bundle make of them out. Every refusal is a status and \
-                       `{\"error\": \"…\"}`. Where the server asks for API keys, send yours as \
+        description = "Decodes latent frames with the heads of bundles. Every error response has a status and the body \
+                       `{\"error\": \"…\"}`. If the server requires API keys, send yours as \
                        `Authorization: Bearer KEY` or `x-api-key`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     paths(document, page),
     components(schemas(ErrorBody, Time)),
     tags(
-        (name = "bundles", description = "Bundles, and decoding with their heads"),
-        (name = "archive", description = "What devices have sent; only where the server keeps an archive"),
+        (name = "bundles", description = "Bundles, and decoding of frames with their heads"),
+        (name = "archive", description = "Frames that devices have sent; only if the server has an archive"),
         (name = "inference", description = "The Open Inference Protocol, version 2; heads are models named BUNDLE.HEAD"),
         (name = "repository", description = "Loading and unloading bundles while they are served"),
-        (name = "operation", description = "Probes, and this description"),
+        (name = "operation", description = "Health probes, metrics and this description"),
     )
 )]
 struct Document;
@@ -71,7 +71,7 @@ async fn document() -> Json<utoipa::openapi::OpenApi> {
     get,
     path = "/docs",
     tag = "operation",
-    responses((status = 200, description = "A page", body = String, content_type = "text/html"))
+    responses((status = 200, description = "An HTML page", body = String, content_type = "text/html"))
 )]
 async fn page() -> Html<&'static str> {
     Html(PAGE)

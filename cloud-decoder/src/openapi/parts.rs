@@ -3,7 +3,7 @@ use utoipa::{IntoParams, ToSchema};
 /// The headers for the deadline and the priority of a request.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[allow(dead_code, reason = "the parameters of what `DefaultTerms` reads")]
+#[allow(dead_code, reason = "the schema of the headers that `DefaultTerms` parses")]
 pub(crate) struct Terms {
     /// Milliseconds from the arrival of the request to its deadline.
     #[param(rename = "lopside-timeout-ms", minimum = 1, nullable = false)]
@@ -15,7 +15,7 @@ pub(crate) struct Terms {
 
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
-#[allow(dead_code, reason = "the values of a header")]
+#[allow(dead_code, reason = "the schema of the values of a header")]
 enum Urgency {
     High,
     Normal,
@@ -25,7 +25,7 @@ enum Urgency {
 /// Raw bytes.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
-#[allow(dead_code, reason = "the schema of bodies that are no text")]
+#[allow(dead_code, reason = "the schema of binary bodies")]
 pub(crate) struct Octets(Vec<u8>);
 
 /// A time in RFC 3339, or in Unix milliseconds.
@@ -35,5 +35,5 @@ pub(crate) struct Octets(Vec<u8>);
     pattern = "^(-?[0-9]{1,15}|[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2}))$",
     example = "2026-07-01T12:00:00Z"
 )]
-#[allow(dead_code, reason = "the schema of what `archive::times` reads")]
+#[allow(dead_code, reason = "the schema of the times that `archive::times` parses")]
 pub(crate) struct Time(String);

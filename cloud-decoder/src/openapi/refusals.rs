@@ -9,18 +9,21 @@ use utoipa::{
 
 /// The statuses and their descriptions.
 const MEANINGS: [(u16, &str); 12] = [
-    (400, "The request cannot be right; the answer says what is wrong with it."),
-    (401, "No key came, or a wrong one; only where the server asks for keys."),
-    (403, "The key may not do this."),
-    (404, "There is no bundle, head, model, version, latent space or frame of that name, or no archive."),
-    (406, "The head cannot answer as the Accept header wants."),
-    (413, "The body is larger than the server takes."),
-    (415, "The body is packed in a way that is not known here."),
-    (422, "The bundle was refused; what was served before is served on."),
-    (429, "The head has more to do than it can in time, or the key had its share."),
-    (500, "Something failed that is not the caller's fault; the server's log says what."),
-    (503, "The server is stopping, or its archive does not work at the moment."),
-    (504, "The request's time was over before its answer was there."),
+    (400, "The request is invalid; the response says what is wrong."),
+    (401, "The API key is missing or invalid; only if the server requires API keys."),
+    (403, "The API key does not have the scope that the request needs."),
+    (
+        404,
+        "The bundle, head, model, version, latent space or frame does not exist, or the server has no archive.",
+    ),
+    (406, "The head cannot respond in a format that the Accept header allows."),
+    (413, "The body is larger than the server accepts."),
+    (415, "The content encoding of the body is not supported."),
+    (422, "The bundle was refused; the previously served versions are still served."),
+    (429, "The head is overloaded, or the API key has reached its limit."),
+    (500, "An internal error; the server's log contains the reason."),
+    (503, "The server is stopping, or its archive is temporarily unavailable."),
+    (504, "The deadline passed before the response was ready."),
 ];
 
 /// The statuses with a `Retry-After` header.
@@ -88,6 +91,6 @@ fn refusal(status: u16, meaning: &str) -> Response {
     }
     let seconds = utoipa::openapi::ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
     let advice =
-        HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds to wait before trying again."));
+        HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds to wait before a retry."));
     response.header("Retry-After", advice.build()).build()
 }

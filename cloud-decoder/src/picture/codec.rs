@@ -76,7 +76,7 @@ impl PictureCodec {
         if found <= limit {
             return Ok(found);
         }
-        Err(LatentError::Limit { what: "picture, padded and enlarged, in pixels", found, limit })
+        Err(LatentError::Limit { what: "number of pixels of the padded and upscaled image", found, limit })
     }
 
     /// Returns the header of the largest image, in colour, whose coarsest layer has these rows and columns;
@@ -155,7 +155,7 @@ impl PictureCodec {
             outputs: vec![head.output.clone()],
             latent_space: self.space.id().to_string(),
         };
-        let quality = Quality::new(MIDDLE).ok_or("its warming up has no quality")?;
+        let quality = Quality::new(MIDDLE).ok_or("the quality of the warm-up image is invalid")?;
         let header = PictureHeader { width: 1, height: 1, grey: false, quality };
         let layers = 0..self.tensors.len();
         let zeros = layers.map(|layer| vec![0.0; self.space.layout().elements(layer, 1, 1)]).collect();

@@ -39,7 +39,7 @@ impl Raster<'_> {
             let samples = self.pixels().flat_map(|pixel| pixel.map(sample));
             RgbImage::from_raw(width, height, self.collect(3, samples)).map(DynamicImage::from)
         };
-        image.ok_or_else(|| ServeError::Internal("a head's picture has the wrong size".into()))
+        image.ok_or_else(|| ServeError::Internal("a head's image has the wrong size".into()))
     }
 
     /// Returns the samples without conversion, `[3, height, width]`.

@@ -1,4 +1,4 @@
-//! The OpenAPI document, as clients were last shown it.
+//! The OpenAPI document does not change unnoticed.
 
 use std::{env, fs, path::Path};
 
@@ -13,7 +13,7 @@ fn the_document_is_what_it_was() {
     let first = made.lines().zip(golden.lines()).position(|(made, golden)| made != golden);
     assert!(
         made == golden,
-        "the document differs from line {} on: read the difference, then run this test with LOPSIDE_RENEW_GOLDEN=1",
+        "the document differs from line {} on: check the difference, then run this test with LOPSIDE_RENEW_GOLDEN=1",
         first.unwrap_or_else(|| made.lines().count().min(golden.lines().count())) + 1
     );
 }

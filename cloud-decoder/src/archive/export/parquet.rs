@@ -143,7 +143,7 @@ impl Columns<'_> {
     fn column<T: DataType>(&mut self, values: &[T::T], levels: Option<&[i16]>) -> Result<(), ParquetError> {
         let column = self.group.next_column()?;
         let mut column =
-            column.ok_or_else(|| ParquetError::General("the schema has fewer columns".into()))?;
+            column.ok_or_else(|| ParquetError::General("the schema has too few columns".into()))?;
         column.typed::<T>().write_batch(values, levels, None)?;
         column.close()
     }

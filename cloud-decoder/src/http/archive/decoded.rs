@@ -73,11 +73,11 @@ enum FormatName {
         openapi::Terms,
     ),
     responses(
-        (status = 200, description = "What the head makes", content(
+        (status = 200, description = "The output of the head", content(
             (outputs::SingleBody<'_> = "application/json"),
             (openapi::Octets = "image/png"),
-        ), headers(("ETag" = String, description = "The frame, the head and its version, and the format"))),
-        (status = 304, description = "It is what `If-None-Match` names"),
+        ), headers(("ETag" = String, description = "Identifies the frame, the head, its version and the format"))),
+        (status = 304, description = "The response matches a tag in `If-None-Match`"),
         openapi::Decoded,
     )
 )]
@@ -146,13 +146,14 @@ async fn make(
     let request =
         Request { bundle: &bundle, wanted: &wanted, terms, ..Request::new(std::slice::from_ref(&frame)) };
     let output = api.decoder.decode(request).await?.into_iter().flatten().next();
-    let output = output.ok_or_else(|| ServeError::Internal("the head made no output".into()))?;
+    let output = output.ok_or_else(|| ServeError::Internal("the head produced no output".into()))?;
     let name = key.bundle.clone();
     let response = offload(outputs::values(&output), move || outputs::one(&name, output)).await?;
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.map_err(|error| ServeError::Internal(error.to_string()))?;
     let content_type = parts.headers.remove(header::CONTENT_TYPE);
-    let content_type = content_type.ok_or_else(|| ServeError::Internal("an answer has no type".into()))?;
+    let content_type =
+        content_type.ok_or_else(|| ServeError::Internal("a response has no content type".into()))?;
     Ok(Answer { content_type, body })
 }
 

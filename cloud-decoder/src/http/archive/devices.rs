@@ -14,7 +14,7 @@ use crate::{ServeError, archive::times::rfc3339, openapi};
     path = "/v1/devices",
     operation_id = "devices",
     tag = "archive",
-    responses((status = 200, description = "All devices, by name", body = Devices), openapi::Archive)
+    responses((status = 200, description = "All devices, sorted by name", body = Devices), openapi::Archive)
 )]
 pub(in crate::http) async fn all(InArchive(kept): InArchive) -> Result<Json<Devices>, ServeError> {
     let devices = kept.archive.devices().await?;

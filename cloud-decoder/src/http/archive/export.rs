@@ -60,7 +60,7 @@ enum FileFormat {
     tag = "archive",
     params(ExportQuery),
     responses(
-        (status = 200, description = "All that fit: a JSON object a line, as of `/v1/frames/{id}`, or a Parquet file", content(
+        (status = 200, description = "All matching frames: one JSON object per line, as in `/v1/frames/{id}`, or a Parquet file", content(
             (String = "application/x-ndjson"),
             (openapi::Octets = "application/vnd.apache.parquet"),
         )),
@@ -100,8 +100,8 @@ impl FileFormat {
 fn log(error: &ServeError) {
     match error {
         ServeError::Archive(reason) | ServeError::Internal(reason) => {
-            tracing::error!(reason, "an export broke off");
+            tracing::error!(reason, "an export was interrupted");
         }
-        error => tracing::warn!(%error, "an export broke off"),
+        error => tracing::warn!(%error, "an export was interrupted"),
     }
 }

@@ -83,7 +83,7 @@ struct Flag(bool);
     operation_id = "frames",
     tag = "archive",
     params(ListQuery),
-    responses((status = 200, description = "A page of those that fit", body = FramesBody), openapi::Archive)
+    responses((status = 200, description = "A page of the matching frames", body = FramesBody), openapi::Archive)
 )]
 pub(in crate::http) async fn list(
     InArchive(kept): InArchive,
@@ -105,7 +105,7 @@ pub(in crate::http) async fn list(
     tag = "archive",
     params(("id" = i64, Path, description = "The frame's id"), OneQuery),
     responses(
-        (status = 200, description = "What is known of it, and its bytes", content(
+        (status = 200, description = "The record of the frame, and its bytes", content(
             (WholeRecord = "application/json"),
             (openapi::Octets = "application/octet-stream"),
         )),
@@ -138,7 +138,7 @@ pub(in crate::http) async fn one(
     operation_id = "delete_frame",
     tag = "archive",
     params(("id" = i64, Path, description = "The frame's id")),
-    responses((status = 204, description = "It is gone"), openapi::Archive)
+    responses((status = 204, description = "The frame was deleted"), openapi::Archive)
 )]
 pub(in crate::http) async fn delete(
     InArchive(kept): InArchive,

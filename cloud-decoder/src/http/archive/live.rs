@@ -67,12 +67,12 @@ pub(in crate::http) struct LiveQuery {
     tag = "archive",
     params(
         LiveQuery,
-        ("Last-Event-ID" = Option<i64>, Header, nullable = false, description = "The id of the last frame that was seen"),
+        ("Last-Event-ID" = Option<i64>, Header, nullable = false, description = "The id of the last received frame"),
     ),
     responses(
         (
             status = 200,
-            description = "Events `frame`, each with the object of `/v1/frames`, and `missed`, with how many were not told",
+            description = "Events `frame`, each with an object as in `/v1/frames`, and events `missed` with the number of frames that were not sent",
             body = String,
             content_type = "text/event-stream",
         ),
@@ -134,7 +134,7 @@ impl Feed {
     fn of(kept: &Kept, min_score: Option<Least>) -> Result<Self, ServeError> {
         let Some(Least(least)) = min_score else { return Ok(Self::Committed(kept.archive.subscribe())) };
         let scores = kept.scores.as_ref().ok_or_else(|| {
-            let reason = "frames are not scored here: leave min_score out, or start the server without \
+            let reason = "this server does not score frames: omit min_score, or start the server without \
                           --archive-scores=false";
             ServeError::Request(reason.to_owned())
         })?;
@@ -228,7 +228,8 @@ impl Live {
 fn id_of(value: &HeaderValue) -> Result<i64, Refusal> {
     let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     id.ok_or_else(|| {
-        let reason = "the header Last-Event-ID is no frame's id: give back the last event's id".to_owned();
+        let reason =
+            "the header Last-Event-ID is not the id of a frame: send the id of the last event".to_owned();
         Refusal::Http(StatusCode::BAD_REQUEST, reason)
     })
 }

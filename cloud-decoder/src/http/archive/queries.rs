@@ -43,7 +43,7 @@ impl TryFrom<f64> for Least {
         score
             .is_finite()
             .then_some(Self(score))
-            .ok_or_else(|| format!("{score} is no score: give a finite number"))
+            .ok_or_else(|| format!("{score} is not a score: give a finite number"))
     }
 }
 

@@ -59,7 +59,7 @@ impl<'de> Visitor<'de> for Collector<'_> {
     type Value = ();
 
     fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str("a list of numbers, texts or such lists")
+        to.write_str("a list of numbers, strings or such lists")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {

@@ -15,7 +15,7 @@ use crate::{
 /// The header of bodies in which tensors follow the JSON.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[allow(dead_code, reason = "the parameter of what `request::read` reads")]
+#[allow(dead_code, reason = "the schema of a header that `request::read` parses")]
 struct Binary {
     /// Length of the JSON in bytes, if tensors follow it.
     #[param(rename = "Inference-Header-Content-Length", nullable = false)]
@@ -28,8 +28,8 @@ struct Binary {
     path = "/v2/models/{model}/infer",
     tag = "inference",
     params(Newest, Binary, openapi::Terms),
-    request_body(content = request::Body, description = "With the binary extension, tensors follow the JSON"),
-    responses((status = 200, description = "The outputs", body = bodies::Inference<'_>), openapi::Work)
+    request_body(content = request::Body, description = "JSON; with the binary extension, tensors follow it"),
+    responses((status = 200, description = "The outputs of the model", body = bodies::Inference<'_>), openapi::Work)
 )]
 pub(super) async fn newest(
     State(oip): State<Oip>,
@@ -46,8 +46,8 @@ pub(super) async fn newest(
     path = "/v2/models/{model}/versions/{version}/infer",
     tag = "inference",
     params(Versioned, Binary, openapi::Terms),
-    request_body(content = request::Body, description = "With the binary extension, tensors follow the JSON"),
-    responses((status = 200, description = "The outputs", body = bodies::Inference<'_>), openapi::Work)
+    request_body(content = request::Body, description = "JSON; with the binary extension, tensors follow it"),
+    responses((status = 200, description = "The outputs of the model", body = bodies::Inference<'_>), openapi::Work)
 )]
 pub(super) async fn version(
     State(oip): State<Oip>,

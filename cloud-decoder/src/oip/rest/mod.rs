@@ -110,14 +110,14 @@ struct Versioned {
     get,
     path = "/v2",
     tag = "inference",
-    responses((status = 200, description = "The server", body = ServerMetadata))
+    responses((status = 200, description = "The name, version and extensions of the server", body = ServerMetadata))
 )]
 async fn server() -> Json<ServerMetadata> {
     Json(ServerMetadata::own())
 }
 
 /// Returns 200 while the process is alive.
-#[utoipa::path(get, path = "/v2/health/live", tag = "inference", responses((status = 200, description = "It does")))]
+#[utoipa::path(get, path = "/v2/health/live", tag = "inference", responses((status = 200, description = "The process is alive")))]
 async fn live() -> StatusCode {
     StatusCode::OK
 }
@@ -127,7 +127,7 @@ async fn live() -> StatusCode {
     get,
     path = "/v2/health/ready",
     tag = "inference",
-    responses((status = 200, description = "They are"), openapi::Probe)
+    responses((status = 200, description = "The server accepts requests"), openapi::Probe)
 )]
 async fn ready(State(oip): State<Oip>) -> Response {
     if oip.ready() { StatusCode::OK.into_response() } else { ServeError::Stopping.into_response() }
@@ -139,7 +139,7 @@ async fn ready(State(oip): State<Oip>) -> Response {
     path = "/v2/models/{model}/ready",
     tag = "inference",
     params(Newest),
-    responses((status = 200, description = "It is"), openapi::Lookup)
+    responses((status = 200, description = "The model is ready"), openapi::Lookup)
 )]
 async fn model_ready(
     State(oip): State<Oip>,
@@ -154,7 +154,7 @@ async fn model_ready(
     path = "/v2/models/{model}/versions/{version}/ready",
     tag = "inference",
     params(Versioned),
-    responses((status = 200, description = "It is"), openapi::Lookup)
+    responses((status = 200, description = "The model is ready"), openapi::Lookup)
 )]
 async fn version_ready(
     State(oip): State<Oip>,
@@ -169,7 +169,7 @@ async fn version_ready(
     path = "/v2/models/{model}",
     tag = "inference",
     params(Newest),
-    responses((status = 200, description = "The model", body = ModelMetadata), openapi::Lookup)
+    responses((status = 200, description = "The tensors of the model", body = ModelMetadata), openapi::Lookup)
 )]
 async fn metadata(
     State(oip): State<Oip>,
@@ -184,7 +184,7 @@ async fn metadata(
     path = "/v2/models/{model}/versions/{version}",
     tag = "inference",
     params(Versioned),
-    responses((status = 200, description = "The model", body = ModelMetadata), openapi::Lookup)
+    responses((status = 200, description = "The tensors of the model", body = ModelMetadata), openapi::Lookup)
 )]
 async fn metadata_of_version(
     State(oip): State<Oip>,
@@ -226,7 +226,7 @@ async fn config_of_version(
     path = "/v2/models/{model}/stats",
     tag = "inference",
     params(Newest),
-    responses((status = 200, description = "Triton's ModelStatistics, as `model_stats`", body = Object), openapi::Lookup)
+    responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object), openapi::Lookup)
 )]
 async fn statistics(
     State(oip): State<Oip>,
@@ -241,7 +241,7 @@ async fn statistics(
     path = "/v2/models/{model}/versions/{version}/stats",
     tag = "inference",
     params(Versioned),
-    responses((status = 200, description = "Triton's ModelStatistics, as `model_stats`", body = Object), openapi::Lookup)
+    responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object), openapi::Lookup)
 )]
 async fn statistics_of_version(
     State(oip): State<Oip>,
@@ -255,7 +255,7 @@ async fn statistics_of_version(
     get,
     path = "/v2/models/stats",
     tag = "inference",
-    responses((status = 200, description = "Triton's ModelStatistics, as `model_stats`", body = Object))
+    responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object))
 )]
 async fn all_statistics(State(oip): State<Oip>) -> Result<Json<Value>, ServeError> {
     oip.stats_body("", "")
@@ -274,8 +274,8 @@ struct IndexRequest {
     post,
     path = "/v2/repository/index",
     tag = "repository",
-    request_body(content = Option<IndexRequest>, description = "May be missing"),
-    responses((status = 200, description = "Heads that are served, bundles that are not", body = Vec<IndexRow>), openapi::Change)
+    request_body(content = Option<IndexRequest>, description = "An optional filter"),
+    responses((status = 200, description = "The heads that are served, and the bundles that are not", body = Vec<IndexRow>), openapi::Change)
 )]
 async fn index(State(oip): State<Oip>, WholeBody(body): WholeBody) -> Result<Json<Vec<IndexRow>>, Refusal> {
     let body: Option<Object<IndexRequest>> = if body.is_empty() { None } else { request::json(&body)? };
@@ -289,7 +289,7 @@ async fn index(State(oip): State<Oip>, WholeBody(body): WholeBody) -> Result<Jso
     path = "/v2/repository/models/{model}/load",
     tag = "repository",
     params(("model" = String, Path, description = "The bundle, or one of its heads")),
-    responses((status = 200, description = "It is served"), openapi::Change)
+    responses((status = 200, description = "The bundle is served"), openapi::Change)
 )]
 async fn load(State(oip): State<Oip>, InPath(named): InPath<Newest>) -> Result<StatusCode, ServeError> {
     oip.load(&named.model).await.map(|()| StatusCode::OK)
@@ -301,7 +301,7 @@ async fn load(State(oip): State<Oip>, InPath(named): InPath<Newest>) -> Result<S
     path = "/v2/repository/models/{model}/unload",
     tag = "repository",
     params(("model" = String, Path, description = "The bundle, or one of its heads")),
-    responses((status = 200, description = "It is not served any more"), openapi::Change)
+    responses((status = 200, description = "The bundle is no longer served"), openapi::Change)
 )]
 async fn unload(State(oip): State<Oip>, InPath(named): InPath<Newest>) -> Result<StatusCode, ServeError> {
     oip.unload(&named.model).await.map(|()| StatusCode::OK)

@@ -126,7 +126,7 @@ pub(super) fn read(
 /// # Errors
 /// 400 with the problem and its position.
 pub(super) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(text).map_err(|error| bad(format!("the body is no such JSON: {error}")))
+    serde_json::from_slice(text).map_err(|error| bad(format!("the body is not the expected JSON: {error}")))
 }
 
 /// Splits a body into the JSON and the bytes after it.
@@ -134,7 +134,7 @@ fn parts(headers: &HeaderMap, body: &Bytes) -> Result<(Bytes, Bytes), Refusal> {
     let Some(length) = headers.get(JSON_LENGTH) else { return Ok((body.clone(), Bytes::new())) };
     let length = length.to_str().ok().and_then(|text| text.parse().ok());
     let length: usize = length.filter(|&length| length <= body.len()).ok_or_else(|| {
-        bad(format!("{JSON_LENGTH} is no length within the body, which has {} bytes", body.len()))
+        bad(format!("{JSON_LENGTH} must be a length within the body, which has {} bytes", body.len()))
     })?;
     Ok((body.slice(..length), body.slice(length..)))
 }
@@ -147,13 +147,15 @@ fn tensor(input: Input, rest: &mut Bytes) -> Result<InputTensor, Refusal> {
         (Some(size), None) => {
             let size = size.as_u64().and_then(|size| usize::try_from(size).ok());
             let size = size.filter(|&size| size <= rest.len());
-            Data::Raw(rest.split_to(size.ok_or_else(|| wrong("binary_data_size is more than is there"))?))
+            Data::Raw(rest.split_to(size.ok_or_else(|| {
+                wrong("binary_data_size must be a number of at most the remaining bytes of the body")
+            })?))
         }
         (None, Some(elements)) => {
             let packed = parameters.get(CONTENT_TYPE).and_then(Value::as_str) == Some(BASE64);
             let decode = |text: &[u8]| BASE64_STANDARD.decode(text).ok();
             let elements = if packed { elements.decoded(decode) } else { Some(elements) };
-            elements.ok_or_else(|| wrong("its data are no base64"))?.data()
+            elements.ok_or_else(|| wrong("its data are not base64"))?.data()
         }
         (Some(_), Some(_)) => return Err(wrong("it has both data and binary_data_size")),
         (None, None) => return Err(wrong("it has neither data nor binary_data_size")),

@@ -1,4 +1,5 @@
-//! A bundle that reconstructs, classifies and scores: its latent is a picture of 2×2 pixels, 0 to 1 in tenths.
+//! A bundle that reconstructs, classifies and scores: its latent is an image of 2×2 pixels from 0 to 1, in
+//! tenths.
 
 use std::{fs, path::Path};
 
@@ -13,13 +14,13 @@ const PIXELS: usize = 4;
 const SAME: [[f32; PIXELS]; PIXELS] =
     [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
 
-/// Writes the bundle. The score is the sum of the pixels, times the version of the head that scores; normal ones are 0 to
-/// 4. A picture is bright from a sum of 1 on.
+/// Writes the bundle. The score is the sum of the pixels times the version of the score head; the scores of
+/// normal samples are 0 to 4. An image is bright if the sum of its pixels is at least 1.
 pub(crate) fn write(folder: &Path, version: u32) {
     draft(version).write(folder, "# Toy\n").unwrap();
 }
 
-/// Replaces the bundle as a careful operator does: the new folder is whole before it has the name.
+/// Replaces the bundle as a careful operator does: the new folder is complete before it is renamed.
 pub(crate) fn replace(folder: &Path, version: u32) {
     let (fresh, old) = (folder.with_extension("fresh"), folder.with_extension("old"));
     write(&fresh, version);
@@ -28,17 +29,17 @@ pub(crate) fn replace(folder: &Path, version: u32) {
     fs::remove_dir_all(&old).unwrap();
 }
 
-/// The bundle's latent space.
+/// Returns the latent space of the bundle.
 pub(crate) fn space() -> LatentSpaceId {
     draft(1).latent_space()
 }
 
-/// The frame of a picture.
+/// Returns the frame of an image.
 pub(crate) fn frame(pixels: [f32; PIXELS]) -> Vec<u8> {
     draft(1).space().unwrap().encode(&pixels, IdOnWire::Present).unwrap()
 }
 
-/// The frame of a picture, which does not say its latent space.
+/// Returns the frame of an image, without the id of its latent space.
 pub(crate) fn nameless_frame(pixels: [f32; PIXELS]) -> Vec<u8> {
     draft(1).space().unwrap().encode(&pixels, IdOnWire::Session).unwrap()
 }
@@ -83,7 +84,7 @@ fn heads(version: u32, space: &str) -> Vec<DraftHead> {
     ]
 }
 
-/// A head that multiplies the pixels by a matrix and adds something.
+/// Returns a head that multiplies the pixels by a matrix and adds a bias.
 fn head<const N: usize>(
     name: &str,
     version: u32,

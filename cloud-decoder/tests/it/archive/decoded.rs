@@ -1,4 +1,4 @@
-//! What heads make of archived frames.
+//! Decoding of archived frames.
 
 use axum::http::{Request, StatusCode};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::{
 
 const PIXELS: [f32; 4] = [1.0, 0.0, 0.0, 0.5];
 
-/// A server with one frame, and the path of it.
+/// Starts a server with one frame, and returns the path of the frame.
 async fn with_frame(frame: Vec<u8>) -> (Cloud, String) {
     let cloud = Cloud::start().await;
     cloud.commit("gate", 1, vec![frame]).await;
@@ -18,7 +18,7 @@ async fn with_frame(frame: Vec<u8>) -> (Cloud, String) {
     (cloud, path)
 }
 
-/// Runs of a head's model.
+/// Returns the number of runs of a head's model.
 async fn runs(cloud: &Cloud, model: &str) -> Value {
     let stats = cloud.get(&format!("/v2/models/{model}/stats")).await.json();
     stats["model_stats"][0]["execution_count"].clone()

@@ -1,4 +1,4 @@
-//! Everything that fits, as a file.
+//! Exports of all matching frames as one file.
 
 use axum::body::Bytes;
 use lopside_archive::{HeadKey, NewScore};
@@ -16,7 +16,7 @@ use super::{
     support::{Cloud, EPOCH, START_US},
 };
 
-/// More than a group of the export and several pages of the list.
+/// More frames than a group of the export and than several pages of the list.
 const FRAMES: u64 = 9000;
 
 fn lines(body: &[u8]) -> Vec<Value> {

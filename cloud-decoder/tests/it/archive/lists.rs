@@ -1,4 +1,4 @@
-//! Devices and frames, found, read and deleted.
+//! Devices and frames are listed, read and deleted.
 
 use axum::http::{Request, StatusCode};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -65,7 +65,7 @@ async fn a_list_is_of_a_device_of_a_time_and_of_a_score() {
         quantile: Some(0.5),
         label: None,
     };
-    // The newest has score 0.
+    // The newest frame has score 0.
     let scores: Vec<NewScore> = cloud.ids().await.iter().enumerate().map(score).collect();
     cloud.archive().put_scores(&head, &scores).await.unwrap();
     for (query, expected) in [
@@ -91,7 +91,7 @@ async fn a_query_that_cannot_be_meant_is_refused_with_the_reason() {
         ("/v1/frames?from=yesterday", "RFC 3339"),
         ("/v1/frames?limit=0", "1 to 1000"),
         ("/v1/frames?limit=1001", "1 to 1000"),
-        ("/v1/frames?after=7", "no cursor"),
+        ("/v1/frames?after=7", "not a valid cursor"),
         ("/v1/frames?min_score=NaN", "finite"),
         ("/v1/frames?devise=a", "devise"),
         ("/v1/frames/seven", "seven"),
@@ -155,7 +155,7 @@ async fn a_deleted_frame_is_gone() {
     for request in [Request::delete(&path), Request::get(&path), Request::get(&decoded)] {
         let answer = cloud.send(request).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
-        assert!(answer.error().contains("no frame"), "{}", answer.error());
+        assert!(answer.error().contains("does not contain frame"), "{}", answer.error());
     }
 }
 

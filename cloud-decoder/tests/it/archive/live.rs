@@ -1,4 +1,4 @@
-//! Frames as they are archived.
+//! The stream of frames as they are archived.
 
 use axum::http::Request;
 
@@ -42,7 +42,7 @@ async fn who_comes_again_is_told_what_came_since() {
     for number in 2..=4 {
         assert_eq!(events.next().await.unwrap().data["number"], number);
     }
-    // More than is told again.
+    // More frames than a client receives after a reconnect.
     cloud.commit("gate", 5, vec![frame([0.1; 4]); 1005]).await;
     let mut events = cloud.events(request()).await;
     for number in 2..=1001 {

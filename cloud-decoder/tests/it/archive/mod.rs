@@ -1,4 +1,4 @@
-//! The archive over REST: lists, decoding, live events, exports, and scores that are made without being asked for.
+//! The archive over REST: lists, decoding, live events, exports, and scoring in the background.
 
 mod bundle;
 mod decoded;

@@ -1,4 +1,4 @@
-//! Scores that are made without being asked for.
+//! Scoring of archived frames in the background.
 
 use axum::http::Request;
 use lopside_archive::{Batch, Class, HeadKey, NewRecord};
@@ -35,7 +35,7 @@ async fn frames_are_scored_and_again_by_a_newer_head() {
     cloud.commit("gate", 1, vec![frame([0.0, 0.0, 0.0, 0.5]), frame([0.5, 1.0, 0.0, 0.0])]).await;
     assert_eq!(score(&mut events).await, (1, expected(1, 0.5, "dark")));
     assert_eq!(score(&mut events).await, (2, expected(1, 1.5, "bright")));
-    // Another version: what has been scored is scored again.
+    // A new version scores all frames again.
     bundle::replace(&cloud.bundle(), 2);
     assert!(cloud.registry.refresh());
     assert_eq!(score(&mut events).await, (1, expected(2, 1.0, "dark")));
@@ -77,7 +77,7 @@ async fn a_long_backlog_is_scored_to_its_end() {
     }
     let record = NewRecord { latent_space: *b"unknown!", ..unknown() };
     let batch = Batch { records: vec![record], ..Batch::new("gate", 1, Class::Low, 1) };
-    // Of a latent space that nobody serves: it waits for a bundle, and holds up nothing.
+    // The latent space is not served: the frame waits for a bundle and does not delay others.
     cloud.archive().apply(batch).await.unwrap();
     cloud.commit("gate", 501, vec![frame([0.1; 4])]).await;
     assert_eq!(score(&mut events).await.0, 501);

@@ -1,4 +1,4 @@
-//! A server with an archive in this process, and clients of it.
+//! A server with an archive in this process, and its clients.
 
 use std::{env, net::Ipv4Addr, path::PathBuf, sync::Arc};
 
@@ -18,11 +18,11 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::bundle;
 
-/// The time that captures begin at: 2026-07-01T12:00:00Z.
+/// The time from which captures are counted: 2026-07-01T12:00:00Z.
 pub(crate) const START_US: i64 = 1_782_907_200_000_000;
 pub(crate) const EPOCH: u64 = 0xe0;
 
-/// What to start.
+/// Options of the server.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) archive: bool,
@@ -39,14 +39,14 @@ pub(crate) struct Cloud {
     folder: TempDir,
 }
 
-/// What a call came back with.
+/// A response to a request.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
 
-/// Events as they come.
+/// A stream of events.
 pub(crate) struct Events {
     body: Incoming,
     text: String,
@@ -61,7 +61,7 @@ pub(crate) struct Event {
 }
 
 impl Cloud {
-    /// With an archive that nobody scores.
+    /// Starts a server with an archive and without scoring.
     pub(crate) async fn start() -> Self {
         Self::start_with(Plan { archive: true, scores: false }).await
     }
@@ -74,7 +74,7 @@ impl Cloud {
             bundles: vec![folder.path().join("toy")],
             listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
             device: Some(Device::Cpu),
-            onnxruntime: Some(library.expect("ORT_DYLIB_PATH names ONNX Runtime: `cargo xtask test`").into()),
+            onnxruntime: Some(library.expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`").into()),
             threads: Some(1),
             ..ServeArgs::default()
         };
@@ -94,13 +94,13 @@ impl Cloud {
         self.archive.as_ref().unwrap()
     }
 
-    /// The bundle's folder.
+    /// Returns the folder of the bundle.
     pub(crate) fn bundle(&self) -> PathBuf {
         self.folder.path().join("toy")
     }
 
-    /// Commits frames of a device, numbered from `first` on, each captured as many seconds after the start as its number
-    /// says.
+    /// Commits frames of a device, numbered from `first`. Frame `n` is captured `n` seconds after
+    /// [`START_US`].
     pub(crate) async fn commit(&self, device: &str, first: u64, frames: Vec<Vec<u8>>) {
         let record = |(number, frame): (u64, Vec<u8>)| NewRecord {
             captured_us: START_US + number as i64 * 1_000_000,
@@ -144,7 +144,7 @@ impl Cloud {
         client.request(request.uri(uri).body(body).unwrap()).await.unwrap()
     }
 
-    /// Ids of all frames, newest captured first.
+    /// Returns the ids of all frames, newest captured first.
     pub(crate) async fn ids(&self) -> Vec<i64> {
         let list = self.get("/v1/frames?limit=1000").await.json();
         list["frames"].as_array().unwrap().iter().map(|frame| frame["id"].as_i64().unwrap()).collect()
@@ -166,13 +166,13 @@ impl Answer {
 }
 
 impl Events {
-    /// The next event; none when the stream has ended.
+    /// Returns the next event; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let (event, rest) = (event.to_owned(), rest.to_owned());
                 self.text = rest;
-                // Comments keep the connection alive and say nothing.
+                // Comments only keep the connection alive.
                 if !event.starts_with(':') {
                     return Some(Event::parse(&event));
                 }

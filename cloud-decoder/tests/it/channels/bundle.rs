@@ -1,4 +1,5 @@
-//! Bundles of two values, whose head makes them ten times as large. Another encoder is another latent space.
+//! Bundles with a latent of two values, which the head multiplies by ten. Each encoder has its own latent
+//! space.
 
 use std::path::Path;
 
@@ -15,12 +16,12 @@ pub(crate) fn write(folder: &Path, name: &str, encoder: &[u8]) {
     draft(name, encoder).write(folder, "# Ten times\n").unwrap();
 }
 
-/// The latent space of an encoder.
+/// Returns the latent space of an encoder.
 pub(crate) fn space(encoder: &[u8]) -> LatentSpaceId {
     draft("any", encoder).latent_space()
 }
 
-/// The frame that a device with this encoder makes of these two values, which are tenths.
+/// Returns the frame that a device with this encoder sends for two values, which are multiples of a tenth.
 pub(crate) fn frame(encoder: &[u8], values: [f32; 2]) -> Vec<u8> {
     draft("any", encoder).space().unwrap().encode(&values, IdOnWire::Present).unwrap()
 }

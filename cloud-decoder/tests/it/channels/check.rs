@@ -1,4 +1,4 @@
-//! `cloud-decoder check` with channels, as a user runs it.
+//! `cloud-decoder check` with channels, run as a command.
 
 use std::{fs, path::Path, process::Command};
 
@@ -9,7 +9,7 @@ use super::{
     support::{NEW, channel},
 };
 
-/// What `check` says of the bundles and channels in this folder.
+/// Returns whether `check` accepts the bundles and channels in a folder, and its report.
 fn check(folder: &Path) -> (bool, Value) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-decoder"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LOPSIDE_")) {

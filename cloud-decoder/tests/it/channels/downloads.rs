@@ -1,4 +1,4 @@
-//! Files on their way to a device.
+//! Downloads of files.
 
 use std::{fs, time::Duration};
 
@@ -10,7 +10,7 @@ use tonic_health::pb::{
 
 use super::support::{Cloud, NEW, OLD, channel, digest};
 
-/// Bytes of a piece at most.
+/// Maximum bytes of a piece.
 const PIECE: usize = 64 << 10;
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn a_server_that_stops_ends_downloads_and_begins_none() {
     let wait = Duration::from_hours(1);
     let stays = |settings: &mut cloud_decoder::Settings| settings.front.drain_wait = wait;
     let mut cloud = Cloud::start_with(Some(&channel("stable", Some(1))), stays).await;
-    // So little may be under way that the file cannot be sent before anybody takes it.
+    // The stream window is so small that the file cannot be sent before the client reads it.
     let endpoint = Endpoint::from_shared(cloud.url.clone()).unwrap();
     let little = endpoint.initial_stream_window_size(PIECE as u32).connect().await.unwrap();
     let request = DownloadRequest { sha256: digest(OLD), offset: 0 };
@@ -69,7 +69,7 @@ async fn a_server_that_stops_ends_downloads_and_begins_none() {
 
     let end = loop {
         match pieces.message().await {
-            Ok(piece) => bytes += piece.expect("the file is not whole").bytes.len(),
+            Ok(piece) => bytes += piece.expect("the download ended without an error").bytes.len(),
             Err(end) => break end,
         }
     };

@@ -1,4 +1,4 @@
-//! Bundles over the air: what channels offer, downloads, and a rollout while devices send.
+//! Updates of bundles: offers of channels, downloads, and a rollout while devices send frames.
 
 mod access;
 mod bundle;

@@ -1,4 +1,4 @@
-//! What channels offer, and what they do not.
+//! Offers of channels, and their refusals.
 
 use std::{fs, path::Path};
 
@@ -63,7 +63,7 @@ async fn what_cannot_be_answered_is_refused_with_the_reason() {
         assert!(refused.message().contains(expected), "{refused}");
     }
     let fresh = GetChannelRequest { latent_space: Vec::new(), ..good };
-    assert!(cloud.client().await.get_channel(fresh).await.is_ok(), "a device may have no encoder yet");
+    assert!(cloud.client().await.get_channel(fresh).await.is_ok(), "a device may be without an encoder");
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_damaged_file_is_never_offered() {
     let cloud = Cloud::start(&channel("stable", None)).await;
     let encoder = cloud.file(2, "encoder.onnx");
     assert!(cloud.offer("stable").await.is_ok());
-    // Of the same length, and in the same place.
+    // The damaged file has the same length and path.
     put(&encoder, b"bad encoder");
     refused(&cloud, &["encoder.onnx", "SHA-256"]).await;
     assert_eq!(cloud.download(&digest(b"bad encoder"), 0).await.unwrap_err().code(), Code::NotFound);
@@ -126,7 +126,8 @@ async fn a_latent_space_is_offered_when_it_can_be_decoded() {
     assert_eq!(cloud.offer("stable").await.unwrap().latent_space, bundle::space(newer).as_bytes());
 }
 
-/// The channel `stable` is refused, with these words, to devices and to people.
+/// Checks that the offer of the channel `stable` is refused, and that the reasons in the gRPC status and in
+/// the REST list contain these words.
 async fn refused(cloud: &Cloud, words: &[&str]) {
     let refused = cloud.offer("stable").await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
@@ -137,7 +138,7 @@ async fn refused(cloud: &Cloud, words: &[&str]) {
     }
 }
 
-/// Puts a file in another one's place.
+/// Replaces a file.
 fn put(path: &Path, bytes: &[u8]) {
     let beside = path.with_extension("new");
     fs::write(&beside, bytes).unwrap();

@@ -1,4 +1,4 @@
-//! Another bundle for a channel while the server runs and devices send.
+//! A channel changes its bundle while the server runs and devices send frames.
 
 use lopside_proto::v1::{
     FrameClass, Frames, Hello, UploadRequest, ingest_service_client::IngestServiceClient, upload_request,
@@ -25,7 +25,7 @@ async fn a_file_that_changes_is_a_rollout_and_a_broken_one_is_none() {
     reloads.wait_for(|reloads| reloads.done == 1).await.unwrap();
     assert_eq!(cloud.offer("stable").await.unwrap().latent_space, space(NEW).as_bytes());
     assert_eq!(cloud.download(&digest(NEW), 0).await.unwrap().concat(), NEW);
-    assert!(cloud.download(&digest(OLD), 0).await.is_err(), "no channel offers it any more");
+    assert!(cloud.download(&digest(OLD), 0).await.is_err(), "no channel offers the old encoder any more");
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn frames_of_the_old_latent_space_are_archived_and_decoded_as_before() {
     assert_eq!(seen, expected);
 }
 
-/// Sends a frame of a device into the archive, until it is acknowledged.
+/// Sends a frame of a device and waits until it is acknowledged.
 async fn upload(cloud: &Cloud, device: &str, number: u64, frame: Vec<u8>) {
     let hello = Hello { device: device.into(), lanes: Vec::new(), spool: 1 };
     let frames = Frames {

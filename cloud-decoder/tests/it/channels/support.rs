@@ -1,4 +1,4 @@
-//! A server with channels in this process, and a device that asks it.
+//! A server with channels in this process, and a device that queries it.
 
 use std::{env, fs, net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,11 +21,12 @@ use tonic::{Status, transport::Channel};
 
 use super::bundle;
 
-/// The encoders of the versions of `toy`; the first one is large.
+/// The encoder of version 1 of `toy`, which is large.
 pub(crate) const OLD: &[u8] = &[7; (2 << 20) + 5];
+/// The encoder of version 2 of `toy`.
 pub(crate) const NEW: &[u8] = b"new encoder";
 
-/// A running server of `toy` in two versions; stopped when dropped.
+/// A running server of two versions of `toy`; stopped when dropped.
 pub(crate) struct Cloud {
     pub(crate) url: String,
     pub(crate) registry: Arc<Registry>,
@@ -36,7 +37,7 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    /// With the channels of this text.
+    /// Starts a server with a channel file of this content.
     pub(crate) async fn start(channels: &str) -> Self {
         Self::start_with(Some(channels), |_| {}).await
     }
@@ -54,7 +55,7 @@ impl Cloud {
             bundles: vec![folder.path().join("bundles")],
             listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
             device: Some(Device::Cpu),
-            onnxruntime: Some(library.expect("ORT_DYLIB_PATH names ONNX Runtime: `cargo xtask test`").into()),
+            onnxruntime: Some(library.expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`").into()),
             threads: Some(1),
             channels: channels.map(|_| path),
             ..ServeArgs::default()
@@ -73,12 +74,12 @@ impl Cloud {
         Self { url, registry, stats, stop: Some(stop), ended, folder }
     }
 
-    /// A file of a version of `toy`.
+    /// Returns the path of a file of a version of `toy`.
     pub(crate) fn file(&self, version: u32, name: &str) -> PathBuf {
         self.folder.path().join(format!("bundles/toy/{version}")).join(name)
     }
 
-    /// Puts another file of channels in the place of the one that is there.
+    /// Replaces the channel file.
     pub(crate) fn write_channels(&self, text: &str) {
         let (path, beside) = (self.folder.path().join("channels.toml"), self.folder.path().join("new"));
         fs::write(&beside, text).unwrap();
@@ -89,13 +90,13 @@ impl Cloud {
         BundleServiceClient::connect(self.url.clone()).await.unwrap()
     }
 
-    /// What a channel offers a device that encodes with the old encoder.
+    /// Returns the offer of a channel to a device with the old encoder.
     pub(crate) async fn offer(&self, channel: &str) -> Result<GetChannelResponse, Status> {
         let answer = self.client().await.get_channel(question(channel)).await;
         answer.map(tonic::Response::into_inner)
     }
 
-    /// The pieces of a file.
+    /// Downloads a file and returns its pieces.
     pub(crate) async fn download(&self, sha256: &[u8], offset: u64) -> Result<Vec<Vec<u8>>, Status> {
         let request = DownloadRequest { sha256: sha256.to_vec(), offset };
         let mut stream = self.client().await.download(request).await?.into_inner();
@@ -125,24 +126,24 @@ impl Cloud {
     }
 }
 
-/// The lines of a channel, of `toy`.
+/// Returns the lines of a channel of `toy` in the channel file.
 pub(crate) fn channel(name: &str, version: Option<u32>) -> String {
     let version = version.map(|version| format!("version = {version}\n")).unwrap_or_default();
     format!("[[channel]]\nname = '{name}'\nbundle = 'toy'\n{version}")
 }
 
-/// What a device with the old encoder asks.
+/// Returns the query of a device with the old encoder.
 pub(crate) fn question(channel: &str) -> GetChannelRequest {
     let latent_space = bundle::space(OLD).as_bytes().to_vec();
     GetChannelRequest { channel: channel.into(), device: "gate-7".into(), latent_space }
 }
 
-/// The digest of these bytes.
+/// Returns the SHA-256 digest of these bytes.
 pub(crate) fn digest(bytes: &[u8]) -> Vec<u8> {
     Sha256::digest(bytes).to_vec()
 }
 
-/// The paths of an offer.
+/// Returns the paths of the files of an offer.
 pub(crate) fn paths(files: &[BundleFile]) -> Vec<&str> {
     files.iter().map(|file| &file.path[..]).collect()
 }

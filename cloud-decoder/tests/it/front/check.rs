@@ -1,10 +1,11 @@
-//! The commands `check` and `key`, as a user runs them.
+//! The commands `check` and `key`, run as processes.
 
 use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
-/// A command that no variable of this environment sets options of, but the library's.
+/// Returns the command without the environment variables that set its options, except the one of ONNX
+/// Runtime.
 fn cloud_decoder() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-decoder"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LOPSIDE_")) {
@@ -43,7 +44,7 @@ fn check_says_what_serve_would_do() {
     let problems = report["problems"].to_string();
     assert!(
         problems.contains("no.pem") && problems.contains("nowhere.toml"),
-        "all problems at once: {problems}"
+        "all problems are reported at once: {problems}"
     );
     assert_eq!(
         (&report["connections"]["max"], &report["listen"]),

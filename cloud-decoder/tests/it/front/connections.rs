@@ -1,4 +1,4 @@
-//! Clients that take their time, and clients that are too many.
+//! Slow clients, and too many clients.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -8,10 +8,10 @@ use tokio::net::TcpSocket;
 
 use super::support::{NEVER, Raw, Running};
 
-/// Short enough to wait for.
+/// A timeout that is short enough to wait for.
 const SHORT: Duration = Duration::from_millis(50);
 
-/// No wait ends but those that a test sets.
+/// Returns limits without timeouts; each test sets its own.
 pub(crate) fn patient() -> ConnectionLimits {
     ConnectionLimits {
         first_byte: NEVER,
@@ -39,7 +39,7 @@ async fn a_connection_that_says_nothing_is_closed() {
 async fn a_header_that_does_not_end_is_waited_for_only_so_long() {
     let limits = ConnectionLimits { first_byte: SHORT, header: SHORT, ..patient() };
     let front = Running::start(&with(limits)).await;
-    // Half a request, and half of what HTTP/2 begins with: whose version nobody knows yet.
+    // Half a request, and half of the HTTP/2 preface, after which the version is still unknown.
     for (number, text) in [(1, "GET /hello HTTP/1.1\r\nhost: "), (2, "PRI * HTTP/2.0\r\n")] {
         let mut connection = front.connect().await;
         connection.send(text).await;
@@ -69,7 +69,7 @@ async fn a_body_that_stops_ends_its_request() {
 
 #[tokio::test]
 async fn a_connection_without_requests_is_told_to_go() {
-    // The idle time runs when the two others are over.
+    // The idle timeout starts after the other two no longer apply.
     let limits = ConnectionLimits { first_byte: SHORT, header: SHORT, idle: SHORT, ..patient() };
     let front = Running::start(&with(limits)).await;
     let mut client = front.http2().await;
@@ -86,7 +86,7 @@ async fn an_old_connection_is_told_to_go_when_its_requests_are_answered() {
     let mut client = front.http2().await;
     let answer = client.get("/slow");
     front.begun.recv().await.unwrap();
-    // A server that has sent GOAWAY takes no further request of this connection.
+    // After GOAWAY, the server does not accept further requests on this connection.
     while client.get("/hello").await.is_ok() {}
     assert_eq!(front.count(Event::Aged), 1);
     front.gate.add_permits(1);

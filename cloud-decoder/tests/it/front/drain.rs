@@ -1,4 +1,4 @@
-//! The orderly end.
+//! The drain at shutdown.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ async fn what_was_begun_is_finished_and_nothing_new_is_taken() {
     }
     front.stop();
     assert_eq!(idle.rest().await, "", "a connection without a request is closed at once");
-    assert!(TcpStream::connect(front.address).await.is_err(), "nobody listens any more");
-    // GOAWAY may be on its way still, but no request after it is answered.
+    assert!(TcpStream::connect(front.address).await.is_err(), "the server no longer listens");
+    // GOAWAY may still be in transit; requests after it are not answered.
     while client.get("/hello").await.is_ok() {}
     assert!(!front.ended.is_finished());
     front.gate.add_permits(2);

@@ -1,4 +1,4 @@
-//! API keys before a small router of REST and gRPC.
+//! API keys in front of a small router with REST and gRPC.
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use tower::ServiceExt as _;
 
 use super::service;
 
-/// Routes behind keys, and the file of these.
+/// Routes that API keys protect, and the key file.
 struct Door {
     router: Router,
     stats: Arc<FrontStats>,
@@ -75,7 +75,7 @@ impl Door {
             request = request.header("x-api-key", key);
         }
         let (status, headers, _) = self.ask(request.body(Body::empty()).unwrap()).await;
-        assert_eq!(status, StatusCode::OK, "of gRPC, errors are in the trailers");
+        assert_eq!(status, StatusCode::OK, "gRPC errors are in the trailers");
         Status::from_header_map(&headers).unwrap()
     }
 }
@@ -100,7 +100,7 @@ async fn without_a_good_key_there_is_no_answer_but_to_questions_of_health() {
     assert_eq!(door.stats.snapshot().of(Event::Unauthenticated), 2);
 
     let (status, _, body) = door.get("/v1/bundles", &key.key).await;
-    assert_eq!((status, &body[..]), (StatusCode::OK, "line-3"), "handlers know whose key it was");
+    assert_eq!((status, &body[..]), (StatusCode::OK, "line-3"), "handlers receive the name of the key");
     let request = Request::get("/v1/bundles").header("x-api-key", &key.key).body(Body::empty()).unwrap();
     assert_eq!(door.ask(request).await.0, StatusCode::OK);
     assert_eq!(door.ask(Request::get("/healthz").body(Body::empty()).unwrap()).await.0, StatusCode::OK);
@@ -130,14 +130,18 @@ async fn callers_of_grpc_get_the_same_as_status() {
     let key = infer("line-3");
     let door = Door::new(&format!("{}requests_per_day = 1", key.toml));
     let health = "/grpc.health.v1.Health/Check";
-    // No message at all is an error of the service, so it was asked.
+    // The service reports that the message is missing, so the request reached it.
     assert_ne!(door.grpc(health, None).await.code(), Code::Unauthenticated);
     let decode = "/lopside.v1.DecoderService/Decode";
     assert_eq!(door.grpc(decode, None).await.code(), Code::Unauthenticated);
     assert_eq!(door.grpc(decode, Some("wrong")).await.code(), Code::Unauthenticated);
     let load = "/inference.GRPCInferenceService/RepositoryModelLoad";
     assert_eq!(door.grpc(load, Some(&key.key)).await.code(), Code::PermissionDenied);
-    assert_eq!(door.grpc(decode, Some(&key.key)).await.code(), Code::Unimplemented, "the router was asked");
+    assert_eq!(
+        door.grpc(decode, Some(&key.key)).await.code(),
+        Code::Unimplemented,
+        "the request reached the router"
+    );
     let status = door.grpc(decode, Some(&key.key)).await;
     assert_eq!(status.code(), Code::ResourceExhausted);
     let delay = status.get_details_retry_info().unwrap().retry_delay.unwrap();
@@ -175,7 +179,7 @@ async fn a_file_that_changes_is_used_and_a_broken_one_is_not() {
 
     door.write("[[key]]\nname = 'half");
     reloads.wait_for(|reloads| reloads.failed == 1).await.unwrap();
-    assert_eq!(door.get("/v1/bundles", &old.key).await.0, StatusCode::OK, "the old file goes on");
+    assert_eq!(door.get("/v1/bundles", &old.key).await.0, StatusCode::OK, "the old file remains in use");
 
     door.write(&format!("{}{}", limited(&old), new.toml));
     reloads.wait_for(|reloads| reloads.done == 1).await.unwrap();
@@ -183,7 +187,7 @@ async fn a_file_that_changes_is_used_and_a_broken_one_is_not() {
     assert_eq!(
         door.get("/v1/bundles", &old.key).await.0,
         StatusCode::TOO_MANY_REQUESTS,
-        "what was used stays used"
+        "the usage of a key survives a reload"
     );
 
     door.write(&new.toml);

@@ -1,5 +1,5 @@
-//! What stands between the network and the router: limits of connections, the end, TLS, API keys. Real sockets, and
-//! a router whose requests last as long as a test wants.
+//! The layers between the network and the router: connection limits, shutdown, TLS and API keys. The tests
+//! use real sockets and a router whose requests end when the test permits it.
 
 mod check;
 mod connections;

@@ -1,4 +1,4 @@
-//! The server itself, with a bundle.
+//! The whole server with a bundle.
 
 use std::{net::Ipv4Addr, path::PathBuf};
 
@@ -19,14 +19,14 @@ use tonic_health::pb::{
 
 use super::support::NEVER;
 
-/// A server of the bundle that the repository brings.
+/// Starts a server of a bundle of the repository.
 pub(crate) async fn start(front: FrontSettings) -> Server {
     let onnxruntime = std::env::var_os("ORT_DYLIB_PATH");
     let args = ServeArgs {
         bundles: vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../bundles/fashion")],
         listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
         device: Some(Device::Cpu),
-        onnxruntime: Some(onnxruntime.expect("ORT_DYLIB_PATH names ONNX Runtime: `cargo xtask test`").into()),
+        onnxruntime: Some(onnxruntime.expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`").into()),
         threads: Some(1),
         ..ServeArgs::default()
     };
@@ -39,7 +39,7 @@ pub(crate) async fn status(url: &str, path: &str) -> u16 {
     client.get(format!("{url}{path}").parse().unwrap()).await.unwrap().status().as_u16()
 }
 
-/// A client of the gRPC API.
+/// Returns a client of the gRPC API.
 pub(crate) async fn decoder_of(url: &str) -> DecoderServiceClient<Channel> {
     DecoderServiceClient::new(Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap())
 }

@@ -1,4 +1,4 @@
-//! A front before a small router, and clients that do not behave.
+//! A front with a small router, and raw clients.
 
 use std::{
     future::Future,
@@ -22,21 +22,21 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Longer than any test: for ends that must not come.
+/// A time longer than any test, for timeouts that must not expire.
 pub(crate) const NEVER: Duration = Duration::from_hours(1);
 
 /// A running front.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) stats: Arc<FrontStats>,
-    /// Ends the order: no new connections.
+    /// Starts the drain: no new connections are accepted.
     pub(crate) stop: Option<oneshot::Sender<()>>,
-    /// Ends everything.
+    /// Ends all connections immediately.
     pub(crate) cut_off: Option<oneshot::Sender<()>>,
     pub(crate) ended: JoinHandle<()>,
-    /// One message for each request to `/slow` that has begun.
+    /// Receives one message per request to `/slow` that has begun.
     pub(crate) begun: mpsc::Receiver<()>,
-    /// A permit lets one request to `/slow` end.
+    /// One permit lets one request to `/slow` end.
     pub(crate) gate: Arc<Semaphore>,
 }
 
@@ -45,7 +45,7 @@ impl Running {
         Self::start_with(settings, NEVER, Router::new()).await
     }
 
-    /// With further routes.
+    /// Starts a front with further routes.
     pub(crate) async fn start_with(settings: &FrontSettings, drain: Duration, more: Router) -> Self {
         let (begin, begun) = mpsc::channel(16);
         let gate = Arc::new(Semaphore::new(0));
@@ -84,7 +84,7 @@ impl Running {
         Raw(TcpStream::connect(self.address).await.unwrap())
     }
 
-    /// A request over a connection of its own.
+    /// Sends a request over a new connection and returns the response.
     pub(crate) async fn get(&self, path: &str) -> String {
         let mut connection = self.connect().await;
         connection.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await;
@@ -97,11 +97,11 @@ impl Running {
 }
 
 async fn fired(signal: oneshot::Receiver<()>) {
-    // A test that has lost its end of the channel has ended.
+    // An error means that the test has dropped its end of the channel and has ended.
     let _ = signal.await;
 }
 
-/// A client that sends what it likes.
+/// A client that sends arbitrary bytes.
 pub(crate) struct Raw(pub(crate) TcpStream);
 
 impl Raw {
@@ -109,14 +109,14 @@ impl Raw {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// Everything until the server closes; a reset is a close as well.
+    /// Returns everything until the server closes the connection. A reset counts as a close.
     pub(crate) async fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
         let _ = self.0.read_to_end(&mut bytes).await;
         String::from_utf8(bytes).unwrap()
     }
 
-    /// One answer of a connection that is kept.
+    /// Sends a request, reads the response and keeps the connection open.
     pub(crate) async fn hello(&mut self) {
         self.send("GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await;
         let mut bytes = Vec::new();
@@ -126,10 +126,10 @@ impl Raw {
     }
 }
 
-/// One connection of HTTP/2.
+/// One HTTP/2 connection.
 pub(crate) struct Http2 {
     pub(crate) requests: http2::SendRequest<Body>,
-    /// Done when the connection is.
+    /// Completes when the connection ends.
     pub(crate) ended: JoinHandle<Result<(), hyper::Error>>,
 }
 

@@ -1,4 +1,4 @@
-//! TLS, clients' certificates, and certificates that change while the server runs.
+//! TLS, client certificates, and certificates that change while the server runs.
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use super::{
     support::{Http2, Running},
 };
 
-/// An authority that the tests make certificates with, and the files of a server.
+/// A certificate authority, and the files of a server.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
@@ -54,7 +54,7 @@ impl Authority {
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
-        // As one step, or the server might see half a file and count it.
+        // The file is replaced atomically: the server must not read and count half a file.
         let beside = self.folder.path().join("new");
         fs::write(&beside, text).unwrap();
         fs::rename(beside, &path).unwrap();
@@ -99,11 +99,11 @@ async fn connect(front: &Running, client: &TlsConnector) -> std::io::Result<TlsS
     client.connect(ServerName::try_from("localhost").unwrap(), socket).await
 }
 
-/// The whole answer to a request over HTTP/1, or nothing; in either case the connection has ended.
+/// Returns the whole response to a request over HTTP/1, or an error. In both cases the connection has ended.
 async fn hello(front: &Running, client: &TlsConnector) -> std::io::Result<String> {
     let mut stream = connect(front, client).await?;
     let answer = exchange(&mut stream).await;
-    // An alert arrives before the server has counted what it was about, the end of the connection after that.
+    // An alert arrives before the server has counted its cause; the end of the connection arrives afterwards.
     let (mut socket, _) = stream.into_inner();
     let _ = socket.read_to_end(&mut Vec::new()).await;
     answer
@@ -130,7 +130,7 @@ async fn both_versions_of_http_are_spoken_over_tls() {
     let answer = Http2::over(stream).await.get("/hello").await.unwrap();
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "hello");
     assert!(hello(&front, &authority.client(None, "http/1.1")).await.unwrap().contains("200 OK"));
-    // A client without TLS gets no further than the handshake.
+    // A client without TLS fails at the handshake.
     assert!(!front.get("/hello").await.contains("200 OK"));
     assert_eq!(front.count(Event::HandshakeFailure), 1);
 }
@@ -141,10 +141,10 @@ async fn a_handshake_that_stops_halfway_is_closed() {
     let limits = ConnectionLimits { handshake: Duration::from_millis(50), ..patient() };
     let front = Running::start(&FrontSettings { limits, ..with(authority.files(false)) }).await;
     let mut connection = front.connect().await;
-    // A record of TLS that announces 512 bytes and brings one.
+    // A TLS record that announces 512 bytes and contains one.
     connection.0.write_all(&[0x16, 3, 1, 2, 0, 1]).await.unwrap();
     assert_eq!(connection.rest().await, "");
-    assert_eq!(front.connect().await.rest().await, "", "nor does silence keep it open");
+    assert_eq!(front.connect().await.rest().await, "", "a silent connection is closed as well");
     assert_eq!(front.count(Event::HandshakeTimeout), 2);
 }
 
@@ -172,15 +172,15 @@ async fn a_new_certificate_is_used_and_a_broken_one_is_not() {
 
     authority.write("cert.pem", "-----BEGIN CERTIFICATE-----\nnonsense");
     reloads.wait_for(|reloads| reloads.failed == 1).await.unwrap();
-    assert_eq!(shown(&front, &client).await, first, "the old one serves on");
+    assert_eq!(shown(&front, &client).await, first, "the old certificate remains in use");
 
     let Identity { cert, key } = authority.identity();
     let failed = reloads.borrow().failed;
     authority.write("cert.pem", &cert);
     reloads.wait_for(|reloads| reloads.failed > failed).await.unwrap();
-    assert_eq!(shown(&front, &client).await, first, "the new one has not its key yet");
+    assert_eq!(shown(&front, &client).await, first, "the new certificate does not have its key yet");
     authority.write("key.pem", &key);
     reloads.wait_for(|reloads| reloads.done == 1).await.unwrap();
     assert_ne!(shown(&front, &client).await, first);
-    assert!(kept.get("/hello").await.is_ok(), "open connections go on");
+    assert!(kept.get("/hello").await.is_ok(), "open connections are kept");
 }

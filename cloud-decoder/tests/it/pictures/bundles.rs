@@ -1,4 +1,4 @@
-//! A photo model that can be computed by hand: a sample is the sum of its layers' integers and the quality.
+//! An image codec that can be computed by hand: a sample is the sum of its layers' integers and the quality.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use lopside_latent::{
 };
 use lopside_onnx::{Attribute, GraphBuilder, encode, set_metadata};
 
-/// Strides of the layers. Each has three channels a pixel, so a layer alone can make any picture.
+/// Strides of the layers. Each layer has three channels per pixel, so one layer can represent any image.
 pub(crate) const STRIDES: [usize; 2] = [4, 2];
 pub(crate) const QUALITY: u8 = 7;
 
@@ -25,7 +25,7 @@ pub(crate) fn photo(folder: &Path) -> PictureBundle {
     write_photo(folder, 1)
 }
 
-/// The same, with a scale of the head `plain` that its model may not have.
+/// Writes and loads the bundle with this scale of the head `plain`, which its model may not match.
 pub(crate) fn write_photo(folder: &Path, scale: u32) -> PictureBundle {
     let mut draft = draft(scale);
     let id = draft.latent_space().to_string();
@@ -89,8 +89,8 @@ fn contexts() -> ContextModel {
     ContextModel::new(vec![channel; channels], zero_rows, tables).unwrap()
 }
 
-/// Every layer's channels laid out as pixels and added up, the quality in samples of 8 bits on top; `double` repeats
-/// every pixel.
+/// Returns the model of a head. It rearranges the channels of each layer to pixels, adds the layers, and adds
+/// the quality in 8-bit samples; `double` repeats each pixel.
 fn head(latent_space: &str, double: bool) -> Vec<u8> {
     use lopside_onnx::Dim;
     let dims = |channels: i64, of: &str| {
@@ -120,7 +120,7 @@ fn head(latent_space: &str, double: bool) -> Vec<u8> {
     encode(&model)
 }
 
-/// A picture as integers of its layers.
+/// An image as the integers of its layers.
 pub(crate) struct Picture {
     pub(crate) header: PictureHeader,
     pub(crate) layers: Vec<Vec<i16>>,
@@ -140,7 +140,8 @@ impl Picture {
         space.encode_integers(self.header, &self.layers, IdOnWire::Present).unwrap()
     }
 
-    /// What the head `plain` makes of a pixel, in samples of 8 bits that may be over or under; of as many layers.
+    /// Returns the output of the head `plain` for one pixel and the first layers, in 8-bit samples before
+    /// clamping.
     pub(crate) fn pixel(&self, layers: usize, x: usize, y: usize) -> [i16; 3] {
         let columns = (self.header.width as usize).next_multiple_of(STRIDES[0]);
         let rows = (self.header.height as usize).next_multiple_of(STRIDES[0]);
@@ -156,7 +157,7 @@ impl Picture {
         })
     }
 
-    /// The 8-bit samples of the picture, pixel by pixel.
+    /// Returns the 8-bit samples of the image, pixel by pixel.
     pub(crate) fn samples(&self, layers: usize) -> Vec<u8> {
         let clamp = |value: i16| value.clamp(0, 255) as u8;
         let (width, height) = (self.header.width as usize, self.header.height as usize);
@@ -174,7 +175,7 @@ fn picture() -> PictureSpec {
     PictureSpec::uniform(2, 1, Channels::Grey, 0.0, 1.0)
 }
 
-/// Writes the bundle `vector` of latents of two values, and a frame of it.
+/// Writes the bundle `vector`, whose latents have two values, and returns a frame of it.
 pub(crate) fn vector(folder: &Path) -> Vec<u8> {
     let tensor =
         |name: &str| TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(2)] };

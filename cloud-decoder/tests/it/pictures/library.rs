@@ -85,7 +85,7 @@ fn a_head_that_is_not_what_it_says_is_refused() {
     let folder = tempdir().unwrap();
     let bundle = write_photo(folder.path(), 3);
     let error = PictureDecoder::new(&runtime(), &bundle, "plain").unwrap_err().to_string();
-    assert!(error.contains("made 48 values of \"picture\" instead of 432"), "{error}");
+    assert!(error.contains("produced 48 values for \"picture\" instead of 432"), "{error}");
     let error = PictureDecoder::new(&runtime(), &bundle, "sharp").unwrap_err().to_string();
     assert!(error.contains("it has plain, double"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Feature maps in the place of frames, by the Open Inference Protocol.
+//! Feature maps instead of frames over the Open Inference Protocol.
 
 use axum::http::{Request, StatusCode};
 use lopside_latent::picture::DecodedPicture;
@@ -9,7 +9,7 @@ use super::{
     service::Cloud,
 };
 
-/// What the frame of a picture says, as inputs of a head.
+/// Returns the content of the frame of an image as inputs of a head.
 fn inputs(cloud: &Cloud, picture: &Picture) -> Vec<Value> {
     let space = cloud.space();
     let decoded = DecodedPicture { header: picture.header, layers: picture.layers.clone() };
@@ -85,14 +85,14 @@ async fn maps_that_make_no_picture_are_refused_by_name() {
     large[1] =
         json!({ "name": "layer2", "datatype": "FP32", "shape": [1, 12, 60, 60], "data": values(12 * 3600) });
     let cases = [
-        (good[1..].to_vec(), "there is no input \"layer4\""),
-        (good[..2].to_vec(), "there is no input \"quality\""),
+        (good[1..].to_vec(), "neither an input \"layer4\" nor"),
+        (good[..2].to_vec(), "neither an input \"quality\" nor"),
         (with(0, "shape", json!([1, 576])), "input \"layer4\": its shape is [1, 576], not"),
         (with(0, "shape", json!([1, 48, 0, 4])), "input \"layer4\""),
-        (with(1, "shape", json!([1, 12, 8, 6])), "the model takes FP32 [n, 12, 6, 8]"),
-        (with(2, "data", json!([7.5])), "a quality is a whole number of 1 to 100, not 7.5"),
-        (with(2, "data", json!([101])), "a quality is a whole number of 1 to 100, not 101"),
-        (large, "padded and enlarged, in pixels is 14400, over the limit of 2000"),
+        (with(1, "shape", json!([1, 12, 8, 6])), "the model reads FP32 [n, 12, 6, 8]"),
+        (with(2, "data", json!([7.5])), "a quality is a whole number from 1 to 100, not 7.5"),
+        (with(2, "data", json!([101])), "a quality is a whole number from 1 to 100, not 101"),
+        (large, "padded and upscaled image is 14400, over the limit of 2000"),
         ([good.clone(), vec![with(2, "name", json!("gain"))[2].clone()]].concat(), "no input \"gain\""),
     ];
     for (inputs, expected) in cases {

@@ -1,4 +1,4 @@
-//! Pictures of any size through a head whose output is known: the library's path, gRPC and REST.
+//! Images of any size and a head whose output is known: the library, gRPC and REST.
 
 mod bundles;
 mod library;
@@ -7,8 +7,8 @@ mod service;
 
 use std::{env, path::PathBuf};
 
-/// The ONNX Runtime library.
+/// Returns the path of the ONNX Runtime library.
 fn onnxruntime() -> PathBuf {
     let path = env::var_os("ORT_DYLIB_PATH");
-    path.expect("ORT_DYLIB_PATH names ONNX Runtime: run the tests with `cargo xtask test`").into()
+    path.expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`").into()
 }

@@ -1,4 +1,4 @@
-//! The server in this process: both kinds of bundles on one port.
+//! A server in this process with both kinds of bundles on one port.
 
 use std::net::Ipv4Addr;
 
@@ -25,7 +25,7 @@ use super::{
     onnxruntime,
 };
 
-/// The largest picture that is taken.
+/// The largest image that the server accepts.
 const MAX_PIXELS: u64 = 1000;
 
 /// A running server; stopped when dropped.
@@ -113,7 +113,7 @@ async fn grpc_decodes_pictures_of_several_sizes_to_pictures_and_tensors() {
         let (Some(Answer::Tensor(tensor)), Some(Answer::Png(double)), Some(Answer::Png(plain))) =
             (tensor.value, double.value, plain.value)
         else {
-            panic!("the answers are not in the order asked for")
+            panic!("the outputs are not in the requested order")
         };
         let (width, height) = (picture.header.width, picture.header.height);
         assert_eq!(samples(&plain), picture.samples(2));
@@ -127,7 +127,9 @@ async fn grpc_decodes_pictures_of_several_sizes_to_pictures_and_tensors() {
     }
     let vectors = request(&[&cloud.vector_frame], "", &[]);
     let answer = client.decode(vectors).await.unwrap().into_inner();
-    let Some(Answer::Png(png)) = &answer.frames[0].outputs[0].value else { panic!("no picture") };
+    let Some(Answer::Png(png)) = &answer.frames[0].outputs[0].value else {
+        panic!("the output is not a PNG")
+    };
     assert_eq!(samples(png), [255, 128]);
 }
 
@@ -142,23 +144,23 @@ async fn grpc_names_what_is_wrong() {
     let cases = [
         (request(&[&good, &damaged], "", &[]), Code::InvalidArgument, "frame 1: the frame's checksum"),
         (request(&[&good, &large], "", &[]), Code::InvalidArgument, "pixels is 1200, over the limit of 1000"),
-        (request(&[&thin], "", &[]), Code::InvalidArgument, "padded and enlarged, in pixels is 4000, over"),
+        (request(&[&thin], "", &[]), Code::InvalidArgument, "padded and upscaled image is 4000, over"),
         (
             request(&[&cloud.vector_frame], "photo", &[]),
             Code::InvalidArgument,
-            "frame 0 is of version 1, bundle \"photo\" takes frames of version 2",
+            "frame 0 has version 1, but bundle \"photo\" accepts frames of version 2",
         ),
         (
             request(&[&good], "vector", &[]),
             Code::InvalidArgument,
-            "frame 0 is of version 2, bundle \"vector\" takes frames of version 1",
+            "frame 0 has version 2, but bundle \"vector\" accepts frames of version 1",
         ),
-        (request(&[&good, &cloud.vector_frame], "", &plain), Code::InvalidArgument, "frame 1 is of"),
+        (request(&[&good, &cloud.vector_frame], "", &plain), Code::InvalidArgument, "frame 1 has version"),
         (request(&[&good], "", &[("sharp", OutputFormat::Png)]), Code::NotFound, "it has plain, double"),
         (
             request(&[&good], "", &[("plain", OutputFormat::ClassScores)]),
             Code::InvalidArgument,
-            "makes pictures",
+            "makes images and cannot make class scores",
         ),
     ];
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
@@ -225,7 +227,12 @@ async fn rest_decodes_pictures_and_refuses() {
     let cases = [
         (decode("", "*/*"), damaged, StatusCode::BAD_REQUEST, "checksum"),
         (decode("", "*/*"), large, StatusCode::BAD_REQUEST, "over the limit of 1000"),
-        (decode("", "*/*"), cloud.vector_frame.clone(), StatusCode::BAD_REQUEST, "takes frames of version 2"),
+        (
+            decode("", "*/*"),
+            cloud.vector_frame.clone(),
+            StatusCode::BAD_REQUEST,
+            "accepts frames of version 2",
+        ),
         (decode("?head=x", "*/*"), frame.clone(), StatusCode::NOT_FOUND, "no head \\\"x\\\""),
         (decode("", "image/webp"), frame, StatusCode::NOT_ACCEPTABLE, "image/png"),
         (decode("", "*/*"), vec![0; (16 << 20) + 1], StatusCode::PAYLOAD_TOO_LARGE, "limit"),

@@ -1,4 +1,4 @@
-//! Requests of several callers in one run, deadlines, overload.
+//! Requests of several callers in one run, deadlines, and overload.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{
 const SLOW: Head = Head { name: "slow", version: 3, slow: true };
 
 fn status_of<T>(result: Result<T, Status>) -> Status {
-    result.err().expect("the call was not refused")
+    result.err().expect("the call succeeded")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,7 +42,7 @@ async fn callers_share_runs_and_each_gets_its_own() {
     let stats = cloud.statistics("a.slow").await;
     assert_eq!(stats["inference_count"], items);
     assert_eq!(stats["inference_stats"]["success"]["count"], 24);
-    // The first runs alone; while it does, the others gather.
+    // The first request runs alone; meanwhile the others are queued.
     let runs = stats["execution_count"].as_u64().unwrap();
     assert!(runs < 12, "{stats}");
     let batches = stats["batch_stats"].as_array().unwrap();
@@ -54,8 +54,8 @@ async fn callers_share_runs_and_each_gets_its_own() {
     assert_eq!((counted, summed), (runs, items));
 }
 
-/// What is quick runs on the thread of its connection: what that brought at once is few runs, and a caller that goes away
-/// takes nobody with it.
+/// A quick model runs on the thread of the connection. Requests that arrive together share few runs, and a
+/// caller that disconnects does not affect the others.
 #[tokio::test]
 async fn callers_of_a_quick_model_share_runs_too() {
     let folder = tempfile::tempdir().unwrap();
@@ -110,7 +110,7 @@ async fn overload_is_refused_with_advice_and_nothing_that_was_taken_is_lost() {
     }
     let stats = cloud.statistics("a.slow").await;
     assert_eq!(stats["inference_count"], answered.len());
-    // The same over REST.
+    // REST requests are refused in the same way.
     let body = r#"{"inputs":[{"name":"latent","datatype":"FP32","shape":[1,2],"data":[1,2]}]}"#;
     let calls = (0..16).map(|_| cloud.post("/v2/models/a.slow/infer", body));
     let mut statuses = Vec::new();
@@ -133,7 +133,7 @@ async fn a_deadline_from_header_parameter_or_grpc_ends_the_wait() {
     options.max_batch = Some(1);
     let cloud = Cloud::start_with(options).await;
     let client = cloud.client().await;
-    // Something long is before them all.
+    // A long request is ahead of all of them.
     let mut first = client.clone();
     let long: Vec<[f32; 2]> = vec![[1.0, 1.0]; 64];
     let before = tokio::spawn(async move { first.model_infer(infer("a.slow", &long)).await });
@@ -156,6 +156,6 @@ async fn a_deadline_from_header_parameter_or_grpc_ends_the_wait() {
         .unwrap();
     assert_eq!(cloud.send(request).await.status, 504);
     before.await.unwrap().unwrap();
-    // None of them has run.
+    // Only the long request has run.
     assert_eq!(cloud.statistics("a.slow").await["inference_count"], 64);
 }

@@ -1,4 +1,4 @@
-//! Bundles whose heads multiply: a latent of two values, times the head's version.
+//! Bundles with a latent of two values, whose heads multiply the values by the head's version.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use lopside_bundle::{
 use lopside_latent::{IdOnWire, Table, Tables};
 use lopside_onnx::{GraphBuilder, encode, set_metadata};
 
-/// Values of a latent.
+/// Number of values of a latent.
 pub(crate) const VALUES: usize = 2;
 
 /// A head that multiplies by its version.
@@ -16,21 +16,21 @@ pub(crate) const VALUES: usize = 2;
 pub(crate) struct Head {
     pub(crate) name: &'static str,
     pub(crate) version: u32,
-    /// Whether it takes its time: some 10 ms.
+    /// Whether a run takes about 10 ms.
     pub(crate) slow: bool,
 }
 
-/// One that is quick.
+/// Returns a quick head.
 pub(crate) const fn head(name: &'static str, version: u32) -> Head {
     Head { name, version, slow: false }
 }
 
-/// Writes a bundle. Another `encoder` is another latent space.
+/// Writes a bundle. Each `encoder` has its own latent space.
 pub(crate) fn write(folder: &Path, name: &str, encoder: &str, heads: &[Head]) {
     draft(name, encoder, heads).write(folder, "# Times\n").unwrap();
 }
 
-/// A frame of these two values, which are tenths.
+/// Returns a frame of two values, which are multiples of a tenth.
 pub(crate) fn frame(encoder: &str, values: [f32; VALUES]) -> Vec<u8> {
     draft("any", encoder, &[head("times", 1)]).space().unwrap().encode(&values, IdOnWire::Present).unwrap()
 }
@@ -82,7 +82,7 @@ fn model(head: Head, space: &str) -> Vec<u8> {
     encode(&model)
 }
 
-/// The same values after many multiplications whose outcome is nothing.
+/// Adds many multiplications with a result of 0, which take time and do not change the values.
 fn detour(graph: &mut GraphBuilder, latent: &str) -> String {
     const WIDTH: usize = 512;
     let zeros = graph.initializer("widen", &[2, WIDTH as i64], &[0.0; 2 * WIDTH]).unwrap();

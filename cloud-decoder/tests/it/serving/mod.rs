@@ -1,4 +1,4 @@
-//! The model server: batches, bundles that change, the Open Inference Protocol.
+//! The model server: batching, changes of bundles, and the Open Inference Protocol.
 
 mod batching;
 mod bundles;

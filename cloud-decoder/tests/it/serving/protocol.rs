@@ -1,4 +1,4 @@
-//! The Open Inference Protocol, call by call.
+//! The calls of the Open Inference Protocol.
 
 use axum::{body::Body, http::Request};
 use lopside_proto::inference::{
@@ -75,7 +75,7 @@ async fn latents_and_frames_in_raw_and_json_make_the_same() {
             assert_eq!(answer["outputs"][0]["shape"], json!([1, 2]));
         }
     }
-    // The binary extension, both ways.
+    // The binary extension for inputs and outputs.
     let head = json!({
         "inputs": [{ "name": "frame", "datatype": "BYTES", "shape": [1, 1],
                      "parameters": { "binary_data_size": 4 + frame.len() } }],
@@ -153,8 +153,8 @@ async fn what_is_wrong_is_named() {
     case(&|r| r.inputs[0].datatype = "FP64".into(), Code::InvalidArgument, "FP64");
     case(&|r| r.inputs[0].shape = vec![1, 3], Code::InvalidArgument, "[1, 3]");
     case(&|r| r.inputs[0].shape = vec![-1, 2], Code::InvalidArgument, "[-1, 2]");
-    case(&|r| r.inputs[0].shape = vec![i64::MAX, 2], Code::InvalidArgument, "says otherwise");
-    case(&|r| r.raw_input_contents.clear(), Code::InvalidArgument, "no 32-bit floats");
+    case(&|r| r.inputs[0].shape = vec![i64::MAX, 2], Code::InvalidArgument, "does not match its shape");
+    case(&|r| r.raw_input_contents.clear(), Code::InvalidArgument, "not 32-bit floats");
     case(&|r| r.raw_input_contents.push(Vec::new().into()), Code::InvalidArgument, "2 raw contents");
     case(&|r| r.inputs.push(r.inputs[0].clone()), Code::InvalidArgument, "raw contents");
     case(

@@ -1,4 +1,4 @@
-//! Bundles that are loaded, changed and unloaded while requests go on.
+//! Bundles are loaded, changed and unloaded during requests.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use super::{
     support::{Cloud, floats, infer},
 };
 
-/// A request for what a model makes of a frame.
+/// Returns a request that runs a model on a frame.
 fn of_frame(model: &str, frame: &[u8]) -> ModelInferRequest {
     let mut raw = (frame.len() as u32).to_le_bytes().to_vec();
     raw.extend_from_slice(frame);
@@ -38,7 +38,7 @@ fn of_frame(model: &str, frame: &[u8]) -> ModelInferRequest {
     }
 }
 
-/// Replaces a bundle as a careful operator does: the new folder is whole before it has the name.
+/// Replaces a bundle as a careful operator does: the new folder is complete before it is renamed.
 fn replace(folder: &Path, version: u32) {
     let (fresh, old) = (folder.with_extension("fresh"), folder.with_extension("old"));
     bundles::write(&fresh, "a", "e", &[head("times", version)]);
@@ -101,7 +101,7 @@ async fn a_broken_bundle_is_refused_and_the_old_one_serves_on() {
         cloud.client().await.model_infer(infer("a.times", &[[1.0, 2.0]])).await.unwrap().into_inner()
     };
     assert_eq!(floats(&ask().await.raw_output_contents[0]), [1.0, 2.0]);
-    // Following the folders: refused as well, and not lost.
+    // A check of the folders also refuses the bundle and keeps the old one.
     assert!(!cloud.registry.refresh());
     assert_eq!(floats(&ask().await.raw_output_contents[0]), [1.0, 2.0]);
     replace(&path, 2);
@@ -116,7 +116,8 @@ async fn a_broken_bundle_is_refused_and_the_old_one_serves_on() {
 #[tokio::test]
 async fn frames_of_an_old_encoder_are_decoded_by_the_newest_head_of_their_latent_space() {
     let folder = tempfile::tempdir().unwrap();
-    // Version 2 of the bundle has another encoder; the old one's latent space got a new head in a bundle of its own.
+    // Version 2 of the bundle has another encoder. A separate bundle has a newer head for the old latent
+    // space.
     bundles::write(&folder.path().join("a/1"), "a", "old", &[head("times", 1)]);
     bundles::write(&folder.path().join("a/2"), "a", "new", &[head("times", 5)]);
     bundles::write(&folder.path().join("a-fix"), "a-fix", "old", &[head("times", 3)]);
@@ -131,7 +132,7 @@ async fn frames_of_an_old_encoder_are_decoded_by_the_newest_head_of_their_latent
     assert_eq!(ask("a.times", "new").await, (5, "5".into()));
     assert_eq!(ask("a.times", "old").await, (1, "1".into()));
     assert_eq!(ask("a-fix.times", "old").await, (3, "3".into()));
-    // Without a name, the latent space alone decides.
+    // Without a bundle name, the latent space alone selects the head.
     let mut own = lopside_proto::v1::decoder_service_client::DecoderServiceClient::connect(cloud.url.clone())
         .await
         .unwrap();
@@ -145,7 +146,7 @@ async fn frames_of_an_old_encoder_are_decoded_by_the_newest_head_of_their_latent
     }
 }
 
-/// Every answer is wholly of one version: its values are those that the version it names makes.
+/// Every response comes from one version: its values match the version that it names.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_swaps_under_load_fail_no_request_and_mix_no_answer() {
     let folder = tempfile::tempdir().unwrap();
@@ -184,13 +185,13 @@ async fn a_hundred_swaps_under_load_fail_no_request_and_mix_no_answer() {
     for caller in callers {
         caller.await.unwrap();
     }
-    // Sessions of versions that nobody uses any more are gone with their threads.
+    // Sessions of unused versions end, and so do their threads.
     while engines() > 2 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Threads of engines of this process that are named after the bundle `a`.
+/// Returns the number of engine threads of the bundle `a` in this process.
 fn engines() -> usize {
     let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
     let names = threads.filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());

@@ -1,4 +1,4 @@
-//! A server in this process, and clients of it.
+//! A server in this process, and its clients.
 
 use std::{env, net::Ipv4Addr, path::Path, sync::Arc};
 
@@ -31,21 +31,21 @@ pub(crate) struct Cloud {
     _stop: oneshot::Sender<()>,
 }
 
-/// What a REST call came back with.
+/// A REST response.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
 
-/// Options for a server of these bundles, on the CPU with one thread a session.
+/// Returns options for a server of these bundles, on the CPU with one thread per session.
 pub(crate) fn options(bundles: &Path) -> ServeArgs {
     let library = env::var_os("ORT_DYLIB_PATH");
     ServeArgs {
         bundles: vec![bundles.to_owned()],
         listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
         device: Some(Device::Cpu),
-        onnxruntime: Some(library.expect("ORT_DYLIB_PATH names ONNX Runtime: `cargo xtask test`").into()),
+        onnxruntime: Some(library.expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`").into()),
         threads: Some(1),
         ..ServeArgs::default()
     }
@@ -70,7 +70,7 @@ impl Cloud {
         GrpcInferenceServiceClient::connect(self.url.clone()).await.unwrap()
     }
 
-    /// A client that does not look at deadlines itself.
+    /// Returns a client that does not enforce deadlines itself.
     pub(crate) fn patient(&self) -> GrpcInferenceServiceClient<Client<HttpConnector, tonic::body::Body>> {
         let transport = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
         GrpcInferenceServiceClient::with_origin(transport, self.url.parse().unwrap())
@@ -94,7 +94,7 @@ impl Cloud {
         self.send(Request::builder().method(Method::POST).uri(path).body(body.into()).unwrap()).await
     }
 
-    /// The statistics of a model.
+    /// Returns the statistics of a model.
     pub(crate) async fn statistics(&self, model: &str) -> Value {
         self.get(&format!("/v2/models/{model}/stats")).await.json()["model_stats"][0].clone()
     }
@@ -110,7 +110,7 @@ impl Answer {
     }
 }
 
-/// A request for what a model makes of latents.
+/// Returns a request that runs a model on latents.
 pub(crate) fn infer(model: &str, latents: &[[f32; 2]]) -> ModelInferRequest {
     let bytes: Vec<u8> = latents.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
     ModelInferRequest {
@@ -126,7 +126,7 @@ pub(crate) fn infer(model: &str, latents: &[[f32; 2]]) -> ModelInferRequest {
     }
 }
 
-/// Raw 32-bit floats.
+/// Parses raw 32-bit floats.
 pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|value| f32::from_le_bytes(value.try_into().unwrap())).collect()
 }
