@@ -147,7 +147,7 @@ impl AnyEncoder {
                 encoder.encode(picture, &PictureOptions { id, ..*options })
             }
             (Self::Picture(encoder, _), Input::Numbers(_)) => {
-                Err(EdgeError::OtherInput { bundle: encoder.name().to_owned(), takes: "pictures" })
+                Err(EdgeError::OtherInput { bundle: encoder.name().to_owned(), takes: "images" })
             }
         }
     }

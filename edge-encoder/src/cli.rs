@@ -91,7 +91,7 @@ pub struct BundleArg {
 /// Options of image codecs. Other bundles support only the layers. Flattened last, because its heading stays
 /// in effect.
 #[derive(Debug, Clone, Copy, Default, Args)]
-#[command(next_help_heading = "Photo models")]
+#[command(next_help_heading = "Image codecs")]
 pub struct PictureArgs {
     /// Quality of the quantisation, 1 to 100 [default: 50]
     #[arg(long, env = "LOPSIDE_QUALITY", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]

@@ -112,7 +112,7 @@ impl Client {
         let outputs: Vec<Value> = outputs.filter_map(|output| output.value).collect();
         let expected = heads.len().max(1);
         if outputs.len() != expected {
-            return Err(EdgeError::Answer(format!("{} outputs instead of {expected}", outputs.len())));
+            return Err(EdgeError::Answer(format!("it has {} outputs instead of {expected}", outputs.len())));
         }
         Ok(Decoded {
             outputs,
@@ -198,7 +198,7 @@ fn parse(endpoint: &str) -> Result<Endpoint, EdgeError> {
     let uri: Uri = endpoint.parse().map_err(|error| bad(format!("{error}")))?;
     match uri.scheme_str() {
         Some("http" | "https") if uri.host().is_some() => Ok(Endpoint::from(uri)),
-        _ => Err(bad("it starts with neither http:// nor https://".into())),
+        _ => Err(bad("it does not start with http:// or https://".into())),
     }
 }
 

@@ -77,7 +77,7 @@ impl FileConfig {
     /// [`EdgeError::Missing`] if it is not configured.
     pub fn endpoint(&self, flag: Option<String>) -> Result<String, EdgeError> {
         flag.or_else(|| self.endpoint.clone()).ok_or(EdgeError::Missing {
-            what: "the cloud-decoder's address",
+            what: "the address of the cloud-decoder",
             flag: "--endpoint URL",
             env: "LOPSIDE_ENDPOINT",
             key: "endpoint",
@@ -154,11 +154,11 @@ impl FileConfig {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             (Some(_), None) => {
-                let what = "the key of the client's certificate";
+                let what = "the private key of the client certificate";
                 return Err(missing(what, "--client-key FILE", "LOPSIDE_CLIENT_KEY", "client_key"));
             }
             (None, Some(_)) => {
-                let what = "the certificate of the client's key";
+                let what = "the client certificate of the private key";
                 return Err(missing(what, "--client-cert FILE", "LOPSIDE_CLIENT_CERT", "client_cert"));
             }
         };

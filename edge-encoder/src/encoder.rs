@@ -165,14 +165,14 @@ impl Encoder {
     fn picture(&self, picture: &DynamicImage) -> Result<Vec<f32>, EdgeError> {
         match &self.input {
             InputSpec::Picture(spec) => Ok(samples_of(&picture_of(picture, spec), spec)),
-            InputSpec::Series(_) => Err(self.other("windows of numbers")),
+            InputSpec::Series(_) => Err(self.other("windows of measurements")),
             InputSpec::Tensor {} => Err(self.other("tensors")),
         }
     }
 
     fn numbers(&self, numbers: &[f32]) -> Result<Vec<f32>, EdgeError> {
         match &self.input {
-            InputSpec::Picture(_) => Err(self.other("pictures")),
+            InputSpec::Picture(_) => Err(self.other("images")),
             InputSpec::Series(spec) => Ok(normalised(numbers, spec)),
             InputSpec::Tensor {} => Ok(numbers.to_vec()),
         }

@@ -31,14 +31,14 @@ pub enum EdgeError {
     },
     /// The inputs do not contain any image.
     #[error(
-        "no pictures in {paths}: PNG, JPEG, WebP, PGM/PPM, .npy and IDX files are read, and folders of them"
+        "no images found in {paths}: give PNG, JPEG, WebP, PGM/PPM, .npy or IDX files, or folders of them"
     )]
     NoPictures {
         /// The input paths, joined.
         paths: String,
     },
     /// The inputs do not contain any numbers.
-    #[error("no numbers in {paths}: CSV and .npy files are read, plain or .gz, and folders of them")]
+    #[error("no numbers found in {paths}: give CSV or .npy files, plain or .gz, or folders of them")]
     NoNumbers {
         /// The input paths, joined.
         paths: String,
@@ -52,7 +52,7 @@ pub enum EdgeError {
         reason: String,
     },
     /// A required setting is missing.
-    #[error("{what} is not set: give {flag}, set {env}, or write {key} = … in the config file")]
+    #[error("{what} is not configured: pass {flag}, set {env}, or write {key} = … in the config file")]
     Missing {
         /// The setting.
         what: &'static str,
@@ -71,7 +71,7 @@ pub enum EdgeError {
     Latent(#[from] LatentError),
     /// The image is empty, or larger than a frame can represent.
     #[error(
-        "a picture of {width}×{height} pixels does not fit into a frame: its sides are 1 to {limit} pixels"
+        "an image of {width}×{height} pixels does not fit into a frame: each side must be 1 to {limit} pixels"
     )]
     Sides {
         /// Width in pixels.
@@ -82,7 +82,7 @@ pub enum EdgeError {
         limit: u32,
     },
     /// The requested number of layers is zero or larger than that of the model.
-    #[error("a frame of {found} layers cannot be made: the bundle's model has {layers}, give 1 to {layers}")]
+    #[error("cannot encode a frame of {found} layers: the bundle's model has {layers}; give 1 to {layers}")]
     Layers {
         /// The requested number.
         found: usize,
@@ -90,7 +90,9 @@ pub enum EdgeError {
         layers: usize,
     },
     /// An image was given to a bundle that takes numbers, or numbers to one that takes images.
-    #[error("{bundle:?} takes {takes}: give it those, or another bundle with --bundle")]
+    #[error(
+        "the bundle {bundle:?} takes {takes}: give it such inputs, or select another bundle with --bundle"
+    )]
     OtherInput {
         /// The name of the bundle.
         bundle: String,
@@ -98,13 +100,17 @@ pub enum EdgeError {
         takes: &'static str,
     },
     /// The bundle does not have a fast encoder.
-    #[error("{bundle:?} has no fast encoder: leave --fast out, or take a bundle with an encoder-fast.onnx")]
+    #[error(
+        "the bundle {bundle:?} does not have a fast encoder: omit --fast, or use a bundle with an encoder-fast.onnx"
+    )]
     NotFast {
         /// The name of the bundle.
         bundle: String,
     },
     /// The bundle does not support an option.
-    #[error("{option} is for bundles of photo models, and {bundle:?} is of vector models: leave it out")]
+    #[error(
+        "{option} applies to image codecs only, but the bundle {bundle:?} has a fixed-latent model: omit the option"
+    )]
     PhotoOnly {
         /// The option.
         option: &'static str,
@@ -112,13 +118,15 @@ pub enum EdgeError {
         bundle: String,
     },
     /// A reference input was requested for a bundle without a head that uses it.
-    #[error("--with-input is for bundles with a head that scores, and {bundle:?} has none: leave it out")]
+    #[error(
+        "--with-input needs a head that scores, but the bundle {bundle:?} does not have one: omit the option"
+    )]
     NoScore {
         /// The name of the bundle.
         bundle: String,
     },
     /// A number in the config file is out of range.
-    #[error("{key} = {found} in the config file is out of range: give {allowed}")]
+    #[error("{key} = {found} in the config file is out of range: use {allowed}")]
     Range {
         /// The key.
         key: &'static str,
@@ -128,11 +136,11 @@ pub enum EdgeError {
         allowed: &'static str,
     },
     /// A model cannot be run.
-    #[error("the model does not run in tract: {0}")]
+    #[error("the model cannot be used: {0}")]
     Model(String),
     /// The address is invalid.
     #[error(
-        "{endpoint:?} is no address of a cloud-decoder: {reason}; it looks like http://decoder.example:8080 or https://decoder.example"
+        "{endpoint:?} is not the address of a cloud-decoder: {reason}; use an address such as http://decoder.example:8080 or https://decoder.example"
     )]
     Endpoint {
         /// The address as given.
@@ -142,12 +150,12 @@ pub enum EdgeError {
     },
     /// The API key contains characters that cannot be sent.
     #[error(
-        "the API key (--api-key, LOPSIDE_API_KEY) holds characters that no key has: is it the right text?"
+        "the API key (--api-key, LOPSIDE_API_KEY) contains characters that are not allowed: check that it is copied correctly"
     )]
     ApiKey,
     /// Certificates were configured for a connection without TLS.
     #[error(
-        "{endpoint:?} has no TLS, so --ca and --client-cert mean nothing: give an https:// address, or leave them out"
+        "{endpoint:?} does not use TLS, so --ca and --client-cert have no effect: use an https:// address, or omit them"
     )]
     NoTls {
         /// The address.
@@ -170,15 +178,15 @@ pub enum EdgeError {
         message: String,
     },
     /// The answer does not match the request.
-    #[error("the cloud-decoder's answer cannot be used: {0}")]
+    #[error("cannot process the answer of the cloud-decoder: {0}")]
     Answer(String),
     /// The agent's settings are invalid.
     #[error("{0}")]
     Agent(String),
     /// The bundle does not have golden inputs to try its encoder on.
     #[error(
-        "{bundle:?} has no golden inputs, so its encoder cannot be tried here: add some with \
-         `training golden --bundle DIR INPUT…`, and offer it again"
+        "the bundle {bundle:?} does not have golden inputs, so its encoder cannot be tested on this device: add some \
+         with `training golden --bundle DIR INPUT…`, and offer the bundle again"
     )]
     NoGolden {
         /// The name of the bundle.
@@ -186,8 +194,8 @@ pub enum EdgeError {
     },
     /// An encoder produces another latent here than where it was trained.
     #[error(
-        "{input} becomes another latent here: {differing} of {values} values differ, by up to {largest} steps; at most \
-         {allowed} may, by 1"
+        "the encoder produces another latent for {input} on this device: {differing} of {values} values differ, by up \
+         to {largest} steps; at most {allowed} values may differ, by 1 step"
     )]
     Golden {
         /// The golden input.
@@ -203,7 +211,7 @@ pub enum EdgeError {
     },
     /// A bundle takes other inputs than the sources deliver.
     #[error(
-        "it takes {takes}, and the sources give {given}: offer it to other devices, or start this one with it"
+        "the bundle takes {takes}, but the sources deliver {given}: offer the bundle to other devices, or restart this agent with it"
     )]
     OtherSources {
         /// The inputs that it takes.
@@ -212,10 +220,10 @@ pub enum EdgeError {
         given: String,
     },
     /// The offer of a channel is invalid.
-    #[error("what the channel offers cannot be taken: {0}")]
+    #[error("the offer of the channel is invalid: {0}")]
     Offer(String),
     /// A downloaded file differs from the offer, or the download broke off.
-    #[error("{path}: {reason}; it is asked for again")]
+    #[error("cannot download {path}: {reason}; the download is retried")]
     Download {
         /// The path of the file in the bundle.
         path: String,
@@ -223,7 +231,7 @@ pub enum EdgeError {
         reason: String,
     },
     /// The disk does not have enough space for a bundle.
-    #[error("{}: {free} bytes are free, and the channel's bundle needs {needed}: make room", path.display())]
+    #[error("{}: {free} bytes are free, but the offered bundle needs {needed}: free some disk space", path.display())]
     NoRoom {
         /// The folder.
         path: PathBuf,
@@ -239,29 +247,31 @@ pub enum EdgeError {
     #[error(transparent)]
     Uplink(#[from] UplinkError),
     /// Writing to stdout failed, for example because its reader has ended.
-    #[error("stdout: {0}")]
+    #[error("cannot write to stdout: {0}")]
     Stdout(std_io::Error),
     /// Signal handlers cannot be installed.
-    #[error("cannot catch signals: {0}")]
+    #[error("cannot install signal handlers: {0}")]
     Signal(std_io::Error),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(std_io::Error),
     /// A source that is a stream was configured for a bundle that takes tensors.
-    #[error("{bundle:?} takes tensors, which come as .npy files: give a folder as the source")]
+    #[error(
+        "the bundle {bundle:?} takes tensors, which are read from .npy files: configure a folder as the source"
+    )]
     NoStream {
         /// The name of the bundle.
         bundle: String,
     },
     /// Some checks show that the agent cannot work.
-    #[error("{bad} of these keep the agent from its work")]
+    #[error("problems that prevent the agent from working: {bad}; see the findings")]
     Unfit {
         /// Number of bad findings.
         bad: usize,
     },
     /// The agent does not answer.
     #[error(
-        "no agent answers at {}: {source}; is it running (`systemctl status lopside-edge`), with this socket in its config file?",
+        "no agent answers at {}: {source}; check that it is running (`systemctl status lopside-edge`) and has this socket in its config file",
         path.display()
     )]
     NoAgent {
@@ -274,7 +284,7 @@ pub enum EdgeError {
     #[error(transparent)]
     Quality(#[from] QualityError),
     /// JSON could not be written or read.
-    #[error("report: {0}")]
+    #[error("cannot read or write the report: {0}")]
     Json(#[from] serde_json::Error),
 }
 

@@ -47,7 +47,7 @@ pub fn tried(folder: &Path, bundle: &AnyBundle, options: &EncodeOptions) -> Resu
 /// # Errors
 /// The reason why the file cannot be read.
 pub fn first_input(encoder: &AnyEncoder, path: &Path) -> Result<Input, EdgeError> {
-    let nothing = || EdgeError::File { path: path.to_owned(), reason: "it holds no input".into() };
+    let nothing = || EdgeError::File { path: path.to_owned(), reason: "it does not contain an input".into() };
     Ok(encoder.open(&[path.to_owned()])?.next().ok_or_else(nothing)??.input)
 }
 

@@ -159,9 +159,9 @@ const COLUMNS: [Column; 17] = [
     ("trip ms", |row| Some(format!("{:.2}", row.round_trip_ms))),
     ("bpp", |row| row.photo.map(|photo| format!("{:.3}", photo.bits_per_pixel))),
 ];
-const PICTURES_NOTE: &str = "JPEG: the smallest at our PSNR, or its smallest of all. ";
-const NUMBERS_NOTE: &str = "raw: 4 bytes a number. ";
-const NOTE: &str = "wire: the request over TCP with gRPC and HTTP/2.\n";
+const PICTURES_NOTE: &str = "JPEG: the smallest file with at least our PSNR, or the smallest possible file. ";
+const NUMBERS_NOTE: &str = "raw: 4 bytes per number. ";
+const NOTE: &str = "wire: the request over TCP, including gRPC and HTTP/2.\n";
 
 /// Formats the verdict as yes or no, or the share of a mean.
 fn verdict(anomalous: f64) -> String {

@@ -86,7 +86,7 @@ fn pem(path: &Path, label: &str) -> Result<String, EdgeError> {
     if text.lines().any(|line| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(label)) {
         return Ok(text);
     }
-    let reason = format!("it is no PEM file with a line -----BEGIN {label}");
+    let reason = format!("it is not a PEM file with a line -----BEGIN {label}");
     Err(EdgeError::File { path: path.to_owned(), reason })
 }
 

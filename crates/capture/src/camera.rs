@@ -87,7 +87,7 @@ impl Camera {
 
     fn failed(&self, doing: &str, error: &io::Error) -> CaptureError {
         let reason = format!(
-            "cannot {doing}: {error}. Is it plugged in, free, and open to the agent's user (group video)?"
+            "cannot {doing}: {error}. Check that it is connected and not in use, and that the agent's user may read it (group video)"
         );
         CaptureError::Camera { device: self.options.device.clone(), reason }
     }
@@ -106,12 +106,12 @@ impl Camera {
             layout(fourcc, Answer { fourcc: format.fourcc.repr, width, height, stride }).map_err(refused)?;
         // Some cameras have a single frame rate and refuse all others.
         if let Err(error) = device.set_params(&Parameters::with_fps(*fps)) {
-            tracing::warn!(source = %self.context.name, fps, %error, "the camera keeps its own rate");
+            tracing::warn!(source = %self.context.name, fps, %error, "cannot set the frame rate; the camera uses its own");
         }
         let stream = mmap::Stream::with_buffers(&device, Type::VideoCapture, BUFFERS);
         let mut stream = stream.map_err(|error| self.failed("map its buffers", &error))?;
         stream.set_timeout(START);
-        tracing::info!(source = %self.context.name, width, height, format = %format.fourcc, "the camera is open");
+        tracing::info!(source = %self.context.name, width, height, format = %format.fourcc, "camera opened");
         Ok(Open { device, stream, layout, started: false })
     }
 
@@ -190,7 +190,7 @@ fn choose(offered: &[[u8; 4]]) -> Result<[u8; 4], String> {
     choice.ok_or_else(|| {
         let names: Vec<String> = offered.iter().map(|format| format.escape_ascii().to_string()).collect();
         let names = names.join(", ");
-        format!("it offers neither MJPG nor YUYV, but [{names}]: let a program convert it, such as rpicam-vid or ffmpeg")
+        format!("it offers neither MJPG nor YUYV, but [{names}]: use a program that converts it, such as rpicam-vid or ffmpeg")
     })
 }
 
@@ -199,7 +199,7 @@ fn layout(asked: [u8; 4], answer: Answer) -> Result<Layout, String> {
     let Answer { fourcc, width, height, stride } = answer;
     if fourcc != asked {
         let (asked, given) = (asked.escape_ascii(), fourcc.escape_ascii());
-        return Err(format!("it was asked for {asked} and gives {given}: ask for another size"));
+        return Err(format!("it was set to {asked} but delivers {given}: configure another size"));
     }
     if fourcc == MJPG {
         return Ok(Layout::Jpeg);
@@ -211,7 +211,7 @@ fn layout(asked: [u8; 4], answer: Answer) -> Result<Layout, String> {
         0 => Ok(Layout::Rows(raw, row)),
         stride if stride >= row => Ok(Layout::Rows(raw, stride)),
         stride => {
-            Err(format!("its rows of {row} bytes follow each other after {stride}: its driver is broken"))
+            Err(format!("its rows have {row} bytes, but begin every {stride} bytes: its driver is broken"))
         }
     }
 }
@@ -239,7 +239,7 @@ mod tests {
         }
         assert_eq!(layout(MJPG, Answer { fourcc: MJPG, stride: 0, ..ANSWER }), Ok(Layout::Jpeg));
         assert!(layout(YUYV, Answer { stride: 3, ..ANSWER }).unwrap_err().contains("its driver is broken"));
-        assert!(layout(MJPG, ANSWER).unwrap_err().contains("asked for MJPG and gives YUYV"));
+        assert!(layout(MJPG, ANSWER).unwrap_err().contains("set to MJPG but delivers YUYV"));
         assert!(layout(YUYV, Answer { width: 0, ..ANSWER }).is_err());
     }
 

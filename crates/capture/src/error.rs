@@ -15,13 +15,13 @@ pub enum CaptureError {
         fix: &'static str,
     },
     /// The watched folder was moved, removed or unmounted.
-    #[error("the folder {path} is gone: put it back or mount it again, then watch it anew", path = path.display())]
+    #[error("the folder {path} was moved, removed or unmounted: restore or mount it, then restart the agent", path = path.display())]
     FolderGone {
         /// The folder.
         path: PathBuf,
     },
     /// An operation on a file or folder failed.
-    #[error("cannot {doing} {path}: {source}. Look at its permissions and at the room on the disk", path = path.display())]
+    #[error("cannot {doing} {path}: {source}. Check its permissions and the free disk space", path = path.display())]
     File {
         /// The operation.
         doing: &'static str,
@@ -36,7 +36,7 @@ pub enum CaptureError {
     /// The first bytes of a stream match none of the known formats.
     #[error(
         "the stream {name} begins with {first:02x?}, which is neither MJPEG nor binary PNM (P5, P6): \
-         say what it is, or let the program write one of these"
+         configure its format, or use a program that writes one of these"
     )]
     UnknownStream {
         /// The name of the source.
@@ -54,7 +54,7 @@ pub enum CaptureError {
     },
     /// A header names some of the channels and not the others.
     #[error(
-        "line {line} of {name} is a header without {missing}: add the columns, or correct the channels' names"
+        "line {line} of {name} is a header without {missing}: add these columns, or correct the channel names"
     )]
     Columns {
         /// The name of the source.
@@ -65,7 +65,7 @@ pub enum CaptureError {
         missing: String,
     },
     /// An image cannot be decoded.
-    #[error("the picture is damaged or too large: {0}")]
+    #[error("the image is damaged or too large: {0}")]
     Picture(#[source] image::ImageError),
     /// A program cannot be started.
     #[error("{program} cannot be started: {source}. {fix}")]
@@ -78,7 +78,7 @@ pub enum CaptureError {
         fix: &'static str,
     },
     /// A program failed and is not to be restarted.
-    #[error("{program} has ended with {status}: its messages are in the log at level debug")]
+    #[error("{program} has ended with {status}: see its messages in the log at level debug")]
     Ended {
         /// The program.
         program: String,

@@ -72,8 +72,8 @@ impl<R: Read> Windows<R> {
         let numbers = length.checked_mul(channels.len());
         if numbers.is_none_or(|numbers| numbers == 0 || numbers > MAX_NUMBERS) || *stride == 0 {
             let message = format!(
-                "windows of {length} rows of {} channels every {stride} rows cannot be: each is at least 1, and \
-                 a window has at most 2^24 numbers",
+                "windows of {length} rows of {} channels every {stride} rows are not supported: each number must be \
+                 at least 1, and a window can have at most 2^24 numbers",
                 channels.len()
             );
             return Err(CaptureError::Setting(message));
@@ -100,7 +100,7 @@ impl<R: Read> Windows<R> {
             let line = line.map_err(|source| CaptureError::Read { name: self.name.to_string(), source })?;
             let Some((number, line)) = line else { return Ok(self.last_window()) };
             let parsed = match line {
-                None => Err(format!("it is over {MAX_LINE} bytes")),
+                None => Err(format!("it is longer than {MAX_LINE} bytes")),
                 Some(line) => match parse(line, &self.options.channels, self.columns.as_deref()) {
                     Err(Wrong::Names(missing)) => {
                         let name = self.name.to_string();
@@ -198,7 +198,9 @@ fn first(fields: &[&str], channels: &[String]) -> Result<Line, Wrong> {
     }
     if fields.len() != channels.len() {
         let (found, names) = (fields.len(), channels.join(", "));
-        return Err(Wrong::Line(format!("of {found} columns, no header names all of: {names}")));
+        return Err(Wrong::Line(format!(
+            "it has {found} columns and no header that names all of the channels: {names}"
+        )));
     }
     let all = (0..fields.len()).collect();
     if fields.iter().all(|field| field.parse::<f32>().is_err()) {
@@ -211,7 +213,7 @@ fn number(fields: &[&str], column: usize) -> Result<f32, Wrong> {
     let field = fields.get(column).copied().unwrap_or_default();
     let number = field.parse::<f32>().ok().filter(|number| number.is_finite());
     let shown: String = field.chars().take(40).collect();
-    number.ok_or_else(|| Wrong::Line(format!("column {}: {shown:?} is no finite number", column + 1)))
+    number.ok_or_else(|| Wrong::Line(format!("column {}: {shown:?} is not a finite number", column + 1)))
 }
 
 #[cfg(test)]
@@ -243,10 +245,10 @@ mod tests {
     #[test]
     fn a_bad_line_is_refused_and_named_and_the_rest_goes_on() {
         for (bad, reason) in [
-            ("3,", "column 2: \"\" is no finite number"),
-            ("3", "column 2: \"\" is no finite number"),
-            ("x,1", "column 1: \"x\" is no finite number"),
-            ("1,inf", "column 2: \"inf\" is no finite number"),
+            ("3,", "column 2: \"\" is not a finite number"),
+            ("3", "column 2: \"\" is not a finite number"),
+            ("x,1", "column 1: \"x\" is not a finite number"),
+            ("1,inf", "column 2: \"inf\" is not a finite number"),
         ] {
             let (found, counted, refused) =
                 windows(&format!("1,2\n{bad}\n5,6\n"), options(2, 1, &["a", "b"]));
@@ -260,7 +262,10 @@ mod tests {
     fn half_a_line_at_the_beginning_settles_nothing() {
         let (found, counted, refused) = windows(".5\n1,2\n", options(1, 1, &["a", "b"]));
         assert_eq!((found, counted.damaged), (vec![vec![1.0, 2.0]], 1));
-        assert_eq!(refused.unwrap().reason, "of 1 columns, no header names all of: a, b");
+        assert_eq!(
+            refused.unwrap().reason,
+            "it has 1 columns and no header that names all of the channels: a, b"
+        );
     }
 
     #[test]
@@ -268,7 +273,7 @@ mod tests {
         let mut windows =
             Windows::new(&"sensor".into(), &b"a,c\n1,2\n"[..], options(1, 1, &["a", "b"])).unwrap();
         let error = windows.next_window().unwrap_err().to_string();
-        assert!(error.contains("line 1 of sensor is a header without b: add the columns"), "{error}");
+        assert!(error.contains("line 1 of sensor is a header without b: add these columns"), "{error}");
     }
 
     #[test]

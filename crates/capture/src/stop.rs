@@ -35,7 +35,7 @@ impl Stop {
     /// [`CaptureError::System`] if the process has too many open files.
     pub fn new() -> Result<Self, CaptureError> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        Ok(Self(Arc::new(fd.map_err(CaptureError::system("make a handle to stop by"))?)))
+        Ok(Self(Arc::new(fd.map_err(CaptureError::system("create a stop handle"))?)))
     }
 
     /// Stops the sources permanently.

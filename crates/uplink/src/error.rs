@@ -13,16 +13,16 @@ pub enum UplinkError {
     #[error("{} (gRPC {:?})", .0.message(), .0.code())]
     Status(#[from] Box<tonic::Status>),
     /// The cloud ended the stream.
-    #[error("the cloud has ended the connection")]
+    #[error("the cloud has closed the connection")]
     Ended,
     /// The cloud sent an unexpected message.
-    #[error("the cloud sent {0}: is it a cloud-decoder with an archive, of a version that fits?")]
+    #[error("the cloud sent {0}: check that it is a cloud-decoder with an archive, of a compatible version")]
     Answer(&'static str),
     /// The cloud did not acknowledge anything for this time.
     #[error("no acknowledgement for {} s", .0.as_secs())]
     Stalled(Duration),
     /// A stored record cannot be parsed.
-    #[error("record {number} of the spool is not one of this program's: {reason}")]
+    #[error("record {number} of the spool cannot be parsed: {reason}")]
     Record {
         /// The number of the record.
         number: u64,
@@ -33,7 +33,7 @@ pub enum UplinkError {
     #[error(transparent)]
     Spool(#[from] SpoolError),
     /// The spool was reopened in the meantime.
-    #[error("the spool was opened again")]
+    #[error("the spool was reopened")]
     Interrupted,
     /// The store's thread has ended.
     #[error("the store has stopped")]

@@ -264,15 +264,15 @@ mod tests {
     fn small_messages_wait_for_each_other_and_important_ones_do_not() {
         let now = Instant::now();
         let mut flow = Flow::new(now);
-        assert!(flow.admits(40, 40, false), "nothing is under way");
+        assert!(flow.admits(40, 40, false), "nothing is in flight");
         flow.send(40, now);
         assert!(!flow.admits(40, 40, false));
         assert!(flow.admits(40, 40, true));
-        assert!(flow.admits(40, flow.message(), false), "less important ones would go before it");
+        assert!(flow.admits(40, flow.message(), false), "less important frames would be sent before it");
         assert!(flow.admits(flow.message(), flow.message(), false), "a whole message");
         flow.acknowledge(now + Duration::from_millis(30));
         assert!(flow.admits(40, 40, false));
-        assert!(!flow.acknowledge(now), "nothing is under way");
+        assert!(!flow.acknowledge(now), "nothing is in flight");
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Session<'_> {
         }
         let mut answers = IngestServiceClient::new(channel).upload(request).await?.into_inner();
         let Some(upload_response::Message::Welcome(welcome)) = next(&mut answers).await? else {
-            return Err(UplinkError::Answer("no welcome"));
+            return Err(UplinkError::Answer("another message instead of a welcome"));
         };
         self.store.resolve(known(welcome)?).await?;
         let records = Class::ALL.map(|_| VecDeque::new());
@@ -200,14 +200,14 @@ impl Open<'_> {
 
     async fn answered(&mut self, answer: Option<upload_response::Message>) -> Result<(), UplinkError> {
         let Some(upload_response::Message::Ack(Ack { class, number })) = answer else {
-            return Err(UplinkError::Answer("no acknowledgement"));
+            return Err(UplinkError::Answer("another message instead of an acknowledgement"));
         };
         let class = FrameClass::try_from(class).map_err(|_| UplinkError::Answer("an unknown class"))?;
         let class = spool_class(class);
         // An acknowledgement covers everything sent before it in its class, so a message that it skips would
         // be lost.
         if self.sent.pop_front() != Some((class, number)) || !self.flow.acknowledge(Instant::now()) {
-            return Err(UplinkError::Answer("an acknowledgement of what is not next"));
+            return Err(UplinkError::Answer("an acknowledgement out of order"));
         }
         let (rate, round_trip) = (self.flow.rate(), self.flow.round_trip());
         self.link.send_modify(|link| link.acknowledged(rate, round_trip));

@@ -224,7 +224,7 @@ impl Fate {
         match spool.append(class, record) {
             Ok(Appended::Number(number)) => return Ok(Self::Numbered(number)),
             Ok(Appended::Refused) => {}
-            Err(error @ SpoolError::TooLarge { .. }) => tracing::error!(%error, "a frame is dropped"),
+            Err(error @ SpoolError::TooLarge { .. }) => tracing::error!(%error, "frame dropped"),
             Err(error) => return Err(error),
         }
         Ok(Self::Refused(spool.counted(class).dropped(Reason::Refused)))
@@ -395,7 +395,7 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
     /// Returns false if all handles were dropped meanwhile, because then no caller waits for the disk any
     /// longer.
     async fn recover(&mut self, error: &SpoolError) -> bool {
-        tracing::error!(%error, "the spool is opened again");
+        tracing::error!(%error, "the spool has failed; reopening it");
         let mut failure = error.to_string();
         loop {
             self.told.send_modify(|state| state.failure = Some(failure.clone()));
@@ -403,7 +403,7 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
                 Ok(()) => return true,
                 Err(error) => failure = error.to_string(),
             }
-            tracing::error!(failure, "the spool cannot be opened");
+            tracing::error!(failure, "cannot reopen the spool");
             if self.queue.is_closed() {
                 self.given_up = true;
                 return false;

@@ -118,7 +118,7 @@ impl Uplink {
     fn tell(&self, error: &UplinkError) {
         let is_new = self.link.borrow().last_error.as_deref() != Some(&error.to_string());
         if is_new {
-            tracing::warn!(%error, "no uplink; frames wait in the spool");
+            tracing::warn!(%error, "not connected to the cloud; frames wait in the spool");
         }
         self.link.send_modify(|link| link.ended(error));
     }

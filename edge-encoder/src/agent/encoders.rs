@@ -53,7 +53,7 @@ impl Encoders {
 
     /// Replaces the current encoder; the new one is on probation.
     pub(super) fn swap(&mut self, Swap { encoder, book }: Swap) {
-        tracing::warn!(bundle = encoder.name(), latent_space = %encoder.latent_space(), "a bundle came over the air");
+        tracing::warn!(bundle = encoder.name(), latent_space = %encoder.latent_space(), "bundle installed over the air; it is on probation");
         self.tally.use_bundle(&encoder);
         let before = std::mem::replace(&mut self.current, encoder);
         self.probation = Some(Probation { before, book });
@@ -76,7 +76,7 @@ impl Encoders {
             Err(error @ (EdgeError::Model(_) | EdgeError::Latent(_))) => {
                 // An input on which both encoders fail is not counted against the new one.
                 let encoded = before.encode(input, IdOnWire::Present)?;
-                tracing::error!(%error, latent_space = %id, "a bundle on probation failed; the one before encodes");
+                tracing::error!(%error, latent_space = %id, "bundle on probation failed; the previous bundle encodes the input");
                 let is_back = book.note(Event::Failed(id, error.to_string())).latent_space() != Some(id);
                 if is_back {
                     self.roll_back();
@@ -89,7 +89,7 @@ impl Encoders {
 
     fn roll_back(&mut self) {
         let Some(Probation { before, .. }) = self.probation.take() else { return };
-        tracing::error!(bundle = before.name(), latent_space = %before.latent_space(), "the bundle before is back");
+        tracing::error!(bundle = before.name(), latent_space = %before.latent_space(), "rolled back to the previous bundle");
         self.tally.use_bundle(&before);
         self.current = before;
     }

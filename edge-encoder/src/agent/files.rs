@@ -69,7 +69,10 @@ async fn finish(encoded: Encoded) -> (Option<File>, Arc<SourceOf>, SystemTime) {
 
 /// Returns a file to the encoder once records have been delivered from the spool.
 async fn again(job: Job, mut store: watch::Receiver<Snapshot>, inputs: mpsc::WeakSender<Job>) {
-    tracing::warn!(source = job.source.name, "the spool is full: a file waits");
+    tracing::warn!(
+        source = job.source.name,
+        "the spool is full; the file waits until frames have been delivered"
+    );
     let delivered =
         |state: &Snapshot| state.classes.iter().map(|(counters, _)| counters.delivered).sum::<u64>();
     let before = delivered(&store.borrow());

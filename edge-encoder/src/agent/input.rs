@@ -70,7 +70,7 @@ impl SourceOf {
         let told = error.to_string();
         let mut last = self.tally.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         if last.as_deref() != Some(&told) {
-            tracing::warn!(source = self.name, error = told, "an input is passed over");
+            tracing::warn!(source = self.name, error = told, "an input could not be processed");
         }
         *last = Some(told);
     }

@@ -111,7 +111,7 @@ pub async fn run(
     let sending = tokio::spawn(send(Arc::clone(&uplink), target));
     let alive = notify::ready(&store);
     tokio::select! {
-        () = stop => tracing::info!("stopping: what was captured is stored"),
+        () = stop => tracing::info!("stopping; captured inputs are stored first"),
         () = sources.ended() => tracing::info!("all sources have ended"),
     }
     notify::stopping();

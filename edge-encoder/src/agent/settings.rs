@@ -192,13 +192,15 @@ impl AgentSettings {
         let sources: Vec<SourceSettings> =
             merged.sources.iter().map(SourceTable::settings).collect::<Result<_, _>>()?;
         if sources.is_empty() {
-            return Err(wrong("there is no source: write a table [[source]] with folder, command or stdin"));
+            return Err(wrong(
+                "no source is configured: add a table [[source]] with folder, command, stdin or camera",
+            ));
         }
         let names = sources.iter().map(|source| &source.name);
         if let Some(twice) =
             names.clone().find(|name| names.clone().filter(|other| other == name).count() > 1)
         {
-            return Err(wrong(format!("two sources are named {twice:?}: give each a name")));
+            return Err(wrong(format!("two sources are named {twice:?}: give each source a unique name")));
         }
         let most = |seconds: Option<u64>, default| Duration::from_secs(seconds.unwrap_or(default).max(1));
         Ok(Self {
@@ -227,13 +229,13 @@ impl RateTable {
         let coarse = self.min_quality.unwrap_or(fine);
         if !(1..=100).contains(&coarse) || !(coarse..=100).contains(&fine) {
             return Err(wrong(format!(
-                "qualities from {coarse} to {fine} cannot be: they are 1 to 100, ascending"
+                "the range of qualities from {coarse} to {fine} is invalid: use 1 to 100, the lower one as min_quality"
             )));
         }
         let many = self.max_layers.or(layers);
         let few = self.min_layers.or(many);
         if few.is_some_and(|few| few == 0 || many.is_some_and(|many| few > many)) {
-            return Err(wrong("min_layers is 1 or more, and at most max_layers"));
+            return Err(wrong("min_layers must be at least 1 and at most max_layers"));
         }
         Ok(Bounds { quality: [coarse, fine], layers: [few, many], budget })
     }
@@ -244,11 +246,14 @@ impl SourceTable {
         let (default, kind) = self.kind()?;
         let name = self.name.clone().unwrap_or(default);
         if name.is_empty() || name.len() > MAX_NAME || name.contains(char::is_control) {
-            return Err(wrong(format!("the source's name {name:?} has not 1 to {MAX_NAME} printable bytes")));
+            return Err(wrong(format!(
+                "{name:?} is not a valid name of a source: use 1 to {MAX_NAME} printable bytes"
+            )));
         }
         let class = self.class.as_deref().unwrap_or("normal");
         let class = Class::ALL.into_iter().find(|known| known.name() == class);
-        let class = class.ok_or_else(|| wrong(format!("source {name:?}: class is low, normal or high")))?;
+        let class =
+            class.ok_or_else(|| wrong(format!("source {name:?}: class must be low, normal or high")))?;
         let silence = seconds("scene_silence_seconds", self.scene_silence_seconds, DEFAULT_SILENCE_SECONDS)?;
         let pace = Pace {
             max_rate: self.max_rate,
@@ -267,7 +272,7 @@ impl SourceTable {
                 Ok((name, Kind::Folder { path: path.clone(), after: self.after(path)?, settle }))
             }
             (None, Some(argv), None, None) => {
-                let program = argv.first().ok_or_else(|| wrong("command names no program"))?;
+                let program = argv.first().ok_or_else(|| wrong("command does not name a program"))?;
                 let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let kind =
                     Kind::Command { argv: argv.clone(), restart: self.restart()?, format: self.format()? };
@@ -275,7 +280,7 @@ impl SourceTable {
             }
             (None, None, Some(_), None) => Ok(("stdin".into(), Kind::Stdin { format: self.format()? })),
             (None, None, None, Some(device)) => camera(self, device),
-            _ => Err(wrong("a source has exactly one of folder, command, stdin = true and camera")),
+            _ => Err(wrong("a source must have exactly one of folder, command, stdin = true and camera")),
         }
     }
 
@@ -284,7 +289,7 @@ impl SourceTable {
             "move" => Ok(After::Move(self.moved_to.clone().unwrap_or_else(|| folder.join("done")))),
             "remember" => Ok(After::Remember(folder.join(".lopside-done"))),
             "delete" => Ok(After::Delete),
-            other => Err(wrong(format!("after = {other:?}: it is move, remember or delete"))),
+            other => Err(wrong(format!("after = {other:?} is not one of move, remember or delete"))),
         }
     }
 
@@ -293,14 +298,14 @@ impl SourceTable {
             "always" => Ok(Restart::Always),
             "on-failure" => Ok(Restart::OnFailure),
             "never" => Ok(Restart::Never),
-            other => Err(wrong(format!("restart = {other:?}: it is always, on-failure or never"))),
+            other => Err(wrong(format!("restart = {other:?} is not one of always, on-failure or never"))),
         }
     }
 
     fn format(&self) -> Result<PictureFormat, EdgeError> {
         let raw = |format| {
             let (Some(width), Some(height)) = (self.width, self.height) else {
-                return Err(wrong("raw pictures need width and height"));
+                return Err(wrong("raw images need width and height"));
             };
             Ok(PictureFormat::Raw(Raw::new(width, height, format)?))
         };
@@ -311,9 +316,9 @@ impl SourceTable {
             "grey8" => raw(RawFormat::Grey8),
             "rgb24" => raw(RawFormat::Rgb24),
             "yuv420p" => raw(RawFormat::Yuv420p),
-            other => {
-                Err(wrong(format!("format = {other:?}: it is auto, mjpeg, pnm, grey8, rgb24 or yuv420p")))
-            }
+            other => Err(wrong(format!(
+                "format = {other:?} is not one of auto, mjpeg, pnm, grey8, rgb24 or yuv420p"
+            ))),
         }
     }
 }
@@ -331,7 +336,7 @@ fn camera(table: &SourceTable, device: &Path) -> Result<(String, Kind), EdgeErro
 #[cfg(not(feature = "v4l"))]
 fn camera(_: &SourceTable, device: &Path) -> Result<(String, Kind), EdgeError> {
     Err(wrong(format!(
-        "{}: this edge-encoder was built without the feature v4l; a command such as rpicam-vid or ffmpeg does as well",
+        "{}: this edge-encoder was built without the feature v4l; use a command such as rpicam-vid or ffmpeg instead",
         device.display()
     )))
 }
@@ -343,14 +348,15 @@ fn device(name: Option<String>) -> Result<String, EdgeError> {
         return Ok(name);
     }
     Err(wrong(format!(
-        "{name:?} is no device's name: give device, LOPSIDE_DEVICE_NAME or --device 1 to {MAX_NAME} visible ASCII \
-         characters"
+        "{name:?} is not a valid device name: set device, LOPSIDE_DEVICE_NAME or --device to 1 to {MAX_NAME} visible \
+         ASCII characters"
     )))
 }
 
 fn seconds(key: &str, given: Option<f64>, default: f64) -> Result<Duration, EdgeError> {
     let given = given.unwrap_or(default);
-    Duration::try_from_secs_f64(given).map_err(|_| wrong(format!("{key} = {given} cannot be")))
+    Duration::try_from_secs_f64(given)
+        .map_err(|_| wrong(format!("{key} = {given} is invalid: use a number of seconds, 0 or more")))
 }
 
 pub(super) fn wrong(what: impl Into<String>) -> EdgeError {
@@ -385,7 +391,7 @@ mod tests {
             ("folder = 'a'\nafter = 'keep'", "move, remember or delete"),
             ("stdin = true\nformat = 'rgb24'", "width and height"),
             ("stdin = true\nformat = 'png'", "mjpeg"),
-            ("command = []", "no program"),
+            ("command = []", "does not name a program"),
             ("stdin = true\nclass = 'urgent'", "low, normal or high"),
             ("stdin = true\nclas = 'low'", "clas"),
             ("folder = 'a'\nsettle_seconds = -1.0", "settle_seconds"),

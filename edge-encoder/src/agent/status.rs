@@ -235,7 +235,7 @@ pub(super) fn serve(path: &Path, status: Status) -> Result<JoinHandle<()>, EdgeE
     if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
         if UnixStream::connect(path).is_ok() {
             let told =
-                format!("another agent answers at {}: stop it, or give another socket", path.display());
+                format!("another agent answers at {}: stop it, or configure another socket", path.display());
             return Err(EdgeError::Agent(told));
         }
         // An agent that was killed leaves its socket behind.
@@ -310,7 +310,7 @@ impl Report {
         if spool.damaged_bytes > 0 {
             writeln!(
                 out,
-                "spool: {} bytes of damage are kept as damaged-… in its folder",
+                "spool: {} bytes of damaged data are kept as damaged-… in its folder",
                 spool.damaged_bytes
             )?;
         }
@@ -327,7 +327,7 @@ impl Report {
             let SourceReport { name, captured, encoded, bytes, .. } = source;
             writeln!(out, "source {name}: captured {captured}, encoded {encoded} ({bytes} bytes)")?;
             let dropped = [
-                ("too fast", source.too_fast),
+                ("over the rate limit", source.too_fast),
                 ("unchanged", source.unchanged),
                 ("damaged", source.damaged),
                 ("failed", source.failed),
@@ -336,7 +336,7 @@ impl Report {
                 writeln!(out, "  {why}: {count}")?;
             }
             if let Some(error) = &source.last_error {
-                writeln!(out, "  last: {error}")?;
+                writeln!(out, "  last error: {error}")?;
             }
         }
         Ok(())

@@ -52,7 +52,7 @@ fn seen<'a>(encoder: &AnyEncoder, picture: &'a DynamicImage) -> Cow<'a, DynamicI
 fn png(picture: &DynamicImage) -> Result<Vec<u8>, EdgeError> {
     let mut out = std::io::Cursor::new(Vec::new());
     let written = picture.write_to(&mut out, ImageFormat::Png);
-    written.map_err(|error| EdgeError::Answer(format!("the input as PNG: {error}")))?;
+    written.map_err(|error| EdgeError::Answer(format!("the input cannot be encoded as PNG: {error}")))?;
     Ok(out.into_inner())
 }
 
@@ -62,7 +62,8 @@ pub(super) fn pair<'a>(
     picture: &'a DynamicImage,
     png: &[u8],
 ) -> Result<(Cow<'a, DynamicImage>, DynamicImage), EdgeError> {
-    let output = image::load_from_memory(png).map_err(|error| EdgeError::Answer(format!("PNG: {error}")))?;
+    let output = image::load_from_memory(png)
+        .map_err(|error| EdgeError::Answer(format!("its PNG cannot be decoded: {error}")))?;
     let input = encoder.original(picture);
     // A head may answer in RGB or in grey, whatever the input was.
     let output = match *input {
@@ -103,7 +104,9 @@ pub(super) fn numbers(input: &[f32], output: &[f32]) -> Option<Numbers> {
 pub(super) fn csv(channels: &[String], input: &[f32], output: &v1::Tensor) -> Result<Vec<u8>, EdgeError> {
     let columns = output.shape.last().map_or(1, |&extent| extent.max(1) as usize);
     let beside = if input.len() == output.values.len() { input } else { &[] };
-    let failed = |error: &dyn std::error::Error| EdgeError::Answer(format!("its numbers as CSV: {error}"));
+    let failed = |error: &dyn std::error::Error| {
+        EdgeError::Answer(format!("its numbers cannot be written as CSV: {error}"))
+    };
     let mut lines = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
     if !beside.is_empty() && channels.len() == columns {
         let decoded = channels.iter().map(|channel| format!("{channel} decoded"));

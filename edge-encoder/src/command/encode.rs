@@ -37,7 +37,7 @@ pub(super) fn run(args: EncodeArgs, file: &FileConfig) -> Result<(), EdgeError> 
     if args.json {
         println!("{}", serde_json::to_string(&Summary { frames, total_bytes, mean_bytes, out })?);
     } else {
-        eprintln!("{frames} frames, {mean_bytes:.1} bytes each on average, in {out}");
+        eprintln!("wrote {frames} frames with a mean size of {mean_bytes:.1} bytes to {out}");
     }
     Ok(())
 }

@@ -89,7 +89,7 @@ mod tests {
         let threads = PictureArgs { threads: Some(1), ..PictureArgs::default() };
         let error = refuse(threads, "fashion").unwrap_err().to_string();
         assert!(
-            error.contains("--threads") && error.contains("fashion") && error.contains("vector"),
+            error.contains("--threads") && error.contains("fashion") && error.contains("fixed-latent"),
             "{error}"
         );
     }

@@ -23,7 +23,7 @@ pub(super) async fn examine(settings: &AgentSettings) -> Vec<Finding> {
             std::iter::once(answer(settings, &status)).chain(clock).collect()
         }
         Err(error) => {
-            let fix = "see that the address is right, the server runs, and a firewall lets it through";
+            let fix = "check that the address is correct, the server is running, and no firewall blocks the connection";
             vec![Finding::bad("cloud", error, fix)]
         }
     }
@@ -54,16 +54,18 @@ fn answer(settings: &AgentSettings, status: &Status) -> Finding {
     match status.code() {
         // The cloud has an archive and expected a hello.
         Code::InvalidArgument | Code::Ok => {
-            Finding::good(what, format!("{} takes frames", settings.endpoint))
+            Finding::good(what, format!("{} accepts frames", settings.endpoint))
         }
         Code::FailedPrecondition => Finding::bad(what, said, "start cloud-decoder with --archive"),
-        Code::Unimplemented => Finding::bad(what, said, "take a cloud-decoder of this version"),
+        Code::Unimplemented => {
+            Finding::bad(what, said, "use a cloud-decoder of the same version as this program")
+        }
         Code::Unauthenticated | Code::PermissionDenied => Finding::bad(
             what,
             said,
             "give the agent an API key with the scope ingest: cloud-decoder key NAME --allow ingest",
         ),
-        _ => Finding::poor(what, said, "look at the server's log; the agent goes on trying"),
+        _ => Finding::poor(what, said, "check the server's log; the agent keeps retrying"),
     }
 }
 
@@ -72,20 +74,20 @@ fn clock(date: &str) -> Finding {
     let Ok(theirs) = httpdate::parse_http_date(date) else {
         return Finding::poor(
             "clock",
-            format!("the cloud's {date:?} is no date"),
-            "look at what answers there",
+            format!("the server sent {date:?}, which is not a date"),
+            "check which server answers at this address",
         );
     };
     let now = SystemTime::now();
     let skew = now.duration_since(theirs).unwrap_or_else(|ahead| ahead.duration());
-    let found = format!("{} s from the cloud's", skew.as_secs());
+    let found = format!("differs from the cloud's clock by {} s", skew.as_secs());
     if skew <= SKEW {
         Finding::good("clock", found)
     } else {
         Finding::poor(
             "clock",
             found,
-            "set the clock: timedatectl set-ntp true; frames are listed by their time of capture",
+            "set the clock (timedatectl set-ntp true), because frames are listed by capture time",
         )
     }
 }

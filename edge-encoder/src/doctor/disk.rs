@@ -22,7 +22,7 @@ pub(super) fn examine(folder: &Path, budget: u64) -> Vec<Finding> {
         return vec![Finding::bad(
             "spool",
             found,
-            "name another folder in [spool], or let this user write there",
+            "configure another folder in [spool], or allow this user to write to it",
         )];
     }
     vec![room(folder, budget), latency(folder)]
@@ -31,14 +31,14 @@ pub(super) fn examine(folder: &Path, budget: u64) -> Vec<Finding> {
 fn room(folder: &Path, budget: u64) -> Finding {
     let free = match statvfs(folder) {
         Ok(system) => system.f_bavail * system.f_frsize,
-        Err(error) => return Finding::poor("spool", error, "see that the folder is on a disk"),
+        Err(error) => return Finding::poor("spool", error, "check that the folder is on a disk"),
     };
     let used = fs::read_dir(folder).map_or(0, |entries| {
         entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
     });
     let megabytes = |bytes: u64| bytes / 1_000_000;
     let found = format!(
-        "{} MB free in {}, of a budget of {} MB {} are used",
+        "{} MB are free in {}; of the budget of {} MB, {} MB are used",
         megabytes(free),
         folder.display(),
         megabytes(budget),
@@ -47,18 +47,18 @@ fn room(folder: &Path, budget: u64) -> Finding {
     if free + used >= budget {
         Finding::good("spool", found)
     } else {
-        Finding::poor("spool", found, "make room on the disk, or lower megabytes in [spool]")
+        Finding::poor("spool", found, "free some disk space, or lower megabytes in [spool]")
     }
 }
 
 fn latency(folder: &Path) -> Finding {
     match measure(folder) {
         Ok(median) => {
-            let found = format!("a page is safe after {:.1} ms", median.as_secs_f64() * 1e3);
+            let found = format!("writing and syncing a page takes {:.1} ms", median.as_secs_f64() * 1e3);
             if median < SLOW {
                 Finding::good("disk", found)
             } else {
-                Finding::poor("disk", found, "take a better card or disk, or raise commit_ms in [spool]")
+                Finding::poor("disk", found, "use a faster card or disk, or raise commit_ms in [spool]")
             }
         }
         Err(error) => {
@@ -66,7 +66,7 @@ fn latency(folder: &Path) -> Finding {
             Finding::bad(
                 "disk",
                 found,
-                "let this user write to the folder, and see the system's log for errors of the disk",
+                "allow this user to write to the folder, and check the system log for disk errors",
             )
         }
     }

@@ -62,11 +62,11 @@ pub async fn examine(bundle: &std::path::Path, settings: &AgentSettings) -> Diag
 /// Checks the bundle by loading it, which verifies every digest.
 fn bundle_of(folder: &std::path::Path) -> Finding {
     match AnyBundle::load(folder, Part::Encoder) {
-        Ok(_) => Finding::good("bundle", format!("{}: every digest is right", folder.display())),
+        Ok(_) => Finding::good("bundle", format!("{}: all digests are correct", folder.display())),
         Err(error) => Finding::bad(
             "bundle",
             error,
-            "copy the bundle anew, or name another one with --bundle or bundle = in the config file",
+            "copy the bundle again, or select another one with --bundle or with bundle = … in the config file",
         ),
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn examine(source: &SourceSettings) -> Finding {
             Ok(_) => Finding::good(what, options.device.display()),
             Err(error) => {
                 let found = format!("{}: {error}", options.device.display());
-                Finding::bad(what, found, "plug it in, and let this user read it: group video")
+                Finding::bad(what, found, "connect the camera, and allow this user to read it (group video)")
             }
         },
     }
@@ -28,8 +28,8 @@ pub(super) fn examine(source: &SourceSettings) -> Finding {
 
 fn command(what: &str, name: &str) -> Finding {
     let missing = || {
-        let found = format!("there is no program {name:?}");
-        Finding::bad(what, found, "install it, or give its whole path in command")
+        let found = format!("the program {name:?} was not found");
+        Finding::bad(what, found, "install it, or give its full path in command")
     };
     program(name).map_or_else(missing, |path| Finding::good(what, path.display()))
 }
@@ -38,11 +38,11 @@ fn folder(what: &str, path: &Path) -> Finding {
     let found = path.display();
     match access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
         Ok(()) if path.is_dir() => Finding::good(what, found),
-        Ok(()) => Finding::bad(what, format!("{found} is no folder"), "name a folder"),
+        Ok(()) => Finding::bad(what, format!("{found} is not a folder"), "configure a folder"),
         Err(error) => Finding::bad(
             what,
             format!("{found}: {error}"),
-            "make the folder, and let this user read and write it",
+            "create the folder, and allow this user to read and write it",
         ),
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn files(security: &Security) -> Vec<Finding> {
 
 fn file(what: &str, path: &Path) -> Finding {
     let bad = |found: String| {
-        Finding::bad(what, format!("{}: {found}", path.display()), "put a PEM certificate there")
+        Finding::bad(what, format!("{}: {found}", path.display()), "put a PEM certificate into this file")
     };
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -34,16 +34,16 @@ fn file(what: &str, path: &Path) -> Finding {
     });
     match ends.min() {
         Some(end) => holds_until(what, path, end, SystemTime::now()),
-        None => bad("it has no certificate".to_owned()),
+        None => bad("it does not contain a certificate".to_owned()),
     }
 }
 
 fn holds_until(what: &str, path: &Path, end: SystemTime, now: SystemTime) -> Finding {
-    let fix = "renew it; the agent takes the new file when it is started again";
+    let fix = "renew the certificate, and restart the agent so that it reads the new file";
     match end.duration_since(now) {
-        Err(_) => Finding::bad(what, format!("{}: it has ended", path.display()), fix),
+        Err(_) => Finding::bad(what, format!("{}: it has expired", path.display()), fix),
         Ok(left) => {
-            let found = format!("{}: it holds for {} days", path.display(), left.as_secs() / 86_400);
+            let found = format!("{}: it is valid for {} more days", path.display(), left.as_secs() / 86_400);
             if left < SOON { Finding::poor(what, found, fix) } else { Finding::good(what, found) }
         }
     }

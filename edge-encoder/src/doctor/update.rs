@@ -22,7 +22,7 @@ pub(super) async fn examine(bundle: &Path, settings: &AgentSettings) -> Vec<Find
         Err(error) => Finding::poor(
             "channel",
             format!("{}: {error}", update.channel),
-            "see that the cloud-decoder has this channel, and the API key its scope; until then the bundle stays",
+            "check that the cloud-decoder has this channel, and that the API key has its scope; until then the bundle does not change",
         ),
     };
     vec![folder(&update.folder), channel]
@@ -34,9 +34,11 @@ fn folder(path: &Path) -> Finding {
         fs::create_dir_all(path).and_then(|()| fs::write(&probe, "")).and_then(|()| fs::remove_file(&probe));
     match written.map_err(io(path)) {
         Ok(()) => Finding::good("bundles", path.display()),
-        Err(error) => {
-            Finding::bad("bundles", error, "name another folder in [update], or let this user write there")
-        }
+        Err(error) => Finding::bad(
+            "bundles",
+            error,
+            "configure another folder in [update], or allow this user to write to it",
+        ),
     }
 }
 
@@ -52,7 +54,7 @@ async fn ask(bundle: &Path, settings: &AgentSettings, update: &UpdateSettings) -
     let answer = Cloud::connect(&target).await?.channel(request, PATIENCE).await?;
     let bytes = answer.files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.bytes));
     Ok(format!(
-        "{} offers {:?}, {} files of {bytes} bytes",
+        "{} offers {:?}: {} files with {bytes} bytes in total",
         update.channel,
         answer.bundle,
         answer.files.len()

@@ -30,7 +30,7 @@ impl PlanCache {
         }
         match plans.last() {
             Some((_, plan)) => Ok(Arc::clone(plan)),
-            None => unreachable!("one was just put there"),
+            None => unreachable!("a plan was cached above"),
         }
     }
 }
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn the_latest_plans_are_kept() {
         let cache = PlanCache::default();
-        let kept = |side| cache.get([side, 1], || Err(EdgeError::Model("not there".into()))).is_ok();
+        let kept = |side| cache.get([side, 1], || Err(EdgeError::Model("not cached".into()))).is_ok();
         for side in 0..PLANS {
             cache.get([side, 1], plan).unwrap();
         }

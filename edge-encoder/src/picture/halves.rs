@@ -72,7 +72,9 @@ impl Halves {
         let bands = Trial::new(manifest, bundle.space.layout(), &first, HALF)?.bands;
         let needed = whole.low.max(1)..=whole.bands;
         if !whole.finest_is_bands() || !needed.contains(&bands) {
-            return Err(EdgeError::Model(format!("its fast encoder makes {bands} bands, not {needed:?}")));
+            return Err(EdgeError::Model(format!(
+                "its fast encoder produces {bands} bands instead of {needed:?}"
+            )));
         }
         Ok(Self { first, bands, shrink: HALF, ..whole })
     }
@@ -141,8 +143,8 @@ impl Trial {
                 Ok(Self { bands, rows, finest, values })
             }
             _ => Err(EdgeError::Model(format!(
-                "its bands are {dims:?} for an input of [1, 3, {input_side}, {input_side}], not [1, channels, \
-                 {rows}, {rows}] as its finest layer: reach or stride in bundle.json does not fit"
+                "its bands have shape {dims:?} for an input of [1, 3, {input_side}, {input_side}], instead of [1, \
+                 channels, {rows}, {rows}] like its finest layer: correct reach or stride in bundle.json"
             ))),
         }
     }
@@ -196,5 +198,5 @@ fn outlet(model: &InferenceModel, tensor: &str) -> Result<OutletId, EdgeError> {
 
 fn node(model: &InferenceModel, tensor: &str) -> Result<OutletId, EdgeError> {
     let found = model.node_id_by_name(tensor);
-    found.map(OutletId::from).map_err(|_| EdgeError::Model(format!("it has no tensor {tensor:?}")))
+    found.map(OutletId::from).map_err(|_| EdgeError::Model(format!("it does not have a tensor {tensor:?}")))
 }

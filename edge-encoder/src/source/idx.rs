@@ -18,14 +18,17 @@ const MAX_SIDE: u32 = 1 << 14;
 pub(super) fn read(path: &Path, mut from: Box<dyn Read>) -> Result<Items, EdgeError> {
     let [count, height, width] = extents(path, &mut from)?;
     if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
-        return Err(wrong(path, &format!("pictures of {width}×{height} are not read")));
+        return Err(wrong(
+            path,
+            &format!("images of {width}×{height} pixels are not supported: each side must be 1 to 16384"),
+        ));
     }
     let path = path.to_owned();
     Ok(Box::new((0..count as usize).map(move |number| {
         let mut pixels = vec![0; width as usize * height as usize];
         from.read_exact(&mut pixels).map_err(|error| cut_off(&path, &error))?;
         let picture = GrayImage::from_raw(width, height, pixels)
-            .ok_or_else(|| wrong(&path, "a picture's size does not fit its bytes"))?;
+            .ok_or_else(|| wrong(&path, "the size of an image does not match its number of bytes"))?;
         Ok(Item { name: numbered(&path, number), picture: picture.into() })
     })))
 }
@@ -64,5 +67,5 @@ fn extents<const RANK: usize>(path: &Path, from: &mut impl Read) -> Result<[u32;
 }
 
 fn cut_off(path: &Path, error: &io::Error) -> EdgeError {
-    wrong(path, &format!("the IDX file cannot be read whole: {error}"))
+    wrong(path, &format!("the IDX file cannot be read completely: {error}"))
 }

@@ -34,7 +34,10 @@ pub(super) fn read(path: &Path, from: Box<dyn Read>) -> Result<Items, EdgeError>
         other => {
             return Err(wrong(
                 path,
-                &format!("{} is not u1 or f4: use uint8, or float32 of 0 to 1", other.descr()),
+                &format!(
+                    "the type {} is not supported: use uint8, or float32 with values of 0 to 1",
+                    other.descr()
+                ),
             ));
         }
     };
@@ -43,7 +46,7 @@ pub(super) fn read(path: &Path, from: Box<dyn Read>) -> Result<Items, EdgeError>
 
 fn to_bytes(path: &Path, samples: &[f32]) -> Result<Vec<u8>, EdgeError> {
     if let Some(value) = samples.iter().find(|value| !(0.0..=1.0).contains(*value)) {
-        return Err(wrong(path, &format!("float samples are 0 to 1, but one is {value}")));
+        return Err(wrong(path, &format!("float samples must be 0 to 1, but one is {value}")));
     }
     Ok(samples.iter().map(|value| (value * 255.0).round() as u8).collect())
 }

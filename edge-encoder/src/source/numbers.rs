@@ -52,7 +52,7 @@ pub fn windows(inputs: &[PathBuf], spec: &SeriesSpec) -> Result<Inputs, EdgeErro
         };
         let count = rows.len() / channels;
         if count < length {
-            return Err(wrong(path, &format!("it has {count} rows, a window has {length}")));
+            return Err(wrong(path, &format!("it has {count} rows, but a window has {length}")));
         }
         let starts = starts(count, length, spec.stride as usize).map(|start| start * channels).collect();
         Ok(Pieces { numbers: rows, starts, each: length * channels })
@@ -67,7 +67,7 @@ pub fn tensors(inputs: &[PathBuf], dims: &[u32]) -> Result<Inputs, EdgeError> {
     let dims = dims.to_vec();
     each(inputs, move |path| {
         if !is_npy(path) {
-            return Err(wrong(path, "tensors are read from .npy files"));
+            return Err(wrong(path, "tensors can only be read from .npy files"));
         }
         items(path, reader(path)?, &dims)
     })
@@ -86,7 +86,12 @@ fn items(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<Pieces, EdgeE
     let dims: Vec<u64> = dims.iter().map(|&dim| u64::from(dim)).collect();
     let Array { shape, numbers } = npy(path, from)?;
     if shape != dims && shape.get(1..) != Some(&dims[..]) {
-        return Err(wrong(path, &format!("shape {shape:?} is not {dims:?} or many of them")));
+        return Err(wrong(
+            path,
+            &format!(
+                "shape {shape:?} is not {dims:?}, with or without a leading dimension for several tensors"
+            ),
+        ));
     }
     let each = dims.iter().product::<u64>() as usize;
     Ok(Pieces::one_after_the_other(numbers, each))
@@ -179,10 +184,15 @@ fn npy(path: &Path, from: Box<dyn Read>) -> Result<Array, EdgeError> {
     let numbers = match size(&file) {
         Some(4) => file.into_vec::<f32>().map_err(bad)?,
         Some(8) => file.into_vec::<f64>().map_err(bad)?.into_iter().map(|number| number as f32).collect(),
-        _ => return Err(wrong(path, &format!("{} is not f4 or f8", file.dtype().descr()))),
+        _ => {
+            return Err(wrong(
+                path,
+                &format!("the type {} is not supported: use float32 or float64", file.dtype().descr()),
+            ));
+        }
     };
     match numbers.iter().position(|number| !number.is_finite()) {
-        Some(index) => Err(wrong(path, &format!("number {index} is {}", numbers[index]))),
+        Some(index) => Err(wrong(path, &format!("number {index} is {}: use finite numbers", numbers[index]))),
         None => Ok(Array { shape, numbers }),
     }
 }
@@ -231,7 +241,10 @@ fn columns_of(path: &Path, first: &csv::StringRecord, channels: &[String]) -> Re
         return Ok((0..channels.len()).collect());
     }
     let names = channels.join(", ");
-    Err(wrong(path, &format!("of {} columns, no header names all of: {names}", first.len())))
+    Err(wrong(
+        path,
+        &format!("it has {} columns and no header that names all of the channels: {names}", first.len()),
+    ))
 }
 
 fn number(path: &Path, record: &csv::StringRecord, column: usize) -> Result<f32, EdgeError> {
@@ -239,7 +252,7 @@ fn number(path: &Path, record: &csv::StringRecord, column: usize) -> Result<f32,
     let number = field.parse::<f32>().ok().filter(|number| number.is_finite());
     number.ok_or_else(|| {
         let line = record.position().map_or(0, csv::Position::line);
-        wrong(path, &format!("line {line}, column {}: {field:?} is no finite number", column + 1))
+        wrong(path, &format!("line {line}, column {}: {field:?} is not a finite number", column + 1))
     })
 }
 
@@ -265,7 +278,7 @@ mod tests {
         fs::write(folder.path().join("log.csv"), text).unwrap();
         let pair = |named: Named| match named.input {
             Input::Numbers(numbers) => (named.name, numbers),
-            Input::Picture(_) => panic!("a picture"),
+            Input::Picture(_) => panic!("an image instead of numbers"),
         };
         let found = windows(&[folder.path().to_owned()], spec).unwrap();
         found.map(|item| item.map(pair).map_err(|error| error.to_string())).collect()
@@ -299,9 +312,9 @@ mod tests {
             ("1,2\n3,x\n", "line 2, column 2: \"x\""),
             ("1,2\n3\n", "line 2, column 2: \"\""),
             ("1,2\n3,inf\n", "\"inf\""),
-            ("1,2\n", "it has 1 rows, a window has 2"),
-            ("1,2,3\n", "of 3 columns, no header names all of: a, b"),
-            ("a,c\n1,2\n3,4\n", "of 2 columns, no header names all of: a, b"),
+            ("1,2\n", "it has 1 rows, but a window has 2"),
+            ("1,2,3\n", "it has 3 columns and no header that names all of the channels: a, b"),
+            ("a,c\n1,2\n3,4\n", "it has 2 columns and no header that names all of the channels: a, b"),
             ("", "it has 0 rows"),
         ] {
             let error = read(text, &spec).unwrap_err();

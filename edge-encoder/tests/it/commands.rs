@@ -1,6 +1,4 @@
-//! The commands with a photo model's bundle.
-
-// A test that cannot go on says where by itself.
+//! Tests of the commands with the bundle of an image codec.
 
 use std::{
     fs,
@@ -29,7 +27,7 @@ fn picture() -> RgbImage {
     RgbImage::from_fn(900, 60, |x, y| Rgb([0, 1, 2].map(|c| (x / 5 + y + hash(x * 60 + y + c) % 16) as u8)))
 }
 
-/// A folder with a bundle and a picture.
+/// Creates a folder with a bundle and an image.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let _ = SMALL.bundle(&folder.path().join("bundle"));
@@ -104,11 +102,11 @@ fn options_that_mean_nothing_are_refused() {
     assert!(error.contains("7 layers") && error.contains("1 to 3"), "{error}");
     let vector = concat!(env!("CARGO_MANIFEST_DIR"), "/../bundles/fashion");
     let error = refused(&["--bundle", vector, "--quality", "70"]);
-    assert!(error.contains("--quality") && error.contains("vector"), "{error}");
+    assert!(error.contains("--quality") && error.contains("fixed-latent"), "{error}");
     assert!(refused(&["--bundle", "bundle", "--quality", "0"]).contains("1..=100"));
 }
 
-/// A cloud that answers every frame with the same picture, whichever head is asked.
+/// A cloud that answers every frame with the same image, for any head.
 struct Cloud(Vec<u8>);
 
 #[tonic::async_trait]
@@ -159,9 +157,9 @@ async fn what_comes_back_is_measured_in_full_size() {
     );
     let rate = 8.0 * row["frame_bytes"].as_f64().unwrap() / 54_000.0;
     assert!((row["bits_per_pixel"].as_f64().unwrap() - rate).abs() < 1e-9);
-    // 3 levels off, but for black.
+    // All samples differ by 3 levels, except those that are nearly black.
     assert!((38.5..38.7).contains(&row["psnr_db"].as_f64().unwrap()), "{row}");
     assert_eq!(image::open(path("out/view.png")).unwrap().width(), 900);
-    // A cell of 768 pixels and two margins of 8.
+    // The sheet has a cell of 768 pixels and two margins of 8 pixels.
     assert_eq!(image::open(path("out/contact-sheet.png")).unwrap().width(), 784);
 }

@@ -1,6 +1,6 @@
-//! The integration tests of `edge-encoder`, in one binary: linking one costs a fraction of linking many.
+//! The integration tests of `edge-encoder`. They form one binary, because linking several takes longer.
 
-// A helper that cannot go on fails its test.
+// A helper that fails lets its test fail.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod commands;

@@ -1,6 +1,4 @@
-//! Pictures of any size through a photo model: strips and threads change nothing.
-
-// A test that cannot go on says where by itself.
+//! Images of any size through an image codec: strips and threads do not change the result.
 
 use super::support::{Model, REACH, SMALL, hash};
 use edge_encoder::{EdgeError, PictureEncoder, PictureOptions, Plan};
@@ -31,7 +29,7 @@ fn grey(width: u32, height: u32) -> DynamicImage {
     GrayImage::from_fn(width, height, |x, y| Luma([noise(x, y, 0)])).into()
 }
 
-/// The encoder's input, without any cleverness.
+/// Computes the encoder's input in the simplest way; returns it with its rows and columns.
 fn continued(picture: &DynamicImage, alignment: u32) -> (Vec<f32>, [usize; 2]) {
     let picture = picture.to_rgb8();
     let fold = |i: i64, side: u32| {
@@ -56,7 +54,7 @@ fn continued(picture: &DynamicImage, alignment: u32) -> (Vec<f32>, [usize; 2]) {
     (out, [high, wide].map(|side| (side + 2 * REACH) as usize))
 }
 
-/// The layers by one run of the whole model on the whole picture, an output at a time.
+/// Computes the layers by running the whole model on the whole image, once per output.
 fn whole(model: Model, picture: &DynamicImage) -> Vec<Vec<f32>> {
     let (samples, [rows, columns]) = continued(picture, model.layers()[0].stride);
     let run = |tensor: &str| {
@@ -70,7 +68,7 @@ fn decoded(encoder: &PictureEncoder, picture: &DynamicImage, options: &PictureOp
     encoder.space().decode(&frame, &Limits::default()).unwrap()
 }
 
-/// The frame of these maps at the quality of [`options`].
+/// Encodes the frame of these maps at the quality of [`options`].
 fn frame_of(encoder: &PictureEncoder, header: PictureHeader, maps: &[Vec<f32>]) -> Vec<u8> {
     let space = encoder.space();
     let coefficients = |(layer, maps): (usize, &Vec<f32>)| {
@@ -96,7 +94,7 @@ fn assert_same_as_whole(model: Model, picture: &DynamicImage) {
 
 #[test]
 fn strips_give_the_integers_of_the_whole_picture() {
-    // Several strips, the last one short.
+    // There are several strips, of which the last one is shorter.
     assert_same_as_whole(SMALL, &colour(1003, 709));
     assert_same_as_whole(SMALL, &colour(61, 1237));
 }

@@ -1,4 +1,5 @@
-//! The bundles that come with the repository, tried as an edge tries what comes over the air.
+//! Tries the bundles of the repository in the same way as a device tries a bundle that it receives over the
+//! air.
 
 use std::path::{Path, PathBuf};
 
@@ -39,7 +40,7 @@ fn another_picture_is_not_taken_for_it() {
         std::fs::copy(in_clone("bundles/photo").join(name), folder.path().join(name)).unwrap();
     }
     let AnyBundle::Picture(bundle) = AnyBundle::load(folder.path(), Part::Encoder).unwrap() else {
-        panic!("a photo bundle")
+        panic!("not the bundle of an image codec")
     };
     let (_, frame) = bundle.manifest.golden[0].read(&in_clone("bundles/photo")).unwrap();
     let golden = |name: &str| {

@@ -89,7 +89,10 @@ impl Command {
     /// [`CaptureError::Setting`] if the command line is empty.
     pub fn new(context: Context, options: CommandOptions) -> Result<Self, CaptureError> {
         if options.argv.is_empty() {
-            return Err(CaptureError::Setting(format!("{}: no program is named", context.name)));
+            return Err(CaptureError::Setting(format!(
+                "{}: the command is empty; give a program",
+                context.name
+            )));
         }
         let (backoff, state) = (Backoff::default(), State::Waiting(Duration::ZERO));
         Ok(Self { context, options, backoff, state, counted: Counted::default(), starts: 0 })

@@ -31,7 +31,7 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn spawn(argv: &[OsString], source: &Arc<str>) -> Result<Self, CaptureError> {
         let [program, arguments @ ..] = argv else {
-            return Err(CaptureError::Setting(format!("{source}: no program is named")));
+            return Err(CaptureError::Setting(format!("{source}: the command is empty; give a program")));
         };
         let failed = |error: io::Error| CaptureError::Start {
             program: program.display().to_string(),
@@ -112,7 +112,7 @@ fn kill(child: &mut Child, group: Pid) {
 fn watch(child: &mut Child, group: Pid, source: &Arc<str>) -> io::Result<(OwnedFd, OwnedFd)> {
     let ended = pidfd_open(group, PidfdFlags::empty())?;
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err(io::Error::other("its output is not there"));
+        return Err(io::Error::other("its output is not available"));
     };
     let source = source.clone();
     thread::Builder::new().name("stderr".into()).spawn(move || log(stderr, &source))?;
@@ -134,8 +134,8 @@ fn log(from: impl Read, source: &str) {
 /// Returns the advice for a system error.
 fn fix(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::NotFound => "Install it, or write its whole path",
-        io::ErrorKind::PermissionDenied => "Let the agent's user execute it",
-        _ => "Look at the limits on processes, open files and memory",
+        io::ErrorKind::NotFound => "Install it, or give its full path",
+        io::ErrorKind::PermissionDenied => "Allow the agent's user to execute it",
+        _ => "Check the limits on processes, open files and memory",
     }
 }

@@ -104,14 +104,18 @@ impl Desk {
         let mut state = State::default();
         match &after {
             After::Move(target) => {
-                fs::create_dir_all(target).map_err(CaptureError::file("make the folder", target))?;
-                refuse_inside(folder, target, "done files cannot be moved into the folder that is watched")?;
+                fs::create_dir_all(target).map_err(CaptureError::file("create the folder", target))?;
+                refuse_inside(
+                    folder,
+                    target,
+                    "done files cannot be moved into the watched folder: choose another folder",
+                )?;
             }
             After::Remember(list) => {
                 if !list.file_name().is_some_and(is_ignored) {
                     let parent = list.parent().filter(|parent| !parent.as_os_str().is_empty());
                     let message =
-                        "the list of done files would be taken for one of them: begin its name with a dot";
+                        "the list of done files would be captured as an input: begin its name with a dot";
                     refuse_inside(folder, parent.unwrap_or(Path::new(".")), message)?;
                 }
                 state.remembered = Some(Remembered::open(list, folder)?);
@@ -143,7 +147,7 @@ impl Desk {
 
     fn put_aside(&self, path: &Path) -> Result<(), CaptureError> {
         let folder = self.folder.join(FAILED);
-        fs::create_dir_all(&folder).map_err(CaptureError::file("make the folder", &folder))?;
+        fs::create_dir_all(&folder).map_err(CaptureError::file("create the folder", &folder))?;
         move_into(path, &folder)
     }
 
@@ -172,7 +176,7 @@ fn remove(path: &Path) -> Result<(), CaptureError> {
 }
 
 fn refuse_inside(folder: &Path, other: &Path, message: &str) -> Result<(), CaptureError> {
-    let real = |path: &Path| fs::canonicalize(path).map_err(CaptureError::file("find", path));
+    let real = |path: &Path| fs::canonicalize(path).map_err(CaptureError::file("resolve", path));
     if real(folder)? == real(other)? {
         return Err(CaptureError::Setting(format!("{}: {message}", folder.display())));
     }

@@ -123,7 +123,7 @@ impl Folder {
             if !is_stored(key) {
                 others.push(key);
             } else if let Some(taken) = self.desk.take(name, path, print) {
-                tracing::info!(source = &*self.context.name, file = %taken.path().display(), "stored before the stop");
+                tracing::info!(source = &*self.context.name, file = %taken.path().display(), "file was stored completely before the last stop");
                 taken.done()?;
             }
         }
@@ -138,7 +138,7 @@ impl Folder {
             Change::Finished(_) | Change::Missed => *to_list = true,
             Change::Gone => *gone = true,
         });
-        drained.map_err(CaptureError::system("read what has changed in a folder"))?;
+        drained.map_err(CaptureError::system("read the changes in a folder"))?;
         if self.gone { Err(CaptureError::FolderGone { path: self.path.clone() }) } else { Ok(()) }
     }
 

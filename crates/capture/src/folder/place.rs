@@ -18,7 +18,7 @@ const MAX_NUMBER: u32 = 100_000;
 /// Moves a file into a folder, also across file systems, and never over another file: a number is added to
 /// its name.
 pub(crate) fn move_into(file: &Path, folder: &Path) -> Result<(), CaptureError> {
-    let failed = || CaptureError::file("move away", file);
+    let failed = || CaptureError::file("move", file);
     let name = file.file_name().unwrap_or_default();
     match place(file, folder, name) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
@@ -54,7 +54,7 @@ fn place(file: &Path, folder: &Path, name: &OsStr) -> io::Result<()> {
             renamed => return renamed,
         }
     }
-    Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many files of its name are there"))
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many files with its name exist"))
 }
 
 fn rename_to_new(file: &Path, target: &Path) -> io::Result<()> {

@@ -74,7 +74,7 @@ impl Remembered {
         self.known.insert(name, (print, outcome));
         self.lines += 1;
         if self.lines >= self.most {
-            self.compact().map_err(CaptureError::file("write the list anew beside", &self.path))?;
+            self.compact().map_err(CaptureError::file("rewrite the list", &self.path))?;
         }
         Ok(())
     }
@@ -217,7 +217,7 @@ mod tests {
         list.add("new".into(), print(2), Outcome::Failed).unwrap();
         let again = Remembered::open(&path, folder.path()).unwrap();
         assert!(again.knows(OsStr::new("kept"), kept) && again.knows(OsStr::new("new"), print(2)));
-        assert!(!again.knows(OsStr::new("kept"), print(9)), "it has changed since");
+        assert!(!again.knows(OsStr::new("kept"), print(9)), "the file has changed since then");
     }
 
     proptest! {

@@ -87,14 +87,14 @@ fn change(flags: ReadFlags, name: Option<&[u8]>) -> Option<Change> {
 /// Returns the advice for a system error.
 fn fix(error: Errno) -> &'static str {
     match error {
-        Errno::NOSPC => "Raise the number of watches: sysctl fs.inotify.max_user_watches=65536",
+        Errno::NOSPC => "Raise the limit on watches: sysctl fs.inotify.max_user_watches=65536",
         Errno::MFILE => {
-            "Raise the number of watchers: sysctl fs.inotify.max_user_instances=512, or ulimit -n"
+            "Raise the limit on inotify instances: sysctl fs.inotify.max_user_instances=512, or ulimit -n"
         }
-        Errno::NOENT => "Make the folder, or mount what holds it",
-        Errno::NOTDIR => "Name the folder, not a file",
-        Errno::ACCESS => "Let the agent's user read the folder",
-        _ => "Look whether its file system is a local one",
+        Errno::NOENT => "Create the folder, or mount its file system",
+        Errno::NOTDIR => "Give a folder instead of a file",
+        Errno::ACCESS => "Allow the agent's user to read the folder",
+        _ => "Check that the folder is on a local file system",
     }
 }
 

@@ -24,7 +24,7 @@ impl<T> RateCap<T> {
     /// [`CaptureError::Setting`] for any other rate.
     pub fn new(rate: f64) -> Result<Self, CaptureError> {
         if !(0.00001..=1000.0).contains(&rate) {
-            let message = format!("a rate of {rate} a second cannot be: it is 0.00001 to 1000");
+            let message = format!("a rate of {rate} per second is out of range: use 0.00001 to 1000");
             return Err(CaptureError::Setting(message));
         }
         Ok(Self { interval: Duration::from_secs_f64(1.0 / rate), next: None, held: None, dropped: 0 })

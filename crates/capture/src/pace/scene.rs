@@ -38,7 +38,7 @@ impl SceneGate {
     /// [`CaptureError::Setting`] for any other threshold.
     pub fn new(threshold: f32, silence: Duration) -> Result<Self, CaptureError> {
         if !(0.0..=255.0).contains(&threshold) {
-            let message = format!("a threshold of {threshold} grey levels cannot be: it is 0 to 255");
+            let message = format!("a threshold of {threshold} grey levels is out of range: use 0 to 255");
             return Err(CaptureError::Setting(message));
         }
         Ok(Self { threshold, silence, last: None })

@@ -67,7 +67,8 @@ impl<R: Read> Pictures<R> {
             _ => HEAD,
         };
         if limit < least {
-            let message = format!("a limit of {limit} bytes is too small for these pictures: allow {least}");
+            let message =
+                format!("a limit of {limit} bytes is too small for these images: allow at least {least}");
             return Err(CaptureError::Setting(message));
         }
         let known = cutter(format, limit).map(|cutter| (format, cutter));

@@ -39,11 +39,13 @@ impl Raw {
     pub fn new(width: u32, height: u32, format: RawFormat) -> Result<Self, CaptureError> {
         let sides = 1..=MAX_SIDE;
         if !sides.contains(&width) || !sides.contains(&height) {
-            let message = format!("pictures of {width}×{height} are not read: sides are 1 to {MAX_SIDE}");
+            let message = format!(
+                "images of {width}×{height} pixels are not supported: each side must be 1 to {MAX_SIDE}"
+            );
             return Err(CaptureError::Setting(message));
         }
         if format == RawFormat::Yuyv && !width.is_multiple_of(2) {
-            let message = format!("YUYV pictures have an even width, not {width}");
+            let message = format!("YUYV images must have an even width, not {width}");
             return Err(CaptureError::Setting(message));
         }
         Ok(Self { width, height, format })

@@ -1,4 +1,4 @@
-//! Programs as sources: real ones.
+//! Programs as sources, tested with real processes.
 
 use std::{
     fs,
@@ -40,7 +40,7 @@ fn pgm(sample: u8) -> Vec<u8> {
     [&b"P5 1 1 255\n"[..], &[sample]].concat()
 }
 
-/// A pipe with a name, whose end is seen by whoever reads it when all of its writers have ended.
+/// Creates a named pipe. A reader reaches its end once all writers have ended.
 fn fifo(folder: &Path) -> String {
     let path = folder.join("alive").to_str().unwrap().to_owned();
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
@@ -70,7 +70,7 @@ fn a_program_that_has_ended_is_started_again_after_ever_longer_waits() {
     let clock = Leaping::new(move |wait| told.lock().unwrap().push(wait));
     let stop = Stop::new().unwrap();
     let context = Context::new("meter", &stop).with_clock(Arc::new(clock));
-    // The grace time is zero, so that the waits are those between runs.
+    // Without a grace time, the only waits are those between runs.
     let options = CommandOptions { grace: Duration::ZERO, ..shell("echo 5; exit 3", Restart::OnFailure) };
     let mut command = Command::new(context, options).unwrap();
     for _ in 0..5 {
@@ -89,7 +89,7 @@ fn a_program_that_has_ended_is_started_again_after_ever_longer_waits() {
 fn whether_it_is_started_again_is_for_the_policy_to_say() {
     let mut command = open(shell("echo 1", Restart::OnFailure));
     row(&mut command);
-    assert!(command.next().unwrap().is_none(), "it has not failed");
+    assert!(command.next().unwrap().is_none(), "the program has not failed");
     let mut command = open(shell("echo 1; exit 3", Restart::Never));
     row(&mut command);
     let error = command.next().unwrap_err();
@@ -105,7 +105,7 @@ fn a_program_that_is_not_there_is_named() {
     let error = open(options).next().unwrap_err();
     assert!(matches!(error, CaptureError::Start { .. }), "{error}");
     assert!(error.to_string().contains("/no/such/camera cannot be started"), "{error}");
-    assert!(error.to_string().contains("Install it, or write its whole path"), "{error}");
+    assert!(error.to_string().contains("Install it, or give its full path"), "{error}");
     let nothing = CommandOptions::new([""; 0], numbers());
     assert!(Command::new(Context::new("meter", &Stop::new().unwrap()), nothing).is_err());
 }
@@ -140,7 +140,7 @@ fn a_program_that_does_not_listen_is_killed_with_its_children() {
     row(&mut command);
     stop.stop();
     assert!(command.next().unwrap().is_none());
-    assert_eq!(reader.join().unwrap(), "", "all of its writers have ended");
+    assert_eq!(reader.join().unwrap(), "", "a process still holds the pipe open");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_program_is_killed_when_its_source_is_dropped() {
     let reader = thread::spawn(move || io::read_to_string(fs::File::open(alive).unwrap()).unwrap());
     row(&mut command);
     drop(command);
-    assert_eq!(reader.join().unwrap(), "", "all of its writers have ended");
+    assert_eq!(reader.join().unwrap(), "", "a process still holds the pipe open");
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn what_it_says_on_standard_error_is_logged() {
     let mut wanted = ["no lens", "(a line over 1024 bytes)"].into_iter().peekable();
     while let Some(text) = wanted.peek() {
         let line = String::from_utf8(said.recv().unwrap()).unwrap();
-        // Other tests' programs say something, too.
+        // The programs of other tests also write log lines.
         if line.contains("by the door") && line.contains(text) {
             assert!(line.contains("DEBUG"), "{line}");
             wanted.next();
@@ -202,12 +202,15 @@ fn what_it_says_on_standard_error_is_logged() {
 #[test]
 fn a_program_reads_nothing() {
     let mut command = open(shell("cat; echo 1", Restart::Never));
-    assert!((row(&mut command) - 1.0).abs() < f32::EPSILON, "its standard input is empty");
+    assert!(
+        (row(&mut command) - 1.0).abs() < f32::EPSILON,
+        "the standard input of the program must be empty"
+    );
 }
 
-/// What the next test runs.
+/// The child process of the next test.
 #[test]
-#[ignore = "the other test starts it"]
+#[ignore = "started by another test"]
 fn rows_of_standard_input() {
     let stop = Stop::new().unwrap();
     let mut stream = lopside_capture::stream::Stream::stdin(Context::new("stdin", &stop), numbers()).unwrap();
@@ -232,7 +235,7 @@ fn standard_input_is_a_source_that_can_be_stopped() {
     stdin.write_all(b"1\n2\n").unwrap();
     let lines: Vec<String> =
         BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).collect();
-    // It has ended, and its input has not.
+    // The child has ended although its input is still open.
     drop(stdin);
     assert!(child.wait().unwrap().success());
     for wanted in ["row [1.0]", "row [2.0]", "stopped true"] {

@@ -1,4 +1,4 @@
-//! A watched folder of a real file system.
+//! Tests of watched folders on a real file system.
 
 use std::{
     fs::{self, File},
@@ -103,7 +103,7 @@ fn a_file_that_lies_there_is_taken_when_it_has_not_changed_for_the_settle_time()
     let mut folder = watched.open_with(After::Delete, move |wait| {
         assert_eq!(wait, Duration::from_secs(2));
         if told.fetch_add(1, Ordering::Relaxed) < 3 {
-            // Through another name, so that closing it says nothing.
+            // Written through another name, so that closing the file does not report the original name.
             let hidden = path.with_file_name(".link");
             fs::hard_link(&path, &hidden).unwrap();
             File::options().append(true).open(&hidden).unwrap().write_all(b"more").unwrap();
@@ -117,7 +117,7 @@ fn a_file_that_lies_there_is_taken_when_it_has_not_changed_for_the_settle_time()
 #[test]
 fn files_come_when_their_writer_closes_them_or_they_are_moved_in() {
     let watched = Watched::new();
-    let mut folder = watched.open_with(After::Delete, |_| panic!("nothing has to settle"));
+    let mut folder = watched.open_with(After::Delete, |_| panic!("no file should have to settle"));
     let mut slow = File::create(watched.path("slow")).unwrap();
     slow.write_all(b"half").unwrap();
     watched.write("quick.tmp", "whole");
@@ -163,7 +163,7 @@ fn a_stop_wakes_whoever_waits() {
     said.recv().unwrap();
     watched.stop.stop();
     waiting.join().unwrap();
-    assert!(said.recv().is_err(), "nothing comes after it");
+    assert!(said.recv().is_err(), "no further file was expected");
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn remembered_files_do_not_come_again_unless_they_change() {
     assert_eq!(name(&take(&mut folder)), "dropped");
     assert_eq!(name(&take(&mut folder)), "changed");
     watched.write("last", "x");
-    assert_eq!(name(&take(&mut folder)), "last", "nothing else is left");
+    assert_eq!(name(&take(&mut folder)), "last", "no other file was expected");
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn a_folder_that_is_missing_or_goes_is_named() {
     let error = Folder::open(context(), missing).err().unwrap();
     assert!(matches!(error, CaptureError::Watch { .. }), "{error}");
     assert!(error.to_string().contains("missing cannot be watched"), "{error}");
-    assert!(error.to_string().contains("Make the folder, or mount what holds it"), "{error}");
+    assert!(error.to_string().contains("Create the folder, or mount its file system"), "{error}");
 
     fs::create_dir(watched.path("inside")).unwrap();
     let options = FolderOptions::new(watched.path("inside"), After::Delete);
@@ -289,7 +289,7 @@ fn a_policy_that_would_feed_the_folder_to_itself_is_refused() {
         Folder::open(Context::new("inbox", &watched.stop), options).err().unwrap().to_string()
     };
     let error = open(After::Move(watched.folder.path().join("../").join(watched.folder.path())));
-    assert!(error.contains("done files cannot be moved into the folder that is watched"), "{error}");
+    assert!(error.contains("done files cannot be moved into the watched folder"), "{error}");
     let error = open(After::Remember(watched.path("done.txt")));
     assert!(error.contains("begin its name with a dot"), "{error}");
 }

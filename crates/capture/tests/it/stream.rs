@@ -1,4 +1,4 @@
-//! Pictures out of byte streams: what comes out does not depend on how the bytes come in.
+//! Images from byte streams: the result does not depend on how the bytes are split into reads.
 
 use std::{
     io::{self, Cursor, Read},
@@ -12,7 +12,7 @@ use lopside_capture::{
 };
 use proptest::prelude::*;
 
-/// A reader that gives as many bytes at a time as it is told, over and over.
+/// A reader whose reads return at most these numbers of bytes, in turn.
 struct Split<'a> {
     bytes: &'a [u8],
     sizes: Vec<usize>,
@@ -59,7 +59,7 @@ fn bytes_of(pictures: &[Picture]) -> Vec<Vec<u8>> {
     pictures.iter().map(|picture| picture.bytes().unwrap().to_vec()).collect()
 }
 
-/// What may stand between JPEG files: pieces that look like parts of one.
+/// Generates bytes between JPEG files, some of which look like parts of a JPEG file.
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         prop::collection::vec(any::<u8>().prop_filter("no marker", |&byte| byte != 0xff), 0..40),
@@ -89,7 +89,7 @@ proptest! {
         let whole: Vec<Vec<u8>> = parts.iter().map(|(_, seed)| jpeg(*seed)).collect();
         let stream: Vec<u8> = parts.iter().flat_map(|(before, seed)| [before.clone(), jpeg(*seed)].concat()).collect();
         let (at_once, counted) = pictures(&stream[..], of(PictureFormat::Mjpeg));
-        // What is between may end like a file, but takes none of them away.
+        // Garbage may be taken for a file, but must not hide a real one.
         let found = bytes_of(&at_once);
         let mut rest = found.iter();
         prop_assert!(whole.iter().all(|file| rest.any(|found| found == file)));
@@ -121,7 +121,7 @@ proptest! {
         let stream = pieces.concat();
         let (found, counted) = pictures(&stream[..], PictureOptions { format, limit: 4096 });
         let used: usize = found.iter().map(|picture| picture.bytes().unwrap().len()).sum();
-        prop_assert_eq!(used + counted.skipped as usize, stream.len(), "every byte is in a picture or counted");
+        prop_assert_eq!(used + counted.skipped as usize, stream.len(), "every byte must be in an image or counted as skipped");
         for picture in found {
             prop_assert!(picture.bytes().unwrap().len() <= 4096);
             if let Ok(picture) = picture.decode() {
@@ -197,7 +197,7 @@ fn pnm_of_any_depth_is_decoded() {
 
 #[test]
 fn a_picture_that_is_larger_than_can_be_is_not_decoded() {
-    // A header of 20000×20000, and no room for its pixels.
+    // The header declares 20000×20000 pixels, more than may be decoded.
     let mut file = jpeg(0);
     let size = file.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap() + 5;
     file[size..size + 4].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
@@ -210,7 +210,7 @@ fn a_limit_under_a_raw_picture_is_refused() {
     let raw = Raw::new(100, 100, RawFormat::Rgb24).unwrap();
     let options = PictureOptions { format: PictureFormat::Raw(raw), limit: 29_999 };
     let error = Pictures::new(&b""[..], options).err().unwrap().to_string();
-    assert!(error.contains("29999 bytes is too small for these pictures: allow 30000"), "{error}");
+    assert!(error.contains("29999 bytes is too small for these images: allow at least 30000"), "{error}");
 }
 
 #[test]

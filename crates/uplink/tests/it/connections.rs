@@ -1,4 +1,4 @@
-//! How connections end, and begin again.
+//! Tests of ended connections and of reconnecting.
 
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ async fn a_newer_connection_has_the_last_word() {
     let seen = cloud.seen().borrow().clone();
     assert!(
         seen.frames >= 2000 + taken,
-        "nothing that the older one brought was applied: {seen:?} after {taken}"
+        "frames of the older connection must not be applied: {seen:?} after {taken}"
     );
 }
 

@@ -1,4 +1,4 @@
-//! What arrives, in which order, and how often.
+//! Tests of delivery: which records arrive, in which order and how often.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn numbers(cloud: &Cloud, class: Class) -> Vec<u64> {
     cloud.archive.of(class).iter().map(|entry| entry.number).collect()
 }
 
-/// Waits until nothing waits in the store.
+/// Waits until all records of the store are settled.
 async fn drained(edge: &Edge) {
     until(&mut edge.state(), |state| state.classes.iter().all(|(_, pending)| *pending == 0)).await;
 }
@@ -34,7 +34,7 @@ async fn records_arrive_once_in_order_and_as_they_were() {
             assert_eq!(entry.frame, small_frame(entry.number));
         }
     }
-    assert_eq!(cloud.seen().borrow().frames, 1500, "nothing is sent twice");
+    assert_eq!(cloud.seen().borrow().frames, 1500, "no frame may be sent twice");
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn what_is_important_goes_before_a_backlog() {
         let mut places = (0..entries.len()).filter(|&place| entries[place].class == class);
         if last { places.next_back() } else { places.next() }.unwrap()
     };
-    // What was under way when it came is ahead of it: a first window of 16 KiB.
+    // Only frames that were already in flight may precede it: a first window of 16 KiB.
     assert!(place(Class::High, true) < 800, "{}", place(Class::High, true));
     assert!(place(Class::Normal, true) < place(Class::Low, false));
 }
@@ -75,7 +75,10 @@ async fn what_the_archive_has_is_not_sent_again() {
     cloud.pace.send_replace(Pace::Takes(Duration::ZERO));
     drained(&edge).await;
     assert_eq!(numbers(&cloud, Class::Normal), (1..=4000).collect::<Vec<_>>());
-    assert!(cloud.seen().borrow().frames >= 4000 + taken, "what was not committed is sent again");
+    assert!(
+        cloud.seen().borrow().frames >= 4000 + taken,
+        "frames that were not committed must be sent again"
+    );
     let before = cloud.seen().borrow().frames;
     let hellos = cloud.seen().borrow().hellos;
     link.reset();
@@ -94,7 +97,7 @@ async fn what_was_committed_and_not_acknowledged_is_not_sent_again() {
     edge.connect(link.address, settings());
     edge.store(Class::High, 1, 10).await;
     drained(&edge).await;
-    // The way back is so long that the acknowledgement does not come before the device has gone.
+    // The delay is so long that the acknowledgement does not arrive before the device ends.
     link.change(|conditions| conditions.delay = Duration::from_secs(1));
     edge.store(Class::High, 11, 20).await;
     until(&mut cloud.archive.applied(), |applied| *applied == 30).await;
@@ -117,7 +120,11 @@ async fn settled_numbers_reach_the_cloud() {
     edge.connect(cloud.address(), settings());
     edge.store(Class::Normal, 1, 50).await;
     drained(&edge).await;
-    assert_eq!(cloud.archive.floor(Class::Normal), 0, "what the disk does not know is not told");
+    assert_eq!(
+        cloud.archive.floor(Class::Normal),
+        0,
+        "numbers that are not settled on disk must not be announced"
+    );
     until(&mut edge.state(), |state| state.settled[Class::Normal as usize] == 50).await;
     edge.store(Class::Normal, 51, 1).await;
     drained(&edge).await;
@@ -132,7 +139,7 @@ async fn an_acknowledgement_that_passes_over_a_message_loses_nothing() {
     cloud.pace.send_replace(Pace::Held);
     edge.connect(cloud.address(), settings());
     until(&mut cloud.seen(), |seen| seen.messages >= 3).await;
-    // The first message fails, and those that were taken after it are committed and acknowledged.
+    // The commit of the first message fails, and the messages after it are committed and acknowledged.
     cloud.fail_commit();
     cloud.pace.send_replace(Pace::Takes(Duration::ZERO));
     drained(&edge).await;
@@ -154,7 +161,7 @@ async fn records_that_make_room_in_an_outage_are_counted_as_what_they_are() {
     edge.connect(link.address, settings());
     cloud.pace.send_replace(Pace::Held);
     until(&mut cloud.seen(), |seen| seen.messages >= 2).await;
-    // What was taken is applied after the connection has gone, and nobody hears of it.
+    // The accepted messages are applied after the connection has ended, so they are never acknowledged.
     link.change(|conditions| conditions.is_cut = true);
     link.reset();
     let mut connection = edge.link();
@@ -166,7 +173,7 @@ async fn records_that_make_room_in_an_outage_are_counted_as_what_they_are() {
         let outcome = edge.append(Class::High, number, vec![2; 2000]).await.await.unwrap();
         refused += u64::from(outcome == Outcome::Refused);
     }
-    assert_eq!(refused, 0, "what was read makes room too");
+    assert_eq!(refused, 0, "records that were read must be evicted as well");
     assert!(edge.state().borrow().classes[Class::Low as usize].0.doubtful() > 0);
     link.change(|conditions| conditions.is_cut = false);
     drained(&edge).await;

@@ -1,4 +1,4 @@
-//! What a store promises when its disk is full, fails, or goes.
+//! Guarantees of the store when its disk is full, fails or loses power.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{Disk, Edge, End, small_frame, store_settings, until};
 
-/// The first bytes of all frames of a class that a spool which is opened on the disk has.
+/// Opens a spool on the disk, and returns the number at the start of each frame of a class.
 fn there(disk: &Disk, class: Class) -> Vec<u64> {
     let mut spool = Spool::open(disk.clone(), Options::new(store_settings().budget, 1)).unwrap();
     let mut all = Vec::new();
@@ -24,7 +24,7 @@ fn there(disk: &Disk, class: Class) -> Vec<u64> {
     }
 }
 
-/// Appends numbered frames until so many are answered; those that are stored.
+/// Appends this many numbered frames, waits for the answers, and returns the numbers of the stored ones.
 async fn append_all(edge: &Edge, class: Class, count: u64) -> BTreeSet<u64> {
     let mut waiting = JoinSet::new();
     for number in 1..=count {
@@ -61,7 +61,7 @@ async fn a_failed_write_or_sync_loses_nothing_and_doubles_nothing() {
         disk.fail_writes(writes);
         disk.fail_syncs(syncs);
         let stored = append_all(&edge, Class::Normal, 600).await;
-        assert_eq!(stored.len(), 600, "all are stored in the end");
+        assert_eq!(stored.len(), 600, "all frames must be stored in the end");
         assert!(*disk.failures().borrow() > 0);
         until(&mut edge.state(), |state| state.failure.is_none()).await;
         let disk = edge.end(End::PowerCut).await;
@@ -108,7 +108,7 @@ async fn a_full_spool_refuses_and_the_disk_has_the_count() {
     let too_large = edge.append(Class::High, 1, vec![0; 200 << 10]).await;
     assert_eq!(too_large.await.unwrap(), Outcome::Refused);
     assert!(refused > 0);
-    // What was answered holds whatever comes next.
+    // The answers remain valid after a power cut.
     let disk = edge.end(End::PowerCut).await;
     let spool = Spool::open(disk, Options::new(300 << 10, 1)).unwrap();
     assert_eq!(spool.counted(Class::Normal).dropped(Reason::Refused), refused);

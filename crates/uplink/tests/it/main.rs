@@ -1,6 +1,6 @@
-//! The edge's store and uplink against a cloud in this process, over a link that can be spoilt at will.
+//! The device's store and uplink against a cloud in this process, over a link whose faults the tests control.
 
-// A helper that cannot go on fails its test.
+// A helper that fails lets its test fail.
 #![allow(clippy::unwrap_used)]
 
 mod connections;

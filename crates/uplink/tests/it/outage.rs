@@ -1,7 +1,8 @@
-//! Everything fails at random moments, and then it is counted: whatever was answered as stored is in the archive once, or
-//! counted as dropped, exactly.
+//! Everything fails at random times. Afterwards, every record that was answered as stored must be in the
+//! archive exactly once, or counted as dropped.
 //!
-//! `LOPSIDE_OUTAGE_SEED` and `LOPSIDE_OUTAGE_SECONDS` repeat a run, as far as time lets it, and prolong it.
+//! `LOPSIDE_OUTAGE_SEED` repeats a run, as far as timing permits, and `LOPSIDE_OUTAGE_SECONDS` sets its
+//! duration.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,13 +21,13 @@ use tokio::{
 
 use crate::support::{Cloud, Disk, Edge, End, Link, Pace, record, settings, until};
 
-/// So little that records have to make room, and are refused.
+/// Budget of the spool in bytes, so small that records are evicted and refused.
 const BUDGET: u64 = 512 << 10;
 
-/// What became of the records that were produced: of each its class, and what the store has answered.
+/// The class of each produced record, and the answer of the store; `None` without an answer.
 type Produced = Arc<Mutex<Vec<(Class, Option<Outcome>)>>>;
 
-/// Both ends and the link between them.
+/// The device, the cloud and the link between them.
 struct World {
     rng: StdRng,
     cloud: Cloud,
@@ -94,7 +95,7 @@ impl World {
         self.start_producer();
     }
 
-    /// One thing goes wrong, or right again.
+    /// Causes one random fault, or repairs the cloud and the link.
     async fn trouble(&mut self) {
         let rng = &mut self.rng;
         let delay = Duration::from_millis(rng.random_range(0..80));
@@ -114,7 +115,7 @@ impl World {
         }
     }
 
-    /// The cloud is there, and the link is a good one.
+    /// Restarts the cloud, and restores a fast link.
     fn mend(&mut self) {
         self.restart_cloud();
         self.cloud.pace.send_replace(Pace::Takes(Duration::ZERO));
@@ -129,10 +130,10 @@ impl World {
         self.link.change(|conditions| conditions.to = to);
     }
 
-    /// All faults end, and all that waits arrives.
+    /// Ends all faults, and waits until all pending records are delivered.
     async fn calm(&mut self) {
         self.mend();
-        // On a new connection it is asked what is in doubt.
+        // A new connection resolves the records that are in doubt.
         self.end_edge(End::PowerCut).await;
         self.start_edge();
         let edge = self.edge.take().unwrap();
@@ -152,7 +153,7 @@ impl World {
         }
     }
 
-    /// Every number is in the archive, once, or counted.
+    /// Checks that every record number is in the archive exactly once, or counted as dropped.
     fn check_numbers(&self, class: Class, counters: &Counters) {
         let entries = self.cloud.archive.of(class);
         let numbers: BTreeSet<u64> = entries.iter().map(|entry| entry.number).collect();
@@ -166,7 +167,7 @@ impl World {
         println!("{class}: {counters:?}");
     }
 
-    /// Every record that was answered is what the answer said.
+    /// Checks that the result of every answered record matches its answer.
     fn check_records(&self, class: Class, counters: &Counters) {
         let produced = self.produced.lock().unwrap();
         let mut applied = BTreeMap::new();
@@ -184,10 +185,10 @@ impl World {
         let there = |ids: &BTreeSet<u64>| ids.iter().filter(|id| applied.contains_key(id)).count() as u64;
         let (stored, refused) = (answered(Some(Outcome::Stored)), answered(Some(Outcome::Refused)));
         let open = answered(None);
-        assert_eq!(there(&refused), 0, "{class}: what was refused was applied");
+        assert_eq!(there(&refused), 0, "{class}: a refused record was applied");
         let missing = stored.len() as u64 - there(&stored);
         assert!(missing <= counters.dropped(Reason::Evicted), "{class}: {missing} are missing, {counters:?}");
-        // Of the records that nobody was answered for, some have numbers, and some count as refused.
+        // Some of the records without an answer have numbers, and some count as refused.
         let told = counters.dropped(Reason::Refused).checked_sub(refused.len() as u64);
         let numbered = counters.done.checked_sub(stored.len() as u64);
         let (told, numbered) = (told.unwrap(), numbered.unwrap());
@@ -196,7 +197,7 @@ impl World {
     }
 }
 
-/// Appends bursts of records, and waits for the answers of each.
+/// Appends bursts of records, and waits for all answers after each burst.
 async fn produce(store: Store, produced: Produced, mut rng: StdRng) {
     loop {
         let mut outcomes = Vec::new();
@@ -217,7 +218,7 @@ async fn produce(store: Store, produced: Produced, mut rng: StdRng) {
     }
 }
 
-/// What a record holds, by its place in all that were produced.
+/// Returns the frame of the record with this index among all produced records.
 fn frame(id: u64) -> Vec<u8> {
     let fill = (0..50 + id * 7919 % 3000).map(|at| (at * 31 + id * 7) as u8);
     id.to_le_bytes().into_iter().chain(fill).collect()

@@ -1,4 +1,4 @@
-//! A link of 1 Mbit/s, 300 ms there and back.
+//! A link of 1 Mbit/s with a round-trip time of 300 ms.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn a_backlog_fills_a_slow_link_and_what_is_important_passes_it() {
     }
     edge.store.flush().await.unwrap();
     edge.connect(link.address, settings());
-    // The window has found the link's size.
+    // By then, the window has adapted to the link.
     let mut applied = cloud.archive.applied();
     let first = until(&mut applied, |applied| *applied > 300).await;
     let begin = Instant::now();
@@ -32,7 +32,7 @@ async fn a_backlog_fills_a_slow_link_and_what_is_important_passes_it() {
     let waited = begin.elapsed();
     let last = until(&mut applied, |applied| *applied > 1000).await;
     let used = ((last - first) * FRAME) as f64 / begin.elapsed().as_secs_f64() / RATE;
-    println!("{used:.3} of the link are used, {waited:?} until something important is acknowledged");
+    println!("{used:.3} of the link is used; a record of class high is acknowledged after {waited:?}");
     assert!(waited < Duration::from_secs(1), "{waited:?}");
     assert!(used > 0.9, "{used:.3}");
 }

@@ -1,4 +1,4 @@
-//! What a frame costs on the wire, from the edge to the cloud.
+//! The cost of a frame on the wire, from the device to the cloud.
 
 use lopside_spool::Class;
 
@@ -18,10 +18,12 @@ async fn a_frame_costs_at_most_ten_bytes_in_bulk() {
     let bulk = link.sent();
     let each = bulk.bytes as f64 / FRAMES as f64 - FRAME as f64;
     let payload = bulk.payload as f64 / FRAMES as f64 - FRAME as f64;
-    println!("{FRAMES} frames: {each:.2} bytes each beside the frame, {payload:.2} of them in TCP");
+    println!(
+        "{FRAMES} frames: {each:.2} bytes of overhead per frame, {payload:.2} of them in the TCP payload"
+    );
     edge.store(Class::Normal, FRAMES + 1, 1).await;
     until(&mut edge.state(), |state| state.classes[Class::Normal as usize].1 == 0).await;
     let alone = link.sent();
-    println!("a frame by itself: {} bytes", alone.bytes - bulk.bytes);
+    println!("a single frame: {} bytes", alone.bytes - bulk.bytes);
     assert!(each <= 10.0, "{each:.2} bytes");
 }

@@ -34,7 +34,7 @@ impl Book {
     pub(crate) fn open(folder: &Path) -> Self {
         let path = folder.join(NAME);
         let state = read(&path).unwrap_or_else(|error| {
-            tracing::error!(%error, "what is known of bundles over the air is lost: the configured one encodes");
+            tracing::error!(%error, "cannot read the update state; the configured bundle encodes");
             State::default()
         });
         Self { path, state: Mutex::new(state) }
@@ -65,7 +65,7 @@ impl Book {
         let after = next(&state, event);
         if after != *state {
             if let Err(error) = self.write(&after) {
-                tracing::error!(%error, "what has become of a bundle over the air is not on the disk");
+                tracing::error!(%error, "cannot write the update state; it is kept in memory only");
             }
             *state = after.clone();
         }
@@ -90,7 +90,7 @@ fn read(path: &Path) -> Result<State, EdgeError> {
     let wrong = |reason: String| EdgeError::File { path: path.to_owned(), reason };
     let page: Page = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     if page.schema != SCHEMA {
-        return Err(wrong(format!("it has schema {}, this build reads {SCHEMA}", page.schema)));
+        return Err(wrong(format!("it has schema {}, but this version reads schema {SCHEMA}", page.schema)));
     }
     Ok(page.state)
 }

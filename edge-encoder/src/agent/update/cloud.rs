@@ -74,6 +74,6 @@ fn answered<T>(
     answer: Option<Result<tonic::Response<T>, Status>>,
     patience: Duration,
 ) -> Result<T, EdgeError> {
-    let late = || Err(Status::deadline_exceeded(format!("no answer for {} s", patience.as_secs())));
+    let late = || Err(Status::deadline_exceeded(format!("no answer within {} s", patience.as_secs())));
     answer.unwrap_or_else(late).map(tonic::Response::into_inner).map_err(|status| remote(&status))
 }

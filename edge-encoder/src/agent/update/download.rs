@@ -74,13 +74,16 @@ impl Incoming<'_> {
     ) -> Result<(), EdgeError> {
         while self.have < self.want.bytes {
             let next = timeout(patience, answers.message()).await;
-            let next = next.map_err(|_| self.wrong(format!("nothing came for {} s", patience.as_secs())))?;
+            let next =
+                next.map_err(|_| self.wrong(format!("no data received for {} s", patience.as_secs())))?;
             let Some(DownloadResponse { bytes }) = next.map_err(|status| remote(&status))? else {
-                return Err(self.wrong(format!("it ended after {} of {} bytes", self.have, self.want.bytes)));
+                return Err(
+                    self.wrong(format!("the stream ended after {} of {} bytes", self.have, self.want.bytes))
+                );
             };
             self.have += bytes.len() as u64;
             if self.have > self.want.bytes {
-                return Err(self.wrong(format!("more than its {} bytes came", self.want.bytes)));
+                return Err(self.wrong(format!("received more than its {} bytes", self.want.bytes)));
             }
             let mut file = self.file;
             let part = self.part.to_owned();
@@ -114,8 +117,7 @@ fn finish(part: &Path, whole: &Path, expected: &Digest, path: String) -> Result<
     let found = Digest::read(&file).map_err(at(part))?;
     if found != *expected {
         disk::remove(part)?;
-        let reason =
-            format!("it came with SHA-256 {}, and should have {}", found.as_str(), expected.as_str());
+        let reason = format!("its SHA-256 is {} instead of {}", found.as_str(), expected.as_str());
         return Err(EdgeError::Download { path, reason });
     }
     file.sync_all().map_err(at(part))?;

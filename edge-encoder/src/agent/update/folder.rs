@@ -224,6 +224,6 @@ mod tests {
         folder.check_room(&offer).unwrap();
         offer.files[0].bytes = 1 << 62;
         let error = folder.check_room(&offer).unwrap_err().to_string();
-        assert!(error.contains("make room") && error.contains("4611686018427387904"), "{error}");
+        assert!(error.contains("free some disk space") && error.contains("4611686018427387904"), "{error}");
     }
 }

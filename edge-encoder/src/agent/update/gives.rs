@@ -44,11 +44,15 @@ impl Gives {
 impl Display for Gives {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pictures => f.write_str("pictures"),
+            Self::Pictures => f.write_str("images"),
             Self::Windows { channels, length, stride } => {
-                write!(f, "windows of {length} rows of {}, one every {stride} rows", channels.join(", "))
+                write!(
+                    f,
+                    "windows of {length} rows of the channels {}, one every {stride} rows",
+                    channels.join(", ")
+                )
             }
-            Self::Tensors(dims) => write!(f, "tensors of {dims:?}"),
+            Self::Tensors(dims) => write!(f, "tensors of shape {dims:?}"),
         }
     }
 }

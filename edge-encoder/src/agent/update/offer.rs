@@ -47,7 +47,7 @@ pub(super) struct Offered {
 /// Returns the offered latent space, before the rest of the answer is checked.
 pub(super) fn latent_space(answer: &GetChannelResponse) -> Result<LatentSpaceId, EdgeError> {
     let bytes = <[u8; 8]>::try_from(&answer.latent_space[..]);
-    bytes.map(LatentSpaceId::new).map_err(|_| wrong("its latent space has not 8 bytes"))
+    bytes.map(LatentSpaceId::new).map_err(|_| wrong("its latent-space identifier does not have 8 bytes"))
 }
 
 impl Offer {
@@ -58,19 +58,24 @@ impl Offer {
     pub(super) fn parse(answer: GetChannelResponse) -> Result<Self, EdgeError> {
         let latent_space = latent_space(&answer)?;
         if answer.files.len() > MAX_FILES {
-            return Err(wrong(format!("it has {} files, and {MAX_FILES} is the most", answer.files.len())));
+            return Err(wrong(format!(
+                "it has {} files, but at most {MAX_FILES} are allowed",
+                answer.files.len()
+            )));
         }
         let files: Vec<Offered> = answer.files.into_iter().map(Offered::parse).collect::<Result<_, _>>()?;
         let bytes: u64 = files.iter().map(|file| file.bytes).sum();
         if bytes > MAX_BYTES {
-            return Err(wrong(format!("it has {bytes} bytes, and {MAX_BYTES} is the most")));
+            return Err(wrong(format!("it has {bytes} bytes, but at most {MAX_BYTES} are allowed")));
         }
         check_paths(&files)?;
         let first = files.first().filter(|file| file.path == MANIFEST);
         let manifest = first.ok_or_else(|| wrong(format!("its first file is not {MANIFEST}")))?.digest();
         let bundle = answer.bundle;
         if bundle.len() > MAX_NAME || !bundle.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(wrong(format!("its name has not at most {MAX_NAME} visible ASCII characters")));
+            return Err(wrong(format!(
+                "its bundle name must have at most {MAX_NAME} characters, all visible ASCII"
+            )));
         }
         Ok(Self { release: Release { bundle, latent_space, manifest }, files })
     }
@@ -90,7 +95,7 @@ impl Offer {
         if manifest.latent_space() != *latent_space {
             let found = manifest.latent_space();
             return Err(wrong(format!(
-                "its bundle.json has latent space {found}, the channel {latent_space}"
+                "its bundle.json has latent space {found}, but the channel announces {latent_space}"
             )));
         }
         if manifest.golden().is_empty() {
@@ -102,7 +107,7 @@ impl Offer {
             self.files.iter().find(same).is_some_and(|offered| offered.digest() == file.sha256)
         };
         if let Some(other) = named.iter().find(|file| !offered(file)) {
-            return Err(wrong(format!("{} is not as its bundle.json says", other.path)));
+            return Err(wrong(format!("{} does not match its entry in bundle.json", other.path)));
         }
         let named: HashSet<&str> = named.iter().map(|file| &file.path[..]).collect();
         self.files.retain(|file| file.path == MANIFEST || named.contains(&file.path[..]));
@@ -115,14 +120,14 @@ impl Offered {
         let BundleFile { path, bytes, sha256 } = file;
         let odd = |part: &str| part.is_empty() || part == "." || part.contains(char::is_control);
         if path.len() > MAX_PATH || path.split('/').any(odd) || !is_plain(&path) {
-            return Err(wrong(format!("{path:?} is no plain relative path inside the bundle")));
+            return Err(wrong(format!("{path:?} is not a plain relative path inside the bundle")));
         }
         let most = if path == MANIFEST { MAX_MANIFEST_BYTES } else { MAX_FILE_BYTES };
         if bytes > most {
-            return Err(wrong(format!("{path} has {bytes} bytes, and {most} is the most")));
+            return Err(wrong(format!("{path} has {bytes} bytes, but at most {most} are allowed")));
         }
         let sha256 =
-            sha256.try_into().map_err(|_| wrong(format!("the digest of {path} has not 32 bytes")))?;
+            sha256.try_into().map_err(|_| wrong(format!("the digest of {path} does not have 32 bytes")))?;
         Ok(Self { path, bytes, sha256 })
     }
 
@@ -140,7 +145,7 @@ fn check_paths(files: &[Offered]) -> Result<(), EdgeError> {
     for (at, file) in files.iter().enumerate() {
         let others = files.iter().enumerate().filter(|(other, _)| *other != at);
         if others.map(|(_, other)| &other.path).any(|other| inside(other, &file.path)) {
-            return Err(wrong(format!("{} stands twice", file.path)));
+            return Err(wrong(format!("{} is listed twice, or is also a folder", file.path)));
         }
     }
     Ok(())
@@ -190,14 +195,14 @@ mod tests {
         ] {
             assert!(
                 refusal(answer(vec![file("bundle.json", 1), file(path, 1)]))
-                    .contains("no plain relative path"),
+                    .contains("not a plain relative path"),
                 "{path:?}"
             );
         }
         for paths in [["a", "a"], ["a", "a/b"], ["a/b", "a"], ["bundle.json/x", "y"]] {
             let files = [&["bundle.json"][..], &paths[..]].concat();
             let files = files.into_iter().map(|path| file(path, 1)).collect();
-            assert!(refusal(answer(files)).contains("stands twice"), "{paths:?}");
+            assert!(refusal(answer(files)).contains("is listed twice"), "{paths:?}");
         }
     }
 
@@ -208,10 +213,10 @@ mod tests {
             answer(std::iter::once(file("bundle.json", 1)).chain(rest).collect())
         };
         assert!(Offer::parse(whole(&[256 << 20, (256 << 20) - 1])).is_ok());
-        assert!(refusal(whole(&[(256 << 20) + 1])).contains("is the most"));
-        assert!(refusal(answer(vec![file("bundle.json", (16 << 20) + 1)])).contains("is the most"));
-        assert!(refusal(whole(&[u64::MAX, u64::MAX])).contains("is the most"));
-        assert!(refusal(whole(&[256 << 20, 256 << 20])).contains("is the most"));
+        assert!(refusal(whole(&[(256 << 20) + 1])).contains("are allowed"));
+        assert!(refusal(answer(vec![file("bundle.json", (16 << 20) + 1)])).contains("are allowed"));
+        assert!(refusal(whole(&[u64::MAX, u64::MAX])).contains("are allowed"));
+        assert!(refusal(whole(&[256 << 20, 256 << 20])).contains("are allowed"));
         assert!(refusal(whole(&[1; 32])).contains("33 files"));
         assert!(refusal(answer(vec![file("encoder.onnx", 1)])).contains("first file is not bundle.json"));
         assert!(refusal(answer(Vec::new())).contains("first file is not bundle.json"));

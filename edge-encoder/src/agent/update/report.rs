@@ -69,10 +69,10 @@ impl UpdateReport {
     pub(crate) fn write(&self, out: &mut String) -> std::fmt::Result {
         let Self { channel, state, .. } = self;
         match self.checked_seconds {
-            Some(seconds) => writeln!(out, "bundle: {state}, channel {channel} asked {seconds:.0} s ago")?,
-            None => writeln!(out, "bundle: {state}, channel {channel} not asked yet")?,
+            Some(seconds) => writeln!(out, "bundle: {state}, channel {channel} polled {seconds:.0} s ago")?,
+            None => writeln!(out, "bundle: {state}, channel {channel} not polled yet")?,
         }
-        for (what, said) in [("refused", &self.refused), ("last", &self.last_error)] {
+        for (what, said) in [("refused", &self.refused), ("last error", &self.last_error)] {
             if let Some(said) = said {
                 writeln!(out, "  {what}: {said}")?;
             }

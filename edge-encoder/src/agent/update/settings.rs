@@ -46,7 +46,7 @@ impl UpdateTable {
         if !(1..=MAX_CHANNEL).contains(&channel.len()) || !channel.bytes().all(|byte| byte.is_ascii_graphic())
         {
             return Err(wrong(format!(
-                "channel {channel:?} has not 1 to {MAX_CHANNEL} visible ASCII characters"
+                "{channel:?} is not a valid channel name: use 1 to {MAX_CHANNEL} visible ASCII characters"
             )));
         }
         let minutes = self.every_minutes.unwrap_or(DEFAULT_EVERY_MINUTES);
@@ -54,7 +54,9 @@ impl UpdateTable {
         Ok(Some(UpdateSettings {
             channel,
             folder: self.folder.clone().unwrap_or_else(|| DEFAULT_FOLDER.into()),
-            every: every.ok_or_else(|| wrong(format!("every_minutes = {minutes} cannot be")))?,
+            every: every.ok_or_else(|| {
+                wrong(format!("every_minutes = {minutes} is invalid: use a number of minutes over 0"))
+            })?,
             encode,
         }))
     }

@@ -46,7 +46,7 @@ fn begin(book: &Book) {
             bundle = release.bundle,
             latent_space = %release.latent_space,
             reason = refused.reason,
-            "a bundle over the air is given up"
+            "a bundle received over the air is refused"
         );
     }
 }
@@ -60,7 +60,7 @@ fn open(folder: &Folder, release: &Release, gives: &Gives, options: &EncodeOptio
     };
     let opened = open();
     if let Err(error) = &opened {
-        tracing::error!(%error, bundle = %path.display(), "a bundle that came over the air cannot be used any more");
+        tracing::error!(%error, bundle = %path.display(), "cannot open an installed bundle; using the previous one");
     }
     opened.ok()
 }

@@ -172,11 +172,11 @@ impl State {
 
     fn start(&mut self) {
         if let Some(release) = self.trial.take() {
-            self.refuse(release, "its trial ended the agent".to_owned(), false);
+            self.refuse(release, "the agent ended during its trial".to_owned(), false);
         }
         match &mut self.probation {
             Some(probation) if probation.starts >= MAX_STARTS => {
-                self.roll_back(format!("it encoded nothing in {MAX_STARTS} starts"));
+                self.roll_back(format!("it encoded no input in {MAX_STARTS} starts"));
             }
             Some(probation) => probation.starts += 1,
             None => {}
@@ -299,7 +299,7 @@ mod tests {
             let tried = [2, 6].contains(&count);
             assert_eq!(state.trial, None);
             assert_eq!(state.refused.len(), usize::from(tried), "after {count} events");
-            assert!(!tried || state.refused[0].reason.contains("trial ended the agent"));
+            assert!(!tried || state.refused[0].reason.contains("ended during its trial"));
         }
     }
 

@@ -60,7 +60,7 @@ impl Task {
         let error = error.map(|error| error.to_string());
         self.progress.send_modify(|progress| {
             if let Some(error) = error.as_ref().filter(|error| progress.last_error.as_ref() != Some(error)) {
-                tracing::warn!(channel = self.settings.channel, error, "no bundle over the air");
+                tracing::warn!(channel = self.settings.channel, error, "cannot update the bundle");
             }
             progress.last_error = error;
         });
@@ -125,7 +125,7 @@ impl Task {
         }
         let (trial, tried) = (self.trial.clone(), release.clone());
         spawn_blocking(move || trial.run(&tried)).await.unwrap_or_else(|panic| {
-            let error = EdgeError::Model(format!("its trial did not end: {panic}"));
+            let error = EdgeError::Model(format!("its trial was not completed: {panic}"));
             self.trial.book.note(Event::Refused(release, error.to_string()));
             Err(error)
         })

@@ -117,6 +117,6 @@ fn peak_rss_mib() -> Option<f64> {
 fn print_peak_rss(peak: Option<f64>) {
     match peak {
         Some(mib) => println!("peak RSS     {mib:>9.1} MiB"),
-        None => println!("peak RSS     not told by this system"),
+        None => println!("peak RSS     not reported by this system"),
     }
 }

@@ -55,15 +55,15 @@ impl Figures {
             return Ok(());
         }
         let Self { pictures, runs_a_picture, mean_megapixels, quality, threads, .. } = self;
-        println!("pictures     {pictures} of {mean_megapixels:.2} megapixels × {runs_a_picture} runs");
+        println!("images       {pictures} of {mean_megapixels:.2} megapixels × {runs_a_picture} runs");
         println!("options      quality {quality}, {threads} threads");
-        println!("preprocess   {:>9.2} ms a megapixel (median)", self.median_preprocess_ms_per_megapixel);
-        println!("encoder      {:>9.2} ms a megapixel", self.median_model_ms_per_megapixel);
-        println!("latent coder {:>9.2} ms a megapixel", self.median_code_ms_per_megapixel);
-        println!("total        {:>9.2} ms a megapixel", self.median_total_ms_per_megapixel);
-        println!("throughput   {:>9.2} megapixels a second", self.megapixels_per_second);
+        println!("preprocess   {:>9.2} ms per megapixel (median)", self.median_preprocess_ms_per_megapixel);
+        println!("encoder      {:>9.2} ms per megapixel", self.median_model_ms_per_megapixel);
+        println!("latent coder {:>9.2} ms per megapixel", self.median_code_ms_per_megapixel);
+        println!("total        {:>9.2} ms per megapixel", self.median_total_ms_per_megapixel);
+        println!("throughput   {:>9.2} megapixels per second", self.megapixels_per_second);
         println!(
-            "frame        {:>9.0} bytes, {:.3} bits a pixel (mean)",
+            "frame        {:>9.0} bytes, {:.3} bits per pixel (mean)",
             self.mean_frame_bytes, self.mean_bits_per_pixel
         );
         print_peak_rss(self.peak_rss_mib);

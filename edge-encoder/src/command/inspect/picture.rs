@@ -86,15 +86,15 @@ fn integers(space: &PictureSpace, bytes: &[u8], limits: &Limits) -> Result<Vec<I
 fn print(inspection: &Inspection) {
     let Inspection { version, bytes, latent_space, id_bytes, quality, width, height, .. } = inspection;
     let colours = if inspection.grey { "grey" } else { "RGB" };
-    println!("frame          version {version}, {bytes} bytes, checksum good");
+    println!("frame          version {version}, {bytes} bytes, checksum valid");
     println!("latent space   {latent_space} ({id_bytes} bytes in the frame)");
-    println!("picture        {width}×{height} {colours}, quality {quality}");
-    println!("rate           {:.3} bits a pixel", inspection.bits_per_pixel);
+    println!("image          {width}×{height} {colours}, quality {quality}");
+    println!("rate           {:.3} bits per pixel", inspection.bits_per_pixel);
     for (number, Layer { payload_bytes, integers }) in inspection.layers.iter().enumerate() {
         let what = integers.map_or_else(
-            || "name the bundle with --bundle to see what it is".to_owned(),
+            || "pass --bundle to show its contents".to_owned(),
             |Integers { stride, channels, count, nonzero }| {
-                format!("1/{stride}, {channels} channels, {nonzero} of {count} integers are not 0")
+                format!("1/{stride} of the resolution, {channels} channels, {nonzero} of {count} integers are not zero")
             },
         );
         println!("layer {number:<8} {payload_bytes} bytes: {what}");

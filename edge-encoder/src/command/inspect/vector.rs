@@ -51,7 +51,7 @@ pub(super) fn inspect(frame: &Frame<'_>, space: Option<&LatentSpace>, json: bool
 
 fn print(inspection: &Inspection) {
     let Inspection { bytes, latent_space, id_bytes, shape, payload_bytes, layers, integers } = inspection;
-    println!("frame          version 1, {bytes} bytes, checksum good");
+    println!("frame          version 1, {bytes} bytes, checksum valid");
     println!("latent space   {latent_space} ({id_bytes} bytes in the frame)");
     println!("shape          {shape:?}");
     println!("payload        {payload_bytes} bytes");
@@ -60,6 +60,6 @@ fn print(inspection: &Inspection) {
     }
     match integers {
         Some(integers) => println!("integers       {integers:?}"),
-        None => println!("integers       name the bundle with --bundle to see them"),
+        None => println!("integers       pass --bundle to show them"),
     }
 }

@@ -1,4 +1,4 @@
-//! A photo bundle as the trainer writes them, with made-up weights.
+//! The bundle of an image codec as the trainer writes it, with artificial weights.
 
 use lopside_bundle::{
     Part,
@@ -13,22 +13,23 @@ use lopside_latent::{
 };
 use lopside_onnx::{Dim, GraphBuilder, encode};
 
-/// Mirrored samples on every side.
+/// Number of mirrored samples on every side.
 pub(crate) const REACH: u32 = 4;
 
-/// Shape of a model: bands at 1/8, and how many of each level's are merged into the next.
+/// Shape of a model: the number of bands at a stride of 8, and the number of bands per level that are merged
+/// into the next level.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Model {
     pub(crate) bands: usize,
     pub(crate) merges: &'static [usize],
-    /// Whether the finest layer is more than a copy of bands.
+    /// Whether the finest layer is scaled, and not a plain copy of bands.
     pub(crate) scaled: bool,
 }
 
 pub(crate) const SMALL: Model = Model { bands: 10, merges: &[4, 3], scaled: false };
 
 impl Model {
-    /// Channels of the layers, coarsest first.
+    /// Returns the layers, coarsest first.
     pub(crate) fn layers(&self) -> Vec<LayerSpec> {
         let levels = self.merges.len() + 1;
         let layer = |level: usize| {
@@ -40,7 +41,7 @@ impl Model {
         (0..levels).rev().map(layer).collect()
     }
 
-    /// The encoder with these outputs.
+    /// Returns the ONNX file of the encoder with these outputs.
     pub(crate) fn encoder(&self, outputs: &[&str]) -> Vec<u8> {
         let mut graph = GraphBuilder::new("encoder");
         let any = |channels: i64| [Dim::from("n"), channels.into(), Dim::from("h"), Dim::from("w")];
@@ -69,7 +70,7 @@ impl Model {
         encode(&graph.build())
     }
 
-    /// A bundle that holds it.
+    /// Writes a bundle with this model, and loads it.
     pub(crate) fn bundle(&self, folder: &std::path::Path) -> PictureBundle {
         let layers = self.layers();
         let tensors: Vec<&str> = layers.iter().map(|layer| layer.tensor.as_str()).collect();
@@ -104,12 +105,12 @@ impl Model {
         draft.write(folder, "# A test\n").unwrap();
         match AnyBundle::load(folder, Part::Encoder).unwrap() {
             AnyBundle::Picture(bundle) => bundle,
-            AnyBundle::Vector(_) => unreachable!("schema 2"),
+            AnyBundle::Vector(_) => unreachable!("the bundle has schema 2"),
         }
     }
 }
 
-/// A ring of mirrored neighbours, signs by channel.
+/// Adds a ring of mirrored neighbours, with a sign per channel.
 fn ring(graph: &mut GraphBuilder, x: &str, channels: usize, level: usize) -> String {
     let mut x = x.to_owned();
     for axis in 0..2 {
@@ -126,7 +127,7 @@ fn ring(graph: &mut GraphBuilder, x: &str, channels: usize, level: usize) -> Str
     x
 }
 
-/// Made-up weights whose outputs are about as large as the inputs.
+/// Adds artificial weights whose outputs are about as large as the inputs.
 fn weights(graph: &mut GraphBuilder, name: &str, dims: [usize; 4]) -> String {
     let count: usize = dims.iter().product();
     let scale = (3.0 / (count / dims[0]) as f32).sqrt();
@@ -135,7 +136,7 @@ fn weights(graph: &mut GraphBuilder, name: &str, dims: [usize; 4]) -> String {
     graph.initializer(name, &dims.map(|dim| dim as i64), &values).unwrap()
 }
 
-/// A number that looks like chance.
+/// Returns a pseudo-random number.
 pub(crate) fn hash(i: u32) -> u32 {
     let mut x = i.wrapping_mul(0x9e37_79b9) ^ 0x85eb_ca6b;
     x = (x ^ x >> 16).wrapping_mul(0x7feb_352d);

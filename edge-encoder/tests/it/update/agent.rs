@@ -1,4 +1,4 @@
-//! A running `edge-encoder run`, and what it leaves in its spool.
+//! A process of `edge-encoder run`, and the contents of its spool.
 
 use std::{
     fs,
@@ -17,24 +17,24 @@ use tokio::time::{interval, timeout};
 
 use super::bundles::picture;
 
-/// How long anything may take before the test has failed.
+/// Time limit of every wait; the test fails after it.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// What an agent lives in: a folder of its own.
+/// The environment of an agent: its folder, and the address of its cloud.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
     url: String,
     put: usize,
 }
 
-/// The agent; killed when dropped.
+/// A running agent, which is killed when it is dropped.
 pub(crate) struct Agent {
     child: Child,
     socket: PathBuf,
 }
 
 impl Home {
-    /// With a channel at this address.
+    /// Creates the folder of an agent whose channel has this address.
     pub(crate) fn new(url: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("inbox")).unwrap();
@@ -45,7 +45,7 @@ impl Home {
         self.folder.path().join(name)
     }
 
-    /// Puts a picture into the inbox, whole at once.
+    /// Moves a complete image into the inbox.
     pub(crate) fn put(&mut self, pixels: [u8; 4]) {
         let part = self.path("picture.png");
         picture(pixels).save(&part).unwrap();
@@ -53,18 +53,18 @@ impl Home {
         self.put += 1;
     }
 
-    /// How many were put.
+    /// Returns the number of images that were put into the inbox.
     pub(crate) fn count(&self) -> usize {
         self.put
     }
 
-    /// With this bundle as the configured one.
+    /// Starts an agent with this configured bundle.
     pub(crate) fn start(&self, bundle: &Path) -> Agent {
         let child = self.command("run", bundle).stdout(Stdio::null()).spawn().unwrap();
         Agent { child, socket: self.path("edge.sock") }
     }
 
-    /// What `edge-encoder doctor` finds of a kind: whether it is good, and what it says.
+    /// Runs `edge-encoder doctor`, and returns the verdict and the text of the finding about `what`.
     pub(crate) fn doctor(&self, bundle: &Path, what: &str) -> (String, String) {
         let output = self.command("doctor", bundle).arg("--json").output().unwrap();
         let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -97,7 +97,7 @@ impl Home {
         edge
     }
 
-    /// The latent spaces of the frames in the spool, in the order in which they were made.
+    /// Returns the latent spaces of the frames in the spool, in the order of encoding.
     pub(crate) fn frames(&self) -> Vec<LatentSpaceId> {
         let disk = Disk::open(&self.path("spool")).unwrap();
         let mut spool = Spool::open(disk, Options::new(256_000_000, 1)).unwrap();
@@ -116,7 +116,7 @@ impl Home {
 }
 
 impl Agent {
-    /// What it says of itself, once it says what is wanted.
+    /// Waits for a status report that meets a condition.
     pub(crate) async fn until(&self, wanted: impl Fn(&Report) -> bool) -> Report {
         let mut last = None;
         let asked = timeout(LONGEST, async {
@@ -131,27 +131,27 @@ impl Agent {
             }
         });
         let found = asked.await;
-        found.unwrap_or_else(|_| panic!("the agent does not come to it: {last:#?}"))
+        found.unwrap_or_else(|_| panic!("timed out; the last report is {last:#?}"))
     }
 
-    /// What it says of its channel, once it says what is wanted.
+    /// Waits for an update report that meets a condition.
     pub(crate) async fn until_update(&self, wanted: impl Fn(&UpdateReport) -> bool) -> UpdateReport {
         self.until(|report| report.update.as_ref().is_some_and(&wanted)).await.update.unwrap()
     }
 
-    /// It encodes with the bundle of this latent space.
+    /// Waits until the agent encodes with the bundle of this latent space.
     pub(crate) async fn until_uses(&self, id: LatentSpaceId) -> Report {
         self.until(|report| report.latent_space.as_deref() == Some(&id.to_string())).await
     }
 
-    /// All that was put is stored.
+    /// Waits until all images that were put into the inbox are stored.
     pub(crate) async fn until_stored(&self, home: &Home) -> Report {
         let count = home.count() as u64;
         self.until(|report| report.spool.classes.iter().map(|class| class.pending).sum::<u64>() == count)
             .await
     }
 
-    /// SIGTERM, and the end.
+    /// Sends SIGTERM, and waits until the agent has ended.
     pub(crate) fn stop(mut self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         assert!(self.child.wait().unwrap().success());

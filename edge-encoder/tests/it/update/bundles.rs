@@ -1,4 +1,4 @@
-//! Bundles of four numbers for four pixels, and what may be wrong with them.
+//! Bundles that encode four pixels as four numbers, and their faulty variants.
 
 use std::path::{Path, PathBuf};
 
@@ -11,18 +11,18 @@ use lopside_bundle::{
 use lopside_latent::{IdOnWire, LatentSpaceId, Table, Tables, picture::Quality};
 use lopside_onnx::{GraphBuilder, encode};
 
-/// What the encoder makes of a pixel.
+/// The computation of the encoder.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Toy {
-    /// A multiple of it.
+    /// Multiplies each pixel by a factor.
     Times(f32),
-    /// Itself by itself: no number where the pixel is black.
+    /// Divides the square of each pixel by the pixel, which does not give a number for a black pixel.
     Fragile,
-    /// Itself, taken for a measurement.
+    /// Returns its input, which is a window of measurements.
     Window,
 }
 
-/// A bundle with golden inputs, in a folder of this name.
+/// Writes a bundle with golden inputs into a folder of this name.
 pub(crate) fn bundle(root: &Path, name: &str, toy: Toy) -> PathBuf {
     let folder = root.join(name);
     draft(toy).write(&folder, "# Toy\n").unwrap();
@@ -35,7 +35,7 @@ pub(crate) fn bundle(root: &Path, name: &str, toy: Toy) -> PathBuf {
     folder
 }
 
-/// The same bundle, whose golden frame is of another picture.
+/// Replaces the golden frame of a bundle by that of another image.
 pub(crate) fn with_wrong_golden(folder: &Path) {
     let other = folder.with_extension("png");
     picture([25, 50, 100, 200]).save(&other).unwrap();
@@ -44,7 +44,7 @@ pub(crate) fn with_wrong_golden(folder: &Path) {
     put_golden(folder, &[GoldenDraft { name: "bright.png".into(), ..wrong }]).unwrap();
 }
 
-/// The same bundle as it should be.
+/// Restores the correct golden frame of a bundle.
 pub(crate) fn mended(folder: &Path) {
     put_golden(folder, &[golden(folder, &folder.join("golden/bright.png"))]).unwrap();
 }

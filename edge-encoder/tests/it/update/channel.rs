@@ -1,4 +1,4 @@
-//! A cloud whose channel offers what a folder has, and that may spoil it on the way.
+//! A cloud whose channel offers the bundle of a folder, and may damage it during the transfer.
 
 use std::{
     fs,
@@ -18,26 +18,26 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-/// Bytes of a message, fewer than any file has.
+/// Bytes per message, fewer than any file has.
 const PIECE: usize = 50;
 
-/// What happens to the files.
+/// Treatment of the files during the transfer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Way {
     #[default]
     Fine,
-    /// A bit of each encoder changes.
+    /// One bit of each encoder is changed.
     Damaged,
     /// Each stream ends after its first message.
     Cut,
 }
 
-/// What was asked for.
+/// The received requests.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
-    /// With which latent spaces.
+    /// The latent spaces in the polls of the channel.
     pub(crate) asked: Vec<Vec<u8>>,
-    /// Which files, and from where on.
+    /// The path and the start offset of each download.
     pub(crate) downloads: Vec<(String, u64)>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// That offers this bundle.
+    /// Starts a cloud that offers this bundle.
     pub(crate) fn start(bundle: &Path) -> Self {
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", incoming.local_addr().unwrap());
@@ -61,12 +61,12 @@ impl Channel {
         channel
     }
 
-    /// From now on it offers another one, on such a way.
+    /// Changes the offered bundle and the treatment of its files.
     pub(crate) fn offer(&self, bundle: &Path, way: Way) {
         *self.offered.lock().unwrap() = (bundle.to_owned(), way);
     }
 
-    /// Downloads so far, when it was asked so many times more.
+    /// Waits until the channel was polled `times` more times, and returns the number of downloads so far.
     pub(crate) async fn downloads_after(&self, times: usize) -> usize {
         let mut seen = self.seen.subscribe();
         let asked = seen.borrow().asked.len();
@@ -74,13 +74,13 @@ impl Channel {
         seen.downloads.len()
     }
 
-    /// A device has asked that encodes with this latent space.
+    /// Waits until a device that encodes with this latent space has polled the channel.
     pub(crate) async fn until_asked_by(&self, id: LatentSpaceId) {
         let asked = |seen: &Seen| seen.asked.last().is_some_and(|space| space[..] == id.as_bytes()[..]);
         self.seen.subscribe().wait_for(asked).await.unwrap();
     }
 
-    /// What was asked for.
+    /// Returns the received requests.
     pub(crate) fn seen(&self) -> Seen {
         self.seen.borrow().clone()
     }
@@ -90,7 +90,7 @@ impl Channel {
     }
 }
 
-/// The files of the edge's part.
+/// Returns the paths of the files of the encoder part.
 fn files(bundle: &Path) -> Vec<String> {
     let manifest = AnyManifest::read(bundle).unwrap();
     let rest = manifest.edge_files().into_iter().map(|file| file.path.clone());

@@ -1,6 +1,4 @@
-//! Bundles over the air: a real agent, and a channel that offers what it should and what it should not.
-
-// A test fails by panicking, and what surrounds it is set up by the same means.
+//! Bundles over the air: a real agent, and a channel with valid and invalid offers.
 
 mod agent;
 mod bundles;

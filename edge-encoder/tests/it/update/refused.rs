@@ -1,4 +1,4 @@
-//! What a channel should not offer is refused with the reason, and not downloaded again.
+//! Invalid offers are refused with the reason, and not downloaded again.
 
 use std::fs;
 
@@ -51,10 +51,10 @@ async fn a_bundle_that_cannot_be_tried_or_takes_other_inputs_is_refused() {
         })
     };
     refused("training golden --bundle").await;
-    // Its bundle.json says it already.
+    // The bundle.json alone shows it.
     assert_eq!(channel.seen().downloads.len(), 1);
     channel.offer(&window, Way::Fine);
-    refused("it takes windows of 1 rows of a, b, c, d, one every 1 rows, and the sources give pictures")
+    refused("takes windows of 1 rows of the channels a, b, c, d, one every 1 rows, but the sources deliver images")
         .await;
     let report = agent.until_uses(latent_space(&old)).await;
     assert!(report.text().contains("refused: toy"), "{}", report.text());
@@ -83,6 +83,6 @@ async fn a_trial_that_ended_the_agent_is_not_tried_again() {
     fs::write(home.path("updates/state.json"), text).unwrap();
     let agent = home.start(&old);
     let report = agent.until_update(|update| update.refused.is_some()).await;
-    assert!(report.refused.unwrap().contains("its trial ended the agent"));
+    assert!(report.refused.unwrap().contains("the agent ended during its trial"));
     assert_eq!(channel.downloads_after(2).await, 0);
 }

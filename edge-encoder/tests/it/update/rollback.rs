@@ -1,4 +1,5 @@
-//! A bundle that went well in its trial and fails at real inputs makes room, and the inputs are encoded all the same.
+//! A bundle that passes its trial but fails on real inputs is rolled back, and the inputs are encoded
+//! nevertheless.
 
 use super::{
     agent::Home,
@@ -64,7 +65,7 @@ async fn starts_that_encode_nothing_bring_the_bundle_before_back() {
     let home = Home::new(&channel.url);
     let agent = home.start(&old);
     agent.until_uses(latent_space(&new)).await;
-    // Killed when dropped.
+    // Dropping the agent kills it.
     drop(agent);
     for _ in 0..3 {
         let agent = home.start(&old);

@@ -1,4 +1,4 @@
-//! What a channel offers is taken, and nothing is lost by it.
+//! Valid offers are installed, and no input is lost.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ async fn another_bundle_takes_over_between_two_inputs() {
     let agent = home.start(&old);
     (1..=5).for_each(|pixel| home.put([pixel; 4]));
     agent.until_stored(&home).await;
-    // What it has already is offered: nothing happens.
+    // The channel offers the bundle that is in use, so nothing is downloaded.
     assert_eq!(channel.downloads_after(2).await, 0);
     let report = agent.until_update(|update| update.offered.is_some()).await;
     assert_eq!((&report.state[..], report.offered), ("configured", Some(before.to_string())));
@@ -59,7 +59,7 @@ async fn a_stream_that_is_cut_goes_on_where_it_ended() {
     let home = Home::new(&channel.url);
     let agent = home.start(&old);
     let report = agent.until_update(|update| update.last_error.is_some()).await;
-    assert!(report.last_error.unwrap().contains("it ended after"));
+    assert!(report.last_error.unwrap().contains("the stream ended after"));
     agent.until_uses(latent_space(&new)).await;
     let offsets: Vec<u64> = channel
         .seen()
@@ -80,14 +80,14 @@ async fn a_damaged_file_is_asked_for_again_and_never_used() {
     let home = Home::new(&channel.url);
     let agent = home.start(&old);
     let report = agent.until_update(|update| update.last_error.is_some()).await;
-    assert!(report.last_error.as_ref().unwrap().contains("encoder.onnx: it came with SHA-256"), "{report:?}");
+    assert!(report.last_error.as_ref().unwrap().contains("encoder.onnx: its SHA-256 is"), "{report:?}");
     channel.downloads_after(2).await;
     let installed = home.path("updates").join(latent_space(&new).to_string());
     assert!(!installed.exists() && report.refused.is_none());
     channel.offer(&new, Way::Fine);
     agent.until_uses(latent_space(&new)).await;
     assert!(installed.join("golden/bright.png").exists());
-    // What was put together needs no downloads any more.
+    // The downloads are removed once the bundle is assembled.
     channel.downloads_after(2).await;
     assert_eq!(fs::read_dir(home.path("updates/download")).unwrap().count(), 0);
 }
@@ -110,7 +110,7 @@ async fn a_restart_uses_what_came_over_the_air() {
     assert_eq!(report.update.unwrap().state, "confirmed");
     agent.stop();
 
-    // The disk spoils it: the configured one encodes until it has come again.
+    // The disk damages the bundle: the configured one encodes until the bundle is downloaded again.
     let encoder = home.path("updates").join(latent_space(&new).to_string()).join("encoder.onnx");
     let mut bytes = fs::read(&encoder).unwrap();
     bytes[20] ^= 1;
@@ -138,6 +138,6 @@ async fn doctor_asks_the_channel_and_writes_into_the_folder() {
     });
     let ([channel, folder], no_folder, no_cloud) = looked.await.unwrap();
     assert_eq!((&channel.0[..], &folder.0[..]), ("good", "good"));
-    assert!(channel.1.starts_with("stable offers \"toy\", 5 files of"), "{}", channel.1);
+    assert!(channel.1.starts_with("stable offers \"toy\": 5 files with"), "{}", channel.1);
     assert_eq!((&no_folder.0[..], &no_cloud.0[..]), ("bad", "poor"));
 }

@@ -1,4 +1,4 @@
-//! A clock that tests own.
+//! A clock that tests control.
 
 use std::{
     sync::Mutex,
@@ -7,14 +7,14 @@ use std::{
 
 use lopside_capture::Clock;
 
-/// Leaps over every wait, after it has told somebody of it.
+/// A clock that skips every wait, after it has reported the wait to a callback.
 pub(crate) struct Leaping {
     now: Mutex<Duration>,
     told: Box<dyn Fn(Duration) + Send + Sync>,
 }
 
 impl Leaping {
-    /// A clock that calls `told` with each wait that it leaps over.
+    /// Creates a clock that calls `told` with each wait that it skips.
     pub(crate) fn new(told: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         Self { now: Mutex::default(), told: Box::new(told) }
     }

@@ -1,4 +1,4 @@
-//! What the cloud keeps, by the rules of its archive: it outlives every kill.
+//! The cloud's storage, with the rules of its archive. It survives every kill of the cloud.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use lopside_spool::Class;
 use tokio::sync::watch;
 use tonic::Status;
 
-/// A record that was applied.
+/// An applied record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) class: Class,
@@ -22,7 +22,7 @@ pub(crate) struct Entry {
     pub(crate) frame: Vec<u8>,
 }
 
-/// The archive of one device. Clones are one archive.
+/// The archive of one device. Clones share their contents.
 #[derive(Debug, Clone)]
 pub(crate) struct Archive {
     kept: Arc<Mutex<Kept>>,
@@ -31,21 +31,21 @@ pub(crate) struct Archive {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// How often the device has come.
+    /// Number of connections of the device so far.
     turn: u64,
     streams: BTreeMap<(Class, u64), Stream>,
     entries: Vec<Entry>,
 }
 
-/// Whose messages they are.
+/// The sender of messages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sender {
     pub(crate) spool: u32,
-    /// Which connection of the device.
+    /// The number of the connection.
     pub(crate) turn: u64,
 }
 
-/// What was applied of a class and an epoch, for ever.
+/// The applied records of one class and epoch; they are never forgotten.
 #[derive(Debug, Default)]
 struct Stream {
     spool: u32,
@@ -60,36 +60,36 @@ impl Default for Archive {
 }
 
 impl Archive {
-    /// How many records were applied, and each time that it changes.
+    /// Returns the number of applied records, and notifies of each change.
     pub(crate) fn applied(&self) -> watch::Receiver<usize> {
         self.applied.subscribe()
     }
 
-    /// All that was applied, in that order.
+    /// Returns all applied records, in the order of application.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         self.kept.lock().unwrap().entries.clone()
     }
 
-    /// What was applied of a class, in that order.
+    /// Returns the applied records of a class, in the order of application.
     pub(crate) fn of(&self, class: Class) -> Vec<Entry> {
         self.entries().into_iter().filter(|entry| entry.class == class).collect()
     }
 
-    /// Up to which number the device has settled a class.
+    /// Returns the number up to which the device has settled a class.
     pub(crate) fn floor(&self, class: Class) -> u64 {
         let kept = self.kept.lock().unwrap();
         let floors = kept.streams.iter().filter(|((of, _), _)| *of == class);
         floors.map(|(_, stream)| stream.floor).max().unwrap_or(0)
     }
 
-    /// The device has come once more: nothing of an older connection is applied any more.
+    /// Registers a new connection of the device; messages of older connections are no longer applied.
     pub(crate) fn arrive(&self) -> u64 {
         let mut kept = self.kept.lock().unwrap();
         kept.turn += 1;
         kept.turn
     }
 
-    /// The numbers of a class of a spool from this one on that were applied or settled.
+    /// Returns the applied or settled record numbers of a class of a spool, starting at `from`.
     pub(crate) fn known(&self, spool: u32, class: Class, from: u64) -> Vec<RangeInclusive<u64>> {
         let kept = self.kept.lock().unwrap();
         let streams = kept.streams.iter().filter(|((of, _), stream)| *of == class && stream.spool == spool);
@@ -107,7 +107,7 @@ impl Archive {
         ranges
     }
 
-    /// Applies a message wholly. False where it came on an older connection.
+    /// Applies a whole message. Returns false if it arrived on an older connection.
     pub(crate) fn apply(&self, sender: Sender, frames: &Frames) -> bool {
         let class = class_of(frames.class).unwrap();
         let mut kept = self.kept.lock().unwrap();
@@ -124,7 +124,7 @@ impl Archive {
                 stream.numbers.insert(entry.number, entries.len());
                 entries.push(entry);
             } else if let Some(&at) = stream.numbers.get(&entry.number) {
-                assert_eq!(entries[at], entry, "two records of one name");
+                assert_eq!(entries[at], entry, "two different records have the same number");
             }
         }
         let applied = entries.len();
@@ -134,7 +134,7 @@ impl Archive {
     }
 }
 
-/// The class that a message names.
+/// Returns the class that a message names.
 pub(super) fn class_of(class: i32) -> Result<Class, Status> {
     match FrameClass::try_from(class) {
         Ok(FrameClass::Low) => Ok(Class::Low),
@@ -144,7 +144,7 @@ pub(super) fn class_of(class: i32) -> Result<Class, Status> {
     }
 }
 
-/// Refuses a message whose columns do not fit each other.
+/// Refuses a message whose columns are inconsistent.
 pub(super) fn check(frames: &Frames) -> Result<(), Status> {
     let count = frames.lengths.len();
     let bytes: usize = frames.lengths.iter().map(|&len| len as usize).sum();

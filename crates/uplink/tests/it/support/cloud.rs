@@ -1,5 +1,5 @@
-//! The cloud's ingest service over an [`Archive`]: one connection a device, acknowledgements after the commit. It runs in
-//! a runtime of its own, so that a kill leaves nothing of it.
+//! The cloud's ingest service over an [`Archive`]: one connection per device, and acknowledgements after the
+//! commit. It has its own runtime, so that a kill ends all of it.
 
 use std::{
     collections::VecDeque,
@@ -29,30 +29,30 @@ use tonic::{Request, Response, Status, Streaming, transport::Server};
 
 use super::archive::{Archive, Sender, check, class_of};
 
-/// Messages that a connection has on their way into the archive, at most.
+/// Maximum number of messages per connection that wait to be archived.
 const UNDER_WAY: usize = 8;
 
-/// How commits go.
+/// The speed of commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// Each takes so long.
+    /// Each commit takes this long.
     Takes(Duration),
-    /// None comes to its end.
+    /// No commit completes.
     Held,
 }
 
-/// What has come to the cloud.
+/// Counts of what the cloud has received.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Seen {
-    /// Hellos, also those that were refused.
+    /// Number of hellos, including refused ones.
     pub(crate) hellos: u64,
-    /// Messages that were taken.
+    /// Number of accepted messages.
     pub(crate) messages: u64,
-    /// Frames in them.
+    /// Number of frames in the accepted messages.
     pub(crate) frames: u64,
 }
 
-/// The cloud, which can be killed and started again.
+/// A cloud that can be killed and restarted.
 pub(crate) struct Cloud {
     pub(crate) archive: Archive,
     pub(crate) pace: watch::Sender<Pace>,
@@ -63,9 +63,9 @@ pub(crate) struct Cloud {
 
 #[derive(Debug, Default)]
 struct Faults {
-    /// What every hello is answered by.
+    /// The error that answers every hello; `None` accepts hellos.
     refusal: Option<Status>,
-    /// The next commit fails.
+    /// Whether the next commit fails.
     commit_fails: bool,
 }
 
@@ -75,14 +75,14 @@ struct Life {
     is_alive: Arc<Mutex<bool>>,
 }
 
-/// What all connections of one life share.
+/// The state that all connections share until the cloud is killed.
 #[derive(Clone)]
 struct Ingest {
     archive: Archive,
     seen: watch::Sender<Seen>,
     faults: Arc<Mutex<Faults>>,
     jobs: mpsc::Sender<Job>,
-    /// Which connection of the one device is the newest.
+    /// The number of the newest connection of the only device.
     newest: watch::Sender<u64>,
 }
 
@@ -92,7 +92,7 @@ struct Job {
     done: oneshot::Sender<Result<(), Status>>,
 }
 
-/// The one task that commits.
+/// The only task that commits.
 struct Writer {
     archive: Archive,
     pace: watch::Receiver<Pace>,
@@ -100,11 +100,11 @@ struct Writer {
     is_alive: Arc<Mutex<bool>>,
 }
 
-/// A connection's messages that are on their way, in order.
+/// The messages of a connection that are being archived, in order.
 type Applying = VecDeque<(Ack, oneshot::Receiver<Result<(), Status>>)>;
 
 impl Cloud {
-    /// A cloud with an empty archive, where commits take no time.
+    /// Starts a cloud with an empty archive, whose commits take no time.
     pub(crate) fn start() -> Self {
         let pace = watch::Sender::new(Pace::Takes(Duration::ZERO));
         let (archive, seen, faults) = (Archive::default(), watch::Sender::default(), Arc::default());
@@ -113,17 +113,17 @@ impl Cloud {
         cloud
     }
 
-    /// Where it listens now.
+    /// Returns the current address of the server.
     pub(crate) fn address(&self) -> SocketAddr {
         self.life.as_ref().unwrap().address
     }
 
-    /// What has come, and each time that this changes.
+    /// Returns the counts of received messages, and notifies of each change.
     pub(crate) fn seen(&self) -> watch::Receiver<Seen> {
         self.seen.subscribe()
     }
 
-    /// Refuses every hello from now on, or takes them.
+    /// Refuses every hello from now on, or accepts hellos again for `None`.
     pub(crate) fn refuse(&self, refusal: Option<Status>) {
         self.faults.lock().unwrap().refusal = refusal;
     }
@@ -133,14 +133,14 @@ impl Cloud {
         self.faults.lock().unwrap().commit_fails = true;
     }
 
-    /// Ends it with all connections, and with what is not committed.
+    /// Ends it with all connections and all uncommitted messages.
     pub(crate) fn kill(&mut self) {
         let Some(Life { runtime, is_alive, .. }) = self.life.take() else { return };
         *is_alive.lock().unwrap() = false;
         runtime.shutdown_background();
     }
 
-    /// Starts it once more over the same archive, at another address.
+    /// Restarts it with the same archive, at another address.
     pub(crate) fn restart(&mut self) {
         self.kill();
         let runtime =
@@ -191,7 +191,7 @@ impl Writer {
     }
 
     fn commit(&self, sender: Sender, frames: &Frames) -> Result<(), Status> {
-        // Held until the end, so that nothing is committed once a kill has returned.
+        // The lock is held until the end, so that nothing is committed after a kill has returned.
         let is_alive = self.is_alive.lock().unwrap();
         if !*is_alive || std::mem::take(&mut self.faults.lock().unwrap().commit_fails) {
             return Err(Status::unavailable("the database does not answer"));
@@ -248,7 +248,7 @@ impl Ingest {
             end = self.take_all(&mut messages, answers, sender, &mut applying) => end.map(|never| match never {}),
             _ = newest.wait_for(|newest| *newest != sender.turn) => Err(displaced()),
         };
-        // Nothing is acknowledged after a commit that failed, which is taken off before.
+        // A message whose commit failed was removed before; messages after it are not acknowledged.
         for (ack, done) in applying {
             if end.is_ok() && matches!(done.await, Ok(Ok(()))) {
                 let _ = answer(answers, upload_response::Message::Ack(ack)).await;
@@ -311,7 +311,7 @@ impl Ingest {
     }
 }
 
-/// What has become of the oldest message; it stays where it is.
+/// Waits for the result of the oldest message, which stays in the queue.
 async fn first_done(applying: &mut Applying) -> Result<(), Status> {
     match applying.front_mut() {
         Some((_, done)) => done.await.unwrap_or_else(|_| Err(Status::unavailable("the archive is closed"))),

@@ -1,4 +1,4 @@
-//! A disk in memory that fails when it is told to, and forgets what was not synced when the power goes.
+//! An in-memory disk that fails on request, and loses all unsynced data in a power cut.
 
 use std::{
     collections::BTreeMap,
@@ -9,20 +9,20 @@ use std::{
 use lopside_spool::{File, Storage};
 use tokio::sync::watch;
 
-/// How a process ends.
+/// The end of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The system still writes what it was given.
+    /// The process is killed; the system still writes the data that it has received.
     Killed,
-    /// What was not synced is gone.
+    /// All unsynced data is lost.
     PowerCut,
 }
 
-/// The disk as one process has it. Clones are the same.
+/// The disk as used by one process. Clones share their contents.
 #[derive(Debug, Clone)]
 pub(crate) struct Disk {
     files: Arc<Mutex<Files>>,
-    /// Which process this is.
+    /// The number of the process.
     process: u64,
     failures: watch::Sender<u64>,
 }
@@ -32,9 +32,9 @@ struct Files {
     inodes: Vec<Inode>,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
-    /// The process that is alive.
+    /// The number of the running process.
     process: u64,
-    /// So many writes and syncs fail.
+    /// Numbers of the next writes and syncs that fail.
     failing: [u64; 2],
 }
 
@@ -64,22 +64,22 @@ impl Default for Disk {
 }
 
 impl Disk {
-    /// The next writes fail.
+    /// Lets the next `times` writes fail.
     pub(crate) fn fail_writes(&self, times: u64) {
         self.lock().failing[0] = times;
     }
 
-    /// The next syncs of files fail, and forget what they were to bring to the disk.
+    /// Lets the next `times` syncs of files fail and lose the unsynced data.
     pub(crate) fn fail_syncs(&self, times: u64) {
         self.lock().failing[1] = times;
     }
 
-    /// How often it has failed, and each time that it does.
+    /// Returns the number of failures, and notifies of each change.
     pub(crate) fn failures(&self) -> watch::Receiver<u64> {
         self.failures.subscribe()
     }
 
-    /// Ends the process that has it; the disk for the next one.
+    /// Ends the process that uses the disk, and returns the disk for the next process.
     pub(crate) fn end(&self, end: End) -> Self {
         let mut files = self.lock();
         files.process += 1;
@@ -98,7 +98,7 @@ impl Disk {
         self.files.lock().unwrap()
     }
 
-    /// The files, as long as the process lives.
+    /// Returns the files, or an error if the process has ended.
     fn alive(&self) -> io::Result<MutexGuard<'_, Files>> {
         let files = self.lock();
         if files.process == self.process { Ok(files) } else { Err(io::Error::other("the process has ended")) }
@@ -115,7 +115,7 @@ impl Disk {
 }
 
 impl Files {
-    /// Whether this write or sync fails.
+    /// Returns whether this write (`kind` 0) or sync (`kind` 1) fails.
     fn fails(&mut self, kind: usize) -> bool {
         let fails = self.failing[kind] > 0;
         self.failing[kind] -= u64::from(fails);
@@ -175,7 +175,7 @@ impl File for DiskFile {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut files = self.disk.alive()?;
         let fails = files.fails(0);
-        // Of what fails, a part is written.
+        // A failing write still writes a part.
         let bytes = if fails { &bytes[..bytes.len() / 2] } else { bytes };
         files.inodes[self.inode].change(Change::Write(offset as usize, bytes.to_vec()));
         if fails { Err(self.disk.failed()) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! A device: a store on a disk, and the uplink that sends what it has.
+//! A device: a store on a disk, and the uplink that sends its records.
 
 use std::{net::SocketAddr, thread::JoinHandle, time::Duration};
 
@@ -14,10 +14,10 @@ use tonic::transport::Endpoint;
 
 use super::disk::{Disk, End};
 
-/// What the device is called.
+/// The name of the device.
 const DEVICE: &str = "gate-7";
 
-/// The device while it runs.
+/// A running device.
 pub(crate) struct Edge {
     pub(crate) store: Store,
     disk: Disk,
@@ -25,12 +25,12 @@ pub(crate) struct Edge {
     uplink: Option<(AbortHandle, watch::Receiver<Link>)>,
 }
 
-/// A spool that holds all of a test, and commits at once.
+/// Returns settings of a spool that is large enough for a test and commits immediately.
 pub(crate) fn store_settings() -> StoreSettings {
     StoreSettings { budget: 64 << 20, commit_delay: Duration::from_millis(1) }
 }
 
-/// An uplink that is in no hurry to give up, and in a hurry to come again.
+/// Returns settings of an uplink that waits long for acknowledgements and reconnects quickly.
 pub(crate) fn settings() -> UplinkSettings {
     UplinkSettings {
         device: DEVICE.into(),
@@ -41,14 +41,14 @@ pub(crate) fn settings() -> UplinkSettings {
 }
 
 impl Edge {
-    /// Opens the store, and sends nothing yet.
+    /// Opens the store, without connecting.
     pub(crate) fn open(disk: &Disk, settings: StoreSettings) -> Self {
         let (disk, storage) = (disk.clone(), disk.clone());
         let (store, _, thread) = Store::start(move || Ok(storage.clone()), settings).unwrap();
         Self { store, disk, thread, uplink: None }
     }
 
-    /// Sends from now on.
+    /// Starts the uplink.
     pub(crate) fn connect(&mut self, to: SocketAddr, settings: UplinkSettings) {
         let uplink = Uplink::new(self.store.clone(), settings);
         let link = uplink.link();
@@ -63,17 +63,17 @@ impl Edge {
         self.uplink = Some((running.abort_handle(), link));
     }
 
-    /// How the connection is, and each time that this changes.
+    /// Returns the state of the connection, and notifies of each change.
     pub(crate) fn link(&self) -> watch::Receiver<Link> {
         self.uplink.as_ref().unwrap().1.clone()
     }
 
-    /// What the store has, and each time that this changes.
+    /// Returns the state of the store, and notifies of each change.
     pub(crate) fn state(&self) -> watch::Receiver<Snapshot> {
         self.store.state()
     }
 
-    /// Appends a frame that is captured `number` seconds after another.
+    /// Appends a frame with a capture time `number` seconds after a fixed time.
     pub(crate) async fn append(
         &self,
         class: Class,
@@ -83,7 +83,8 @@ impl Edge {
         self.store.append(class, record(number, frame)).await.unwrap()
     }
 
-    /// Appends so many frames of 25 bytes, and waits until they are stored. Each begins with its number, from `first` on.
+    /// Appends `count` frames of 25 bytes, and waits until they are stored. Each begins with its number,
+    /// starting at `first`.
     pub(crate) async fn store(&self, class: Class, first: u64, count: u64) {
         let mut outcomes = Vec::new();
         for number in first..first + count {
@@ -94,14 +95,14 @@ impl Edge {
         }
     }
 
-    /// Ends it as a process or a machine ends; the disk that is left.
+    /// Ends the device by a kill or a power cut, and returns its disk.
     pub(crate) async fn end(self, end: End) -> Disk {
         let left = self.disk.end(end);
         self.stop().await;
         left
     }
 
-    /// Gives all handles up, and waits for the thread.
+    /// Drops all handles, and waits for the thread.
     pub(crate) async fn stop(self) {
         if let Some((uplink, _)) = self.uplink {
             uplink.abort();
@@ -112,14 +113,14 @@ impl Edge {
     }
 }
 
-/// The record of a frame that is captured `number` seconds after another.
+/// Returns the record of a frame with a capture time `number` seconds after a fixed time.
 pub(crate) fn record(number: u64, frame: Vec<u8>) -> Vec<u8> {
     let captured_ms = 1_790_000_000_000 + 1000 * number as i64;
     let (source, traceparent) = ("camera".into(), String::new());
     Captured { captured_ms, source, traceparent, frame, item: None }.to_record()
 }
 
-/// A frame of 25 bytes.
+/// Returns a frame of 25 bytes that begins with its number.
 pub(crate) fn small_frame(number: u64) -> Vec<u8> {
     let mut frame = vec![number as u8; 25];
     frame[..8].copy_from_slice(&number.to_le_bytes());

@@ -1,4 +1,5 @@
-//! What is between the ends: a TCP proxy that can be slow, long, cut off, or break.
+//! The link between device and cloud: a TCP proxy with a settable rate and delay, which can stall or break
+//! connections.
 
 use std::{
     net::SocketAddr,
@@ -19,36 +20,36 @@ use tokio::{
 
 /// Payload of a TCP segment, and its headers with those of IPv4 and options, in bytes.
 const SEGMENT: [u64; 2] = [1448, 52];
-/// How long what waits at the bottleneck may take.
+/// The longest queueing time at the bottleneck.
 const QUEUE: Duration = Duration::from_millis(20);
-/// Pieces that are on their way, at most.
+/// Maximum number of pieces in flight.
 const PIECES: usize = 4096;
 
-/// How the link is at the moment.
+/// The current conditions of the link.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Conditions {
-    /// Where the other end is.
+    /// The address of the cloud.
     pub(crate) to: SocketAddr,
-    /// Bytes a second each way; none for as many as come.
+    /// Bytes per second in each direction; `None` for no limit.
     pub(crate) rate: Option<f64>,
-    /// How long a byte takes, each way.
+    /// One-way delay.
     pub(crate) delay: Duration,
-    /// Whether nothing flows, though all connections stay.
+    /// Whether the traffic stalls while all connections stay open.
     pub(crate) is_cut: bool,
-    /// How often all connections were broken.
+    /// Number of times that all connections were broken.
     pub(crate) resets: u64,
 }
 
-/// What has gone to the cloud.
+/// The amount of data that was sent to the cloud.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
-    /// Bytes in TCP.
+    /// Bytes of TCP payload.
     pub(crate) payload: u64,
-    /// The same with the headers of all segments.
+    /// Bytes of payload and of the headers of all segments.
     pub(crate) bytes: u64,
 }
 
-/// The link, until it is dropped.
+/// A link, which ends when it is dropped.
 pub(crate) struct Link {
     pub(crate) address: SocketAddr,
     conditions: watch::Sender<Conditions>,
@@ -57,7 +58,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// A quick link.
+    /// Creates a link without a rate limit or delay.
     pub(crate) async fn to(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -67,7 +68,7 @@ impl Link {
         Self { address, conditions, sent, listening }
     }
 
-    /// Changes how it is.
+    /// Changes the conditions.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Conditions)) {
         self.conditions.send_modify(change);
     }
@@ -77,7 +78,7 @@ impl Link {
         self.change(|conditions| conditions.resets += 1);
     }
 
-    /// What has gone to the cloud so far.
+    /// Returns the amount of data that was sent to the cloud so far.
     pub(crate) fn sent(&self) -> Sent {
         *self.sent.lock().unwrap()
     }
@@ -98,7 +99,7 @@ async fn listen(listener: TcpListener, conditions: watch::Sender<Conditions>, se
     }
 }
 
-/// Carries one connection, until an end leaves it or it is broken.
+/// Forwards one connection until one end closes it or it is broken.
 async fn connect(edge: TcpStream, mut conditions: watch::Receiver<Conditions>, sent: Arc<Mutex<Sent>>) {
     let resets = conditions.borrow().resets;
     let mut broken = conditions.clone();
@@ -121,7 +122,7 @@ async fn connect(edge: TcpStream, mut conditions: watch::Receiver<Conditions>, s
     }
 }
 
-/// Carries bytes one way: they wait for their turn at the bottleneck, and are then under way for the delay.
+/// Forwards bytes in one direction: they queue at the bottleneck, and then travel for the delay.
 async fn way(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -163,12 +164,12 @@ async fn way(
     tokio::join!(take, give);
 }
 
-/// Waits until bytes flow.
+/// Waits until the link is not cut, and returns its conditions.
 async fn flowing(conditions: &mut watch::Receiver<Conditions>) -> Conditions {
     let flowing = conditions.wait_for(|conditions| !conditions.is_cut).await.map(|now| now.clone());
     match flowing {
         Ok(conditions) => conditions,
-        // The link has gone, and takes the connection with it.
+        // The link was dropped, and the connection ends with it.
         Err(_) => std::future::pending().await,
     }
 }

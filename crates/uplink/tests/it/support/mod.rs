@@ -1,4 +1,4 @@
-//! Both ends and what is between them, in this process.
+//! The device, the cloud and the link between them, all in this process.
 
 mod archive;
 mod cloud;
@@ -17,14 +17,14 @@ pub(crate) use self::{
     link::Link,
 };
 
-/// How long a test waits for what should come at once.
+/// Time limit for events that should occur immediately.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Waits until what is watched is as it should be, and says how it is then.
+/// Waits until the watched value meets a condition, and returns it.
 pub(crate) async fn until<T: Clone + std::fmt::Debug>(
     watched: &mut watch::Receiver<T>,
     is_so: impl FnMut(&T) -> bool,
 ) -> T {
     let seen = timeout(PATIENCE, watched.wait_for(is_so)).await.map(|seen| seen.unwrap().clone());
-    seen.unwrap_or_else(|_| panic!("it has not come: {:?}", watched.borrow()))
+    seen.unwrap_or_else(|_| panic!("timed out; the last value is {:?}", watched.borrow()))
 }
