@@ -1,11 +1,11 @@
-# The cloud: the decoder, ONNX Runtime and the bundles. Build it from the root of the clone:
+# The image of the cloud: cloud-decoder, ONNX Runtime and the bundles. Build it in the root of the clone:
 #   docker build -f deploy/cloud.Dockerfile -t lopside-cloud .
 FROM rust:1-bookworm AS build
 WORKDIR /src
-# Fetches the pinned toolchain, where the image's own is another one, into a layer that both images share.
+# Installs the pinned toolchain, if the image contains another one, into a layer that both images share.
 COPY rust-toolchain.toml .
 RUN rustc --version
-# ONNX Runtime: the library of the pinned wheel; pip only fetches it and checks its digest.
+# ONNX Runtime: the library of the pinned wheel. pip only downloads the wheel and checks its digest.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-pip \
     && rm -rf /var/lib/apt/lists/*
@@ -18,15 +18,15 @@ RUN python3 -m pip download --require-hashes --no-deps --no-cache-dir --only-bin
     && cp LICENSE ThirdPartyNotices.txt /onnxruntime/ \
     && cp capi/libonnxruntime.so.* /onnxruntime/libonnxruntime.so
 COPY . .
-# Cargo's lock on the registry lies outside the cached folder, so builds must take turns.
+# Cargo's lock on the registry is outside the cached folder, so only one build may use the cache at a time.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target \
     cargo build --locked --release -p cloud-decoder \
     && cp target/release/cloud-decoder /
 
-# The binary, ONNX Runtime and the system's libraries that they ask for; nothing else is in the image.
+# The image contains only the binary, ONNX Runtime, the system libraries that they need, bundles and licences.
 FROM debian:bookworm-slim AS files
-# The modes are set because the clone's depend on the umask it was made with.
+# The modes are set explicitly, because those of the clone depend on the umask of its user.
 COPY --from=build --chmod=0755 /onnxruntime /image/usr/local/lib/onnxruntime
 COPY --from=build --chmod=0755 /cloud-decoder /image/usr/local/bin/
 COPY --chmod=0755 bundles /image/bundles

@@ -1,4 +1,4 @@
-"""bentoml: raw floats in and out by an ASGI route; its own arrays would be JSON."""
+"""bentoml: raw floats in and out through an ASGI route, because bentoml itself sends arrays as JSON."""
 
 import functools
 

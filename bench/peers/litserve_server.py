@@ -1,4 +1,4 @@
-"""litserve: floats in JSON, which is all that it reads, and raw floats out; the requests of a batch in one run."""
+"""litserve: JSON in, because it reads nothing else, and raw floats out; one run per batch of requests."""
 
 import litserve
 import numpy

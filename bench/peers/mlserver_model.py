@@ -1,4 +1,4 @@
-"""mlserver: the Open Inference Protocol over gRPC, the requests of a batch in one run."""
+"""mlserver: the Open Inference Protocol over gRPC; one run per batch of requests."""
 
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec

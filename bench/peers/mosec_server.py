@@ -1,4 +1,4 @@
-"""mosec: raw floats in and out, the requests of a batch in one run."""
+"""mosec: raw floats in and out; one run per batch of requests."""
 
 import numpy
 from mosec import Server, Worker

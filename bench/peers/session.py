@@ -1,4 +1,4 @@
-"""The ONNX Runtime session of every server in Python, as the bench asks for it."""
+"""The ONNX Runtime session of every Python server, with the settings that the bench passes in the environment."""
 
 import os
 

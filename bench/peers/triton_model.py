@@ -1,9 +1,9 @@
-"""Triton's Python backend: the requests of a batch in one run."""
+"""Triton's Python backend: one run per batch of requests."""
 
 import os
 import sys
 
-# The backend's interpreter does not look at it.
+# The interpreter of the backend ignores PYTHONPATH.
 sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)
 
 import numpy  # noqa: E402

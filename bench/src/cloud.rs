@@ -31,13 +31,18 @@ impl Cloud {
         command.args(["serve", "--device", "cpu", "--listen", "127.0.0.1:0", "--bundle", BUNDLE]);
         command.args(["--archive-scores=false", "--archive", archive]).env("RUST_LOG", "warn");
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().map_err(failed)?;
-        let stdout = child.stdout.take().ok_or_else(|| failed("cloud-decoder has no stdout"))?;
+        let stdout = child
+            .stdout
+            .take()
+            .ok_or_else(|| failed("the standard output of cloud-decoder is not connected"))?;
         let mut cloud = Self { child, url: String::new() };
         BufReader::new(stdout).read_line(&mut cloud.url).map_err(failed)?;
         cloud.url.truncate(cloud.url.trim_end().len());
         if cloud.url.is_empty() {
             let said = fs::read_to_string(&path).unwrap_or_default();
-            return Err(failed(format!("cloud-decoder did not start: {said}")));
+            return Err(failed(format!(
+                "cloud-decoder ended before it printed its address; its log: {said}"
+            )));
         }
         Ok(cloud)
     }

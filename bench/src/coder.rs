@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
             let ms = time.ms_per_megapixel;
             // One millisecond per megapixel equals one nanosecond per pixel.
             let row = Row::new(&time.name, ms, "ns/pixel");
-            rows.push(row.against("libwebp, method 4, in all", webp.ms_per_megapixel));
+            rows.push(row.against("libwebp, method 4, whole encoder", webp.ms_per_megapixel));
             rows.push(Row::new(&time.name, 1e3 * symbols as f64 / (ms * pixels as f64), "Msym/s"));
         }
     }

@@ -7,7 +7,7 @@ pub(crate) enum BenchError {
     #[error(transparent)]
     Bundle(#[from] lopside_bundle::BundleError),
     /// The bundle is of another kind.
-    #[error("{folder} is no photo bundle")]
+    #[error("{folder} is not the bundle of an image codec; name one with --bundle, such as bundles/photo")]
     NotPhoto {
         /// The folder of the bundle.
         folder: String,
@@ -41,13 +41,15 @@ pub(crate) enum BenchError {
         reason: String,
     },
     /// The requested row does not exist.
-    #[error("there is no row {id:?}; training/theory/rows.toml has them")]
+    #[error("--rows: there is no row {id:?}; training/theory/rows.toml lists all rows")]
     NoRow {
         /// The id of the row.
         id: String,
     },
     /// A row's model does not have a definition.
-    #[error("row {row}: {model} is no preset with a definition and no file")]
+    #[error(
+        "training/theory/rows.toml, row {row}: model = {model:?} is neither a preset with a definition nor a file"
+    )]
     NoModel {
         /// The row.
         row: String,
@@ -55,7 +57,9 @@ pub(crate) enum BenchError {
         model: String,
     },
     /// The file does not contain the marks between which the table belongs.
-    #[error("{path} has no lines <!-- theory --> and <!-- /theory -->")]
+    #[error(
+        "{path} does not contain the lines <!-- theory --> and <!-- /theory -->: add them where the table belongs"
+    )]
     NoMarks {
         /// The file.
         path: &'static str,
@@ -86,13 +90,13 @@ pub(crate) enum BenchError {
         reason: String,
     },
     /// A server responds, but not with the Open Inference Protocol.
-    #[error("it does not speak the Open Inference Protocol over gRPC")]
+    #[error("the server does not implement the Open Inference Protocol over gRPC")]
     NoProtocol,
     /// A request could not be sent, or a response could not be read.
-    #[error("load: {0}")]
+    #[error("the measurement failed: {0}")]
     Load(String),
     /// ONNX Runtime itself could not be measured.
-    #[error("ONNX Runtime: {0}; `cargo xtask bench` sets ORT_DYLIB_PATH")]
+    #[error("ONNX Runtime: {0}; start the bench with `cargo xtask bench`, which sets ORT_DYLIB_PATH")]
     Floor(String),
     /// A file could not be read or written.
     #[error("{path}: {source}", path = path.display())]

@@ -29,7 +29,8 @@ use spool::SpoolOptions;
 use theory::TheoryOptions;
 use uplink::UplinkOptions;
 
-/// Measure speed, as ratios to named peers in the same run, and figures beside their baselines.
+/// Measure speed as ratios to named peers in the same run, and the figures of the theory table with their
+/// baselines.
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   cargo xtask bench photo
@@ -48,8 +49,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// Measure CPU time per megapixel at the edge: preprocessing, encoder and coder beside libjpeg-turbo and
-    /// libwebp
+    /// Measure CPU time per megapixel at the edge: preprocessing, encoder and coder, compared with
+    /// libjpeg-turbo and libwebp
     Photo(Options),
     /// Measure the entropy coder alone: nanoseconds per pixel and symbols per second, encoding and decoding
     Coder(Options),
@@ -59,11 +60,11 @@ enum Bench {
     /// Compare cloud-decoder with other model servers: CPU time per request, requests per second, latency,
     /// overload, memory
     Serving(ServingOptions),
-    /// Compare the edge's queue with SQLite and redb: records per second, bytes to the disk, a backlog of 1
-    /// GiB
+    /// Compare the spool, the durable queue of a device, with SQLite and redb: records per second, bytes
+    /// written to disk, a backlog of 1 GiB
     Spool(SpoolOptions),
     /// Measure the frames per second that cloud-decoder commits to SQLite and PostgreSQL from many devices,
-    /// and its lists
+    /// and the response time of its lists
     Ingest(IngestOptions),
     /// Measure edge-encoder and cloud-decoder over a slow link: recovery, link utilisation, latency of
     /// important frames, bytes, memory

@@ -98,6 +98,6 @@ fn beside_gemm(bundle: &PictureBundle, model_ms: f64, options: &Options) -> Resu
     let plain = gemm::gflops(layer.channels as usize, 3 * 16 * 16, 2048, options.runs)?;
     Ok([
         Row::new("encoder", flops / (model_ms * 1e-3) / 1e9, "GFLOP/s").against("plain GEMM", plain),
-        Row::new("plain GEMM of its size", plain, "GFLOP/s"),
+        Row::new("plain GEMM of the same size", plain, "GFLOP/s"),
     ])
 }

@@ -12,5 +12,5 @@ pub(crate) fn field(path: &str, name: &str) -> Result<f64, BenchError> {
     let text = fs::read_to_string(path).map_err(io(Path::new(path)))?;
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.ok_or_else(|| failed(format!("{path} has no {name}")))
+    number.ok_or_else(|| failed(format!("{path} does not contain a number after `{name}`")))
 }

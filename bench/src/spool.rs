@@ -96,11 +96,11 @@ fn beside(options: &SpoolOptions, load: (usize, usize, usize)) -> Result<Vec<Row
     let ours = medians[0];
     let mut rows = Vec::new();
     for ((name, _), figures) in QUEUES.iter().zip(&medians) {
-        let name = format!("{name}: {len} bytes, {together} a commit");
+        let name = format!("{name}: {len} bytes, {together} per commit");
         let rate = Row::new(&name, figures.per_second, "1/s");
         let bytes = Row::new(&name, figures.amplification, "bytes/byte");
-        rows.push(rate.against("the spool's", ours.per_second));
-        rows.push(bytes.against("the spool's", ours.amplification));
+        rows.push(rate.against("spool", ours.per_second));
+        rows.push(bytes.against("spool", ours.amplification));
     }
     Ok(rows)
 }
@@ -149,7 +149,7 @@ fn backlog(options: &SpoolOptions) -> Result<Vec<Row>, BenchError> {
         Row::new(name("recovery"), 1e3 * recovery, "ms"),
         Row::new(name("records found"), pending as f64, ""),
         Row::new(name("read and acknowledged"), pending as f64 / seconds, "1/s"),
-        Row::new(name("memory more than before"), (memory()? - before) / 1e6, "MB"),
+        Row::new(name("additional memory"), (memory()? - before) / 1e6, "MB"),
     ])
 }
 
@@ -224,7 +224,7 @@ fn redb(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
 
 impl Queue for Redb {
     fn append(&mut self, record: &[u8]) -> Result<(), BenchError> {
-        let transaction = self.transaction.as_ref().ok_or_else(|| failed("no transaction is open"))?;
+        let transaction = self.transaction.as_ref().ok_or_else(|| failed("redb: no transaction is open"))?;
         let mut table = transaction.open_table(TABLE).map_err(failed)?;
         table.insert(self.number, record).map_err(failed)?;
         self.number += 1;

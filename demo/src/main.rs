@@ -50,6 +50,6 @@ fn run(cli: &Cli) -> Result<()> {
     }
     comparison.sheet.save_png(&cli.sheet).map_err(|error| error.to_string())?;
     print!("{}", if cli.json { table::json(&comparison.rows)? } else { table::text(&comparison.rows) });
-    eprintln!("side by side: {}", cli.sheet.display());
+    eprintln!("wrote the comparison sheet {}", cli.sheet.display());
     Ok(())
 }

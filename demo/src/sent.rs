@@ -35,7 +35,10 @@ pub(crate) fn read(folder: &Path, original: &Path) -> Result<Sent> {
     let Report { pictures } =
         serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", report.display()))?;
     let row = pictures.iter().find(|picture| picture.name == name).ok_or_else(|| {
-        format!("{} has no picture {name:?}: send it with edge-encoder first", report.display())
+        format!(
+            "{} does not list the image {name:?}: send it with `edge-encoder send` first",
+            report.display()
+        )
     })?;
     Ok(Sent {
         original: open(original)?,

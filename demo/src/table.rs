@@ -4,7 +4,8 @@ use lopside_quality::grouped;
 
 use crate::{Result, comparison::Row};
 
-const NOTE: &str = "JPEG and WebP: the finest that are not larger than our frame.\n";
+const NOTE: &str =
+    "JPEG and WebP: the highest quality at which the file is not larger than the Lopside frame.\n";
 
 /// Formats one JSON object per line.
 pub(crate) fn json(rows: &[Row]) -> Result<String> {

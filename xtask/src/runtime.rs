@@ -9,7 +9,8 @@ use crate::{Result, wheels};
 /// Version and SHA-256 of the wheels, for pip.
 const PIN: &str = "xtask/onnxruntime.txt";
 
-/// The library: `ORT_DYLIB_PATH`, or the pinned one in the cache, fetched when it is not there yet.
+/// Returns the path of the library: `ORT_DYLIB_PATH`, or the pinned one in the cache, which is downloaded if it is
+/// missing.
 pub(crate) fn library() -> Result<PathBuf> {
     if let Some(path) = env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
         return Ok(path.into());
@@ -18,14 +19,19 @@ pub(crate) fn library() -> Result<PathBuf> {
     let folder = cache()?.join(format!("onnxruntime-{version}-{}", env::consts::ARCH));
     let library = folder.join(format!("onnxruntime/capi/libonnxruntime.so.{version}"));
     if !library.is_file() {
-        eprintln!("xtask: fetching ONNX Runtime {version} into {}", folder.display());
+        eprintln!("xtask: downloading ONNX Runtime {version} into {}", folder.display());
         if env::consts::OS != "linux" {
             return Err(
-                "ONNX Runtime is fetched on Linux only: set ORT_DYLIB_PATH to your library".to_owned()
+                "ONNX Runtime is downloaded on Linux only; set ORT_DYLIB_PATH to your library".to_owned()
             );
         }
-        wheels::fetch(PIN, &folder)
-            .map_err(|error| format!("{error}: Python 3 with pip is needed, or ORT_DYLIB_PATH set"))?;
+        wheels::fetch(PIN, &folder).map_err(|error| {
+            format!("{error}; install Python 3 with pip, or set ORT_DYLIB_PATH to your library")
+        })?;
     }
-    if library.is_file() { Ok(library) } else { Err(format!("the wheel has no {}", library.display())) }
+    if library.is_file() {
+        Ok(library)
+    } else {
+        Err(format!("the wheel does not contain {}", library.display()))
+    }
 }

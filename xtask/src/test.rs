@@ -1,4 +1,4 @@
-//! `cargo xtask test`.
+//! `cargo xtask test`: runs all tests, with the tools that they need.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -10,7 +10,7 @@ use crate::{Result, models, postgres, python, runtime, workspace};
 /// Versions of the packages that the test of the REST interfaces needs.
 const SCHEMATHESIS: &str = "xtask/schemathesis.txt";
 
-/// The environment of the tests, and the tests that are left out.
+/// The environment variables of the tests, and the tests that are skipped.
 #[derive(Debug, Default)]
 struct Plan {
     environment: Vec<(&'static str, OsString)>,
@@ -18,8 +18,8 @@ struct Plan {
     is_strict: bool,
 }
 
-/// Builds the binaries that the end-to-end tests start, then runs every test. A part whose tools cannot be had is left out,
-/// which one line per part reports; when `is_strict`, that is an error.
+/// Builds the binaries that the end-to-end tests start, then runs every test. Tests whose tools cannot be installed are
+/// skipped, and one line per part reports this; with `is_strict`, it is an error.
 pub(crate) fn run(is_strict: bool, args: &[String]) -> Result<()> {
     let plan = Plan::prepare(is_strict)?;
     workspace::cargo(&["build", "--release", "--workspace", "--all-targets"], &[])?;
@@ -42,7 +42,7 @@ impl Plan {
         }
         match python::environment(SCHEMATHESIS, "schemathesis") {
             Ok(python) => plan.set("LOPSIDE_SCHEMATHESIS_PYTHON", python),
-            Err(error) => plan.leave_out("schemathesis against the REST interfaces", "schemathesis::", &error)?,
+            Err(error) => plan.leave_out("the REST interfaces", "schemathesis::", &error)?,
         }
         match python::triton() {
             Ok(client) => {
@@ -58,17 +58,17 @@ impl Plan {
         self.environment.push((name, value.as_ref().to_owned()));
     }
 
-    /// Leaves out the tests whose names contain `filter`.
+    /// Skips the tests whose names contain `filter`.
     fn leave_out(&mut self, part: &str, filter: &'static str, error: &str) -> Result<()> {
         if self.is_strict {
-            return Err(format!("{part} cannot be tested: {error}"));
+            return Err(format!("the tests of {part} cannot run: {error}"));
         }
-        eprintln!("xtask: left out: {part} ({error})");
+        eprintln!("xtask: skipping the tests of {part}: {error}");
         self.left_out.push(filter);
         Ok(())
     }
 
-    /// Returns the arguments for the test binaries, which stand behind `--`.
+    /// Returns the arguments for the test binaries, after a `--` unless the command line already has one.
     fn skips(&self, has_separator: bool) -> Vec<&str> {
         let separator = (!has_separator && !self.left_out.is_empty()).then_some("--");
         separator.into_iter().chain(self.left_out.iter().flat_map(|filter| ["--skip", *filter])).collect()
@@ -88,6 +88,6 @@ mod tests {
         assert_eq!(plan.skips(true), ["--skip", "one::"]);
         let mut strict = Plan { is_strict: true, ..Plan::default() };
         let error = strict.leave_out("one", "one::", "no tool").unwrap_err();
-        assert_eq!(error, "one cannot be tested: no tool");
+        assert_eq!(error, "the tests of one cannot run: no tool");
     }
 }

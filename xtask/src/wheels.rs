@@ -1,4 +1,4 @@
-//! Files from PyPI's wheels, in the cache.
+//! Wheels from PyPI, unpacked into the cache.
 
 use std::{
     env, fs,
@@ -8,8 +8,8 @@ use std::{
 
 use crate::{Result, processes, workspace::root};
 
-/// Downloads the wheels that a requirements file pins, which pip checks against their digests, and unpacks them into
-/// one folder, which appears whole or not at all.
+/// Downloads the wheels that a requirements file pins and unpacks them into one folder. pip checks their digests. The
+/// folder appears atomically.
 pub(crate) fn fetch(pin: &str, folder: &Path) -> Result<()> {
     let fresh = folder.with_extension(format!("new-{}", std::process::id()));
     let wheels = fresh.join("wheels");
@@ -23,7 +23,7 @@ pub(crate) fn fetch(pin: &str, folder: &Path) -> Result<()> {
     done
 }
 
-/// The version that a requirements file pins of a package.
+/// Returns the version of a package that a requirements file pins.
 pub(crate) fn version(pin: &str, package: &str) -> Result<String> {
     lopside_python::version(&root().join(pin), package)
 }
@@ -36,14 +36,14 @@ fn download(pin: &str, wheels: &Path) -> Result<()> {
     command.args(fixed).args(python).args(["--abi", "none", "--platform", &platform]);
     command.arg("-d").arg(wheels).arg("-r").arg(root().join(pin));
     processes::run(command.stdout(Stdio::null()))
-        .map_err(|error| format!("pip did not fetch {pin} ({error})"))
+        .map_err(|error| format!("pip could not download the wheels of {pin} ({error})"))
 }
 
 fn unpack(wheels: &Path, folder: &Path) -> Result<()> {
     let entries = fs::read_dir(wheels).map_err(|error| format!("{}: {error}", wheels.display()))?;
     let wheels: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     if wheels.is_empty() {
-        return Err("pip fetched nothing".to_owned());
+        return Err("pip did not download any wheels".to_owned());
     }
     wheels.iter().try_for_each(|wheel| {
         processes::run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel).arg(folder))

@@ -1,4 +1,4 @@
-//! Where things are, and cargo.
+//! The paths of the workspace, and calls of cargo.
 
 use std::{
     env,
@@ -8,19 +8,19 @@ use std::{
 
 use crate::{Result, processes};
 
-/// The clone's root.
+/// Returns the root of the clone.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// Where cargo puts what it builds.
+/// Returns the target folder of cargo.
 pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
-/// Runs cargo in the clone's root. What the cargo that runs this program says of it (`CARGO_PKG_…`) is not passed on:
-/// build scripts that look at such variables would run again, and with them half of the dependencies.
+/// Runs cargo in the root of the clone. The variables that the outer cargo sets for this program (`CARGO_PKG_…`) are not
+/// passed on: build scripts that depend on them would run again, and half of the dependencies would be rebuilt.
 pub(crate) fn cargo(args: &[&str], env: &[(&str, &Path)]) -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
@@ -31,15 +31,15 @@ pub(crate) fn cargo(args: &[&str], env: &[(&str, &Path)]) -> Result<()> {
     processes::run(&mut command)
 }
 
-/// Builds release binaries. `--workspace` does not build more than these binaries; it makes cargo resolve the features of
-/// the whole workspace, so that every command shares the dependencies that another one has compiled.
+/// Builds release binaries. `--workspace` does not build more than these binaries: it makes cargo resolve the features of
+/// the whole workspace, so that all commands share their compiled dependencies.
 pub(crate) fn build_binaries(names: &[&str]) -> Result<()> {
     let bins = names.iter().flat_map(|name| ["--bin", name]);
     let args: Vec<&str> = ["build", "--release", "--workspace"].into_iter().chain(bins).collect();
     cargo(&args, &[])
 }
 
-/// Whether a variable is about the package that cargo runs.
+/// Returns whether a variable describes the package that cargo runs.
 fn is_own(variable: &str) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
 }

@@ -50,7 +50,9 @@ impl Device {
                 sent += 1;
             }
             let answer = self.answers.message().await.map_err(failed)?;
-            answer.ok_or_else(|| failed("the server has ended the connection"))?;
+            answer.ok_or_else(|| {
+                failed("the server closed the stream before it had acknowledged all messages")
+            })?;
             acknowledged += 1;
         }
         Ok(())

@@ -29,9 +29,9 @@ pub(super) async fn measure(
     fill(cloud, frames.saturating_sub(lists.frames().await?), together).await?;
     let middle = lists.walk(frames / 2).await?;
     let wanted = [
-        ("the first page", String::new()),
-        ("a page in the middle", format!("&after={middle}")),
-        ("a device's page", "&device=device-0".to_owned()),
+        ("first page", String::new()),
+        ("page in the middle", format!("&after={middle}")),
+        ("first page of one device", "&device=device-0".to_owned()),
     ];
     let count = lists.frames().await?;
     let mut rows = Vec::new();
@@ -78,7 +78,9 @@ impl Lists {
         for _ in 0..frames.div_ceil(STRIDE).max(1) {
             let after = if cursor.is_empty() { String::new() } else { format!("&after={cursor}") };
             let page = self.get(&format!("/v1/frames?limit={STRIDE}{after}")).await?;
-            let next = page["next"].as_str().ok_or_else(|| failed("the list ends too early"))?;
+            let next = page["next"]
+                .as_str()
+                .ok_or_else(|| failed("the list of frames ended before its middle was reached"))?;
             next.clone_into(&mut cursor);
         }
         Ok(cursor)

@@ -63,7 +63,7 @@ pub(crate) fn run(options: &IngestOptions) -> Result<(), BenchError> {
         .map(|run| alone::frames_per_second(&scratch.path().join(format!("alone-{run}.db")), options.load(1)))
         .collect::<Result<_, _>>()?;
     let alone = median(alone);
-    let mut rows = vec![Row::new("SQLite alone, a transaction a message", alone, "frames/s")];
+    let mut rows = vec![Row::new("SQLite alone, one transaction per message", alone, "frames/s")];
     let sqlite = format!("sqlite:{}", scratch.path().join("archive.db").display());
     let archives = [("SQLite", Some(sqlite)), ("PostgreSQL", options.postgres.clone())];
     for (name, url) in archives.into_iter().filter_map(|(name, url)| Some((name, url?))) {

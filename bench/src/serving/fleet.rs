@@ -83,7 +83,10 @@ impl Member {
         let far = |(a, b): (&f32, &f32)| (a - b).abs() > TOLERANCE * b.abs().max(1.0);
         if found.len() != expected.len() || found.iter().zip(expected).any(far) {
             let name = self.peer.name.to_owned();
-            return Err(BenchError::Server { name, reason: "its output is not ONNX Runtime's".into() });
+            return Err(BenchError::Server {
+                name,
+                reason: "its output differs from that of ONNX Runtime in this process".into(),
+            });
         }
         Ok(())
     }

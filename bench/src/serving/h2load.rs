@@ -41,7 +41,10 @@ pub(crate) fn sample(
     let found = round.run(time)?;
     let cpu = member.tree().cpu().saturating_sub(before);
     if found.bytes < found.answered * member.target.output() as u64 {
-        return Err(failed(&format!("{} has refused requests: {found:?}", member.peer.name)));
+        return Err(failed(&format!(
+            "{} refused requests: some responses do not contain an output: {found:?}",
+            member.peer.name
+        )));
     }
     let log = fs::read_to_string(&round.log).map_err(io(&round.log))?;
     let mut times: Vec<f64> = log.lines().filter_map(|line| line.split('\t').nth(2)?.parse().ok()).collect();
@@ -74,9 +77,18 @@ impl Round<'_> {
         command.args(["-H", "content-type: application/grpc", "-H", "te: trailers"]);
         command.arg(format!("--log-file={}", self.log.display()));
         let output = command.arg(format!("http://{}{INFER}", self.member.address())).output();
-        let output = output.map_err(|error| failed(&format!("{error}: apt-get install nghttp2-client")))?;
+        let output = output.map_err(|error| {
+            failed(&format!(
+                "the program could not be started: {error}; install it with `apt-get install nghttp2-client`"
+            ))
+        })?;
         let text = String::from_utf8_lossy(&output.stdout);
-        found(&text).ok_or_else(|| failed(&format!("it ended with {} and said {text:?}", output.status)))
+        found(&text).ok_or_else(|| {
+            failed(&format!(
+                "the program ended with {}, and its output could not be parsed: {text:?}",
+                output.status
+            ))
+        })
     }
 }
 

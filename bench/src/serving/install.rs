@@ -18,7 +18,8 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// Returns the environment with this name, and installs it unless it exists.
 pub(crate) fn environment(name: &str) -> Result<PathBuf, BenchError> {
     let failed = |reason: String| refused(name, &reason);
-    let packages = packages(name).ok_or_else(|| refused(name, "xtask/serving.txt does not pin it"))?;
+    let packages =
+        packages(name).ok_or_else(|| refused(name, "xtask/serving.txt does not list its packages"))?;
     let folder = lopside_python::cache().map_err(failed)?.join("serving").join(name);
     lopside_python::environment(&folder, &packages, &packages.join(" "), &run).map_err(failed)?;
     Ok(folder)
@@ -26,7 +27,7 @@ pub(crate) fn environment(name: &str) -> Result<PathBuf, BenchError> {
 
 /// Returns the environment's `lib/pythonX.Y/site-packages`, and the `X.Y`.
 pub(crate) fn site_packages(environment: &Path) -> Result<(PathBuf, String), BenchError> {
-    lopside_python::site_packages(environment).map_err(|reason| refused("the peers", &reason))
+    lopside_python::site_packages(environment).map_err(|reason| refused("a peer", &reason))
 }
 
 /// Returns the command that starts `perf_analyzer`, with the path of its libraries.
@@ -48,7 +49,7 @@ fn run(command: &mut Command) -> Result<(), String> {
     match command.stdout(io::stderr()).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{program} ended with {status}")),
-        Err(error) => Err(format!("{program}: {error}")),
+        Err(error) => Err(format!("{program} could not be started: {error}")),
     }
 }
 

@@ -142,8 +142,10 @@ impl ServingOptions {
     fn servers(&self) -> Result<Vec<Peer>, BenchError> {
         let known = |name: &String| PEERS.into_iter().chain([CPU]).find(|peer| peer.name == name);
         let peers = self.peers.iter().filter(|name| !name.is_empty()).map(|name| {
-            known(name)
-                .ok_or_else(|| BenchError::Server { name: name.clone(), reason: "no such peer".into() })
+            known(name).ok_or_else(|| BenchError::Server {
+                name: name.clone(),
+                reason: "unknown peer; `cargo xtask bench serving --help` lists the peers".into(),
+            })
         });
         self.decoder.iter().map(|_| Ok(OURS)).chain(peers).collect()
     }
@@ -173,28 +175,28 @@ fn measure(model: Model, servers: &[Peer], bench: &Bench<'_>, report: &mut Repor
     }
     let wanted = |what| bench.options.what.contains(&what);
     if wanted(What::Speed) {
-        eprintln!("bench: {}: speed", model.name());
+        eprintln!("bench: {}: measuring speed", model.name());
         report.speeds(model, speed::measure(&members, model, &mut floor, bench)?);
     }
     // These measurements include only servers with the protocol of cloud-decoder.
     let members: Vec<&Member> = members.iter().filter(|member| member.peer.speaks == OURS.speaks).collect();
     if wanted(What::Tail) {
-        eprintln!("bench: {}: at 70 % of the peak", model.name());
+        eprintln!("bench: {}: measuring at 70 % of the peak", model.name());
         report.tails.extend(strain::tails(&members, model, bench)?);
     }
     for member in members {
         // Five times the peak of the tiny model exceeds the rate that the client can send.
         if wanted(What::Overload) && model == Model::Decoder {
-            eprintln!("bench: {}: {} at five times its peak", model.name(), member.peer.name);
+            eprintln!("bench: {}: measuring {} at five times its peak", model.name(), member.peer.name);
             report.overloads.push(strain::overload(member, model, bench)?);
         }
         if wanted(What::Soak) && model == Model::Tiny {
-            eprintln!("bench: {}: {} over many requests", model.name(), member.peer.name);
+            eprintln!("bench: {}: soak test of {}", model.name(), member.peer.name);
             report.soaks.push(strain::soak(member, model, bench)?);
         }
         if wanted(What::Abuse) && member.peer.name == OURS.name {
             for &kind in Abuse::value_variants() {
-                eprintln!("bench: {}: {kind:?}", model.name());
+                eprintln!("bench: {}: measuring under abuse: {kind:?}", model.name());
                 report.abuses.push(abuse::measure(member, kind, bench)?);
             }
         }

@@ -78,7 +78,10 @@ impl Model {
         let path = folder.join(self.name()).with_extension("onnx");
         fs::create_dir_all(folder).map_err(io(folder))?;
         fs::write(&path, self.onnx()?).map_err(io(&path))?;
-        self.draft()?.write(&folder.join(self.name()), "# A model of the bench\n")?;
+        self.draft()?.write(
+            &folder.join(self.name()),
+            "# Benchmark model\n\nThe weights are random, with a fixed seed.\n",
+        )?;
         Ok(())
     }
 
@@ -121,7 +124,7 @@ impl Model {
         let table = Table::from_counts(-4, &[1; 9])?;
         Ok(Draft {
             name: self.name().into(),
-            description: "A model of the bench".into(),
+            description: "Benchmark model with random weights".into(),
             input: InputSpec::Tensor {},
             encoder: b"stays at the edge".to_vec(),
             input_tensor: tensor("input", self.input()),

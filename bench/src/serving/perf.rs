@@ -42,10 +42,15 @@ impl Run<'_> {
         let (after, cpu) = (self.served().await?, self.tree.cpu().saturating_sub(cpu));
         if !output.status.success() {
             let said = [output.stderr, output.stdout].concat();
-            return Err(failed(&format!("{}: {}", output.status, String::from_utf8_lossy(&said))));
+            return Err(failed(&format!(
+                "the program ended with {}: {}",
+                output.status,
+                String::from_utf8_lossy(&said)
+            )));
         }
         let text = fs::read_to_string(&csv).map_err(io(&csv))?;
-        let [per_second, p50, p99] = figures(&text).ok_or_else(|| failed(&format!("it wrote {text:?}")))?;
+        let [per_second, p50, p99] =
+            figures(&text).ok_or_else(|| failed(&format!("its CSV report could not be parsed: {text:?}")))?;
         let cpu_ms = cpu.as_secs_f64() * 1e3 / after.saturating_sub(before).max(1) as f64;
         Ok(Sample { cpu_ms, per_second, p50_ms: p50 / 1e3, p99_ms: p99 / 1e3, errors: 0 })
     }

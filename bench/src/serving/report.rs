@@ -79,18 +79,19 @@ impl Report {
         }
         self.print_speeds();
         for (model, cpu_ms) in &self.floors {
-            println!("{model:<8} a bare loop of ONNX Runtime takes {cpu_ms:.3} CPU-ms a run");
+            println!("{model:<8} a bare loop of ONNX Runtime takes {cpu_ms:.3} CPU-ms per run");
         }
         self.tails.iter().chain(&self.overloads).for_each(print_strain);
         for soak in &self.soaks {
             println!(
-                "{:<8} {:<14} {} requests, {} errors, {:.0} a second, memory × {:.3}",
+                "{:<8} {:<14} {} requests, {} errors, {:.0} requests/s, memory × {:.3}",
                 soak.model, soak.server, soak.requests, soak.errors, soak.per_second, soak.memory_growth
             );
         }
         for Noticed { abuse, quiet_p99_ms, abused_p99_ms, errors, .. } in &self.abuses {
             println!(
-                "{abuse:?}: p99 {quiet_p99_ms:.2} ms without, {abused_p99_ms:.2} ms beside, {errors} errors"
+                "{abuse:?}: p99 of healthy clients {quiet_p99_ms:.2} ms without, {abused_p99_ms:.2} ms with abuse, \
+                 {errors} errors"
             );
         }
         for Verdict { what, ratio, limit, passed } in &verdicts {
@@ -108,24 +109,24 @@ impl Report {
             return;
         }
         println!(
-            "{:<8} {:<14} {:<13} {:>4} {:>10} {:>10} {:>9} {:>9} {:>7}  {:>9} {:>9}",
+            "{:<8} {:<14} {:<13} {:>9} {:>10} {:>10} {:>9} {:>9} {:>7}  {:>9} {:>10}",
             "model",
             "server",
             "client",
-            "at",
+            "in flight",
             "CPU-ms",
-            "a second",
+            "requests/s",
             "p50 ms",
             "p99 ms",
             "errors",
-            "our CPU",
-            "our rate"
+            "CPU ratio",
+            "rate ratio"
         );
         for speed in &self.speeds {
             let figures = speed.figures;
             let ratios = self.ours(speed).map_or_else(String::new, |ours| {
                 let cpu = ours.figures.cpu_ms / figures.cpu_ms;
-                format!("{cpu:>8.3}× {:>8.3}×", ours.figures.per_second / figures.per_second)
+                format!("{cpu:>8.3}× {:>9.3}×", ours.figures.per_second / figures.per_second)
             });
             let client = match speed.client {
                 Asker::Own => "own",
@@ -133,7 +134,7 @@ impl Report {
                 Asker::PerfAnalyzer => "perf_analyzer",
             };
             println!(
-                "{:<8} {:<14} {client:<13} {:>4} {:>10.3} {:>10.1} {:>9.2} {:>9.2} {:>7}  {ratios}",
+                "{:<8} {:<14} {client:<13} {:>9} {:>10.3} {:>10.1} {:>9.2} {:>9.2} {:>7}  {ratios}",
                 speed.model,
                 speed.server,
                 speed.concurrency,
@@ -182,11 +183,11 @@ impl Report {
         }
         for Noticed { abuse, ratio, errors, .. } in &self.abuses {
             verdicts.push(Verdict::new(
-                format!("healthy p99 beside {abuse:?}"),
+                format!("p99 of healthy clients with {abuse:?}, relative to the p99 without"),
                 *ratio,
                 Limit::AtMost(NOTICED),
             ));
-            let what = format!("healthy requests lost beside {abuse:?}");
+            let what = format!("failed requests of healthy clients with {abuse:?}");
             verdicts.push(Verdict::new(what, *errors as f64, Limit::AtMost(0.0)));
         }
         verdicts
@@ -200,7 +201,7 @@ impl Report {
         if ours.is_of_the_client() || triton.is_of_the_client() {
             return None;
         }
-        let what = format!("{}: p99 at {}, of triton's", ours.model, name(ours.load));
+        let what = format!("{}: p99 at {}, relative to triton", ours.model, name(ours.load));
         Some(Verdict::new(what, ours.p99_ms / triton.p99_ms, Limit::AtMost(1.0)))
     }
 
@@ -209,16 +210,18 @@ impl Report {
             return None;
         }
         let (_, floor) = self.floors.iter().find(|(model, _)| *model == ours.model)?;
-        let what = format!("{} at {}: CPU time, of a bare loop's", ours.model, ours.concurrency);
+        let what =
+            format!("{} with {} in flight: CPU time, relative to a bare loop", ours.model, ours.concurrency);
         Some(Verdict::new(what, ours.figures.cpu_ms / floor, Limit::AtMost(DECODER_CPU)))
     }
 }
 
 /// Returns the verdicts on our figures relative to those of a peer.
 fn beside(ours: &Speed, peer: &Speed) -> Vec<Verdict> {
-    let by = if peer.client == Asker::H2load { ", by h2load" } else { "" };
-    let what =
-        |what: &str| format!("{} at {}: {what}, of {}'s{by}", peer.model, peer.concurrency, peer.server);
+    let by = if peer.client == Asker::H2load { ", measured by h2load" } else { "" };
+    let what = |what: &str| {
+        format!("{} with {} in flight: {what}, relative to {}{by}", peer.model, peer.concurrency, peer.server)
+    };
     let cpu = ours.figures.cpu_ms / peer.figures.cpu_ms;
     let rate = ours.figures.per_second / peer.figures.per_second;
     let mut verdicts = Vec::new();
@@ -227,10 +230,10 @@ fn beside(ours: &Speed, peer: &Speed) -> Vec<Verdict> {
             verdicts.push(Verdict::new(what("CPU time"), cpu, Limit::AtMost(TINY_CPU)));
         }
         if peer.server == "triton" {
-            verdicts.push(Verdict::new(what("requests a second"), rate, Limit::AtLeast(TINY_RATE)));
+            verdicts.push(Verdict::new(what("requests per second"), rate, Limit::AtLeast(TINY_RATE)));
         }
     } else {
-        verdicts.push(Verdict::new(what("requests a second"), rate, Limit::AtLeast(1.0)));
+        verdicts.push(Verdict::new(what("requests per second"), rate, Limit::AtLeast(1.0)));
     }
     verdicts
 }
@@ -245,8 +248,8 @@ fn name(load: Load) -> &'static str {
 
 fn print_strain(strain: &Strain) {
     println!(
-        "{:<8} {:<14} {}: {:.1} a second came, {:.1} answered ({:.3} of the peak), p50 {:.2} ms, p99 {:.2} ms \
-         (the client was behind by {:.2} ms), {} rejected, {} late, {} failed, memory × {:.3}",
+        "{:<8} {:<14} {}: {:.1} requests/s sent, {:.1} answered in time ({:.3} of the peak), p50 {:.2} ms, \
+         p99 {:.2} ms (p99 of the client's own delay: {:.2} ms), {} rejected, {} late, {} failed, memory × {:.3}",
         strain.model,
         strain.server,
         name(strain.load),

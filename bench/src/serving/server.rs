@@ -42,7 +42,7 @@ impl Server {
         command.stdin(Stdio::null()).stdout(file).stderr(copy);
         let child = command.spawn().map_err(|error| BenchError::Server {
             name: name.to_owned(),
-            reason: format!("{}: {error}", command.get_program().to_string_lossy()),
+            reason: format!("{} could not be started: {error}", command.get_program().to_string_lossy()),
         })?;
         let address = (Ipv4Addr::LOCALHOST, port).into();
         Ok(Self { name: name.to_owned(), child, log: log.to_owned(), address })
@@ -57,13 +57,15 @@ impl Server {
         loop {
             let Err(error) = ready(self.address) else { return Ok(()) };
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(self.failed(&format!("it ended with {status}")));
+                return Err(self.failed(&format!("the server ended with {status} before it was ready")));
             }
             if matches!(error, BenchError::NoProtocol) {
                 return Err(self.failed(&error.to_string()));
             }
             if start.elapsed() > START {
-                return Err(self.failed(&format!("not ready after {} s: {error}", START.as_secs())));
+                return Err(
+                    self.failed(&format!("the server was not ready after {} s: {error}", START.as_secs()))
+                );
             }
             pause();
         }
@@ -79,7 +81,10 @@ impl Server {
         // Triton's wide tables do not contain useful information.
         let lines: Vec<&str> = log.lines().filter(|line| !line.starts_with(['|', '+'])).collect();
         let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n  ");
-        BenchError::Server { name: self.name.clone(), reason: format!("{reason}\n  {last}") }
+        BenchError::Server {
+            name: self.name.clone(),
+            reason: format!("{reason}; the end of its log:\n  {last}"),
+        }
     }
 }
 

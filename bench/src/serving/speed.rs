@@ -135,7 +135,10 @@ pub(crate) async fn own(member: &Member, concurrency: usize, time: Duration) -> 
     let (mut tally, elapsed) = closed(&member.target, concurrency, Until::Elapsed(time)).await?;
     let cpu = member.tree().cpu().saturating_sub(before);
     if let Some(why) = &tally.first_failure {
-        eprintln!("bench: {}: {} requests failed: {why}", member.peer.name, tally.failed);
+        eprintln!(
+            "bench: {}: {} requests failed; reason of the first failure: {why}",
+            member.peer.name, tally.failed
+        );
     }
     let answered = tally.answered();
     Ok(Sample {

@@ -186,7 +186,10 @@ fn of_rounds(rounds: &[Strain]) -> Option<Strain> {
 
 fn told(member: &Member, tally: &Tally) {
     if let Some(why) = &tally.first_failure {
-        eprintln!("bench: {}: {} requests failed: {why}", member.peer.name, tally.failed);
+        eprintln!(
+            "bench: {}: {} requests failed; reason of the first failure: {why}",
+            member.peer.name, tally.failed
+        );
     }
 }
 

@@ -92,7 +92,7 @@ mod tests {
         let records = record::all(&folder, &rows).unwrap();
         let missing: Vec<&str> =
             rows.iter().filter(|row| !records.contains_key(&row.id)).map(|row| &*row.id).collect();
-        assert!(missing.is_empty(), "no figures of {missing:?}: cargo xtask bench theory");
+        assert!(missing.is_empty(), "rows without figures: {missing:?}; run `cargo xtask bench theory`");
         let readme = fs::read_to_string(root().join(README)).unwrap();
         assert_eq!(table::replaced(&readme, &table::render(&rows, &records)).unwrap(), readme);
         assert_eq!(log::render(&rows, &records), fs::read_to_string(folder.join("log.txt")).unwrap());
@@ -103,7 +103,12 @@ mod tests {
         let folder = root().join(FOLDER);
         for row in row::read(&folder).unwrap() {
             let record = Record::read(&folder, &row.id).unwrap().unwrap();
-            assert!(record.is_of(&row, root()), "{}: cargo xtask bench theory --rows {}", row.id, row.id);
+            assert!(
+                record.is_of(&row, root()),
+                "row {}: the figures are out of date; run `cargo xtask bench theory --rows {}`",
+                row.id,
+                row.id
+            );
         }
     }
 }

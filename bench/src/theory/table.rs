@@ -16,7 +16,7 @@ const MARKS: [&str; 2] = ["<!-- theory -->\n", "<!-- /theory -->\n"];
 /// Formats the rows that have figures.
 pub(super) fn render(rows: &[Row], records: &BTreeMap<String, Record>) -> String {
     let mut text = String::from(
-        "| line of the theory | command (after `cargo run --release -p training --`) | MAC: encoder, decoder | figure | \
+        "| statement of the theory | command (after `cargo run --release -p training --`) | MAC: encoder, decoder | figure | \
          baseline |\n|---|---|---|---|---|\n",
     );
     for (row, record) in rows.iter().filter_map(|row| Some((row, records.get(&row.id)?))) {
@@ -57,14 +57,14 @@ fn figure(kind: Figure, record: &Record) -> String {
         }
         Figure::Classes => {
             let right = 100.0 * evaluation.accuracy.unwrap_or(f64::NAN);
-            format!("{right:.2} % right, test MSE {mse:.5} {through}")
+            format!("accuracy {right:.2} %, test MSE {mse:.5} {through}")
         }
         Figure::Layers => layers(evaluation),
         Figure::Zeros => {
             format!("{:.1} % of the integers are 0, test MSE {mse:.5} {through}", 100.0 * evaluation.zeros)
         }
         Figure::Gradient => {
-            format!("{:.2e} reaches the encoder in epoch 1, test MSE {mse:.5}", gradient(record))
+            format!("gradient norm at the encoder in epoch 1: {:.2e}, test MSE {mse:.5}", gradient(record))
         }
         Figure::OneClass => {
             let figures: Vec<&AnomalyFigures> =
@@ -77,7 +77,7 @@ fn figure(kind: Figure, record: &Record) -> String {
 
 fn layers(evaluation: &Evaluation) -> String {
     let line = |name: &str, bytes: f64, mse: f64, accuracy: Option<f64>| {
-        let right = accuracy.map(|share| format!(", {:.2} % right", 100.0 * share)).unwrap_or_default();
+        let right = accuracy.map(|share| format!(", accuracy {:.2} %", 100.0 * share)).unwrap_or_default();
         format!("{name}: {bytes:.1} bytes, test MSE {mse:.5}{right}")
     };
     let name =
@@ -105,7 +105,7 @@ fn one_class(figures: &[&AnomalyFigures]) -> String {
         .map(|(index, part)| format!("{} {:.1}", part.name, mean(&|figures| figures.parts[index].auroc)))
         .collect();
     format!(
-        "mean AUROC {:.1} with the input, {:.1} by the frame alone; parts: {}",
+        "mean AUROC {:.1} with the input, {:.1} from the frame alone; parts: {}",
         mean(&|figures| figures.with_input.auroc),
         mean(&|figures| figures.frame_alone.auroc),
         parts.join(", ")
@@ -121,7 +121,7 @@ fn series(figures: &AnomalyFigures) -> String {
     format!(
         "AUROC {}, {}",
         part("with the input", seeing.auroc, seeing.point_auroc),
-        part("by the frame alone", blind.auroc, blind.point_auroc)
+        part("from the frame alone", blind.auroc, blind.point_auroc)
     )
 }
 
@@ -157,7 +157,7 @@ fn measured(kind: Figure, record: &Record) -> Option<String> {
                 .reconstruction
                 .picture
                 .and_then(|PictureFigures { psnr_bicubic_db, .. }| psnr_bicubic_db)?;
-            Some(format!("bicubic of what the edge sees, uncompressed: {psnr:.2} dB"))
+            Some(format!("bicubic enlargement of the uncompressed encoder input: {psnr:.2} dB"))
         }
         Figure::OneClass => methods(100.0, 1),
         Figure::Series => methods(1.0, 3),

@@ -118,7 +118,10 @@ impl Agent {
             match last {
                 Ok(report) if wanted(&report) => return Ok(report),
                 Ok(report) if Instant::now() > end => {
-                    return Err(failed(format!("the agent has not come to it: {what}\n{}", report.text())));
+                    return Err(failed(format!(
+                        "timeout while waiting for: {what}; the agent's status:\n{}",
+                        report.text()
+                    )));
                 }
                 Err(error) if Instant::now() > end => return Err(error.into()),
                 _ => self.lives()?,
@@ -139,7 +142,7 @@ impl Agent {
     fn lives(&mut self) -> Result<(), BenchError> {
         let Some(status) = self.child.try_wait().map_err(failed)? else { return Ok(()) };
         let said = fs::read_to_string(&self.log).unwrap_or_default();
-        Err(failed(format!("the agent has ended, {status}: {said}")))
+        Err(failed(format!("the agent ended unexpectedly with {status}; its log: {said}")))
     }
 }
 

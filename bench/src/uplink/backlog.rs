@@ -31,7 +31,7 @@ pub(super) fn fill(home: &Home, frames: u64, len: usize) -> Result<(), BenchErro
         }
     }
     if spool.pending(Class::Normal) != frames {
-        return Err(failed("the backlog does not fit into the spool"));
+        return Err(failed("the budget of the spool is too small for the backlog"));
     }
     Ok(())
 }

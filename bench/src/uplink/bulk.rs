@@ -39,7 +39,9 @@ pub(super) async fn measure(home: &Home, relay: &Relay) -> Result<Bulk, BenchErr
     relay.open();
     let before = relay.traffic();
     let mut agent = home.start()?;
-    agent.until("all is sent", |report| counted(report, Class::Normal).delivered == FRAMES).await?;
+    agent
+        .until("all frames are acknowledged", |report| counted(report, Class::Normal).delivered == FRAMES)
+        .await?;
     let [more, more_up] = beside(relay.traffic().since(before), FRAMES, FRAME as f64);
     sleep(REST).await;
     let (frame, passed) = alone(home, &mut agent, relay).await?;
@@ -52,8 +54,10 @@ pub(super) async fn measure(home: &Home, relay: &Relay) -> Result<Bulk, BenchErr
 async fn alone(home: &Home, agent: &mut Agent, relay: &Relay) -> Result<(f64, Traffic), BenchError> {
     let before = relay.traffic();
     home.put()?;
-    let sent = agent.until("it is sent", |report| counted(report, Class::High).delivered == 1).await?;
-    let source = sent.sources.first().ok_or_else(|| failed("the agent has no source"))?;
+    let sent = agent
+        .until("the frame is acknowledged", |report| counted(report, Class::High).delivered == 1)
+        .await?;
+    let source = sent.sources.first().ok_or_else(|| failed("the agent's status does not list a source"))?;
     Ok((source.bytes as f64, relay.traffic().since(before)))
 }
 

@@ -131,22 +131,27 @@ fn of_outages(outages: &[Outage]) -> Vec<Row> {
     let longest = waits.iter().copied().fold(0.0, f64::max);
     vec![
         Row::new("recovery after a kill", middle(|outage| outage.recovery), "ms").at_most(RECOVERY),
-        Row::new("drain: frames' share of the link", middle(|outage| outage.share), "").at_least(SHARE),
-        Row::new("drain: on the wire", middle(|outage| outage.on_the_wire), "bytes/byte"),
-        Row::new("a picture behind the backlog", median(waits), "ms").at_most(IMPORTANT),
-        Row::new("a picture behind the backlog, longest", longest, "ms").at_most(IMPORTANT),
+        Row::new("drain: share of the link that frames use", middle(|outage| outage.share), "")
+            .at_least(SHARE),
+        Row::new(
+            "drain: bytes on the wire per byte of a frame",
+            middle(|outage| outage.on_the_wire),
+            "bytes/byte",
+        ),
+        Row::new("an image behind the backlog", median(waits), "ms").at_most(IMPORTANT),
+        Row::new("an image behind the backlog, longest", longest, "ms").at_most(IMPORTANT),
     ]
 }
 
 fn of_bulks(bulks: &[Bulk]) -> Vec<Row> {
     let middle = |figure: fn(&Bulk) -> f64| median(bulks.iter().map(figure).collect());
     let many = format!("{} frames of {} bytes", bulk::FRAMES, bulk::FRAME);
-    let alone = format!("a frame of {} bytes alone", middle(|bulk| bulk.frame));
+    let alone = format!("a single frame of {} bytes", middle(|bulk| bulk.frame));
     vec![
-        Row::new(format!("{many}: more than their own"), middle(|bulk| bulk.more), "bytes").at_most(OVERHEAD),
-        Row::new(format!("{many}: of that to the cloud"), middle(|bulk| bulk.more_up), "bytes"),
-        Row::new(format!("{alone}: more than its own"), middle(|bulk| bulk.alone), "bytes"),
-        Row::new(format!("{alone}: of that to the cloud"), middle(|bulk| bulk.alone_up), "bytes"),
+        Row::new(format!("{many}: overhead per frame"), middle(|bulk| bulk.more), "bytes").at_most(OVERHEAD),
+        Row::new(format!("{many}: overhead per frame, to the cloud"), middle(|bulk| bulk.more_up), "bytes"),
+        Row::new(format!("{alone}: overhead"), middle(|bulk| bulk.alone), "bytes"),
+        Row::new(format!("{alone}: overhead, to the cloud"), middle(|bulk| bulk.alone_up), "bytes"),
     ]
 }
 
@@ -156,7 +161,7 @@ fn of_memory(empty: &[f64], outages: &[Outage]) -> Vec<Row> {
     vec![
         Row::new("memory with an empty spool", empty, "MB"),
         Row::new("memory with the backlog", found, "MB"),
-        Row::new("memory more with the backlog", found - empty, "MB"),
-        Row::new("memory while it is sent", of(|outage| outage.sending), "MB"),
+        Row::new("additional memory with the backlog", found - empty, "MB"),
+        Row::new("memory while the backlog is sent", of(|outage| outage.sending), "MB"),
     ]
 }

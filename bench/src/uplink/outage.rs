@@ -48,7 +48,7 @@ pub(super) async fn measure(
     sleep(REST).await;
     let resident = agent.resident()?;
     relay.open();
-    agent.until("it connects", |report| report.uplink.connected).await?;
+    agent.until("the agent is connected", |report| report.uplink.connected).await?;
     sleep(WARM_UP).await;
     let window = Duration::from_secs(options.seconds.get().into());
     let (share, on_the_wire) = drained(&agent, relay, window).await?;
@@ -58,7 +58,7 @@ pub(super) async fn measure(
         waits.push(waited(home, &mut agent, relay).await?);
     }
     relay.cut();
-    let last = agent.until("it notices that the link is cut", |report| !report.uplink.connected).await?;
+    let last = agent.until("the agent is disconnected", |report| !report.uplink.connected).await?;
     let pending = counted(&last, Class::Normal).pending;
     Ok(Outage { recovery, share, on_the_wire, waits, resident, sending, pending })
 }
@@ -74,7 +74,11 @@ pub(super) async fn resident(home: &Home, relay: &Relay) -> Result<f64, BenchErr
 /// Starts an agent and waits until it has found `pending` frames; returns the time in milliseconds as well.
 async fn found(home: &Home, pending: u64) -> Result<(Agent, f64), BenchError> {
     let mut agent = home.start()?;
-    agent.until("all frames are found", |report| counted(report, Class::Normal).pending == pending).await?;
+    agent
+        .until("all frames of the backlog are found", |report| {
+            counted(report, Class::Normal).pending == pending
+        })
+        .await?;
     let recovery = milliseconds(agent.started.elapsed());
     Ok((agent, recovery))
 }
@@ -88,7 +92,9 @@ async fn drained(agent: &Agent, relay: &Relay, window: Duration) -> Result<(f64,
     sleep(window).await;
     let (after, now, end) = look()?;
     if after.pending == 0 {
-        return Err(failed("the backlog was sent before the window had ended: --backlog wants more"));
+        return Err(failed(
+            "the backlog was sent before the measurement ended: increase --backlog or reduce --seconds",
+        ));
     }
     let bytes = (after.delivered - before.delivered) as f64 * FRAME as f64;
     let carried = (end - start).as_secs_f64() * relay.rate();
@@ -98,14 +104,16 @@ async fn drained(agent: &Agent, relay: &Relay, window: Duration) -> Result<(f64,
 /// Measures the milliseconds until an image behind the backlog is acknowledged after the link is restored.
 async fn waited(home: &Home, agent: &mut Agent, relay: &Relay) -> Result<f64, BenchError> {
     relay.cut();
-    agent.until("it notices that the link is cut", |report| !report.uplink.connected).await?;
+    agent.until("the agent is disconnected", |report| !report.uplink.connected).await?;
     home.put()?;
     let important = |report: &_| counted(report, Class::High);
-    let stored = agent.until("the picture is stored", |report| important(report).pending == 1).await?;
+    let stored = agent.until("the image is stored", |report| important(report).pending == 1).await?;
     let before = important(&stored).delivered;
     relay.open();
-    agent.until("the picture is sent", |report| important(report).delivered > before).await?;
-    let begun = relay.begun().ok_or_else(|| failed("the picture was sent past the link"))?;
+    agent.until("the image is acknowledged", |report| important(report).delivered > before).await?;
+    let begun = relay
+        .begun()
+        .ok_or_else(|| failed("the image was acknowledged, but no byte passed through the simulated link"))?;
     Ok(milliseconds(begun.elapsed()))
 }
 

@@ -238,7 +238,7 @@ mod tests {
         let start = *lock(&line.free);
         let after = |milliseconds| start + Duration::from_millis(milliseconds);
         assert_eq!(line.enter(60, start), after(100));
-        assert_eq!(line.enter(960, after(3)), after(1100), "behind the first one");
+        assert_eq!(line.enter(960, after(3)), after(1100), "the segment queues behind the first one");
         assert_eq!(line.enter(60, after(2000)), after(2100), "the link was idle");
         assert_eq!(line.has_room(after(70_000)), after(6000));
     }

@@ -185,7 +185,10 @@ impl Connection {
         let body = response.into_body().collect().await.map_err(|error| failed(&error))?.to_bytes();
         target.values(&body).ok_or_else(|| {
             let said = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
-            BenchError::Load(format!("no output of {} bytes but {status}: {said:?}", target.output))
+            BenchError::Load(format!(
+                "expected an output of {} bytes, but received status {status} and {said:?}",
+                target.output
+            ))
         })
     }
 
@@ -241,9 +244,9 @@ impl Answer {
                 "8" | "14" => Outcome::Rejected,
                 // CANCELLED, DEADLINE_EXCEEDED.
                 "1" | "4" => Outcome::Late,
-                _ => Outcome::Failed(format!("status {code}, {} bytes: {message}", self.bytes)),
+                _ => Outcome::Failed(format!("gRPC status {code}, {} bytes: {message}", self.bytes)),
             },
-            (_, status, _) => Outcome::Failed(format!("status {status}, {} bytes", self.bytes)),
+            (_, status, _) => Outcome::Failed(format!("HTTP status {status}, {} bytes", self.bytes)),
         }
     }
 }

@@ -66,7 +66,7 @@ pub(crate) async fn open(target: &Arc<Target>, arrivals: Arrivals) -> Result<Tal
     while let Some(done) = requests.join_next().await {
         count(&mut tally, done)?;
     }
-    clock.join().map_err(|_| BenchError::Load("the clock's thread ended".into()))?;
+    clock.join().map_err(|_| BenchError::Load("the thread that schedules the requests panicked".into()))?;
     Ok(tally)
 }
 
