@@ -45,8 +45,8 @@ impl Collector {
     /// If no port is free.
     #[allow(clippy::expect_used)]
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
-        let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
+        let endpoint = format!("http://{}", listener.local_addr().expect("the listener is bound"));
         let (spans, received_spans) = mpsc::channel(MOST);
         let (metrics, received_metrics) = mpsc::channel(MOST);
         let inbox = Inbox { spans, metrics };

@@ -35,7 +35,7 @@ pub fn in_clone(path: &str) -> PathBuf {
 #[allow(clippy::expect_used)]
 pub fn binaries() -> PathBuf {
     let test = env::current_exe().expect("the running test has a path");
-    test.ancestors().nth(2).expect("tests lie in target/PROFILE/deps").to_owned()
+    test.ancestors().nth(2).expect("tests are in target/PROFILE/deps").to_owned()
 }
 
 /// Returns a command for one of the workspace's binaries, without the user's own settings.
@@ -106,7 +106,7 @@ pub fn encode(samples: &str, folder: &Path) -> Vec<Vec<u8>> {
         .filter(|path| path.extension().is_some_and(|end| end == "lps"))
         .map(read)
         .collect();
-    assert!(!frames.is_empty(), "{samples} has no samples");
+    assert!(!frames.is_empty(), "{samples} does not contain any samples");
     frames
 }
 
@@ -117,7 +117,7 @@ pub fn encode(samples: &str, folder: &Path) -> Vec<Vec<u8>> {
 #[must_use]
 #[allow(clippy::expect_used)]
 pub fn sample_frame() -> Vec<u8> {
-    let folder = tempfile::tempdir().expect("there is a place for temporary files");
+    let folder = tempfile::tempdir().expect("a temporary folder can be created");
     encode("samples/fashion/00-ankle-boot.png", folder.path()).remove(0)
 }
 
@@ -199,12 +199,13 @@ impl Cloud {
     /// If the server does not respond.
     #[allow(clippy::expect_used)]
     pub async fn http(&self, request: request::Builder, body: Vec<u8>) -> (Response<()>, Vec<u8>) {
-        let path = request.uri_ref().expect("the address is a path").to_string();
+        let path = request.uri_ref().expect("the URI is a path").to_string();
         let request = request.uri(format!("{}{path}", self.url)).body(Body::from(body));
         let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-        let response = client.request(request.expect("the request is whole")).await.expect("it answers");
+        let response =
+            client.request(request.expect("the request is valid")).await.expect("the server responds");
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("the answer is whole").to_bytes();
+        let body = body.collect().await.expect("the body is complete").to_bytes();
         (Response::from_parts(parts, ()), body.to_vec())
     }
 
@@ -215,7 +216,8 @@ impl Cloud {
     #[must_use]
     #[allow(clippy::expect_used)]
     pub fn memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server is running");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
         1024 * kib.expect("a process has resident memory")
@@ -238,7 +240,7 @@ impl Cloud {
         if let Some(mut stderr) = self.child.stderr.take() {
             let _ = stderr.read_to_string(&mut log);
         }
-        (self.child.wait().expect("a child can be waited for"), log)
+        (self.child.wait().expect("the process can be waited for"), log)
     }
 }
 

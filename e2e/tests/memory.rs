@@ -1,8 +1,9 @@
-//! How much memory the edge takes for a large photograph, from the PNG file to the frame.
+//! The memory that `edge-encoder` uses for a large photograph, to get a frame from a PNG file.
 //!
-//! The only test of its process, because the system keeps one figure for all children that have ended.
+//! This is the only test of its process, because the system keeps one figure for all children that have
+//! ended.
 
-// A helper that cannot go on fails its test.
+// A test helper panics to fail its test.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -18,7 +19,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 const SIDES: (u32, u32) = (4000, 3000);
 const LIMIT: u64 = 150_000_000;
 
-/// The samples side by side, each one mirrored beside itself so that no seam is sharper than a photograph.
+/// Returns the samples side by side, each next to its mirror image, so that no seam is sharper than a
+/// photograph.
 fn photograph() -> RgbImage {
     let samples = ["blossom", "tulips"].map(|name| {
         let sample = image::open(in_clone(&format!("samples/photo/{name}.png"))).unwrap().to_rgb8();
@@ -42,8 +44,8 @@ fn save(photograph: &RgbImage, path: &Path) {
         .unwrap();
 }
 
-/// The most memory that one ended child had resident. A child starts as a copy of this process, so this process's own
-/// peak counts too: the figure is never too low.
+/// Returns the maximum resident memory of any ended child process, in bytes. A child starts as a copy of this
+/// process, so the peak of this process is included: the figure is never too low.
 fn peak_of_children() -> u64 {
     let kib = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss();
     1024 * u64::try_from(kib).unwrap()

@@ -94,12 +94,14 @@ impl Batch {
         let records = self.records.len();
         if records > MAX_RECORDS {
             return refused(format!(
-                "it has {records} records, and may have {MAX_RECORDS}: send them in parts"
+                "it has {records} records, but the limit is {MAX_RECORDS}: send several batches"
             ));
         }
         let end = self.first.checked_add(records as u64);
         if self.first == 0 || end.is_none_or(|end| end > MAX_NUMBER) || self.floor > MAX_NUMBER {
-            return refused(format!("its numbers and its floor do not lie in 1 to {MAX_NUMBER}"));
+            return refused(format!(
+                "its record numbers must be 1 to {MAX_NUMBER}, and its floor at most {MAX_NUMBER}"
+            ));
         }
         self.records.iter().zip(self.first..).try_for_each(|(record, number)| match record.fault() {
             Some(fault) => refused(format!("record {number}: {fault}")),
@@ -114,7 +116,7 @@ pub fn device_fault(device: &str) -> Option<String> {
     let is_one =
         (1..=MAX_DEVICE).contains(&device.len()) && device.bytes().all(|byte| byte.is_ascii_graphic());
     (!is_one)
-        .then(|| format!("a device's name has 1 to {MAX_DEVICE} visible ASCII characters without spaces"))
+        .then(|| format!("a device name must have 1 to {MAX_DEVICE} visible ASCII characters and no spaces"))
 }
 
 /// Refuses an invalid device name.
@@ -126,13 +128,13 @@ impl NewRecord {
     fn fault(&self) -> Option<String> {
         let text = |text: &str, most: usize| text.len() <= most && !text.contains('\0');
         if self.frame.len() > MAX_FRAME {
-            return Some(format!("its frame has {} bytes, and may have {MAX_FRAME}", self.frame.len()));
+            return Some(format!("its frame has {} bytes, but the limit is {MAX_FRAME}", self.frame.len()));
         }
         if !text(&self.source, MAX_SOURCE) {
-            return Some(format!("its source has at most {MAX_SOURCE} bytes, and no NUL"));
+            return Some(format!("its source must have at most {MAX_SOURCE} bytes and no NUL"));
         }
         let trace = self.trace.as_deref().unwrap_or_default();
-        (!text(trace, MAX_TRACE)).then(|| format!("its trace has at most {MAX_TRACE} bytes, and no NUL"))
+        (!text(trace, MAX_TRACE)).then(|| format!("its trace must have at most {MAX_TRACE} bytes and no NUL"))
     }
 }
 
@@ -165,9 +167,9 @@ mod tests {
             assert!(refusal(|batch| batch.device = name.into()).contains("1 to 128 visible"), "{name}");
         }
         for first in [0, MAX_NUMBER, u64::MAX] {
-            assert!(refusal(|batch| batch.first = first).contains("do not lie in"), "{first}");
+            assert!(refusal(|batch| batch.first = first).contains("must be 1 to"), "{first}");
         }
-        assert!(refusal(|batch| batch.floor = u64::MAX).contains("do not lie in"));
+        assert!(refusal(|batch| batch.floor = u64::MAX).contains("must be 1 to"));
         assert!(refusal(|batch| batch.records[1].source = "a\0b".into()).contains("record 2: its source"));
         assert!(
             refusal(|batch| batch.records[0].trace = Some("x".repeat(300))).contains("record 1: its trace")

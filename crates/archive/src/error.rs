@@ -4,7 +4,7 @@
 pub enum ArchiveError {
     /// The address does not name a database.
     #[error(
-        "{url} is no archive's address: use sqlite:PATH, postgres://USER@HOST/NAME, or the path of a file"
+        "{url} is not the address of an archive: use sqlite:PATH, postgres://USER@HOST/NAME, or the path of a file"
     )]
     Url {
         /// The given address, without the part after its scheme.
@@ -12,7 +12,7 @@ pub enum ArchiveError {
     },
     /// The database does not answer, or cannot be opened.
     #[error(
-        "the archive's database {place} cannot be reached: {cause}; see that its server runs or its folder is there, \
+        "the archive's database {place} cannot be reached: {cause}; check that its server runs or its folder exists, \
          and that this process may use it"
     )]
     Unreachable {
@@ -23,7 +23,7 @@ pub enum ArchiveError {
     },
     /// Another process holds the database's lock, or all connections are taken.
     #[error(
-        "the archive {place} is locked: {cause}; look for another process that has a transaction open, or wait longer"
+        "the archive {place} is locked: {cause}; look for another process with an open transaction, or try again later"
     )]
     Locked {
         /// Location of the database.
@@ -33,7 +33,7 @@ pub enum ArchiveError {
     },
     /// The disk of the database is full.
     #[error(
-        "the disk of the archive {place} is full: {cause}; make room there, or keep frames for a shorter time"
+        "the disk of the archive {place} is full: {cause}; free some space, or keep frames for a shorter time"
     )]
     Full {
         /// Location of the database.
@@ -43,7 +43,7 @@ pub enum ArchiveError {
     },
     /// The stored data is damaged, or the database is not an archive.
     #[error(
-        "the archive {place} is damaged, or is no archive: {cause}; restore a backup, or give another path, and keep \
+        "the archive {place} is damaged or is not an archive: {cause}; restore a backup or use another path, and keep \
          the old files"
     )]
     Corrupt {
@@ -54,8 +54,8 @@ pub enum ArchiveError {
     },
     /// A newer program has changed the schema.
     #[error(
-        "the archive {place} has schema {found}, and this program knows none after {known}: start a newer version of \
-         it"
+        "the archive {place} has schema {found}, but this program supports schemas up to {known}: start a newer version \
+         of the program"
     )]
     TooNew {
         /// Location of the database.
@@ -66,7 +66,7 @@ pub enum ArchiveError {
         known: i64,
     },
     /// The batch is invalid for every archive. Sending it again does not help.
-    #[error("a batch of the device {device:?} is refused: {why}")]
+    #[error("a batch of device {device:?} is refused: {why}")]
     Refused {
         /// The name of the device.
         device: String,
@@ -74,19 +74,21 @@ pub enum ArchiveError {
         why: String,
     },
     /// The device has opened a newer connection than the one on which the batch arrived.
-    #[error("the device {device:?} has come on a newer connection")]
+    #[error("device {device:?} has opened a newer connection, which replaces this one")]
     Displaced {
         /// The name of the device.
         device: String,
     },
     /// The score is invalid for every archive.
-    #[error("the score of frame {id} is refused: scores and quantiles are finite, labels are without NUL")]
+    #[error(
+        "the score of frame {id} is refused: scores and quantiles must be finite, and labels must not contain NUL"
+    )]
     Score {
         /// The id of the frame.
         id: i64,
     },
     /// The text is not a valid cursor.
-    #[error("{found:?} is no cursor: give back what the page before it named as the next")]
+    #[error("{found:?} is not a valid cursor: use the cursor that the previous page returned")]
     Cursor {
         /// The given text, truncated.
         found: String,

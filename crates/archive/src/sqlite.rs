@@ -133,7 +133,7 @@ mod tests {
         limit("PRAGMA max_page_count = 100").await;
         let error = store.apply(&[batch()], 0).await.unwrap_err();
         assert!(matches!(error, ArchiveError::Full { .. }), "{error}");
-        assert!(error.to_string().contains("make room"), "{error}");
+        assert!(error.to_string().contains("free some space"), "{error}");
         assert_eq!(store.devices().await.unwrap(), []);
         limit("PRAGMA max_page_count = 100000").await;
         let outcomes = store.apply(&[batch()], 0).await.unwrap();

@@ -160,7 +160,7 @@ mod tests {
         ranges.iter().cloned().flatten().collect()
     }
 
-    /// The same behaviour, with a set of numbers.
+    /// The expected behaviour, implemented with a set of numbers.
     #[derive(Default)]
     struct Model {
         floor: u64,
@@ -213,7 +213,7 @@ mod tests {
         let mut mark = Watermark::default();
         assert_eq!(mark.insert(u64::MAX - 1..=u64::MAX), [u64::MAX - 1..=u64::MAX]);
         assert_eq!(mark.insert(u64::MAX..=u64::MAX), []);
-        assert_eq!(mark.insert(0..=2), [1..=2], "0 is no number");
+        assert_eq!(mark.insert(0..=2), [1..=2], "0 is not a record number");
         mark.raise(u64::MAX);
         assert_eq!((mark.insert(1..=u64::MAX), mark.ranges()), (Vec::new(), &[][..]));
     }

@@ -94,7 +94,7 @@ impl Writer {
             Ok(outcomes) => return outcomes,
             Err(error) => error,
         };
-        tracing::warn!(%error, batches = batches.len(), "a commit of the archive failed");
+        tracing::warn!(%error, batches = batches.len(), "could not commit to the archive");
         if batches.len() == 1 || error.concerns_all() {
             return batches.iter().map(|_| Err(error.clone())).collect();
         }

@@ -11,7 +11,7 @@ pub(crate) fn require(holds: bool, field: &str, reason: impl FnOnce() -> String)
 pub(crate) fn check_name(field: &str, name: &str) -> Result<(), BundleError> {
     let good = (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    require(good, field, || format!("{name:?} is not 1 to 64 of a–z, 0–9 and -"))
+    require(good, field, || format!("{name:?} must consist of 1 to 64 characters of a–z, 0–9 and -"))
 }
 
 pub(crate) fn check_file(field: &str, file: &FileRef) -> Result<(), BundleError> {
@@ -19,7 +19,7 @@ pub(crate) fn check_file(field: &str, file: &FileRef) -> Result<(), BundleError>
         return Err(BundleError::Outside { path: file.path.clone() });
     }
     require(file.sha256.is_well_formed(), &format!("{field}.sha256"), || {
-        "it is not 64 lower-case hexadecimal digits".into()
+        "it must be 64 lower-case hexadecimal digits".into()
     })
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn check_range(field: &str, low: f32, high: f32) -> Result<(), Bundle
 }
 
 pub(crate) fn check_any_head<H>(heads: &[H]) -> Result<(), BundleError> {
-    require(!heads.is_empty(), "heads", || "a bundle has at least one head".into())
+    require(!heads.is_empty(), "heads", || "a bundle must have at least one head".into())
 }
 
 /// Checks the fields that all heads have; `seen` holds the names and versions of the heads before this one.
@@ -43,7 +43,7 @@ pub(crate) fn check_head<'a>(
 ) -> Result<(), BundleError> {
     check_name(&head_field(index, "name"), name)?;
     require(seen.insert((name, version)), &head_field(index, "version"), || {
-        format!("head {name:?} has version {version} twice")
+        format!("head {name:?} lists version {version} twice")
     })?;
     check_file(&head_field(index, "model"), model)
 }

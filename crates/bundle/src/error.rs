@@ -15,7 +15,7 @@ pub enum BundleError {
         source: std::io::Error,
     },
     /// The folder does not contain a manifest.
-    #[error("{} is no bundle: it has no bundle.json", path.display())]
+    #[error("{} is not a bundle: it has no bundle.json", path.display())]
     NoManifest {
         /// The path of the folder.
         path: PathBuf,
@@ -29,7 +29,9 @@ pub enum BundleError {
         source: serde_json::Error,
     },
     /// The manifest was written by another version.
-    #[error("bundle.json has schema {found}, this build reads {expected}: make the bundle again or update")]
+    #[error(
+        "bundle.json has schema {found}, but this build reads {expected}: create the bundle again or update"
+    )]
     Schema {
         /// The schema version found.
         found: u32,
@@ -57,7 +59,7 @@ pub enum BundleError {
         path: String,
     },
     /// The length of a file does not match the manifest.
-    #[error("{path} has {found} bytes, bundle.json says {expected}: the file was changed or cut off")]
+    #[error("{path} has {found} bytes, but bundle.json says {expected}: the file was changed or truncated")]
     Length {
         /// The path as written in the manifest.
         path: String,
@@ -67,7 +69,7 @@ pub enum BundleError {
         expected: u64,
     },
     /// The digest of a file does not match the manifest.
-    #[error("{path} has SHA-256 {found}, bundle.json says {expected}: the file was changed")]
+    #[error("{path} has SHA-256 {found}, but bundle.json says {expected}: the file was changed")]
     DigestMismatch {
         /// The path as written in the manifest.
         path: String,
@@ -78,7 +80,8 @@ pub enum BundleError {
     },
     /// The latent-space id in the manifest does not match the one computed from its contents.
     #[error(
-        "bundle.json says latent space {found}, but its encoder, preprocessing and tables give {computed}"
+        "bundle.json says latent space {found}, but its encoder, preprocessing and tables give {computed}: create \
+         the bundle again"
     )]
     Identity {
         /// The id in the manifest.
@@ -90,7 +93,7 @@ pub enum BundleError {
     #[error("latent space: {0}")]
     Latent(#[from] LatentError),
     /// The manifest or a file exceeds the size limit.
-    #[error("{path} has over {limit} bytes, the most that is read")]
+    #[error("{path} exceeds the size limit of {limit} bytes")]
     TooLarge {
         /// The path as written in the manifest.
         path: String,

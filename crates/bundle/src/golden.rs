@@ -89,13 +89,15 @@ pub fn put_golden(folder: &Path, drafts: &[GoldenDraft]) -> Result<(), BundleErr
 
 /// Checks the golden inputs of a manifest of either schema.
 pub(crate) fn check(golden: &[GoldenSpec]) -> Result<(), BundleError> {
-    require(golden.len() <= MAX_GOLDEN, "golden", || format!("a bundle has at most {MAX_GOLDEN}"))?;
+    require(golden.len() <= MAX_GOLDEN, "golden", || {
+        format!("a bundle can have at most {MAX_GOLDEN} golden inputs")
+    })?;
     let mut seen = HashSet::new();
     for (i, spec) in golden.iter().enumerate() {
         for (name, file) in ["input", "frame"].into_iter().zip(spec.files()) {
             let field = format!("golden[{i}].{name}");
             check_file(&field, file)?;
-            require(seen.insert(&file.path), &field, || format!("{} stands twice", file.path))?;
+            require(seen.insert(&file.path), &field, || format!("{} is listed twice", file.path))?;
         }
     }
     Ok(())

@@ -94,7 +94,7 @@ impl PictureSpec {
         require(self.samples() > 0, field, || "width and height must be at least 1".into())?;
         let count = self.channels.count() as usize;
         require(self.low.len() == count && self.high.len() == count, field, || {
-            format!("low and high must have {count} values, one a channel")
+            format!("low and high must have {count} values, one per channel")
         })?;
         self.low.iter().zip(&self.high).try_for_each(|(&low, &high)| check_range(field, low, high))
     }
@@ -112,11 +112,13 @@ impl SeriesSpec {
         let count = self.channels.len();
         require((1..=4096).contains(&count), field, || "it must have 1 to 4096 channels".into())?;
         require(self.mean.len() == count && self.deviation.len() == count, field, || {
-            format!("mean and deviation must have {count} values, one a channel")
+            format!("mean and deviation must have {count} values, one per channel")
         })?;
         let good = |deviation: &f32| deviation.is_finite() && *deviation > 0.0;
-        require(self.mean.iter().all(|mean| mean.is_finite()), field, || "a mean is not finite".into())?;
-        require(self.deviation.iter().all(good), field, || "a deviation is not positive and finite".into())
+        require(self.mean.iter().all(|mean| mean.is_finite()), field, || "every mean must be finite".into())?;
+        require(self.deviation.iter().all(good), field, || {
+            "every deviation must be positive and finite".into()
+        })
     }
 }
 

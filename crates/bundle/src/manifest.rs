@@ -204,12 +204,14 @@ impl Manifest {
     }
 
     fn check_latent(&self) -> Result<(), BundleError> {
-        require(!self.latent.is_empty(), "latent", || "a latent has at least one layer".into())?;
+        require(!self.latent.is_empty(), "latent", || "a latent must have at least one layer".into())?;
         let mut seen = HashSet::new();
         for (i, layer) in self.latent.iter().enumerate() {
             let field = format!("latent[{i}].tensor");
             check_fixed(&field, &layer.tensor)?;
-            require(seen.insert(&layer.tensor.name), &field, || "its name stands twice".into())?;
+            require(seen.insert(&layer.tensor.name), &field, || {
+                "the name of its tensor is used twice".into()
+            })?;
         }
         Ok(())
     }
@@ -243,7 +245,7 @@ impl Manifest {
         let mut layers = self.latent.iter().map(|layer| &layer.tensor.name);
         let in_order = inputs.iter().all(|input| layers.any(|layer| layer == input));
         require(in_order && !inputs.is_empty(), field, || {
-            "they must be names of latent tensors, at least one, in the order of latent".into()
+            "it must list at least one latent tensor, in the order of `latent`".into()
         })
     }
 }
@@ -272,13 +274,15 @@ impl HeadKind {
 
 fn check_elements(field: &str, tensor: &TensorSpec, expected: u64) -> Result<(), BundleError> {
     require(tensor.item_elements() == Some(expected) && expected > 0, &format!("{field}.shape"), || {
-        format!("it must be a named batch and fixed dimensions of {expected} values, at least 1")
+        format!(
+            "it must be a named batch dimension and fixed dimensions with {expected} values in total, at least 1"
+        )
     })
 }
 
 fn check_fixed(field: &str, tensor: &TensorSpec) -> Result<(), BundleError> {
     require(tensor.item_elements().is_some_and(|values| values > 0), &format!("{field}.shape"), || {
-        "it must be a named batch and fixed dimensions, each at least 1".into()
+        "it must be a named batch dimension and fixed dimensions of at least 1".into()
     })
 }
 

@@ -111,7 +111,7 @@ impl Quantiles {
     fn check(&self, field: &str) -> Result<(), BundleError> {
         let fits = (2..=4097).contains(&self.0.len()) && self.0.iter().all(|knot| knot.is_finite());
         require(fits && self.0.is_sorted(), field, || {
-            "quantiles are 2 to 4097 finite values, ascending".into()
+            "quantiles must be 2 to 4097 finite values in ascending order".into()
         })
     }
 }
@@ -142,27 +142,32 @@ impl ScoreSpec {
             PartSource::RelativeError => u64::MAX,
         });
         let columns = self.columns();
-        require(columns > 0, &of("parts"), || "one must be a column of the head's output".into())?;
+        require(columns > 0, &of("parts"), || {
+            "at least one part must be a column of the head's output".into()
+        })?;
         let in_order = (0_u32..).zip(&sources[..columns]).all(|(i, source)| *source == PartSource::Column(i));
         sources.dedup();
         let once = sources.len() == self.parts.len();
         require(in_order && once, &of("parts"), || {
-            "they must be of different sources, the columns 0, 1, …".into()
+            "parts must have different sources, and the columns must be 0, 1, … in order".into()
         })?;
         let blind = self.parts.iter().any(|part| !part.source.needs_input());
-        require(blind, &of("parts"), || "one must need no input".into())?;
+        require(blind, &of("parts"), || "at least one part must not need the input".into())?;
         let compares = self.parts.iter().any(|part| part.source.needs_input());
         let consistent = compares == self.quantiles_with_input.is_some();
         require(consistent && (!compares || self.reconstruction.is_some()), &of("parts"), || {
-            "a part that needs the input needs quantiles_with_input and a reconstruction, and they need it"
+            "quantiles_with_input must be given if, and only if, a part needs the input, and such a part also needs \
+             reconstruction"
                 .into()
         })?;
-        require((0.0..=1.0).contains(&self.threshold), &of("threshold"), || "it must be 0 to 1".into())?;
+        require((0.0..=1.0).contains(&self.threshold), &of("threshold"), || {
+            "it must be between 0 and 1".into()
+        })?;
         for part in &self.parts {
             let positive = part.deviation.is_finite() && part.deviation > 0.0;
             let weighted = part.weight.is_finite() && part.weight >= 0.0;
             require(part.mean.is_finite() && positive && weighted, &of("parts"), || {
-                "a mean is not finite, a deviation not positive, or a weight negative".into()
+                "every mean must be finite, every deviation positive, and no weight negative".into()
             })?;
             part.quantiles.check(&of("parts"))?;
         }

@@ -5,7 +5,7 @@ use crate::{LatentSpaceId, Shape};
 #[non_exhaustive]
 pub enum LatentError {
     /// The bytes end before the frame, table file or context file does.
-    #[error("the {what} ends early, in its {field}: the data was cut off on the way")]
+    #[error("the {what} ends early, in its {field}: the data was truncated")]
     Truncated {
         /// The kind of data: `frame`, `table file` or `context file`.
         what: &'static str,
@@ -31,10 +31,12 @@ pub enum LatentError {
         found: u8,
     },
     /// The frame does not carry a latent-space id and the session has not fixed one.
-    #[error("the frame names no latent space and the session has fixed none: name the bundle or send the id")]
+    #[error(
+        "the frame carries no latent-space id and the session has not fixed one: name the bundle or send the id"
+    )]
     NoLatentSpace,
     /// The frame belongs to another latent space.
-    #[error("the frame is of latent space {found}, not {expected}")]
+    #[error("the frame belongs to latent space {found}, not {expected}")]
     OtherLatentSpace {
         /// The id in the frame.
         found: LatentSpaceId,
@@ -42,7 +44,7 @@ pub enum LatentError {
         expected: LatentSpaceId,
     },
     /// The frame's shape does not match the latent space.
-    #[error("the frame's latent has shape {found}, the latent space has {expected}")]
+    #[error("the frame's latent has shape {found}, but the latent space has {expected}")]
     OtherShape {
         /// The shape in the frame.
         found: Shape,
@@ -50,7 +52,7 @@ pub enum LatentError {
         expected: Shape,
     },
     /// The shape is empty, has too many dimensions, or has an extent that is 0 or too large.
-    #[error("a latent has 1 to 4 dimensions of 1 to 16777216, not {found:?}")]
+    #[error("a latent must have 1 to 4 dimensions of 1 to 16777216, not {found:?}")]
     BadShape {
         /// The given dimensions, at most the first five.
         found: Vec<u32>,
@@ -67,7 +69,7 @@ pub enum LatentError {
     },
     /// The checksum does not match: the bytes were damaged, or belong to another latent space.
     #[error(
-        "the frame's checksum is {found:#010x}, its bytes give {computed:#010x}: it was damaged on the way"
+        "the frame's checksum is {found:#010x}, but its bytes give {computed:#010x}: it was damaged in transit"
     )]
     Checksum {
         /// The checksum in the frame.
@@ -93,7 +95,7 @@ pub enum LatentError {
     #[error("the frame's payload does not decode with the tables of its latent space")]
     Payload,
     /// A table file or context file does not start with its magic and version.
-    #[error("not a table file of version 1")]
+    #[error("not a table file or context file of version 1")]
     TableMagic,
     /// A table is unsuitable for the entropy coder.
     #[error("table {index}: {reason}")]
@@ -104,7 +106,7 @@ pub enum LatentError {
         reason: &'static str,
     },
     /// The number of entries does not match the latent space or the input.
-    #[error("the {what} has {found} entries, the latent has {expected} values")]
+    #[error("the {what} has {found} entries instead of {expected}")]
     Count {
         /// The counted entries.
         what: &'static str,
@@ -124,7 +126,9 @@ pub enum LatentError {
         gains: usize,
     },
     /// A gain or step is not positive and finite, or a rounding is out of range.
-    #[error("gain {index} is {value}, it must be positive and finite")]
+    #[error(
+        "gain, step or rounding {index} is {value}: gains and steps must be positive and finite, roundings 0 to 0.5"
+    )]
     BadGain {
         /// The index of the value in its list, from 0.
         index: usize,
@@ -140,7 +144,7 @@ pub enum LatentError {
         value: String,
     },
     /// The layers are not valid for any image.
-    #[error("a picture's layout: {reason}")]
+    #[error("invalid image layout: {reason}")]
     BadLayout {
         /// The reason why they are invalid.
         reason: &'static str,
@@ -154,7 +158,7 @@ pub enum LatentError {
         reason: &'static str,
     },
     /// The header of an image's frame contains an invalid value.
-    #[error("the frame's {field} is {found}")]
+    #[error("the frame's {field} is {found}, which is invalid")]
     BadHeader {
         /// The name of the field.
         field: &'static str,
@@ -162,7 +166,7 @@ pub enum LatentError {
         found: u64,
     },
     /// A text is not a latent-space id, which has 16 hexadecimal digits.
-    #[error("a latent-space id is 16 hexadecimal digits, not {found:?}")]
+    #[error("a latent-space id must be 16 hexadecimal digits, not {found:?}")]
     BadId {
         /// The given text, truncated.
         found: String,

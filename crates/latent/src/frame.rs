@@ -54,13 +54,13 @@ impl<'a> Frame<'a> {
         limits: &Limits,
         session: Option<LatentSpaceId>,
     ) -> Result<Self, LatentError> {
-        check_limit("frame, in bytes", bytes.len() as u128, limits.max_frame_bytes as u64)?;
+        check_limit("size of the frame in bytes", bytes.len() as u128, limits.max_frame_bytes as u64)?;
         let mut rest = bytes;
         let start = read_start(&mut rest)?;
         let latent_space = start.latent_space(&mut rest, session)?;
         let body = rest;
         let shape = read_shape(&mut rest, (start.flags() >> RANK_SHIFT & 3) + 1)?;
-        check_limit("latent, in values", shape.elements(), limits.max_elements as u64)?;
+        check_limit("size of the latent in values", shape.elements(), limits.max_elements as u64)?;
         let len = varint::read(&mut rest, FRAME, "payload length")?;
         let payload = take_payload(&mut rest, len)?;
         start.check_end(latent_space, body, rest)?;

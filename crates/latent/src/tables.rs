@@ -49,7 +49,7 @@ impl Table {
             return Err(bad("it must list 1 to 4096 integers"));
         }
         if counts.iter().any(|&count| count > 1 << 40) {
-            return Err(bad("a count is over 2^40"));
+            return Err(bad("a count exceeds 2^40"));
         }
         Self::new(min, apportion(counts))
     }
@@ -60,7 +60,7 @@ impl Table {
             return Err(bad("it must list 1 to 4096 integers"));
         }
         if min.checked_add(frequencies.len() as i32 - 2).is_none() {
-            return Err(bad("its integers go beyond 32 bits"));
+            return Err(bad("its integers do not fit into 32 bits"));
         }
         if frequencies.contains(&0) {
             return Err(bad("a frequency is 0"));
@@ -69,7 +69,7 @@ impl Table {
             return Err(bad("its frequencies do not add up to 65536"));
         }
         let model = Model::from_nonzero_fixed_point_probabilities(&frequencies, false)
-            .map_err(|()| bad("its frequencies do not make a distribution"))?;
+            .map_err(|()| bad("its frequencies do not form a distribution"))?;
         Ok(Self { min, frequencies, model })
     }
 

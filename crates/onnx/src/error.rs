@@ -16,7 +16,7 @@ pub enum OnnxError {
     NoOutput,
     /// The model's operator set is older than version 7, the oldest that is supported here.
     #[error(
-        "the model speaks operator set {version}: convert it to 7 or newer, as `onnx.version_converter` does"
+        "the model uses operator set {version}: convert it to 7 or newer, as `onnx.version_converter` does"
     )]
     OldOperators {
         /// The version of the standard operator set.
@@ -40,7 +40,7 @@ pub enum OnnxError {
     },
     /// A node reads a tensor that no earlier node, input or initializer defines.
     #[error(
-        "node `{node}` reads tensor `{tensor}`, which nothing before it defines: sort the nodes topologically and \
+        "node `{node}` reads tensor `{tensor}`, which no earlier node defines: sort the nodes topologically and \
          check the name"
     )]
     UndefinedTensor {
@@ -75,7 +75,7 @@ pub enum OnnxError {
     },
     /// The decoder half would need more tensors than those of the cut.
     #[error(
-        "a cut at `{tensor}` does not separate the model: beyond it {} also needed{}; cut where one tensor carries \
+        "a cut at `{tensor}` does not separate the model: after it {} also needed{}; cut where one tensor carries \
          everything, or at all tensors that cross",
         listed(crossing),
         named_inputs(inputs)
@@ -95,15 +95,15 @@ pub enum OnnxError {
         tensor: String,
     },
     /// A tensor of the cut is superfluous: the other tensors suffice.
-    #[error("beyond the cut nothing reads `{tensor}`: leave it out, the other tensors suffice")]
+    #[error("after the cut no node reads `{tensor}`: leave it out, the other tensors are enough")]
     UnusedCut {
         /// The requested name.
         tensor: String,
     },
     /// No single tensor separates the inputs from the outputs.
     #[error(
-        "no single tensor separates the model's inputs from its outputs: at the narrowest place, after node `{node}` \
-         ({op}), {} cross: {}{}; cut at all of them, where none is an input or an output of the model, or \
+        "no single tensor separates the model's inputs from its outputs: at the narrowest point, after node `{node}` \
+         ({op}), {} cross: {}{}; cut at all of them if none is an input or an output of the model, or \
          export a part of the model",
         count,
         quoted(crossing),
@@ -142,7 +142,7 @@ pub enum OnnxError {
         reason: String,
     },
     /// A node or a tensor cannot be converted to 16-bit floats.
-    #[error("`{name}` cannot be in 16-bit floats: {reason}")]
+    #[error("`{name}` cannot be converted to 16-bit floats: {reason}")]
     NoFp16 {
         /// The node or tensor.
         name: String,
@@ -178,8 +178,8 @@ pub enum OnnxError {
     },
     /// A shape that a count depends on cannot be derived.
     #[error(
-        "the output shape of node `{node}` ({op}) cannot be derived: the operator has no shape rule here or its \
-         inputs do not fit; declare the shape in the graph's value_info"
+        "the output shape of node `{node}` ({op}) cannot be derived: the operator has no shape rule, or its \
+         inputs do not fit it; declare the shape in the graph's value_info"
     )]
     UnknownShape {
         /// The operator.
@@ -189,7 +189,7 @@ pub enum OnnxError {
     },
     /// A node contains multiplications that are not counted, because they are in a subgraph or in a function.
     #[error(
-        "node `{node}` ({op}) runs a graph of its own, whose multiplications are not counted: inline it into the \
+        "node `{node}` ({op}) runs a subgraph, whose multiply-accumulates are not counted: inline it into the \
          main graph"
     )]
     Nested {
@@ -200,7 +200,7 @@ pub enum OnnxError {
     },
     /// Dimensions are negative or more than 64, or a count exceeds 64 bits.
     #[error(
-        "the dimensions at `{name}` are negative, more than 64, or multiply beyond 64 bits: export the model again"
+        "the dimensions at `{name}` are negative, more than 64, or have a product beyond 64 bits: export the model again"
     )]
     BadSize {
         /// The tensor or node.
@@ -211,13 +211,13 @@ pub enum OnnxError {
 fn named_inputs(inputs: &[String]) -> String {
     match inputs {
         [] => String::new(),
-        [one] => format!(" (`{one}` is an input of the model, which only the encoder gets)"),
-        more => format!(" ({} are inputs of the model, which only the encoder gets)", quoted(more)),
+        [one] => format!(" (`{one}` is an input of the model, which only the encoder receives)"),
+        more => format!(" ({} are inputs of the model, which only the encoder receives)", quoted(more)),
     }
 }
 
 fn whole_bodies(nodes: &[String]) -> String {
-    if nodes.is_empty() { String::new() } else { format!(" (graphs inside {} are not cut)", quoted(nodes)) }
+    if nodes.is_empty() { String::new() } else { format!(" (subgraphs of {} cannot be cut)", quoted(nodes)) }
 }
 
 fn quoted(names: &[String]) -> String {

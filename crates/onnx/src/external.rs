@@ -80,21 +80,21 @@ impl Loader<'_> {
     }
 
     fn bytes(&mut self, tensor: &TensorProto) -> Result<Vec<u8>, String> {
-        let path = below(entry(tensor, "location").ok_or("no location is named: export the model again")?)?;
+        let path = below(entry(tensor, "location").ok_or("it has no location: export the model again")?)?;
         let offset = number(tensor, "offset")?.unwrap_or(0);
-        let needed = size(tensor).ok_or("its type and dimensions have no size in bytes")?;
+        let needed = size(tensor).ok_or("the size of its type and dimensions in bytes is unknown")?;
         if let Some(length) = number(tensor, "length")?.filter(|&length| length != needed) {
             return Err(format!("{length} bytes are declared, but its type and dimensions take {needed}"));
         }
         self.total = self.total.saturating_add(needed);
         if self.total > MAX_BYTES {
-            return Err("with it the values exceed 2 GiB, more than one ONNX file can hold".to_owned());
+            return Err("all values together exceed 2 GiB, the limit of one ONNX file".to_owned());
         }
         let bytes = (self.read)(&path, offset, needed as usize)?;
         if bytes.len() as u64 == needed {
             Ok(bytes)
         } else {
-            Err(format!("{} of {needed} bytes read", bytes.len()))
+            Err(format!("only {} of {needed} bytes could be read", bytes.len()))
         }
     }
 }
@@ -105,7 +105,7 @@ fn entry<'t>(tensor: &'t TensorProto, key: &str) -> Option<&'t str> {
 
 fn number(tensor: &TensorProto, key: &str) -> Result<Option<u64>, String> {
     let text = entry(tensor, key).filter(|text| !text.is_empty());
-    text.map(|text| text.parse().map_err(|_| format!("its {key} {:?} is no number", clipped(text))))
+    text.map(|text| text.parse().map_err(|_| format!("its {key} {:?} is not a number", clipped(text))))
         .transpose()
 }
 
@@ -115,7 +115,7 @@ fn below(location: &str) -> Result<PathBuf, String> {
     let parts = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if location.is_empty() || !parts || location.contains(['\\', ':', '\0']) {
         return Err(
-            "only files in the model's folder are read: put it there and name it without `..`".to_owned()
+            "only files in the model's folder are read: move it there and name it without `..`".to_owned()
         );
     }
     Ok(path.to_owned())

@@ -59,13 +59,13 @@ const QUANTISED: [&str; 7] = [
 
 fn check(node: &NodeProto) -> Result<(), OnnxError> {
     if !is_standard(node) {
-        return Err(refused(label(node), "its operator is not one of ONNX's own"));
+        return Err(refused(label(node), "its operator is not a standard ONNX operator"));
     }
     if bodies(node).next().is_some() {
-        return Err(refused(label(node), "it holds a graph of its own"));
+        return Err(refused(label(node), "it contains a subgraph"));
     }
     if QUANTISED.contains(&node.op_type()) {
-        return Err(refused(label(node), "it is quantised already"));
+        return Err(refused(label(node), "it is already quantised"));
     }
     Ok(())
 }
@@ -385,9 +385,9 @@ mod tests {
         graph.node("QuantizeLinear", &[&x, &scale], "q", &[]);
         graph.output("q", &["n".into()]);
         let mut model = graph.build();
-        assert_eq!(fp16(&model), Err(refused("q", "it is quantised already")));
+        assert_eq!(fp16(&model), Err(refused("q", "it is already quantised")));
         model.graph.as_mut().unwrap().node[0].domain = Some("com.microsoft".into());
-        assert_eq!(fp16(&model), Err(refused("q", "its operator is not one of ONNX's own")));
+        assert_eq!(fp16(&model), Err(refused("q", "its operator is not a standard ONNX operator")));
         assert_eq!(fp16(&ModelProto::default()), Err(OnnxError::NoGraph));
     }
 

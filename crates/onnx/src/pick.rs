@@ -64,7 +64,7 @@ fn nothing(cuts: &[Cut], budget: Budget) -> OnnxError {
         String::new()
     } else {
         format!(
-            "; the size or cost of {unknown} of them is unknown, which binding the inputs' dimensions may mend"
+            "; the size or cost of {unknown} of them is unknown, so binding the inputs' dimensions may help"
         )
     };
     let limit = match budget {

@@ -30,7 +30,7 @@ pub fn cache() -> Result<PathBuf, String> {
     set("LOPSIDE_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("lopside")))
         .or_else(|| set("HOME").map(|dir| dir.join(".cache/lopside")))
-        .ok_or_else(|| "no cache folder: set LOPSIDE_CACHE to one".to_owned())
+        .ok_or_else(|| "there is no cache folder: set LOPSIDE_CACHE to a folder".to_owned())
 }
 
 /// Returns the version that a requirements file pins for a package.
@@ -42,7 +42,7 @@ pub fn version(pin: &Path, package: &str) -> Result<String, String> {
     let prefix = format!("{package}==");
     let line = text.lines().find_map(|line| line.strip_prefix(prefix.as_str()));
     let version = line.and_then(|rest| rest.split_whitespace().next());
-    version.map(str::to_owned).ok_or_else(|| format!("{} pins no {package}", pin.display()))
+    version.map(str::to_owned).ok_or_else(|| format!("{} does not pin a version of {package}", pin.display()))
 }
 
 /// Returns the Python interpreter of an environment with the packages of a requirements file, which is
@@ -90,6 +90,8 @@ pub fn site_packages(environment: &Path) -> Result<(PathBuf, String), String> {
     let entries = fs::read_dir(&lib).map_err(|error| format!("{}: {error}", lib.display()))?;
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let mut versions = names.filter_map(|name| Some(name.strip_prefix("python")?.to_owned()));
-    let version = versions.next().ok_or_else(|| format!("{} has no packages", environment.display()))?;
+    let version = versions
+        .next()
+        .ok_or_else(|| format!("{} does not contain a lib/pythonX.Y folder", environment.display()))?;
     Ok((lib.join(format!("python{version}/site-packages")), version))
 }

@@ -61,8 +61,9 @@ fn libb64(folder: &Path, run: Run<'_>) -> Result<Option<PathBuf>, String> {
     if !library.join(LIBB64).is_file() {
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         let fetch = "apt-get download -qq libb64-0d && dpkg -x libb64-0d_*.deb .";
-        run(Command::new("sh").args(["-c", fetch]).current_dir(&folder))
-            .map_err(|error| format!("perf_analyzer needs libb64: apt-get install libb64-0d ({error})"))?;
+        run(Command::new("sh").args(["-c", fetch]).current_dir(&folder)).map_err(|error| {
+            format!("perf_analyzer needs libb64: install it with `apt-get install libb64-0d` ({error})")
+        })?;
     }
     Ok(Some(library))
 }

@@ -8,15 +8,13 @@ use crate::PictureShape;
 #[non_exhaustive]
 pub enum QualityError {
     /// The image is neither 8-bit grey nor 8-bit RGB.
-    #[error(
-        "the picture's samples are {found:?}, not 8-bit grey or RGB: convert it with to_luma8 or to_rgb8"
-    )]
+    #[error("the image's samples are {found:?}, not 8-bit grey or RGB: convert it with to_luma8 or to_rgb8")]
     Colour {
         /// The colour type found.
         found: image::ColorType,
     },
     /// The image is empty.
-    #[error("the picture has {width}×{height} pixels: give one with at least one pixel")]
+    #[error("the image has {width}×{height} pixels: give one with at least one pixel")]
     Empty {
         /// Width in pixels.
         width: u32,
@@ -24,7 +22,7 @@ pub enum QualityError {
         height: u32,
     },
     /// Two images cannot be compared sample by sample.
-    #[error("the pictures differ in shape, {a} and {b}: resize or convert one to the other's shape")]
+    #[error("the images differ in shape, {a} and {b}: resize or convert one to the other's shape")]
     Differ {
         /// The shape of the first image.
         a: PictureShape,
@@ -32,7 +30,7 @@ pub enum QualityError {
         b: PictureShape,
     },
     /// The image is too small for multi-scale SSIM.
-    #[error("MS-SSIM needs sides of at least {min} pixels, the picture is {found}: measure PSNR alone")]
+    #[error("MS-SSIM needs sides of at least {min} pixels, but the image is {found}: measure PSNR alone")]
     TooSmall {
         /// The shape of the image.
         found: PictureShape,
@@ -40,7 +38,7 @@ pub enum QualityError {
         min: u32,
     },
     /// The target is not a number.
-    #[error("the target PSNR is not a number: give it in decibels, infinity for an exact picture")]
+    #[error("the target PSNR is not a number: give it in decibels, or infinity for an exact image")]
     Target,
     /// The codec does not have the requested quality setting.
     #[error("{codec} quality {found} does not exist: choose one from {min} to {max}")]
@@ -75,7 +73,7 @@ pub enum QualityError {
         package: &'static str,
     },
     /// The image has a longer side than the codec's header can store.
-    #[error("{codec} holds at most {limit} pixels a side, the picture is {found}: crop or shrink it")]
+    #[error("{codec} supports at most {limit} pixels per side, but the image is {found}: crop or shrink it")]
     Side {
         /// The codec.
         codec: &'static str,
@@ -85,7 +83,7 @@ pub enum QualityError {
         limit: u32,
     },
     /// A codec failed on an image that it should accept.
-    #[error("{codec} could not {action} the picture, {reason}: leave it out of the comparison")]
+    #[error("{codec} could not {action} the image ({reason}): leave it out of the comparison")]
     Codec {
         /// The codec.
         codec: &'static str,
@@ -124,7 +122,7 @@ pub enum QualityError {
     },
     /// Two curves do not reach a common quality.
     #[error(
-        "the anchor has qualities {} to {}, the test {} to {}: measure settings with common qualities",
+        "the anchor has qualities {} to {}, but the test has {} to {}: measure settings whose qualities overlap",
         anchor[0], anchor[1], test[0], test[1]
     )]
     NoOverlap {
@@ -134,7 +132,9 @@ pub enum QualityError {
         test: [f64; 2],
     },
     /// Two bit rates do not form an interval.
-    #[error("{low} to {high} bits per pixel is no interval: give two positive rates, the lower one first")]
+    #[error(
+        "{low} to {high} bits per pixel is not an interval: give two positive rates, the lower one first"
+    )]
     RateInterval {
         /// Lower bound, in bits per pixel.
         low: f64,
@@ -143,7 +143,7 @@ pub enum QualityError {
     },
     /// Curves with different settings cannot be averaged.
     #[error(
-        "a curve of {codec} has the settings {found:?}, the first one {expected:?}: measure the same ones"
+        "a curve of {codec} has the settings {found:?}, but the first one has {expected:?}: measure the same settings"
     )]
     Settings {
         /// The codec.
@@ -154,22 +154,22 @@ pub enum QualityError {
         found: Vec<u32>,
     },
     /// There is no curve, or no curve with a finite point.
-    #[error("there is no point to average or to draw: give a curve with finite values")]
+    #[error("there is no point to average or draw: give a curve with finite values")]
     NoPoints,
     /// A plot could not be drawn.
-    #[error("the plot could not be drawn, {reason}: choose a size of at least 400×300 pixels")]
+    #[error("the plot could not be drawn ({reason}): choose a size of at least 400×300 pixels")]
     Draw {
         /// The drawing library's error message.
         reason: String,
     },
     /// The system does not report CPU time.
-    #[error("the system does not tell the CPU time, {reason}: measure on Linux or macOS")]
+    #[error("the CPU time could not be read ({reason}): measure on Linux or macOS")]
     Clock {
         /// The system's error message.
         reason: String,
     },
     /// A contact sheet without columns, or with a scale of 0.
-    #[error("a contact sheet of {columns} columns at scale {scale} shows nothing: both are at least 1")]
+    #[error("a contact sheet of {columns} columns at scale {scale} is empty: both must be at least 1")]
     Grid {
         /// Number of columns.
         columns: u32,
@@ -179,7 +179,7 @@ pub enum QualityError {
     /// A contact sheet would exceed its size limit.
     #[error(
         "the contact sheet would have {width}×{height} pixels, over the limit of {limit}: \
-         lower its scale or start a second sheet"
+         lower its scale or create a second sheet"
     )]
     SheetTooLarge {
         /// Width in pixels.
@@ -190,7 +190,7 @@ pub enum QualityError {
         limit: u64,
     },
     /// A contact sheet or a plot could not be written.
-    #[error("the picture could not be written to {}, {reason}: choose a writable path", path.display())]
+    #[error("the image could not be written to {} ({reason}): choose a writable path", path.display())]
     Save {
         /// The path of the file.
         path: PathBuf,

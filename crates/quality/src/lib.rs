@@ -1,17 +1,18 @@
-//! Picture quality, the bytes that peer codecs need for the same picture, rate-distortion curves and what lies between
-//! two of them, and contact sheets.
+//! Image quality, the file sizes of baseline codecs for the same image, rate-distortion curves and the
+//! differences between them, and contact sheets.
 //!
-//! Pictures are 8-bit, grey or RGB: a [`DynamicImage`](image::DynamicImage) of any other kind is refused with a
+//! Images are 8-bit, grey or RGB: a [`DynamicImage`](image::DynamicImage) of any other kind is refused with a
 //! [`QualityError`]. Everything is computed in memory; only functions named `save_…` write a file.
 //!
-//! What a device does not need is behind features:
+//! Features enable everything that a device does not need:
 //!
-//! - `webp`: the WebP peer. It compiles libwebp and so needs a C compiler.
-//! - `peers`: `webp`, and the peers by libjpeg-turbo and libavif. libjpeg-turbo is compiled with a C compiler, and
-//!   with its SIMD code when NASM is installed; AVIF is measured where `avifenc` and `avifdec` are on PATH.
-//! - `labels`: sheets of pictures with a line of text above each.
+//! - `webp`: the WebP baseline. It compiles libwebp and therefore needs a C compiler.
+//! - `peers`: `webp`, and the baselines that use libjpeg-turbo and libavif. libjpeg-turbo is compiled with a C
+//!   compiler, and with its SIMD code if NASM is installed; AVIF can be measured if `avifenc` and `avifdec` are
+//!   on PATH.
+//! - `labels`: sheets of images with a line of text above each.
 //! - `plot`: curves as SVG and PNG.
-//! - `clock`: the CPU time of encoding, by one codec or several in turn, on Unix.
+//! - `clock`: the CPU time of encoding, with one codec or several in turn, on Unix.
 //!
 //! ```
 //! use image::{DynamicImage, GrayImage, Luma};

@@ -1,8 +1,8 @@
-//! What peer codecs need for one picture: files as they would be sent, their headers included.
+//! Baseline codecs for images. Sizes are those of complete files, including their headers.
 //!
-//! PNG is lossless and has one size. JPEG and WebP are compared at equal quality: the lowest quality setting
-//! whose decoded picture has the wanted PSNR; or at equal bytes: the finest file that is not larger. Every [`Peer`] can be
-//! measured at all its settings, for a curve.
+//! PNG is lossless and has one size. JPEG and WebP are compared at equal quality, with the lowest quality
+//! setting whose decoded image reaches a PSNR; or at equal bytes, with the best file that is not larger.
+//! Every [`Peer`] can be measured at all its settings, for a curve.
 
 #[cfg(feature = "peers")]
 mod avif;
@@ -34,14 +34,15 @@ pub use webp::{Webp, WebpPoint, webp_at_psnr, webp_encode, webp_point};
 pub(crate) use peer::in_colours_of;
 pub(crate) use png::encode as png_encode;
 
-/// One setting of a lossy codec on one picture.
+/// The result of one quality setting of a lossy codec for one image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CodecPoint {
-    /// The codec's quality setting: 1 to 100 for JPEG, 0 to 100 for WebP and AVIF. The scales are not comparable.
+    /// The codec's quality setting: 1 to 100 for JPEG, 0 to 100 for WebP and AVIF. The scales are not
+    /// comparable.
     pub quality: u8,
-    /// The whole file, in bytes.
+    /// Size of the complete file in bytes.
     pub bytes: usize,
-    /// The decoded picture against the original, in dB; infinity when they are equal.
+    /// PSNR of the decoded image in dB; infinity if it equals the original.
     pub psnr: f64,
 }
 

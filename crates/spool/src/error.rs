@@ -15,10 +15,10 @@ pub enum SpoolError {
         source: io::Error,
     },
     /// An earlier call failed, so the spool must be opened again.
-    #[error("the spool's disk has failed before: open the spool again")]
+    #[error("the spool stopped after an earlier disk error: open the spool again")]
     Poisoned,
     /// The budget is below the minimum.
-    #[error("a spool of {budget} bytes cannot be: give it {least} at least")]
+    #[error("a spool of {budget} bytes is too small: give it at least {least} bytes")]
     Budget {
         /// The given budget in bytes.
         budget: u64,
@@ -27,14 +27,14 @@ pub enum SpoolError {
     },
     /// Records were sent and then evicted, and the receiver has not yet reported which of them it has.
     #[error(
-        "records of the class {class} are in doubt: ask the receiver which of them it has before more are sent"
+        "records of class {class} are in doubt: ask the receiver which of them it has before sending more records"
     )]
     InDoubt {
         /// The class of the records.
         class: Class,
     },
     /// The record is too large for the spool or for its receiver.
-    #[error("a record of {len} bytes is over the {most} that a spool of this budget takes")]
+    #[error("a record of {len} bytes exceeds the limit of {most} bytes per record of this spool")]
     TooLarge {
         /// Size of the record in bytes.
         len: usize,

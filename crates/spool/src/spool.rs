@@ -116,12 +116,12 @@ impl<S: Storage> Spool<S> {
         let failed = SpoolError::disk;
         let names = storage.names().map_err(failed("list its files"))?;
         let (mut file, found) = StateFile::open(&storage, &names).map_err(failed("open its state"))?;
-        recovery::show_newest(&storage, &names, show).map_err(failed("look at its newest records"))?;
+        recovery::show_newest(&storage, &names, show).map_err(failed("scan its newest records"))?;
         let name = (options.epoch as u32).max(1);
-        let left = Left::of(&storage, &names, found, name).map_err(failed("look at its segments"))?;
+        let left = Left::of(&storage, &names, found, name).map_err(failed("scan its segments"))?;
         let state = left.state;
-        let aside =
-            Aside::open(&storage, &names, options.budget).map_err(failed("look at what was set aside"))?;
+        let aside = Aside::open(&storage, &names, options.budget)
+            .map_err(failed("list the damaged data that it has kept"))?;
         if let Some(found) = found {
             // After a failed sync the state may be only in the system's cache. Writing the same bytes at the
             // same place again is safe: whatever a crash makes of this write, the state remains intact.
@@ -130,7 +130,7 @@ impl<S: Storage> Spool<S> {
         // The state on disk counts the torn ends before they are cut off, so that a crash in between cannot
         // hide them.
         file.write(state).map_err(failed("write its state"))?;
-        left.tidy(&storage).map_err(failed("tidy its segments"))?;
+        left.tidy(&storage).map_err(failed("clean up its segments"))?;
         let lanes = left.classes.map(|class| {
             let known = state.classes[class.class.index()];
             Lane::new(class, options.epoch, known)
@@ -388,7 +388,7 @@ impl<S: Storage> Spool<S> {
     fn rotate(&mut self, class: Class, block: u64) -> Result<bool, SpoolError> {
         self.commit_class(class)?;
         let sealed = self.lane(class).seal();
-        sealed.map_err(|error| self.fail("end a segment", error))?;
+        sealed.map_err(|error| self.fail("close a segment", error))?;
         self.remove_finished(class)?;
         let len = self.segment.max(block.next_multiple_of(PAGE));
         if !self.make_room(Some(class), len)? {
@@ -402,7 +402,7 @@ impl<S: Storage> Spool<S> {
         let name = segment::name(class, self.lane(class).committed() + 1);
         match self.storage.create(&name, len) {
             Ok(file) => {
-                self.storage.sync().map_err(|error| self.fail("name a segment", error))?;
+                self.storage.sync().map_err(|error| self.fail("make a new segment durable", error))?;
                 self.lane(class).begin(file, len);
                 Ok(true)
             }
@@ -411,7 +411,7 @@ impl<S: Storage> Spool<S> {
                 let _ = self.storage.remove(&name);
                 Ok(false)
             }
-            Err(error) => Err(self.fail("make a segment", error)),
+            Err(error) => Err(self.fail("create a segment", error)),
         }
     }
 

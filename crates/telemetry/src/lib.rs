@@ -32,13 +32,13 @@ use tracing_subscriber::{
 #[non_exhaustive]
 pub enum TelemetryError {
     /// `RUST_LOG` is not a valid filter.
-    #[error("RUST_LOG is not a list of filters such as info or cloud_decoder=debug: {0}")]
+    #[error("RUST_LOG is not a list of filters such as `info` or `cloud_decoder=debug`: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// A subscriber is already set.
     #[error("telemetry is already set up in this process: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
     /// The collector's address or protocol cannot be used.
-    #[error("OTLP: {0}")]
+    #[error("OTLP export cannot be set up: {0}")]
     Otlp(String),
 }
 
@@ -103,7 +103,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         #[cfg(feature = "otlp")]
         if let Some(Err(error)) = self.otlp.take().map(otlp::Otlp::stop) {
-            tracing::warn!(error, "the last spans or metrics may not have reached the collector");
+            tracing::warn!(error, "the last spans and metrics may not have reached the collector");
         }
     }
 }

@@ -80,7 +80,7 @@ fn own_runtime() -> Result<Option<Runtime>, TelemetryError> {
 fn check_protocol() -> Result<(), TelemetryError> {
     match first_set(&PROTOCOLS).filter(|protocol| protocol != "grpc") {
         Some(protocol) => {
-            Err(TelemetryError::Otlp(format!("protocol {protocol:?} is not built in: use grpc")))
+            Err(TelemetryError::Otlp(format!("protocol {protocol:?} is not supported: use `grpc`")))
         }
         None => Ok(()),
     }

@@ -11,7 +11,7 @@ pub(crate) fn observe() {
     let _ = meter()
         .f64_observable_counter("process.cpu.time")
         .with_unit("s")
-        .with_description("CPU seconds by mode")
+        .with_description("CPU time in seconds, by mode")
         .with_callback(|times| {
             if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
                 for (mode, time) in [("user", usage.user_time()), ("system", usage.system_time())] {

@@ -1,4 +1,4 @@
-//! The edge binary for ARM, in an emulator, beside this machine's own.
+//! Compares the edge binary for ARM, run in an emulator, with the native one.
 
 use std::{fs, path::Path, process::Command};
 
@@ -10,12 +10,13 @@ use lopside_proto::v1::{
 use lopside_quality::psnr;
 use tonic::transport::Channel;
 
-/// How far the two reconstructions may be apart, in dB of PSNR.
+/// Maximum difference between the PSNR of the two reconstructions, in dB.
 const TOLERANCE_DB: f64 = 0.05;
 
-/// The binary for ARM in the emulator.
+/// Returns a command that runs the ARM binary in the emulator.
 fn emulated() -> Command {
-    let edge = std::env::var_os("LOPSIDE_AARCH64_EDGE").expect("LOPSIDE_AARCH64_EDGE names the binary");
+    let edge = std::env::var_os("LOPSIDE_AARCH64_EDGE")
+        .expect("LOPSIDE_AARCH64_EDGE is set to the path of the binary");
     let mut command = Command::new("qemu-aarch64-static");
     command.args(["-L", "/usr/aarch64-linux-gnu"]).arg(edge);
     command
@@ -27,17 +28,17 @@ fn encode(mut edge: Command, bundle: &str, args: &[&str], samples: &Path, out: &
 }
 
 #[test]
-#[ignore = "needs LOPSIDE_AARCH64_EDGE, the binary that `cargo xtask dist --target aarch64-unknown-linux-gnu` makes, and qemu-user"]
+#[ignore = "needs LOPSIDE_AARCH64_EDGE, the binary built by `cargo xtask dist --target aarch64-unknown-linux-gnu`, and qemu-user"]
 fn arm_makes_the_golden_frames() {
     let out = tempfile::tempdir().unwrap();
     encode(emulated(), "bundles/fashion", &[], &in_clone("samples/fashion"), out.path());
     assert_eq!(frames_as_text(out.path()), include_str!("../../golden/fashion-frames.txt"));
 }
 
-/// The encoders add floating-point numbers in orders of their own, so a coefficient that lies between two integers may
-/// fall to either; the pictures have to be as good.
+/// The two encoders add floating-point numbers in different orders, so a coefficient between two integers may
+/// be rounded to either. The images must have the same quality.
 #[tokio::test]
-#[ignore = "needs LOPSIDE_AARCH64_EDGE, the binary that `cargo xtask dist --target aarch64-unknown-linux-gnu` makes, and qemu-user"]
+#[ignore = "needs LOPSIDE_AARCH64_EDGE, the binary built by `cargo xtask dist --target aarch64-unknown-linux-gnu`, and qemu-user"]
 async fn arm_encodes_photographs_as_well() {
     let cloud = Cloud::start(&[&in_clone("bundles/photo")]);
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
@@ -49,7 +50,7 @@ async fn arm_encodes_photographs_as_well() {
         for name in ["blossom", "tulips"] {
             let frames = out.each_ref().map(|out| fs::read(out.path().join(format!("{name}.lps"))).unwrap());
             let [bytes, arm_bytes] = frames.each_ref().map(Vec::len);
-            let same = if frames[0] == frames[1] { "the same" } else { "others" };
+            let same = if frames[0] == frames[1] { "same frames" } else { "different frames" };
             let original = image::open(in_clone(&format!("samples/photo/{name}.png"))).unwrap();
             let [db, arm_db] =
                 decoded(&mut client, frames).await.map(|picture| psnr(&original, &picture).unwrap());
@@ -62,7 +63,7 @@ async fn arm_encodes_photographs_as_well() {
     }
 }
 
-/// What the cloud makes of two frames.
+/// Decodes two frames with the cloud-decoder.
 async fn decoded(client: &mut DecoderServiceClient<Channel>, frames: [Vec<u8>; 2]) -> [DynamicImage; 2] {
     let request = DecodeRequest {
         frames: frames.into_iter().map(Into::into).collect(),
@@ -73,7 +74,7 @@ async fn decoded(client: &mut DecoderServiceClient<Channel>, frames: [Vec<u8>; 2
     let answers: [DecodedFrame; 2] =
         client.decode(request).await.unwrap().into_inner().frames.try_into().unwrap();
     answers.map(|answer| {
-        let Some(Value::Png(png)) = &answer.outputs[0].value else { panic!("no PNG") };
+        let Some(Value::Png(png)) = &answer.outputs[0].value else { panic!("the output is not a PNG") };
         image::load_from_memory(png).unwrap().into_rgb8().into()
     })
 }

@@ -21,7 +21,8 @@ fn demo(out: &Path) -> Command {
     command
 }
 
-/// The processes of a group, by `/proc`: the fifth field of `stat`, counted after the name in parentheses.
+/// Returns the processes of a group, which is the fifth field of `/proc/PID/stat`, the third one after the
+/// name in parentheses.
 fn group(id: u32) -> Vec<String> {
     let stats = fs::read_dir("/proc")
         .unwrap()
@@ -55,11 +56,12 @@ fn it_ends_with_reports_and_nothing_left_running() {
         beats_its_peers(rows, &out.path().join("photo").join(format!("{name}.png")));
     }
     let sheet = image::open(out.path().join("photo.png")).unwrap();
-    // Four pictures a row and their margins of 8; a row a photograph, each with a label of 28.
+    // Four images per row with margins of 8, and one row per photograph, each with a label of 28.
     assert_eq!((sheet.width(), sheet.height()), (8 + 4 * 508, 8 + 2 * 536));
 }
 
-/// Our frame, JPEG and WebP: in as many bytes the frame holds the better picture, measured here again.
+/// Checks that our frame has a better quality than JPEG and WebP files of the same size. The PSNR is measured
+/// again.
 fn beats_its_peers(rows: &[Value], reconstruction: &Path) {
     let codecs: Vec<&str> = rows.iter().map(|row| row["codec"].as_str().unwrap()).collect();
     assert_eq!(codecs, ["Lopside", "JPEG 4:2:0", "WebP, method 6"]);
@@ -86,9 +88,9 @@ fn an_interrupt_stops_every_process() {
         .unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     assert!(log.any(|line| line.contains("ready")), "the server never became ready");
-    // As Ctrl-C would, but to the command alone: it has to see to the others.
+    // The signal of Ctrl-C, but only to the command, which must stop the other processes.
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    // Its stderr is open as long as one of its processes lives.
+    // The log ends only after the last of the processes has ended.
     let rest: Vec<String> = log.collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
     assert_eq!(group(child.id()), Vec::<String>::new());
@@ -97,7 +99,7 @@ fn an_interrupt_stops_every_process() {
 #[test]
 fn a_failure_stops_the_server_too() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    // The reports cannot be written below a file.
+    // Reports cannot be written to a folder below a file.
     let error = failure(&mut demo(&file.path().join("out")));
     assert!(error.contains("edge-encoder") && error.contains("ended with"), "{error}");
 }

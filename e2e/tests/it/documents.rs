@@ -1,4 +1,5 @@
-//! The Markdown files of the repository: every relative link leads to a file, and every anchor to a heading.
+//! Checks the Markdown files of the repository: every relative link leads to a file, and every anchor to a
+//! heading.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,7 +10,7 @@ use std::{
 use lopside_e2e::in_clone;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-/// Folders without documents of ours.
+/// Folders that do not contain our documents.
 const SKIPPED: [&str; 5] = ["target", "out", "dist", "runs", "node_modules"];
 
 #[derive(Debug, Default)]
@@ -23,12 +24,16 @@ fn every_link_and_anchor_resolves() {
     let mut files = Vec::new();
     find_markdown(&in_clone("."), &mut files);
     assert!(files.iter().any(|file| file.ends_with("README.md")) && files.len() > 10, "{files:?}");
-    let documents: HashMap<PathBuf, Document> =
-        files.iter().map(|file| (file.canonicalize().unwrap(), parse(&fs::read_to_string(file).unwrap()))).collect();
+    let documents: HashMap<PathBuf, Document> = files
+        .iter()
+        .map(|file| (file.canonicalize().unwrap(), parse(&fs::read_to_string(file).unwrap())))
+        .collect();
     let broken: Vec<String> = documents
         .iter()
         .flat_map(|(file, document)| document.links.iter().map(move |link| (file, link)))
-        .filter_map(|(file, link)| Some(format!("{}: {link}: {}", file.display(), fault(file, link, &documents)?)))
+        .filter_map(|(file, link)| {
+            Some(format!("{}: {link}: {}", file.display(), fault(file, link, &documents)?))
+        })
         .collect();
     assert!(broken.is_empty(), "{broken:#?}");
     assert!(documents.values().map(|document| document.links.len()).sum::<usize>() > 50);
@@ -36,7 +41,9 @@ fn every_link_and_anchor_resolves() {
 
 #[test]
 fn missing_files_and_anchors_are_found() {
-    let page = parse("# A heading, `code` & more\n\n# Twice\n\n# Twice\n\n[a](#twice-1) [b](#thrice) [c](other.md) [d](https://x.y)");
+    let page = parse(
+        "# A heading, `code` & more\n\n# Twice\n\n# Twice\n\n[a](#twice-1) [b](#thrice) [c](other.md) [d](https://x.y)",
+    );
     assert_eq!(page.anchors, ["a-heading-code--more", "twice", "twice-1"].map(str::to_owned).into());
     let path = in_clone("README.md").canonicalize().unwrap();
     let links = page.links.clone();
@@ -87,13 +94,14 @@ fn parse(text: &str) -> Document {
     document
 }
 
-/// Returns the anchor that code hosts give a heading: lower case, spaces as hyphens, other punctuation dropped.
+/// Returns the anchor that code hosts give a heading: lower case, spaces as hyphens, other punctuation
+/// dropped.
 fn slug(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// Returns the reason why a link does not resolve; `None` for one that does, or that leads to another host.
+/// Returns the reason why a link does not resolve; `None` if it does, or if it leads to another host.
 fn fault(file: &Path, link: &str, documents: &HashMap<PathBuf, Document>) -> Option<&'static str> {
     if link.contains("://") || link.starts_with("mailto:") {
         return None;

@@ -1,4 +1,4 @@
-//! edge-encoder by itself: frames, inspection, configuration, refusals.
+//! edge-encoder without a server: frames, inspection, configuration, errors.
 
 use std::{fs, path::Path};
 
@@ -19,7 +19,8 @@ fn encode(inputs: &Path, out: &Path) -> String {
     )
 }
 
-/// One line a sample: its name and the frame's bytes. The same file is checked on other processors.
+/// The golden file has one line per sample: the name and the bytes of the frame. Other processors are checked
+/// against the same file.
 #[test]
 fn the_samples_frames_are_golden() {
     let out = tempfile::tempdir().unwrap();
@@ -95,7 +96,7 @@ fn inspect_says_what_is_in_a_frame_and_what_is_wrong_with_a_damaged_one() {
     let last = bytes.len() - 5;
     bytes[last] ^= 1;
     fs::write(&frame, bytes).unwrap();
-    assert!(failure(&mut inspect(false)).contains("damaged on the way"));
+    assert!(failure(&mut inspect(false)).contains("damaged in transit"));
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn refusals_name_the_cause_and_the_fix() {
         (None, sample.clone(), "--bundle DIR"),
         (Some(folder.path().to_owned()), sample.clone(), "no bundle.json"),
         (Some(bundle.clone()), folder.path().join("broken.png"), "broken.png"),
-        (Some(bundle.clone()), folder.path().join("empty"), "no pictures"),
+        (Some(bundle.clone()), folder.path().join("empty"), "no images found in"),
         (Some(bundle.clone()), folder.path().join("absent.png"), "absent.png"),
         (Some(bundle), in_clone("Cargo.toml"), ".png"),
     ];

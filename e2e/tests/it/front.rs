@@ -1,4 +1,4 @@
-//! What stands before the decoder, with the binaries as they ship: TLS on both sides, API keys, want of descriptors.
+//! Access to the decoder, with the shipped binaries: TLS on both sides, API keys, too few file descriptors.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use lopside_e2e::{Cloud, binary, failure, in_clone, serve, stdout};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
-/// Certificates of one authority, as files.
+/// A certificate authority, and the files of its certificates.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
@@ -32,7 +32,7 @@ impl Authority {
         self.folder.path().join(name)
     }
 
-    /// Writes `NAME.pem` and `NAME.key`.
+    /// Writes the certificate `NAME.pem` and the key `NAME.key`.
     fn identity(&self, name: &str) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
@@ -86,10 +86,10 @@ fn an_edge_with_certificate_and_key_is_served_over_tls_and_others_are_told_why_n
     let error = failure(&mut send(&cloud.url, out.path()));
     assert!(
         error.contains("certificate") && error.contains(&cloud.url),
-        "its authority is none of Mozilla's: {error}"
+        "the authority is not one of Mozilla's: {error}"
     );
     let stranger = failure(send(&cloud.url, out.path()).arg("--ca").arg(authority.file("ca.pem")));
-    assert!(stranger.contains("cloud-decoder"), "a client without a certificate is not served: {stranger}");
+    assert!(stranger.contains("cloud-decoder"), "a client without a certificate must be refused: {stranger}");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn want_of_descriptors_does_not_end_the_server() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     };
     healthy();
-    // More than it has descriptors for: the last ones are not even taken.
+    // More connections than the server has descriptors for: the last ones are not accepted.
     let crowd: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
     drop(crowd);
     healthy();

@@ -1,4 +1,5 @@
-//! Several heads on one latent, from a bundle made here: a picture and class scores from the same frame.
+//! Several heads that read one latent, with a bundle created by the test: an image and class scores from the
+//! same frame.
 
 use std::path::Path;
 
@@ -20,7 +21,7 @@ fn tensor(name: &str, extent: u32) -> TensorSpec {
     TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(extent)] }
 }
 
-/// `latent [n, 2] · weight`, as a model that names a latent space.
+/// Returns a model `latent [n, 2] · weight` with a latent-space id in its metadata.
 fn linear(output: &str, width: i64, weight: &[f32], latent_space: &str) -> Vec<u8> {
     let batch = |extent: i64| [lopside_onnx::Dim::from("n"), lopside_onnx::Dim::Fixed(extent)];
     let mut graph = GraphBuilder::new("linear");
@@ -66,7 +67,7 @@ fn draft() -> Draft {
     }
 }
 
-/// Writes the bundle; its heads name `latent_space`, or the right one when that is `None`.
+/// Writes the bundle. Its heads contain the id `latent_space`, or the correct id if it is `None`.
 fn write(folder: &Path, latent_space: Option<&str>) -> LatentSpace {
     let mut draft = draft();
     let id = draft.latent_space();
@@ -101,11 +102,11 @@ async fn one_frame_is_a_picture_and_class_scores() {
         let [scores, picture] = frame.outputs.try_into().unwrap();
         let (Some(Answer::ClassScores(scores)), Some(Answer::Png(png))) = (scores.value, picture.value)
         else {
-            panic!("the answers are not in the order asked for")
+            panic!("the outputs are not in the requested order")
         };
         let best = &scores.scores[0];
         assert_eq!((best.label.as_str(), scores.scores.len()), (label, 3));
-        // softmax of (logit, 0, 0)
+        // The softmax of (logit, 0, 0).
         assert!((best.probability - logit.exp() / (logit.exp() + 2.0)).abs() < 1e-6, "{best:?}");
         assert_eq!(image::load_from_memory(&png).unwrap().to_luma8().as_raw(), &samples);
     }

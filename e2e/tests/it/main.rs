@@ -1,6 +1,7 @@
-//! The integration tests of `lopside-e2e`, in one binary: linking one costs a fraction of linking many.
+//! The integration tests of `lopside-e2e`, in one binary: linking one binary is much faster than linking
+//! many.
 
-// A helper that cannot go on fails its test.
+// A test helper panics to fail its test.
 #![allow(clippy::expect_used, clippy::float_cmp, clippy::panic, clippy::unwrap_used)]
 
 mod aarch64;

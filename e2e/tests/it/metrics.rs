@@ -1,6 +1,6 @@
-//! `/metrics` counts what was done, and nothing else.
+//! `/metrics` counts the events that happened, and nothing else.
 
-// A helper that cannot go on fails its test. Counts are whole numbers, which floats hold exactly.
+// A test helper panics to fail its test. Counts are integers, which floats represent exactly.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ use lopside_proto::v1::{
 
 const HEAD: &str = r#"bundle="fashion",head="reconstruct""#;
 
-/// Every sample: its name with its labels, and its value.
+/// The value of every sample, by its name with its labels.
 type Samples = BTreeMap<String, f64>;
 
 async fn scrape(cloud: &Cloud) -> Samples {
@@ -31,7 +31,7 @@ async fn scrape(cloud: &Cloud) -> Samples {
         .collect()
 }
 
-/// The sum of the samples of a name whose labels contain all of these.
+/// Returns the sum of all samples with this name whose labels contain all of `labels`.
 fn sum(samples: &Samples, name: &str, labels: &[&str]) -> f64 {
     let named = samples.iter().filter(|(sample, _)| sample.split('{').next() == Some(name));
     named
@@ -143,7 +143,7 @@ async fn dashboard_alerts_and_documentation_name_metrics_that_exist() {
     let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     client.list_bundles(ListBundlesRequest {}).await.unwrap();
-    // The first scrape is what the second one counts.
+    // The second scrape counts the first one.
     let _ = scrape(&cloud).await;
     let samples = scrape(&cloud).await;
     let known: BTreeSet<&str> = samples.keys().filter_map(|sample| sample.split('{').next()).collect();

@@ -1,11 +1,11 @@
-//! A model that did not come from here, through the real binaries: cut and calibrated, served, its tensors sent.
+//! A user's own model through the real binaries: it is cut, calibrated and served, and its tensors are sent.
 
 use std::{fs, path::Path};
 
 use lopside_e2e::{Cloud, binary, stdout};
 use lopside_onnx::{GraphBuilder, encode};
 
-/// `x [n, 8]` to `z [n, 4]` and back, by a matrix that is its own inverse on the first four.
+/// Returns a model from `x [n, 8]` to `z [n, 4]`, the means of pairs of values, and back.
 fn model() -> Vec<u8> {
     let mut graph = GraphBuilder::new("halver");
     let x = graph.input("x", &["n".into(), 8.into()]);
@@ -20,7 +20,7 @@ fn model() -> Vec<u8> {
     encode(&graph.build())
 }
 
-/// Rows whose values come in equal pairs.
+/// Writes rows whose values are equal in pairs.
 fn rows(path: &Path, count: usize) {
     let value = |i: usize| ((i / 2 * 37) % 101) as f32 / 101.0;
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, 8), }}");

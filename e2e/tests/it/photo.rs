@@ -1,5 +1,6 @@
-//! A photo model from nothing: a tiny training on made-up photographs, resumed, calibrated, its decoder trained further,
-//! another one trained for twice the size, and its frames through both binaries.
+//! A photo model from scratch: a tiny training run on synthetic photographs, which is resumed and calibrated.
+//! The decoder is trained further, another decoder is trained for twice the size, and frames pass through
+//! both binaries.
 
 use std::{fs, path::Path};
 
@@ -8,7 +9,7 @@ use lopside_e2e::{Cloud, binary, failure, stdout};
 use lopside_quality::psnr;
 use serde_json::Value;
 
-/// Smooth shades with edges and some noise, `seed` deciding where.
+/// Returns smooth gradients with edges and some noise, at positions that depend on `seed`.
 fn photograph(seed: u32, width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let wave = ((x + 37 * seed) as f32 / 61.0).sin() * ((y + 11 * seed) as f32 / 47.0).cos();
@@ -47,7 +48,7 @@ fn a_photo_model_is_trained_calibrated_and_served() {
     train(&photos, &parts, &["--until", "3"]);
     train(&photos, &parts, &["--resume"]);
     let last = |run: &Path| metrics(run)["points"].as_array().unwrap().last().unwrap()["psnr"].clone();
-    assert_eq!(last(&whole), last(&parts), "a resumed training ends where an uninterrupted one does");
+    assert_eq!(last(&whole), last(&parts), "a resumed training run must end like an uninterrupted one");
 
     let bundle = folder.path().join("bundle");
     let mut calibrate = binary("training");
@@ -89,12 +90,12 @@ fn a_photo_model_is_trained_calibrated_and_served() {
         bytes.push(report["pictures"][0]["frame_bytes"].as_u64().unwrap());
     }
     assert!(bytes[0] * 3 < bytes[1], "{bytes:?}");
-    // The fast encoder leaves the finest bands out.
+    // The fast encoder omits the finest bands.
     assert!(bytes[2] < bytes[0] * 11 / 10, "{bytes:?}");
     twice_as_large(&cloud, &bundle, &picture, &out);
 }
 
-/// Adds the head `upscale`; all else in the bundle stays.
+/// Adds the head `upscale` and checks that the rest of the bundle is unchanged.
 fn upscale(photos: &Path, start: &Path, bundle: &Path, run: &Path) {
     let manifest = || -> Value {
         let text = fs::read_to_string(bundle.join("bundle.json")).unwrap();
@@ -128,7 +129,7 @@ fn upscale(photos: &Path, start: &Path, bundle: &Path, run: &Path) {
     assert!(card.contains("training -- upscale") && card.contains(table.lines().next().unwrap()), "{card}");
 }
 
-/// An odd size comes back doubled.
+/// Checks that an image with odd sides is returned at twice the size.
 fn twice_as_large(cloud: &Cloud, bundle: &Path, picture: &Path, out: &Path) {
     let mut send = binary("edge-encoder");
     send.args(["send", "--head", "upscale", "--endpoint", &cloud.url, "--bundle"]).arg(bundle);

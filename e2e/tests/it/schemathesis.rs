@@ -1,4 +1,5 @@
-//! schemathesis, which makes requests of the OpenAPI document, right ones and wrong ones, finds nothing.
+//! schemathesis, which generates valid and invalid requests from the OpenAPI document, does not find an
+//! error.
 
 use std::{env, process::Command};
 
@@ -8,7 +9,7 @@ use lopside_e2e::{Cloud, encode, in_clone};
 fn no_request_that_the_document_allows_or_forbids_is_answered_wrongly() {
     let python = env::var_os("LOPSIDE_SCHEMATHESIS_PYTHON");
     let python =
-        python.expect("LOPSIDE_SCHEMATHESIS_PYTHON names a Python: run the tests with `cargo xtask test`");
+        python.expect("LOPSIDE_SCHEMATHESIS_PYTHON is not set: run the tests with `cargo xtask test`");
     let folder = tempfile::tempdir().unwrap();
     let _ = encode("samples/fashion", folder.path());
 
@@ -20,7 +21,7 @@ fn no_request_that_the_document_allows_or_forbids_is_answered_wrongly() {
         .args(["-m", "schemathesis.cli", "--no-color", "--config-file"])
         .arg(settings.join("schemathesis.toml"));
     command.args(["run", "--checks", "all", "--continue-on-failure", "--max-examples", "50"]);
-    // The run is the same every time: what it finds is found again.
+    // The seed makes the run reproducible.
     command.args(["--seed", "1"]).arg(format!("{}/openapi.json", cloud.url));
     command.env("SCHEMATHESIS_HOOKS", "hooks").env("PYTHONPATH", &settings);
     command.env("LOPSIDE_FRAMES", folder.path()).current_dir(folder.path());

@@ -1,4 +1,4 @@
-//! The split service as its users meet it: both binaries, gRPC and REST on one port.
+//! The split service through the real binaries, with gRPC and REST on one port.
 
 use std::{fs, net::TcpStream, path::PathBuf};
 
@@ -52,7 +52,7 @@ fn the_samples_come_back_through_both_binaries() {
     assert_eq!(rows.len(), 16);
     for row in rows {
         let number = |key: &str| row[key].as_f64().unwrap();
-        // The request holds the frame, at least five bytes of gRPC and nine of HTTP/2.
+        // The request contains the frame, at least five bytes of gRPC and nine of HTTP/2.
         assert!(number("wire_bytes") > number("frame_bytes") + 14.0, "{row}");
         assert!(
             number("frame_bytes") < number("jpeg_bytes") && number("jpeg_bytes") < number("raw_bytes"),
@@ -90,7 +90,7 @@ async fn grpc_decodes_to_pictures_and_tensors() {
         let [tensor, png] = frame.outputs.try_into().unwrap();
         assert_eq!((tensor.head.as_str(), tensor.head_version), ("reconstruct", 1));
         let (Some(Answer::Tensor(tensor)), Some(Answer::Png(png))) = (tensor.value, png.value) else {
-            panic!("the answers are not in the order asked for")
+            panic!("the outputs are not in the requested order")
         };
         assert_eq!(tensor.shape, [784]);
         let picture = image::load_from_memory(&png).unwrap().to_luma8();
@@ -270,7 +270,7 @@ fn what_cannot_be_served_is_refused_at_the_start() {
         fs::copy(fashion().join(name), to).unwrap();
     }
     let bundle = folder.path();
-    // Without the edge's half it can be served; with a damaged head it cannot.
+    // The bundle can be served without the encoder's files, but not with a damaged head.
     drop(Cloud::start(&[bundle]));
     let head = bundle.join("heads/reconstruct-1.onnx");
     let mut bytes = fs::read(&head).unwrap();
@@ -284,7 +284,7 @@ fn what_cannot_be_served_is_refused_at_the_start() {
     let cases = [
         (failure(&mut serve(&[bundle])), "heads/reconstruct-1.onnx has SHA-256"),
         (failure(&mut serve(&[])), "--bundle DIR"),
-        (failure(&mut serve(&[&in_clone("samples")])), "is no bundle and holds none"),
+        (failure(&mut serve(&[&in_clone("samples")])), "neither is nor contains a bundle"),
         (failure(&mut serve(&[&fashion(), &fashion()])), "two bundles are named \"fashion\""),
         (
             failure(serve(&[&fashion()]).args(["--onnxruntime", "/nowhere.so"])),

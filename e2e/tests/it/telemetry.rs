@@ -1,4 +1,4 @@
-//! Spans and metrics reach an OpenTelemetry collector, and a trace spans edge and cloud.
+//! Spans and metrics reach an OpenTelemetry collector, and one trace covers both edge and cloud.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The only span of a trace with this name.
+/// Returns the only span with this name.
 fn only<'a>(spans: &'a [(String, Span)], name: &str) -> &'a Span {
     let named: Vec<&Span> = spans.iter().map(|(_, span)| span).filter(|span| span.name == name).collect();
     let [span] = named[..] else {
@@ -141,21 +141,23 @@ async fn metrics_reach_the_collector() {
     let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
     let request = DecodeRequest { frames: vec![frame.into()], ..DecodeRequest::default() };
     DecoderServiceClient::connect(cloud.url.clone()).await.unwrap().decode(request).await.unwrap();
-    // What was not sent yet is sent at the end.
+    // The server sends the remaining data when it stops.
     end(cloud).await;
     let metrics = collector.metrics();
     let named = |name: &str| metrics.iter().rev().find(|metric| metric.name == name).unwrap().data.clone();
-    let Some(Data::Sum(requests)) = named("lopside.requests") else { panic!("no sum") };
+    let Some(Data::Sum(requests)) = named("lopside.requests") else { panic!("the metric is not a sum") };
     let success = |point: &&opentelemetry_proto::tonic::metrics::v1::NumberDataPoint| {
         text(&point.attributes, "result").as_deref() == Some("success")
             && text(&point.attributes, "head").as_deref() == Some("reconstruct")
     };
     let point = requests.data_points.iter().find(success).unwrap();
     assert_eq!(format!("{:?}", point.value), "Some(AsInt(1))");
-    let Some(Data::Histogram(calls)) = named("rpc.server.call.duration") else { panic!("no histogram") };
+    let Some(Data::Histogram(calls)) = named("rpc.server.call.duration") else {
+        panic!("the metric is not a histogram")
+    };
     let decode =
         |attributes| text(attributes, "rpc.method").as_deref() == Some("lopside.v1.DecoderService/Decode");
     let point = calls.data_points.iter().find(|point| decode(&point.attributes)).unwrap();
     assert_eq!(point.count, 1);
-    assert!(collector.spans().is_empty(), "no collector of spans was named");
+    assert!(collector.spans().is_empty(), "no collector of spans is configured");
 }

@@ -1,4 +1,4 @@
-//! A tiny training through the real binary, on the sample pictures moved about: every step, resuming, and the same
+//! A tiny training run through the real binary, on shifted sample images: every step, resuming, and identical
 //! bytes from the same seed.
 
 use std::{
@@ -12,10 +12,10 @@ use lopside_e2e::{binary, failure, in_clone, output, stdout};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Pictures of the training half: every sample, moved by −2 to 2 pixels in both directions.
+/// Maximum shift of the training images: every sample, moved by −2 to 2 pixels in both directions.
 const SHIFTS: i64 = 2;
 
-/// The four IDX files, in a folder of their own.
+/// Writes the four IDX files into a temporary folder.
 fn data() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut paths: Vec<_> =
@@ -52,7 +52,7 @@ fn training(step: &str, data: &Path, run: &Path) -> Command {
     command
 }
 
-/// All files of a bundle, by name.
+/// Returns all files of a bundle by name.
 fn files(bundle: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let names = ["bundle.json", "encoder.onnx", "tables.bin", "heads/reconstruct-1.onnx", "README.md"];
     names.iter().map(|name| ((*name).into(), fs::read(bundle.join(name)).unwrap())).collect()
@@ -103,7 +103,7 @@ fn a_resumed_training_ends_where_an_uninterrupted_one_does() {
         output(training("train", data.path(), run).args(["--epochs", "3", "--loss", "bce"]).args(args))
     };
     assert!(train(whole.path(), &[]).status.success());
-    // The second one is killed as soon as it has saved an epoch.
+    // The second run is killed as soon as it has saved an epoch.
     let mut interrupted = training("train", data.path(), halves.path());
     let mut child = interrupted.args(["--epochs", "3", "--loss", "bce"]).spawn().unwrap();
     while !halves.path().join("metrics.json").is_file() && child.try_wait().unwrap().is_none() {

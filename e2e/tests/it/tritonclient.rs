@@ -1,4 +1,4 @@
-//! Triton's own client and its load generator work with cloud-decoder as they are.
+//! Triton's client and its load generator work with cloud-decoder without changes.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -29,7 +29,7 @@ fn perf_analyzer_measures_over_grpc_rest_and_a_stream() {
     let frame = sample_frame();
     let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
     let data = folder.path().join("frames.json");
-    // A tensor as it is sent: each element after its length.
+    // The wire format of the tensor: each element is preceded by its length.
     let tensor = [&(frame.len() as u32).to_le_bytes(), frame.as_slice()].concat();
     let tensor = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, tensor);
     fs::write(&data, format!(r#"{{"data":[{{"frame":{{"content":{{"b64":"{tensor}"}},"shape":[1]}}}}]}}"#))
@@ -46,7 +46,7 @@ fn perf_analyzer_measures_over_grpc_rest_and_a_stream() {
         let mut command = Command::new(&analyzer);
         command.env("LD_LIBRARY_PATH", set("LOPSIDE_PERF_ANALYZER_LIBRARIES"));
         command.args(["-m", model, "-u", address(&cloud), "--concurrency-range", "4", "-p", "500"]);
-        // Any three windows will do: whether it works is asked here, not how fast.
+        // Any three windows are accepted: the test checks that requests succeed, not their speed.
         command.args(["--stability-percentage", "999", "-f"]).arg(&table).args(&options);
         let text = stdout(&mut command);
         let table = fs::read_to_string(&table).unwrap_or_else(|error| panic!("{error}: {text}"));

@@ -83,8 +83,9 @@ impl<'a> Plan<'a> {
         watermark.raise(batch.floor);
         let fresh = watermark.insert(batch.first..=batch.last());
         if watermark.ranges().len() > MAX_RANGES {
-            let why =
-                format!("its stream would have over {MAX_RANGES} ranges above the floor: raise the floor");
+            let why = format!(
+                "its stream would have more than {MAX_RANGES} ranges above the floor: raise the floor"
+            );
             return Err(ArchiveError::refused(&batch.device, why));
         }
         (stream.watermark, stream.spool) = (watermark, batch.spool);
@@ -221,7 +222,8 @@ async fn streams(
     let rows = sqlx::query(AssertSqlSafe(select)).bind(&keys).fetch_all(connection).await?;
     let streams = rows.iter().map(|row| {
         let key = (row.try_get(3)?, read::class(row, 4)?, row.try_get::<i64, _>(5)?.cast_unsigned());
-        let spool = u32::try_from(read::unsigned(row, 6)?).map_err(|_| read::damaged("no spool"))?;
+        let spool =
+            u32::try_from(read::unsigned(row, 6)?).map_err(|_| read::damaged("invalid spool name"))?;
         Ok((key, Stream { id: row.try_get(2)?, spool, watermark: read::watermark(row)? }))
     });
     streams.collect()

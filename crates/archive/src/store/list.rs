@@ -127,7 +127,7 @@ fn meta(row: &Row) -> sqlx::Result<FrameMeta> {
         captured_us: row.try_get(5)?,
         received_us: row.try_get(6)?,
         source: row.try_get(7)?,
-        digest: u32::try_from(unsigned(row, 8)?).map_err(|_| damaged("no digest"))?,
+        digest: u32::try_from(unsigned(row, 8)?).map_err(|_| damaged("invalid digest"))?,
         latent_space: row.try_get::<i64, _>(9)?.to_be_bytes(),
         trace: row.try_get(10)?,
         bytes: unsigned(row, 11)?,
@@ -138,7 +138,7 @@ fn meta(row: &Row) -> sqlx::Result<FrameMeta> {
 /// Reads the score; `None` also for a frame that the head could not read.
 fn score(row: &Row) -> sqlx::Result<Option<Score>> {
     let (Some(bundle), Some(score)) = (row.try_get(12)?, row.try_get(15)?) else { return Ok(None) };
-    let version = u32::try_from(unsigned(row, 14)?).map_err(|_| damaged("no version"))?;
+    let version = u32::try_from(unsigned(row, 14)?).map_err(|_| damaged("invalid version"))?;
     let head = HeadKey { bundle, head: row.try_get(13)?, version };
     Ok(Some(Score { head, score, quantile: row.try_get(16)?, label: row.try_get(17)? }))
 }

@@ -58,7 +58,7 @@ pub(super) async fn migrate(
 ) -> Result<(), ArchiveError> {
     let known = migrations.last().map_or(0, |migration| migration.version);
     Migrator::with_migrations(migrations).run(pool).await.map_err(|error| match error {
-        MigrateError::Execute(error) => failed(place, "bring its schema up to date", &error),
+        MigrateError::Execute(error) => failed(place, "update its schema", &error),
         MigrateError::VersionMissing(found) => ArchiveError::TooNew { place: place.to_owned(), found, known },
         error => ArchiveError::Corrupt { place: place.to_owned(), cause: error.to_string() },
     })
@@ -82,7 +82,7 @@ impl Backend for Store {
     }
 
     async fn arrive(&self, device: &str, now_us: i64) -> Result<u64, ArchiveError> {
-        apply::arrive(&self.writer, device, now_us).await.map_err(self.failed("take a device in"))
+        apply::arrive(&self.writer, device, now_us).await.map_err(self.failed("register a connection"))
     }
 
     async fn known(
@@ -94,7 +94,7 @@ impl Backend for Store {
     ) -> Result<Vec<RangeInclusive<u64>>, ArchiveError> {
         read::known(&self.readers, device, spool, class, from)
             .await
-            .map_err(self.failed("tell what it knows"))
+            .map_err(self.failed("look up record numbers"))
     }
 
     async fn devices(&self) -> Result<Vec<Device>, ArchiveError> {
@@ -133,7 +133,7 @@ impl Backend for Store {
     }
 
     async fn put_scores(&self, head: &HeadKey, scores: &[NewScore]) -> Result<u64, ArchiveError> {
-        scores::put(&self.writer, head, scores).await.map_err(self.failed("keep scores"))
+        scores::put(&self.writer, head, scores).await.map_err(self.failed("store scores"))
     }
 
     async fn sweep(&self, horizon_us: i64, max_bytes: u64) -> Result<Swept, ArchiveError> {

@@ -58,17 +58,18 @@ pub(super) async fn health(readers: &Pool<Db>) -> sqlx::Result<()> {
 /// Reads the watermark from the first two columns, floor and ranges.
 pub(super) fn watermark(row: &Row) -> sqlx::Result<Watermark> {
     let ranges: &str = row.try_get(1)?;
-    Watermark::parse(unsigned(row, 0)?, ranges).ok_or_else(|| damaged(&format!("no watermark: {ranges:.80}")))
+    Watermark::parse(unsigned(row, 0)?, ranges)
+        .ok_or_else(|| damaged(&format!("invalid watermark: {ranges:.80}")))
 }
 
 pub(super) fn class(row: &Row, column: usize) -> sqlx::Result<Class> {
     let code = u8::try_from(row.try_get::<i64, _>(column)?).ok();
-    code.and_then(Class::from_code).ok_or_else(|| damaged("no class"))
+    code.and_then(Class::from_code).ok_or_else(|| damaged("invalid class"))
 }
 
 /// Reads a count, a length or a number, which cannot be negative.
 pub(super) fn unsigned(row: &Row, column: usize) -> sqlx::Result<u64> {
-    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| damaged("a number below 0"))
+    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| damaged("negative number"))
 }
 
 /// Creates the error for a value that the archive never writes.

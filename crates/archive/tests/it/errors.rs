@@ -1,4 +1,4 @@
-//! What is wrong with a database is told with what to do about it.
+//! Errors of the database say what is wrong and what to do.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -24,7 +24,7 @@ fn file() -> (TempDir, PathBuf, String) {
     (folder, path, url)
 }
 
-/// The same file, as another program has it.
+/// Opens the same file, as another program would, and executes a statement.
 async fn beside(path: &PathBuf, sql: &'static str) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(path);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
@@ -100,7 +100,11 @@ async fn a_watermark_that_cannot_be_is_damage() {
     let error = archive.apply(batch("gate", 1, 3)).await.unwrap_err();
     assert!(matches!(error, ArchiveError::Corrupt { .. }), "{error:?}");
     assert!(error.to_string().contains("9-7"), "{error}");
-    assert_eq!(archive.apply(batch("door", 1, 2)).await.unwrap().applied, 2, "another stream goes on");
+    assert_eq!(
+        archive.apply(batch("door", 1, 2)).await.unwrap().applied,
+        2,
+        "other streams still accept batches"
+    );
 }
 
 #[tokio::test]
@@ -110,7 +114,7 @@ async fn a_lock_of_another_process_is_told_and_passes() {
     let other = beside(&path, "BEGIN IMMEDIATE").await;
     let error = archive.apply(batch("gate", 1, 2)).await.unwrap_err();
     assert!(matches!(error, ArchiveError::Locked { .. }), "{error:?}");
-    assert_eq!(numbers(&archive).await, [0; 0], "reading goes on");
+    assert_eq!(numbers(&archive).await, [0; 0], "reads still succeed");
     other.close().await.unwrap();
     assert_eq!(archive.apply(batch("gate", 1, 2)).await.unwrap().applied, 2);
 }

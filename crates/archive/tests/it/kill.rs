@@ -1,4 +1,4 @@
-//! A process that applies batches and is killed in the middle, again and again.
+//! A process that applies batches and is killed repeatedly while it does so.
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +18,7 @@ const URL: &str = "LOPSIDE_ARCHIVE_TEST_URL";
 const ROUND: &str = "LOPSIDE_ARCHIVE_TEST_ROUND";
 const ROUNDS: u64 = 15;
 const DEVICES: u64 = 6;
-/// Records of a batch. Batch `n` of a stream begins at number `n * SIZE + 1`.
+/// Number of records per batch. Batch `n` of a stream begins at number `n * SIZE + 1`.
 const SIZE: u64 = 20;
 
 fn device(at: u64) -> String {
@@ -29,9 +29,9 @@ fn batch_of(at: u64, round: u64, part: u64) -> Batch {
     Batch { epoch: round, ..batch(&device(at), part * SIZE + 1, (part + 1) * SIZE) }
 }
 
-/// What the process does that is killed: several devices apply batches, and say on stdout which were answered.
+/// The process to be killed. Several devices apply batches and print on stdout those that were answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the other test starts it, and kills it"]
+#[ignore = "started and killed by the other test"]
 async fn child() {
     let round: u64 = env::var(ROUND).unwrap().parse().unwrap();
     let archive = open(&env::var(URL).unwrap()).await;
@@ -41,7 +41,7 @@ async fn child() {
         devices.spawn(async move {
             for part in 0.. {
                 archive.apply(batch_of(at, round, part)).await.unwrap();
-                // In one piece: the lines of the devices do not mix.
+                // Written at once, so that the lines of the devices do not mix.
                 let line = format!("applied {at} {part}\n");
                 std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
             }
@@ -61,7 +61,8 @@ fn start(url: &str, round: u64) -> Child {
         .unwrap()
 }
 
-/// Runs the child until it has answered so many batches; all that it has answered, by device and part.
+/// Runs the child until it has answered this number of batches, and returns the answered ones, by device and
+/// part.
 fn run_and_kill(url: &str, round: u64, answers: usize) -> BTreeSet<(u64, u64)> {
     let mut process = start(url, round);
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -70,7 +71,7 @@ fn run_and_kill(url: &str, round: u64, answers: usize) -> BTreeSet<(u64, u64)> {
         answered.extend(parse(&lines.next().unwrap().unwrap()));
     }
     process.kill().unwrap();
-    // What it had said before it died holds as well.
+    // Lines that it printed before it was killed count as well.
     answered.extend(lines.map_while(Result::ok).filter_map(|line| parse(&line)));
     process.wait().unwrap();
     answered
@@ -81,7 +82,7 @@ fn parse(line: &str) -> Option<(u64, u64)> {
     Some((device.parse().ok()?, part.parse().ok()?))
 }
 
-/// Numbers of a device's frames of a round.
+/// Returns the numbers of a device's frames of one round.
 async fn archived(archive: &Archive, at: u64, round: u64) -> Vec<u64> {
     let mut query = Query { device: Some(device(at)), limit: 1000, ..Query::default() };
     let mut numbers = Vec::new();
@@ -97,19 +98,20 @@ async fn archived(archive: &Archive, at: u64, round: u64) -> Vec<u64> {
     }
 }
 
-/// Everything answered is there, batches are whole, and what is there is what the watermark says.
+/// Checks that every answered batch is archived, that batches are complete, and that the watermark matches
+/// the archived frames.
 async fn check(archive: &Archive, round: u64, answered: &BTreeSet<(u64, u64)>) {
     for at in 0..DEVICES {
         let numbers = archived(archive, at, round).await;
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "device {at}");
-        assert_eq!(numbers.len() as u64 % SIZE, 0, "device {at}: a batch is there in part");
+        assert_eq!(numbers.len() as u64 % SIZE, 0, "device {at}: a batch is archived only in part");
         let parts = numbers.len() as u64 / SIZE;
         let last = answered.iter().filter(|(of, _)| *of == at).map(|(_, part)| *part).max();
         assert!(
             last.is_none_or(|last| last < parts),
-            "device {at}: {last:?} was answered, {parts} are there"
+            "device {at}: {last:?} was answered, but {parts} are archived"
         );
-        // The edge sends again what it has heard nothing of.
+        // A device sends batches again that were not answered.
         for part in last.unwrap_or(0)..parts + 2 {
             let outcome = archive.apply(batch_of(at, round, part)).await.unwrap();
             let expected = if part < parts { (0, SIZE) } else { (SIZE, 0) };

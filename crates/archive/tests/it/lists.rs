@@ -1,4 +1,4 @@
-//! Frames are found, and come back as they were.
+//! Frames are found, and are returned unchanged.
 
 use lopside_archive::{Archive, Batch, Class, FrameMeta, HeadKey, NewRecord, NewScore, Query};
 
@@ -51,7 +51,7 @@ pub(crate) async fn a_frame_comes_back_as_it_was_sent(url: &str) {
 
 pub(crate) async fn pages_walk_through_all_frames_newest_first(url: &str) {
     let archive = open(url).await;
-    // Four frames each are captured at the same time.
+    // Groups of four frames have the same capture time.
     for device in ["a", "b", "c", "d"] {
         archive.apply(batch(device, 1, 25)).await.unwrap();
     }
@@ -63,7 +63,7 @@ pub(crate) async fn pages_walk_through_all_frames_newest_first(url: &str) {
         let Some(next) = page.next else { break };
         assert_eq!(page.frames.len(), 7);
         query.after = Some(next.to_string().parse().unwrap());
-        // What comes meanwhile at the front moves nothing.
+        // Newer frames that arrive meanwhile do not shift the pages.
         archive.apply(batch("late", 100 + walked.len() as u64, 100 + walked.len() as u64)).await.unwrap();
     }
     assert_eq!(walked.len(), 100);
@@ -90,7 +90,7 @@ pub(crate) async fn a_list_is_of_a_device_and_of_a_time(url: &str) {
     assert_eq!(list(Some("nobody"), None, None).await, []);
 }
 
-/// Frames 1 to `last` of a device, with their numbers as scores.
+/// Archives the frames 1 to `last` of a device and scores them in the order of their ids.
 async fn scored(archive: &Archive, device: &str, last: u64) {
     archive.apply(batch(device, 1, last)).await.unwrap();
     let head = HeadKey { bundle: "fashion".into(), head: "anomaly".into(), version: 1 };

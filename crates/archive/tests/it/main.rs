@@ -1,6 +1,6 @@
-//! What users of an archive rely on, of both backends.
+//! The guarantees of an archive, with both backends.
 
-// A helper that cannot go on fails its test.
+// A test helper panics to fail its test.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use lopside_archive::{Archive, Batch, Class, FrameMeta, NewRecord, Query, Settings};
@@ -15,7 +15,7 @@ mod retention;
 mod scores;
 mod sharing;
 
-/// Runs each case on a database of its own: of SQLite as a test by itself, of PostgreSQL on one server for all.
+/// Runs each case on its own database: with SQLite as a separate test, with PostgreSQL on one shared server.
 macro_rules! on_both_backends {
     ($($file:ident: $($case:ident),+;)+) => {
         $($(
@@ -75,14 +75,14 @@ on_both_backends! {
         a_closed_archive_says_so;
 }
 
-/// The time that captures begin at.
+/// Time before the first capture, in microseconds since 1970.
 const START_US: i64 = 1_790_000_000_000_000;
 
 async fn open(url: &str) -> Archive {
     Archive::open(url, Settings::default()).await.unwrap()
 }
 
-/// A record of a number: captured so many seconds after the start.
+/// Returns the record with this number, captured this number of seconds after the start.
 fn record(number: u64) -> NewRecord {
     NewRecord {
         captured_us: START_US + number as i64 * 1_000_000,
@@ -94,13 +94,13 @@ fn record(number: u64) -> NewRecord {
     }
 }
 
-/// Records `first` to `last` of a device's epoch 1, of the class `Normal`.
+/// Returns a batch of the records `first` to `last` of a device's epoch 1 and class `Normal`.
 fn batch(device: &str, first: u64, last: u64) -> Batch {
     let records = (first..=last).map(record).collect();
     Batch { records, ..Batch::new(device, 1, Class::Normal, first) }
 }
 
-/// All frames, newest captured first.
+/// Returns all frames, the newest capture first.
 async fn frames(archive: &Archive) -> Vec<FrameMeta> {
     let mut query = Query { limit: 1000, ..Query::default() };
     let mut all = Vec::new();
@@ -114,7 +114,7 @@ async fn frames(archive: &Archive) -> Vec<FrameMeta> {
     }
 }
 
-/// The numbers of all frames, ascending.
+/// Returns the numbers of all frames in ascending order.
 async fn numbers(archive: &Archive) -> Vec<u64> {
     let mut numbers: Vec<u64> = frames(archive).await.iter().map(|frame| frame.number).collect();
     numbers.sort_unstable();

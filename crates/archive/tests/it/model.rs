@@ -1,4 +1,4 @@
-//! Any sequence of calls, against a model that is a few sets.
+//! Random sequences of calls, compared with a model that consists of a few sets.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ const MAX_AGE_S: i64 = 20;
 const MAX_BYTES: u64 = 300;
 const LAST: u64 = 40;
 
-/// Device, epoch and class.
+/// The device, the epoch and the class.
 type Stream = (u8, u64, Class);
 
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A frame: by its capture and its id, the stream, the number and the digest.
+/// The stream, number and digest of each frame, by capture time and id.
 type Frames = BTreeMap<(i64, i64), (Stream, u64, u32)>;
 
 #[derive(Default)]

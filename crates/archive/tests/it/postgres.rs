@@ -1,4 +1,4 @@
-//! A PostgreSQL server of its own, on a socket in a temporary folder.
+//! A PostgreSQL server for the tests, on a socket in a temporary folder.
 
 use std::{
     fs,
@@ -12,13 +12,13 @@ use tempfile::TempDir;
 
 /// The folder of the server's programs, set by `cargo xtask test`.
 const PROGRAMS: &str = "LOPSIDE_POSTGRES";
-/// Users as whom the server may run when the tests run as root, which the server refuses to do; Debian's package creates
-/// the first.
+/// Users that may run the server if the tests run as root, because the server refuses to run as root.
+/// Debian's package creates the first one.
 const USERS: [&str; 2] = ["postgres", "nobody"];
 
 pub(crate) struct Server {
     programs: PathBuf,
-    /// The user as whom the programs run; `None` is the user who runs the tests.
+    /// The user that runs the programs; `None` is the user that runs the tests.
     user: Option<&'static str>,
     databases: AtomicU32,
     folder: TempDir,
@@ -46,7 +46,7 @@ impl Server {
         server
     }
 
-    /// The address of an empty database.
+    /// Creates an empty database and returns its address.
     pub(crate) fn new_database(&self) -> String {
         let name = format!("archive_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let host = self.path().display().to_string();
@@ -73,7 +73,9 @@ impl Server {
         let mut command = match self.user {
             Some(user) => {
                 let mut command = Command::new("setpriv");
-                command.arg(format!("--reuid={user}")).args(["--regid", &id(&["-g", user]).unwrap().to_string()]);
+                command
+                    .arg(format!("--reuid={user}"))
+                    .args(["--regid", &id(&["-g", user]).unwrap().to_string()]);
                 command.arg("--clear-groups").arg(program);
                 command
             }
@@ -86,12 +88,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Also when its start has failed: then there is nothing to stop.
+        // The result is ignored: after a failed start there is no server to stop.
         let _ = self.command("pg_ctl", &["stop", "-w", "-m", "immediate", "-D", &self.data()]).status();
     }
 }
 
-/// Returns the folder of the server's programs: the one that is set, or the first of the search path.
+/// Returns the folder of the server's programs: the configured one, or the first one in the search path.
 fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let set = std::env::var_os(PROGRAMS).map(PathBuf::from);
@@ -99,12 +101,14 @@ fn programs() -> Option<PathBuf> {
     folders.find(|folder| folder.join("initdb").exists() && folder.join("pg_ctl").exists())
 }
 
-/// Copies an installation out of a home folder that another user may not enter; one outside is used where it is.
+/// Copies an installation out of a home folder, which other users may not be able to read. An installation in
+/// `/usr` is used in place.
 fn copy_installation(programs: &Path, folder: &Path) -> PathBuf {
     if programs.starts_with("/usr") {
         return programs.to_owned();
     }
-    let status = Command::new("cp").arg("-r").arg(programs.parent().unwrap()).arg(folder.join("server")).status();
+    let status =
+        Command::new("cp").arg("-r").arg(programs.parent().unwrap()).arg(folder.join("server")).status();
     assert!(status.unwrap().success());
     folder.join("server/bin")
 }
@@ -113,7 +117,7 @@ fn is_root() -> bool {
     id(&["-u"]) == Some(0)
 }
 
-/// Returns what `id` prints; `None` when there is no such user.
+/// Returns the number that `id` prints; `None` if the user does not exist.
 fn id(arguments: &[&str]) -> Option<u32> {
     let output = Command::new("id").args(arguments).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().parse().ok()

@@ -1,4 +1,4 @@
-//! Records are applied once.
+//! Records are applied only once.
 
 use lopside_archive::{Applied, Batch, Class};
 
@@ -41,7 +41,7 @@ pub(crate) async fn the_floor_settles_what_lies_below_it(url: &str) {
     let archive = open(url).await;
     archive.apply(batch("gate", 1, 2)).await.unwrap();
     archive.apply(Batch { floor: 6, ..batch("gate", 7, 7) }).await.unwrap();
-    assert_eq!(archive.apply(batch("gate", 4, 9)).await.unwrap(), applied(2, 4), "a floor never sinks");
+    assert_eq!(archive.apply(batch("gate", 4, 9)).await.unwrap(), applied(2, 4), "a floor never decreases");
     assert_eq!(numbers(&archive).await, [1, 2, 7, 8, 9]);
 }
 
@@ -54,10 +54,14 @@ pub(crate) async fn another_digest_under_the_same_name_is_counted(url: &str) {
     let outcome = archive.apply(other.clone()).await.unwrap();
     assert_eq!(outcome, Applied { applied: 1, replayed: 2, conflicting: 2 });
     let third = frames(&archive).await.into_iter().find(|frame| frame.number == 3).unwrap();
-    assert_eq!(third.digest, 21, "the first one stays");
+    assert_eq!(third.digest, 21, "the first record is kept");
     archive.delete(third.id).await.unwrap();
     let outcome = archive.apply(other).await.unwrap();
-    assert_eq!(outcome, Applied { applied: 0, replayed: 3, conflicting: 1 }, "its digest is gone with it");
+    assert_eq!(
+        outcome,
+        Applied { applied: 0, replayed: 3, conflicting: 1 },
+        "the digest is deleted with the frame"
+    );
 }
 
 pub(crate) async fn epochs_classes_and_devices_are_numbered_by_themselves(url: &str) {
@@ -99,7 +103,7 @@ pub(crate) async fn what_is_known_is_of_one_spool(url: &str) {
     assert_eq!(known(7).await, [1..=5]);
     assert_eq!(known(8).await, [1..=2]);
     assert_eq!(known(9).await, []);
-    // A spool that has forgotten its name sends once more what it had sent under the old one.
+    // A spool that lost its name sends the records again that it had sent under the old name.
     assert_eq!(archive.apply(of(9, 1, 4, 6)).await.unwrap(), applied(1, 2));
     assert_eq!((known(7).await, known(9).await), (vec![], vec![1..=6]));
 }

@@ -1,4 +1,4 @@
-//! Old frames go; that they were applied stays.
+//! Old frames are deleted, but the archive remembers that they were applied.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn totals(archive: &Archive) -> Vec<(String, u64, u64, u64)> {
 pub(crate) async fn what_is_too_old_goes(url: &str) {
     let settings = Settings { max_age: Some(Duration::from_secs(100)), ..Settings::default() };
     let archive = Archive::open(url, settings).await.unwrap();
-    // More than one transaction's worth.
+    // More frames than one transaction deletes.
     archive.apply(batch("gate", 1, 1300)).await.unwrap();
     assert_eq!(archive.sweep(START_US + 101 * SECOND_US).await.unwrap(), Swept::default());
     let swept = archive.sweep(START_US + 1301 * SECOND_US).await.unwrap();

@@ -1,4 +1,4 @@
-//! Frames are scored, and scored again by a newer head.
+//! Frames are scored, and are scored again by a newer version of the head.
 
 use lopside_archive::{Archive, ArchiveError, HeadKey, LatentSpace, NewScore, Score};
 
@@ -37,16 +37,16 @@ pub(crate) async fn frames_are_unscored_until_this_version_has_scored_them(url: 
     assert_eq!(archive.put_scores(&head(1), &[score(all[0], 1.0), score(all[1], 2.0)]).await.unwrap(), 2);
     assert_eq!(unscored(&archive, 1, &[SPACE], 10).await, all[2..]);
     let scored_last = [all[2], all[3], all[0], all[1]];
-    assert_eq!(unscored(&archive, 2, &[SPACE], 10).await, scored_last, "a newer version asks for all");
+    assert_eq!(unscored(&archive, 2, &[SPACE], 10).await, scored_last, "a newer version gets all frames");
     archive.put_scores(&head(2), &[score(all[0], 3.0)]).await.unwrap();
     assert_eq!(unscored(&archive, 2, &[SPACE], 10).await, [all[2], all[3], all[1]]);
     assert_eq!(
         unscored(&archive, 1, &[SPACE], 10).await,
         [all[2], all[3]],
-        "a newer version has the last word"
+        "frames scored by a newer version are skipped"
     );
     let late = archive.put_scores(&head(1), &[score(all[0], 9.0), score(all[2], 9.0)]).await.unwrap();
-    assert_eq!(late, 1, "an older version does not take it back");
+    assert_eq!(late, 1, "an older version does not replace the score of a newer one");
     let kept = archive.frame(all[0]).await.unwrap().unwrap().meta.score.unwrap();
     assert_eq!((kept.score, kept.head), (3.0, head(2)));
 }
@@ -67,7 +67,7 @@ pub(crate) async fn the_newest_score_is_kept(url: &str) {
     assert_eq!(
         unscored(&archive, 2, &[SPACE], 10).await,
         [first],
-        "what it cannot read it is not asked again"
+        "a frame that the head cannot read is not scored again"
     );
 }
 
@@ -80,5 +80,5 @@ pub(crate) async fn a_score_without_an_order_is_refused(url: &str) {
             archive.put_scores(&head(1), &[score(ids[0], 1.0), score(ids[1], bad)]).await.unwrap_err();
         assert!(matches!(error, ArchiveError::Score { id } if id == ids[1]), "{error}");
     }
-    assert_eq!(unscored(&archive, 1, &[SPACE], 10).await.len(), 2, "none of them was kept");
+    assert_eq!(unscored(&archive, 1, &[SPACE], 10).await.len(), 2, "none of the scores is stored");
 }

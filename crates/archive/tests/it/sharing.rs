@@ -1,4 +1,4 @@
-//! Many callers, several servers, and those who listen.
+//! Many callers, several servers, and subscribers.
 
 use lopside_archive::{Archive, ArchiveError, Batch, Class, Settings};
 use tokio::{sync::broadcast::error::RecvError, task::JoinSet};
@@ -11,7 +11,7 @@ pub(crate) async fn many_callers_share_commits(url: &str) {
     for device in 0..40 {
         for part in 0..5 {
             let archive = archive.clone();
-            // Two parts of a device begin at the same number.
+            // Parts 0 and 1 of a device begin at the same number, and so do parts 2 and 3.
             let batch = batch(&format!("device-{device}"), 1 + 10 * (part / 2), 10 + 10 * (part / 2));
             calls.spawn(async move { archive.apply(batch).await.unwrap() });
         }
@@ -74,7 +74,7 @@ pub(crate) async fn only_the_newest_connection_of_a_device_applies_anything(url:
         tokio::join!(servers[0].apply(of(older, 4, 6)), servers[0].apply(batch("door", 1, 1)));
     let error = late.unwrap_err();
     assert!(matches!(&error, ArchiveError::Displaced { device } if device == "gate"), "{error}");
-    assert_eq!(other.unwrap().applied, 1, "it is refused alone");
+    assert_eq!(other.unwrap().applied, 1, "only the late batch is refused");
     assert_eq!(servers[1].known("gate", 0, Class::Normal, 1).await.unwrap(), [1..=3]);
     assert_eq!(servers[1].apply(of(newer, 4, 5)).await.unwrap().applied, 2);
     assert!(servers[0].arrive("two words").await.is_err());
@@ -87,7 +87,11 @@ pub(crate) async fn subscribers_are_told_what_is_committed(url: &str) {
     archive.apply(batch("gate", 2, 4)).await.unwrap();
     let told = [feed.recv().await.unwrap(), feed.recv().await.unwrap()];
     let listed = frames(&archive).await;
-    assert_eq!([&*told[1], &*told[0]], [&listed[0], &listed[1]], "as they are listed, without the replay");
+    assert_eq!(
+        [&*told[1], &*told[0]],
+        [&listed[0], &listed[1]],
+        "the feed has the listed frames, without the replay"
+    );
 }
 
 pub(crate) async fn a_slow_subscriber_is_told_what_it_missed(url: &str) {

@@ -170,12 +170,12 @@ impl PictureManifest {
         }
         check_name("name", &self.name)?;
         check_range("input", self.input.low, self.input.high)?;
-        require(self.input.reach <= 64, "input.reach", || "it is over 64".into())?;
+        require(self.input.reach <= 64, "input.reach", || "it must be at most 64".into())?;
         check_file("encoder.model", &self.encoder.model)?;
         if let Some(fast) = &self.encoder.fast {
             check_file("encoder.fast.model", &fast.model)?;
             require(self.input.reach.is_multiple_of(2), "input.reach", || {
-                "it is odd, and a fast encoder sees half of it".into()
+                "it must be even, because the fast encoder reads the image at half its size".into()
             })?;
         }
         check_file("contexts", &self.contexts)?;
@@ -218,7 +218,9 @@ impl PictureManifest {
         let mut seen = HashSet::new();
         for (i, head) in self.heads.iter().enumerate() {
             check_head(&mut seen, i, &head.name, head.version, &head.model)?;
-            require((1..=8).contains(&head.scale), &head_field(i, "scale"), || "it must be 1 to 8".into())?;
+            require((1..=8).contains(&head.scale), &head_field(i, "scale"), || {
+                "it must be between 1 and 8".into()
+            })?;
         }
         Ok(())
     }

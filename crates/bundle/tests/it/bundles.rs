@@ -1,4 +1,4 @@
-//! Writing, loading and refusing bundles.
+//! Tests of writing, loading and refusing bundles.
 
 use std::{fs, path::Path};
 
@@ -57,7 +57,7 @@ fn written() -> TempDir {
     folder
 }
 
-/// Changes the manifest's text and returns what loading says.
+/// Changes the text of the manifest and returns the error message of loading it.
 fn after_edit(from: &str, to: &str) -> String {
     let folder = written();
     let path = folder.path().join("bundle.json");
@@ -146,12 +146,12 @@ fn a_symbolic_link_does_not_leave_the_folder() {
 #[test]
 fn each_defect_of_the_manifest_is_named() {
     let cases = [
-        ("\"schema\": 1", "\"schema\": 2", "schema 2, this build reads 1"),
+        ("\"schema\": 1", "\"schema\": 2", "schema 2, but this build reads 1"),
         ("\"schema\": 1", "\"schema\": 1, \"extra\": 0", "unknown field `extra`"),
         ("\"name\": \"toy\"", "\"name\": \"Toy!\"", "name: \"Toy!\""),
-        ("\"latent_space\": \"", "\"latent_space\": \"x", "latent-space id is 16"),
+        ("\"latent_space\": \"", "\"latent_space\": \"x", "latent-space id must be 16"),
         ("\"low\": [\n        0.0", "\"low\": [\n        1.0", "low must be below high"),
-        ("\"low\": [", "\"low\": [ -1.0, ", "one a channel"),
+        ("\"low\": [", "\"low\": [ -1.0, ", "one per channel"),
         ("\"inputs\": [\n        \"latent\"", "\"inputs\": [\n        \"other\"", "heads[0].inputs"),
         ("\"width\": 2", "\"width\": 3", "encoder.input.shape"),
         ("4.0,", "5.0,", "give"),
@@ -199,7 +199,7 @@ fn a_manifest_survives_json() {
     assert_eq!(serde_json::to_string_pretty(&manifest).unwrap() + "\n", text);
 }
 
-/// Numbers in windows, a latent of two layers, and a head that scores.
+/// Returns a draft with windows of a time series, a latent of two layers, and a score head.
 fn scored() -> Draft {
     let quantiles = Quantiles::of(&[1.0, 2.0, 3.0], 3).unwrap();
     let part = |name: &str, source| PartSpec {
@@ -270,7 +270,7 @@ fn each_defect_of_a_series_a_layer_or_a_score_is_named() {
         }
     }
     let cases: [(Change, &str); 15] = [
-        (|d| series(d).mean.push(0.0), "one a channel"),
+        (|d| series(d).mean.push(0.0), "one per channel"),
         (|d| series(d).deviation[0] = 0.0, "positive"),
         (|d| series(d).stride = 0, "stride"),
         (|d| series(d).length = 3, "encoder.input.shape"),
@@ -282,7 +282,7 @@ fn each_defect_of_a_series_a_layer_or_a_score_is_named() {
         (|d| score(d).quantiles_with_input = None, "quantiles_with_input"),
         (|d| score(d).reconstruction = None, "reconstruction"),
         (|d| score(d).reconstruction = Some(tensor("reconstruction", 3)), "kind.reconstruction.shape"),
-        (|d| drop(score(d).parts.remove(1)), "one must be a column"),
+        (|d| drop(score(d).parts.remove(1)), "one part must be a column"),
         (|d| score(d).threshold = 1.5, "threshold"),
         (|d| score(d).parts[0].deviation = 0.0, "deviation"),
     ];
@@ -300,7 +300,7 @@ fn each_defect_of_a_series_a_layer_or_a_score_is_named() {
     ));
 }
 
-/// The ids of `proto/FRAME.md`, all of an empty encoder and an empty table file.
+/// Checks the ids listed in `proto/FRAME.md`, all for an empty encoder and an empty table file.
 #[test]
 fn latent_space_ids_are_golden() {
     let picture = PictureSpec {
@@ -393,7 +393,7 @@ fn golden_inputs_are_the_edges_and_change_no_latent_space() {
 fn golden_inputs_that_cannot_be_are_refused_and_change_nothing() {
     let folder = written();
     let refused = |drafts: &[GoldenDraft]| put_golden(folder.path(), drafts).unwrap_err().to_string();
-    assert!(refused(&[golden("a", b"1"), golden("a", b"2")]).contains("golden/a stands twice"));
+    assert!(refused(&[golden("a", b"1"), golden("a", b"2")]).contains("golden/a is listed twice"));
     assert!(refused(&vec![golden("a", b""); 9]).contains("at most 8"));
     assert!(refused(&[golden("../a", b"")]).contains("not a plain relative path"));
     assert!(Bundle::load(folder.path(), Part::Whole).unwrap().manifest.golden.is_empty());

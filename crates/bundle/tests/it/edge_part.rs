@@ -1,4 +1,4 @@
-//! The edge's part of the shipped bundles, whole and broken.
+//! The part of the shipped bundles that devices need, complete and damaged.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles").join(name)
 }
 
-/// The edge's part of a shipped bundle alone, as an edge gets it.
+/// Copies the part of a shipped bundle that a device receives.
 fn copied(name: &str) -> TempDir {
     let (folder, from) = (tempfile::tempdir().unwrap(), shipped(name));
     for file in EdgePart::read(&from).unwrap().files {
@@ -23,7 +23,7 @@ fn copied(name: &str) -> TempDir {
     folder
 }
 
-/// What is said of the encoder after its file was changed.
+/// Returns the error of checking the encoder after its file was changed.
 fn after(change: impl Fn(&Path)) -> BundleError {
     let folder = copied("fashion");
     let part = EdgePart::read(folder.path()).unwrap();

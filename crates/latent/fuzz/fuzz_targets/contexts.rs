@@ -38,11 +38,11 @@ fn changed(changes: &[u8]) -> Vec<u8> {
 
 fn round_trip(file: &[u8]) {
     let Ok(contexts) = ContextModel::from_bytes(file) else { return };
-    assert_eq!(contexts.to_bytes(), file, "a context file has two spellings");
+    assert_eq!(contexts.to_bytes(), file, "a context file has two encodings");
     let layout = Layout::new(LAYERS.map(|(channels, stride)| LayerShape { channels, stride }).to_vec());
-    let layout = layout.expect("a good layout");
+    let layout = layout.expect("the layout is valid");
     let gains = LAYERS.map(|(channels, _)| vec![1.0; channels as usize]).to_vec();
-    let quantiser = LayerQuantiser::new(vec![1.0; 100], gains, vec![0.5; 2]).expect("a good quantiser");
+    let quantiser = LayerQuantiser::new(vec![1.0; 100], gains, vec![0.5; 2]).expect("the quantiser is valid");
     if let Ok(space) = PictureSpace::new(LatentSpaceId::new([7; 8]), layout, quantiser, contexts) {
         code(&space);
     }
@@ -50,7 +50,7 @@ fn round_trip(file: &[u8]) {
 
 /// Codes an image of two stripes, with small integers above and large ones below.
 fn code(space: &PictureSpace) {
-    let quality = Quality::new(100).expect("a good quality");
+    let quality = Quality::new(100).expect("the quality is valid");
     let header = PictureHeader { width: 20, height: 530, grey: false, quality };
     let layer = |layer| {
         let count = space.layout().elements(layer, header.width, header.height);
@@ -58,8 +58,8 @@ fn code(space: &PictureSpace) {
         (0..count).map(integer).collect()
     };
     let layers: Vec<Vec<i16>> = (0..LAYERS.len()).map(layer).collect();
-    let frame = space.encode_integers(header, &layers, IdOnWire::Session).expect("a picture can be encoded");
-    let decoded = space.decode(&frame, &Limits::default()).expect("what was encoded can be decoded");
+    let frame = space.encode_integers(header, &layers, IdOnWire::Session).expect("the image can be encoded");
+    let decoded = space.decode(&frame, &Limits::default()).expect("an encoded image can be decoded");
     assert_eq!(decoded.layers, layers);
 }
 
@@ -74,8 +74,8 @@ fn contexts() -> ContextModel {
         tables: (0..CLASSES as u32).map(|class| class / 25).collect(),
     };
     let tables = [Table::from_counts(0, &[1]), Table::from_counts(-2, &[1, 4, 9, 4, 1])];
-    let tables = tables.into_iter().map(|table| table.expect("a good table")).collect();
-    let tables = Tables::new(tables).expect("good tables");
+    let tables = tables.into_iter().map(|table| table.expect("the table is valid")).collect();
+    let tables = Tables::new(tables).expect("the tables are valid");
     let zero_rows = vec![vec![30_000; ROW_CLASSES]; LAYERS.len()];
-    ContextModel::new((0..3).map(channel).collect(), zero_rows, tables).expect("good contexts")
+    ContextModel::new((0..3).map(channel).collect(), zero_rows, tables).expect("the contexts are valid")
 }

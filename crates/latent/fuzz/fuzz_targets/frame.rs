@@ -26,13 +26,14 @@ fn round_trip(frame: &[u8]) {
     let id = match latent_space_of(frame) {
         Ok(Some(_)) => IdOnWire::Present,
         Ok(None) => IdOnWire::Session,
-        Err(error) => panic!("a frame that decodes has no header: {error}"),
+        Err(error) => panic!("a frame that decodes has an invalid header: {error}"),
     };
-    let again = SPACE.encode_integers(&integers, id).expect("what was decoded can be encoded");
-    assert_eq!(again, frame, "{integers:?} has two spellings");
+    let again = SPACE.encode_integers(&integers, id).expect("decoded integers can be encoded");
+    assert_eq!(again, frame, "{integers:?} has two encodings");
 }
 
-/// Two layers, and tables of one, of seven and of many integers, some at the limits of `i32`.
+/// Returns a latent space with two layers, and tables of one, of seven and of many integers, some at the
+/// limits of `i32`.
 fn space() -> LatentSpace {
     let tables = [
         Table::from_counts(0, &[1]),
@@ -42,12 +43,12 @@ fn space() -> LatentSpace {
         Table::from_counts(i32::MAX, &[7]),
         Table::from_counts(-1, &[1, 1_000_000, 1]),
     ];
-    let tables: Vec<Table> = tables.into_iter().map(|table| table.expect("a good table")).collect();
+    let tables: Vec<Table> = tables.into_iter().map(|table| table.expect("the table is valid")).collect();
     let layer = |dims: &[u32], gains: usize| LatentLayer {
-        shape: Shape::new(dims).expect("a good shape"),
-        quantiser: Quantiser::new(vec![1.0; gains]).expect("good gains"),
+        shape: Shape::new(dims).expect("the shape is valid"),
+        quantiser: Quantiser::new(vec![1.0; gains]).expect("the gains are valid"),
     };
     let layers = vec![layer(&[2, 2], 4), layer(&[2, 1, 3], 2)];
-    let tables = Tables::new(tables).expect("good tables");
-    LatentSpace::new(LatentSpaceId::new(*b"lopside\0"), layers, tables).expect("a good latent space")
+    let tables = Tables::new(tables).expect("the tables are valid");
+    LatentSpace::new(LatentSpaceId::new(*b"lopside\0"), layers, tables).expect("the latent space is valid")
 }

@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
 /// Builds a frame whose header and lengths of the first payloads are taken from `front`.
 fn framed([quality, width, height, flags, first, second]: &[u8; 6], bytes: &[u8]) -> Vec<u8> {
     let grey = flags & 1 == 1;
-    let quality = Quality::new(quality % 100 + 1).expect("a good quality");
+    let quality = Quality::new(quality % 100 + 1).expect("the quality is valid");
     // Up to 32 × 1024, so that a narrow image has up to three stripes.
     let header = PictureHeader {
         width: u32::from(width % 32) + 1,
@@ -48,24 +48,25 @@ fn framed([quality, width, height, flags, first, second]: &[u8; 6], bytes: &[u8]
 fn round_trip(frame: &[u8]) {
     let Ok(picture) = SPACE.decode(frame, &LIMITS) else { return };
     let again = SPACE.encode_integers(picture.header, &picture.layers, IdOnWire::Session);
-    let again = again.expect("what was decoded can be encoded");
+    let again = again.expect("a decoded image can be encoded");
     // The given encoding may be shorter than that of the encoder.
     let roomy = Limits { max_frame_bytes: usize::MAX, ..LIMITS };
-    assert_eq!(SPACE.decode(&again, &roomy).as_ref(), Ok(&picture), "the integers are others");
+    assert_eq!(SPACE.decode(&again, &roomy).as_ref(), Ok(&picture), "the integers differ");
     for kept in 1..=picture.layers.len() {
-        let part = keep_layers(frame, kept, &LIMITS, Some(SPACE.id())).expect("a frame that decodes is one");
-        let part = SPACE.decode(&part, &LIMITS).expect("the front of a frame is one");
+        let part = keep_layers(frame, kept, &LIMITS, Some(SPACE.id()))
+            .expect("a frame that decodes can be shortened");
+        let part = SPACE.decode(&part, &LIMITS).expect("a shortened frame can be decoded");
         assert_eq!((part.header, &part.layers[..]), (picture.header, &picture.layers[..kept]));
     }
 }
 
-/// Three layers at strides 32, 16 and 8, with predictors, references between and within layers, and tables of
-/// one and of many integers.
+/// Returns a latent space with three layers at strides 32, 16 and 8, predictors, references between and
+/// within layers, and tables of one and of many integers.
 fn space() -> PictureSpace {
     let layer = |channels, stride| LayerShape { channels, stride };
-    let layout = Layout::new(vec![layer(1, 32), layer(2, 16), layer(2, 8)]).expect("a good layout");
+    let layout = Layout::new(vec![layer(1, 32), layer(2, 16), layer(2, 8)]).expect("the layout is valid");
     let gains = vec![vec![1.0], vec![1.0; 2], vec![1.0; 2]];
-    let quantiser = LayerQuantiser::new(vec![1.0; 100], gains, vec![0.5; 3]).expect("a good quantiser");
+    let quantiser = LayerQuantiser::new(vec![1.0; 100], gains, vec![0.5; 3]).expect("the quantiser is valid");
     let channel = |index: u16| ChannelContext {
         predictor: if index < 3 { [200, 180, -150, 20] } else { [0; 4] },
         near: [900, 800, 300, 200, 100, u16::MAX],
@@ -81,13 +82,13 @@ fn space() -> PictureSpace {
         Table::from_counts(-3, &[1, 4, 9, 20, 9, 4, 1]),
         Table::from_counts(-100, &[5; 200]),
     ];
-    let tables = tables.into_iter().map(|table| table.expect("a good table")).collect();
+    let tables = tables.into_iter().map(|table| table.expect("the table is valid")).collect();
     let contexts = ContextModel::new(
         (0..5).map(channel).collect(),
         vec![(0..ROW_CLASSES as u16).map(|class| 65_000 - 800 * class).collect(); 3],
-        Tables::new(tables).expect("good tables"),
+        Tables::new(tables).expect("the tables are valid"),
     );
-    let contexts = contexts.expect("good contexts");
+    let contexts = contexts.expect("the contexts are valid");
     PictureSpace::new(LatentSpaceId::new(*b"lopside\0"), layout, quantiser, contexts)
-        .expect("a good latent space")
+        .expect("the latent space is valid")
 }

@@ -13,5 +13,5 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn round_trip(file: &[u8]) {
     let Ok(tables) = Tables::from_bytes(file) else { return };
-    assert_eq!(tables.to_bytes(), file, "a table file has two spellings");
+    assert_eq!(tables.to_bytes(), file, "a table file has two encodings");
 }

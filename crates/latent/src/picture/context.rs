@@ -87,7 +87,7 @@ impl ContextModel {
         if !zero_rows.iter().all(layer_is_whole) {
             return Err(LatentError::BadContext {
                 channel: 0,
-                reason: "the odds of zero rows are not 81 a layer",
+                reason: "the model must have 81 odds of zero rows per layer",
             });
         }
         Ok(Self { channels, zero_rows, tables })
@@ -158,19 +158,19 @@ impl ChannelContext {
     fn check(&self, index: usize, tables: usize) -> Result<(), LatentError> {
         let bad = |reason| Err(LatentError::BadContext { channel: index, reason });
         if self.bias.len() != QUALITIES {
-            return bad("it has 100 biases, one a quality");
+            return bad("it must have 100 biases, one per quality");
         }
         if self.tables.len() != CLASSES || self.tables.iter().any(|&table| table as usize >= tables) {
-            return bad("it has 49 table indices, each of a table there is");
+            return bad("it must have 49 table indices, each of an existing table");
         }
         if self.references.len() > MAX_REFERENCES {
-            return bad("it has at most 16 references");
+            return bad("it must have at most 16 references");
         }
         if self.references.iter().any(|reference| reference.channel as usize >= index) {
-            return bad("a reference is not an earlier channel");
+            return bad("every reference must be an earlier channel");
         }
         if self.zero_plane.contains(&0) {
-            return bad("odds of a zero plane are 0");
+            return bad("the odds of a zero plane must not be 0");
         }
         Ok(())
     }

@@ -78,14 +78,14 @@ impl<'a> PictureFrame<'a> {
         limits: &Limits,
         session: Option<LatentSpaceId>,
     ) -> Result<Self, LatentError> {
-        check_limit("frame, in bytes", bytes.len() as u128, limits.max_frame_bytes as u64)?;
+        check_limit("size of the frame in bytes", bytes.len() as u128, limits.max_frame_bytes as u64)?;
         let mut rest = bytes;
         let start = Start::check(take(&mut rest, "magic")?, VERSION, RESERVED)?;
         let latent_space = start.latent_space(&mut rest, session)?;
         let body = rest;
         let header = read_header(&mut rest, start.flags() & FLAG_GREY != 0)?;
         let pixels = u128::from(header.width) * u128::from(header.height);
-        check_limit("picture, in pixels", pixels, limits.max_pixels)?;
+        check_limit("size of the image in pixels", pixels, limits.max_pixels)?;
         let payloads = read_payloads(&mut rest)?;
         start.check_end(latent_space, body, rest)?;
         Ok(Self { latent_space, header, payloads })
@@ -111,7 +111,7 @@ pub fn keep_layers(
 fn read_header(bytes: &mut &[u8], grey: bool) -> Result<PictureHeader, LatentError> {
     let [quality] = take(bytes, "quality")?;
     let quality = Quality::new(quality)
-        .ok_or(LatentError::BadHeader { field: "quality, 1 to 100,", found: u64::from(quality) })?;
+        .ok_or(LatentError::BadHeader { field: "quality (1 to 100)", found: u64::from(quality) })?;
     let width = side(bytes, "width")?;
     Ok(PictureHeader { width, height: side(bytes, "height")?, grey, quality })
 }
@@ -143,7 +143,7 @@ fn check_side(side: u32, field: &'static str) -> Result<u32, LatentError> {
 fn read_payloads<'a>(bytes: &mut &'a [u8]) -> Result<Vec<&'a [u8]>, LatentError> {
     let [count] = take(bytes, "number of layers")?;
     if !(1..=MAX_LAYERS).contains(&count) {
-        return Err(LatentError::BadHeader { field: "number of layers, 1 to 8,", found: u64::from(count) });
+        return Err(LatentError::BadHeader { field: "number of layers (1 to 8)", found: u64::from(count) });
     }
     let lengths: Vec<u32> =
         (0..count).map(|_| varint::read(bytes, FRAME, "payload length")).collect::<Result<_, _>>()?;

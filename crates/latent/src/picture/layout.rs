@@ -33,16 +33,16 @@ impl Layout {
     pub fn new(layers: Vec<LayerShape>) -> Result<Self, LatentError> {
         let bad = |reason| Err(LatentError::BadLayout { reason });
         if !(1..=8).contains(&layers.len()) {
-            return bad("it has 1 to 8 layers");
+            return bad("it must have 1 to 8 layers");
         }
         if layers.iter().any(|layer| !(1..=4096).contains(&layer.channels)) {
-            return bad("a layer has 1 to 4096 channels");
+            return bad("every layer must have 1 to 4096 channels");
         }
         if layers.iter().any(|layer| !layer.stride.is_power_of_two() || layer.stride > STRIPE) {
-            return bad("a stride is a power of two from 1 to 512");
+            return bad("every stride must be a power of two from 1 to 512");
         }
         if layers.windows(2).any(|pair| pair[0].stride <= pair[1].stride) {
-            return bad("each layer's stride is smaller than the one before");
+            return bad("each layer's stride must be smaller than that of the layer before it");
         }
         Ok(Self { layers })
     }

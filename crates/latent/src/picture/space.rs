@@ -50,9 +50,9 @@ impl PictureSpace {
         let channels: Vec<usize> = layout.layers().iter().map(|layer| layer.channels as usize).collect();
         let gains: Vec<usize> = quantiser.gains().iter().map(Vec::len).collect();
         let checks = [
-            ("context model's layers", contexts.layers(), channels.len()),
-            ("quantiser's layers", gains.len(), channels.len()),
-            ("context model's channels", contexts.channels().len(), channels.iter().sum()),
+            ("context model's list of layers", contexts.layers(), channels.len()),
+            ("quantiser's list of layers", gains.len(), channels.len()),
+            ("context model's list of channels", contexts.channels().len(), channels.iter().sum()),
             ("list of gains", gains.iter().sum(), channels.iter().sum()),
         ];
         for (what, found, expected) in checks {
@@ -197,7 +197,11 @@ impl PictureSpace {
             return Err(LatentError::BadHeader { field: "number of layers", found: present as u64 });
         }
         let padded = self.layout.padded(header.width, header.height);
-        check_limit("padded picture, in pixels", padded.into(), limits.max_pixels.saturating_mul(PADDING))?;
+        check_limit(
+            "size of the padded image in pixels",
+            padded.into(),
+            limits.max_pixels.saturating_mul(PADDING),
+        )?;
         let stripes = self.stripes(header);
         let payloads =
             frame.payloads.iter().map(|payload| parts(payload, stripes)).collect::<Result<Vec<_>, _>>()?;

@@ -1,4 +1,4 @@
-//! The frame as bytes: golden frames, round trips, and every way to damage one.
+//! Tests of the bytes of frames: golden frames, round trips, and every kind of damage.
 
 use lopside_latent::{
     Frame, IdOnWire, LatentError, LatentLayer, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table,
@@ -18,7 +18,8 @@ fn layer(dims: &[u32], gains: usize) -> LatentLayer {
     LatentLayer { shape: Shape::new(dims).unwrap(), quantiser: Quantiser::new(vec![4.0; gains]).unwrap() }
 }
 
-/// A base of 4 values with a table each, and an enhancement of 2 maps of 2×3 with a table a map.
+/// Returns a latent space with a base layer of 4 values and one table per value, and an enhancement layer of
+/// 2 maps of 2×3 values and one table per map.
 fn layered() -> LatentSpace {
     let table = |i: u64| Table::from_counts(-3, &[1, 4, 9, 20 + i, 9, 4, 1]).unwrap();
     let tables = Tables::new((0..6).map(table).collect()).unwrap();

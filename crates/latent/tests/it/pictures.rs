@@ -1,6 +1,4 @@
-//! Pictures as frames: what goes in comes out, and nothing else is taken.
-
-// A test that cannot go on says where by itself.
+//! Frames of images: encoded integers are decoded unchanged, and invalid frames are refused.
 
 use lopside_latent::{
     IdOnWire, LatentError, LatentSpaceId, Limits, Table, Tables, latent_space_of,
@@ -16,7 +14,8 @@ fn header(width: u32, height: u32) -> PictureHeader {
     PictureHeader { width, height, grey: false, quality: Quality::new(40).unwrap() }
 }
 
-/// Two layers of 2 and 3 channels at strides 16 and 8; the first channel is predicted.
+/// Returns a latent space with layers of 2 and 3 channels at strides 16 and 8; the first channel is
+/// predicted.
 fn space() -> PictureSpace {
     let layer = |channels, stride| LayerShape { channels, stride };
     let layout = Layout::new(vec![layer(2, 16), layer(3, 8)]).unwrap();
@@ -40,7 +39,7 @@ fn space() -> PictureSpace {
     PictureSpace::new(LatentSpaceId::new([9; 8]), layout, quantiser, contexts).unwrap()
 }
 
-/// Integers for a picture, most of them zero or small.
+/// Returns integers for an image, most of them zero or small.
 fn layers(space: &PictureSpace, header: PictureHeader, seed: &[i16]) -> Vec<Vec<i16>> {
     (0..2)
         .map(|layer| {
@@ -50,14 +49,14 @@ fn layers(space: &PictureSpace, header: PictureHeader, seed: &[i16]) -> Vec<Vec<
         .collect()
 }
 
-/// The streams of a picture of several stripes, a list a layer.
+/// Returns the streams of an image of several stripes, one list per layer.
 fn streams(space: &PictureSpace, header: PictureHeader, layers: &[Vec<i16>]) -> Vec<Vec<Vec<u8>>> {
     let frame = space.encode_integers(header, layers, IdOnWire::Session).unwrap();
     let frame = PictureFrame::parse(&frame, &Limits::default(), Some(space.id())).unwrap();
     frame.payloads.iter().map(|payload| split(payload)).collect()
 }
 
-/// The streams of a payload, each behind its length in LEB128.
+/// Splits a payload into its streams, each preceded by its length in LEB128.
 fn split(mut payload: &[u8]) -> Vec<Vec<u8>> {
     let mut streams = Vec::new();
     while !payload.is_empty() {
@@ -69,7 +68,7 @@ fn split(mut payload: &[u8]) -> Vec<Vec<u8>> {
     streams
 }
 
-/// The frame of these streams, each shorter than 2¹⁴ bytes.
+/// Builds a frame from these streams, each shorter than 2¹⁴ bytes.
 fn frame_of(space: &PictureSpace, header: PictureHeader, streams: &[Vec<Vec<u8>>]) -> Vec<u8> {
     let join = |streams: &Vec<Vec<u8>>| {
         let behind_its_length = |stream: &Vec<u8>| match stream.len() {
@@ -83,7 +82,7 @@ fn frame_of(space: &PictureSpace, header: PictureHeader, streams: &[Vec<Vec<u8>>
     PictureFrame { latent_space: space.id(), header, payloads }.to_bytes(IdOnWire::Session)
 }
 
-/// Sets the integers to 0 whose stripes are not `wanted`.
+/// Sets the integers of all stripes that are not `wanted` to 0.
 fn clear(
     space: &PictureSpace,
     header: PictureHeader,
@@ -150,7 +149,7 @@ proptest! {
         let whole = layers(&space, header, &seed);
         let all = streams(&space, header, &whole);
         let number = number.index(all[0].len());
-        // The same picture, black but for one stripe.
+        // The same image, with zeros except in one stripe.
         let mut alone = whole.clone();
         clear(&space, header, &mut alone, |stripe| stripe == number);
         let of_one = streams(&space, header, &alone);
@@ -172,7 +171,8 @@ proptest! {
         let sent = frame_of(&space, header, &all);
         all[layer][number].clone_from(&damage);
         let damaged = frame_of(&space, header, &all);
-        // On the way the checksum tells; this frame's is right, as if its sender were at fault.
+        // The checksum detects damage in transit. The checksum of `damaged` matches, as after a faulty
+        // encoder.
         let mut on_the_way = damaged.clone();
         on_the_way.truncate(damaged.len() - 4);
         on_the_way.extend(&sent[sent.len() - 4..]);
@@ -205,7 +205,7 @@ proptest! {
     }
 }
 
-/// The finer layer of a picture that went into its frame as sixteenths, as it comes out.
+/// Encodes the finer layer of an image from sixteenths, and returns the decoded layer.
 fn decided(space: &PictureSpace, header: PictureHeader, sixteenths: &[i16]) -> Vec<i16> {
     let coarse = vec![0; space.layout().elements(0, header.width, header.height)];
     let layers = [Coefficients::Integers(coarse), Coefficients::Sixteenths(sixteenths.to_vec())];
@@ -224,7 +224,7 @@ proptest! {
             let nearest = (sixteenths.abs() + 8) / 16;
             prop_assert!(found == 0 || found.signum() == sixteenths.signum());
             prop_assert!(found.abs() == nearest || found.abs() + 1 == nearest, "{found} of {sixteenths}");
-            // Never further away than the next integer.
+            // The distance never exceeds that to the next integer.
             prop_assert!((sixteenths - 16 * found).abs() < 24);
         }
     }
@@ -236,7 +236,7 @@ fn a_lone_one_is_given_up_when_it_is_hardly_nearer_to_one_than_to_zero() {
     let mut sixteenths = vec![0; space.layout().elements(1, 64, 64)];
     for (value, expected) in [(9, 0), (-9, 0), (15, 1), (-15, -1)] {
         sixteenths[20] = value;
-        // Something in the row that is worth its bits.
+        // Another value in the row that is worth its bits.
         sixteenths[16] = 16 * 40;
         let found = decided(&space, header, &sixteenths);
         assert_eq!((found[16], found[20]), (40, expected), "{value}");
@@ -310,7 +310,7 @@ fn limits_and_foreign_frames_are_named() {
     for len in 0..frame.len() {
         assert!(space.decode(&frame[..len], &Limits::default()).is_err());
     }
-    // Magic and version are read as one field.
+    // The magic and the version are read as one field.
     assert_eq!(
         space.decode(&frame[..1], &Limits::default()),
         Err(LatentError::Truncated { what: "frame", field: "magic" })
@@ -333,15 +333,19 @@ fn padding_counts_as_pixels_do() {
     let layers = layers(&space, small, &[0]);
     let frame = space.encode_integers(small, &layers, IdOnWire::Session).unwrap();
     assert!(space.decode(&frame, &limits).is_ok());
-    // As many pixels, but 16 times as many when both sides are multiples of 16.
+    // The same number of pixels, but 16 times as many after both sides are padded to multiples of 16.
     let thin = PictureFrame { latent_space: space.id(), header: header(1 << 20, 1), payloads: vec![&[]] };
     assert_eq!(
         space.decode(&thin.to_bytes(IdOnWire::Session), &limits),
-        Err(LatentError::Limit { what: "padded picture, in pixels", found: 1 << 24, limit: 1 << 21 })
+        Err(LatentError::Limit {
+            what: "size of the padded image in pixels",
+            found: 1 << 24,
+            limit: 1 << 21
+        })
     );
 }
 
-/// A channel with the largest weights there are, and as many references.
+/// Returns a channel with the largest possible weights, for all these references.
 fn loudest(index: u32, references: std::ops::Range<u32>) -> ChannelContext {
     ChannelContext {
         predictor: if index.is_multiple_of(2) { [i16::MIN; 4] } else { [i16::MAX; 4] },
@@ -384,7 +388,7 @@ fn the_largest_weights_and_integers_come_back() {
     let contexts = ContextModel::new(channels, vec![vec![u16::MAX; ROW_CLASSES]; 3], tables).unwrap();
     let space = PictureSpace::new(LatentSpaceId::new([1; 8]), layout, quantiser, contexts).unwrap();
     let header = PictureHeader { quality: Quality::new(100).unwrap(), ..header(50, 530) };
-    // Of one sign, of both, and so that differences from the prediction are largest.
+    // Values of one sign and of both signs, with the largest differences from the prediction.
     for ends in [[i16::MAX; 2], [i16::MIN; 2], [i16::MIN, i16::MAX]] {
         let layer =
             |layer| (0..space.layout().elements(layer, 50, 530)).map(|i| ends[i * i / 3 % 2]).collect();

@@ -1,5 +1,5 @@
-//! Test vectors of version 2: frames of pictures with their integers, in `golden/pictures`. `proto/FRAME.md` says how
-//! to read them.
+//! Test vectors of version 2: frames of images and their integers, in `golden/pictures`. `proto/FRAME.md`
+//! describes their format.
 
 use std::fmt::Write as _;
 
@@ -27,7 +27,7 @@ const VECTORS: [(&str, &str); 10] = [
     ("wide", include_str!("../golden/pictures/wide.txt")),
 ];
 
-/// SHA-256 of the frames of [`random`] pictures, one after the other.
+/// SHA-256 of the concatenated frames of the [`random`] images.
 const RANDOM_FRAMES: &str = "90e4e7238e9a6fc52f7e2c3cb0e5b4cc18b36096be572492604fe5e6f28f1b21";
 
 #[test]
@@ -47,7 +47,7 @@ fn the_vectors_frames_never_change() {
             writeln!(changed, "{name}: frame {}", hex(&frame)).unwrap();
         }
     }
-    assert!(changed.is_empty(), "other frames than the vectors':\n{changed}");
+    assert!(changed.is_empty(), "the frames differ from the test vectors:\n{changed}");
 }
 
 #[test]
@@ -57,13 +57,13 @@ fn the_vectors_frames_decode_to_their_integers() {
         let (vector, frame) = (Vector::read(text, &space), frame_of(text));
         let decoded = space.decode(&frame, &Limits::default()).unwrap();
         assert_eq!(decoded.header, vector.header, "{name}");
-        assert!(decoded.layers == vector.layers, "{name}: other integers");
+        assert!(decoded.layers == vector.layers, "{name}: the integers differ");
         let id = latent_space_of(&frame).unwrap();
         assert_eq!(id.is_some(), vector.id == IdOnWire::Present, "{name}");
     }
 }
 
-/// What the vectors are too few for: sizes, qualities and densities of all kinds, the same on every processor.
+/// Covers more cases than the vectors: random sizes, qualities and densities, identical on every processor.
 #[test]
 fn the_frames_of_random_pictures_never_change() {
     const PICTURES: u32 = 600;
@@ -72,7 +72,7 @@ fn the_frames_of_random_pictures_never_change() {
     for seed in 0..PICTURES {
         let (header, layers) = random(seed, space.layout());
         let frame = space.encode_integers(header, &layers, IdOnWire::Present).unwrap();
-        assert!(space.decode(&frame, &limits).unwrap().layers == layers, "{seed}: other integers");
+        assert!(space.decode(&frame, &limits).unwrap().layers == layers, "{seed}: the integers differ");
         digest.update(&frame);
     }
     assert_eq!(hex(&digest.finalize()), RANDOM_FRAMES);
@@ -87,7 +87,7 @@ fn a_vector_without_its_last_layers_is_another_vector() {
     assert_eq!(keep_layers(&whole, 1, &Limits::default(), None).unwrap(), first);
 }
 
-/// A vector's file: the picture, its integers and its frame.
+/// The contents of a test vector's file: the image, its integers and its frame.
 struct Vector {
     header: PictureHeader,
     id: IdOnWire,
@@ -128,7 +128,7 @@ impl Vector {
     }
 }
 
-/// A picture of up to 3 stripes, with anything from a few small integers to many large ones.
+/// Returns an image of up to 3 stripes, with integers from few and small to many and large.
 fn random(seed: u32, layout: &Layout) -> (PictureHeader, Vec<Vec<i16>>) {
     let mut state = seed;
     let mut next = |below: u32| random_below(&mut state, below);
@@ -146,7 +146,7 @@ fn random(seed: u32, layout: &Layout) -> (PictureHeader, Vec<Vec<i16>>) {
     (header, planes.into_iter().map(|planes| planes.values).collect())
 }
 
-/// A layer's integers, zeros at first.
+/// The integers of a layer, initially zeros.
 struct Planes {
     rows: usize,
     columns: usize,
@@ -161,7 +161,7 @@ impl Planes {
     }
 }
 
-/// `at layer channel row column value`.
+/// Applies a line `at layer channel row column value`.
 fn set(layers: &mut [Planes], numbers: &[i64]) {
     let [layer, channel, row, column, value] = *numbers else { panic!("{numbers:?}") };
     let planes = &mut layers[layer as usize];
@@ -169,7 +169,7 @@ fn set(layers: &mut [Planes], numbers: &[i64]) {
     planes.values[at] = i16::try_from(value).unwrap();
 }
 
-/// `fill seed planes rows integers size`.
+/// Applies a line `fill seed planes rows integers size`.
 fn fill(layers: &mut [Planes], numbers: &[u32]) {
     let [mut state, planes, rows, integers, size] = *numbers else { panic!("{numbers:?}") };
     let mut next = |below: u32| random_below(&mut state, below);
@@ -194,7 +194,7 @@ fn random_below(state: &mut u32, below: u32) -> u32 {
     (*state >> 16) % below
 }
 
-/// Layers of 1, 2 and 2 channels at strides 64, 16 and 8.
+/// Returns a latent space with layers of 1, 2 and 2 channels at strides 64, 16 and 8.
 fn space() -> PictureSpace {
     let layer = |channels, stride| LayerShape { channels, stride };
     let layout = Layout::new(vec![layer(1, 64), layer(2, 16), layer(2, 8)]).unwrap();
@@ -237,7 +237,7 @@ fn contexts() -> ContextModel {
     ContextModel::new(channels, zero_rows, Tables::new(tables).unwrap()).unwrap()
 }
 
-/// What follows `frame` in a vector's file.
+/// Returns the bytes that follow `frame` in a vector's file.
 fn frame_of(text: &str) -> Vec<u8> {
     let (_, digits) = text.split_once("\nframe\n").unwrap();
     let digits: String = digits.split_whitespace().collect();

@@ -25,7 +25,7 @@ fn finished(mut graph: GraphBuilder) -> ModelProto {
 
 fn dims(info: &ValueInfoProto) -> Option<Vec<DimValue>> {
     let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref().unwrap().value.as_ref() else {
-        panic!("{info:?} is no tensor")
+        panic!("{info:?} is not a tensor")
     };
     assert_eq!(tensor.elem_type(), 1);
     tensor.shape.as_ref().map(|shape| shape.dim.iter().map(|dim| dim.value.clone().unwrap()).collect())
@@ -54,7 +54,7 @@ fn the_cut_keeps_its_declared_shape() {
     assert_eq!(dims(&testing::graph(&encoder).output[0]), Some(expected.clone()));
     assert_eq!(dims(&testing::graph(&decoder).input[0]), Some(expected));
     for half in [&encoder, &decoder] {
-        assert!(testing::graph(half).value_info.is_empty(), "an input or output is not declared twice");
+        assert!(testing::graph(half).value_info.is_empty(), "no input or output is declared twice");
     }
 }
 

@@ -1,4 +1,5 @@
-//! Cuts of made-up graphs: what is listed is what can be split, and the halves together are the whole.
+//! Cuts of random graphs: exactly the listed cuts can be split, and both halves together compute the same as
+//! the model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +15,11 @@ use lopside_onnx::{
 };
 use proptest::prelude::*;
 
-/// One node to be: how it is made, and which earlier tensors it reads.
+/// The description of one node: its kind, and the earlier tensors that it reads.
 type Recipe = (u8, u16, u16);
 
-/// A graph of nodes with one or two inputs among inputs, an initializer, constants, random values and each other.
-/// Most nodes read the one before them, so that there are cuts.
+/// Returns a graph of nodes that read one or two of the inputs, an initializer, constants, random values and
+/// earlier nodes. Most nodes read the one before them, so that cuts exist.
 fn made_up(recipes: &[Recipe], outputs: usize) -> ModelProto {
     let mut graph = GraphBuilder::new("random");
     let mut tensors = vec![graph.input("x", &[4.into()]), graph.input("second", &[4.into()])];
@@ -48,7 +49,8 @@ fn graph(model: &ModelProto) -> &GraphProto {
     model.graph.as_ref().unwrap()
 }
 
-/// What each output computes, written out from the inputs on; `given` are tensors with a meaning already.
+/// Returns the term that each output computes from the inputs; `given` contains tensors whose terms are
+/// known.
 fn meaning(
     model: &ModelProto,
     given: &BTreeMap<String, usize>,
@@ -63,7 +65,7 @@ fn meaning(
     }
     for node in &graph.node {
         let inputs = node.input.iter().map(|input| known[input]).collect();
-        // Random values have an identity, constants are their operator.
+        // Random values are distinguished by their names; constants are all equal.
         let op =
             if node.op_type() == "RandomNormal" { node.output[0].clone() } else { node.op_type().to_owned() };
         known.insert(node.output[0].clone(), terms.number(op, inputs));
@@ -71,7 +73,7 @@ fn meaning(
     graph.output.iter().map(|output| (output.name().to_owned(), known[output.name()])).collect()
 }
 
-/// Numbers for terms, equal terms having one.
+/// Numbers of terms; equal terms have the same number.
 #[derive(Default)]
 struct Terms(BTreeMap<(String, Vec<usize>), usize>);
 
@@ -150,12 +152,12 @@ proptest! {
         if let Ok(mut model) = decode(&bytes) {
             let _ = cuts(&model, &[("n", 1)]);
             let _ = split_at(&model, &["t0", "t1"]);
-            let _ = internalise(&mut model, &mut |_, _, _| Err("no files here".to_owned()));
+            let _ = internalise(&mut model, &mut |_, _, _| Err("files are not read".to_owned()));
         }
     }
 }
 
-/// `x → p → a → b → c → y`, and `a` once more beside `c`.
+/// Returns the graph `x → p → a → b → c → y`, where `y` also reads `a`.
 fn skip() -> ModelProto {
     let mut graph = GraphBuilder::new("skip");
     graph.input("x", &["n".into(), 4.into()]);
@@ -183,7 +185,7 @@ fn a_cut_at_several_tensors_keeps_their_order() {
 fn a_wrong_set_of_tensors_is_explained() {
     let refused = |at: &[&str]| split_at(&skip(), at).unwrap_err().to_string();
     assert!(refused(&["c"]).contains("`a` is also needed"), "{}", refused(&["c"]));
-    assert!(refused(&["a", "c", "p"]).contains("nothing reads `p`"));
+    assert!(refused(&["a", "c", "p"]).contains("no node reads `p`"));
     assert!(refused(&["a", "a"]).contains("twice"));
     assert!(refused(&["c", "y"]).contains("already an output"));
     assert!(refused(&["c", "x"]).contains("an input of the model"));
@@ -200,13 +202,13 @@ fn an_input_of_the_decoder_alone_is_named() {
     builder.output("y", &[4.into()]);
     let model = builder.build();
     let error = split(&model, "a").unwrap_err().to_string();
-    assert!(error.contains("`scale` is an input of the model, which only the encoder gets"), "{error}");
+    assert!(error.contains("`scale` is an input of the model, which only the encoder receives"), "{error}");
     assert!(
         matches!(cuts(&model, &[]), Err(OnnxError::NoCut { crossing, .. }) if crossing == ["y"] || crossing == ["a", "scale"])
     );
 }
 
-/// `x [n, 3, 8]` reshaped by its own shape, which crosses a cut in between.
+/// Returns a graph that reshapes `x` to its own shape, so that the shape crosses a cut in between.
 fn reshaped(dims: [i64; 3]) -> ModelProto {
     let mut builder = GraphBuilder::new("reshaped");
     builder.input("x", &dims.map(Into::into));
@@ -316,8 +318,8 @@ fn external_values_from_elsewhere_are_refused() {
         (&[("location", "/etc/passwd")], "model's folder"),
         (&[("location", "C:\\secret")], "model's folder"),
         (&[("location", "w"), ("length", "9")], "take 8"),
-        (&[("location", "w"), ("length", "99999999999999999999")], "no number"),
-        (&[("location", "w"), ("offset", "-1")], "no number"),
+        (&[("location", "w"), ("length", "99999999999999999999")], "not a number"),
+        (&[("location", "w"), ("offset", "-1")], "not a number"),
         (&[("location", "w")], "3 of 8 bytes"),
     ] {
         let refused = internalise(&mut external(entries), &mut |_, _, _| Ok(vec![0; 3]));
@@ -328,6 +330,6 @@ fn external_values_from_elsewhere_are_refused() {
     }
     let mut huge = external(&[("location", "w")]);
     huge.graph.as_mut().unwrap().initializer[0].dims = vec![1 << 40];
-    let refused = internalise(&mut huge, &mut |_, _, _| unreachable!("nothing is read")).unwrap_err();
+    let refused = internalise(&mut huge, &mut |_, _, _| unreachable!("no file is read")).unwrap_err();
     assert!(refused.to_string().contains("2 GiB"), "{refused}");
 }

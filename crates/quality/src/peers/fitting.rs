@@ -1,4 +1,4 @@
-//! The finest file that is not larger than another one: how codecs are shown side by side.
+//! The best file of a codec within a number of bytes, with which codecs are compared side by side.
 
 use std::ops::RangeInclusive;
 
@@ -7,12 +7,12 @@ use image::DynamicImage;
 use super::{CodecPoint, Peer, in_colours_of, jpeg};
 use crate::{QualityError, psnr};
 
-/// A codec's file of a picture, and the picture in it.
+/// The result of encoding an image within a number of bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fitting {
-    /// The setting, the file's size and its PSNR.
+    /// The quality setting, the size of the file and its PSNR.
     pub point: CodecPoint,
-    /// What the file decodes to; grey when the original is.
+    /// The decoded image; grey if the original is grey.
     pub picture: DynamicImage,
 }
 
@@ -29,22 +29,23 @@ impl Fitting {
     }
 }
 
-/// The peer's finest file of at most `bytes` bytes; its coarsest when even that is larger, so look at its size.
+/// Returns the file with the highest quality that has at most `bytes` bytes. If even the lowest quality
+/// exceeds them, returns that file, so check its size.
 ///
-/// It is found by bisection, for files grow with quality. Where one is smaller than its coarser neighbour, the answer
-/// is a fitting file whose finer neighbour does not fit.
+/// The quality is found by bisection, because files grow with quality. If a file is smaller than that of a
+/// lower quality, the result is a file that fits while the next higher quality does not.
 ///
 /// # Errors
-/// As [`Peer::encode`] and [`Peer::decode`].
+/// Returns the errors of [`Peer::encode`] and [`Peer::decode`].
 pub fn fitting(peer: &dyn Peer, image: &DynamicImage, bytes: usize) -> Result<Fitting, QualityError> {
     let (quality, file) = finest(peer.qualities(), bytes, |quality| peer.encode(image, quality))?;
     Fitting::new(image, quality, file.len(), peer.decode(&file)?)
 }
 
-/// [`fitting`] for [`jpeg_encode`](crate::jpeg_encode), which needs no C library.
+/// Does the same as [`fitting`] with [`jpeg_encode`](crate::jpeg_encode), which does not need a C library.
 ///
 /// # Errors
-/// As [`jpeg_encode`](crate::jpeg_encode).
+/// Returns the errors of [`jpeg_encode`](crate::jpeg_encode).
 pub fn jpeg_fitting(image: &DynamicImage, bytes: usize) -> Result<Fitting, QualityError> {
     let encode = |quality| jpeg::jpeg_encode(image, quality);
     let (quality, file) = finest(jpeg::QUALITIES, bytes, encode)?;
@@ -52,7 +53,8 @@ pub fn jpeg_fitting(image: &DynamicImage, bytes: usize) -> Result<Fitting, Quali
     Fitting::new(image, quality, size, jpeg::decoded(image, quality, file)?)
 }
 
-/// The highest quality whose file has at most `bytes` bytes, and that file; the lowest quality when none has.
+/// Returns the highest quality whose file has at most `bytes` bytes, and that file; the lowest quality if all
+/// files are larger.
 fn finest<F>(qualities: RangeInclusive<u8>, bytes: usize, encode: F) -> Result<(u8, Vec<u8>), QualityError>
 where
     F: Fn(u8) -> Result<Vec<u8>, QualityError>,

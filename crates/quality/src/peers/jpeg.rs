@@ -9,62 +9,65 @@ use crate::{PictureShape, QualityError, picture::Picture, psnr};
 const CODEC: &str = "JPEG";
 pub(super) const QUALITIES: RangeInclusive<u8> = 1..=100;
 
-// Markers of ITU-T T.81, table B.1.
+// Markers defined by ITU-T T.81, table B.1.
 const DEFINE_QUANTISER: u8 = 0xdb;
 const START_OF_SCAN: u8 = 0xda;
 
-/// JPEG at one quality, 1 to 100.
+/// The result of JPEG at one quality, 1 to 100.
 pub type JpegPoint = CodecPoint;
 
-/// The picture as a baseline JPEG file (ITU-T T.81): the sample quantiser tables of its annex K scaled to
-/// `quality` (1 to 100, as libjpeg scales them) and Huffman tables made for the picture. RGB is stored as `YCbCr`
-/// with 4:2:0 sampling at every quality, each chroma sample the mean of four.
+/// Encodes an image as a baseline JPEG file (ITU-T T.81). It uses the sample quantiser tables of annex K,
+/// scaled to `quality` (1 to 100) as in libjpeg, and Huffman tables optimised for the image. RGB is stored as
+/// `YCbCr` with 4:2:0 sampling at every quality; each chroma sample is the mean of four.
 ///
-/// Grey files are within 1 % of libjpeg's with optimised tables. RGB files have a scan a channel, which costs 10 to 20
-/// bytes more than libjpeg's shared one and which the image crate's decoder misreads: [`jpeg_point`] has their PSNR.
+/// The sizes of grey files are within 1 % of libjpeg's with optimised tables. RGB files have one scan per
+/// channel, which takes 10 to 20 bytes more than libjpeg's shared scan. The decoder of the image crate
+/// misreads such files; [`jpeg_point`] measures their PSNR.
 ///
 /// # Errors
-/// [`QualityError::Setting`] for a quality outside 1 to 100, [`QualityError::Side`] for a side of more than
-/// 65,535 pixels, [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not supported,
-/// [`QualityError::Codec`] when the encoder fails.
+/// Returns [`QualityError::Setting`] for a quality outside 1 to 100, [`QualityError::Side`] for a side of
+/// more than 65,535 pixels, [`QualityError::Colour`] or [`QualityError::Empty`] for an image that is not
+/// supported, [`QualityError::Codec`] if the encoder fails.
 pub fn jpeg_encode(image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError> {
     encode(&Picture::new(image)?, quality, HuffmanTables::Optimised)
 }
 
-/// The size of [`jpeg_encode`]'s file and the PSNR of the picture in it.
+/// Returns the size of the file that [`jpeg_encode`] creates, and its PSNR.
 ///
 /// # Errors
-/// As [`jpeg_encode`].
+/// Returns the errors of [`jpeg_encode`].
 pub fn jpeg_point(image: &DynamicImage, quality: u8) -> Result<JpegPoint, QualityError> {
     let jpeg = jpeg_encode(image, quality)?;
     let bytes = jpeg.len();
     Ok(JpegPoint { quality, bytes, psnr: psnr(image, &decoded(image, quality, jpeg)?)? })
 }
 
-/// The picture in a file of [`jpeg_encode`], which made it of `image` at this quality.
+/// Decodes a file that [`jpeg_encode`] created from `image` at this quality.
 pub(super) fn decoded(
     image: &DynamicImage,
     quality: u8,
     jpeg: Vec<u8>,
 ) -> Result<DynamicImage, QualityError> {
     let picture = Picture::new(image)?;
-    // Huffman coding loses nothing: the file with the sample tables holds the same picture, in one shared scan,
-    // which zune-jpeg 0.5.15 does decode (a scan a channel it does not: its issue 422).
+    // Huffman coding is lossless: the file with the sample tables contains the same image, but in one shared
+    // scan, which zune-jpeg 0.5.15 can decode. It cannot decode one scan per channel (issue 422 of
+    // zune-jpeg).
     let readable =
         if picture.shape.channels == 1 { jpeg } else { encode(&picture, quality, HuffmanTables::Sample)? };
     image::load_from_memory_with_format(&readable, ImageFormat::Jpeg)
         .map_err(|error| failed("decode", &error))
 }
 
-/// JPEG at the lowest quality whose decoded picture has at least `target_db` of PSNR. Quality 1 when that already
-/// reaches the target: JPEG gets no smaller. Quality 100 when none reaches it, so look at the answer's PSNR.
+/// Returns JPEG at the lowest quality whose decoded image has a PSNR of at least `target_db`. The result is
+/// quality 1, the smallest JPEG file, if that already reaches the target, and quality 100 if none does, so
+/// check the PSNR of the result.
 ///
-/// PSNR does not always grow with quality. Up to 256×256 pixels every quality is tried from 1 upwards; above, a
-/// bisection is followed by a scan of the five qualities below its answer, and an isolated peak further down is
-/// missed.
+/// PSNR does not always grow with quality. Up to 256×256 pixels, every quality is tried from 1 upwards. For
+/// larger images a bisection is followed by a scan of the five qualities below its result, which misses an
+/// isolated peak further down.
 ///
 /// # Errors
-/// [`QualityError::Target`] when the target is NaN; otherwise as [`jpeg_encode`].
+/// Returns [`QualityError::Target`] if the target is NaN, or the errors of [`jpeg_encode`].
 pub fn jpeg_at_psnr(image: &DynamicImage, target_db: f64) -> Result<JpegPoint, QualityError> {
     let shape = Picture::new(image)?.shape;
     let point = |quality| jpeg_point(image, quality);
@@ -73,9 +76,9 @@ pub fn jpeg_at_psnr(image: &DynamicImage, target_db: f64) -> Result<JpegPoint, Q
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HuffmanTables {
-    /// Made for the picture.
+    /// Optimised for the image.
     Optimised,
-    /// Those of T.81, annex K.
+    /// The sample tables of T.81, annex K.
     Sample,
 }
 
@@ -102,8 +105,8 @@ fn failed(action: &'static str, error: &dyn std::error::Error) -> QualityError {
     QualityError::Codec { codec: CODEC, action, reason: error.to_string() }
 }
 
-/// Takes out quantiser table 1. The encoder writes it into grey files too, where nothing refers to it; libjpeg does
-/// not, and its 69 bytes would be a fifth of a small picture's file.
+/// Removes quantiser table 1 from a grey file. The encoder writes it, although grey files do not use it;
+/// libjpeg does not write it. Its 69 bytes would be a fifth of the file of a small image.
 fn drop_chroma_quantiser(jpeg: &mut Vec<u8>) {
     let mut start = 2;
     while let Some(&[0xff, marker, high, low, first]) = jpeg.get(start..).and_then(<[u8]>::first_chunk) {
@@ -172,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_grey_file_has_one_quantiser_table() {
-        // 67×65499 puts the bytes ff db 00 43 01 into the frame header, where they are no segment.
+        // 67×65499 puts the bytes ff db 00 43 01 into the frame header, where they do not start a segment.
         for (width, height) in [(28, 28), (67, 65_499)] {
             let image = GrayImage::from_fn(width, height, |x, y| Luma([(x + y) as u8]));
             let jpeg = jpeg_encode(&DynamicImage::ImageLuma8(image), 50).unwrap();
@@ -203,6 +206,9 @@ mod tests {
             );
         }
         let error = jpeg_encode(&DynamicImage::new_luma8(65_536, 1), 50).unwrap_err();
-        assert!(error.to_string().contains("65535 pixels a side, the picture is 65536×1 grey"), "{error}");
+        assert!(
+            error.to_string().contains("65535 pixels per side, but the image is 65536×1 grey"),
+            "{error}"
+        );
     }
 }

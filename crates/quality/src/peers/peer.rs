@@ -5,41 +5,44 @@ use image::DynamicImage;
 use super::CodecPoint;
 use crate::{QualityError, psnr};
 
-/// A lossy codec to compare with. Whoever implements it can be measured, put into a curve and timed.
+/// A lossy baseline codec. Implementations can be measured, drawn as a curve and timed.
 pub trait Peer {
-    /// The codec with what distinguishes it, for tables and legends: `JPEG 4:2:0`.
+    /// Returns the name of the codec and its variant, for tables and legends, as in `JPEG 4:2:0`.
     fn name(&self) -> String;
 
-    /// The quality settings, higher is better. The scales of two codecs are not comparable.
+    /// Returns the range of quality settings; higher is better. The scales of two codecs are not comparable.
     fn qualities(&self) -> RangeInclusive<u8>;
 
-    /// The picture, 8-bit grey or RGB, as a whole file.
+    /// Encodes an image, 8-bit grey or RGB, as a complete file.
     ///
     /// # Errors
-    /// [`QualityError::Setting`] for a quality outside [`qualities`](Self::qualities), [`QualityError::Side`] for a side
-    /// that the format cannot hold, [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not
-    /// supported, [`QualityError::Codec`] when the encoder fails.
+    /// Returns [`QualityError::Setting`] for a quality outside [`qualities`](Self::qualities),
+    /// [`QualityError::Side`] for a side that the format does not support, [`QualityError::Colour`] or
+    /// [`QualityError::Empty`] for an image that is not supported, [`QualityError::Codec`] if the encoder
+    /// fails.
     fn encode(&self, image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError>;
 
-    /// The picture in a file of [`encode`](Self::encode): 8-bit RGB, or grey where the format has grey.
+    /// Decodes a file that [`encode`](Self::encode) created, to 8-bit RGB, or to grey if the format supports
+    /// grey.
     ///
     /// # Errors
-    /// [`QualityError::Codec`] when the file is damaged.
+    /// Returns [`QualityError::Codec`] if the file is damaged.
     fn decode(&self, file: &[u8]) -> Result<DynamicImage, QualityError>;
 }
 
-/// The size of the peer's file for one picture and the PSNR of the picture in it. A grey picture is compared with the
-/// luma of the decoded one.
+/// Returns the size of the codec's file for one image, and its PSNR. A grey image is compared with the luma
+/// of the decoded image.
 ///
 /// # Errors
-/// As [`Peer::encode`] and [`Peer::decode`].
+/// Returns the errors of [`Peer::encode`] and [`Peer::decode`].
 pub fn peer_point(peer: &dyn Peer, image: &DynamicImage, quality: u8) -> Result<CodecPoint, QualityError> {
     let file = peer.encode(image, quality)?;
     let decoded = in_colours_of(image, peer.decode(&file)?);
     Ok(CodecPoint { quality, bytes: file.len(), psnr: psnr(image, &decoded)? })
 }
 
-/// `decoded` as grey when `original` is: some formats have no grey and bring it back as three equal channels.
+/// Converts `decoded` to grey if `original` is grey: some formats do not support grey and return three equal
+/// channels.
 pub(crate) fn in_colours_of(original: &DynamicImage, decoded: DynamicImage) -> DynamicImage {
     match (original, decoded) {
         (DynamicImage::ImageLuma8(_), DynamicImage::ImageRgb8(rgb)) => {
@@ -49,13 +52,13 @@ pub(crate) fn in_colours_of(original: &DynamicImage, decoded: DynamicImage) -> D
     }
 }
 
-/// How densely a file of `YCbCr` samples has chroma. Grey files have none.
+/// The chroma sampling of a file with `YCbCr` samples. Grey files do not contain chroma.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ChromaSampling {
-    /// 4:2:0: one chroma sample for four pixels, what cameras and the web send.
+    /// 4:2:0: one chroma sample per four pixels, as is usual for cameras and on the web.
     #[default]
     Quarter,
-    /// 4:4:4: one chroma sample a pixel.
+    /// 4:4:4: one chroma sample per pixel.
     Full,
 }
 

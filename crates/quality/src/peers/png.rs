@@ -5,11 +5,12 @@ use image::{
 
 use crate::{QualityError, picture::Picture};
 
-/// The picture as a PNG file, in bytes: best compression, filters chosen row by row.
+/// Returns the size in bytes of an image as a PNG file, with the best compression and a filter chosen per
+/// row.
 ///
 /// # Errors
-/// [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not supported,
-/// [`QualityError::Codec`] when the encoder fails.
+/// Returns [`QualityError::Colour`] or [`QualityError::Empty`] for an image that is not supported,
+/// [`QualityError::Codec`] if the encoder fails.
 pub fn png_bytes(image: &DynamicImage) -> Result<usize, QualityError> {
     encode(&Picture::new(image)?).map(|png| png.len())
 }

@@ -1,16 +1,17 @@
-//! The lowest quality setting that reaches a target, for a codec whose PSNR does not always grow with it.
+//! Search for the lowest quality setting that reaches a target, for codecs whose PSNR does not always grow
+//! with quality.
 
 use std::ops::RangeInclusive;
 
 use super::CodecPoint;
 use crate::{PictureShape, QualityError};
 
-/// Pictures of up to this many pixels have every setting tried, from the bottom.
+/// Number of pixels up to which every setting is tried, in ascending order.
 const SCAN_PIXELS: u64 = 256 * 256;
-/// How far below the bisection's answer larger pictures are scanned.
+/// Number of qualities below the result of the bisection that are scanned for larger images.
 const WINDOW: u8 = 5;
 
-/// A lossy codec on one picture.
+/// The search with one lossy codec for one image.
 pub(super) struct Search<F> {
     pub(super) qualities: RangeInclusive<u8>,
     pub(super) target_db: f64,
@@ -19,7 +20,7 @@ pub(super) struct Search<F> {
 }
 
 impl<F: Fn(u8) -> Result<CodecPoint, QualityError>> Search<F> {
-    /// The lowest quality that reaches the target, the highest one when none does.
+    /// Returns the lowest quality that reaches the target, or the highest quality if none does.
     pub(super) fn run(&self, shape: PictureShape) -> Result<CodecPoint, QualityError> {
         if self.target_db.is_nan() {
             return Err(QualityError::Target);
@@ -31,7 +32,7 @@ impl<F: Fn(u8) -> Result<CodecPoint, QualityError>> Search<F> {
         self.scan(found.saturating_sub(WINDOW).max(*self.qualities.start())..=found)
     }
 
-    /// The first quality of the range that reaches the target, its last one when none does.
+    /// Returns the first quality of the range that reaches the target, or the last one if none does.
     fn scan(&self, range: RangeInclusive<u8>) -> Result<CodecPoint, QualityError> {
         let (first, last) = range.into_inner();
         for quality in first..last {
@@ -43,7 +44,8 @@ impl<F: Fn(u8) -> Result<CodecPoint, QualityError>> Search<F> {
         (self.point)(last)
     }
 
-    /// A quality that reaches the target while the one below does not; an end of the range when there is none.
+    /// Returns a quality that reaches the target while the one below it does not; an end of the range if
+    /// there is no such quality.
     fn bisect(&self) -> Result<u8, QualityError> {
         let (mut below, mut found) = self.qualities.clone().into_inner();
         if self.reaches(below)? {
@@ -73,7 +75,7 @@ mod tests {
     const SMALL: PictureShape = PictureShape { width: 256, height: 256, channels: 1 };
     const LARGE: PictureShape = PictureShape { width: 256, height: 257, channels: 1 };
 
-    /// The answer for a codec with this PSNR at every quality, and how many encodings it took.
+    /// Returns the result for a codec with this PSNR at every quality, and the number of encodings.
     fn search(shape: PictureShape, target_db: f64, psnr: impl Fn(u8) -> f64) -> (u8, u32) {
         let encodings = Cell::new(0);
         let point = |quality| {

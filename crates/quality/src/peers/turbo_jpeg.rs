@@ -1,7 +1,8 @@
-//! Baseline JPEG by libjpeg-turbo's code, as mozjpeg carries it.
+//! Baseline JPEG with the code of libjpeg-turbo, as contained in mozjpeg.
 //!
-//! mozjpeg is a fork of libjpeg-turbo that can write libjpeg-turbo's files; it is compiled here because it needs a C compiler
-//! alone. Its SIMD code for x86 is used when NASM is installed at build time, which changes the time and no byte.
+//! mozjpeg is a fork of libjpeg-turbo that can write the same files as libjpeg-turbo. It is used here because
+//! it only needs a C compiler. Its SIMD code for x86 is used if NASM is installed at build time, which
+//! changes the time but not a single byte.
 
 use std::{
     io,
@@ -20,20 +21,22 @@ use crate::{PictureShape, QualityError, picture::Picture};
 
 const CODEC: &str = "JPEG";
 const QUALITIES: RangeInclusive<u8> = 1..=100;
-/// The lowest quality at which all steps of ITU-T T.81, Annex K, fit into the 8 bits of a baseline file. Below it libjpeg-turbo
-/// limits them to 255; mozjpeg would write 16-bit tables, so they are set by hand. Such a step may differ by one from
-/// libjpeg-turbo's, which rounds the scale to whole per cents first.
+/// The lowest quality at which all steps of ITU-T T.81, Annex K, fit into the 8 bits of a baseline file.
+/// Below it libjpeg-turbo limits them to 255; mozjpeg would write 16-bit tables, so the steps are set
+/// explicitly. Such a step may differ by one from libjpeg-turbo's, which rounds the scale to whole per cents
+/// first.
 const BASELINE_QUALITY: u8 = 24;
-/// The longest side that libjpeg takes, in pixels.
+/// The longest side that libjpeg accepts, in pixels.
 const MAX_SIDE: u32 = 65_500;
-/// The largest picture that is decoded, in pixels.
+/// The largest image that is decoded, in pixels.
 const MAX_PIXELS: usize = 1 << 28;
 
-/// Baseline JPEG (ITU-T T.81) by libjpeg-turbo, with Huffman tables made for the picture: what `cjpeg -optimize` writes.
-/// Quality 1 to 100. This is the JPEG to measure time with; [`jpeg_encode`](crate::jpeg_encode) needs no C library.
+/// Baseline JPEG (ITU-T T.81) by libjpeg-turbo, with Huffman tables optimised for the image, as written by
+/// `cjpeg -optimize`, at the qualities 1 to 100. Use it to measure time; [`jpeg_encode`](crate::jpeg_encode)
+/// does not need a C library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TurboJpeg {
-    /// How densely RGB pictures have chroma.
+    /// The chroma sampling of RGB images.
     pub chroma: ChromaSampling,
 }
 
@@ -63,7 +66,7 @@ impl TurboJpeg {
         let PictureShape { width, height, channels } = picture.shape;
         let colours = if channels == 1 { ColorSpace::JCS_GRAYSCALE } else { ColorSpace::JCS_RGB };
         let mut compress = Compress::new(colours);
-        // libjpeg-turbo's choices instead of mozjpeg's: no trellis quantisation, no progressive scans.
+        // The defaults of libjpeg-turbo instead of mozjpeg's: no trellis quantisation, no progressive scans.
         compress.set_fastest_defaults();
         compress.set_size(width as usize, height as usize);
         compress.set_quality(f32::from(quality));
@@ -88,7 +91,7 @@ fn decode_file(file: &[u8]) -> Result<DynamicImage, QualityError> {
     let decompress = Decompress::new_mem(file).map_err(failed)?;
     let (width, height) = decompress.size();
     if width.saturating_mul(height) > MAX_PIXELS {
-        let reason = format!("{width}×{height} is more than {MAX_PIXELS} pixels");
+        let reason = format!("{width}×{height} exceeds the limit of {MAX_PIXELS} pixels");
         return Err(QualityError::Codec { codec: CODEC, action: "decode", reason });
     }
     let is_grey = decompress.color_space() == ColorSpace::JCS_GRAYSCALE;
@@ -101,7 +104,7 @@ fn decode_file(file: &[u8]) -> Result<DynamicImage, QualityError> {
     } else {
         RgbImage::from_raw(width, height, samples).map(DynamicImage::ImageRgb8)
     };
-    image.ok_or_else(|| self::failed("decode", &"it has too few samples"))
+    image.ok_or_else(|| self::failed("decode", &"the file has too few samples"))
 }
 
 /// Runs a call into libjpeg, which reports errors by unwinding with a message.
@@ -172,10 +175,10 @@ mod tests {
         for damaged in [&file[..0], b"RIFF", &file[..20]] {
             assert!(matches!(peer.decode(damaged), Err(QualityError::Codec { action: "decode", .. })));
         }
-        // The frame header's height and width.
+        // Overwrites the height and width in the frame header.
         let frame = file.windows(2).position(|bytes| bytes == [0xff, 0xc0]).unwrap();
         file[frame + 5..frame + 9].fill(0xf0);
         let error = peer.decode(&file).unwrap_err().to_string();
-        assert!(error.contains("61680×61680 is more than"), "{error}");
+        assert!(error.contains("61680×61680 exceeds the limit"), "{error}");
     }
 }

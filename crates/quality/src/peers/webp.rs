@@ -8,27 +8,28 @@ use crate::{QualityError, picture::Picture};
 
 const CODEC: &str = "WebP";
 const QUALITIES: RangeInclusive<u8> = 0..=100;
-/// The longest side that a VP8 frame header holds (RFC 6386, section 9.1).
+/// The longest side that a VP8 frame header can express (RFC 6386, section 9.1).
 const MAX_SIDE: u32 = 16_383;
-/// libwebp's slowest and smallest.
+/// The method of libwebp that is slowest and makes the smallest files.
 const MAX_METHOD: u8 = 6;
 
-/// WebP at one quality, 0 to 100.
+/// The result of WebP at one quality, 0 to 100.
 pub type WebpPoint = CodecPoint;
 
-/// Lossy WebP (RFC 9649) by libwebp on one thread, its settings the default ones but for the method. Quality 0 to 100.
-/// Grey is expanded to RGB, WebP having no grey; its flat chroma costs a few bytes.
+/// Lossy WebP (RFC 9649) by libwebp on one thread, with default settings except for the method, at the
+/// qualities 0 to 100. Grey images are expanded to RGB, because WebP does not support grey; the flat chroma
+/// takes a few bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Webp {
     method: u8,
 }
 
 impl Webp {
-    /// WebP by one of libwebp's methods: 0, the fastest, to 6, which makes the smallest files. `cwebp` takes 4 unless
-    /// told otherwise.
+    /// Creates WebP with a method of libwebp: 0, the fastest, to 6, which makes the smallest files. The
+    /// default of `cwebp` is 4.
     ///
     /// # Errors
-    /// [`QualityError::Effort`] for a method above 6.
+    /// Returns [`QualityError::Effort`] for a method above 6.
     pub fn with_method(method: u8) -> Result<Self, QualityError> {
         if method > MAX_METHOD {
             return Err(QualityError::Effort {
@@ -42,7 +43,7 @@ impl Webp {
     }
 }
 
-/// Method 6.
+/// The default is method 6.
 impl Default for Webp {
     fn default() -> Self {
         Self { method: MAX_METHOD }
@@ -61,7 +62,8 @@ impl Peer for Webp {
     fn encode(&self, image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError> {
         check_quality(CODEC, &QUALITIES, quality)?;
         Picture::new(image)?.check_sides(CODEC, MAX_SIDE)?;
-        let mut config = WebPConfig::new().map_err(|()| failed("encode", "libwebp is of another version"))?;
+        let mut config =
+            WebPConfig::new().map_err(|()| failed("encode", "libwebp has an incompatible version"))?;
         config.quality = f32::from(quality);
         config.method = i32::from(self.method);
         let rgb = image.to_rgb8();
@@ -73,33 +75,35 @@ impl Peer for Webp {
         let decoded = Decoder::new(file).decode().ok_or_else(|| failed("decode", "the file is damaged"))?;
         RgbImage::from_raw(decoded.width(), decoded.height(), decoded.to_vec())
             .map(DynamicImage::ImageRgb8)
-            .ok_or_else(|| failed("decode", "it has too few samples"))
+            .ok_or_else(|| failed("decode", "the file has too few samples"))
     }
 }
 
-/// The picture as a lossy WebP file by [`Webp`]'s method 6.
+/// Encodes an image as a lossy WebP file with method 6 of [`Webp`].
 ///
 /// # Errors
-/// [`QualityError::Setting`] for a quality outside 0 to 100, [`QualityError::Side`] for a side of more than
-/// 16,383 pixels, [`QualityError::Colour`] or [`QualityError::Empty`] for a picture that is not supported,
-/// [`QualityError::Codec`] when the encoder fails.
+/// Returns [`QualityError::Setting`] for a quality outside 0 to 100, [`QualityError::Side`] for a side of
+/// more than 16,383 pixels, [`QualityError::Colour`] or [`QualityError::Empty`] for an image that is not
+/// supported, [`QualityError::Codec`] if the encoder fails.
 pub fn webp_encode(image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError> {
     Webp::default().encode(image, quality)
 }
 
-/// The size and the PSNR of [`webp_encode`]'s file. A grey picture is compared with the luma of the decoded one.
+/// Returns the size and the PSNR of the file that [`webp_encode`] creates. A grey image is compared with the
+/// luma of the decoded image.
 ///
 /// # Errors
-/// As [`webp_encode`].
+/// Returns the errors of [`webp_encode`].
 pub fn webp_point(image: &DynamicImage, quality: u8) -> Result<WebpPoint, QualityError> {
     peer_point(&Webp::default(), image, quality)
 }
 
-/// WebP at the lowest quality whose decoded picture has at least `target_db` of PSNR; quality 0 and quality 100
-/// when all or none reach it. Searched as for [`jpeg_at_psnr`](crate::jpeg_at_psnr).
+/// Returns WebP at the lowest quality whose decoded image has a PSNR of at least `target_db`; quality 0 if
+/// all qualities reach it, quality 100 if none does. The search is that of
+/// [`jpeg_at_psnr`](crate::jpeg_at_psnr).
 ///
 /// # Errors
-/// [`QualityError::Target`] when the target is NaN; otherwise as [`webp_encode`].
+/// Returns [`QualityError::Target`] if the target is NaN, or the errors of [`webp_encode`].
 pub fn webp_at_psnr(image: &DynamicImage, target_db: f64) -> Result<WebpPoint, QualityError> {
     let shape = Picture::new(image)?.shape;
     let point = |quality| webp_point(image, quality);
@@ -120,7 +124,7 @@ mod tests {
         for image in [samples::natural_grey(61, 47), samples::natural_rgb(61, 47)] {
             let webp = webp_encode(&image, 90).unwrap();
             assert!(webp.starts_with(b"RIFF") && &webp[8..15] == b"WEBPVP8", "not a WebP file");
-            assert_eq!(webp[15], b' ', "not the lossy kind");
+            assert_eq!(webp[15], b' ', "not a lossy WebP file");
             let decoded = Webp::default().decode(&webp).unwrap();
             assert_eq!((decoded.width(), decoded.height()), (61, 47));
             let point = webp_point(&image, 90).unwrap();

@@ -112,7 +112,7 @@ pub(super) fn after_a_failed_sync(control: Option<Control>) -> Result<(), String
             let faults =
                 Faults { sync_fails_at: Some(fails), crash_at: Some(crash), control, ..Faults::default() };
             run(&steps, faults, false, crash)
-                .map_err(|why| format!("a sync fails from {fails} on, a crash at {crash}: {why}"))?;
+                .map_err(|why| format!("a failing sync at {fails}, a crash at {crash}: {why}"))?;
         }
     }
     Ok(())

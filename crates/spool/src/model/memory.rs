@@ -151,7 +151,7 @@ impl Memory {
         let mut disk = self.0.borrow_mut();
         disk.operations += 1;
         disk.crashed |= disk.faults.crash_at == Some(disk.operations);
-        if disk.crashed { Err(io::Error::other("the power has gone")) } else { Ok(()) }
+        if disk.crashed { Err(io::Error::other("the power has failed")) } else { Ok(()) }
     }
 
     fn is(&self, control: Control) -> bool {

@@ -208,7 +208,7 @@ impl Oracle {
     /// Opens a copy of the disk and compares it with the expected contents.
     fn check(&mut self) -> Result<(), String> {
         let peak = self.disk.peak();
-        ensure(peak <= BUDGET, || format!("{peak} bytes, over the budget"))?;
+        ensure(peak <= BUDGET, || format!("{peak} bytes exceed the budget"))?;
         let epoch = self.epoch + 1;
         let mut spool = Spool::open(self.disk.copy(), options(epoch)).map_err(|error| error.to_string())?;
         for class in Class::ALL {
@@ -226,8 +226,8 @@ impl Oracle {
         for record in there {
             let given = self.given.get(&(class, record.epoch, record.number));
             let name = || format!("{class} {} of epoch {}", record.number, record.epoch);
-            ensure(given.is_some(), || format!("{} was never given", name()))?;
-            ensure(given == Some(&record.bytes), || format!("{} is not what was given", name()))?;
+            ensure(given.is_some(), || format!("{} was never appended", name()))?;
+            ensure(given == Some(&record.bytes), || format!("{} differs from the appended record", name()))?;
         }
         ensure(there.windows(2).all(|pair| pair[0].number < pair[1].number), || {
             format!("the records of {class} are out of order")
@@ -251,7 +251,7 @@ impl Oracle {
         let allowed = if self.damaged { told } else { evicted };
         ensure(missing <= allowed || self.damaged && spool.torn() > 0, || {
             format!(
-                "{missing} records of {class} are missing, {evicted} evicted and {damaged} damaged are told"
+                "{missing} records of {class} are missing, but {evicted} evicted and {damaged} damaged are counted"
             )
         })?;
         if !self.damaged {
@@ -262,16 +262,24 @@ impl Oracle {
             known.extend(is_there.iter().map(|(_, number)| number));
             let all = known.len() as u64 + told;
             ensure(all == counters.done, || {
-                format!("{class}: {} known, {missing} missing, told are {counters:?}", known.len())
+                format!(
+                    "{class}: {} known, {missing} missing, but the counters are {counters:?}",
+                    known.len()
+                )
             })?;
         }
         ensure(counters.delivered + told == counters.done, || {
-            format!("{class} does not add up: {counters:?}")
+            format!("the counters of {class} do not add up: {counters:?}")
         })?;
-        ensure(spool.pending(class) == 0, || format!("{class} keeps {} records", spool.pending(class)))?;
+        ensure(spool.pending(class) == 0, || {
+            format!("{class} still holds {} records", spool.pending(class))
+        })?;
         let refused = counters.dropped(Reason::Refused);
         ensure(refused >= self.refused_safely[class as usize], || {
-            format!("{refused} refused of {class} are told, {} were", self.refused_safely[class as usize])
+            format!(
+                "{refused} refused records of {class} are counted, but {} were refused",
+                self.refused_safely[class as usize]
+            )
         })
     }
 }

@@ -1,4 +1,4 @@
-//! A process that writes to a real disk and is killed in the middle, again and again.
+//! A process that writes to a real disk and is killed repeatedly while it writes.
 
 use std::{
     collections::BTreeMap,
@@ -24,9 +24,9 @@ fn payload(class: Class, epoch: u64, number: u64) -> Vec<u8> {
     (0..len).map(|at| (at * 7 + number + epoch + class as u64) as u8).collect()
 }
 
-/// What the process does that is killed: says on stdout what is committed, and what it is about to acknowledge.
+/// The process to be killed. It prints on stdout the records that are committed and that it will acknowledge.
 #[test]
-#[ignore = "the other test starts it, and kills it"]
+#[ignore = "started and killed by the other test"]
 fn child() {
     let folder = env::var_os(FOLDER).unwrap();
     let epoch: u64 = env::var(EPOCH).unwrap().parse().unwrap();
@@ -37,7 +37,7 @@ fn child() {
         let mut appended = Vec::new();
         for _ in 0..rng.random_range(1..5) {
             let class = Class::ALL[rng.random_range(0..3)];
-            // The number that it will get is the next one.
+            // The record will get the next number.
             let next = spool.counted(class).done + spool.pending(class) + 1;
             let ahead = appended.iter().filter(|(of, _)| *of == class).count() as u64;
             let number = next + ahead;
@@ -79,7 +79,7 @@ fn class_of(name: &str) -> Class {
 fn nothing_that_was_committed_is_gone_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let mut rng = StdRng::seed_from_u64(3);
-    // By class and number: the epoch.
+    // The epoch of each record, by class and number.
     let mut committed: BTreeMap<(Class, u64), u64> = BTreeMap::new();
     let mut told = BTreeMap::new();
     for epoch in 1..=30 {
@@ -92,7 +92,7 @@ fn nothing_that_was_committed_is_gone_after_a_kill() {
                 process.kill().unwrap();
             }
         }
-        // What it had said before it died holds as well; a line that it had not ended does not.
+        // Lines that it printed before it was killed count as well; an incomplete line does not.
         lines.map_while(Result::ok).for_each(|line| note(&line, epoch, &mut committed, &mut told));
         process.wait().unwrap();
     }

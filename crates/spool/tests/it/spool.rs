@@ -1,4 +1,4 @@
-//! The spool on a real disk: what its users rely on.
+//! The guarantees of the spool, on a real disk.
 
 use std::{fs, path::Path};
 
@@ -17,7 +17,7 @@ fn small() -> (TempDir, Spool<Disk>) {
     (folder, spool)
 }
 
-/// Bytes of all files, as the file system shows them.
+/// Returns the size of all files in bytes, as the file system reports it.
 fn bytes(folder: &Path) -> u64 {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
 }
@@ -39,7 +39,7 @@ fn records_come_back_in_order_across_a_stop_until_they_are_acknowledged() {
     for number in 1..=5_u64 {
         assert_eq!(spool.append(Class::Normal, &[number as u8; 40]).unwrap(), Appended::Number(number));
     }
-    assert!(spool.read(Class::Normal).unwrap().is_empty(), "what is not committed is not read");
+    assert!(spool.read(Class::Normal).unwrap().is_empty(), "uncommitted records must not be read");
     spool.commit().unwrap();
     assert_eq!(spool.append(Class::High, b"urgent").unwrap(), Appended::Number(1));
     spool.commit().unwrap();
@@ -63,7 +63,11 @@ fn records_come_back_in_order_across_a_stop_until_they_are_acknowledged() {
     spool.acknowledge(Class::Normal, 6).unwrap();
     assert_eq!(spool.counted(Class::Normal), Counters { done: 6, delivered: 6, ..Counters::default() });
     spool.rewind(Class::High);
-    assert_eq!(drain(&mut spool, Class::High).len(), 1, "it was read and not acknowledged");
+    assert_eq!(
+        drain(&mut spool, Class::High).len(),
+        1,
+        "a record that was read but not acknowledged is read again"
+    );
 }
 
 #[test]
@@ -76,7 +80,7 @@ fn what_is_less_important_makes_room_and_is_counted() {
         spool.commit().unwrap();
         assert!(bytes(folder.path()) <= 300 * KIB);
     }
-    assert!(refused > 0, "nobody makes room for the least important");
+    assert!(refused > 0, "no class makes room for the lowest class");
     let kept = spool.pending(Class::Low);
     assert_eq!(kept + refused, 100);
     for number in 1..=30 {
@@ -121,7 +125,8 @@ fn damage_is_passed_over_and_counted() {
     drop(spool);
     let path = folder.path().join("normal-0000000000000001.log");
     let mut file = fs::read(&path).unwrap();
-    // A block of one such record has 144 bytes: the body of the third, the header of the fifth.
+    // A block with one such record has 144 bytes. The body of the third and the header of the fifth are
+    // damaged.
     file[2 * 144 + 60] ^= 1;
     file[4 * 144 + 20] ^= 1;
     fs::write(&path, &file).unwrap();
@@ -133,7 +138,7 @@ fn damage_is_passed_over_and_counted() {
         spool.counted(Class::Normal),
         Counters { done: 9, delivered: 7, dropped: [0, 0, 2], ..Counters::default() }
     );
-    // What stood there is kept, counts for the budget, and outlives the segment.
+    // The damaged bytes are kept, count towards the budget, and outlive the segment.
     for at in [2 * 144, 4 * 144] {
         let kept = folder.path().join(format!("damaged-normal-0000000000000001-{at:x}.bin"));
         assert_eq!(fs::read(kept).unwrap(), file[at..at + 144]);
@@ -167,7 +172,7 @@ fn what_cannot_be_is_refused_with_its_bounds() {
     let folder = tempfile::tempdir().unwrap();
     let disk = || Disk::open(folder.path()).unwrap();
     let error = Spool::open(disk(), Options::new(100 * KIB, 1)).unwrap_err().to_string();
-    assert!(error.contains("102400 bytes cannot be: give it 270336"), "{error}");
+    assert!(error.contains("102400 bytes is too small: give it at least 270336"), "{error}");
     let mut spool = open(folder.path(), 300 * KIB, 1);
     let most = spool.largest_record();
     let error = spool.append(Class::High, &vec![0; most + 1]).unwrap_err();
@@ -212,7 +217,7 @@ fn an_acknowledgement_while_records_are_in_doubt_is_not_counted_twice() {
     }
     let doubtful = spool.counted(Class::Low).doubtful();
     assert_eq!(doubtful, evicted(&spool));
-    // The connection of before the stop of the disk is still there, and tells of what it was sent.
+    // The connection from before the spool was closed is still open, and reports the records that it got.
     let read = spool.read(Class::Low).unwrap().last().unwrap().number;
     assert!(matches!(spool.sending(Class::Low, read), Err(SpoolError::InDoubt { .. })));
     spool.acknowledge(Class::Low, doubtful + 5).unwrap();

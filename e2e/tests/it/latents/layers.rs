@@ -1,5 +1,5 @@
-//! A latent of a base and an enhancement: six numbers, of which the first two are the base, the others two feature maps
-//! of 1×2.
+//! A latent with a base layer and an enhancement layer: six numbers, two in the base layer, and four in the
+//! enhancement layer, which has two feature maps of 1×2.
 
 use std::{fs, path::Path};
 
@@ -14,7 +14,8 @@ use super::toy::{self, GAIN, edge, npy, product, tensor};
 
 const VALUES: [f32; 6] = [1.0, 2.0, 3.0, -4.0, 5.0, -6.0];
 
-/// The encoder names its enhancement before its base: the manifest's order counts.
+/// Returns the bundle. Its encoder outputs the enhancement layer before the base layer: the manifest's order
+/// counts.
 fn draft() -> Draft {
     let [x, base, detail] = [tensor("x", &[6]), tensor("base", &[2]), tensor("detail", &[2, 1, 2])];
     let mut encoder = toy::graph(&[&x]);
@@ -22,7 +23,7 @@ fn draft() -> Draft {
     encoder.reshape("rest", &[-1, 2, 1, 2], "detail");
     encoder.slice("x", 1, 0, 2, "base");
     let encoder = toy::model(encoder, &[&detail, &base]);
-    // One gain a map.
+    // One gain per map.
     let maps = LatentSpec { tensor: detail.clone(), gains: vec![GAIN, 1.0] };
     let latent = vec![toy::layer(base.clone()), maps];
     let mut draft = toy::draft(InputSpec::Tensor {}, x, encoder, latent);
@@ -65,14 +66,14 @@ async fn layers_that_are_left_out_are_zeros() {
 
     let cloud = Cloud::start(&[&folder.path().join("bundle")]);
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
-    // Frames of one layer and of two are one batch.
+    // Frames with one layer and with two run in one batch.
     let request = toy::request(vec![whole, base], &["all", "classify"], Vec::new());
     let answer = client.decode(request).await.unwrap().into_inner();
     let expected = [VALUES, [1.0, 2.0, 0.0, 0.0, 0.0, 0.0]];
     for (frame, expected) in answer.frames.into_iter().zip(expected) {
         let [all, scores] = frame.outputs.try_into().unwrap();
         let (Some(Answer::Tensor(all)), Some(Answer::ClassScores(scores))) = (all.value, scores.value) else {
-            panic!("the answers are not those of the heads asked for")
+            panic!("the outputs do not match the requested heads")
         };
         assert_eq!((all.values.as_slice(), all.shape.as_slice()), (&expected[..], &[6][..]));
         assert_eq!(scores.scores[0].label, "second");

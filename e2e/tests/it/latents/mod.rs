@@ -1,5 +1,5 @@
-//! Bundles of fixed latents as their users meet them, from models made here: heads that score, windows of
-//! measurements, tensors, latents of several layers.
+//! Bundles of fixed latents through the real binaries, with models created by the tests: score heads, windows
+//! of time series, tensors, latents with several layers.
 
 mod layers;
 mod scores;

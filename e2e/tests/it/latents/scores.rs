@@ -1,7 +1,7 @@
 //! A bundle that reconstructs, classifies and scores from the same frame.
 //!
-//! Its latent is the picture, 2×2 pixels of 0 to 1. The decoder loses the last pixel. The column of the score is the sum
-//! of the pixels.
+//! The latent is the image itself, 2×2 pixels of 0 to 1. The decoder loses the last pixel. The column of the
+//! score is the sum of the pixels.
 
 use std::{fs, io::Cursor, path::Path};
 
@@ -24,8 +24,8 @@ const HEADS: [&str; 3] = ["reconstruct", "classify", "score"];
 const PIXELS: [u8; 4] = [255, 0, 0, 255];
 const LATENT: [f32; 4] = [1.0, 0.0, 0.0, 1.0];
 
-/// What [`PIXELS`] score: two integers of 10 cost 16 + 1 + 7 bits each, the zeros nearly nothing; the sum of the pixels
-/// is 2; one pixel of four is wrong by 1.
+/// Returns the bits of [`PIXELS`]: two integers of 10 take 16 + 1 + 7 bits each, and the zeros take almost
+/// none. The sum of the pixels is 2, and one pixel of four is wrong by 1.
 fn bits() -> f64 {
     2.0 * 24.0 + 2.0 * (16.0 - 65535_f64.log2())
 }
@@ -84,7 +84,7 @@ fn draft() -> Draft {
     draft
 }
 
-/// A folder with the bundle and a picture of [`PIXELS`].
+/// Creates a folder with the bundle and an image of [`PIXELS`].
 fn folder() -> (tempfile::TempDir, LatentSpace) {
     let folder = tempfile::tempdir().unwrap();
     draft().write(&folder.path().join("bundle"), "# Toy\n").unwrap();
@@ -114,7 +114,7 @@ fn sent(bytes: Vec<u8>) -> Input {
     Input { value: Some(Sent::Picture(bytes)) }
 }
 
-/// The last pixel alone is wrong, by the whole range.
+/// Checks a heat map in which only the last pixel is wrong, by the full range.
 fn assert_heat_map(png: &[u8]) {
     let map = image::load_from_memory(png).unwrap().to_rgb8();
     assert_eq!(map.as_raw(), &[0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255]);
@@ -149,7 +149,7 @@ async fn the_bundle_says_what_it_takes_and_what_its_score_is_made_of() {
     let request = GetBundleRequest { name: "toy".into() };
     let bundle = client.get_bundle(request).await.unwrap().into_inner().bundle.unwrap();
     let Some(Kind::Picture(picture)) = bundle.input.and_then(|input| input.kind) else {
-        panic!("the bundle takes pictures")
+        panic!("the input of the bundle is not an image")
     };
     assert_eq!((picture.width, picture.height, picture.channels), (2, 2, 1));
     let score = &bundle.heads[2];
@@ -171,7 +171,7 @@ async fn one_grpc_request_is_answered_by_every_head() {
         let (Some(Answer::Png(picture)), Some(Answer::ClassScores(scores)), Some(Answer::Anomaly(anomaly))) =
             (picture.value, scores.value, anomaly.value)
         else {
-            panic!("the answers are not those of the heads asked for")
+            panic!("the outputs do not match the requested heads")
         };
         assert_eq!(image::load_from_memory(&picture).unwrap().to_luma8().as_raw(), &[255, 0, 0, 0]);
         let best = &scores.scores[0];
@@ -184,14 +184,14 @@ async fn one_grpc_request_is_answered_by_every_head() {
     }
 }
 
-/// Every frame has its own input and its own score.
+/// Each frame of a request has its own reference input and its own score.
 #[tokio::test]
 async fn inputs_belong_to_their_frames() {
     let (folder, space) = folder();
     let cloud = cloud(folder.path());
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     let black = space.encode(&[0.0; 4], IdOnWire::Present).unwrap();
-    // A larger picture of the same becomes what the encoder saw.
+    // A larger version of the image is resized to the encoder's input.
     let large = image::imageops::resize(&grey([0; 4]), 40, 20, image::imageops::FilterType::Nearest);
     let inputs = vec![sent(png(&large)), sent(png(&grey(PIXELS)))];
     let request = toy::request(vec![black, frame(&space)], &["score"], inputs);
@@ -216,12 +216,12 @@ async fn inputs_that_cannot_be_right_are_named_by_their_index() {
     let numbers = Tensor { shape: vec![4], values: LATENT.to_vec() };
     let large = png(&GrayImage::new(4097, 4096));
     let cases = [
-        (vec![good(), sent(b"no picture".to_vec())], "input 1: it is no PNG or JPEG file"),
-        (vec![good()], "no inputs or one a frame, not 1"),
-        (vec![good(), good(), good()], "no inputs or one a frame, not 3"),
-        (vec![good(), Input { value: Some(Sent::Tensor(numbers)) }], "input 1: it is numbers"),
-        (vec![good(), Input { value: None }], "input 1: it is neither"),
-        (vec![good(), sent(large)], "input 1: 4097×4096 pixels are over 16777216"),
+        (vec![good(), sent(b"no picture".to_vec())], "input 1: it is not a readable PNG or JPEG file"),
+        (vec![good()], "no reference inputs or one per frame, not 1"),
+        (vec![good(), good(), good()], "no reference inputs or one per frame, not 3"),
+        (vec![good(), Input { value: Some(Sent::Tensor(numbers)) }], "input 1: it contains numbers"),
+        (vec![good(), Input { value: None }], "input 1: it has neither"),
+        (vec![good(), sent(large)], "input 1: 4097×4096 pixels are over the limit of 16777216"),
     ];
     for (inputs, expected) in cases {
         let request = toy::request(vec![frame(&space), frame(&space)], &["score"], inputs);
@@ -233,7 +233,7 @@ async fn inputs_that_cannot_be_right_are_named_by_their_index() {
 
 const BOUNDARY: &str = "----toy";
 
-/// A form of these fields: name, type, content.
+/// Returns a multipart form with these fields: name, content type, content.
 fn form(fields: &[(&str, &str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, kind, content) in fields {
@@ -280,7 +280,7 @@ async fn one_rest_request_is_answered_by_every_head() {
         assert_eq!(anomaly["parts"].as_array().unwrap().len(), if compared { 3 } else { 2 });
         assert_eq!(anomaly.get("heat_map").is_some(), compared);
     }
-    // One head alone takes a form as well, and a picture is a picture.
+    // A form is also accepted for a single head, and an image is returned as an image.
     let (response, body) = cloud.http(post("?head=reconstruct", &form_type()), with_input).await;
     assert_eq!(response.headers()["content-type"], "image/png");
     assert_eq!(image::load_from_memory(&body).unwrap().to_luma8().as_raw(), &[255, 0, 0, 0]);
@@ -298,15 +298,23 @@ async fn rest_names_what_is_wrong_with_a_form() {
     let octets = "application/octet-stream";
     let with = |input: (&str, &[u8])| form(&[("frame", octets, &frame), ("input", input.0, input.1)]);
     let cases = [
-        ("?heads=score", with(("image/png", b"no picture")), "input 0: it is no PNG or JPEG file"),
-        ("?heads=score", with((octets, &[0; 16])), "input 0: it is numbers"),
+        (
+            "?heads=score",
+            with(("image/png", b"no picture")),
+            "input 0: it is not a readable PNG or JPEG file",
+        ),
+        ("?heads=score", with((octets, &[0; 16])), "input 0: it contains numbers"),
         ("?heads=score", with((octets, &[0; 3])), "multiple of 4"),
         ("?heads=score", with(("image/png", &large)), "input 0: 4097×4096 pixels"),
         ("?heads=score", form(&[("input", "image/png", &picture)]), "no field \"frame\""),
-        ("?heads=score", form(&[("frame", octets, &frame), ("extra", octets, b"")]), "a field \"extra\""),
+        (
+            "?heads=score",
+            form(&[("frame", octets, &frame), ("extra", octets, b"")]),
+            "an unknown field \"extra\"",
+        ),
         ("?heads=score", form(&[("frame", octets, &frame), ("frame", octets, &frame)]), "\"frame\" twice"),
         ("?heads=score", b"--".to_vec(), "multipart"),
-        ("?head=score&heads=score", with(("image/png", &picture)), "head and heads are both given"),
+        ("?head=score&heads=score", with(("image/png", &picture)), "both head and heads are given"),
     ];
     for (query, body, expected) in cases {
         let (response, body) = cloud.http(post(query, &form_type()), body).await;
@@ -334,7 +342,7 @@ async fn the_edge_reports_class_and_score() {
         assert!(near(row["score"].as_f64().unwrap(), expected), "{row}");
         assert!(near(row["quantile"].as_f64().unwrap(), expected / 4.0), "{row}");
         assert_eq!(row["anomalous"], if more.is_empty() { 1.0 } else { 0.0 });
-        // One of four pixels is black instead of white.
+        // One pixel of four is black instead of white.
         assert!(near(row["psnr_db"].as_f64().unwrap(), 10.0 * 4_f64.log10()), "{row}");
         assert_eq!(folder.path().join("out/corners-heat-map.png").is_file(), !more.is_empty());
     }

@@ -1,5 +1,6 @@
-//! A bundle that takes windows of 3 rows of 2 channels, every 2 rows. Its latent is the window as the encoder sees it;
-//! the decoder brings volts back and gives the mean for amperes. The column of the score is the first value's double.
+//! A bundle whose inputs are windows of 3 rows of 2 channels, every 2 rows. The latent is the standardised
+//! window; the decoder reconstructs the volts, and returns the mean for the amperes. The column of the score
+//! is twice the first value.
 
 use std::{fs, path::Path};
 
@@ -42,7 +43,7 @@ fn draft() -> Draft {
         volts[row] = [0.0; 6];
     }
 
-    // Flat: the shape of a window comes from the manifest.
+    // The output is flat: the shape of a window comes from the manifest.
     let reconstruction = tensor("reconstruction", &[6]);
     let mut graph = toy::graph(&[&latent]);
     product(&mut graph, "latent", &volts, "reconstruction");
@@ -104,19 +105,19 @@ fn csv_and_npy_give_the_same_frames() {
     let windows = [&ROWS[0..3], &ROWS[2..5], &ROWS[3..6]].map(<[_]>::as_flattened).concat();
     fs::write(folder.path().join("arrays/log.npy"), npy(&[3, 3, 2], &windows)).unwrap();
     assert_eq!(of("arrays"), expected);
-    // Without names, the columns stand in the bundle's order.
+    // Without names, the columns must be in the bundle's order.
     let unnamed: String = ROWS.iter().map(|[volts, amperes]| format!("{volts},{amperes}\n")).collect();
     fs::write(folder.path().join("log.csv"), unnamed).unwrap();
     assert_eq!(of("log.csv"), expected);
 
     let inspected = toy::json(folder.path(), "inspect", &["out/log-00000.lps"]);
     assert_eq!(inspected["shape"], serde_json::json!([6]));
-    // (number − mean) / deviation · gain
+    // Each integer is (number − mean) / deviation · gain.
     assert_eq!(inspected["integers"], serde_json::json!([10, 0, 0, 40, -10, 20]));
 }
 
-/// The windows of [`ROWS`] as they come back, and the root of their mean squared errors: amperes are 2 and 1, 1 and 1,
-/// 1 too far from their mean.
+/// Returns the root-mean-square errors of the decoded windows of [`ROWS`]: the amperes differ from their mean
+/// by 2 and 1 in the first window, by 1 and 1 in the second, and by 1 in the third.
 fn expected_rmse() -> [f64; 3] {
     [5.0, 2.0, 1.0].map(|squares: f64| (squares / 6.0).sqrt())
 }
@@ -135,7 +136,8 @@ fn windows_come_back_in_their_own_units() {
         assert!(near(row["rmse"].as_f64().unwrap(), rmse), "{row}");
         assert_eq!((&row["raw_bytes"], row.get("psnr_db")), (&24.into(), None));
     }
-    // Twice (12 − 10) / 2 is 2; of the second window −2, less than any normal sample; of the third 0.
+    // The first window scores twice (12 − 10) / 2, which is 2. The second scores −2, below any normal sample,
+    // and the third 0.
     let score = |row: usize| rows[row]["score"].as_f64().unwrap();
     assert!(near(score(0), 2.0) && near(score(1), -2.0), "{report}");
     assert!(near(rows[0]["quantile"].as_f64().unwrap(), 0.25), "{report}");
@@ -149,9 +151,9 @@ fn windows_come_back_in_their_own_units() {
     let heading: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(heading[..3], ["input", "raw", "B"]);
     assert!(["RMSE", "score", "quantile", "anomalous"].iter().all(|name| heading.contains(name)), "{table}");
-    assert!(!table.contains("PSNR") && table.contains("4 bytes a number"), "{table}");
+    assert!(!table.contains("PSNR") && table.contains("4 bytes per number"), "{table}");
 
-    // The error is that of the encoder's input: amperes are off by 4 and 2 deviations.
+    // The error is measured in the encoder's input: the amperes differ by 4 and 2 deviations.
     let compared = send(&["--with-input"]);
     let row = &compared["pictures"][0];
     let expected = 2.0 + 20.0 / 6.0;
@@ -193,11 +195,11 @@ async fn the_cloud_answers_with_a_window_and_takes_one_along() {
     };
     assert!(near(anomaly.parts[1].value.into(), 20.0 / 6.0) && anomaly.heat_map.is_empty(), "{anomaly:?}");
     for (input, expected) in [
-        (input(&[0.0; 5]), "input 0: it has 5 numbers, the encoder takes 6 finite ones"),
+        (input(&[0.0; 5]), "input 0: it has 5 numbers, but the encoder reads 6"),
         (input(&[f32::NAN; 6]), "input 0"),
         (
             Input { value: Some(Sent::Picture(vec![1])) },
-            "input 0: it is a picture, the encoder takes numbers",
+            "input 0: it is an image, but the encoder reads numbers",
         ),
     ] {
         let status = error_of(input).await.unwrap_err();
@@ -220,13 +222,17 @@ fn files_that_are_no_windows_are_refused_with_the_place() {
     let folder = folder();
     let rows = ROWS.as_flattened();
     let cases: [(&str, &[u8], &str); 9] = [
-        ("a.csv", b"volts,amperes\n1,2\n3,x\n5,6\n", "a.csv: line 3, column 2: \"x\" is no finite number"),
+        ("a.csv", b"volts,amperes\n1,2\n3,x\n5,6\n", "a.csv: line 3, column 2: \"x\" is not a finite number"),
         ("b.csv", b"volts,amperes\n1,2\n3,nan\n5,6\n", "line 3, column 2: \"nan\""),
         ("c.csv", b"volts,amperes\n1,2\n3\n5,6\n", "line 3, column 2: \"\""),
-        ("d.csv", b"time,volts\n1,2\n3,4\n5,6\n", "no header names all of: volts, amperes"),
-        ("e.csv", b"volts;amperes\n1;2\n", "of 1 columns, no header names all of: volts, amperes"),
-        ("f.csv", b"volts,amperes\n1,2\n3,4\n", "it has 2 rows, a window has 3"),
-        ("g.csv", b"", "it has 0 rows, a window has 3"),
+        ("d.csv", b"time,volts\n1,2\n3,4\n5,6\n", "no header that names all of the channels: volts, amperes"),
+        (
+            "e.csv",
+            b"volts;amperes\n1;2\n",
+            "it has 1 columns and no header that names all of the channels: volts, amperes",
+        ),
+        ("f.csv", b"volts,amperes\n1,2\n3,4\n", "it has 2 rows, but a window has 3"),
+        ("g.csv", b"", "it has 0 rows, but a window has 3"),
         ("h.npy", &npy(&[4, 3], rows), "shape [4, 3] is not [rows, 2] or [n, 3, 2]"),
         ("i.npy", b"no array", "not a readable .npy file"),
     ];
@@ -235,7 +241,7 @@ fn files_that_are_no_windows_are_refused_with_the_place() {
         assert!(error.contains(expected) && error.lines().count() == 1, "{expected}: {error}");
     }
     fs::create_dir(folder.path().join("empty")).unwrap();
-    for (input, expected) in [("empty", "no numbers in empty"), ("absent.csv", "absent.csv")] {
+    for (input, expected) in [("empty", "no numbers found in empty"), ("absent.csv", "absent.csv")] {
         let error = failure(&mut edge(folder.path(), "encode", &[input]));
         assert!(error.contains(expected) && error.lines().count() == 1, "{expected}: {error}");
     }

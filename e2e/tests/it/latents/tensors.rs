@@ -1,4 +1,4 @@
-//! A bundle that takes tensors of 2×2 as they are and gives their double.
+//! A bundle whose inputs are unprocessed tensors of 2×2, and whose outputs are twice the inputs.
 
 use std::fs;
 
@@ -39,7 +39,7 @@ fn tensors_go_as_they_are() {
     let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["many-00000", "many-00001", "one"]);
     assert_eq!(rows[0]["raw_bytes"], 16);
-    // What comes back is twice as much: wrong by the numbers themselves.
+    // The output is twice the input, so the error equals the input.
     assert!(near(rows[0]["rmse"].as_f64().unwrap(), (30.0_f64 / 4.0).sqrt()), "{report}");
     let csv = |name: &str| fs::read_to_string(folder.path().join("out").join(name)).unwrap();
     assert_eq!(csv("many-00001.csv"), "0,0.5,0,1\n-0.5,0,-1,0\n");
@@ -50,9 +50,9 @@ fn tensors_go_as_they_are() {
 fn other_arrays_are_refused() {
     let folder = folder();
     let cases: [(&str, &[u8], &str); 3] = [
-        ("flat.npy", &npy(&[4], &[0.0; 4]), "shape [4] is not [2, 2] or many of them"),
+        ("flat.npy", &npy(&[4], &[0.0; 4]), "shape [4] is not [2, 2], with or without a leading dimension"),
         ("nan.npy", &npy(&[2, 2], &[0.0, 1.0, f32::NAN, 0.0]), "number 2 is NaN"),
-        ("log.csv", b"1,2\n3,4\n", "tensors are read from .npy files"),
+        ("log.csv", b"1,2\n3,4\n", "tensors can only be read from .npy files"),
     ];
     for (name, bytes, expected) in cases {
         let error = refusal(folder.path(), name, bytes);
@@ -61,5 +61,5 @@ fn other_arrays_are_refused() {
     let error = failure(&mut edge(folder.path(), "encode", &["--quality", "9", "flat.npy"]));
     assert!(error.contains("--quality"), "{error}");
     let error = failure(&mut edge(folder.path(), "send", &["--with-input", "flat.npy"]));
-    assert!(error.contains("--with-input is for bundles with a head that scores"), "{error}");
+    assert!(error.contains("--with-input needs a head that scores"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Bundles of a few numbers, whose results can be computed by hand.
+//! Bundles with a few numbers, whose results can be computed by hand.
 
 use std::{fs, path::Path};
 
@@ -27,7 +27,7 @@ fn onnx_dims(tensor: &TensorSpec) -> Vec<lopside_onnx::Dim> {
     tensor.shape.iter().map(dim).collect()
 }
 
-/// A graph with these inputs.
+/// Creates a graph with these inputs.
 pub(crate) fn graph(inputs: &[&TensorSpec]) -> GraphBuilder {
     let mut graph = GraphBuilder::new("toy");
     for input in inputs {
@@ -36,7 +36,7 @@ pub(crate) fn graph(inputs: &[&TensorSpec]) -> GraphBuilder {
     graph
 }
 
-/// `x [n, rows] · rows`, a matrix by its rows.
+/// Adds the product of `x [n, rows]` with a matrix, which is given by its rows.
 pub(crate) fn product<const N: usize>(graph: &mut GraphBuilder, x: &str, rows: &[[f32; N]], name: &str) {
     let dims = [rows.len() as i64, N as i64];
     let weight = graph.initializer(&format!("{name}.weight"), &dims, rows.as_flattened()).unwrap();
@@ -44,12 +44,12 @@ pub(crate) fn product<const N: usize>(graph: &mut GraphBuilder, x: &str, rows: &
     graph.gemm(x, &weight, &bias, name);
 }
 
-/// The matrix that leaves `N` values as they are.
+/// Returns the identity matrix for `N` values.
 pub(crate) fn same<const N: usize>() -> [[f32; N]; N] {
     std::array::from_fn(|row| std::array::from_fn(|column| f32::from(u8::from(row == column))))
 }
 
-/// The model with these outputs.
+/// Encodes the model with these outputs.
 pub(crate) fn model(mut graph: GraphBuilder, outputs: &[&TensorSpec]) -> Vec<u8> {
     for output in outputs {
         graph.output(&output.name, &onnx_dims(output));
@@ -57,7 +57,7 @@ pub(crate) fn model(mut graph: GraphBuilder, outputs: &[&TensorSpec]) -> Vec<u8>
     encode(&graph.build())
 }
 
-/// One gain and one table a value; see [`draft`] for what values cost.
+/// Returns a layer with one gain and one table per value; see [`draft`] for the bits of the values.
 pub(crate) fn layer(tensor: TensorSpec) -> LatentSpec {
     let gains = vec![GAIN; tensor.item_elements().unwrap() as usize];
     LatentSpec { tensor, gains }
@@ -82,8 +82,8 @@ pub(crate) fn head(
     }
 }
 
-/// A bundle without heads, whose tables list only 0: that costs next to nothing, any other integer 16 bits for the
-/// escape, one for its sign, and the Exp-Golomb code of its magnitude.
+/// Returns a bundle without heads, whose tables list only 0. A 0 takes almost no bits; any other integer
+/// takes 16 bits for the escape, one for the sign, and the Exp-Golomb code of the magnitude.
 pub(crate) fn draft(
     input: InputSpec,
     input_tensor: TensorSpec,
@@ -104,17 +104,17 @@ pub(crate) fn draft(
     }
 }
 
-/// A part that is standardised by dividing it by `deviation`; normal samples of it are 0 to 100.
+/// Returns a part that is divided by `deviation`; its normal samples are 0 to 100.
 pub(crate) fn part(name: &str, source: PartSource, deviation: f32) -> PartSpec {
     PartSpec { name: name.into(), source, weight: 1.0, mean: 0.0, deviation, quantiles: even(100.0) }
 }
 
-/// Normal samples of 0 to `most`, evenly.
+/// Returns the quantiles of normal samples that are evenly distributed from 0 to `most`.
 pub(crate) fn even(most: f32) -> Quantiles {
     Quantiles::of(&[0.0, most], 2).unwrap()
 }
 
-/// A request of these frames for the bundle's heads of these names.
+/// Returns a request to decode these frames with the heads of these names.
 pub(crate) fn request(frames: Vec<Vec<u8>>, heads: &[&str], inputs: Vec<Input>) -> DecodeRequest {
     let output = |head: &&str| OutputRequest { head: (*head).into(), format: 0, version: 0 };
     DecodeRequest {
@@ -125,7 +125,8 @@ pub(crate) fn request(frames: Vec<Vec<u8>>, heads: &[&str], inputs: Vec<Input>) 
     }
 }
 
-/// `edge-encoder COMMAND --bundle FOLDER/bundle --out FOLDER/out ARGS`, where there is an `--out`.
+/// Returns the command `edge-encoder COMMAND --bundle bundle --out out ARGS` in the folder; `inspect` does
+/// not have `--out`.
 pub(crate) fn edge(folder: &Path, command: &str, args: &[&str]) -> std::process::Command {
     let mut edge = binary("edge-encoder");
     edge.current_dir(folder).arg(command).args(["--bundle", "bundle"]);
@@ -140,13 +141,13 @@ pub(crate) fn json(folder: &Path, command: &str, args: &[&str]) -> Value {
     serde_json::from_str(&stdout(edge(folder, command, args).arg("--json"))).unwrap()
 }
 
-/// What `encode` says of a file with this text.
+/// Returns the error message of `encode` for a file with this text.
 pub(crate) fn refusal(folder: &Path, name: &str, text: &[u8]) -> String {
     fs::write(folder.join(name), text).unwrap();
     failure(&mut edge(folder, "encode", &[name]))
 }
 
-/// A `.npy` file of 32-bit floats.
+/// Returns a `.npy` file of 32-bit floats.
 pub(crate) fn npy(dims: &[usize], values: &[f32]) -> Vec<u8> {
     let dims: String = dims.iter().map(|dim| format!("{dim}, ")).collect();
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({dims}), }}");
@@ -157,7 +158,7 @@ pub(crate) fn npy(dims: &[usize], values: &[f32]) -> Vec<u8> {
     b"\x93NUMPY\x01\x00".iter().copied().chain(len).chain(header.into_bytes()).chain(values).collect()
 }
 
-/// Equal but for the last bits of 32-bit floats.
+/// Returns whether two numbers are equal except for the rounding of 32-bit floats.
 pub(crate) fn near(found: f64, expected: f64) -> bool {
     (found - expected).abs() < 1e-4
 }

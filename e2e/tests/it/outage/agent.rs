@@ -14,35 +14,35 @@ use rand::{Rng, RngExt as _};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{interval, timeout};
 
-/// How long anything may take before the test has failed.
+/// Maximum wait for a state before the test fails.
 pub(crate) const LONGEST: Duration = Duration::from_mins(2);
 
-/// What an agent lives in: a folder of its own.
+/// The folder with all files of an agent.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
     endpoint: String,
     bundle: PathBuf,
-    /// Further lines of its source.
+    /// Additional lines of the `[[source]]` table.
     source: &'static str,
-    /// Further tables.
+    /// Additional tables of the configuration.
     tables: String,
 }
 
-/// The agent; killed when dropped.
+/// A running agent; killed when dropped.
 pub(crate) struct Agent {
     child: Option<Child>,
     socket: PathBuf,
 }
 
 impl Home {
-    /// Whose source has these further lines.
+    /// Creates the folder; `source` contains additional lines of the `[[source]]` table.
     pub(crate) fn new(endpoint: String, source: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("inbox")).unwrap();
         Self { folder, endpoint, bundle: in_clone("bundles/fashion"), source, tables: String::new() }
     }
 
-    /// With another bundle, and others from a channel.
+    /// Sets another bundle, and follows a channel.
     pub(crate) fn following(self, channel: &str, bundle: PathBuf) -> Self {
         let folder = self.path("bundles").display().to_string();
         let tables = format!("[update]\nchannel = {channel:?}\nfolder = {folder:?}\nevery_minutes = 0.005\n");
@@ -57,19 +57,19 @@ impl Home {
         self.path("inbox")
     }
 
-    /// How many files are done.
+    /// Returns the number of files in `done`.
     fn done(&self) -> usize {
         fs::read_dir(self.path("done")).map_or(0, Iterator::count)
     }
 
-    /// Puts a picture into the inbox, whole at once.
+    /// Moves a complete image into the inbox.
     pub(crate) fn put(&self, name: &str, picture: &GrayImage) {
         let part = self.path("picture.png");
         picture.save(&part).unwrap();
         fs::rename(part, self.inbox().join(name)).unwrap();
     }
 
-    /// The same with a file that is no picture.
+    /// Moves a file with these bytes into the inbox.
     pub(crate) fn put_bytes(&self, name: &str, bytes: &[u8]) {
         let part = self.path("part");
         fs::write(&part, bytes).unwrap();
@@ -95,7 +95,7 @@ impl Home {
 }
 
 impl Agent {
-    /// SIGKILL: nothing that it could do about it.
+    /// Sends SIGKILL, which the process cannot catch.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -103,12 +103,12 @@ impl Agent {
         }
     }
 
-    /// All files that were put are done, so many.
+    /// Waits until this number of files is in `done`.
     pub(crate) async fn until_done(&self, home: &Home, files: usize) {
         self.until(|_| home.done() == files).await;
     }
 
-    /// What it says of itself, once it says what is wanted.
+    /// Waits until the agent's report satisfies a condition, and returns the report.
     pub(crate) async fn until(&self, wanted: impl Fn(&Report) -> bool) -> Report {
         let mut last = None;
         let asked = timeout(LONGEST, async {
@@ -122,10 +122,10 @@ impl Agent {
             }
         });
         let found = asked.await;
-        found.unwrap_or_else(|_| panic!("the agent does not come to it: {last:#?}"))
+        found.unwrap_or_else(|_| panic!("the agent did not reach the expected state: {last:#?}"))
     }
 
-    /// All that it has is delivered.
+    /// Waits until at least `produced` records exist and all of them are delivered.
     pub(crate) async fn until_sent(&self, produced: u64) -> Report {
         self.until(|report| {
             let classes = &report.spool.classes;
@@ -135,7 +135,7 @@ impl Agent {
         .await
     }
 
-    /// SIGTERM, and the end.
+    /// Sends SIGTERM and waits for a successful exit.
     pub(crate) fn stop(mut self) {
         let mut child = self.child.take().unwrap();
         kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
@@ -149,14 +149,14 @@ impl Drop for Agent {
     }
 }
 
-/// A picture that no other one is like.
+/// Returns a random image.
 pub(crate) fn picture(rng: &mut impl Rng) -> GrayImage {
     let corners: [[f32; 4]; 4] =
         std::array::from_fn(|_| std::array::from_fn(|_| rng.random_range(0.0..255.0)));
     GrayImage::from_fn(28, 28, |x, y| image::Luma([corners[y as usize / 7][x as usize / 7] as u8]))
 }
 
-/// The frames of the pictures of a folder, by `edge-encoder encode`, which they are held against.
+/// Returns the expected frames of the images in a folder, encoded with `edge-encoder encode`.
 pub(crate) fn frames(folder: &Path) -> Vec<Vec<u8>> {
     let out = tempfile::tempdir().unwrap();
     lopside_e2e::encode(folder.to_str().unwrap(), out.path())

@@ -1,23 +1,23 @@
-//! What a cloud-decoder has archived.
+//! The archive of a cloud-decoder.
 
 use std::path::Path;
 
 use lopside_archive::{Archive, Query, Settings};
 use lopside_e2e::{Cloud, in_clone, serve_on};
 
-/// Where it listens and what it keeps its archive in: the same after each start.
+/// The port and the archive of a cloud-decoder, which stay the same across restarts.
 pub(crate) struct Site {
     folder: tempfile::TempDir,
     pub(crate) port: u16,
 }
 
-/// What is archived of a device.
+/// The archived frames of one device.
 pub(crate) struct Archived {
-    /// Frames ever applied.
+    /// Number of frames ever applied.
     pub(crate) applied: u64,
-    /// Those that are there.
+    /// The bytes of the archived frames.
     pub(crate) frames: Vec<Vec<u8>>,
-    /// Whether times, sources and epochs are what they should be.
+    /// The sources of the archived frames.
     pub(crate) sources: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ impl Site {
         Cloud::run(serve_on(self.port, &[Path::new(&bundle)]).args(["--archive", &self.url()]))
     }
 
-    /// What was archived, after the server has ended.
+    /// Reads the archive after the server has ended.
     pub(crate) async fn archived(&self) -> Archived {
         let archive = Archive::open(&self.url(), Settings::default()).await.unwrap();
         let devices = archive.devices().await.unwrap();

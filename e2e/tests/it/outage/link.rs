@@ -1,4 +1,4 @@
-//! A link between the two: it may stand still, or be cut.
+//! A network link between agent and server, which can stall or be cut.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,20 +12,20 @@ use tokio::{
     time::sleep,
 };
 
-/// How the link is.
+/// The state of the link.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Weather {
-    /// Whether anything passes.
+    /// Whether bytes pass.
     pub(crate) open: bool,
-    /// The time from one end to the other.
+    /// Delay from one end to the other.
     pub(crate) delay: Duration,
-    /// Bytes a second in each direction of each connection.
+    /// Bytes per second in each direction of each connection.
     pub(crate) rate: f64,
-    /// Counts up: connections of an earlier number are cut.
+    /// Number of cuts so far. An increment cuts all connections that were opened before it.
     pub(crate) cut: u64,
 }
 
-/// The link.
+/// A TCP proxy that simulates a link.
 pub(crate) struct Link {
     pub(crate) address: SocketAddr,
     pub(crate) weather: Arc<watch::Sender<Weather>>,
@@ -36,7 +36,7 @@ impl Weather {
 }
 
 impl Link {
-    /// To this port.
+    /// Starts a link to this port of the local host.
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -74,7 +74,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watc
             return;
         }
         let Weather { delay, rate, .. } = *weather.borrow();
-        // The link's own time, not the test's.
+        // The delay simulates the link; the test does not wait for a result here.
         sleep(delay + Duration::from_secs_f64(read as f64 / rate)).await;
         if to.write_all(&bytes[..read]).await.is_err() {
             return;

@@ -1,6 +1,4 @@
-//! Both ends, the link between them, and everything that may happen to them: nothing is lost, nothing comes twice.
-
-// A test fails by panicking, and what surrounds it is set up by the same means.
+//! Outages of the agent, the server and the link between them: no frame is lost, and none is archived twice.
 
 mod agent;
 mod archived;

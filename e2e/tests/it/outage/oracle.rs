@@ -1,4 +1,4 @@
-//! Both ends are killed, the link is cut and stands still, at random; then it is looked at what is where.
+//! Kills both ends and cuts or stalls the link at random, and then checks that every frame is archived once.
 
 use std::{collections::BTreeMap, env, time::Duration};
 
@@ -12,14 +12,14 @@ use super::{
     link::{Link, Weather},
 };
 
-/// How long things happen, in seconds; `LOPSIDE_OUTAGE_SECONDS` says otherwise.
+/// Default duration of the outages in seconds; `LOPSIDE_OUTAGE_SECONDS` overrides it.
 const SECONDS: u64 = 30;
 
 fn setting(name: &str) -> Option<u64> {
     env::var(name).ok()?.parse().ok()
 }
 
-/// Something that happens.
+/// Triggers a random event.
 fn happen(rng: &mut StdRng, home: &Home, site: &Site, agent: &mut Agent, cloud: &mut Cloud, link: &Link) {
     match rng.random_range(0..6) {
         0 => {
@@ -59,7 +59,7 @@ async fn nothing_is_lost_and_nothing_comes_twice_whatever_happens() {
             made += 1;
         }
         happen(&mut rng, &home, &site, &mut agent, &mut cloud, &link);
-        // What happens has its own time; nothing is waited for.
+        // The events happen at random times, without waiting for a state.
         sleep(Duration::from_millis(rng.random_range(0..700))).await;
     }
     link.weather.send_modify(|weather| *weather = Weather { cut: weather.cut + 1, ..Weather::FINE });
@@ -88,11 +88,11 @@ async fn nothing_is_lost_and_nothing_comes_twice_whatever_happens() {
     }
     for (number, frame) in frames(pictures.path()).into_iter().enumerate() {
         let times = found.remove(&frame);
-        assert_eq!(times, Some(1), "how often the frame of picture {number} of {made} is archived");
+        assert_eq!(times, Some(1), "number of times that the frame of image {number} of {made} is archived");
     }
-    assert!(found.is_empty(), "{} frames came from nowhere", found.len());
+    assert!(found.is_empty(), "{} archived frames do not belong to any image", found.len());
     println!(
-        "{made} pictures, {} frames, {} connections at the end",
+        "{made} images, {} frames, {} connections at the end",
         archived.applied, report.uplink.connections
     );
 }

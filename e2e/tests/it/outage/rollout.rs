@@ -1,4 +1,5 @@
-//! Another encoder for a device that runs: both ends, from the operator's file to what the archive makes of all frames.
+//! A new encoder for a running device: from the operator's channel file to the decoding of all archived
+//! frames.
 
 use std::{
     fs,
@@ -19,10 +20,11 @@ use serde_json::Value;
 
 use super::agent::Home;
 
-/// Steps of the latent for each unit.
+/// Quantisation steps per unit of the latent.
 const GAIN: f32 = 100.0;
 
-/// A version of the bundle `toy`: its latent is the four pixels, 0 to 1, times a factor; its head gives the latent back.
+/// Writes a version of the bundle `toy`. The latent is the four pixels, 0 to 1, times a factor, and the head
+/// returns the latent.
 fn version(root: &Path, number: u32, factor: f32) -> PathBuf {
     let folder = root.join(format!("bundles/toy/{number}"));
     draft(factor).write(&folder, "# Toy\n").unwrap();
@@ -118,13 +120,16 @@ async fn a_device_gets_another_encoder_and_frames_of_the_old_one_are_decoded_as_
     let spaces: Vec<Option<&str>> = frames.iter().map(|frame| frame["latent_space"].as_str()).collect();
     assert_eq!(frames.len(), 2, "{page}");
     for (space, factor) in [(&first.latent_space, 1.0), (&swapped.latent_space, 2.0)] {
-        let at = spaces.iter().position(|found| *found == space.as_deref()).expect("a frame of each");
+        let at = spaces
+            .iter()
+            .position(|found| *found == space.as_deref())
+            .expect("each latent space has a frame");
         let made = json(&cloud, &format!("/v1/frames/{}/pixels", frames[at]["id"])).await;
         let values: Vec<f64> = made["values"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
         let expected = [40.0, 80.0, 120.0, 160.0].map(|pixel: f64| factor * pixel / 255.0);
         assert_eq!(values.len(), 4, "{made}");
         for (value, expected) in values.iter().zip(expected) {
-            assert!((value - expected).abs() <= 0.5 / f64::from(GAIN) + 1e-6, "{made}, and not {expected}");
+            assert!((value - expected).abs() <= 0.5 / f64::from(GAIN) + 1e-6, "{made} instead of {expected}");
         }
     }
     let (status, log) = cloud.stop();

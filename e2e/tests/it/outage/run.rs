@@ -1,4 +1,4 @@
-//! The agent on a good day, and on a bad one.
+//! The agent with and without a server, and with invalid inputs and settings.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use super::{
     archived::Site,
 };
 
-/// So many pictures into the inbox, and into a folder of their own.
+/// Puts this number of images into the inbox, and into a separate folder, which it returns.
 fn put(home: &Home, count: usize) -> tempfile::TempDir {
     let (pictures, mut rng) = (tempfile::tempdir().unwrap(), StdRng::seed_from_u64(7));
     for number in 0..count {
@@ -27,7 +27,7 @@ async fn an_outage_delays_frames_and_loses_none() {
     let home = Home::new(format!("http://127.0.0.1:{}", site.port), "");
     let agent = home.start();
     let pictures = put(&home, 12);
-    // Nobody is there to take them: they are stored, and their files are done.
+    // Without a server, the frames are stored, and the files are moved to `done`.
     let report = agent.until(|report| report.spool.classes[1].pending == 12).await;
     assert!(!report.uplink.connected);
     agent.until_done(&home, 12).await;
@@ -67,7 +67,7 @@ async fn a_file_that_cannot_be_read_is_set_aside_and_told() {
     home.put_bytes("broken.png", b"no picture");
     let report = agent.until(|report| report.sources[0].failed == 1).await;
     assert!(report.sources[0].last_error.as_ref().unwrap().contains("broken.png"), "{report:#?}");
-    // It is told first, and then set aside.
+    // The agent reports the error before it moves the file.
     agent.stop();
     assert!(home.inbox().join("failed/broken.png").exists());
 }
@@ -89,7 +89,7 @@ fn a_program_and_standard_input_are_sources_too() {
     );
     fs::write(&config, text).unwrap();
     let stdin = fs::File::open(&pgm).unwrap();
-    // It ends when its sources have.
+    // The agent ends when all its sources have ended.
     let out = stdout(binary("edge-encoder").arg("run").arg("--config").arg(&config).stdin(stdin));
     assert_eq!(out, "");
     let spool = lopside_spool::Disk::open(&folder.path().join("spool")).unwrap();
@@ -121,5 +121,5 @@ fn settings_that_cannot_be_are_told_with_the_fix() {
         run(&format!("{endpoint}device = 'two words'\n[[source]]\nstdin = true")).contains("visible ASCII")
     );
     let none = failure(binary("edge-encoder").args(["status", "--socket"]).arg(folder.path().join("none")));
-    assert!(none.contains("is it running"), "{none}");
+    assert!(none.contains("check that it is running"), "{none}");
 }

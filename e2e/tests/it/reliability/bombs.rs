@@ -1,4 +1,4 @@
-//! Little that would become much.
+//! Small requests that would expand to much data.
 
 use std::io::Write as _;
 
@@ -13,9 +13,9 @@ use tonic::{Code, codec::CompressionEncoding};
 
 use super::load::{Load, request};
 
-/// What a bomb becomes when it is unpacked, in bytes.
+/// Size of a bomb after decompression, in bytes.
 const UNPACKED: usize = 256 << 20;
-/// What the server may grow by, in bytes: what one request may have, and what its reading takes.
+/// Maximum growth of the server's memory in bytes: the limit of one request, and the memory for reading it.
 const GROWTH: u64 = 200 << 20;
 
 fn bomb() -> Vec<u8> {
@@ -25,7 +25,7 @@ fn bomb() -> Vec<u8> {
     packed.finish().unwrap()
 }
 
-/// A PNG file that says it has 50,000 × 50,000 pixels.
+/// Returns a PNG file whose header declares 50,000 × 50,000 pixels.
 fn huge_png() -> Vec<u8> {
     let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
     let mut header = b"IHDR".to_vec();
@@ -61,7 +61,7 @@ async fn what_unpacks_to_much_is_refused_and_memory_stays() {
     assert!(matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted), "{status}");
 
     let mut own = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
-    // Shapes that promise much and hold nothing.
+    // Shapes that declare much data without containing it.
     let mut shape = request();
     shape.inputs[0].shape = vec![1 << 40, 32];
     let status = GrpcInferenceServiceClient::connect(cloud.url.clone()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Ends without warning, and in order.
+//! Abrupt and orderly ends of the server.
 
 use std::net::TcpListener;
 
@@ -6,7 +6,7 @@ use lopside_e2e::{Cloud, in_clone, serve_on};
 
 use super::load::{Load, away};
 
-/// A port that was free a moment ago.
+/// Returns a port that was free a moment ago.
 fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -22,7 +22,7 @@ async fn callers_go_on_after_a_server_was_killed_and_came_back() {
     let load = Load::start(&cloud.url, 4, away);
     for _ in 0..5 {
         load.wait(200).await;
-        // Dropping it kills it: no signal that could be caught.
+        // The drop sends SIGKILL, which the server cannot catch.
         drop(cloud);
         cloud = start(port);
     }

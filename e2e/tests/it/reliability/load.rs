@@ -1,4 +1,4 @@
-//! Callers that ask one request after the other and look at every answer.
+//! Clients that send one request after the other and check every response.
 
 use std::{
     sync::{
@@ -15,7 +15,7 @@ use lopside_proto::inference::{
 use tokio::task::JoinHandle;
 use tonic::{Code, Status, transport::Channel};
 
-/// A request for the reconstruction of zeros.
+/// Returns a request for the reconstruction of zeros.
 pub(crate) fn request() -> ModelInferRequest {
     ModelInferRequest {
         model_name: "fashion.reconstruct".into(),
@@ -30,7 +30,7 @@ pub(crate) fn request() -> ModelInferRequest {
     }
 }
 
-/// Callers under way.
+/// Running clients.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
@@ -38,7 +38,8 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts so many callers of a server. Each expects the same bytes every time; what is `excused` may fail.
+    /// Starts this number of clients of a server. Each expects the same bytes in every response; `excused`
+    /// selects the errors that may occur.
     pub(crate) fn start(url: &str, callers: usize, excused: fn(&Status) -> bool) -> Self {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let caller = |_| {
@@ -50,21 +51,21 @@ impl Load {
         Self { stop, answered, callers }
     }
 
-    /// Answers so far.
+    /// Returns the number of responses so far.
     pub(crate) fn answered(&self) -> usize {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many more requests have been answered.
+    /// Waits until this number of further requests has been answered.
     pub(crate) async fn wait(&self, more: usize) {
         let until = self.answered() + more;
         while self.answered() < until {
-            assert!(!self.callers.iter().any(JoinHandle::is_finished), "a caller has failed");
+            assert!(!self.callers.iter().any(JoinHandle::is_finished), "a client has failed");
             tokio::task::yield_now().await;
         }
     }
 
-    /// Ends the callers: the time of every answer.
+    /// Stops the clients and returns the time of every response.
     pub(crate) async fn stop(self) -> Vec<Duration> {
         self.stop.store(true, Ordering::Relaxed);
         let mut times = Vec::new();
@@ -75,9 +76,9 @@ impl Load {
     }
 }
 
-/// Of a server that is not there, or has gone while it worked.
+/// Returns whether an error means that the server does not run or ended during the request.
 pub(crate) fn away(status: &Status) -> bool {
-    // A connection that breaks in the middle of an answer is told in several ways.
+    // A connection that breaks during a response leads to different codes.
     matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
         && status.metadata().is_empty()
 }

@@ -1,4 +1,4 @@
-//! What a server meets in the open: bytes that are no requests, bombs, ends without warning, bundles that change.
+//! Reliability of the server: damaged requests, decompression bombs, abrupt and orderly ends.
 
 mod bombs;
 mod kill;

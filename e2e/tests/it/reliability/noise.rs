@@ -1,4 +1,4 @@
-//! Bytes that are no requests: of every interface, made from right ones.
+//! Damaged requests to every interface, made from valid ones.
 
 use axum::{body::Body, http::Request};
 use http_body_util::BodyExt as _;
@@ -13,10 +13,10 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::load::{Load, request};
 
-/// Damaged requests of each kind.
+/// Number of damaged requests of each kind.
 const CASES: usize = 400;
 
-/// Bits turned, bytes cut, doubled, put in and taken for lengths.
+/// Damages bytes: flips bits, truncates, duplicates and inserts bytes, and inserts large lengths.
 fn damage(whole: &[u8], rng: &mut StdRng) -> Vec<u8> {
     let mut bytes = whole.to_vec();
     for _ in 0..rng.random_range(1..6) {
@@ -39,7 +39,7 @@ fn damage(whole: &[u8], rng: &mut StdRng) -> Vec<u8> {
     bytes
 }
 
-/// A message as gRPC carries it.
+/// Returns a message with the prefix of gRPC.
 fn grpc(message: &[u8]) -> Vec<u8> {
     [&[0], &(message.len() as u32).to_be_bytes()[..], message].concat()
 }
@@ -90,7 +90,7 @@ async fn damaged_requests_are_refused_and_hurt_nobody() {
             if let Some(found) = end.ok().and_then(|end| end.trailers()?.get("grpc-status").cloned()) {
                 code = Some(found);
             }
-            // 2 is UNKNOWN, 13 INTERNAL: tonic says that of a message that is cut off.
+            // 2 is UNKNOWN. 13, INTERNAL, is allowed: tonic returns it for a truncated message.
             assert!(code.as_ref().is_none_or(|code| code != "2"), "{path}: {body:02x?}");
             refused += usize::from(status.as_u16() >= 400 || code.is_some_and(|code| code != "0"));
         }
