@@ -32,9 +32,14 @@ use tracing::Span;
 
 use crate::grpc::is_grpc;
 
-/// The statuses with labels of their own; all others are counted as the last one.
-const STATUSES: [u16; 20] =
-    [200, 204, 304, 400, 401, 403, 404, 405, 406, 408, 412, 413, 415, 422, 429, 431, 500, 501, 503, 504];
+/// The HTTP statuses whose instruments are kept per route; any other status is recorded with its own number as well, but its
+/// labels are looked up each time.
+const STATUSES: [u16; 22] = [
+    200, 204, 304, 400, 401, 403, 404, 405, 406, 408, 409, 412, 413, 415, 416, 422, 429, 431, 500, 501, 503,
+    504,
+];
+/// The label of a method or a gRPC call that is not known, as the conventions spell it.
+const OTHER: &str = "_OTHER";
 /// Number of gRPC status codes, 0 to 16.
 const CODES: usize = 17;
 /// Maximum number of paths that are kept. There are about fifty; the bound guards against omissions.
@@ -57,8 +62,6 @@ pub(crate) struct Observed<S> {
 #[derive(Debug)]
 struct Calls {
     known: ArcSwap<HashMap<Key, Arc<Call>>>,
-    /// The instruments of calls to unknown methods.
-    other: Call,
     rpc: Histogram<f64>,
     http: Histogram<f64>,
 }
@@ -68,8 +71,8 @@ struct Calls {
 enum Key {
     /// A gRPC method, by its path.
     Rpc(Arc<str>),
-    /// An HTTP method and a route; `None` for a path without a route.
-    Http(Method, Option<Route>),
+    /// An HTTP method, or [`OTHER`] for one that the conventions do not know, and a route; `None` for a path without a route.
+    Http(&'static str, Option<Route>),
 }
 
 /// A route, compared by its text.
@@ -90,7 +93,16 @@ impl Hash for Route {
     }
 }
 
-/// The instruments of one call, one per status, each created at first use.
+/// The status of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    /// A gRPC status code, 0 to 16.
+    Rpc(usize),
+    /// An HTTP status.
+    Http(u16),
+}
+
+/// The instruments of one call, one per kept status, each created at first use.
 #[derive(Debug, Default)]
 struct Call([OnceLock<BoundHistogram<f64>>; STATUSES.len()]);
 
@@ -98,7 +110,6 @@ impl Default for Calls {
     fn default() -> Self {
         Self {
             known: ArcSwap::default(),
-            other: Call::default(),
             rpc: durations("rpc.server.call.duration", "Duration of gRPC calls"),
             http: durations("http.server.request.duration", "Duration of HTTP requests other than gRPC"),
         }
@@ -160,28 +171,46 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Observing<F> {
 
 impl Calls {
     fn ended(&self, key: &Key, response: &Response, seconds: f64) {
-        let place = key.place(response);
+        let status = key.status(response);
         let known = self.known.load();
         if let Some(call) = known.get(key) {
-            return call.record(self, key, place, seconds);
+            return call.record(self, key, status, seconds);
         }
-        if !key.is_there(place) || known.len() >= MOST {
-            return self.other.record(self, &Key::Rpc("".into()), place, seconds);
+        if !key.is_there(status) || known.len() >= MOST {
+            let key = key.anonymous();
+            return self.histogram(&key).record(seconds, &key.labels(status));
         }
         let call = Arc::new(Call::default());
-        call.record(self, key, place, seconds);
+        call.record(self, key, status, seconds);
         self.known.rcu(|known| {
             let mut known = HashMap::clone(known);
             known.entry(key.clone()).or_insert_with(|| Arc::clone(&call));
             known
         });
     }
+
+    fn histogram(&self, key: &Key) -> &Histogram<f64> {
+        if matches!(key, Key::Rpc(_)) { &self.rpc } else { &self.http }
+    }
 }
 
 impl Call {
-    fn record(&self, calls: &Calls, key: &Key, place: usize, seconds: f64) {
-        let histogram = if matches!(key, Key::Rpc(_)) { &calls.rpc } else { &calls.http };
-        self.0[place].get_or_init(|| histogram.bind(&key.labels(place))).record(seconds);
+    fn record(&self, calls: &Calls, key: &Key, status: Status, seconds: f64) {
+        let histogram = calls.histogram(key);
+        match status.slot().and_then(|slot| self.0.get(slot)) {
+            Some(kept) => kept.get_or_init(|| histogram.bind(&key.labels(status))).record(seconds),
+            None => histogram.record(seconds, &key.labels(status)),
+        }
+    }
+}
+
+impl Status {
+    /// Returns the index of the instrument that is kept for this status; `None` for a rare HTTP status.
+    fn slot(self) -> Option<usize> {
+        match self {
+            Self::Rpc(code) => Some(code),
+            Self::Http(status) => STATUSES.iter().position(|&kept| kept == status),
+        }
     }
 }
 
@@ -190,12 +219,10 @@ impl Key {
         if is_grpc(request.headers()) {
             return Self::Rpc(request.uri().path().trim_start_matches('/').into());
         }
-        let method = match *request.method() {
-            Method::GET | Method::HEAD | Method::POST => request.method().clone(),
-            // Clients can send any word as a method.
-            _ => Method::OPTIONS,
-        };
-        Self::Http(method, request.extensions().get::<MatchedPath>().cloned().map(Route))
+        Self::Http(
+            method_name(request.method()),
+            request.extensions().get::<MatchedPath>().cloned().map(Route),
+        )
     }
 
     fn span(&self) -> Span {
@@ -216,53 +243,60 @@ impl Key {
         }
     }
 
-    /// Returns whether this response shows that the method exists: the names that clients choose must not be
-    /// kept.
-    fn is_there(&self, place: usize) -> bool {
-        const BEFORE: [Code; 4] =
-            [Code::Unimplemented, Code::Unauthenticated, Code::PermissionDenied, Code::ResourceExhausted];
-        matches!(self, Self::Http(..)) || BEFORE.iter().all(|&code| code as usize != place)
+    /// Returns the key under which a call is recorded without the name that its client chose.
+    fn anonymous(&self) -> Self {
+        match self {
+            Self::Rpc(_) => Self::Rpc(OTHER.into()),
+            Self::Http(method, _) => Self::Http(method, None),
+        }
     }
 
-    /// Returns the index of the instrument for a response.
-    fn place(&self, response: &Response) -> usize {
+    /// Returns whether this response shows that the method exists: the names that clients choose must not be
+    /// kept.
+    fn is_there(&self, status: Status) -> bool {
+        const BEFORE: [Code; 4] =
+            [Code::Unimplemented, Code::Unauthenticated, Code::PermissionDenied, Code::ResourceExhausted];
+        BEFORE.iter().all(|&code| status != Status::Rpc(code as usize))
+    }
+
+    fn status(&self, response: &Response) -> Status {
         match self {
-            Self::Rpc(_) if !is_grpc(response.headers()) => Code::Unimplemented as usize,
+            Self::Rpc(_) if !is_grpc(response.headers()) => Status::Rpc(Code::Unimplemented as usize),
             // Only an error has the status in the head of the response; otherwise the trailer has status 0.
             Self::Rpc(_) => {
                 let status = response.headers().get("grpc-status").map_or(&b"0"[..], HeaderValue::as_bytes);
-                (Code::from_bytes(status) as usize).min(CODES - 1)
+                Status::Rpc((Code::from_bytes(status) as usize).min(CODES - 1))
             }
-            Self::Http(..) => {
-                let status = response.status().as_u16();
-                STATUSES.iter().position(|&known| known == status).unwrap_or(STATUSES.len() - 1)
-            }
+            Self::Http(..) => Status::Http(response.status().as_u16()),
         }
     }
 
-    fn labels(&self, place: usize) -> Vec<KeyValue> {
-        match self {
+    fn labels(&self, status: Status) -> Vec<KeyValue> {
+        let mut labels = match self {
             Self::Rpc(method) => {
-                let method = if method.is_empty() { "_OTHER" } else { method };
                 vec![
                     KeyValue::new("rpc.system.name", "grpc"),
-                    KeyValue::new("rpc.method", method.to_owned()),
-                    KeyValue::new("rpc.response.status_code", CODE_NAMES[place]),
+                    KeyValue::new("rpc.method", method.to_string()),
                 ]
             }
             Self::Http(method, route) => {
-                let method = if method == Method::OPTIONS { "_OTHER" } else { method.as_str() };
-                let mut labels = vec![
-                    KeyValue::new("http.request.method", method.to_owned()),
-                    KeyValue::new("http.response.status_code", i64::from(STATUSES[place])),
-                ];
-                labels.extend(
-                    route.as_ref().map(|Route(route)| KeyValue::new("http.route", route.as_str().to_owned())),
-                );
-                labels
+                let route =
+                    route.as_ref().map(|Route(route)| KeyValue::new("http.route", route.as_str().to_owned()));
+                [KeyValue::new("http.request.method", *method)].into_iter().chain(route).collect()
             }
-        }
+        };
+        labels.push(match status {
+            Status::Rpc(code) => KeyValue::new("rpc.response.status_code", CODE_NAMES[code]),
+            Status::Http(status) => KeyValue::new("http.response.status_code", i64::from(status)),
+        });
+        labels
     }
+}
+
+/// Returns the name of a method of RFC 9110 or RFC 5789; clients can send any other word, which becomes [`OTHER`].
+fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER)
 }
 
 /// The names of the gRPC status codes, as the conventions spell them.
@@ -285,3 +319,57 @@ const CODE_NAMES: [&str; CODES] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    fn label(key: &Key, status: Status, name: &str) -> String {
+        let labels = key.labels(status);
+        let label = labels.iter().find(|label| label.key.as_str() == name);
+        label.map(|label| label.value.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn every_http_status_is_recorded_with_its_own_number() {
+        let key = Key::Http("GET", None);
+        for status in (100..600).filter_map(|status| StatusCode::from_u16(status).ok()) {
+            let mut response = Response::default();
+            *response.status_mut() = status;
+            let found = label(&key, key.status(&response), "http.response.status_code");
+            assert_eq!(found, status.as_str());
+        }
+    }
+
+    #[test]
+    fn known_methods_keep_their_names_and_other_words_share_one() {
+        for method in [Method::OPTIONS, Method::PUT, Method::PATCH, Method::TRACE] {
+            assert_eq!(method_name(&method), method.as_str());
+        }
+        assert_eq!(method_name(&Method::from_bytes(b"BREW").unwrap()), OTHER);
+    }
+
+    #[test]
+    fn calls_beyond_the_kept_paths_are_recorded_without_their_names() {
+        let calls = Calls::default();
+        for number in 0..MOST + 10 {
+            calls.ended(&Key::Rpc(format!("service/{number}").into()), &grpc_response(), 0.1);
+        }
+        assert_eq!(calls.known.load().len(), MOST);
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+        calls.ended(&Key::Http("GET", None), &response, 0.1);
+        assert_eq!(calls.known.load().len(), MOST);
+        let other = Key::Rpc("service/invented".into()).anonymous();
+        assert_eq!(label(&other, Status::Rpc(12), "rpc.method"), OTHER);
+        assert_eq!(label(&other, Status::Rpc(12), "rpc.response.status_code"), "UNIMPLEMENTED");
+    }
+
+    fn grpc_response() -> Response {
+        let mut response = Response::default();
+        response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+        response
+    }
+}
