@@ -9,7 +9,7 @@
 //! waits for a new frame that it can score or for a change of the served bundles. It uses timers only after a
 //! failure or a refusal.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 use lopside_archive::{Archive, FrameMeta, HeadKey, LatentSpace, NewScore, Unscored};
@@ -19,8 +19,8 @@ use tokio::{
 };
 
 use crate::{
-    Decoder, Format, Output, Priority, Request, ServeError, Terms, Value, Wanted, front::stopping,
-    output::Makes, served::Served,
+    Decoder, Format, Output, Priority, ServeError, Terms, Value, Wanted, front::stopping, output::Makes,
+    served::Served,
 };
 
 /// Frames per scoring request: the largest batch that is tried when a head is loaded.
@@ -71,6 +71,7 @@ struct Scorer {
 
 /// The heads that score the frames of one latent space.
 struct Target {
+    served: Arc<Served>,
     space: LatentSpace,
     key: HeadKey,
     /// The score head, the classification head, or both.
@@ -132,39 +133,40 @@ impl Scorer {
         Ok(())
     }
 
-    /// Returns the scores of these frames; entries of frames that cannot be decoded are empty.
+    /// Returns the scores of these frames; entries of frames that cannot be decoded are empty. Every frame is decoded once,
+    /// however many are unreadable and however often the queue is full.
     async fn scores(&self, target: &Target, unscored: Vec<Unscored>) -> Result<Vec<NewScore>, ServeError> {
-        let (mut ids, mut frames): (Vec<i64>, Vec<Bytes>) =
+        let (ids, frames): (Vec<i64>, Vec<Bytes>) =
             unscored.into_iter().map(|frame| (frame.id, frame.frame.into())).unzip();
-        let mut scores = Vec::with_capacity(ids.len());
-        while !frames.is_empty() {
+        let Served::Vector(service) = &*target.served else {
+            return Err(ServeError::Internal("a bundle of images was selected for scoring".into()));
+        };
+        let frames = service.read_frames(&frames, self.decoder.limits()).await?;
+        let outputs = loop {
             let terms = Terms { priority: Priority::Low, ..Terms::within(TIME) };
-            let request = Request { wanted: &target.wanted, terms, ..Request::new(&frames) };
-            match self.decoder.decode(request).await {
-                Ok(made) => {
-                    scores.extend(ids.iter().zip(made).map(|(id, outputs)| score_of(*id, outputs)));
-                    break;
-                }
-                Err(ServeError::Frame { index, .. } | ServeError::OtherVersion { index, .. }) => {
-                    frames.remove(index);
-                    scores.push(unreadable(ids.remove(index)));
-                }
+            match service.decode_readable(&frames, &target.wanted, terms).await {
                 Err(ServeError::Overloaded { retry_after, .. }) => sleep(retry_after).await,
-                Err(error) => return Err(error),
+                made => break made?,
             }
-        }
-        Ok(scores)
+        };
+        let mut outputs = outputs.into_iter();
+        let scores = ids.into_iter().zip(&frames.is_readable).map(|(id, is_readable)| {
+            let outputs = is_readable.then(|| outputs.next()).flatten();
+            outputs.map_or_else(|| unreadable(id), |outputs| score_of(id, outputs))
+        });
+        Ok(scores.collect())
     }
 }
 
 impl Target {
     /// Selects the heads for a latent space; returns `None` if no head scores or classifies.
-    fn of(served: &Served) -> Option<Self> {
+    fn of(served: &Arc<Served>) -> Option<Self> {
         let made = [Makes::Anomalies, Makes::ClassScores].map(|makes| served.first_making(makes));
         let heads: Vec<(String, u32)> = made.into_iter().flatten().collect();
         let (head, version) = heads.first()?.clone();
         let wanted = |(head, version)| Wanted { head, version: Some(version), format: Format::Natural };
         Some(Self {
+            served: Arc::clone(served),
             space: *served.latent_space().as_bytes(),
             key: HeadKey { bundle: served.name().to_owned(), head, version },
             wanted: heads.into_iter().map(wanted).collect(),
@@ -173,7 +175,7 @@ impl Target {
 }
 
 /// Waits until a frame is archived that one of the targets can score, or until notifications were missed.
-async fn scorable(feed: &mut broadcast::Receiver<std::sync::Arc<FrameMeta>>, targets: &[Target]) {
+async fn scorable(feed: &mut broadcast::Receiver<Arc<FrameMeta>>, targets: &[Target]) {
     loop {
         match feed.recv().await {
             Ok(meta) if !targets.iter().any(|target| target.space == meta.latent_space) => {}

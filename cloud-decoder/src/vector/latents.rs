@@ -38,15 +38,46 @@ impl Latents {
         let (manifest, space, limits) = (Arc::clone(manifest), Arc::clone(space), *limits);
         let (values, frames) = (frames.len() * space.len(), frames.to_vec());
         let decode = move || {
-            let refused =
-                |index: usize, source| ServeError::of_frame(index, source, &manifest.name, FRAME_VERSION);
-            let decode = |(index, frame): (usize, &F)| {
-                space.decode(frame.as_ref(), &limits).map_err(|source| refused(index, source))
-            };
-            let integers = frames.iter().enumerate().map(decode).collect::<Result<Vec<_>, _>>()?;
-            Self::new(&manifest, &space, &integers).map_err(|source| refused(0, source))
+            let integers = frames.iter().map(|frame| space.decode(frame.as_ref(), &limits)).enumerate();
+            let integers = integers.map(|(index, row)| row.map_err(|source| (index, source)));
+            let latents = integers
+                .collect::<Result<Vec<_>, _>>()
+                .and_then(|integers| Self::new(&manifest, &space, &integers).map_err(|source| (0, source)));
+            latents
+                .map_err(|(index, source)| ServeError::of_frame(index, source, &manifest.name, FRAME_VERSION))
         };
         offload(values, decode).await?
+    }
+
+    /// Decodes the latents of those frames that can be decoded, each frame once. Also returns, for each frame, whether it
+    /// is among them.
+    ///
+    /// # Errors
+    /// [`ServeError::Internal`].
+    pub(super) async fn of_readable<F: AsRef<[u8]> + Clone + Send + 'static>(
+        manifest: &Arc<Manifest>,
+        space: &Arc<LatentSpace>,
+        frames: &[F],
+        limits: &Limits,
+    ) -> Result<(Self, Vec<bool>), ServeError> {
+        let (manifest, space, limits) = (Arc::clone(manifest), Arc::clone(space), *limits);
+        let (values, frames) = (frames.len() * space.len(), frames.to_vec());
+        let decode = move || {
+            let rows: Vec<Option<Vec<i32>>> =
+                frames.iter().map(|frame| space.decode(frame.as_ref(), &limits).ok()).collect();
+            let is_readable = rows.iter().map(Option::is_some).collect();
+            let rows: Vec<Vec<i32>> = rows.into_iter().flatten().collect();
+            let latents = Self::new(&manifest, &space, &rows);
+            latents
+                .map(|latents| (latents, is_readable))
+                .map_err(|error| ServeError::Internal(error.to_string()))
+        };
+        offload(values, decode).await?
+    }
+
+    /// Returns the number of latents.
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 
     /// Dequantises latents.

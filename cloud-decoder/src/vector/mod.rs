@@ -14,7 +14,7 @@ use self::{
     latents::{Latents, input, question},
 };
 use crate::{
-    Output, ServeError, StartError, Terms,
+    Output, ServeError, StartError, Terms, Wanted,
     batch::{engine::Pending, queue::Permit},
     decode::Ask,
     heads::{Heads, ServedHead, Starter},
@@ -31,6 +31,13 @@ pub(crate) struct VectorService {
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) space: Arc<LatentSpace>,
     pub(crate) heads: Heads<HeadSpec>,
+}
+
+/// Frames of which some may be unreadable, decoded once.
+pub(crate) struct ReadableFrames {
+    latents: Latents,
+    /// For each frame, whether it could be decoded.
+    pub(crate) is_readable: Vec<bool>,
 }
 
 /// A head of a bundle of fixed latents.
@@ -76,31 +83,92 @@ impl VectorService {
         ask: &Ask<'_, F>,
         room: &Room,
     ) -> Result<Vec<Vec<Output>>, ServeError> {
-        let mut heads: Vec<&Arc<VectorHead>> = Vec::with_capacity(ask.wanted.len());
-        let mut wanted = Vec::with_capacity(ask.wanted.len());
-        for one in ask.wanted {
+        let (heads, wanted) = self.select_heads(ask.wanted)?;
+        let permits = self.admit_all(&heads, ask.frames.len(), ask.terms)?;
+        let latents = Latents::of(&self.manifest, &self.space, ask.frames, ask.limits).await?;
+        let inputs = self.inputs(ask, room, &heads[0].spec.name).await?;
+        self.run_heads(&heads, permits, wanted, &latents, inputs, ask.terms).await
+    }
+
+    /// Decodes the latents of the frames that can be decoded, for [`decode_readable`](Self::decode_readable).
+    ///
+    /// # Errors
+    /// [`ServeError::Internal`].
+    pub(crate) async fn read_frames<F: AsRef<[u8]> + Clone + Send + 'static>(
+        &self,
+        frames: &[F],
+        limits: &Limits,
+    ) -> Result<ReadableFrames, ServeError> {
+        let (latents, is_readable) =
+            Latents::of_readable(&self.manifest, &self.space, frames, limits).await?;
+        Ok(ReadableFrames { latents, is_readable })
+    }
+
+    /// Runs the requested heads on the frames that could be decoded; the outputs are in the order of these frames.
+    ///
+    /// # Errors
+    /// [`ServeError`], of which [`ServeError::Overloaded`] can be retried with the same frames.
+    pub(crate) async fn decode_readable(
+        &self,
+        frames: &ReadableFrames,
+        wanted: &[Wanted],
+        terms: Terms,
+    ) -> Result<Vec<Vec<Output>>, ServeError> {
+        if frames.latents.count() == 0 {
+            return Ok(Vec::new());
+        }
+        let (heads, wanted) = self.select_heads(wanted)?;
+        let permits = self.admit_all(&heads, frames.latents.count(), terms)?;
+        self.run_heads(&heads, permits, wanted, &frames.latents, Vec::new(), terms).await
+    }
+
+    /// Returns the distinct heads of a request, and for each requested output its head and format.
+    fn select_heads(
+        &self,
+        wanted: &[Wanted],
+    ) -> Result<(Vec<&Arc<VectorHead>>, Vec<WantedHead>), ServeError> {
+        let mut heads: Vec<&Arc<VectorHead>> = Vec::with_capacity(wanted.len());
+        let mut outputs = Vec::with_capacity(wanted.len());
+        for one in wanted {
             let head = self.heads.version(&one.head, one.version)?;
             output::check(&head.spec, one.format)?;
             let made = heads.iter().position(|other| Arc::ptr_eq(other, head)).unwrap_or(heads.len());
             if made == heads.len() {
                 heads.push(head);
             }
-            wanted.push(WantedHead { head: Arc::clone(head), format: one.format, made });
+            outputs.push(WantedHead { head: Arc::clone(head), format: one.format, made });
         }
-        let admit = |head: &&Arc<VectorHead>| self.admit(head, ask.frames.len(), ask.terms);
-        let permits = heads.iter().map(admit).collect::<Result<Vec<_>, _>>()?;
-        let latents = Latents::of(&self.manifest, &self.space, ask.frames, ask.limits).await?;
-        let inputs = self.inputs(ask, room, &heads[0].spec.name).await?;
-        let ask_one = |(head, permit): (&&Arc<VectorHead>, Permit)| {
-            head.engine.ask(permit, latents.question(&head.spec), ask.terms)
-        };
-        let pending: Vec<Pending> = heads.iter().zip(permits).map(ask_one).collect();
+        Ok((heads, outputs))
+    }
+
+    fn admit_all(
+        &self,
+        heads: &[&Arc<VectorHead>],
+        frames: usize,
+        terms: Terms,
+    ) -> Result<Vec<Permit>, ServeError> {
+        heads.iter().map(|head| self.admit(head, frames, terms)).collect()
+    }
+
+    /// Runs heads on latents, one job per head, and converts their outputs.
+    async fn run_heads(
+        &self,
+        heads: &[&Arc<VectorHead>],
+        permits: Vec<Permit>,
+        wanted: Vec<WantedHead>,
+        latents: &Latents,
+        inputs: Vec<Vec<f32>>,
+        terms: Terms,
+    ) -> Result<Vec<Vec<Output>>, ServeError> {
+        let jobs = heads.iter().zip(permits);
+        let pending: Vec<Pending> =
+            jobs.map(|(head, permit)| head.engine.ask(permit, latents.question(&head.spec), terms)).collect();
         let mut made = Vec::with_capacity(pending.len());
         for pending in pending {
             made.push(pending.answer().await?);
         }
         let manifest = Arc::clone(&self.manifest);
-        let answers = Answers { manifest, wanted, made, bits: latents.bits, inputs };
+        let answers = Answers { manifest, wanted, made, bits: latents.bits.clone(), inputs };
         offload(answers.values(), move || answers.all()).await?
     }
 
