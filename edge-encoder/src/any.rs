@@ -112,6 +112,22 @@ impl AnyEncoder {
         }
     }
 
+    /// Checks that no two inputs of these files and folders would write the same output file.
+    ///
+    /// # Errors
+    /// [`EdgeError::SameOutput`], or [`EdgeError::Io`] for a path that cannot be listed.
+    pub fn check_output_names(&self, inputs: &[PathBuf]) -> Result<(), EdgeError> {
+        source::check_output_names(&self.list(inputs)?)
+    }
+
+    /// Returns the input files that [`open`](Self::open) reads from these files and folders, in its order.
+    ///
+    /// # Errors
+    /// [`EdgeError::Io`] for a path that cannot be listed.
+    pub fn list(&self, inputs: &[PathBuf]) -> Result<Vec<PathBuf>, EdgeError> {
+        source::list(inputs, matches!(self.input(), Some(InputSpec::Series(_) | InputSpec::Tensor {})))
+    }
+
     /// Returns the heads that the manifest lists; none for an image codec, whose frames decode to images.
     #[must_use]
     pub fn heads(&self) -> &[HeadSpec] {

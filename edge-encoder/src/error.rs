@@ -43,6 +43,25 @@ pub enum EdgeError {
         /// The input paths, joined.
         paths: String,
     },
+    /// Two inputs would write the same output file.
+    #[error(
+        "{} and {} would write outputs of the same name, and the second would overwrite the first: rename one, or run the \
+         command once per folder with another --out", first.display(), second.display()
+    )]
+    SameOutput {
+        /// The first input file.
+        first: PathBuf,
+        /// The second input file.
+        second: PathBuf,
+    },
+    /// An output would overwrite an input, or another output of the same run.
+    #[error("{} already exists as {what}: choose another folder with --out, or rename the input", path.display())]
+    Overwrites {
+        /// The output file.
+        path: PathBuf,
+        /// The existing file's role.
+        what: &'static str,
+    },
     /// The config file is invalid.
     #[error("{}: {reason}", path.display())]
     Config {

@@ -83,6 +83,14 @@ impl ContactSheet {
         sheet
     }
 
+    /// Returns the sheet as a PNG file.
+    ///
+    /// # Errors
+    /// [`QualityError::Codec`] when the PNG encoder fails.
+    pub fn to_png(&self) -> Result<Vec<u8>, QualityError> {
+        encode(self.render())
+    }
+
     /// Writes the sheet as a PNG file and replaces any file at that path.
     ///
     /// # Errors
@@ -129,9 +137,12 @@ pub(crate) fn check_size((width, height): (u64, u64)) -> Result<(), QualityError
 
 /// Writes a sheet as a PNG file and replaces any file at that path.
 pub(crate) fn save(path: &Path, sheet: RgbImage) -> Result<(), QualityError> {
-    let png = peers::png_encode(&Picture::new(&DynamicImage::ImageRgb8(sheet))?)?;
-    fs::write(path, png)
+    fs::write(path, encode(sheet)?)
         .map_err(|error| QualityError::Save { path: path.to_owned(), reason: error.to_string() })
+}
+
+fn encode(sheet: RgbImage) -> Result<Vec<u8>, QualityError> {
+    peers::png_encode(&Picture::new(&DynamicImage::ImageRgb8(sheet))?)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use lopside_latent::IdOnWire;
 use serde::Serialize;
 
-use super::{load, progress, write};
+use super::{load, outputs::Outputs, progress};
 use crate::{EdgeError, cli::EncodeArgs, config::FileConfig};
 
 #[derive(Serialize)]
@@ -15,15 +15,15 @@ struct Summary {
 /// Runs `edge-encoder encode`.
 pub(super) fn run(args: EncodeArgs, file: &FileConfig) -> Result<(), EdgeError> {
     let encoder = load(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
-    let out = file.out(args.out);
+    encoder.check_output_names(&args.inputs)?;
+    let mut outputs = Outputs::new(file.out(args.out), &encoder.list(&args.inputs)?);
     let id = if args.no_id { IdOnWire::Session } else { IdOnWire::Present };
     let bar = progress("frames");
     let (mut frames, mut total_bytes) = (0, 0);
     for item in encoder.open(&args.inputs)? {
         let item = item?;
         let frame = encoder.encode(&item.input, id)?.frame;
-        let path = out.join(format!("{}.lps", item.name));
-        write(&path, &frame)?;
+        let path = outputs.write(&format!("{}.lps", item.name), &frame)?;
         frames += 1;
         total_bytes += frame.len() as u64;
         bar.inc(1);
@@ -33,7 +33,7 @@ pub(super) fn run(args: EncodeArgs, file: &FileConfig) -> Result<(), EdgeError> 
     }
     bar.finish_and_clear();
     let mean_bytes = total_bytes as f64 / frames as f64;
-    let out = out.display().to_string();
+    let out = outputs.folder().display().to_string();
     if args.json {
         println!("{}", serde_json::to_string(&Summary { frames, total_bytes, mean_bytes, out })?);
     } else {

@@ -5,12 +5,13 @@ mod comparison;
 mod doctor;
 mod encode;
 mod inspect;
+mod outputs;
 mod run;
 mod send;
 mod sheet;
 mod status;
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use lopside_bundle::{Part, picture::AnyBundle};
@@ -19,7 +20,6 @@ use crate::{
     AnyEncoder, EdgeError,
     cli::{Cli, Command, PictureArgs},
     config::FileConfig,
-    error::io,
 };
 
 /// Runs the command of the command line.
@@ -61,12 +61,6 @@ fn refuse(args: PictureArgs, bundle: &str) -> Result<(), EdgeError> {
         Some((option, _)) => Err(EdgeError::PhotoOnly { option, bundle: bundle.to_owned() }),
         None => Ok(()),
     }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), EdgeError> {
-    let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder).map_err(io(folder))?;
-    fs::write(path, bytes).map_err(io(path))
 }
 
 /// Returns a counter on stderr; it is invisible if stderr is not a terminal.

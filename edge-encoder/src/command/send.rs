@@ -1,10 +1,8 @@
-use std::path::{Path, PathBuf};
-
 use lopside_bundle::HeadKind;
 use lopside_latent::IdOnWire;
 use lopside_proto::v1::{self, output::Value};
 
-use super::{comparison, load, progress, sheet::Sheet, write};
+use super::{comparison, load, outputs::Outputs, progress, sheet::Sheet};
 use crate::{
     AnyEncoder, EdgeError,
     cli::SendArgs,
@@ -20,14 +18,15 @@ pub(super) async fn run(args: SendArgs, file: &FileConfig) -> Result<(), EdgeErr
     if args.with_input && !scores(&encoder) {
         return Err(EdgeError::NoScore { bundle: encoder.name().to_owned() });
     }
-    let out = file.out(args.out);
+    encoder.check_output_names(&args.inputs)?;
+    let outputs = Outputs::new(file.out(args.out), &encoder.list(&args.inputs)?);
     let endpoint = file.endpoint(args.endpoint)?;
     let inputs = encoder.open(&args.inputs)?;
     let security = file.security(args.security)?;
     let client = Client::connect(&endpoint, file.timeout(args.timeout_seconds), &security).await?;
     let sheet = Sheet::new(&encoder)?;
     let heads = args.head.map_or_else(|| heads(&encoder), |head| vec![head]);
-    let mut run = Run { encoder, client, heads, with_input: args.with_input, out, sheet };
+    let mut run = Run { encoder, client, heads, with_input: args.with_input, outputs, sheet };
     let mut rows = Vec::new();
     let bar = progress("inputs");
     for named in inputs {
@@ -36,7 +35,7 @@ pub(super) async fn run(args: SendArgs, file: &FileConfig) -> Result<(), EdgeErr
     }
     bar.finish_and_clear();
     let report = Report::new(run.encoder.name(), &run.encoder.latent_space().to_string(), rows);
-    finish(&report, &run.sheet, &run.out, args.json)
+    finish(&report, &run.sheet, &mut run.outputs, args.json)
 }
 
 /// Returns the heads to request: the first one, and every one that classifies or scores, without duplicate
@@ -62,7 +61,7 @@ struct Run {
     client: Client,
     heads: Vec<String>,
     with_input: bool,
-    out: PathBuf,
+    outputs: Outputs,
     sheet: Sheet,
 }
 
@@ -95,10 +94,10 @@ impl Run {
 
     /// Records the output of one head in the row and the folder.
     fn take(&mut self, named: &Named, output: Value, row: &mut Row) -> Result<(), EdgeError> {
-        let path = |ending: &str| self.out.join(format!("{}{ending}", named.name));
+        let name = &named.name;
         match (output, &named.input) {
             (Value::Png(png), Input::Picture(picture)) => {
-                write(&path(".png"), &png)?;
+                self.outputs.write(&format!("{name}.png"), &png)?;
                 let (input, output) = comparison::pair(&self.encoder, picture, &png)?;
                 // The output of a head that upscales cannot be compared with the input.
                 if (input.width(), input.height()) == (output.width(), output.height()) {
@@ -107,11 +106,13 @@ impl Run {
                 }
             }
             // An image that is computed from numbers cannot be compared with the input.
-            (Value::Png(png), Input::Numbers(_)) => write(&path(".png"), &png)?,
+            (Value::Png(png), Input::Numbers(_)) => {
+                self.outputs.write(&format!("{name}.png"), &png)?;
+            }
             (Value::Tensor(tensor), input) => {
                 let numbers = if let Input::Numbers(numbers) = input { &numbers[..] } else { &[] };
                 let text = comparison::csv(comparison::channels(&self.encoder), numbers, &tensor)?;
-                write(&path(".csv"), &text)?;
+                self.outputs.write(&format!("{name}.csv"), &text)?;
                 row.numbers = comparison::numbers(numbers, &tensor.values);
             }
             (Value::ClassScores(scores), _) => {
@@ -123,7 +124,7 @@ impl Run {
             }
             (Value::Anomaly(anomaly), _) => {
                 if !anomaly.heat_map.is_empty() {
-                    write(&path("-heat-map.png"), &anomaly.heat_map)?;
+                    self.outputs.write(&format!("{name}-heat-map.png"), &anomaly.heat_map)?;
                 }
                 row.anomaly = Some(unusual(&anomaly));
             }
@@ -140,18 +141,17 @@ fn unusual(anomaly: &v1::Anomaly) -> Unusual {
     }
 }
 
-fn finish(report: &Report, sheet: &Sheet, out: &Path, json: bool) -> Result<(), EdgeError> {
+fn finish(report: &Report, sheet: &Sheet, outputs: &mut Outputs, json: bool) -> Result<(), EdgeError> {
     let text = serde_json::to_string_pretty(report)? + "\n";
-    write(&out.join("report.json"), text.as_bytes())?;
-    write(&out.join("table.txt"), report.table().as_bytes())?;
+    outputs.write("report.json", text.as_bytes())?;
+    outputs.write("table.txt", report.table().as_bytes())?;
     if json {
         print!("{text}");
     } else {
         print!("{}", report.table());
     }
     if !sheet.is_empty() {
-        let path = out.join("contact-sheet.png");
-        sheet.save_png(&path)?;
+        let path = outputs.write("contact-sheet.png", &sheet.to_png()?)?;
         eprintln!("contact sheet: {}", path.display());
     }
     Ok(())

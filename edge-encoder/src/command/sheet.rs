@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use image::DynamicImage;
 use lopside_quality::ContactSheet;
 
@@ -58,9 +56,9 @@ impl Sheet {
         self.pairs.is_empty()
     }
 
-    /// Writes the sheet as PNG.
-    pub(super) fn save_png(&self, path: &Path) -> Result<(), EdgeError> {
-        Ok(self.pairs.save_png(path)?)
+    /// Returns the sheet as a PNG file.
+    pub(super) fn to_png(&self) -> Result<Vec<u8>, EdgeError> {
+        Ok(self.pairs.to_png()?)
     }
 }
 

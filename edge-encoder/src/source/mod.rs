@@ -7,6 +7,7 @@
 pub mod idx;
 mod npy;
 pub mod numbers;
+mod output_names;
 
 use std::{
     fs::{self, File},
@@ -18,6 +19,8 @@ use flate2::read::GzDecoder;
 use image::{DynamicImage, ImageReader};
 
 use crate::{EdgeError, error::io};
+
+pub(crate) use output_names::check_output_names;
 
 /// An image with a name for its outputs.
 #[derive(Debug, Clone)]
@@ -74,9 +77,12 @@ pub fn open(inputs: &[PathBuf]) -> Result<Items, EdgeError> {
     Ok(Box::new(
         files
             .into_iter()
-            .flat_map(|file| read(&file).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))),
+            .flat_map(|file| read_file(&file).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))),
     ))
 }
+
+/// The reason why a file without a single input is refused.
+const NO_INPUTS: &str = "the file contains no inputs: its array or table is empty";
 
 enum Kind {
     Picture,
@@ -87,6 +93,11 @@ enum Kind {
 /// Returns whether a file contains images, judged by its name.
 pub(crate) fn is_picture(path: &Path) -> bool {
     kind_of(path).is_some()
+}
+
+/// Returns whether a file of images contains many, whose names are numbered.
+fn is_container(path: &Path) -> bool {
+    matches!(kind_of(path), Some(Kind::Npy | Kind::Idx)) || numbers::is_numbers(path)
 }
 
 /// Returns the kind of a file, judged by its name.
@@ -103,6 +114,11 @@ fn kind_of(path: &Path) -> Option<Kind> {
     } else {
         None
     }
+}
+
+/// Returns the files of these files and folders, in the order in which they are read.
+pub(crate) fn list(inputs: &[PathBuf], takes_numbers: bool) -> Result<Vec<PathBuf>, EdgeError> {
+    files(inputs, if takes_numbers { numbers::is_numbers } else { is_picture })
 }
 
 /// Returns the given files, and those files in the given folders that `fit`.
@@ -129,6 +145,15 @@ fn files(inputs: &[PathBuf], fit: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>
 fn joined(inputs: &[PathBuf]) -> String {
     let paths: Vec<String> = inputs.iter().map(|path| path.display().to_string()).collect();
     paths.join(", ")
+}
+
+/// Reads the images of a file; one that contains none is an error.
+fn read_file(path: &Path) -> Result<Items, EdgeError> {
+    let mut items = read(path)?.peekable();
+    if items.peek().is_none() {
+        return Err(wrong(path, NO_INPUTS));
+    }
+    Ok(Box::new(items))
 }
 
 fn read(path: &Path) -> Result<Items, EdgeError> {

@@ -17,7 +17,7 @@ use std::{
 use lopside_bundle::SeriesSpec;
 use npyz::{DType, NpyFile, Order, TypeChar};
 
-use super::{Input, Inputs, Named, files, joined, numbered, reader, stem, wrong};
+use super::{Input, Inputs, NO_INPUTS, Named, files, joined, numbered, reader, stem, wrong};
 use crate::EdgeError;
 
 /// Maximum number of values per file.
@@ -138,6 +138,7 @@ fn each(
     }
     Ok(Box::new(files.into_iter().flat_map(move |path| -> Inputs {
         match read(&path) {
+            Ok(pieces) if pieces.starts.is_empty() => Box::new(std::iter::once(Err(wrong(&path, NO_INPUTS)))),
             Ok(pieces) => Box::new(pieces.named(&path)),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
@@ -316,9 +317,31 @@ mod tests {
             ("1,2,3\n", "it has 3 columns and no header that names all of the channels: a, b"),
             ("a,c\n1,2\n3,4\n", "it has 2 columns and no header that names all of the channels: a, b"),
             ("", "it has 0 rows"),
+            ("a,b\n", "it has 0 rows"),
         ] {
             let error = read(text, &spec).unwrap_err();
             assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_array_without_items_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 2, 2), }";
+        let mut file = b"\x93NUMPY\x01\x00".to_vec();
+        file.extend_from_slice(&118_u16.to_le_bytes());
+        file.extend_from_slice(format!("{header:<117}\n").as_bytes());
+        fs::write(folder.path().join("none.npy"), file).unwrap();
+        let inputs = [folder.path().to_owned()];
+        let found = [
+            tensors(&inputs, &[2, 2]),
+            windows(&inputs, &spec(2, 1, &["a", "b"])),
+            super::super::inputs(&inputs),
+        ];
+        for mut found in found.map(Result::unwrap) {
+            let error = found.next().unwrap().unwrap_err().to_string();
+            assert!(error.contains("none.npy: the file contains no inputs"), "{error}");
+            assert!(found.next().is_none());
         }
     }
 }

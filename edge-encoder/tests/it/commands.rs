@@ -106,6 +106,45 @@ fn options_that_mean_nothing_are_refused() {
     assert!(refused(&["--bundle", "bundle", "--quality", "0"]).contains("1..=100"));
 }
 
+#[test]
+fn outputs_that_would_overwrite_each_other_are_refused_before_anything_is_written() {
+    let folder = folder();
+    for part in ["a", "b"] {
+        fs::create_dir(folder.path().join(part)).unwrap();
+        picture().save(folder.path().join(part).join("x.ppm")).unwrap();
+    }
+    let inputs = ["--bundle", "bundle", "a/x.ppm", "b/x.ppm"];
+    // Nothing listens at the endpoint: the names are checked before the connection.
+    for (command, more) in [("encode", &[][..]), ("send", &["--endpoint", "http://127.0.0.1:9"][..])] {
+        let output = edge(folder.path(), command, &[&inputs[..], more].concat());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && error.contains("a/x.ppm and b/x.ppm"), "{command}: {error}");
+        assert!(!folder.path().join("out").exists(), "{command}");
+    }
+    assert!(edge(folder.path(), "encode", &inputs[..3]).status.success());
+}
+
+#[test]
+fn an_array_without_pictures_is_an_error() {
+    let folder = folder();
+    let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (0, 8, 8), }";
+    let mut array = b"\x93NUMPY\x01\x00".to_vec();
+    array.extend_from_slice(&118_u16.to_le_bytes());
+    array.extend_from_slice(format!("{header:<117}\n").as_bytes());
+    fs::write(folder.path().join("none.npy"), array).unwrap();
+    fs::write(folder.path().join("none-idx3-ubyte"), [0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 8])
+        .unwrap();
+    for (command, input) in [("encode", "none.npy"), ("encode", "none-idx3-ubyte"), ("bench", "none.npy")] {
+        let output = edge(folder.path(), command, &["--bundle", "bundle", "--json", input]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && error.contains("contains no inputs"),
+            "{command} {input}: {error}"
+        );
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    }
+}
+
 /// A cloud that answers every frame with the same image, for any head.
 struct Cloud(Vec<u8>);
 
