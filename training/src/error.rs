@@ -86,6 +86,14 @@ pub enum TrainingError {
         /// The reason.
         reason: String,
     },
+    /// An option was given that has no effect on this kind of model.
+    #[error("{option} has no effect on {mode}: omit it")]
+    NotApplicable {
+        /// The option, such as `--epochs`.
+        option: String,
+        /// The kind of model.
+        mode: &'static str,
+    },
     /// The folder does not contain a training run.
     #[error("{} does not contain a training run: run `training train --run {}` first", run.display(), run.display())]
     NoRun {

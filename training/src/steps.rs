@@ -15,7 +15,7 @@ use crate::{
     Metrics, Split, TrainingError, agree, bundle, card,
     cli::{
         BundleArgs, CalibrateArgs, Cli, Command, DataArgs, DataCommand, DescribeArgs, EvaluateArgs,
-        SplitArgs, TrainArgs,
+        GivenOptions, SplitArgs, TrainArgs,
     },
     corpus::Corpus,
     data::{self, Set},
@@ -39,13 +39,14 @@ pub(crate) const DRAFT_CARD: &str =
 /// # Errors
 /// [`TrainingError`] with the cause and, if there is one, the fix.
 pub fn run(cli: Cli) -> Result<(), TrainingError> {
+    let given = &cli.given;
     match cli.command {
-        Command::Train(args) => train_step(&args),
-        Command::Export(args) => export_step(&args.run.run),
+        Command::Train(args) => train_step(&args, given),
+        Command::Export(args) => export_step(&args.run),
         Command::Split(args) => split_command(&args),
-        Command::Calibrate(args) => calibrate_command(&args),
-        Command::Evaluate(args) => evaluate_step(&args),
-        Command::Bundle(args) => bundle_step(&args),
+        Command::Calibrate(args) => calibrate_command(&args, given),
+        Command::Evaluate(args) => evaluate_step(&args, given),
+        Command::Bundle(args) => bundle_step(&args, given),
         Command::Describe(args) => describe_command(&args),
         Command::Data(command) => data_step(&command),
         Command::FinetuneDecoder(args) => photo::steps::finetune(&args),
@@ -80,7 +81,8 @@ fn describe_command(args: &DescribeArgs) -> Result<(), TrainingError> {
     Ok(())
 }
 
-fn train_step(args: &TrainArgs) -> Result<(), TrainingError> {
+fn train_step(args: &TrainArgs, given: &GivenOptions) -> Result<(), TrainingError> {
+    args.check_given(given)?;
     let Some(blueprint) = args.blueprint()? else { return photo::steps::train(args) };
     learn(args, &blueprint, &corpus(&blueprint.definition, &args.data, Split::Train)?)
 }
@@ -131,10 +133,12 @@ fn split_step(run: &Path, runtime: &Runtime) -> Result<f32, TrainingError> {
     Ok(difference)
 }
 
-fn calibrate_command(args: &CalibrateArgs) -> Result<(), TrainingError> {
-    if photo::steps::calibrate(args)? {
-        return Ok(());
+fn calibrate_command(args: &CalibrateArgs, given: &GivenOptions) -> Result<(), TrainingError> {
+    if photo::run::is_photo_run(&args.export.run.run)? {
+        given.refuse(&["data", "limit", "frame_bytes", "onnxruntime"], "runs of preset photo")?;
+        return photo::steps::calibrate(args);
     }
+    given.refuse(&["photos"], "runs of models with a definition, only on runs of preset photo")?;
     let runtime = engines::runtime(&args.export.runtime.onnxruntime)?;
     let run = &args.export.run.run;
     let blueprint = args.budget.of(Metrics::read(run)?.blueprint()?);
@@ -164,11 +168,13 @@ fn calibrate_step(
     Ok(draft)
 }
 
-fn evaluate_step(args: &EvaluateArgs) -> Result<(), TrainingError> {
+fn evaluate_step(args: &EvaluateArgs, given: &GivenOptions) -> Result<(), TrainingError> {
     let runtime = engines::runtime(&args.runtime.onnxruntime)?;
     if let AnyBundle::Picture(bundle) = AnyBundle::load(&args.bundle, Part::Whole)? {
+        given.refuse(&["data", "limit", "preset", "normal"], "image codecs")?;
         return photo::steps::evaluate(args, &bundle, &runtime);
     }
+    given.refuse(&["photos"], "bundles of fixed latents, only on image codecs")?;
     let mut definition = Definition::find(args.preset.as_deref().unwrap_or("fashion-dense"))?;
     definition.data.normal = args.normal.or(definition.data.normal);
     let halves = [Split::Train, Split::Test].map(|split| corpus(&definition, &args.data, split));
@@ -189,7 +195,8 @@ fn evaluate_step(args: &EvaluateArgs) -> Result<(), TrainingError> {
     Ok(())
 }
 
-fn bundle_step(args: &BundleArgs) -> Result<(), TrainingError> {
+fn bundle_step(args: &BundleArgs, given: &GivenOptions) -> Result<(), TrainingError> {
+    args.train.check_given(given)?;
     let runtime = engines::runtime(&args.runtime.onnxruntime)?;
     let Some(blueprint) = args.train.blueprint()? else { return photo::steps::bundle(args, &runtime) };
     let blueprint = args.budget.of(blueprint);

@@ -6,7 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Parser as _;
 use training::{Metrics, cli::Cli, definition::Definition};
 
 use super::{
@@ -89,5 +88,5 @@ fn done(run: &Path, definition: &Definition) -> Option<Run> {
 /// Runs `training` with command-line arguments.
 fn training(words: impl IntoIterator<Item = OsString>) -> Result<(), BenchError> {
     let words = std::iter::once(OsString::from("training")).chain(words);
-    Ok(training::run(Cli::try_parse_from(words)?)?)
+    Ok(training::run(Cli::read(words)?)?)
 }

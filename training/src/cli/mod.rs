@@ -4,6 +4,7 @@
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, rustdoc::invalid_html_tags)]
 
 mod data;
+mod given;
 mod photos;
 mod split;
 mod steps;
@@ -15,7 +16,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::{
     data::{DataArgs, DataCommand, PhotosArgs, SetArgs},
-    photos::{FinetuneArgs, PhotoArgs, PicturesArgs, UpscaleArgs},
+    given::GivenOptions,
+    photos::{FinetuneArgs, PhotoArgs, PhotoModelArgs, PicturesArgs, UpscaleArgs},
     split::{BundleOfOwn, OwnArgs, SplitArgs},
     steps::{
         BudgetArg, BundleArgs, CalibrateArgs, EvaluateArgs, ExportArgs, Fp16Args, GoldenArgs, RunArg,
@@ -50,6 +52,9 @@ pub struct Cli {
     /// The subcommand to run
     #[command(subcommand)]
     pub command: Command,
+    /// The options that stand on the command line
+    #[arg(skip)]
+    pub given: GivenOptions,
 }
 
 /// The subcommands of `training`.
@@ -58,7 +63,7 @@ pub enum Command {
     /// Train a preset: weights, metrics.json and loss.svg are written to the run's folder
     Train(TrainArgs),
     /// Write the trained model as one ONNX file, whole.onnx
-    Export(ExportArgs),
+    Export(RunArg),
     /// Cut a model in two and check that the halves compute the same: a run's whole.onnx at the latent, or
     /// any ONNX model at tensors of your choice
     #[command(after_help = split::EXAMPLES)]

@@ -37,15 +37,20 @@ pub struct PhotoArgs {
     /// Side of the training crops in pixels, a multiple of 32 up to 256 [preset photo]
     #[arg(long, default_value_t = 128, value_name = "PIXELS")]
     pub crop: usize,
+    /// Distortion measure of the loss [preset photo]
+    #[arg(long, value_enum, default_value_t = Distortion::Mse)]
+    pub distortion: Distortion,
+}
+
+/// Options for the size of an image codec's decoder.
+#[derive(Debug, Clone, Args)]
+pub struct PhotoModelArgs {
     /// Channels of the decoder's residual network [preset photo]
     #[arg(long, default_value_t = 96, value_name = "N")]
     pub width: usize,
     /// Residual blocks of the decoder [preset photo]
     #[arg(long, default_value_t = 8, value_name = "N")]
     pub blocks: usize,
-    /// Distortion measure of the loss [preset photo]
-    #[arg(long, value_enum, default_value_t = Distortion::Mse)]
-    pub distortion: Distortion,
 }
 
 impl PicturesArgs {

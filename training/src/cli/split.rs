@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::ExportArgs;
 
@@ -37,6 +37,7 @@ pub struct SplitArgs {
 
 /// Options of `split MODEL`.
 #[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("cut").args(["at", "budget_mac", "max_bytes"]).multiple(true))]
 pub struct OwnArgs {
     /// Number for an open dimension, by its symbol, by its input and axis as in x.2=48, or all dimensions of
     /// an input as in x=1,3,48,192; an open first dimension is 1 by default
@@ -52,19 +53,19 @@ pub struct OwnArgs {
     #[arg(long, value_name = "N", requires = "model")]
     pub max_bytes: Option<u64>,
     /// Output folder for encoder.onnx and decoder.onnx, or for the bundle
-    #[arg(long, default_value = "out/split", value_name = "DIR", requires = "model")]
+    #[arg(long, default_value = "out/split", value_name = "DIR", requires = "cut")]
     pub out: PathBuf,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub bundle: BundleOfOwn,
     /// List all cuts, not only the best 20
-    #[arg(long, requires = "model")]
+    #[arg(long, requires = "model", conflicts_with = "cut")]
     pub all: bool,
     /// Print JSON
     #[arg(long, requires = "model")]
     pub json: bool,
     /// Keep the halves even if tract cannot run the encoder, for an encoder that does not run on edge devices
-    #[arg(long, requires = "model")]
+    #[arg(long, requires = "cut")]
     pub allow_no_tract: bool,
 }
 
@@ -74,7 +75,7 @@ pub struct BundleOfOwn {
     /// Make a complete bundle for edge-encoder and cloud-decoder, with gains and tables computed from these
     /// inputs: a folder of images, which are converted to the model's input [n, 1 or 3, h, w], or a folder or
     /// file of .npy, or an .npz of one array, [n, …] of f4 or f8 as the model reads them
-    #[arg(long, value_name = "INPUTS", requires = "model", conflicts_with = "allow_no_tract")]
+    #[arg(long, value_name = "INPUTS", requires = "cut", conflicts_with = "allow_no_tract")]
     pub calibrate: Option<PathBuf>,
     /// Mean size of a frame, header and id included, in bytes [default: 4 bits per value]
     #[arg(long, value_name = "BYTES", requires = "calibrate", conflicts_with = "bits")]
@@ -89,12 +90,13 @@ pub struct BundleOfOwn {
         value_name = "MEAN",
         default_value = "0",
         value_delimiter = ',',
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        requires = "calibrate"
     )]
     pub mean: Vec<f32>,
     /// For image inputs: standard deviation that the samples are divided by afterwards, as in PyTorch's
     /// Normalize
-    #[arg(long, value_name = "STD", default_value = "1", value_delimiter = ',')]
+    #[arg(long, value_name = "STD", default_value = "1", value_delimiter = ',', requires = "calibrate")]
     pub std: Vec<f32>,
     /// Treat outputs with the channels of an image input as images in the same range
     #[arg(long, requires = "calibrate")]

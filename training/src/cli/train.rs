@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 
-use super::{DataArgs, PhotoArgs};
+use super::{DataArgs, GivenOptions, PhotoArgs, PhotoModelArgs};
 use crate::{
     Loss, TrainingError,
     definition::{Blueprint, Definition},
@@ -14,6 +14,12 @@ use crate::{
 
 /// Name of the image codec's preset, which does not have a definition.
 const PHOTO: &str = "photo";
+
+/// Options that only definitions use, and options that only the photo preset uses.
+const DEFINITION_ONLY: [&str; 9] =
+    ["data", "limit", "labels", "normal", "loss", "epochs", "encoder_rate", "decoder_rate", "frame_bytes"];
+const PHOTO_ONLY: [&str; 10] =
+    ["photos", "tiles", "steps", "crop", "width", "blocks", "distortion", "decoder_only", "from", "until"];
 
 /// Options of `train`.
 #[derive(Debug, Clone, Args)]
@@ -27,6 +33,9 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub photo: PhotoArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub photo_model: PhotoModelArgs,
     /// The model to train: a preset (fashion-dense, fashion-conv, fashion-sr, fashion-skip, fashion-vae,
     /// fashion-multitask, fashion-semi, fashion-anomaly, digits-anomaly, shuttle, series-gru, photo) or the
     /// path of a definition (.toml)
@@ -86,6 +95,18 @@ impl TrainArgs {
         self.run.clone().unwrap_or_else(|| Path::new("runs").join(name))
     }
 
+    /// Refuses the options that do not apply to the model to train.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotApplicable`].
+    pub fn check_given(&self, given: &GivenOptions) -> Result<(), TrainingError> {
+        if self.preset == PHOTO {
+            given.refuse(&DEFINITION_ONLY, "preset photo")
+        } else {
+            given.refuse(&PHOTO_ONLY, "models with a definition, only on preset photo")
+        }
+    }
+
     /// Returns the blueprint of the model to train, with the overrides of the command line; `None` for the
     /// photo preset.
     ///
@@ -114,8 +135,8 @@ impl TrainArgs {
     #[must_use]
     pub fn photo(&self) -> PhotoOptions {
         PhotoOptions {
-            width: self.photo.width,
-            blocks: self.photo.blocks,
+            width: self.photo_model.width,
+            blocks: self.photo_model.blocks,
             steps: self.photo.steps.max(1),
             batch: self.batch.unwrap_or(6).max(1),
             crop: self.photo.crop,

@@ -22,7 +22,7 @@ mod own;
 mod quantise;
 pub mod rates;
 mod report;
-mod run;
+pub(crate) mod run;
 pub mod spec;
 mod speed;
 mod statistics;

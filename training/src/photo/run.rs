@@ -62,6 +62,15 @@ impl PhotoMetrics {
     }
 }
 
+/// Returns whether the folder holds a photo run, judged by its `metrics.json`, in which other runs have a definition. A damaged photo run is one, too.
+///
+/// # Errors
+/// [`TrainingError`] if `metrics.json` is missing or not JSON.
+pub(crate) fn is_photo_run(run: &Path) -> Result<bool, TrainingError> {
+    let metrics: serde_json::Value = checkpoint::read_metrics(run)?;
+    Ok(metrics.get("definition").is_none())
+}
+
 /// A photo training in its folder.
 pub(crate) struct PhotoRun {
     /// Options, progress and predecessors of the training.

@@ -52,12 +52,12 @@ pub(crate) fn bundle(args: &BundleArgs, runtime: &Runtime) -> Result<(), Trainin
     Ok(())
 }
 
-/// Runs `calibrate` if the run is a photo run; returns whether it is one.
-pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<bool, TrainingError> {
-    let Ok(run) = PhotoRun::read(&args.export.run.run) else { return Ok(false) };
+/// Runs `calibrate` for a photo run.
+pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<(), TrainingError> {
+    let run = PhotoRun::read(&args.export.run.run)?;
     bundles::draft(&run, &args.photos)?.write(&args.out, DRAFT_CARD)?;
     eprintln!("bundle in {}", args.out.display());
-    Ok(true)
+    Ok(())
 }
 
 /// Runs `evaluate` for a photo bundle.
