@@ -1,5 +1,6 @@
 //! `cargo xtask`: the commands of the README and the steps of CI.
 
+mod datasets;
 mod demo;
 mod dist;
 mod models;

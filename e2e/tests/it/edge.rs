@@ -65,11 +65,37 @@ fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
 #[test]
 fn a_large_colour_photograph_is_resized_and_greyed() {
     let inputs = tempfile::tempdir().unwrap();
-    let sky = image::RgbImage::from_fn(320, 200, |x, y| image::Rgb([x as u8, y as u8, 128]));
-    sky.save(inputs.path().join("sky.jpg")).unwrap();
+    let save =
+        |name: &str, image: &dyn Fn() -> image::DynamicImage| image().save(inputs.path().join(name)).unwrap();
+    let colour = image::Rgb([123, 45, 67]);
+    // ITU-R BT.709: 0.2126 R + 0.7152 G + 0.0722 B = 63.2.
+    save("colour.png", &|| image::RgbImage::from_pixel(320, 200, colour).into());
+    save("grey.pgm", &|| image::GrayImage::from_pixel(28, 28, image::Luma([63])).into());
+    let halves = |width, height, dark: u8, light: u8| {
+        image::GrayImage::from_fn(width, height, |x, _| {
+            image::Luma([if x < width / 2 { dark } else { light }])
+        })
+    };
+    save("large.png", &|| image::DynamicImage::from(halves(320, 200, 20, 220)).to_rgb8().into());
+    save("small.pgm", &|| halves(28, 28, 20, 220).into());
+    save("mirrored.pgm", &|| halves(28, 28, 220, 20).into());
     let out = tempfile::tempdir().unwrap();
-    let text = encode(inputs.path(), out.path());
-    assert!(text.contains("sky.lps"), "{text}");
+    encode(inputs.path(), out.path());
+    let frame = |name: &str| fs::read(out.path().join(name)).unwrap();
+    assert_eq!(frame("colour.lps"), frame("grey.lps"));
+    let integers = |name: &str| {
+        let mut inspect = binary(NAME);
+        inspect.arg("inspect").arg(out.path().join(name)).arg("--json");
+        let found: Value =
+            serde_json::from_str(&stdout(inspect.arg("--bundle").arg(in_clone("bundles/fashion")))).unwrap();
+        let integers = found["integers"].as_array().unwrap().iter();
+        integers.map(|integer| integer.as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    let largest_difference =
+        |a: &str, b: &str| integers(a).iter().zip(integers(b)).map(|(a, b)| (a - b).abs()).max().unwrap();
+    // The filter mixes only the two columns beside the edge.
+    assert!(largest_difference("large.lps", "small.lps") <= 1);
+    assert!(largest_difference("large.lps", "mirrored.lps") > 1);
 }
 
 #[test]

@@ -3,11 +3,9 @@
 // A helper that fails makes its test fail.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-mod data;
+mod data_packages;
 mod fp16;
 mod golden;
-mod objectives;
 mod own;
 mod pytorch;
-mod seed;
 mod served;
